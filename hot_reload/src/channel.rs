@@ -1,0 +1,98 @@
+//! Publication: the newest value in one place, and a watch channel that says it is new.
+
+mod receiver;
+mod snapshot;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch::{self, error::SendError};
+
+pub use self::{
+    receiver::ReloaderReceiver,
+    snapshot::{CachedReader, Ref, Snapshot},
+};
+use crate::status::Status;
+
+/// One published value and its number.
+pub(crate) struct Generation<V> {
+    /// `None` until something is published, and where `None` itself was sent.
+    value: Option<V>,
+    /// 0 before the first publication, then one more at each.
+    number: u64,
+}
+
+/// What the sender and every receiver hold in common.
+///
+/// The value lives here alone; the watch channel carries its number, and wakes.
+struct Cell<V> {
+    current: ArcSwap<Generation<V>>,
+    status: Mutex<Status>,
+}
+
+impl<V> Cell<V> {
+    fn status(&self) -> Status {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The sending half of a service: publishes values to every receiver.
+pub struct ReloaderSender<V>
+where
+    V: Eq + PartialEq,
+{
+    cell: Arc<Cell<V>>,
+    published: watch::Sender<u64>,
+}
+
+impl<V> ReloaderSender<V>
+where
+    V: Eq + PartialEq,
+{
+    /// Publishes `value`; it is in place before any receiver is woken.
+    ///
+    /// # Errors
+    ///
+    /// Returns the value when every receiver is gone.
+    pub fn send(&self, value: Option<V>) -> Result<(), SendError<Option<V>>> {
+        if self.published.is_closed() {
+            return Err(SendError(value));
+        }
+        // The channel's own lock makes the number and the value move together.
+        self.published.send_modify(|number| {
+            *number += 1;
+            self.cell.current.store(Arc::new(Generation { value, number: *number }));
+        });
+        Ok(())
+    }
+
+    /// Whether `value` is what receivers hold already.
+    pub(crate) fn holds(&self, value: &V) -> bool {
+        self.cell.current.load().value.as_ref() == Some(value)
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        *self.published.borrow()
+    }
+
+    pub(crate) async fn closed(&self) {
+        self.published.closed().await;
+    }
+
+    pub(crate) fn set_status(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.cell.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Creates both halves; nothing is published yet.
+pub(crate) fn channel<V, S>() -> (ReloaderSender<V>, ReloaderReceiver<V, S>)
+where
+    V: Eq + PartialEq,
+{
+    let cell = Arc::new(Cell {
+        current: ArcSwap::from_pointee(Generation { value: None, number: 0 }),
+        status: Mutex::default(),
+    });
+    let (published, changes) = watch::channel(0);
+    (ReloaderSender { cell: Arc::clone(&cell), published }, ReloaderReceiver::new(cell, changes))
+}

@@ -1,0 +1,131 @@
+//! Three ways to hold a published value without cloning it.
+
+use std::{fmt, marker::PhantomData, ops::Deref, sync::Arc};
+
+use arc_swap::{ArcSwap, Cache, Guard};
+
+use super::{Cell, Generation};
+
+/// A borrowed look at the newest value; from [`ReloaderReceiver::borrow`].
+///
+/// It keeps its generation alive and blocks nobody: the service publishes past it.
+///
+/// [`ReloaderReceiver::borrow`]: crate::ReloaderReceiver::borrow
+pub struct Ref<'a, V> {
+    guard: Guard<Arc<Generation<V>>>,
+    _receiver: PhantomData<&'a ()>,
+}
+
+impl<V> Ref<'_, V> {
+    pub(super) fn new(cell: &Cell<V>) -> Self {
+        Self { guard: cell.current.load(), _receiver: PhantomData }
+    }
+
+    /// Returns the number of this generation: 0 before the first, then one more at each.
+    pub fn generation(&self) -> u64 {
+        self.guard.number
+    }
+}
+
+impl<V> Deref for Ref<'_, V> {
+    type Target = Option<V>;
+
+    fn deref(&self) -> &Option<V> {
+        &self.guard.value
+    }
+}
+
+impl<V: fmt::Debug> fmt::Debug for Ref<'_, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+/// An owned look at one published value; from [`ReloaderReceiver::snapshot`].
+///
+/// It costs as much as an [`Arc`] to clone and to send elsewhere, and its value never changes.
+///
+/// [`ReloaderReceiver::snapshot`]: crate::ReloaderReceiver::snapshot
+pub struct Snapshot<V> {
+    /// Its value is there: [`Snapshot::new`] makes no other.
+    generation: Arc<Generation<V>>,
+}
+
+impl<V> Snapshot<V> {
+    pub(super) fn new(cell: &Cell<V>) -> Option<Self> {
+        let generation = cell.current.load_full();
+        generation.value.is_some().then_some(Self { generation })
+    }
+
+    /// Returns the number of this generation: 1 for the first, then one more at each.
+    pub fn generation(&self) -> u64 {
+        self.generation.number
+    }
+}
+
+impl<V> Clone for Snapshot<V> {
+    fn clone(&self) -> Self {
+        Self { generation: Arc::clone(&self.generation) }
+    }
+}
+
+impl<V> Deref for Snapshot<V> {
+    type Target = V;
+
+    fn deref(&self) -> &V {
+        let Some(value) = &self.generation.value else {
+            unreachable!("a snapshot is made only of a generation that has a value");
+        };
+        value
+    }
+}
+
+impl<V: fmt::Debug> fmt::Debug for Snapshot<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+/// A reader for hot paths: one atomic load a read while nothing has changed.
+///
+/// It keeps the generation it saw last alive until it reads again; from
+/// [`ReloaderReceiver::cached`].
+///
+/// [`ReloaderReceiver::cached`]: crate::ReloaderReceiver::cached
+pub struct CachedReader<V> {
+    cache: Cache<CellRef<V>, Arc<Generation<V>>>,
+}
+
+impl<V> CachedReader<V> {
+    pub(super) fn new(cell: Arc<Cell<V>>) -> Self {
+        Self { cache: Cache::new(CellRef(cell)) }
+    }
+
+    /// Returns the newest value, or `None` where none is published yet.
+    pub fn load(&mut self) -> Option<&V> {
+        self.cache.load().value.as_ref()
+    }
+}
+
+impl<V> Clone for CachedReader<V> {
+    fn clone(&self) -> Self {
+        Self { cache: self.cache.clone() }
+    }
+}
+
+/// Lets a [`Cache`] reach into the cell that it shares.
+struct CellRef<V>(Arc<Cell<V>>);
+
+impl<V> Clone for CellRef<V> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<V> Deref for CellRef<V> {
+    type Target = ArcSwap<Generation<V>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0.current
+    }
+}

@@ -1,0 +1,130 @@
+//! What wakes the follower of a file, and what it was woken for.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use crate::follow::Hint;
+
+/// What was noticed at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// Its content changes; the writer has not said that it is done.
+    Modified,
+    /// A writer closed it, or a finished file was renamed onto it.
+    Finished,
+    /// A name appeared; whether its content is finished has to be looked at.
+    Appeared,
+    /// It went away, or its attributes changed.
+    Moved,
+    /// A watch on it is gone and has to be set anew.
+    WatchGone,
+    /// Its identity has changed since it was last read.
+    Differs,
+    /// Its identity can't prove that it is unchanged: read it.
+    Doubtful,
+}
+
+/// Rung from any thread, heard by one follower; ringing never blocks and never is lost.
+#[derive(Debug, Default)]
+pub(super) struct Bell(Mutex<Heard>);
+
+#[derive(Debug, Default)]
+struct Heard {
+    hint: Option<Hint>,
+    reasons: Reasons,
+    waker: Option<Waker>,
+}
+
+/// What the follower has to reckon with at its next look.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reasons {
+    /// Read it, even where its identity looks the same.
+    pub(super) must_read: bool,
+    /// Set the watches anew, even where the chain looks the same.
+    pub(super) must_arm: bool,
+    /// A writer modified it and has not closed it since.
+    pub(super) writing: bool,
+}
+
+impl Bell {
+    pub(super) fn ring(&self, notice: Notice) {
+        let mut heard = self.lock();
+        let reasons = &mut heard.reasons;
+        let hint = match notice {
+            Notice::Modified => {
+                reasons.writing = true;
+                Hint::Touched
+            }
+            Notice::Finished => {
+                reasons.writing = false;
+                reasons.must_read = true;
+                Hint::Finished
+            }
+            Notice::Appeared => {
+                reasons.writing = false;
+                Hint::Finished
+            }
+            Notice::Moved => Hint::Touched,
+            Notice::WatchGone => {
+                reasons.must_arm = true;
+                Hint::Touched
+            }
+            Notice::Differs => Hint::Finished,
+            Notice::Doubtful => {
+                reasons.must_read = true;
+                Hint::Finished
+            }
+        };
+        // A finished write outweighs whatever else was heard.
+        if heard.hint != Some(Hint::Finished) {
+            heard.hint = Some(hint);
+        }
+        let waker = heard.waker.take();
+        drop(heard);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Waits for a ring.
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Hint> {
+        let mut heard = self.lock();
+        if let Some(hint) = heard.hint.take() {
+            return Poll::Ready(hint);
+        }
+        match &mut heard.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// Takes the reasons for a look that starts now; what is heard from here on wakes again.
+    pub(super) fn take_reasons(&self) -> Reasons {
+        let mut heard = self.lock();
+        heard.hint = None;
+        let reasons = heard.reasons;
+        // Whether someone is writing stays known until they close.
+        heard.reasons = Reasons { writing: reasons.writing, ..Reasons::default() };
+        reasons
+    }
+
+    /// Gives back the reasons of a look that came to nothing.
+    pub(super) fn give_back(&self, unmet: Reasons) {
+        let mut heard = self.lock();
+        heard.reasons.must_read |= unmet.must_read;
+        heard.reasons.must_arm |= unmet.must_arm;
+    }
+
+    /// Whether a finished write was heard since the last look began.
+    pub(super) fn heard_finished(&self) -> bool {
+        self.lock().hint == Some(Hint::Finished)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Heard> {
+        // Nothing in here can panic half-way.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,275 @@
+//! What a file source has to say when it has no value.
+
+use std::{
+    error::Error,
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use crate::{error::ReloaderError, redact::mask};
+
+/// Why a file gave no value: which one, where in it, and what to do.
+///
+/// It is found in a [`ReloaderError`](crate::ReloaderError) with
+/// [`file_error`](crate::ReloaderError::file_error). Printed, a parse error shows the offending
+/// line, as a compiler does:
+///
+/// ```text
+/// config.toml:3:8: invalid type: string "http", expected u16
+///   |
+/// 3 | port = "http"
+///   |        ^^^^^^
+/// ```
+#[derive(Debug)]
+pub struct FileError {
+    path: PathBuf,
+    problem: Problem,
+}
+
+#[derive(Debug)]
+pub(super) enum Problem {
+    /// It, or a directory on the way to it, is not there.
+    Missing(io::Error),
+    /// The system would not let it be read.
+    Io(io::Error),
+    /// It is not a regular file, but this.
+    NotAFile(&'static str),
+    TooLarge {
+        size: u64,
+        limit: u64,
+    },
+    Empty,
+    Parse(ParseProblem),
+    /// A loader's own words.
+    Refused(String),
+}
+
+/// Where a parser stopped, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ParseProblem {
+    /// From 1.
+    pub(super) line: usize,
+    /// From 1, in characters.
+    pub(super) column: usize,
+    /// How many characters of the line are meant; at least 1.
+    pub(super) width: usize,
+    pub(super) line_text: String,
+    pub(super) message: String,
+}
+
+impl FileError {
+    pub(super) fn new(path: &Path, problem: Problem) -> Self {
+        Self { path: path.to_owned(), problem }
+    }
+
+    pub(super) fn io(path: &Path, error: io::Error) -> Self {
+        let problem = match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Problem::Missing(error),
+            _ => Problem::Io(error),
+        };
+        Self::new(path, problem)
+    }
+
+    /// Returns the file that is meant; of a set of files, the one that has the problem.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the file, or a directory on the way to it, is not there.
+    pub fn is_missing(&self) -> bool {
+        matches!(self.problem, Problem::Missing(_))
+    }
+
+    /// Whether the file was read, and what it holds is no value.
+    pub fn is_parse(&self) -> bool {
+        matches!(self.problem, Problem::Parse(_))
+    }
+
+    /// Whether the file is empty, which a value is never taken from.
+    pub fn is_empty(&self) -> bool {
+        matches!(self.problem, Problem::Empty)
+    }
+
+    /// Returns the line of a parse error, counted from 1.
+    pub fn line(&self) -> Option<usize> {
+        self.parse().map(|problem| problem.line)
+    }
+
+    /// Returns the column of a parse error, counted from 1 in characters.
+    pub fn column(&self) -> Option<usize> {
+        self.parse().map(|problem| problem.column)
+    }
+
+    /// Returns the text of the offending line of a parse error; it may hold a secret.
+    pub fn line_text(&self) -> Option<&str> {
+        self.parse().map(|problem| problem.line_text.as_str())
+    }
+
+    /// Returns the parser's own words of a parse error; they may quote a secret.
+    pub fn message(&self) -> Option<&str> {
+        self.parse().map(|problem| problem.message.as_str())
+    }
+
+    /// Returns what and where, on one line, without anything that the file holds.
+    ///
+    /// This is what the service logs.
+    pub fn without_content(&self) -> String {
+        let path = self.path.display();
+        match &self.problem {
+            Problem::Parse(at) => {
+                format!("{path}:{}:{}: {}", at.line, at.column, mask(&at.message))
+            }
+            Problem::Refused(words) => format!("{path}: {}", mask(words)),
+            Problem::Missing(cause) | Problem::Io(cause) => format!("{path}: {cause}"),
+            _ => self.to_string(),
+        }
+    }
+
+    /// A loader's own words are passed on as such, anything else as it is.
+    pub(super) fn into_reloader_error<V: Eq>(self) -> ReloaderError<V, String> {
+        match self.problem {
+            Problem::Refused(_) => ReloaderError::Reload(self.to_string()),
+            _ => ReloaderError::Other(self.into()),
+        }
+    }
+
+    fn parse(&self) -> Option<&ParseProblem> {
+        match &self.problem {
+            Problem::Parse(problem) => Some(problem),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.problem {
+            Problem::Missing(_) => write!(f, "{path}: not there; create it, or mend its links"),
+            Problem::Io(_) => write!(f, "{path}: can't be read"),
+            Problem::NotAFile(what) => write!(f, "{path}: {what}, not a regular file"),
+            Problem::TooLarge { size, limit } => write!(
+                f,
+                "{path}: {size} bytes, of which at most {limit} are read; raise max_size if it \
+                 is meant to be so large"
+            ),
+            Problem::Empty => write!(f, "{path}: empty; nothing is taken from an empty file"),
+            Problem::Parse(at) => write!(f, "{path}:{at}"),
+            Problem::Refused(words) => write!(f, "{path}: {words}"),
+        }
+    }
+}
+
+impl Error for FileError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.problem {
+            Problem::Missing(cause) | Problem::Io(cause) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ParseProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, column, width, .. } = self;
+        let message = self.message.trim_end();
+        writeln!(f, "{line}:{column}: {message}")?;
+        let gutter = line.to_string().len();
+        let excerpt = Excerpt::around(&self.line_text, *column, *width);
+        writeln!(f, "{:gutter$} |", "")?;
+        writeln!(f, "{line} | {}", excerpt.text)?;
+        write!(
+            f,
+            "{:gutter$} | {:before$}{:^<marks$}",
+            "",
+            "",
+            "^",
+            before = excerpt.before,
+            marks = excerpt.marks
+        )
+    }
+}
+
+/// As much of a line as fits a terminal, with the meant part in view.
+struct Excerpt {
+    text: String,
+    /// Characters before the meant part.
+    before: usize,
+    marks: usize,
+}
+
+impl Excerpt {
+    /// Lines of configuration are shorter than this; minified JSON is not.
+    const WIDEST: usize = 100;
+    /// What is kept in front of the meant part of a line that is cut.
+    const LEAD: usize = 40;
+
+    fn around(line: &str, column: usize, width: usize) -> Self {
+        let from = if line.chars().count() <= Self::WIDEST {
+            0
+        } else {
+            (column - 1).saturating_sub(Self::LEAD)
+        };
+        // A tab is as wide as the blank that marks its place below; other control characters
+        // would move the cursor.
+        let text: String = line
+            .chars()
+            .skip(from)
+            .take(Self::WIDEST)
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        let before = (column - 1).saturating_sub(from);
+        let room = text.chars().count().saturating_sub(before).max(1);
+        Self { before, marks: width.clamp(1, room), text }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_error(line_text: &str, column: usize, width: usize) -> FileError {
+        let problem = ParseProblem {
+            line: 3,
+            column,
+            width,
+            line_text: line_text.to_owned(),
+            message: "invalid type: string \"http\", expected u16".to_owned(),
+        };
+        FileError::new(Path::new("config.toml"), Problem::Parse(problem))
+    }
+
+    #[test]
+    fn prints_like_a_compiler() {
+        assert_eq!(
+            parse_error("port = \"http\"", 8, 6).to_string(),
+            "config.toml:3:8: invalid type: string \"http\", expected u16\n  \
+             |\n\
+             3 | port = \"http\"\n  \
+             |        ^^^^^^"
+        );
+    }
+
+    #[test]
+    fn marks_at_least_one_character_even_behind_the_line() {
+        let printed = parse_error("port =", 7, 0).to_string();
+        assert!(printed.ends_with("  |       ^"), "{printed}");
+    }
+
+    #[test]
+    fn cuts_a_line_that_no_terminal_holds() {
+        let long = "x".repeat(100_000);
+        let printed = parse_error(&long, 50_000, 3).to_string();
+        assert!(printed.lines().all(|line| line.len() <= 110), "{printed}");
+        assert!(printed.ends_with(" ^^^"), "{printed}");
+    }
+
+    #[test]
+    fn without_content_has_no_content() {
+        let error = parse_error("port = \"http\"", 8, 6);
+        assert_eq!(
+            error.without_content(),
+            "config.toml:3:8: invalid type: string \"…\", expected u16"
+        );
+    }
+}

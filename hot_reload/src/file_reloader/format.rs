@@ -1,0 +1,259 @@
+//! Files in a known format: a value of any `Deserialize` type, without a line of loader.
+
+#[cfg(feature = "json")]
+mod json;
+mod text;
+#[cfg(feature = "toml")]
+mod toml;
+#[cfg(feature = "yaml")]
+mod yaml;
+
+use std::{
+    marker::PhantomData,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+
+#[cfg(feature = "json")]
+pub use self::json::{Json, JsonFile};
+#[cfg(feature = "toml")]
+pub use self::toml::{Toml, TomlFile};
+#[cfg(feature = "yaml")]
+pub use self::yaml::{Yaml, YamlFile};
+use super::{
+    FileSettings, absolute,
+    error::{FileError, ParseProblem, Problem},
+    follow::FileFollow,
+    forward,
+    load::{Load, Loaded, unblock},
+    open::{Failed, How, Opened},
+};
+use crate::{
+    channel::ReloaderReceiver,
+    error::{ReloadResult, ReloaderError},
+    follow::BoxFollow,
+    options::ReloaderOptions,
+    reload::{RealtimeWatch, RealtimeWatchHandle, Reload},
+    service::ReloaderService,
+};
+
+/// A format that a text is parsed by.
+pub trait Format: Send + Sync + 'static + sealed::Sealed {}
+
+mod sealed {
+    use super::{DeserializeOwned, ParseProblem};
+
+    pub trait Sealed {
+        #[doc(hidden)]
+        #[allow(private_interfaces, reason = "only this module implements it")]
+        fn parse<V: DeserializeOwned>(text: &str) -> Result<V, ParseProblem>;
+    }
+}
+
+/// Follows a file in the format `F`, as values of any type that is `Deserialize`.
+///
+/// Used by its names [`TomlFile`], `JsonFile` and `YamlFile`.
+#[derive(Debug)]
+pub struct FormatFile<V, F> {
+    path: PathBuf,
+    settings: FileSettings,
+    _value: PhantomData<fn() -> (V, F)>,
+}
+
+impl<V, F> FormatFile<V, F> {
+    /// Creates a reloader for the file at `path`, for a service with options of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the path is empty, or is relative while the current directory is gone.
+    pub fn from_path(path: impl AsRef<Path>) -> Result<Self, FileError> {
+        let path = absolute(path.as_ref())?;
+        Ok(Self { path, settings: FileSettings::new(false), _value: PhantomData })
+    }
+
+    /// Sets the size in bytes up to which a file is read; 16 MiB by default.
+    #[must_use]
+    pub fn max_size(mut self, bytes: u64) -> Self {
+        self.settings.max_size = bytes;
+        self
+    }
+
+    /// Has an empty file read like any other, once it has stayed empty for the settle ceiling.
+    ///
+    /// By default it is refused: a file is emptied by accident far more often than by intent.
+    #[must_use]
+    pub fn allow_empty(mut self, allow_empty: bool) -> Self {
+        self.settings.allow_empty = allow_empty;
+        self
+    }
+
+    /// Returns the file that is followed, as an absolute path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl<V, F> FormatFile<V, F>
+where
+    V: DeserializeOwned + Eq + Clone + Send + Sync + 'static,
+    F: Format,
+{
+    /// Loads the file at `path` and keeps it live, by events and a look every 10 seconds.
+    ///
+    /// The receiver has a value from the start. A task of the current runtime follows the file
+    /// until the last receiver is dropped.
+    ///
+    /// # Errors
+    ///
+    /// When the file holds no good value now. To start without one, make a
+    /// [`ReloaderService`]: it waits.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future starts nothing.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub async fn watch(
+        path: impl AsRef<Path>,
+    ) -> ReloadResult<ReloaderReceiver<V, String>, V, String> {
+        let reloader = Self::from_path(path).map_err(FileError::into_reloader_error)?;
+        // The service waits for a bad file to become good; here it is to be an error.
+        reloader.reload().await?;
+        let (service, receiver) =
+            ReloaderService::from_reloader(reloader, ReloaderOptions::hybrid());
+        tokio::spawn(async move { service.start_with_realtime().await });
+        let mut first = receiver.clone();
+        first.changed().await?;
+        Ok(receiver)
+    }
+
+    fn follow_file(&self, options: &ReloaderOptions) -> FileFollow<ByFormat<V, F>> {
+        FileFollow::watched(self.path.clone(), self.loader(), self.settings.clone(), options)
+    }
+
+    fn loader(&self) -> ByFormat<V, F> {
+        ByFormat { max_size: self.settings.max_size, _format: PhantomData }
+    }
+}
+
+impl<V, F> Clone for FormatFile<V, F> {
+    fn clone(&self) -> Self {
+        Self { path: self.path.clone(), settings: self.settings.clone(), _value: PhantomData }
+    }
+}
+
+#[async_trait]
+impl<V, F> Reload<V, String> for FormatFile<V, F>
+where
+    V: DeserializeOwned + Eq + Clone + Send + Sync + 'static,
+    F: Format,
+{
+    type Source = PathBuf;
+
+    async fn new(source: &PathBuf) -> ReloadResult<Self, V, String> {
+        Self::from_path(source).map_err(FileError::into_reloader_error)
+    }
+
+    async fn reload(&self) -> ReloadResult<Option<V>, V, String> {
+        FileFollow::load_once(self.path.clone(), self.loader(), self.settings.clone())
+            .await
+            .map(Some)
+            .map_err(FileError::into_reloader_error)
+    }
+
+    fn follow(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, String>> {
+        Some(Box::new(self.follow_file(options)))
+    }
+}
+
+#[async_trait]
+impl<V, F> RealtimeWatch<V, String> for FormatFile<V, F>
+where
+    V: DeserializeOwned + Eq + Clone + Send + Sync + 'static,
+    F: Format,
+{
+    async fn watch_realtime(&self) -> Result<RealtimeWatchHandle<V>, ReloaderError<V, String>> {
+        Ok(forward::changes(|options| Box::new(self.follow_file(options))))
+    }
+
+    fn follow_realtime(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, String>> {
+        Some(Box::new(self.follow_file(options)))
+    }
+}
+
+/// Reads a file and parses it.
+struct ByFormat<V, F> {
+    max_size: u64,
+    _format: PhantomData<fn() -> (V, F)>,
+}
+
+/// Parsing this much takes an async worker less than a millisecond.
+const PARSED_INLINE: u64 = 64 * 1024;
+
+impl<V, F> Load<V> for ByFormat<V, F>
+where
+    V: DeserializeOwned + Send + 'static,
+    F: Format,
+{
+    async fn load(&mut self, path: &Path, opened: Opened) -> Result<Loaded<V>, FileError> {
+        let limit = self.max_size;
+        if opened.identity.size <= PARSED_INLINE {
+            match read_whole(path, &opened, limit, How::Cached) {
+                Err(Failed::WouldBlock) => {}
+                Err(Failed::Io(error)) => return Err(FileError::io(path, error)),
+                Ok(bytes) => return make::<V, F>(path, &bytes, limit),
+            }
+        }
+        let owned = path.to_owned();
+        unblock(move || match read_whole(&owned, &opened, limit, How::Blocking) {
+            Err(Failed::Io(error)) => Err(FileError::io(&owned, error)),
+            Err(Failed::WouldBlock) => {
+                Err(FileError::new(&owned, Problem::Refused("it can't be waited for".into())))
+            }
+            Ok(bytes) => make::<V, F>(&owned, &bytes, limit),
+        })
+        .await
+        .unwrap_or_else(|words| Err(FileError::new(path, Problem::Refused(words))))
+    }
+}
+
+/// Reads the file; one whose identity proves little is read until two readings are the same.
+fn read_whole(path: &Path, opened: &Opened, limit: u64, how: How) -> Result<Vec<u8>, Failed> {
+    let mut bytes = opened.read(limit, how)?;
+    if !opened.identity.is_racy_at(SystemTime::now()) {
+        return Ok(bytes);
+    }
+    for _ in 0..MOST_READINGS {
+        let again = opened.read(limit, how)?;
+        if again == bytes {
+            return Ok(bytes);
+        }
+        bytes = again;
+    }
+    let words = format!("{} changes while it is read", path.display());
+    Err(Failed::Io(std::io::Error::new(std::io::ErrorKind::ResourceBusy, words)))
+}
+
+/// A file that differs as often as this is being written without a rest; a later look gets it.
+const MOST_READINGS: usize = 8;
+
+/// Makes a value of what was read.
+fn make<V: DeserializeOwned, F: Format>(
+    path: &Path,
+    bytes: &[u8],
+    limit: u64,
+) -> Result<Loaded<V>, FileError> {
+    let size = bytes.len() as u64;
+    if size > limit {
+        return Err(FileError::new(path, Problem::TooLarge { size, limit }));
+    }
+    text::decode(bytes)
+        .and_then(F::parse)
+        .map(|value| Loaded { value, dependencies: Vec::new() })
+        .map_err(|problem| FileError::new(path, Problem::Parse(problem)))
+}

@@ -1,0 +1,46 @@
+//! YAML.
+
+use serde::de::DeserializeOwned;
+
+use super::{Format, FormatFile, sealed::Sealed, text};
+use crate::file_reloader::error::ParseProblem;
+
+/// The format of <https://yaml.org>.
+#[derive(Debug, Clone, Copy)]
+pub struct Yaml;
+
+/// A YAML file as a live value; used like a TOML file.
+///
+/// # Examples
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use hot_reload::YamlFile;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("weights.yaml");
+/// # std::fs::write(&path, "blue: 90\ngreen: 10\n")?;
+/// let weights = YamlFile::<BTreeMap<String, u8>>::watch(&path).await?;
+/// assert_eq!(weights.get().unwrap()["green"], 10);
+/// # Ok(())
+/// # }
+/// ```
+pub type YamlFile<V> = FormatFile<V, Yaml>;
+
+impl Format for Yaml {}
+
+impl Sealed for Yaml {
+    #[allow(private_interfaces, reason = "only this module implements it")]
+    fn parse<V: DeserializeOwned>(text: &str) -> Result<V, ParseProblem> {
+        serde_saphyr::from_str(text).map_err(|error| {
+            let location = error.location();
+            let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+            let (line, column) =
+                location.map_or((1, 1), |at| (number(at.line()), number(at.column())));
+            let words = error.without_snippet().to_string();
+            text::at_line(text, line, column, words.lines().next().unwrap_or_default().to_owned())
+        })
+    }
+}

@@ -1,0 +1,101 @@
+//! Opening a file that may be anything, in a way that can't hang.
+
+#[cfg(all(target_os = "linux", not(hot_reload_portable)))]
+mod linux;
+#[cfg(not(all(target_os = "linux", not(hot_reload_portable))))]
+mod portable;
+
+use std::{fs::File, io, path::Path};
+
+#[cfg(all(target_os = "linux", not(hot_reload_portable)))]
+use self::linux as platform;
+#[cfg(not(all(target_os = "linux", not(hot_reload_portable))))]
+use self::portable as platform;
+use super::identity::Identity;
+
+/// Whether a step may wait for a disk or a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// Only what the kernel has in memory: fit for an async worker.
+    Cached,
+    /// Whatever it takes: for a thread that may block.
+    Blocking,
+}
+
+/// Why a step did not succeed.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// It is not in memory; try again where blocking is allowed.
+    WouldBlock,
+    Io(io::Error),
+}
+
+/// What is behind a path.
+#[derive(Debug)]
+pub(super) enum Found {
+    File(Opened),
+    Directory(Identity),
+    /// A FIFO, a socket or a device, which is never opened.
+    Special(&'static str),
+}
+
+/// A regular file, open for reading.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) file: File,
+    pub(super) identity: Identity,
+}
+
+/// Who has a file open for writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Writers {
+    /// Nobody.
+    None,
+    /// This process or this filesystem can't tell.
+    Unknown,
+    /// Somebody.
+    Some,
+}
+
+/// Whether a filesystem reports every change here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Filesystem {
+    Local,
+    /// An overlay: changes made to a layer below it are not reported.
+    Layered,
+    /// The one named: changes made elsewhere are not reported, and a server may not answer.
+    Remote(&'static str),
+}
+
+impl Opened {
+    /// Tells whether anyone has the file open for writing.
+    pub(super) fn writers(&self) -> Writers {
+        platform::writers(&self.file)
+    }
+
+    /// Tells what kind of filesystem the file is on.
+    pub(super) fn filesystem(&self) -> Filesystem {
+        platform::filesystem(&self.file)
+    }
+
+    /// Whether the file holds nothing; those of /proc and /sys only say so.
+    pub(super) fn is_empty(&self) -> bool {
+        self.identity.size == 0
+            && !matches!(self.read(0, How::Blocking), Ok(bytes) if !bytes.is_empty())
+    }
+
+    /// Reads the file from its start; one byte more than `limit` says that it is larger.
+    pub(super) fn read(&self, limit: u64, how: How) -> Result<Vec<u8>, Failed> {
+        platform::read(self, limit, how)
+    }
+}
+
+/// Opens what is behind `path`, following symbolic links.
+pub(super) fn open(path: &Path, how: How) -> Result<Found, Failed> {
+    platform::open(path, how)
+}
+
+/// Returns the identity of what is behind `path`, or `None` where nothing is.
+pub(super) fn identity(path: &Path) -> Option<Identity> {
+    platform::identity(path)
+}

@@ -1,0 +1,138 @@
+//! Linux: nothing that is not in the kernel's memory is waited for on an async worker.
+
+mod lease;
+
+use std::{
+    fs::File,
+    io::{self, IoSliceMut},
+    os::fd::AsFd,
+    path::Path,
+};
+
+use rustix::{
+    fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, fstatfs, openat, openat2, stat},
+    io::{Errno, ReadWriteFlags, preadv2},
+};
+
+use super::{Failed, Filesystem, Found, How, Identity, Opened, Writers};
+
+/// Smallest buffer for a file that says it is empty: those of /proc and /sys do, and are not.
+const SHORTEST_READ: usize = 512;
+
+pub(super) fn writers(file: &File) -> Writers {
+    lease::writers(file.as_fd())
+}
+
+pub(super) fn open(path: &Path, how: How) -> Result<Found, Failed> {
+    // Opening a FIFO or a device does something to it, so the path is opened without its content
+    // first, and what it is decides.
+    let place = open_with(path, OFlags::PATH, how)?;
+    let found = fstat(&place).map_err(failed)?;
+    match FileType::from_raw_mode(found.st_mode) {
+        FileType::RegularFile => {}
+        FileType::Directory => return Ok(Found::Directory(identity_of(&found))),
+        FileType::Fifo => return Ok(Found::Special("a FIFO")),
+        FileType::Socket => return Ok(Found::Special("a socket")),
+        FileType::CharacterDevice | FileType::BlockDevice => {
+            return Ok(Found::Special("a device"));
+        }
+        _ => return Ok(Found::Special("something else")),
+    }
+    // Should a FIFO take its place right now, NONBLOCK keeps the opening from waiting for a writer.
+    let file = open_with(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, how)?;
+    let found = fstat(&file).map_err(failed)?;
+    if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
+        return Ok(Found::Special("replaced by something else"));
+    }
+    Ok(Found::File(Opened { identity: identity_of(&found), file: file.into() }))
+}
+
+fn open_with(path: &Path, flags: OFlags, how: How) -> Result<rustix::fd::OwnedFd, Failed> {
+    let flags = flags | OFlags::CLOEXEC;
+    match how {
+        How::Blocking => openat(CWD, path, flags, Mode::empty()).map_err(failed),
+        // `RESOLVE_CACHED` (openat2(2), Linux 5.12) fails with EAGAIN where the way to the file is
+        // not in memory. Older kernels and some sandboxes don't have it.
+        How::Cached => match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED) {
+            Err(Errno::AGAIN | Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::TOOBIG) => {
+                Err(Failed::WouldBlock)
+            }
+            other => other.map_err(failed),
+        },
+    }
+}
+
+pub(super) fn read(opened: &Opened, limit: u64, how: How) -> Result<Vec<u8>, Failed> {
+    // `RWF_NOWAIT` (preadv2(2), Linux 4.14) fails with EAGAIN where the content is not in memory.
+    let flags = match how {
+        How::Cached => ReadWriteFlags::NOWAIT,
+        How::Blocking => ReadWriteFlags::empty(),
+    };
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
+    // One byte more than the file's size shows in one call that it ends there.
+    let expected = usize::try_from(opened.identity.size).unwrap_or(usize::MAX).saturating_add(1);
+    let mut bytes = vec![0; expected.max(SHORTEST_READ).min(limit)];
+    let mut length = 0;
+    loop {
+        if length == bytes.len() {
+            if length == limit {
+                break;
+            }
+            bytes.resize(length.saturating_mul(2).min(limit), 0);
+        }
+        let rest = &mut [IoSliceMut::new(&mut bytes[length..])];
+        match preadv2(&opened.file, rest, length as u64, flags) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN | Errno::OPNOTSUPP) if how == How::Cached => {
+                return Err(Failed::WouldBlock);
+            }
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    bytes.truncate(length);
+    Ok(bytes)
+}
+
+pub(super) fn identity(path: &Path) -> Option<Identity> {
+    stat(path).ok().map(|found| identity_of(&found))
+}
+
+#[allow(clippy::unnecessary_cast, clippy::cast_lossless, reason = "the types differ by platform")]
+fn identity_of(found: &Stat) -> Identity {
+    const SECOND: i128 = 1_000_000_000;
+    Identity {
+        device: found.st_dev as u64,
+        inode: found.st_ino as u64,
+        size: u64::try_from(found.st_size).unwrap_or(0),
+        modified: found.st_mtime as i128 * SECOND + found.st_mtime_nsec as i128,
+        changed: found.st_ctime as i128 * SECOND + found.st_ctime_nsec as i128,
+    }
+}
+
+/// Tells filesystems apart by the numbers of `statfs(2)`.
+#[allow(clippy::unnecessary_cast, reason = "the type differs by platform")]
+pub(super) fn filesystem(file: &File) -> Filesystem {
+    let Ok(found) = fstatfs(file) else { return Filesystem::Local };
+    match found.f_type as u64 & 0xffff_ffff {
+        0x794c_7630 => Filesystem::Layered,
+        0x6969 => Filesystem::Remote("NFS"),
+        0x517b | 0xff53_4d42 | 0xfe53_4d42 => Filesystem::Remote("SMB"),
+        // virtiofs, and the shared folders of desktop container engines, are FUSE as well.
+        0x6573_5546 => Filesystem::Remote("FUSE"),
+        0x0102_1997 => Filesystem::Remote("9p"),
+        0x00c3_6400 => Filesystem::Remote("Ceph"),
+        0x0bd0_0bd0 => Filesystem::Remote("Lustre"),
+        0x0116_1970 => Filesystem::Remote("GFS2"),
+        0x7461_636f => Filesystem::Remote("OCFS2"),
+        0x5346_414f => Filesystem::Remote("AFS"),
+        0x786f_4256 => Filesystem::Remote("a VirtualBox shared folder"),
+        0xbacb_acbc => Filesystem::Remote("a VMware shared folder"),
+        _ => Filesystem::Local,
+    }
+}
+
+fn failed(error: Errno) -> Failed {
+    Failed::Io(io::Error::from(error))
+}

@@ -1,0 +1,175 @@
+//! Periodic looks at files: identities are compared, contents never read.
+
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use super::{Follower, Notice, lock, registry::ByAddress};
+use crate::file_reloader::{identity::Identity, open};
+
+/// What a follower has its files compared with.
+#[derive(Debug, Default)]
+pub(in crate::file_reloader) struct Audit {
+    pub(in crate::file_reloader) files: Vec<Audited>,
+    pub(in crate::file_reloader) rule: Rule,
+    /// When the files were last read, where their loader may read more than these.
+    pub(in crate::file_reloader) read_at: Option<Instant>,
+}
+
+/// A file, and what it was when it was last read.
+#[derive(Debug, Clone)]
+pub(in crate::file_reloader) struct Audited {
+    pub(in crate::file_reloader) path: PathBuf,
+    /// `None`: it was not there.
+    pub(in crate::file_reloader) identity: Option<Identity>,
+    /// The identity was taken too close to the file's own time to prove anything.
+    pub(in crate::file_reloader) racy: bool,
+}
+
+/// What else an audit does.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(in crate::file_reloader) enum Rule {
+    /// Looks here, at the identities alone.
+    #[default]
+    Compare,
+    /// Has the follower look for itself: the files are on a server that may not answer.
+    Delegate,
+    /// Has the follower read every time.
+    Read,
+}
+
+impl Follower {
+    /// Replaces what the files are compared with.
+    pub(in crate::file_reloader) fn set_audit(&self, audit: Audit) {
+        *lock(&self.audit) = audit;
+    }
+
+    /// Looks at the files once, and rings if they are not what they were.
+    pub(super) fn look_at_files(&self) {
+        let audit = lock(&self.audit);
+        let notice = match audit.rule {
+            Rule::Read => Some(Notice::Doubtful),
+            Rule::Delegate => Some(Notice::Differs),
+            Rule::Compare => audit
+                .files
+                .iter()
+                .find_map(Audited::look)
+                .or_else(|| self.reread_is_due(&audit).then_some(Notice::Doubtful)),
+        };
+        drop(audit);
+        if let Some(notice) = notice {
+            self.bell.ring(notice);
+        }
+    }
+}
+
+/// Followers whose loader may read more files than it names.
+static OPAQUE: AtomicU32 = AtomicU32::new(0);
+/// How many of them are had read in a second, in the whole process, though their files look
+/// unchanged: enough that a few are read at every look, too few to be felt when they are thousands.
+const REREADS_PER_SECOND: u32 = 100;
+
+/// Counts a follower whose loader is somebody else's code, for as long as it lives.
+#[derive(Debug)]
+pub(in crate::file_reloader) struct Opaque(());
+
+impl Opaque {
+    pub(in crate::file_reloader) fn new() -> Self {
+        // Relaxed: a count that nothing else depends on.
+        OPAQUE.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Opaque {
+    fn drop(&mut self) {
+        OPAQUE.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Follower {
+    /// Whether a loader that may read more than it names is to be given the chance again.
+    fn reread_is_due(&self, audit: &Audit) -> bool {
+        let Some(read_at) = audit.read_at else { return false };
+        let turn = Duration::from_secs(1) * OPAQUE.load(Ordering::Relaxed) / REREADS_PER_SECOND;
+        // Those that were started together take their turns one after another.
+        let mut spread = DefaultHasher::new();
+        std::ptr::from_ref(self).hash(&mut spread);
+        let turn = turn.mul_f64(1.0 + (spread.finish() % 64) as f64 / 128.0);
+        read_at.elapsed() >= turn.max(SHORTEST_TURN)
+    }
+}
+
+/// As often as 0.3.6 could be told to poll; a little less, so that a poll every second is enough.
+const SHORTEST_TURN: Duration = Duration::from_millis(900);
+
+impl Audited {
+    pub(in crate::file_reloader) fn new(path: PathBuf, identity: Option<Identity>) -> Self {
+        let racy = identity.is_some_and(|identity| identity.is_racy_at(SystemTime::now()));
+        Self { path, identity, racy }
+    }
+
+    fn look(&self) -> Option<Notice> {
+        if open::identity(&self.path) != self.identity {
+            Some(Notice::Differs)
+        } else {
+            self.racy.then_some(Notice::Doubtful)
+        }
+    }
+}
+
+/// Every follower whose files are looked at, by how often.
+///
+/// Followers with the same interval are looked at together, so that ten thousand of them wake the
+/// process as often as one.
+#[derive(Default)]
+pub(super) struct Audits {
+    groups: HashMap<Duration, Group>,
+}
+
+struct Group {
+    due: Instant,
+    followers: HashSet<ByAddress>,
+}
+
+impl Audits {
+    pub(super) fn add(&mut self, interval: Duration, follower: &Arc<Follower>, now: Instant) {
+        let group = self
+            .groups
+            .entry(interval)
+            .or_insert_with(|| Group { due: now + interval, followers: HashSet::new() });
+        group.followers.insert(ByAddress(Arc::clone(follower)));
+    }
+
+    pub(super) fn remove(&mut self, interval: Duration, follower: &Arc<Follower>) {
+        if let Some(group) = self.groups.get_mut(&interval) {
+            group.followers.remove(&ByAddress(Arc::clone(follower)));
+            if group.followers.is_empty() {
+                self.groups.remove(&interval);
+            }
+        }
+    }
+
+    /// When the next look is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.groups.values().map(|group| group.due).min()
+    }
+
+    /// Puts every follower that is due by `now` into `due`.
+    pub(super) fn take_due(&mut self, now: Instant, due: &mut Vec<Arc<Follower>>) {
+        for (interval, group) in &mut self.groups {
+            if group.due <= now {
+                due.extend(group.followers.iter().map(|ByAddress(one)| Arc::clone(one)));
+                // Counted from now: after a pause of the machine, one look makes up for all.
+                group.due = now + *interval;
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Who is rung for what.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ffi::OsStr,
+    hash::Hash,
+    sync::Arc,
+};
+
+use super::{Event, Follower, Notice, platform::Key};
+
+/// Where at a watch a follower is rung from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// A name in the directory that is watched.
+    Name(Box<OsStr>),
+    /// What is watched itself.
+    Own,
+}
+
+/// Every watch and its followers.
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    watches: HashMap<Key, Watch>,
+    /// How many watches have ended so far.
+    ended: u64,
+}
+
+/// The followers of one watch.
+#[derive(Debug, Default)]
+struct Watch {
+    names: HashMap<Box<OsStr>, Followers>,
+    own: Followers,
+}
+
+/// A set of followers, mostly of one.
+#[derive(Debug, Default)]
+enum Followers {
+    #[default]
+    None,
+    One(Arc<Follower>),
+    Many(HashSet<ByAddress>),
+}
+
+/// A follower that equals only itself.
+#[derive(Debug, Clone)]
+pub(super) struct ByAddress(pub(super) Arc<Follower>);
+
+impl Registry {
+    /// Counts the watches that have ended; while it stays, so does every key.
+    pub(super) fn ended(&self) -> u64 {
+        self.ended
+    }
+
+    pub(super) fn enter(&mut self, key: Key, place: &Place, follower: &Arc<Follower>) {
+        let watch = self.watches.entry(key).or_default();
+        match place {
+            Place::Own => watch.own.insert(follower),
+            Place::Name(name) => match watch.names.get_mut(name) {
+                Some(followers) => followers.insert(follower),
+                None => {
+                    watch.names.insert(name.clone(), Followers::One(Arc::clone(follower)));
+                }
+            },
+        }
+    }
+
+    /// Takes a follower out; true if the watch has none left, and is forgotten.
+    pub(super) fn leave(&mut self, key: &Key, place: &Place, follower: &Arc<Follower>) -> bool {
+        let Some(watch) = self.watches.get_mut(key) else { return false };
+        match place {
+            Place::Own => watch.own.remove(follower),
+            Place::Name(name) => {
+                if let Some(followers) = watch.names.get_mut(name) {
+                    followers.remove(follower);
+                    if followers.is_empty() {
+                        watch.names.remove(name);
+                    }
+                }
+            }
+        }
+        let unused = watch.names.is_empty() && watch.own.is_empty();
+        if unused {
+            self.watches.remove(key);
+            self.ended += 1;
+        }
+        unused
+    }
+
+    /// Rings whoever `event` concerns.
+    pub(super) fn ring(&mut self, event: Event<'_>) {
+        match event {
+            Event::Named(key, name, notice) => {
+                if let Some(watch) = self.watches.get(key) {
+                    if let Some(followers) = watch.names.get(name) {
+                        followers.ring(notice);
+                    }
+                    // Who follows a directory for its own sake follows what is in it.
+                    watch.own.ring(Notice::Moved);
+                }
+            }
+            Event::Own(key, notice) => {
+                if let Some(watch) = self.watches.get(key) {
+                    watch.own.ring(notice);
+                }
+            }
+            Event::Uprooted(key) => {
+                if let Some(watch) = self.watches.get(key) {
+                    watch.ring(Notice::Moved);
+                }
+            }
+            Event::Gone(key) => {
+                self.ended += 1;
+                if let Some(watch) = self.watches.remove(key) {
+                    watch.ring(Notice::WatchGone);
+                }
+            }
+            Event::Overflow => {
+                for watch in self.watches.values() {
+                    watch.ring(Notice::WatchGone);
+                    watch.ring(Notice::Doubtful);
+                }
+            }
+        }
+    }
+}
+
+impl Watch {
+    fn ring(&self, notice: Notice) {
+        self.own.ring(notice);
+        for followers in self.names.values() {
+            followers.ring(notice);
+        }
+    }
+}
+
+impl Followers {
+    fn insert(&mut self, follower: &Arc<Follower>) {
+        match self {
+            Self::None => *self = Self::One(Arc::clone(follower)),
+            Self::One(one) if Arc::ptr_eq(one, follower) => {}
+            Self::One(one) => {
+                let both = [ByAddress(Arc::clone(one)), ByAddress(Arc::clone(follower))];
+                *self = Self::Many(both.into());
+            }
+            Self::Many(many) => {
+                many.insert(ByAddress(Arc::clone(follower)));
+            }
+        }
+    }
+
+    fn remove(&mut self, follower: &Arc<Follower>) {
+        match self {
+            Self::One(one) if Arc::ptr_eq(one, follower) => *self = Self::None,
+            Self::None | Self::One(_) => {}
+            Self::Many(many) => {
+                many.remove(&ByAddress(Arc::clone(follower)));
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::One(_) => false,
+            Self::Many(many) => many.is_empty(),
+        }
+    }
+
+    fn ring(&self, notice: Notice) {
+        match self {
+            Self::None => {}
+            Self::One(follower) => follower.bell.ring(notice),
+            Self::Many(many) => many.iter().for_each(|ByAddress(one)| one.bell.ring(notice)),
+        }
+    }
+}
+
+impl PartialEq for ByAddress {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for ByAddress {}
+
+impl Hash for ByAddress {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}

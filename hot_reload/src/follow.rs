@@ -1,0 +1,132 @@
+//! The seam between the service's loop and a source: hints wake the loop, a look finds the truth.
+
+use std::{
+    borrow::Cow,
+    fmt::Display,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use crate::error::ReloadResult;
+
+/// Longer than a slow query takes, shorter than an operator's patience with a hung one.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A source as the loop sees it.
+pub(crate) trait Follow<V, S>
+where
+    V: Eq + PartialEq,
+    S: Into<Cow<'static, str>> + Display,
+{
+    /// Waits until the source may have changed. Dropping the wait loses no hint.
+    fn poll_hint(&mut self, cx: &mut Context<'_>) -> Poll<Hint>;
+
+    /// Finds out what the source holds now.
+    fn look(&mut self, patience: Patience) -> impl Future<Output = ReloadResult<Look<V>, V, S>>;
+
+    /// How long the loop may wait for a hint before it looks all the same; `None`: for ever.
+    fn look_again_after(&self) -> Option<Duration>;
+
+    /// How changes are noticed at this moment.
+    fn mechanism(&self) -> Mechanism;
+
+    /// How long one look may take, unless the user said.
+    fn load_timeout(&self) -> Duration {
+        LOAD_TIMEOUT
+    }
+}
+
+/// A source that brings its own way of being followed; the loop sees it as a [`Follow`].
+pub trait SelfFollow<V, S>: Send
+where
+    V: Eq + PartialEq,
+    S: Into<Cow<'static, str>> + Display,
+{
+    /// As [`Follow::poll_hint`].
+    fn poll_hint(&mut self, cx: &mut Context<'_>) -> Poll<Hint>;
+    /// As [`Follow::look`].
+    fn look(&mut self, patience: Patience) -> BoxLook<'_, V, S>;
+    /// As [`Follow::look_again_after`].
+    fn look_again_after(&self) -> Option<Duration>;
+    /// As [`Follow::mechanism`].
+    fn mechanism(&self) -> Mechanism;
+    /// As [`Follow::load_timeout`].
+    fn load_timeout(&self) -> Duration;
+}
+
+/// Such a source, borrowed from its reloader.
+pub type BoxFollow<'a, V, S> = Box<dyn SelfFollow<V, S> + 'a>;
+
+/// A look in progress.
+pub type BoxLook<'a, V, S> = Pin<Box<dyn Future<Output = ReloadResult<Look<V>, V, S>> + Send + 'a>>;
+
+impl<V, S> Follow<V, S> for BoxFollow<'_, V, S>
+where
+    V: Eq + PartialEq,
+    S: Into<Cow<'static, str>> + Display,
+{
+    fn poll_hint(&mut self, cx: &mut Context<'_>) -> Poll<Hint> {
+        (**self).poll_hint(cx)
+    }
+
+    fn look(&mut self, patience: Patience) -> impl Future<Output = ReloadResult<Look<V>, V, S>> {
+        (**self).look(patience)
+    }
+
+    fn look_again_after(&self) -> Option<Duration> {
+        (**self).look_again_after()
+    }
+
+    fn mechanism(&self) -> Mechanism {
+        (**self).mechanism()
+    }
+
+    fn load_timeout(&self) -> Duration {
+        (**self).load_timeout()
+    }
+}
+
+/// Why the loop is woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hint {
+    /// Something began; whether it is over can't be told, so wait for quiet.
+    Touched,
+    /// Something is over: look at once.
+    Finished,
+}
+
+/// Whether a writer that has not finished may still be waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// It may.
+    Left,
+    /// The settle ceiling is reached: take what is there if it is whole.
+    Exhausted,
+}
+
+/// What a look found.
+#[derive(Debug)]
+pub enum Look<V> {
+    /// This value.
+    Value(V),
+    /// What was found the last time.
+    Unchanged,
+    /// A writer that has not finished; look again after this long, or at the next hint.
+    Unsettled(Duration),
+}
+
+/// How changes are noticed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mechanism {
+    /// By looking every poll interval.
+    Polling,
+    /// By events alone.
+    Events,
+    /// By events, and by looking every poll interval in case one is missed.
+    EventsAndPolling,
+    /// By looking, because events were asked for and can't be had; with the reason.
+    Degraded(Cow<'static, str>),
+}

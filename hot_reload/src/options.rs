@@ -1,0 +1,140 @@
+//! The knobs of the engine, each with a default that nobody needs to touch.
+
+use std::time::Duration;
+
+use crate::{
+    backoff::Backoff,
+    config::{ReloaderConfig, WatchStrategy},
+};
+
+/// Long enough for the pauses inside a save (a truncation and its write, the rename and the
+/// creation of an editor, a certificate and its key), too short for a person to notice.
+const SETTLE_WINDOW: Duration = Duration::from_millis(50);
+/// How long a writer that keeps the file open, or an emptied file, is given the benefit of the
+/// doubt: longer than a script pauses between two writes, short enough for an operator to wait.
+const SETTLE_CEILING: Duration = Duration::from_secs(3);
+/// The first retry is soon, since most failures are a race with a writer.
+const BACKOFF_FLOOR: Duration = Duration::from_millis(100);
+/// A source that stays broken is tried this often at the least.
+const BACKOFF_CEILING: Duration = Duration::from_secs(10);
+/// Shorter polling would only burn the processor: events are there for that.
+const SHORTEST_POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Everything that can be set on a service; made from a [`ReloaderConfig`] or from scratch.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use hot_reload::ReloaderOptions;
+///
+/// let options = ReloaderOptions::hybrid()
+///     .poll_interval(Duration::from_millis(250))
+///     .settle_window(Duration::from_millis(20))
+///     .backoff(Duration::from_millis(50), Duration::from_secs(5));
+/// # let _ = options;
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct ReloaderOptions {
+    pub(crate) strategy: WatchStrategy,
+    pub(crate) force_reload: bool,
+    pub(crate) poll_interval: Duration,
+    pub(crate) settle_window: Duration,
+    pub(crate) settle_ceiling: Duration,
+    pub(crate) load_timeout: Option<Duration>,
+    pub(crate) backoff: Backoff,
+}
+
+impl ReloaderOptions {
+    /// Looks every poll interval, 10 s unless set.
+    pub fn polling() -> Self {
+        ReloaderConfig::default().into()
+    }
+
+    /// Waits for events.
+    pub fn realtime() -> Self {
+        ReloaderConfig::realtime().into()
+    }
+
+    /// Waits for events and looks every poll interval as well, 10 s unless set.
+    pub fn hybrid() -> Self {
+        Self::polling().strategy(WatchStrategy::Hybrid)
+    }
+
+    /// Sets how changes are noticed.
+    pub fn strategy(mut self, strategy: WatchStrategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
+    /// Publishes every value that was loaded, even one that equals the last.
+    pub fn force_reload(mut self, force_reload: bool) -> Self {
+        self.force_reload = force_reload;
+        self
+    }
+
+    /// Sets how often the source is looked at; 10 ms at the least.
+    pub fn poll_interval(mut self, poll_interval: Duration) -> Self {
+        self.poll_interval = poll_interval.max(SHORTEST_POLL_INTERVAL);
+        self
+    }
+
+    /// Sets the quiet period that ends a modification whose writer does not say that it is over,
+    /// and that lets the files of a set arrive together; 50 ms by default.
+    pub fn settle_window(mut self, settle_window: Duration) -> Self {
+        self.settle_window = settle_window;
+        self
+    }
+
+    /// Sets how long settling may last in all, however busy the writer; 3 s by default.
+    pub fn settle_ceiling(mut self, settle_ceiling: Duration) -> Self {
+        self.settle_ceiling = settle_ceiling;
+        self
+    }
+
+    /// Sets how long one load may take before it is given up on and tried again; by default 10 s for
+    /// a file and 60 s for any other source.
+    pub fn load_timeout(mut self, load_timeout: Duration) -> Self {
+        self.load_timeout = Some(load_timeout);
+        self
+    }
+
+    /// Sets the pause after a first failure and the longest one after many, both with jitter;
+    /// 100 ms and 10 s by default. Where the source is polled, no pause is longer than the poll
+    /// interval.
+    pub fn backoff(mut self, floor: Duration, ceiling: Duration) -> Self {
+        self.backoff = Backoff { floor, ceiling: ceiling.max(floor) };
+        self
+    }
+
+    /// Whether the source is looked at every poll interval.
+    pub(crate) fn polls(&self) -> bool {
+        self.strategy != WatchStrategy::Realtime
+    }
+
+    /// The same, with no pause after a failure longer than the poll interval.
+    pub(crate) fn capped(&self) -> Self {
+        let mut capped = self.clone();
+        if self.polls() {
+            capped.backoff.ceiling = self.backoff.ceiling.min(self.poll_interval);
+            capped.backoff.floor = self.backoff.floor.min(self.poll_interval);
+        }
+        capped
+    }
+}
+
+impl From<ReloaderConfig> for ReloaderOptions {
+    fn from(config: ReloaderConfig) -> Self {
+        Self {
+            strategy: config.strategy,
+            force_reload: config.force_reload,
+            poll_interval: SHORTEST_POLL_INTERVAL,
+            settle_window: SETTLE_WINDOW,
+            settle_ceiling: SETTLE_CEILING,
+            load_timeout: None,
+            backoff: Backoff { floor: BACKOFF_FLOOR, ceiling: BACKOFF_CEILING },
+        }
+        .poll_interval(Duration::from_secs(config.watch_delay_sec.into()))
+    }
+}

@@ -1,0 +1,73 @@
+//! Failures as a log may have them: what and where, without what was loaded.
+
+use std::{borrow::Cow, fmt::Display};
+
+use crate::error::ReloaderError;
+
+/// Returns the reason of `error` without any text that it may quote from the source.
+///
+/// Parsers put the value that they refuse into their message, in quotes, and the line that it
+/// stands in below; either may be a secret. What is left is the first line, quoted parts masked.
+pub(crate) fn for_log<V, S>(error: &ReloaderError<V, S>) -> String
+where
+    V: Eq + PartialEq,
+    S: Into<Cow<'static, str>> + Display,
+{
+    #[cfg(feature = "file-reloader")]
+    if let Some(error) = error.file_error() {
+        return error.without_content();
+    }
+    mask(&error.to_string())
+}
+
+/// Returns the first line of `text`, with `…` for whatever stands in quotes or after a colon that
+/// a quote never closes.
+pub(crate) fn mask(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let mut masked = String::with_capacity(line.len());
+    let mut quote = None;
+    let mut last = ' ';
+    for c in line.chars() {
+        match quote {
+            Some(open) if c == open && last != '\\' => {
+                masked.push(c);
+                quote = None;
+            }
+            Some(_) => {}
+            // An apostrophe inside a word, as in "can't", opens no quotation.
+            None if c == '"' || c == '`' || (c == '\'' && !last.is_alphanumeric()) => {
+                masked.push(c);
+                masked.push('…');
+                quote = Some(c);
+            }
+            None => masked.push(c),
+        }
+        last = c;
+    }
+    masked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mask;
+
+    #[test]
+    fn keeps_where_and_masks_what() {
+        for (text, want) in [
+            ("no such file", "no such file"),
+            ("can't read it", "can't read it"),
+            (
+                "invalid type: string \"hunter2\", expected u16 at line 3 column 7",
+                "invalid type: string \"…\", expected u16 at line 3 column 7",
+            ),
+            ("invalid value: integer `42`, expected u8", "invalid value: integer `…`, expected u8"),
+            ("string \"a\\\"hunter2\" ends", "string \"…\" ends"),
+            ("open \"hunter2", "open \"…"),
+            ("unknown 'hunter2' here", "unknown '…' here"),
+            ("TOML parse error at line 1\n  |\n1 | key = hunter2", "TOML parse error at line 1"),
+            ("", ""),
+        ] {
+            assert_eq!(mask(text), want, "{text}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The service that keeps a value live.
+
+mod adapt;
+mod run;
+mod sink;
+mod state;
+
+use std::{borrow::Cow, fmt::Display, marker::PhantomData};
+
+use tokio::sync::Mutex;
+
+use self::{
+    adapt::{Polled, Pushed},
+    sink::Publish,
+};
+pub(crate) use self::{
+    run::run,
+    sink::{Report, Sink},
+};
+use crate::{
+    channel::{self, ReloaderReceiver, ReloaderSender},
+    config::{ReloaderConfig, WatchStrategy},
+    error::{ReloadResult, ReloaderError},
+    options::ReloaderOptions,
+    reload::{RealtimeWatch, Reload},
+};
+
+/// Follows a source and publishes each new value to its receivers.
+///
+/// A service is a value and a future: [`start`](Self::start) or
+/// [`start_with_realtime`](Self::start_with_realtime) run as long as anyone receives, and dropping
+/// their future stops the service without a trace. It may be started again and then goes on from
+/// what the source holds by then. Nothing that can heal ends it: a bad edit, a missing file and a
+/// lost watch are states, which its [status](ReloaderReceiver::status) tells and its log says once.
+///
+/// Dropping the service itself ends it: receivers keep the last value, and
+/// [`changed`](ReloaderReceiver::changed) becomes an error.
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(feature = "toml")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use hot_reload::{ReloaderConfig, ReloaderService, TomlFile};
+///
+/// #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+/// struct Config {
+///     name: String,
+/// }
+///
+/// # let dir = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&dir)?;
+/// # std::fs::write("config.toml", "name = 'one'")?;
+/// let path = "config.toml".to_string();
+/// let (service, mut config) =
+///     ReloaderService::<TomlFile<Config>, Config, String>::new(&path, ReloaderConfig::hybrid(10))
+///         .await?;
+/// tokio::spawn(async move { service.start_with_realtime().await });
+///
+/// config.changed().await?;
+/// assert_eq!(config.get().unwrap().name, "one");
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "toml"))]
+/// # fn main() {}
+/// ```
+pub struct ReloaderService<T, V, S = &'static str>
+where
+    T: Reload<V, S>,
+    V: Eq + PartialEq + Clone,
+    S: Into<Cow<'static, str>> + Display,
+{
+    source: T,
+    options: ReloaderOptions,
+    sender: ReloaderSender<V>,
+    /// Held while the service runs, so that two starts can't publish in turns.
+    running: Mutex<()>,
+    _error: PhantomData<S>,
+}
+
+impl<T, V, S> ReloaderService<T, V, S>
+where
+    T: Reload<V, S> + Clone,
+    V: Eq + PartialEq + Clone,
+    S: Into<Cow<'static, str>> + Display,
+{
+    /// Creates a service for `source`, and its first receiver; nothing is loaded before it starts.
+    ///
+    /// # Errors
+    ///
+    /// When the source is not one that can ever be loaded from. A source that is only missing or
+    /// unreachable is none: the service waits for it.
+    pub async fn new(
+        source: &<T as Reload<V, S>>::Source,
+        config: ReloaderConfig,
+    ) -> ReloadResult<(Self, ReloaderReceiver<V, S>), V, S> {
+        Self::with_options(source, config).await
+    }
+
+    /// As [`new`](Self::new), looking every 10 seconds.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub async fn with_defaults(
+        source: &<T as Reload<V, S>>::Source,
+    ) -> ReloadResult<(Self, ReloaderReceiver<V, S>), V, S> {
+        Self::with_options(source, ReloaderConfig::default()).await
+    }
+
+    /// As [`new`](Self::new), looking every `watch_delay_sec` seconds.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub async fn with_delay(
+        source: &<T as Reload<V, S>>::Source,
+        watch_delay_sec: u32,
+    ) -> ReloadResult<(Self, ReloaderReceiver<V, S>), V, S> {
+        Self::with_options(source, ReloaderConfig::polling(watch_delay_sec)).await
+    }
+
+    /// As [`new`](Self::new), with every knob of [`ReloaderOptions`].
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub async fn with_options(
+        source: &<T as Reload<V, S>>::Source,
+        options: impl Into<ReloaderOptions>,
+    ) -> ReloadResult<(Self, ReloaderReceiver<V, S>), V, S> {
+        Ok(Self::from_reloader(T::new(source).await?, options))
+    }
+
+    /// Creates a service for a reloader that exists already, and its first receiver.
+    pub fn from_reloader(
+        reloader: T,
+        options: impl Into<ReloaderOptions>,
+    ) -> (Self, ReloaderReceiver<V, S>) {
+        let (sender, receiver) = channel::channel();
+        let service = Self {
+            source: reloader,
+            options: options.into(),
+            sender,
+            running: Mutex::new(()),
+            _error: PhantomData,
+        };
+        (service, receiver)
+    }
+
+    /// Runs the service by polling, until every receiver is gone.
+    ///
+    /// The first load is published like any change. While one start of a service runs, another
+    /// waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// At once, when the service was made for [`WatchStrategy::Realtime`] or
+    /// [`WatchStrategy::Hybrid`]: those take [`start_with_realtime`](Self::start_with_realtime).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the service and leaves nothing behind; what was published stays.
+    pub async fn start(&self) -> ReloadResult<(), V, S> {
+        if self.options.strategy != WatchStrategy::Polling {
+            return Err(ReloaderError::Other(anyhow::anyhow!(
+                "start() only polls, and this service was made for {:?}: \
+                 call start_with_realtime()",
+                self.options.strategy
+            )));
+        }
+        let _one_at_a_time = self.running.lock().await;
+        let options = self.options.capped();
+        match self.source.follow(&options) {
+            Some(source) => run(source, self.publish(), &options).await,
+            None => {
+                let poll_interval = options.poll_interval;
+                let source = Polled { source: &self.source, poll_interval };
+                run(source, self.publish(), &options).await;
+            }
+        }
+        Ok(())
+    }
+
+    fn publish(&self) -> Publish<'_, V> {
+        Publish { sender: &self.sender, force: self.options.force_reload }
+    }
+}
+
+impl<T, V, S> ReloaderService<T, V, S>
+where
+    T: RealtimeWatch<V, S> + Clone,
+    V: Eq + PartialEq + Clone,
+    S: Into<Cow<'static, str>> + Display,
+{
+    /// Runs the service by its strategy, whichever it is, until every receiver is gone.
+    ///
+    /// While events can't be had, it polls, says so in its status, and tries again.
+    ///
+    /// # Errors
+    ///
+    /// None: whatever fails can heal, and is waited for.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the service and leaves nothing behind; what was published stays.
+    pub async fn start_with_realtime(&self) -> ReloadResult<(), V, S> {
+        let _one_at_a_time = self.running.lock().await;
+        let options = self.options.capped();
+        if let Some(source) = self.source.follow_realtime(&options) {
+            run(source, self.publish(), &options).await;
+        } else if options.strategy == WatchStrategy::Polling {
+            let poll_interval = options.poll_interval;
+            run(Polled { source: &self.source, poll_interval }, self.publish(), &options).await;
+        } else {
+            run(Pushed::new(&self.source, &options), self.publish(), &options).await;
+        }
+        Ok(())
+    }
+}

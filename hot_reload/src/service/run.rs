@@ -1,0 +1,186 @@
+//! The shell around the loop: waits, looks, publishes, and decides nothing.
+
+use std::{
+    borrow::Cow,
+    fmt::Display,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{debug, info, warn};
+
+use super::{
+    sink::{Report, Sink},
+    state::{Event, State, Timing, next},
+};
+use crate::{
+    error::{ReloadResult, ReloaderError},
+    follow::{Follow, Hint, Look, Mechanism, Patience},
+    options::ReloaderOptions,
+    panic::words,
+    redact::for_log,
+    status::{Health, Status},
+};
+
+/// Follows a source until nobody is left to publish to.
+///
+/// Dropping the future stops the service; whatever was published stays.
+pub(crate) async fn run<V, S>(
+    mut source: impl Follow<V, S>,
+    sink: impl Sink<V>,
+    options: &ReloaderOptions,
+) where
+    V: Eq + PartialEq,
+    S: Into<Cow<'static, str>> + Display,
+{
+    let timing = Timing {
+        settle_window: options.settle_window,
+        settle_ceiling: options.settle_ceiling,
+        backoff: options.backoff,
+    };
+    let load_timeout = options.load_timeout.unwrap_or_else(|| source.load_timeout());
+    let _stopped = StopGuard(&sink);
+    let mut state = State::start(Instant::now(), &timing);
+    loop {
+        let event = match state {
+            State::Done => break,
+            State::Loading(round) => {
+                let patience = if Instant::now() < round.ceiling {
+                    Patience::Left
+                } else {
+                    Patience::Exhausted
+                };
+                tokio::select! {
+                    biased;
+                    () = sink.closed() => Event::NoReceivers,
+                    found = look(&mut source, patience, load_timeout) => {
+                        take(found, source.mechanism(), source.look_again_after(), &sink).await
+                    }
+                }
+            }
+            waiting => tokio::select! {
+                biased;
+                () = sink.closed() => Event::NoReceivers,
+                hint = poll_fn(|cx| source.poll_hint(cx)) => match hint {
+                    Hint::Touched => Event::Touched,
+                    Hint::Finished => Event::Finished,
+                },
+                () = at(waiting.deadline()) => Event::Tick,
+            },
+        };
+        state = next(state, event, Instant::now(), &timing);
+    }
+    debug!("every receiver is gone: the service ends");
+}
+
+/// Looks once: a look that panics or hangs has failed, no more.
+async fn look<V, S>(
+    source: &mut impl Follow<V, S>,
+    patience: Patience,
+    load_timeout: Duration,
+) -> ReloadResult<Look<V>, V, S>
+where
+    V: Eq + PartialEq,
+    S: Into<Cow<'static, str>> + Display,
+{
+    let mut look = pin!(source.look(patience));
+    let look = poll_fn(|cx| {
+        // The future that panicked is never polled again.
+        catch_unwind(AssertUnwindSafe(|| look.as_mut().poll(cx)))
+            .unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))))
+    });
+    timeout(load_timeout, look).await.unwrap_or_else(|_| {
+        Err(ReloaderError::Other(anyhow::anyhow!(
+            "the load was given up on after {load_timeout:?}; a longer load_timeout gives it more"
+        )))
+    })
+}
+
+/// Publishes what was found, and puts it into the status.
+async fn take<V, S>(
+    found: ReloadResult<Look<V>, V, S>,
+    mechanism: Mechanism,
+    look_again: Option<Duration>,
+    sink: &impl Sink<V>,
+) -> Event
+where
+    V: Eq + PartialEq,
+    S: Into<Cow<'static, str>> + Display,
+{
+    let published = match found {
+        Ok(Look::Unsettled(retry)) => return Event::Unsettled { retry },
+        Ok(Look::Unchanged) => None,
+        Ok(Look::Value(value)) => sink.publish(value).await,
+        Err(error) => {
+            let text = error.to_string();
+            let mut is_news = false;
+            sink.report(&mut |status| {
+                note_mechanism(status, &mechanism);
+                is_news = status.last_error.as_deref() != Some(&text);
+                status.health = Health::Retrying;
+                status.failures = status.failures.saturating_add(1);
+                status.last_error = Some(Arc::from(text.as_str()));
+            });
+            // Said once, not at every retry.
+            if is_news {
+                warn!(reason = %for_log(&error), "the last good value keeps serving");
+                sink.failed(&error).await;
+            }
+            return Event::Failed { luck: fastrand::u16(0..=1000) };
+        }
+    };
+    sink.report(&mut |status| {
+        note_mechanism(status, &mechanism);
+        if status.failures > 0 {
+            info!(failures = status.failures, "the source is good again");
+        }
+        status.health = Health::Fresh;
+        status.failures = 0;
+        status.last_error = None;
+        if let Some(generation) = published {
+            status.generation = generation;
+            info!(generation, "published");
+        }
+    });
+    Event::Loaded { look_again }
+}
+
+/// Keeps the status and the log in step with how changes are noticed.
+fn note_mechanism(status: &mut Status, mechanism: &Mechanism) {
+    if status.mechanism.as_ref() == Some(mechanism) {
+        return;
+    }
+    if let Mechanism::Degraded(reason) = mechanism {
+        warn!(%reason, "polling in place of events");
+    }
+    status.mechanism = Some(mechanism.clone());
+}
+
+fn panicked<V, S>(panic: &(dyn std::any::Any + Send)) -> ReloaderError<V, S>
+where
+    V: Eq + PartialEq,
+    S: Into<Cow<'static, str>> + Display,
+{
+    ReloaderError::Other(anyhow::anyhow!("the loader panicked: {}", words(panic)))
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => pin!(sleep_until(deadline)).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Says in the status that the service runs no more, however its future ends.
+struct StopGuard<'a, K: Report>(&'a K);
+
+impl<K: Report> Drop for StopGuard<'_, K> {
+    fn drop(&mut self) {
+        self.0.report(&mut |status| status.health = Health::Stopped);
+    }
+}

@@ -1,0 +1,58 @@
+//! Where a running loop puts what it found.
+
+use std::{borrow::Cow, fmt::Display};
+
+use crate::{channel::ReloaderSender, error::ReloaderError, status::Status};
+
+/// Takes note of how the service is doing.
+pub(crate) trait Report {
+    fn report(&self, change: &mut dyn FnMut(&mut Status));
+}
+
+/// Takes the values.
+pub(crate) trait Sink<V: Eq>: Report {
+    /// Resolves once nobody is left to take anything.
+    fn closed(&self) -> impl Future<Output = ()>;
+
+    /// Passes `value` on, unless it is what the other side has already; returns its generation.
+    fn publish(&self, value: V) -> impl Future<Output = Option<u64>>;
+
+    /// Passes on that the source could not be loaded.
+    fn failed<S>(&self, error: &ReloaderError<V, S>) -> impl Future<Output = ()>
+    where
+        S: Into<Cow<'static, str>> + Display;
+}
+
+/// Publishes to the receivers of a service.
+pub(crate) struct Publish<'a, V: Eq> {
+    pub(crate) sender: &'a ReloaderSender<V>,
+    /// Publishes a value that equals the last as well.
+    pub(crate) force: bool,
+}
+
+impl<V: Eq> Report for Publish<'_, V> {
+    fn report(&self, change: &mut dyn FnMut(&mut Status)) {
+        self.sender.set_status(change);
+    }
+}
+
+impl<V: Eq> Sink<V> for Publish<'_, V> {
+    fn closed(&self) -> impl Future<Output = ()> {
+        self.sender.closed()
+    }
+
+    async fn publish(&self, value: V) -> Option<u64> {
+        if !self.force && self.sender.holds(&value) {
+            return None;
+        }
+        // Refused only when the last receiver has just gone, which `closed` reports next.
+        self.sender.send(Some(value)).ok().map(|()| self.sender.generation())
+    }
+
+    async fn failed<S>(&self, _error: &ReloaderError<V, S>)
+    where
+        S: Into<Cow<'static, str>> + Display,
+    {
+        // Receivers keep what they had; the status has the reason.
+    }
+}
