@@ -13,6 +13,7 @@ mod forward;
 mod identity;
 mod load;
 mod open;
+mod site;
 mod survey;
 mod watcher;
 

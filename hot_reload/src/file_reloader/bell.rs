@@ -12,14 +12,14 @@ use crate::follow::Hint;
 pub(super) enum Notice {
     /// Its content changes; the writer has not said that it is done.
     Modified,
-    /// A writer closed it, or a finished file was renamed onto it.
+    /// A writer closed it.
     Finished,
+    /// A finished file, or what leads to one, was renamed onto it.
+    Replaced,
     /// A name appeared; whether its content is finished has to be looked at.
     Appeared,
-    /// It went away, or its attributes changed.
+    /// It went away, or its attributes changed, or a watch on it has ended.
     Moved,
-    /// A watch on it is gone and has to be set anew.
-    WatchGone,
     /// Its identity has changed since it was last read.
     Differs,
     /// Its identity can't prove that it is unchanged: read it.
@@ -42,7 +42,7 @@ struct Heard {
 pub(super) struct Reasons {
     /// Read it, even where its identity looks the same.
     pub(super) must_read: bool,
-    /// Set the watches anew, even where the chain looks the same.
+    /// See whether every watch is still where it has to be.
     pub(super) must_arm: bool,
     /// A writer modified it and has not closed it since.
     pub(super) writing: bool,
@@ -62,16 +62,23 @@ impl Bell {
                 reasons.must_read = true;
                 Hint::Finished
             }
-            Notice::Appeared => {
-                reasons.writing = false;
+            Notice::Replaced => {
+                *reasons = Reasons { must_read: true, must_arm: true, writing: false };
                 Hint::Finished
             }
-            Notice::Moved => Hint::Touched,
-            Notice::WatchGone => {
+            Notice::Appeared => {
+                reasons.writing = false;
+                reasons.must_arm = true;
+                Hint::Finished
+            }
+            Notice::Moved => {
                 reasons.must_arm = true;
                 Hint::Touched
             }
-            Notice::Differs => Hint::Finished,
+            Notice::Differs => {
+                reasons.must_arm = true;
+                Hint::Finished
+            }
             Notice::Doubtful => {
                 reasons.must_read = true;
                 Hint::Finished

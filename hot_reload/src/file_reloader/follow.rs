@@ -2,20 +2,23 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+    sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 use super::{
     FileSettings,
     bell::Reasons,
     error::FileError,
     identity::Identity,
-    load::{Load, Loaded, unblock},
-    open::{Filesystem, How, Opened, Writers},
-    survey::{Survey, WouldBlock},
-    watcher::{Armed, Audit, Audited, Follower, NoWatch, Opaque, Rule, Subscription},
+    load::{Load, Loaded},
+    open::{Filesystem, Opened, Writers},
+    site::Site,
+    survey::{Holds, Survey},
+    watcher::{Audit, Audited, Follower, NoWatch, Opaque, Rule},
 };
 use crate::{
     config::WatchStrategy,
@@ -34,8 +37,6 @@ const WITHOUT_TRUST: Duration = Duration::from_secs(1);
 const PREEMPTED_AFTER: Duration = Duration::from_secs(1);
 /// How often a file that changes while it is read is read at once again.
 const READS_AT_ONCE: usize = 4;
-/// How many of these are spent on a writer that is about to be gone.
-const CLOSING: usize = 3;
 /// How soon a file that changed during each of these is looked at again.
 const RESTLESS: Duration = Duration::from_millis(1);
 /// How soon a file that somebody has open for writing is looked at again, without a hint.
@@ -52,16 +53,13 @@ pub(super) struct FileFollow<L> {
     poll_interval: Duration,
     settle_window: Duration,
     settle_ceiling: Duration,
-    /// The main file, then those that belong to it.
-    paths: Vec<PathBuf>,
-    /// What the paths were when the last good value was read.
-    applied: Option<Vec<Option<Identity>>>,
-    filesystem: Filesystem,
+    site: Site,
     follower: Arc<Follower>,
-    /// Locked only where blocking is allowed, or where it is free.
-    subscription: Option<Arc<Mutex<Subscription>>>,
-    /// Why there are no events.
-    no_events: Option<NoWatch>,
+    /// What the files were when they were last looked at.
+    seen: Option<Vec<Option<Identity>>>,
+    /// What they were when the last good value was read.
+    applied: Option<Vec<Option<Identity>>>,
+    /// Whether the last load was given up for a newer version of the file.
     preempted: bool,
     opaque: Option<Opaque>,
 }
@@ -74,16 +72,19 @@ impl<L> FileFollow<L> {
         settings: FileSettings,
         options: &ReloaderOptions,
     ) -> Self {
-        let mut follow = Self::alone(path, loader, settings, options);
-        match Subscription::new(Arc::clone(&follow.follower)) {
-            Ok(subscription) => follow.subscription = Some(Arc::new(Mutex::new(subscription))),
-            Err(_) => follow.no_events = Some(NoWatch("the watcher's thread can't be started")),
-        }
-        follow
+        let follower = Arc::default();
+        let wants_events = options.strategy != WatchStrategy::Polling;
+        let site = Site::watched(path, wants_events, &follower);
+        Self::at(site, follower, loader, settings, options)
     }
 
-    /// Looks at the file at `path` when it is told to, and at no other time.
-    fn alone(path: PathBuf, loader: L, settings: FileSettings, options: &ReloaderOptions) -> Self {
+    fn at(
+        site: Site,
+        follower: Arc<Follower>,
+        loader: L,
+        settings: FileSettings,
+        options: &ReloaderOptions,
+    ) -> Self {
         Self {
             loader,
             strategy: options.strategy,
@@ -91,14 +92,12 @@ impl<L> FileFollow<L> {
             poll_interval: options.poll_interval,
             settle_window: options.settle_window,
             settle_ceiling: options.settle_ceiling,
-            paths: vec![path],
-            applied: None,
-            filesystem: Filesystem::Local,
             opaque: settings.is_opaque.then(Opaque::new),
             settings,
-            follower: Arc::default(),
-            subscription: None,
-            no_events: None,
+            site,
+            follower,
+            seen: None,
+            applied: None,
             preempted: false,
         }
     }
@@ -107,51 +106,16 @@ impl<L> FileFollow<L> {
         self.strategy != WatchStrategy::Polling
     }
 
-    /// Puts every watch in place, then looks at the files.
-    async fn survey(&mut self, anew: bool) -> Survey {
-        let inline = match self.filesystem {
-            Filesystem::Remote(_) => Err(WouldBlock),
-            _ => self.site().survey(anew, How::Cached),
-        };
-        let (survey, armed) = match inline {
-            Ok(surveyed) => surveyed,
-            Err(WouldBlock) => {
-                let site = self.site();
-                match unblock(move || site.survey(anew, How::Blocking)).await {
-                    Ok(Ok(surveyed)) => surveyed,
-                    Ok(Err(WouldBlock)) => (self.no_survey("it can't be waited for"), Ok(())),
-                    Err(words) => (self.no_survey(&words), Ok(())),
-                }
-            }
-        };
-        if self.subscription.is_some() {
-            self.no_events = armed.err();
-        }
-        self.filesystem = survey.filesystem;
-        survey
-    }
-
-    fn no_survey(&self, words: &str) -> Survey {
-        Survey::failed(&self.paths, words.to_owned())
-    }
-
-    fn site(&self) -> Site {
-        Site {
-            paths: self.paths.clone(),
-            subscription: self.subscription.clone().filter(|_| self.wants_events()),
-        }
-    }
-
     /// How often the files are to be looked at besides events.
     fn audit_interval(&self) -> Option<Duration> {
         let polled = self.strategy != WatchStrategy::Realtime;
         if polled && !self.wants_events() {
             return Some(self.poll_interval);
         }
-        if self.no_events.is_some() {
+        if self.site.no_events().is_some() {
             return Some(self.poll_interval.min(WITHOUT_EVENTS));
         }
-        match self.filesystem {
+        match self.site.filesystem() {
             _ if polled => Some(self.poll_interval),
             Filesystem::Local => None,
             Filesystem::Layered => Some(self.poll_interval),
@@ -159,41 +123,51 @@ impl<L> FileFollow<L> {
         }
     }
 
-    /// Has the watcher compare the files with `identities` from now on.
-    fn audit(&self, identities: &[Option<Identity>]) {
-        let rule = match self.filesystem {
+    /// Has the watcher compare the files with what they are now.
+    fn take_note(&mut self, survey: &Survey) {
+        self.site.set_interval(self.audit_interval());
+        if self.seen.as_ref() == Some(&survey.identities) && self.opaque.is_none() {
+            return;
+        }
+        self.seen = Some(survey.identities.clone());
+        let rule = match self.site.filesystem() {
             _ if self.force => Rule::Read,
             Filesystem::Remote(_) => Rule::Delegate,
             Filesystem::Local | Filesystem::Layered => Rule::Compare,
         };
-        let files = self.paths.iter().cloned().zip(identities);
+        let files = self.site.paths().iter().cloned().zip(&survey.identities);
         self.follower.set_audit(Audit {
             files: files.map(|(path, identity)| Audited::new(path, *identity)).collect(),
             rule,
             read_at: self.opaque.as_ref().map(|_| Instant::now()),
         });
-        // It is locked only by a survey that was given up on; the next one gets it.
-        if let Some(mut subscription) = self.subscription.as_deref().and_then(try_lock) {
-            subscription.set_interval(self.audit_interval());
-        }
     }
 
-    /// Says how much longer to wait before the files that were surveyed are read.
-    fn unsettled(&self, survey: &Survey, reasons: Reasons, patience: Patience) -> Option<Duration> {
-        if patience == Patience::Exhausted {
+    /// Says how much longer to wait before a file that was found is read.
+    fn unsettled(
+        &self,
+        survey: &Survey,
+        main: &Opened,
+        reasons: Reasons,
+        patience: Patience,
+    ) -> Option<Duration> {
+        // Whoever has it open for that long without a write is not about to finish one.
+        if patience == Patience::Exhausted || survey.age >= self.settle_ceiling {
             return None;
         }
-        // Whoever has it open for that long without a write is not about to finish one.
-        let is_fresh = survey.age < self.settle_ceiling;
-        match survey.writers {
-            Writers::Some if is_fresh => Some(BUSY),
-            // It may be about to be written, or have lost what it held.
-            _ if is_fresh && matches!(&survey.main, Ok(opened) if opened.is_empty()) => Some(BUSY),
-            Writers::Some => None,
+        // It may be about to be written, or have lost what it held.
+        if main.is_empty() {
+            return Some(BUSY);
+        }
+        // Of a finished write the load itself will tell whether another has begun.
+        if reasons.must_read {
+            return None;
+        }
+        match survey.writers() {
             Writers::None => None,
+            Writers::Some => Some(BUSY),
             // Events tell what a lease could not.
             Writers::Unknown if reasons.writing => Some(BUSY),
-            Writers::Unknown if reasons.must_read => None,
             Writers::Unknown => {
                 let left = self.settle_window.saturating_sub(survey.age);
                 (!left.is_zero()).then_some(left)
@@ -214,7 +188,8 @@ impl<L> FileFollow<L> {
         V: Send,
     {
         let options = ReloaderOptions::polling();
-        let mut follow = Self::alone(path, loader, settings, &options);
+        let mut follow =
+            Self::at(Site::unwatched(path), Arc::default(), loader, settings, &options);
         let ceiling = Instant::now() + options.settle_ceiling;
         loop {
             let patience =
@@ -249,48 +224,62 @@ impl<L> FileFollow<L> {
         L: Load<V>,
         V: Send,
     {
-        let mut before = self.survey(reasons.must_arm).await;
-        let mut closing = 0;
+        let must_read = reasons.must_read || self.force;
+        let mut arm = reasons.must_arm || self.seen.is_none() || self.site.no_events().is_some();
         for _ in 0..READS_AT_ONCE {
-            self.audit(&before.identities);
-            let must_read = reasons.must_read || self.force;
-            if !must_read && self.applied.as_ref() == Some(&before.identities) {
+            let (mut survey, mut main) = self.site.survey(arm).await;
+            if !arm && self.leads_elsewhere(&survey) {
+                (survey, main) = self.site.survey(true).await;
+            }
+            arm = false;
+            self.take_note(&survey);
+            if !must_read && self.applied.as_ref() == Some(&survey.identities) {
                 return Ok(Look::Unchanged);
             }
-            if let Some(wait) = self.unsettled(&before, reasons, patience) {
-                // The kernel reports a close a moment before the writer is gone for good.
-                if reasons.must_read && closing < CLOSING {
-                    closing += 1;
-                    tokio::task::yield_now().await;
-                    before = self.survey(false).await;
-                    continue;
-                }
+            let main = main?;
+            if let Some(wait) = self.unsettled(&survey, &main, reasons, patience) {
                 return Ok(Look::Unsettled(wait));
             }
-            let identities = before.identities;
-            let opened = before.main?;
-            self.settings.admit(&self.paths[0], &opened)?;
-            let Some(loaded) = self.load(opened).await? else {
+            self.settings.admit(&self.site.paths()[0], &main)?;
+            let Some(loaded) = self.load(main).await? else {
                 return Ok(Look::Unsettled(Duration::ZERO));
             };
-            let knew_all = self.belongs(loaded.dependencies);
-            before = self.survey(false).await;
-            let whole = before.writers != Writers::Some || patience == Patience::Exhausted;
-            if knew_all && whole && before.identities == identities {
-                self.applied = Some(identities);
-                return Ok(Look::Value(loaded.value));
+            let base = &self.settings.base;
+            let dependencies = loaded.dependencies.iter().map(|path| base.join(path)).collect();
+            if !self.site.set_dependencies(dependencies) {
+                // What belongs to it was not looked at before it was read.
+                arm = true;
+                continue;
+            }
+            match self.site.holds(&survey).await {
+                Holds::No => {}
+                // The kernel reports a close a moment before the writer is gone for good.
+                Holds::ButForWriters if patience == Patience::Left => {
+                    tokio::task::yield_now().await;
+                }
+                Holds::Yes | Holds::ButForWriters => {
+                    self.applied = Some(survey.identities);
+                    return Ok(Look::Value(loaded.value));
+                }
             }
         }
         Ok(Look::Unsettled(RESTLESS))
     }
 
+    /// Whether any path leads to another file than it did, which has to be watched in its place.
+    fn leads_elsewhere(&self, survey: &Survey) -> bool {
+        let place = |identity: &Option<Identity>| identity.map(|found| (found.device, found.inode));
+        let seen = self.seen.iter().flatten().map(place);
+        !seen.eq(survey.identities.iter().map(place))
+    }
+
     /// Loads, unless a newer version arrives while a slow load is at it.
-    async fn load<V>(&mut self, opened: Opened) -> Result<Option<Loaded<V>>, FileError>
+    async fn load<V>(&mut self, opened: Arc<Opened>) -> Result<Option<Loaded<V>>, FileError>
     where
         L: Load<V>,
     {
         let preemptible = !std::mem::take(&mut self.preempted);
-        let load = self.loader.load(&self.paths[0], opened);
+        let load = self.loader.load(&self.site.paths()[0], opened);
         let mut load = std::pin::pin!(load);
         tokio::select! {
             biased;
@@ -311,51 +300,6 @@ impl<L> FileFollow<L> {
             }
         }
     }
-
-    /// Takes note of the files that belong to the main one; false if there are new ones.
-    fn belongs(&mut self, dependencies: Vec<PathBuf>) -> bool {
-        let mut paths = vec![self.paths[0].clone()];
-        paths.extend(dependencies.into_iter().map(|path| self.settings.base.join(path)));
-        let knew_all = paths.iter().all(|path| self.paths.contains(path));
-        if paths != self.paths {
-            self.paths = paths;
-        }
-        knew_all
-    }
-}
-
-/// The files of a set, and the subscription that watches them.
-struct Site {
-    paths: Vec<PathBuf>,
-    /// `None` where no events are wanted or to be had.
-    subscription: Option<Arc<Mutex<Subscription>>>,
-}
-
-impl Site {
-    /// Puts every watch in place, then looks at the files.
-    fn survey(&self, anew: bool, how: How) -> Result<(Survey, Result<(), NoWatch>), WouldBlock> {
-        let survey = Survey::of(&self.paths, how)?;
-        let Some(subscription) = &self.subscription else { return Ok((survey, Ok(()))) };
-        // The way to the files is in memory, or blocking is allowed.
-        let mut subscription = match how {
-            How::Cached => try_lock(subscription).ok_or(WouldBlock)?,
-            How::Blocking => subscription.lock().unwrap_or_else(PoisonError::into_inner),
-        };
-        match subscription.arm(&self.paths, anew) {
-            Ok(Armed::AsBefore) => Ok((survey, Ok(()))),
-            // What was seen before the watches stood may have changed unseen.
-            Ok(Armed::Anew) => Ok((Survey::of(&self.paths, how)?, Ok(()))),
-            Err(no_watch) => Ok((survey, Err(no_watch))),
-        }
-    }
-}
-
-fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-    match mutex.try_lock() {
-        Ok(guard) => Some(guard),
-        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
-    }
 }
 
 impl<L, V> SelfFollow<V, String> for FileFollow<L>
@@ -366,7 +310,7 @@ where
     fn poll_hint(&mut self, cx: &mut Context<'_>) -> Poll<Hint> {
         self.follower.bell.poll(cx).map(|hint| {
             // Files that belong together are given the time to arrive together.
-            if self.paths.len() > 1 { Hint::Touched } else { hint }
+            if self.site.paths().len() > 1 { Hint::Touched } else { hint }
         })
     }
 
@@ -379,18 +323,18 @@ where
     }
 
     fn look_again_after(&self) -> Option<Duration> {
-        match (&self.subscription, &self.no_events) {
-            (None, _) => Some(self.poll_interval.min(WITHOUT_EVENTS)),
-            (Some(_), Some(_)) => Some(ASK_AGAIN),
-            (Some(_), None) => None,
+        if !self.site.has_watcher() {
+            return Some(self.poll_interval.min(WITHOUT_EVENTS));
         }
+        // Every look asks for the watches that are missing.
+        self.site.no_events().map(|_| ASK_AGAIN)
     }
 
     fn mechanism(&self) -> Mechanism {
         if !self.wants_events() {
             return Mechanism::Polling;
         }
-        match (&self.no_events, self.filesystem) {
+        match (self.site.no_events(), self.site.filesystem()) {
             (Some(NoWatch(reason)), _) => Mechanism::Degraded((*reason).into()),
             (None, Filesystem::Remote(name)) => Mechanism::Degraded(
                 format!("{name}: changes made elsewhere give no event here").into(),

@@ -11,6 +11,7 @@ mod yaml;
 use std::{
     marker::PhantomData,
     path::{Path, PathBuf},
+    sync::Arc,
     time::SystemTime,
 };
 
@@ -200,7 +201,7 @@ where
     V: DeserializeOwned + Send + 'static,
     F: Format,
 {
-    async fn load(&mut self, path: &Path, opened: Opened) -> Result<Loaded<V>, FileError> {
+    async fn load(&mut self, path: &Path, opened: Arc<Opened>) -> Result<Loaded<V>, FileError> {
         let limit = self.max_size;
         if opened.identity.size <= PARSED_INLINE {
             match read_whole(path, &opened, limit, How::Cached) {

@@ -3,6 +3,7 @@
 use std::{
     fmt::Display,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -27,7 +28,7 @@ pub(super) trait Load<V>: Send {
     fn load(
         &mut self,
         path: &Path,
-        opened: Opened,
+        opened: Arc<Opened>,
     ) -> impl Future<Output = Result<Loaded<V>, FileError>> + Send;
 }
 
@@ -39,7 +40,7 @@ where
     F: for<'a> TryFrom<&'a PathBuf> + Send + 'static,
     for<'a> <F as TryFrom<&'a PathBuf>>::Error: Display,
 {
-    async fn load(&mut self, path: &Path, opened: Opened) -> Result<Loaded<F>, FileError> {
+    async fn load(&mut self, path: &Path, opened: Arc<Opened>) -> Result<Loaded<F>, FileError> {
         drop(opened);
         let owned = path.to_owned();
         let value = unblock(move || {
@@ -61,7 +62,7 @@ where
     F: AsyncFileLoad + Send,
     F::Error: Display,
 {
-    async fn load(&mut self, path: &Path, opened: Opened) -> Result<Loaded<F>, FileError> {
+    async fn load(&mut self, path: &Path, opened: Arc<Opened>) -> Result<Loaded<F>, FileError> {
         drop(opened);
         let value = politely(F::async_load_from(path.to_owned()))
             .await

@@ -58,7 +58,7 @@ pub(super) enum Writers {
 }
 
 /// Whether a filesystem reports every change here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Filesystem {
     Local,
     /// An overlay: changes made to a layer below it are not reported.
@@ -93,6 +93,11 @@ impl Opened {
 /// Opens what is behind `path`, following symbolic links.
 pub(super) fn open(path: &Path, how: How) -> Result<Found, Failed> {
     platform::open(path, how)
+}
+
+/// Whether the way to `path` is in the kernel's memory, so that walking it does not block.
+pub(super) fn is_cached(path: &Path) -> bool {
+    platform::is_cached(path)
 }
 
 /// Returns the identity of what is behind `path`, or `None` where nothing is.

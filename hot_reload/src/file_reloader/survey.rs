@@ -1,105 +1,118 @@
-//! All files of a set at one moment: what they are, and whether a writer is at work.
+//! All files of a set at one moment: what they are, and whether they stay so.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use super::{
     error::{FileError, Problem},
     identity::Identity,
-    open::{Failed, Filesystem, Found, How, Opened, Writers, open},
+    open::{self, Failed, Filesystem, Found, How, Opened, Writers},
 };
 
 /// What was found behind the paths of a set, of which the first is the main file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Survey {
+    paths: Arc<[PathBuf]>,
     /// One a path; `None` where nothing is.
     pub(super) identities: Vec<Option<Identity>>,
-    /// The main file, or why there is none.
-    pub(super) main: Result<Opened, FileError>,
-    /// The busiest writer of any file of the set.
-    pub(super) writers: Writers,
+    /// The regular files among them.
+    files: Vec<Arc<Opened>>,
     /// How long ago any of them changed.
     pub(super) age: Duration,
-    /// The least trustworthy filesystem of the set.
-    pub(super) filesystem: Filesystem,
-}
-
-impl Survey {
-    /// Looks at `paths`.
-    ///
-    /// # Errors
-    ///
-    /// [`Failed::WouldBlock`] alone, where that is not allowed: whatever else is wrong with a file
-    /// is part of what was found.
-    pub(super) fn of(paths: &[PathBuf], how: How) -> Result<Self, WouldBlock> {
-        let now = SystemTime::now();
-        let mut identities = Vec::with_capacity(paths.len());
-        let mut main = None;
-        let mut writers = Writers::None;
-        let mut age = Duration::MAX;
-        let mut filesystem = Filesystem::Local;
-        for path in paths {
-            let (identity, found) = look_at(path, how)?;
-            if let Ok(Some(opened)) = &found {
-                writers = writers.max(opened.writers());
-                filesystem = less_trusted(filesystem, opened.filesystem());
-            }
-            if let Some(identity) = identity {
-                age = age.min(identity.age_at(now));
-            }
-            identities.push(identity);
-            // A file that others belong to is needed; of these, a loader may do without one.
-            main.get_or_insert(match found {
-                Ok(Some(opened)) => Ok(opened),
-                Ok(None) => Err(FileError::new(path, Problem::NotAFile("a directory"))),
-                Err(error) => Err(error),
-            });
-        }
-        let main = main.unwrap_or_else(|| {
-            Err(FileError::new(Path::new(""), Problem::NotAFile("no path at all")))
-        });
-        Ok(Self { identities, main, writers, age, filesystem })
-    }
-}
-
-impl Survey {
-    /// What a survey that could not be made found: nothing.
-    pub(super) fn failed(paths: &[PathBuf], words: String) -> Self {
-        Self {
-            identities: vec![None; paths.len()],
-            main: Err(FileError::new(&paths[0], Problem::Refused(words))),
-            writers: Writers::Unknown,
-            age: Duration::MAX,
-            filesystem: Filesystem::Local,
-        }
-    }
 }
 
 /// The kernel does not have it in memory.
 #[derive(Debug)]
 pub(super) struct WouldBlock;
 
-type Look = (Option<Identity>, Result<Option<Opened>, FileError>);
+impl Survey {
+    /// Looks at `paths`; the second part is the main file, or why it can't be read.
+    ///
+    /// # Errors
+    ///
+    /// Where it would have to block and must not.
+    pub(super) fn of(
+        paths: &Arc<[PathBuf]>,
+        how: How,
+    ) -> Result<(Self, Result<Arc<Opened>, FileError>), WouldBlock> {
+        let now = SystemTime::now();
+        let mut survey = Self::nothing(paths);
+        let mut main = None;
+        for path in &**paths {
+            let (identity, found) = match open::open(path, how) {
+                Ok(Found::File(opened)) => (Some(opened.identity), Ok(Arc::new(opened))),
+                Ok(Found::Directory(identity)) => {
+                    (Some(identity), Err(FileError::new(path, Problem::NotAFile("a directory"))))
+                }
+                Ok(Found::Special(what)) => {
+                    (None, Err(FileError::new(path, Problem::NotAFile(what))))
+                }
+                Err(Failed::WouldBlock) => return Err(WouldBlock),
+                // One that may not be read has an identity, which changes once it may.
+                Err(Failed::Io(error)) => (open::identity(path), Err(FileError::io(path, error))),
+            };
+            if let Some(identity) = identity {
+                survey.age = survey.age.min(identity.age_at(now));
+            }
+            survey.identities.push(identity);
+            survey.files.extend(found.as_ref().ok().cloned());
+            // The main file is needed; of those that belong to it, a loader may do without one.
+            main.get_or_insert(found);
+        }
+        let main = main.unwrap_or_else(|| unreachable!("a set has a main file"));
+        Ok((survey, main))
+    }
 
-fn look_at(path: &Path, how: How) -> Result<Look, WouldBlock> {
-    match open(path, how) {
-        Ok(Found::File(opened)) => Ok((Some(opened.identity), Ok(Some(opened)))),
-        Ok(Found::Directory(identity)) => Ok((Some(identity), Ok(None))),
-        Ok(Found::Special(what)) => Ok((None, Err(FileError::new(path, Problem::NotAFile(what))))),
-        Err(Failed::WouldBlock) => Err(WouldBlock),
-        Err(Failed::Io(error)) => {
-            // One that may not be read has an identity all the same, and changes it once it may.
-            let identity = super::open::identity(path);
-            Ok((identity, Err(FileError::io(path, error))))
+    /// What is known of a set that can't be looked at.
+    pub(super) fn nothing(paths: &Arc<[PathBuf]>) -> Self {
+        Self {
+            paths: Arc::clone(paths),
+            identities: Vec::with_capacity(paths.len()),
+            files: Vec::with_capacity(paths.len()),
+            age: Duration::MAX,
+        }
+    }
+
+    /// Tells whether anyone has any of the files open for writing.
+    pub(super) fn writers(&self) -> Writers {
+        self.files.iter().map(|file| file.writers()).max().unwrap_or(Writers::None)
+    }
+
+    /// Returns the least trustworthy filesystem of the set, asking only for devices that `known`
+    /// does not have.
+    pub(super) fn filesystem(&self, known: Option<(u64, Filesystem)>) -> Option<(u64, Filesystem)> {
+        let device = self.files.first()?.identity.device;
+        match known {
+            Some((of, _)) if self.files.iter().all(|file| file.identity.device == of) => known,
+            _ => {
+                let worst = self.files.iter().map(|file| file.filesystem()).max();
+                Some((device, worst.unwrap_or(Filesystem::Local)))
+            }
+        }
+    }
+
+    /// Whether every path still leads to what was found, and nobody is writing.
+    pub(super) fn holds(&self) -> Holds {
+        let same =
+            self.paths.iter().map(|path| open::identity(path)).eq(self.identities.iter().copied());
+        if !same {
+            Holds::No
+        } else if self.writers() == Writers::Some {
+            Holds::ButForWriters
+        } else {
+            Holds::Yes
         }
     }
 }
 
-fn less_trusted(one: Filesystem, other: Filesystem) -> Filesystem {
-    match (one, other) {
-        (Filesystem::Remote(_), _) | (_, Filesystem::Local) => one,
-        _ => other,
-    }
+/// Whether what was found is still so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    Yes,
+    /// It is, and somebody has a file open for writing.
+    ButForWriters,
+    No,
 }

@@ -1,4 +1,8 @@
 //! The one watcher of the process: turns filesystem events and periodic looks into rung bells.
+//!
+//! It has no thread of its own. Events are read where the services run, by one task a runtime, so
+//! that from the kernel to a service there is a single wake-up; every task reads for all, and a
+//! runtime that is busy holds up no other.
 
 mod audit;
 #[cfg(all(target_os = "linux", not(hot_reload_portable)))]
@@ -8,14 +12,18 @@ mod portable;
 mod registry;
 
 use std::{
+    collections::HashMap,
     io,
-    path::PathBuf,
-    sync::{
-        Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use tokio::{
+    runtime::{Handle, Id},
+    sync::Notify,
+    task::{AbortHandle, spawn_blocking},
+    time::{Instant, sleep_until},
 };
 
 #[cfg(all(target_os = "linux", not(hot_reload_portable)))]
@@ -32,7 +40,7 @@ pub(super) use self::{
 };
 use super::{
     bell::{Bell, Notice},
-    chain::Chain,
+    chain::{self, Kind},
 };
 
 /// One follower as the watcher knows it.
@@ -57,215 +65,35 @@ enum Event<'a> {
     Overflow,
 }
 
-/// The thread that waits for events and looks at files, for every follower of the process.
-///
-/// It lives as long as someone has a [`Subscription`].
+/// What all followers of the process share; it lives as long as any of them.
 struct Watcher {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
-}
-
-struct Shared {
     events: platform::Events,
     registry: Mutex<Registry>,
-    audits: Mutex<Audits>,
-    stop: AtomicBool,
 }
-
-static WATCHER: Mutex<Weak<Watcher>> = Mutex::new(Weak::new());
 
 impl Watcher {
-    /// Returns the watcher of the process, started if nobody else has it.
+    /// Returns the watcher of the process, made if nobody else has it.
     fn shared() -> io::Result<Arc<Self>> {
-        let mut watcher = WATCHER.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = watcher.upgrade() {
-            return Ok(running);
+        static WATCHER: Mutex<Weak<Watcher>> = Mutex::new(Weak::new());
+        let mut watcher = lock(&WATCHER);
+        if let Some(watcher) = watcher.upgrade() {
+            return Ok(watcher);
         }
-        let started = Arc::new(Self::start()?);
-        *watcher = Arc::downgrade(&started);
-        Ok(started)
+        let made = Arc::new(Self { events: platform::Events::new()?, registry: Mutex::default() });
+        *watcher = Arc::downgrade(&made);
+        Ok(made)
     }
 
-    fn start() -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            events: platform::Events::new()?,
-            registry: Mutex::default(),
-            audits: Mutex::default(),
-            stop: AtomicBool::new(false),
-        });
-        let thread = thread::Builder::new().name("hot-reload-watch".to_owned()).spawn({
-            let shared = Arc::clone(&shared);
-            move || shared.run()
-        })?;
-        Ok(Self { shared, thread: Some(thread) })
-    }
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        // Release: whatever was done before the stop is seen by the thread that obeys it.
-        self.shared.stop.store(true, Ordering::Release);
-        self.shared.events.wake();
-        if let Some(thread) = self.thread.take()
-            && thread.thread().id() != thread::current().id()
-        {
-            // Its only way to fail is a panic, which has been printed.
-            let _ended = thread.join();
-        }
-    }
-}
-
-impl Shared {
-    fn run(&self) {
-        let mut due = Vec::new();
-        loop {
-            let timeout = lock(&self.audits)
-                .next_due()
-                .map(|at| at.saturating_duration_since(Instant::now()));
-            self.dispatch(timeout);
-            // Acquire: pairs with the store in `Watcher::drop`.
-            if self.stop.load(Ordering::Acquire) {
-                return;
-            }
-            lock(&self.audits).take_due(Instant::now(), &mut due);
-            for (n, follower) in due.drain(..).enumerate() {
-                follower.look_at_files();
-                // Events don't wait for a long round of looks.
-                if n % LOOKS_BETWEEN_EVENTS == LOOKS_BETWEEN_EVENTS - 1 {
-                    self.dispatch(Some(Duration::ZERO));
-                }
-            }
-        }
+    /// Rings whoever `event` concerns.
+    fn dispatch(&self, event: Event<'_>) {
+        lock(&self.registry).ring(event);
     }
 
-    /// Waits for events and rings whoever they concern.
-    fn dispatch(&self, timeout: Option<Duration>) {
-        self.events.wait(timeout, |event| lock(&self.registry).ring(event));
-    }
-}
-
-/// A look takes about a microsecond, so events wait no longer than a fraction of a millisecond.
-const LOOKS_BETWEEN_EVENTS: usize = 128;
-
-/// Whether watches had to be set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Armed {
-    /// Every watch stood already.
-    AsBefore,
-    /// Some are new: what was seen before may have changed unseen.
-    Anew,
-}
-
-/// A follower's place in the watcher; dropping it takes the follower out without a trace.
-pub(super) struct Subscription {
-    follower: Arc<Follower>,
-    watcher: Arc<Watcher>,
-    /// Where it is rung from.
-    places: Vec<(platform::Key, Place)>,
-    /// Of the chains that the places belong to.
-    fingerprint: Option<u64>,
-    /// How often its files are looked at.
-    interval: Option<Duration>,
-}
-
-impl Subscription {
-    /// Puts a follower under the watcher of the process.
-    pub(super) fn new(follower: Arc<Follower>) -> io::Result<Self> {
-        let watcher = Watcher::shared()?;
-        Ok(Self { follower, watcher, places: Vec::new(), fingerprint: None, interval: None })
-    }
-
-    /// Sets how often the follower's files are looked at; `None`: never.
-    pub(super) fn set_interval(&mut self, interval: Option<Duration>) {
-        if self.interval == interval {
-            return;
-        }
-        let shared = &self.watcher.shared;
-        let mut audits = lock(&shared.audits);
-        if let Some(old) = self.interval {
-            audits.remove(old, &self.follower);
-        }
-        if let Some(new) = interval {
-            audits.add(new, &self.follower, Instant::now());
-            // The thread may be waiting for longer than that.
-            shared.events.wake();
-        }
-        self.interval = interval;
-    }
-
-    /// Watches every place that `paths` go through, unless it does already.
-    ///
-    /// When it returns, any later change of what a path means rings the follower; a change that
-    /// was made meanwhile is found by looking again.
-    ///
-    /// # Errors
-    ///
-    /// When the platform has no more watches to give. Places that were had before are kept.
-    pub(super) fn arm(&mut self, paths: &[PathBuf], anew: bool) -> Result<Armed, NoWatch> {
-        self.watcher.shared.events.connect()?;
-        let mut anew = anew;
-        let mut armed = Armed::AsBefore;
-        for _ in 0..MOST_ROUNDS {
-            let chains: Vec<Chain> = paths.iter().map(|path| Chain::resolve(path)).collect();
-            let fingerprint =
-                chains.iter().fold(0, |sum: u64, chain| sum.rotate_left(1) ^ chain.fingerprint);
-            if !anew && self.fingerprint == Some(fingerprint) {
-                break;
-            }
-            anew = false;
-            armed = Armed::Anew;
-            self.move_to(&chains)?;
-            self.fingerprint = Some(fingerprint);
-        }
-        Ok(armed)
-    }
-
-    /// Sets the watches of `chains`, then lets go of those that are no longer needed.
-    fn move_to(&mut self, chains: &[Chain]) -> Result<(), NoWatch> {
-        let shared = &self.watcher.shared;
-        let mut places = Vec::with_capacity(self.places.len());
-        let mut outcome = Ok(());
-        'chains: for chain in chains {
-            let hops = chain.hops.iter().map(|hop| {
-                let kind = if hop.last { platform::Kind::Parent } else { platform::Kind::Way };
-                (&hop.dir, kind, Place::Name(hop.name.as_os_str().into()))
-            });
-            let target = chain.target.iter().map(|t| (t, platform::Kind::Target, Place::Own));
-            for (path, kind, place) in hops.chain(target) {
-                match shared.watch(path, kind, &place, &self.follower) {
-                    Ok(Some(key)) => places.push((key, place)),
-                    // Gone since the chain was resolved; the next round sees that.
-                    Ok(None) => {}
-                    Err(error) => {
-                        outcome = Err(error);
-                        break 'chains;
-                    }
-                }
-            }
-        }
-        places.sort_unstable();
-        places.dedup();
-        let old = std::mem::replace(&mut self.places, places);
-        shared.forget(
-            old.iter().filter(|old| self.places.binary_search(old).is_err()),
-            &self.follower,
-        );
-        if outcome.is_err() {
-            self.fingerprint = None;
-        }
-        outcome
-    }
-}
-
-/// A path that is replaced faster than this many times in a row rings its follower anyway.
-const MOST_ROUNDS: usize = 4;
-
-impl Shared {
     /// Watches `path` and enters `follower` for it; `None` where nothing is there.
     fn watch(
         &self,
-        path: &std::path::Path,
-        kind: platform::Kind,
+        path: &Path,
+        kind: Kind,
         place: &Place,
         follower: &Arc<Follower>,
     ) -> Result<Option<platform::Key>, NoWatch> {
@@ -283,13 +111,9 @@ impl Shared {
     }
 
     /// Takes `follower` out of `places`; a watch that nobody needs any more ends.
-    fn forget<'a>(
-        &self,
-        places: impl Iterator<Item = &'a (platform::Key, Place)>,
-        follower: &Arc<Follower>,
-    ) {
+    fn forget(&self, places: &[Armed], follower: &Arc<Follower>) {
         let mut registry = lock(&self.registry);
-        for (key, place) in places {
+        for Armed { key, place, .. } in places {
             if registry.leave(key, place, follower) {
                 self.events.remove(key);
             }
@@ -297,15 +121,188 @@ impl Shared {
     }
 }
 
+/// What the watcher does on one runtime, for as long as anyone there follows a file.
+struct Host {
+    watcher: Arc<Watcher>,
+    schedule: Arc<Schedule>,
+    tasks: [AbortHandle; 2],
+}
+
+/// The periodic looks of one runtime.
+#[derive(Default)]
+struct Schedule {
+    audits: Mutex<Audits>,
+    changed: Notify,
+}
+
+impl Host {
+    /// Returns the host of the current runtime, started if nobody else there has it.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    fn here() -> io::Result<Arc<Self>> {
+        static HOSTS: Mutex<Option<HashMap<Id, Weak<Host>>>> = Mutex::new(None);
+        let mut hosts = lock(&HOSTS);
+        let hosts = hosts.get_or_insert_default();
+        let runtime = Handle::current();
+        if let Some(host) = hosts.get(&runtime.id()).and_then(Weak::upgrade) {
+            return Ok(host);
+        }
+        let watcher = Watcher::shared()?;
+        let schedule = Arc::<Schedule>::default();
+        let events = runtime.spawn(platform::read_events(Arc::clone(&watcher)));
+        let looks = runtime.spawn(keep_schedule(Arc::clone(&schedule)));
+        let tasks = [events.abort_handle(), looks.abort_handle()];
+        let host = Arc::new(Self { watcher, schedule, tasks });
+        hosts.retain(|_, host| host.strong_count() > 0);
+        hosts.insert(runtime.id(), Arc::downgrade(&host));
+        Ok(host)
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Looks at files when they are due.
+async fn keep_schedule(schedule: Arc<Schedule>) {
+    loop {
+        let next = lock(&schedule.audits).next_due();
+        tokio::select! {
+            biased;
+            () = schedule.changed.notified() => continue,
+            () = async { sleep_until(next.unwrap_or_else(Instant::now)).await }, if next.is_some() => {}
+        }
+        let due = lock(&schedule.audits).take_due(Instant::now());
+        let looks =
+            spawn_blocking(move || due.iter().for_each(|follower| follower.look_at_files()));
+        // It fails only when the runtime shuts down, and this task with it.
+        let _shutting_down = looks.await;
+    }
+}
+
+/// A place that a follower is rung from.
+#[derive(Debug)]
+struct Armed {
+    key: platform::Key,
+    place: Place,
+    /// Equal for the same place of the same directory or file.
+    sum: u64,
+}
+
+/// A follower's place in the watcher; dropping it takes the follower out without a trace.
+pub(super) struct Subscription {
+    follower: Arc<Follower>,
+    host: Arc<Host>,
+    /// Where it is rung from.
+    places: Vec<Armed>,
+    /// How often its files are looked at.
+    interval: Option<Duration>,
+}
+
+impl Subscription {
+    /// Puts a follower under the watcher of the process, on the current runtime.
+    pub(super) fn new(follower: Arc<Follower>) -> io::Result<Self> {
+        let host = Host::here()?;
+        Ok(Self { follower, host, places: Vec::new(), interval: None })
+    }
+
+    /// Sets how often the follower's files are looked at; `None`: never.
+    pub(super) fn set_interval(&mut self, interval: Option<Duration>) {
+        if self.interval == interval {
+            return;
+        }
+        let mut audits = lock(&self.host.schedule.audits);
+        if let Some(old) = self.interval {
+            audits.remove(old, &self.follower);
+        }
+        if let Some(new) = interval
+            && audits.add(new, &self.follower, Instant::now())
+        {
+            self.host.schedule.changed.notify_one();
+        }
+        self.interval = interval;
+    }
+
+    /// Watches every place that `paths` go through, and no other.
+    ///
+    /// When it returns, any later change of what a path means rings the follower.
+    ///
+    /// # Errors
+    ///
+    /// When the platform has no more watches to give. Those that were had are kept.
+    pub(super) fn arm(&mut self, paths: &[PathBuf]) -> Result<(), NoWatch> {
+        self.host.watcher.events.connect()?;
+        // A directory that was replaced while its watch was set leads elsewhere by now.
+        for _ in 0..MOST_ROUNDS {
+            if self.move_to(paths)? == Way::AsBefore {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the watches that are missing, then lets go of those that are no longer needed.
+    fn move_to(&mut self, paths: &[PathBuf]) -> Result<Way, NoWatch> {
+        let watcher = &self.host.watcher;
+        let mut had = std::mem::take(&mut self.places);
+        let mut outcome = Ok(Way::AsBefore);
+        for stop in paths.iter().flat_map(|path| chain::stops(path)) {
+            if self.places.iter().any(|armed| armed.sum == stop.sum) {
+                continue;
+            }
+            let place = stop.name.as_deref().map_or(Place::Own, |name| Place::Name(name.into()));
+            if let Some(n) = had.iter().position(|armed| armed.sum == stop.sum)
+                && lock(&watcher.registry).has(&had[n].key, &place, &self.follower)
+            {
+                self.places.push(had.swap_remove(n));
+                continue;
+            }
+            match watcher.watch(&stop.path, stop.kind, &place, &self.follower) {
+                Ok(Some(key)) => {
+                    self.places.push(Armed { key, place, sum: stop.sum });
+                    // A target that is replaced rings by the watch on its directory.
+                    if stop.kind != Kind::Target {
+                        outcome = outcome.map(|_| Way::Changed);
+                    }
+                }
+                Ok(None) => outcome = outcome.map(|_| Way::Changed),
+                Err(error) => outcome = Err(error),
+            }
+        }
+        // One inode may be had by two names: what is still needed stays.
+        had.retain(|old| {
+            !self.places.iter().any(|new| (&new.key, &new.place) == (&old.key, &old.place))
+        });
+        watcher.forget(&had, &self.follower);
+        outcome
+    }
+}
+
+/// Whether a directory on the way had to be watched anew, or was gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    AsBefore,
+    Changed,
+}
+
+/// A path that is replaced faster than this many times in a row rings its follower anyway.
+const MOST_ROUNDS: usize = 4;
+
 impl Drop for Subscription {
     fn drop(&mut self) {
         self.set_interval(None);
         let places = std::mem::take(&mut self.places);
-        self.watcher.shared.forget(places.iter(), &self.follower);
+        self.host.watcher.forget(&places, &self.follower);
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic under one of these locks leaves nothing half done that matters.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

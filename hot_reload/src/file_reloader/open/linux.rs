@@ -62,6 +62,14 @@ fn open_with(path: &Path, flags: OFlags, how: How) -> Result<rustix::fd::OwnedFd
     }
 }
 
+pub(super) fn is_cached(path: &Path) -> bool {
+    match open_with(path, OFlags::PATH, How::Cached) {
+        // That a name is missing is kept in memory as well.
+        Ok(_) | Err(Failed::Io(_)) => true,
+        Err(Failed::WouldBlock) => false,
+    }
+}
+
 pub(super) fn read(opened: &Opened, limit: u64, how: How) -> Result<Vec<u8>, Failed> {
     // `RWF_NOWAIT` (preadv2(2), Linux 4.14) fails with EAGAIN where the content is not in memory.
     let flags = match how {

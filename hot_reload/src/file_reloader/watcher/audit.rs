@@ -8,8 +8,10 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
+
+use tokio::time::Instant;
 
 use super::{Follower, Notice, lock, registry::ByAddress};
 use crate::file_reloader::{identity::Identity, open};
@@ -140,12 +142,20 @@ struct Group {
 }
 
 impl Audits {
-    pub(super) fn add(&mut self, interval: Duration, follower: &Arc<Follower>, now: Instant) {
+    /// Enters a follower; true if that may make the next look due earlier.
+    pub(super) fn add(
+        &mut self,
+        interval: Duration,
+        follower: &Arc<Follower>,
+        now: Instant,
+    ) -> bool {
+        let is_new = !self.groups.contains_key(&interval);
         let group = self
             .groups
             .entry(interval)
             .or_insert_with(|| Group { due: now + interval, followers: HashSet::new() });
         group.followers.insert(ByAddress(Arc::clone(follower)));
+        is_new
     }
 
     pub(super) fn remove(&mut self, interval: Duration, follower: &Arc<Follower>) {
@@ -162,8 +172,9 @@ impl Audits {
         self.groups.values().map(|group| group.due).min()
     }
 
-    /// Puts every follower that is due by `now` into `due`.
-    pub(super) fn take_due(&mut self, now: Instant, due: &mut Vec<Arc<Follower>>) {
+    /// Takes every follower that is due by `now`.
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<Arc<Follower>> {
+        let mut due = Vec::new();
         for (interval, group) in &mut self.groups {
             if group.due <= now {
                 due.extend(group.followers.iter().map(|ByAddress(one)| Arc::clone(one)));
@@ -171,5 +182,6 @@ impl Audits {
                 group.due = now + *interval;
             }
         }
+        due
     }
 }

@@ -5,39 +5,36 @@
 //! it also walks every watch it has whenever a watched file is replaced.
 
 use std::{
+    convert::Infallible,
     ffi::OsStr,
+    future::pending,
     io,
     mem::MaybeUninit,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, AsRawFd, OwnedFd, RawFd},
         unix::ffi::OsStrExt,
     },
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::{Mutex, OnceLock},
-    time::Duration,
+    sync::{Arc, Mutex, OnceLock},
+    thread,
 };
 
 use rustix::{
-    event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
     fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags},
     io::Errno,
 };
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    runtime,
+    sync::{Notify, oneshot},
+};
+use tracing::warn;
 
-use super::{Event, Notice, lock};
+use super::{Event, Kind, Notice, Watcher, lock};
 
 /// A watch descriptor: one number for one inode, however many paths lead to it.
 pub(super) type Key = i32;
-
-/// What a path is watched for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A directory on the way: for names that come and go.
-    Way,
-    /// The directory of the content: for finished writes as well.
-    Parent,
-    /// The content: for edits through another name of it, too.
-    Target,
-}
 
 /// Why there are no events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,35 +43,34 @@ pub(in crate::file_reloader) struct NoWatch(pub(in crate::file_reloader) &'stati
 /// The inotify instance of the process.
 pub(super) struct Events {
     /// Unset while the system has no instance to give.
-    instance: OnceLock<OwnedFd>,
+    instance: OnceLock<Arc<OwnedFd>>,
     /// Held while an instance is asked for.
     connecting: Mutex<()>,
-    /// Wakes the thread for anything that is no event.
-    waker: OwnedFd,
+    connected: Notify,
 }
 
 /// Room for a few hundred events a read.
 const BUFFER: usize = 16 * 1024;
 
 impl Events {
+    #[allow(clippy::unnecessary_wraps, reason = "it can fail on other platforms")]
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self {
-            instance: OnceLock::new(),
-            connecting: Mutex::new(()),
-            waker: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
-        })
+        Ok(Self { instance: OnceLock::new(), connecting: Mutex::new(()), connected: Notify::new() })
     }
 
     /// Asks for an instance, unless there is one.
     pub(super) fn connect(&self) -> Result<(), NoWatch> {
+        if self.instance.get().is_some() {
+            return Ok(());
+        }
         let _one_at_a_time = lock(&self.connecting);
         if self.instance.get().is_some() {
             return Ok(());
         }
         match inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK) {
             Ok(instance) => {
-                self.instance.get_or_init(|| instance);
-                self.wake();
+                self.instance.get_or_init(|| Arc::new(instance));
+                self.connected.notify_waiters();
                 Ok(())
             }
             Err(Errno::MFILE) => {
@@ -123,40 +119,85 @@ impl Events {
         }
     }
 
-    /// Makes [`wait`](Self::wait) return.
-    pub(super) fn wake(&self) {
-        // Full means that a wake is pending already.
-        let _pending = rustix::io::write(&self.waker, &1_u64.to_ne_bytes());
-    }
-
-    /// Waits for events or a wake, and passes the events on.
-    pub(super) fn wait(&self, timeout: Option<Duration>, mut pass: impl FnMut(Event<'_>)) {
-        let timeout = timeout.map(|timeout| Timespec::try_from(timeout).unwrap_or(LONGEST_WAIT));
-        let waker = PollFd::new(&self.waker, PollFlags::IN);
-        let outcome = match self.instance.get() {
-            Some(instance) => {
-                let mut both = [waker, PollFd::new(instance, PollFlags::IN)];
-                poll(&mut both, timeout.as_ref())
-            }
-            None => poll(&mut [waker], timeout.as_ref()),
-        };
-        if outcome != Ok(0) {
-            // Empty means that it was an event.
-            let _empty = rustix::io::read(&self.waker, &mut [0; 8]);
+    /// Waits until there is an instance.
+    async fn instance(&self) -> Arc<OwnedFd> {
+        loop {
+            let connected = self.connected.notified();
             if let Some(instance) = self.instance.get() {
-                read_all(instance, &mut pass);
+                return Arc::clone(instance);
             }
+            connected.await;
         }
     }
 }
 
-const LONGEST_WAIT: Timespec = Timespec { tv_sec: 3600, tv_nsec: 0 };
+/// Reads events and dispatches them until it is aborted.
+pub(super) async fn read_events(watcher: Arc<Watcher>) {
+    let instance = Descriptor(watcher.events.instance().await);
+    let here = catch_unwind(AssertUnwindSafe(|| register(instance.clone())));
+    if let Ok(Ok(readable)) = here {
+        return read_from(&readable, &watcher).await;
+    }
+    // This runtime was built without I/O, of which tokio tells by a panic alone, or its poller is
+    // full. Then a thread reads, and ends when this task drops the other end of the channel.
+    let (_stop, stopped) = oneshot::channel::<Infallible>();
+    let spawned = thread::Builder::new().name("hot-reload-events".to_owned()).spawn(move || {
+        let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
+        runtime.block_on(async {
+            let readable = register(instance)?;
+            tokio::select! {
+                _ = stopped => {}
+                () = read_from(&readable, &watcher) => {}
+            }
+            io::Result::Ok(())
+        })
+    });
+    match spawned {
+        Ok(_thread) => pending().await,
+        Err(error) => {
+            warn!(%error, "inotify can't be read: files are looked at every poll interval only");
+        }
+    }
+}
 
-/// Reads whatever is queued.
-fn read_all(instance: impl AsFd, pass: &mut impl FnMut(Event<'_>)) {
+#[allow(unsafe_code)]
+fn register(instance: Descriptor) -> io::Result<AsyncFd<Descriptor>> {
+    // SAFETY: a `Descriptor` is one open descriptor for as long as it lives.
+    Ok(unsafe { AsyncFd::register_with_interest(instance, Interest::READABLE)? })
+}
+
+async fn read_from(readable: &AsyncFd<Descriptor>, watcher: &Watcher) {
+    loop {
+        // It fails only when the runtime shuts down, and this task with it.
+        let Ok(mut ready) = readable.readable().await else { return };
+        if read_batch(&readable.get_ref().0, &mut |event| watcher.dispatch(event)) {
+            ready.clear_ready();
+        }
+    }
+}
+
+/// Shares one descriptor among the pollers of several runtimes.
+#[derive(Debug, Clone)]
+struct Descriptor(Arc<OwnedFd>);
+
+impl AsRawFd for Descriptor {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// Events passed on before others on the runtime get their turn.
+const BATCH: usize = 1024;
+
+/// Reads what is queued; true if that was all.
+fn read_batch(instance: impl AsFd, pass: &mut impl FnMut(Event<'_>)) -> bool {
     let mut buffer = [MaybeUninit::uninit(); BUFFER];
     let mut reader = Reader::new(instance, &mut buffer);
-    loop {
+    // What was read into the buffer has to be passed on with it.
+    for n in 0.. {
+        if n >= BATCH && reader.is_buffer_empty() {
+            return false;
+        }
         match reader.next() {
             Ok(event) => {
                 let (key, flags) = (event.wd(), event.events());
@@ -164,10 +205,11 @@ fn read_all(instance: impl AsFd, pass: &mut impl FnMut(Event<'_>)) {
                 translate(key, flags, name, pass);
             }
             Err(Errno::INTR) => {}
-            // WOULDBLOCK: that was all. Anything else ends as well, and the audits go on.
-            Err(_) => return,
+            // WOULDBLOCK: that was all. Nothing else is to be expected of an inotify descriptor.
+            Err(_) => break,
         }
     }
+    true
 }
 
 fn translate(key: Key, flags: ReadFlags, name: Option<&OsStr>, pass: &mut impl FnMut(Event<'_>)) {
@@ -180,8 +222,10 @@ fn translate(key: Key, flags: ReadFlags, name: Option<&OsStr>, pass: &mut impl F
     if flags.intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT) {
         return pass(Event::Uprooted(&key));
     }
-    let notice = if flags.intersects(ReadFlags::CLOSE_WRITE | ReadFlags::MOVED_TO) {
+    let notice = if flags.contains(ReadFlags::CLOSE_WRITE) {
         Notice::Finished
+    } else if flags.contains(ReadFlags::MOVED_TO) {
+        Notice::Replaced
     } else if flags.contains(ReadFlags::CREATE) {
         Notice::Appeared
     } else if flags.contains(ReadFlags::MODIFY) {

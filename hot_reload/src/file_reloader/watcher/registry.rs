@@ -87,6 +87,14 @@ impl Registry {
         unused
     }
 
+    /// Whether a watch is still there, with this follower at this place.
+    pub(super) fn has(&self, key: &Key, place: &Place, follower: &Arc<Follower>) -> bool {
+        self.watches.get(key).is_some_and(|watch| match place {
+            Place::Own => watch.own.has(follower),
+            Place::Name(name) => watch.names.get(name).is_some_and(|those| those.has(follower)),
+        })
+    }
+
     /// Rings whoever `event` concerns.
     pub(super) fn ring(&mut self, event: Event<'_>) {
         match event {
@@ -112,12 +120,12 @@ impl Registry {
             Event::Gone(key) => {
                 self.ended += 1;
                 if let Some(watch) = self.watches.remove(key) {
-                    watch.ring(Notice::WatchGone);
+                    watch.ring(Notice::Moved);
                 }
             }
             Event::Overflow => {
                 for watch in self.watches.values() {
-                    watch.ring(Notice::WatchGone);
+                    watch.ring(Notice::Moved);
                     watch.ring(Notice::Doubtful);
                 }
             }
@@ -156,6 +164,14 @@ impl Followers {
             Self::Many(many) => {
                 many.remove(&ByAddress(Arc::clone(follower)));
             }
+        }
+    }
+
+    fn has(&self, follower: &Arc<Follower>) -> bool {
+        match self {
+            Self::None => false,
+            Self::One(one) => Arc::ptr_eq(one, follower),
+            Self::Many(many) => many.contains(&ByAddress(Arc::clone(follower))),
         }
     }
 
