@@ -134,7 +134,7 @@ fn main() {
                             loop {
                                 let s = r.borrow().as_ref().unwrap().seq;
                                 let t = Instant::now();
-                                let _ = tx.send((s, t));
+                                if tx.send((s, t)).is_err() { return; }
                                 r.changed().await.unwrap();
                             }
                         });
@@ -151,7 +151,7 @@ fn main() {
                             loop {
                                 let s = r.borrow().as_ref().unwrap().0.seq;
                                 let t = Instant::now();
-                                let _ = tx.send((s, t));
+                                if tx.send((s, t)).is_err() { return; }
                                 r.changed().await.unwrap();
                             }
                         });
@@ -183,7 +183,7 @@ fn main() {
                     while !h.is_finished() {
                         tokio::time::sleep(Duration::from_millis(20)).await;
                     }
-                    h.join().unwrap()
+                    { let r = h.join().unwrap(); fs::write(&p2, text(9999)).unwrap(); tokio::time::sleep(Duration::from_millis(200)).await; assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0); r }
                 })
             };
             stats("TomlFile", go(0));
