@@ -12,6 +12,7 @@ mod format;
 mod forward;
 mod identity;
 mod load;
+mod look;
 mod open;
 mod site;
 mod survey;
@@ -38,6 +39,7 @@ use self::{
     error::Problem,
     follow::FileFollow,
     load::{ByAsyncLoad, ByTryFrom},
+    look::Looker,
     open::Opened,
 };
 use crate::{
@@ -187,8 +189,8 @@ impl<F> FileReloader<F> {
         self
     }
 
-    fn follow_with<L>(&self, loader: L, options: &ReloaderOptions) -> FileFollow<L> {
-        FileFollow::watched(self.file_path.clone(), loader, self.settings.clone(), options)
+    fn follow_with<L>(&self, loader: L, options: &ReloaderOptions) -> FileFollow<L, F> {
+        FileFollow::new(self.file_path.clone(), loader, self.settings.clone(), options)
     }
 }
 
@@ -216,14 +218,11 @@ where
     type Source = String;
 
     async fn new(source: &Self::Source) -> ReloadResult<Self, F, String> {
-        Self::from_path(source).map_err(FileError::into_reloader_error)
+        Ok(Self::from_path(source)?)
     }
 
     async fn reload(&self) -> ReloadResult<Option<F>, F, String> {
-        FileFollow::load_once(self.file_path.clone(), ByTryFrom, self.settings.clone())
-            .await
-            .map(Some)
-            .map_err(FileError::into_reloader_error)
+        Ok(Some(Looker::load_once(self.file_path.clone(), ByTryFrom, self.settings.clone()).await?))
     }
 
     fn follow(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, F, String>> {

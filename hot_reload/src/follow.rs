@@ -1,10 +1,13 @@
 //! The seam between the service's loop and a source: hints wake the loop, a look finds the truth.
+//!
+//! It is made of plain `poll` functions. A trait with async functions would put its bounds on the
+//! error type into the future of `start`, and the compiler then can't see that this future is
+//! `Send` for an error type with a lifetime in it, as `&'static str` is
+//! ([rust-lang/rust#110338](https://github.com/rust-lang/rust/issues/110338)).
 
 use std::{
     borrow::Cow,
     fmt::Display,
-    future::Future,
-    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
@@ -15,16 +18,23 @@ use crate::error::ReloadResult;
 const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A source as the loop sees it.
-pub(crate) trait Follow<V, S>
+pub trait Follow<V, S>
 where
     V: Eq + PartialEq,
     S: Into<Cow<'static, str>> + Display,
 {
-    /// Waits until the source may have changed. Dropping the wait loses no hint.
+    /// Waits until the source may have changed; a wait that is given up loses no hint.
     fn poll_hint(&mut self, cx: &mut Context<'_>) -> Poll<Hint>;
 
-    /// Finds out what the source holds now.
-    fn look(&mut self, patience: Patience) -> impl Future<Output = ReloadResult<Look<V>, V, S>>;
+    /// Finds out what the source holds now; goes on with the look that is under way, if one is.
+    fn poll_look(
+        &mut self,
+        cx: &mut Context<'_>,
+        patience: Patience,
+    ) -> Poll<ReloadResult<Look<V>, V, S>>;
+
+    /// Gives up the look that is under way.
+    fn abandon_look(&mut self);
 
     /// How long the loop may wait for a hint before it looks all the same; `None`: for ever.
     fn look_again_after(&self) -> Option<Duration>;
@@ -38,29 +48,8 @@ where
     }
 }
 
-/// A source that brings its own way of being followed; the loop sees it as a [`Follow`].
-pub trait SelfFollow<V, S>: Send
-where
-    V: Eq + PartialEq,
-    S: Into<Cow<'static, str>> + Display,
-{
-    /// As [`Follow::poll_hint`].
-    fn poll_hint(&mut self, cx: &mut Context<'_>) -> Poll<Hint>;
-    /// As [`Follow::look`].
-    fn look(&mut self, patience: Patience) -> BoxLook<'_, V, S>;
-    /// As [`Follow::look_again_after`].
-    fn look_again_after(&self) -> Option<Duration>;
-    /// As [`Follow::mechanism`].
-    fn mechanism(&self) -> Mechanism;
-    /// As [`Follow::load_timeout`].
-    fn load_timeout(&self) -> Duration;
-}
-
-/// Such a source, borrowed from its reloader.
-pub type BoxFollow<'a, V, S> = Box<dyn SelfFollow<V, S> + 'a>;
-
-/// A look in progress.
-pub type BoxLook<'a, V, S> = Pin<Box<dyn Future<Output = ReloadResult<Look<V>, V, S>> + Send + 'a>>;
+/// A source that brings its own way of being followed, borrowed from its reloader.
+pub type BoxFollow<'a, V, S> = Box<dyn Follow<V, S> + Send + 'a>;
 
 impl<V, S> Follow<V, S> for BoxFollow<'_, V, S>
 where
@@ -71,8 +60,16 @@ where
         (**self).poll_hint(cx)
     }
 
-    fn look(&mut self, patience: Patience) -> impl Future<Output = ReloadResult<Look<V>, V, S>> {
-        (**self).look(patience)
+    fn poll_look(
+        &mut self,
+        cx: &mut Context<'_>,
+        patience: Patience,
+    ) -> Poll<ReloadResult<Look<V>, V, S>> {
+        (**self).poll_look(cx, patience)
+    }
+
+    fn abandon_look(&mut self) {
+        (**self).abandon_look();
     }
 
     fn look_again_after(&self) -> Option<Duration> {

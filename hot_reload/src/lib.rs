@@ -24,7 +24,7 @@ pub use self::file_reloader::YamlFile;
 #[cfg(feature = "file-reloader")]
 pub use self::file_reloader::{AsyncFileLoad, FileError, FileReloader};
 #[doc(hidden)]
-pub use self::follow::{BoxFollow, BoxLook, Hint, Look, Patience, SelfFollow};
+pub use self::follow::{BoxFollow, Follow, Hint, Look, Patience};
 pub use self::{
     channel::{CachedReader, Ref, ReloaderReceiver, ReloaderSender, Snapshot},
     config::{ReloaderConfig, WatchStrategy},

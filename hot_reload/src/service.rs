@@ -15,7 +15,7 @@ use self::{
 };
 pub(crate) use self::{
     run::run,
-    sink::{Report, Sink},
+    sink::{Failure, Report, Sink},
 };
 use crate::{
     channel::{self, ReloaderReceiver, ReloaderSender},
@@ -52,7 +52,7 @@ use crate::{
 /// # let dir = tempfile::tempdir()?;
 /// # std::env::set_current_dir(&dir)?;
 /// # std::fs::write("config.toml", "name = 'one'")?;
-/// let path = "config.toml".to_string();
+/// let path = "config.toml".into();
 /// let (service, mut config) =
 ///     ReloaderService::<TomlFile<Config>, Config, String>::new(&path, ReloaderConfig::hybrid(10))
 ///         .await?;
@@ -175,8 +175,7 @@ where
         match self.source.follow(&options) {
             Some(source) => run(source, self.publish(), &options).await,
             None => {
-                let poll_interval = options.poll_interval;
-                let source = Polled { source: &self.source, poll_interval };
+                let source = Polled::new(&self.source, options.poll_interval);
                 run(source, self.publish(), &options).await;
             }
         }
@@ -211,8 +210,8 @@ where
         if let Some(source) = self.source.follow_realtime(&options) {
             run(source, self.publish(), &options).await;
         } else if options.strategy == WatchStrategy::Polling {
-            let poll_interval = options.poll_interval;
-            run(Polled { source: &self.source, poll_interval }, self.publish(), &options).await;
+            let source = Polled::new(&self.source, options.poll_interval);
+            run(source, self.publish(), &options).await;
         } else {
             run(Pushed::new(&self.source, &options), self.publish(), &options).await;
         }

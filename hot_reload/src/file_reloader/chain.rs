@@ -23,13 +23,11 @@ pub(super) struct Stop {
 }
 
 /// What a place is watched for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A directory on the way: for names that come and go.
     Way,
-    /// The directory of the content: for finished writes as well.
-    Parent,
-    /// The content: for edits through another name of it, too.
+    /// The content: for edits, through whatever name of it.
     Target,
 }
 
@@ -53,8 +51,7 @@ pub(super) fn stops(path: &Path) -> Vec<Stop> {
         let here = at.path.join(&name);
         let found = std::fs::symlink_metadata(&here).ok();
         let is_link = found.as_ref().is_some_and(std::fs::Metadata::is_symlink);
-        let kind = if ahead.is_empty() && !is_link { Kind::Parent } else { Kind::Way };
-        stops.push(at.stop(Some(name), kind));
+        stops.push(at.stop(Some(name)));
         let Some(found) = found else { return stops };
         if is_link {
             links += 1;
@@ -66,7 +63,7 @@ pub(super) fn stops(path: &Path) -> Vec<Stop> {
             at = Place { path: here, number: Some(number(&found)) };
         }
     }
-    stops.push(at.stop(None, Kind::Target));
+    stops.push(at.stop(None));
     stops
 }
 
@@ -77,9 +74,10 @@ struct Place {
 }
 
 impl Place {
-    fn stop(&self, name: Option<OsString>, kind: Kind) -> Stop {
+    fn stop(&self, name: Option<OsString>) -> Stop {
+        let kind = if name.is_some() { Kind::Way } else { Kind::Target };
         let mut sum = DefaultHasher::new();
-        (&self.path, self.number, &name, kind).hash(&mut sum);
+        (&self.path, self.number, &name).hash(&mut sum);
         Stop { path: self.path.clone(), name, kind, sum: sum.finish() }
     }
 }
@@ -162,7 +160,6 @@ mod tests {
         let stops = stops(&root.join("config.toml"));
         assert_eq!(names(&stops, &root), ["config.toml", "..data", "..1", "..1/config.toml"]);
         assert_eq!(target(&stops), Some(&*root.join("..1/config.toml")));
-        assert_eq!(stops.iter().filter(|stop| stop.kind == Kind::Parent).count(), 1);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{error::ReloaderError, redact::mask};
+use crate::redact::mask;
 
 /// Why a file gave no value: which one, where in it, and what to do.
 ///
@@ -125,12 +125,9 @@ impl FileError {
         }
     }
 
-    /// A loader's own words are passed on as such, anything else as it is.
-    pub(super) fn into_reloader_error<V: Eq>(self) -> ReloaderError<V, String> {
-        match self.problem {
-            Problem::Refused(_) => ReloaderError::Reload(self.to_string()),
-            _ => ReloaderError::Other(self.into()),
-        }
+    /// Whether the words are a loader's own.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self.problem, Problem::Refused(_))
     }
 
     fn parse(&self) -> Option<&ParseProblem> {

@@ -1,350 +1,109 @@
 //! A file as the service's loop follows it.
 
 use std::{
+    borrow::Cow,
     path::PathBuf,
+    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::{
-    FileSettings,
-    bell::Reasons,
-    error::FileError,
-    identity::Identity,
-    load::{Load, Loaded},
-    open::{Filesystem, Opened, Writers},
-    site::Site,
-    survey::{Holds, Survey},
-    watcher::{Audit, Audited, Follower, NoWatch, Opaque, Rule},
-};
+use super::{FileSettings, error::FileError, load::Load, look::Looker, watcher::Follower};
 use crate::{
-    config::WatchStrategy,
-    error::ReloadResult,
-    follow::{BoxLook, Hint, Look, Mechanism, Patience, SelfFollow},
+    error::{ReloadResult, ReloaderError},
+    follow::{Follow, Hint, Look, Mechanism, Patience},
     options::ReloaderOptions,
 };
 
-/// How often a file is looked at when events were asked for and can't be had.
-const WITHOUT_EVENTS: Duration = Duration::from_millis(500);
-/// How often events are asked for again when they can't be had.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
-/// How often files are looked at whose filesystem does not tell all.
-const WITHOUT_TRUST: Duration = Duration::from_secs(1);
-/// A load that has taken longer than this is given up when the file is written anew.
-const PREEMPTED_AFTER: Duration = Duration::from_secs(1);
-/// How often a file that changes while it is read is read at once again.
-const READS_AT_ONCE: usize = 4;
-/// How soon a file that changed during each of these is looked at again.
-const RESTLESS: Duration = Duration::from_millis(1);
-/// How soon a file that somebody has open for writing is looked at again, without a hint.
-const BUSY: Duration = Duration::from_millis(20);
 /// Longer than any load of a file but a hung one.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Follows one file, and whatever belongs to it.
-pub(super) struct FileFollow<L> {
-    loader: L,
-    settings: FileSettings,
-    strategy: WatchStrategy,
-    force: bool,
-    poll_interval: Duration,
-    settle_window: Duration,
-    settle_ceiling: Duration,
-    site: Site,
+pub(super) struct FileFollow<L, V> {
     follower: Arc<Follower>,
-    /// What the files were when they were last looked at.
-    seen: Option<Vec<Option<Identity>>>,
-    /// What they were when the last good value was read.
-    applied: Option<Vec<Option<Identity>>>,
-    /// Whether the last load was given up for a newer version of the file.
-    preempted: bool,
-    opaque: Option<Opaque>,
+    /// Held by the look that is under way, and by nobody else.
+    looker: Arc<Mutex<Looker<L>>>,
+    look: Option<Pin<Box<dyn Future<Output = Result<Look<V>, FileError>> + Send>>>,
 }
 
-impl<L> FileFollow<L> {
+impl<L, V> FileFollow<L, V> {
     /// Follows the file at `path` under the watcher of the process.
-    pub(super) fn watched(
+    pub(super) fn new(
         path: PathBuf,
         loader: L,
         settings: FileSettings,
         options: &ReloaderOptions,
     ) -> Self {
         let follower = Arc::default();
-        let wants_events = options.strategy != WatchStrategy::Polling;
-        let site = Site::watched(path, wants_events, &follower);
-        Self::at(site, follower, loader, settings, options)
+        let looker = Looker::watched(path, &follower, loader, settings, options);
+        Self { follower, looker: Arc::new(Mutex::new(looker)), look: None }
     }
 
-    fn at(
-        site: Site,
-        follower: Arc<Follower>,
-        loader: L,
-        settings: FileSettings,
-        options: &ReloaderOptions,
-    ) -> Self {
-        Self {
-            loader,
-            strategy: options.strategy,
-            force: options.force_reload,
-            poll_interval: options.poll_interval,
-            settle_window: options.settle_window,
-            settle_ceiling: options.settle_ceiling,
-            opaque: settings.is_opaque.then(Opaque::new),
-            settings,
-            site,
-            follower,
-            seen: None,
-            applied: None,
-            preempted: false,
-        }
-    }
-
-    fn wants_events(&self) -> bool {
-        self.strategy != WatchStrategy::Polling
-    }
-
-    /// How often the files are to be looked at besides events.
-    fn audit_interval(&self) -> Option<Duration> {
-        let polled = self.strategy != WatchStrategy::Realtime;
-        if polled && !self.wants_events() {
-            return Some(self.poll_interval);
-        }
-        if self.site.no_events().is_some() {
-            return Some(self.poll_interval.min(WITHOUT_EVENTS));
-        }
-        match self.site.filesystem() {
-            _ if polled => Some(self.poll_interval),
-            Filesystem::Local => None,
-            Filesystem::Layered => Some(self.poll_interval),
-            Filesystem::Remote(_) => Some(self.poll_interval.min(WITHOUT_TRUST)),
-        }
-    }
-
-    /// Has the watcher compare the files with what they are now.
-    fn take_note(&mut self, survey: &Survey) {
-        self.site.set_interval(self.audit_interval());
-        if self.seen.as_ref() == Some(&survey.identities) && self.opaque.is_none() {
-            return;
-        }
-        self.seen = Some(survey.identities.clone());
-        let rule = match self.site.filesystem() {
-            _ if self.force => Rule::Read,
-            Filesystem::Remote(_) => Rule::Delegate,
-            Filesystem::Local | Filesystem::Layered => Rule::Compare,
-        };
-        let files = self.site.paths().iter().cloned().zip(&survey.identities);
-        self.follower.set_audit(Audit {
-            files: files.map(|(path, identity)| Audited::new(path, *identity)).collect(),
-            rule,
-            read_at: self.opaque.as_ref().map(|_| Instant::now()),
-        });
-    }
-
-    /// Says how much longer to wait before a file that was found is read.
-    fn unsettled(
-        &self,
-        survey: &Survey,
-        main: &Opened,
-        reasons: Reasons,
-        patience: Patience,
-    ) -> Option<Duration> {
-        // Whoever has it open for that long without a write is not about to finish one.
-        if patience == Patience::Exhausted || survey.age >= self.settle_ceiling {
-            return None;
-        }
-        // It may be about to be written, or have lost what it held.
-        if main.is_empty() {
-            return Some(BUSY);
-        }
-        // Of a finished write the load itself will tell whether another has begun.
-        if reasons.must_read {
-            return None;
-        }
-        match survey.writers() {
-            Writers::None => None,
-            Writers::Some => Some(BUSY),
-            // Events tell what a lease could not.
-            Writers::Unknown if reasons.writing => Some(BUSY),
-            Writers::Unknown => {
-                let left = self.settle_window.saturating_sub(survey.age);
-                (!left.is_zero()).then_some(left)
-            }
-        }
+    fn between_looks<R>(&self, read: impl FnOnce(&Looker<L>) -> R) -> Option<R> {
+        self.looker.try_lock().ok().map(|looker| read(&looker))
     }
 }
 
-impl<L> FileFollow<L> {
-    /// Loads the file once, as soon as no writer is at it any more.
-    pub(super) async fn load_once<V>(
-        path: PathBuf,
-        loader: L,
-        settings: FileSettings,
-    ) -> Result<V, FileError>
-    where
-        L: Load<V>,
-        V: Send,
-    {
-        let options = ReloaderOptions::polling();
-        let mut follow =
-            Self::at(Site::unwatched(path), Arc::default(), loader, settings, &options);
-        let ceiling = Instant::now() + options.settle_ceiling;
-        loop {
-            let patience =
-                if Instant::now() < ceiling { Patience::Left } else { Patience::Exhausted };
-            match follow.look_now(patience).await? {
-                Look::Value(value) => return Ok(value),
-                Look::Unsettled(wait) => tokio::time::sleep(wait.max(RESTLESS)).await,
-                Look::Unchanged => {}
-            }
-        }
-    }
-
-    async fn look_now<V>(&mut self, patience: Patience) -> Result<Look<V>, FileError>
-    where
-        L: Load<V>,
-        V: Send,
-    {
-        let reasons = self.follower.bell.take_reasons();
-        let outcome = self.look_for(reasons, patience).await;
-        if !matches!(outcome, Ok(Look::Value(_) | Look::Unchanged)) {
-            self.follower.bell.give_back(reasons);
-        }
-        outcome
-    }
-
-    async fn look_for<V>(
-        &mut self,
-        reasons: Reasons,
-        patience: Patience,
-    ) -> Result<Look<V>, FileError>
-    where
-        L: Load<V>,
-        V: Send,
-    {
-        let must_read = reasons.must_read || self.force;
-        let mut arm = reasons.must_arm || self.seen.is_none() || self.site.no_events().is_some();
-        for _ in 0..READS_AT_ONCE {
-            let (mut survey, mut main) = self.site.survey(arm).await;
-            if !arm && self.leads_elsewhere(&survey) {
-                (survey, main) = self.site.survey(true).await;
-            }
-            arm = false;
-            self.take_note(&survey);
-            if !must_read && self.applied.as_ref() == Some(&survey.identities) {
-                return Ok(Look::Unchanged);
-            }
-            let main = main?;
-            if let Some(wait) = self.unsettled(&survey, &main, reasons, patience) {
-                return Ok(Look::Unsettled(wait));
-            }
-            self.settings.admit(&self.site.paths()[0], &main)?;
-            let Some(loaded) = self.load(main).await? else {
-                return Ok(Look::Unsettled(Duration::ZERO));
-            };
-            let base = &self.settings.base;
-            let dependencies = loaded.dependencies.iter().map(|path| base.join(path)).collect();
-            if !self.site.set_dependencies(dependencies) {
-                // What belongs to it was not looked at before it was read.
-                arm = true;
-                continue;
-            }
-            match self.site.holds(&survey).await {
-                Holds::No => {}
-                // The kernel reports a close a moment before the writer is gone for good.
-                Holds::ButForWriters if patience == Patience::Left => {
-                    tokio::task::yield_now().await;
-                }
-                Holds::Yes | Holds::ButForWriters => {
-                    self.applied = Some(survey.identities);
-                    return Ok(Look::Value(loaded.value));
-                }
-            }
-        }
-        Ok(Look::Unsettled(RESTLESS))
-    }
-
-    /// Whether any path leads to another file than it did, which has to be watched in its place.
-    fn leads_elsewhere(&self, survey: &Survey) -> bool {
-        let place = |identity: &Option<Identity>| identity.map(|found| (found.device, found.inode));
-        let seen = self.seen.iter().flatten().map(place);
-        !seen.eq(survey.identities.iter().map(place))
-    }
-
-    /// Loads, unless a newer version arrives while a slow load is at it.
-    async fn load<V>(&mut self, opened: Arc<Opened>) -> Result<Option<Loaded<V>>, FileError>
-    where
-        L: Load<V>,
-    {
-        let preemptible = !std::mem::take(&mut self.preempted);
-        let load = self.loader.load(&self.site.paths()[0], opened);
-        let mut load = std::pin::pin!(load);
-        tokio::select! {
-            biased;
-            loaded = &mut load => return loaded.map(Some),
-            () = tokio::time::sleep(PREEMPTED_AFTER), if preemptible => {}
-        }
-        loop {
-            tokio::select! {
-                biased;
-                loaded = &mut load => return loaded.map(Some),
-                () = tokio::time::sleep(BUSY) => {
-                    if self.follower.bell.heard_finished() {
-                        // Once only, so that a slow loader is not starved by a busy writer.
-                        self.preempted = true;
-                        return Ok(None);
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl<L, V> SelfFollow<V, String> for FileFollow<L>
+impl<L, V> Follow<V, String> for FileFollow<L, V>
 where
-    L: Load<V>,
-    V: Eq + Send,
+    L: Load<V> + 'static,
+    V: Eq + Send + 'static,
 {
     fn poll_hint(&mut self, cx: &mut Context<'_>) -> Poll<Hint> {
         self.follower.bell.poll(cx).map(|hint| {
             // Files that belong together are given the time to arrive together.
-            if self.site.paths().len() > 1 { Hint::Touched } else { hint }
+            match self.between_looks(Looker::follows_a_set) {
+                Some(true) => Hint::Touched,
+                _ => hint,
+            }
         })
     }
 
-    fn look(&mut self, patience: Patience) -> BoxLook<'_, V, String> {
-        Box::pin(async move {
-            let looked: ReloadResult<_, V, String> =
-                self.look_now(patience).await.map_err(FileError::into_reloader_error);
-            looked
-        })
+    fn poll_look(
+        &mut self,
+        cx: &mut Context<'_>,
+        patience: Patience,
+    ) -> Poll<ReloadResult<Look<V>, V, String>> {
+        let look = self.look.get_or_insert_with(|| {
+            let looker = Arc::clone(&self.looker);
+            Box::pin(async move {
+                let mut looker: OwnedMutexGuard<_> = looker.lock_owned().await;
+                looker.look(patience).await
+            })
+        });
+        let looked = ready!(look.as_mut().poll(cx));
+        self.look = None;
+        Poll::Ready(looked.map_err(FileError::into))
+    }
+
+    fn abandon_look(&mut self) {
+        self.look = None;
     }
 
     fn look_again_after(&self) -> Option<Duration> {
-        if !self.site.has_watcher() {
-            return Some(self.poll_interval.min(WITHOUT_EVENTS));
-        }
-        // Every look asks for the watches that are missing.
-        self.site.no_events().map(|_| ASK_AGAIN)
+        self.between_looks(Looker::look_again_after).flatten()
     }
 
     fn mechanism(&self) -> Mechanism {
-        if !self.wants_events() {
-            return Mechanism::Polling;
-        }
-        match (self.site.no_events(), self.site.filesystem()) {
-            (Some(NoWatch(reason)), _) => Mechanism::Degraded((*reason).into()),
-            (None, Filesystem::Remote(name)) => Mechanism::Degraded(
-                format!("{name}: changes made elsewhere give no event here").into(),
-            ),
-            (None, _) if self.audit_interval().is_some() => Mechanism::EventsAndPolling,
-            (None, _) => Mechanism::Events,
-        }
+        self.between_looks(Looker::mechanism)
+            .unwrap_or(Mechanism::Degraded(Cow::Borrowed("the last look was given up on")))
     }
 
     fn load_timeout(&self) -> Duration {
         LOAD_TIMEOUT
+    }
+}
+
+impl<V: Eq> From<FileError> for ReloaderError<V, String> {
+    /// A loader's own words are passed on as such, anything else as it is.
+    fn from(error: FileError) -> Self {
+        if error.is_refused() {
+            ReloaderError::Reload(error.to_string())
+        } else {
+            ReloaderError::Other(error.into())
+        }
     }
 }

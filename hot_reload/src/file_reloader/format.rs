@@ -30,6 +30,7 @@ use super::{
     follow::FileFollow,
     forward,
     load::{Load, Loaded, unblock},
+    look::Looker,
     open::{Failed, How, Opened},
 };
 use crate::{
@@ -122,7 +123,7 @@ where
     pub async fn watch(
         path: impl AsRef<Path>,
     ) -> ReloadResult<ReloaderReceiver<V, String>, V, String> {
-        let reloader = Self::from_path(path).map_err(FileError::into_reloader_error)?;
+        let reloader = Self::from_path(path)?;
         // The service waits for a bad file to become good; here it is to be an error.
         reloader.reload().await?;
         let (service, receiver) =
@@ -133,8 +134,8 @@ where
         Ok(receiver)
     }
 
-    fn follow_file(&self, options: &ReloaderOptions) -> FileFollow<ByFormat<V, F>> {
-        FileFollow::watched(self.path.clone(), self.loader(), self.settings.clone(), options)
+    fn follow_file(&self, options: &ReloaderOptions) -> FileFollow<ByFormat<V, F>, V> {
+        FileFollow::new(self.path.clone(), self.loader(), self.settings.clone(), options)
     }
 
     fn loader(&self) -> ByFormat<V, F> {
@@ -157,14 +158,11 @@ where
     type Source = PathBuf;
 
     async fn new(source: &PathBuf) -> ReloadResult<Self, V, String> {
-        Self::from_path(source).map_err(FileError::into_reloader_error)
+        Ok(Self::from_path(source)?)
     }
 
     async fn reload(&self) -> ReloadResult<Option<V>, V, String> {
-        FileFollow::load_once(self.path.clone(), self.loader(), self.settings.clone())
-            .await
-            .map(Some)
-            .map_err(FileError::into_reloader_error)
+        Ok(Some(Looker::load_once(self.path.clone(), self.loader(), self.settings.clone()).await?))
     }
 
     fn follow(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, String>> {

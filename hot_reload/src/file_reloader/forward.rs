@@ -1,15 +1,12 @@
 //! A followed file as a channel of events, for who calls `watch_realtime` without a service.
 
-use std::{borrow::Cow, fmt::Display};
-
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
-    error::ReloaderError,
     follow::BoxFollow,
     options::ReloaderOptions,
     reload::{RealtimeWatchHandle, WatchEvent},
-    service::{Report, Sink, run},
+    service::{Failure, Report, Sink, run},
     status::Status,
 };
 
@@ -57,13 +54,11 @@ impl<V: Eq> Sink<V> for Forward<V> {
         None
     }
 
-    async fn failed<S>(&self, error: &ReloaderError<V, S>)
-    where
-        S: Into<Cow<'static, str>> + Display,
-    {
-        let event = match error.file_error() {
-            Some(error) if error.is_missing() => WatchEvent::Removed,
-            _ => WatchEvent::Error(error.to_string()),
+    async fn failed(&self, failure: Failure) {
+        let event = if failure.is_missing {
+            WatchEvent::Removed
+        } else {
+            WatchEvent::Error(failure.words.to_string())
         };
         let _gone = self.0.send(event).await;
     }

@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     fmt::Display,
+    pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -16,13 +17,31 @@ use crate::{
     reload::{RealtimeWatch, RealtimeWatchHandle, Reload, WatchEvent},
 };
 
+/// What the methods of the two traits return.
+type Pending<'a, T, V, S> = Pin<Box<dyn Future<Output = ReloadResult<T, V, S>> + Send + 'a>>;
+
 /// A source that is loaded at every poll.
-pub(super) struct Polled<'a, T> {
-    pub(super) source: &'a T,
-    pub(super) poll_interval: Duration,
+pub(super) struct Polled<'a, T, V, S>
+where
+    V: Eq + PartialEq,
+    S: Into<Cow<'static, str>> + Display,
+{
+    source: &'a T,
+    poll_interval: Duration,
+    loading: Option<Pending<'a, Option<V>, V, S>>,
 }
 
-impl<T, V, S> Follow<V, S> for Polled<'_, T>
+impl<'a, T, V, S> Polled<'a, T, V, S>
+where
+    V: Eq + PartialEq,
+    S: Into<Cow<'static, str>> + Display,
+{
+    pub(super) fn new(source: &'a T, poll_interval: Duration) -> Self {
+        Self { source, poll_interval, loading: None }
+    }
+}
+
+impl<T, V, S> Follow<V, S> for Polled<'_, T, V, S>
 where
     T: Reload<V, S>,
     V: Eq + PartialEq,
@@ -32,8 +51,20 @@ where
         Poll::Pending
     }
 
-    async fn look(&mut self, _patience: Patience) -> ReloadResult<Look<V>, V, S> {
-        load(self.source).await
+    fn poll_look(
+        &mut self,
+        cx: &mut Context<'_>,
+        _patience: Patience,
+    ) -> Poll<ReloadResult<Look<V>, V, S>> {
+        let source = self.source;
+        let loading = self.loading.get_or_insert_with(|| source.reload());
+        let loaded = ready!(loading.as_mut().poll(cx));
+        self.loading = None;
+        Poll::Ready(found(loaded))
+    }
+
+    fn abandon_look(&mut self) {
+        self.loading = None;
     }
 
     fn look_again_after(&self) -> Option<Duration> {
@@ -46,21 +77,49 @@ where
 }
 
 /// A source that pushes values, and is loaded when it can't.
-pub(super) struct Pushed<'a, T, V> {
+pub(super) struct Pushed<'a, T, V, S>
+where
+    V: Eq + PartialEq,
+    S: Into<Cow<'static, str>> + Display,
+{
     source: &'a T,
     options: &'a ReloaderOptions,
     watch: Option<RealtimeWatchHandle<V>>,
     /// The newest event that no look has taken yet.
     event: Option<WatchEvent<V>>,
+    step: Step<'a, V, S>,
     /// Why there is no watch.
     degraded: Option<String>,
     /// Watches that could not be had, or ended, in a row.
     lost: u32,
 }
 
-impl<'a, T, V> Pushed<'a, T, V> {
+/// How far a look has got.
+enum Step<'a, V, S>
+where
+    V: Eq + PartialEq,
+    S: Into<Cow<'static, str>> + Display,
+{
+    Idle,
+    Arming(Pending<'a, RealtimeWatchHandle<V>, V, S>),
+    Loading(Pending<'a, Option<V>, V, S>),
+}
+
+impl<'a, T, V, S> Pushed<'a, T, V, S>
+where
+    V: Eq + PartialEq,
+    S: Into<Cow<'static, str>> + Display,
+{
     pub(super) fn new(source: &'a T, options: &'a ReloaderOptions) -> Self {
-        Self { source, options, watch: None, event: None, degraded: None, lost: 0 }
+        Self {
+            source,
+            options,
+            watch: None,
+            event: None,
+            step: Step::Idle,
+            degraded: None,
+            lost: 0,
+        }
     }
 
     fn lose(&mut self, reason: String) {
@@ -69,7 +128,7 @@ impl<'a, T, V> Pushed<'a, T, V> {
         self.degraded = Some(reason);
     }
 
-    /// Takes what has been pushed so far; of several values the newest wins.
+    /// Takes what has been pushed so far; of several events the newest wins.
     fn drain(&mut self) -> Option<WatchEvent<V>> {
         let mut newest = self.event.take();
         while let Some(watch) = &mut self.watch {
@@ -83,7 +142,7 @@ impl<'a, T, V> Pushed<'a, T, V> {
     }
 }
 
-impl<T, V, S> Follow<V, S> for Pushed<'_, T, V>
+impl<T, V, S> Follow<V, S> for Pushed<'_, T, V, S>
 where
     T: RealtimeWatch<V, S>,
     V: Eq + PartialEq,
@@ -98,31 +157,53 @@ where
         Poll::Ready(Hint::Finished)
     }
 
-    async fn look(&mut self, _patience: Patience) -> ReloadResult<Look<V>, V, S> {
-        match self.drain() {
-            Some(WatchEvent::Changed(value)) => {
-                self.lost = 0;
-                return Ok(Look::Value(value));
-            }
-            Some(WatchEvent::Removed) => {
-                return Err(ReloaderError::Other(anyhow::anyhow!("the source is gone")));
-            }
-            Some(WatchEvent::Error(words)) => {
-                return Err(ReloaderError::Other(anyhow::anyhow!("{words}")));
-            }
-            None => {}
-        }
-        if self.watch.is_none() {
-            // The watch stands before the load, so that no change falls in between.
-            match self.source.watch_realtime().await {
-                Ok(watch) => {
-                    self.watch = Some(watch);
-                    self.degraded = None;
+    fn poll_look(
+        &mut self,
+        cx: &mut Context<'_>,
+        _patience: Patience,
+    ) -> Poll<ReloadResult<Look<V>, V, S>> {
+        let source = self.source;
+        loop {
+            match &mut self.step {
+                Step::Idle => {
+                    match self.drain() {
+                        Some(WatchEvent::Changed(value)) => {
+                            self.lost = 0;
+                            return Poll::Ready(Ok(Look::Value(value)));
+                        }
+                        Some(WatchEvent::Removed) => {
+                            return Poll::Ready(refused("the source is gone"));
+                        }
+                        Some(WatchEvent::Error(words)) => return Poll::Ready(refused(&words)),
+                        None => {}
+                    }
+                    // The watch stands before the load, so that no change falls in between.
+                    self.step = match self.watch {
+                        None => Step::Arming(source.watch_realtime()),
+                        Some(_) => Step::Loading(source.reload()),
+                    };
                 }
-                Err(error) => self.lose(error.to_string()),
+                Step::Arming(arming) => {
+                    match ready!(arming.as_mut().poll(cx)) {
+                        Ok(watch) => {
+                            self.watch = Some(watch);
+                            self.degraded = None;
+                        }
+                        Err(error) => self.lose(error.to_string()),
+                    }
+                    self.step = Step::Loading(source.reload());
+                }
+                Step::Loading(loading) => {
+                    let loaded = ready!(loading.as_mut().poll(cx));
+                    self.step = Step::Idle;
+                    return Poll::Ready(found(loaded));
+                }
             }
         }
-        load(self.source).await
+    }
+
+    fn abandon_look(&mut self) {
+        self.step = Step::Idle;
     }
 
     fn look_again_after(&self) -> Option<Duration> {
@@ -147,11 +228,18 @@ where
 
 const ENDED: &str = "the source's watch has ended";
 
-async fn load<T, V, S>(source: &T) -> ReloadResult<Look<V>, V, S>
+fn found<V, S>(loaded: ReloadResult<Option<V>, V, S>) -> ReloadResult<Look<V>, V, S>
 where
-    T: Reload<V, S>,
     V: Eq + PartialEq,
     S: Into<Cow<'static, str>> + Display,
 {
-    Ok(source.reload().await?.map_or(Look::Unchanged, Look::Value))
+    Ok(loaded?.map_or(Look::Unchanged, Look::Value))
+}
+
+fn refused<V, S>(words: &str) -> ReloadResult<Look<V>, V, S>
+where
+    V: Eq + PartialEq,
+    S: Into<Cow<'static, str>> + Display,
+{
+    Err(ReloaderError::Other(anyhow::anyhow!("{words}")))
 }

@@ -3,7 +3,7 @@
 use std::{
     borrow::Cow,
     fmt::Display,
-    future::{Future, poll_fn},
+    future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::Arc,
@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
 use super::{
-    sink::{Report, Sink},
+    sink::{Failure, Report, Sink},
     state::{Event, State, Timing, next},
 };
 use crate::{
@@ -88,13 +88,14 @@ where
     V: Eq + PartialEq,
     S: Into<Cow<'static, str>> + Display,
 {
-    let mut look = pin!(source.look(patience));
     let look = poll_fn(|cx| {
-        // The future that panicked is never polled again.
-        catch_unwind(AssertUnwindSafe(|| look.as_mut().poll(cx)))
+        // What panicked is dropped, and never polled again.
+        catch_unwind(AssertUnwindSafe(|| source.poll_look(cx, patience)))
             .unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))))
     });
-    timeout(load_timeout, look).await.unwrap_or_else(|_| {
+    let looked = timeout(load_timeout, look).await;
+    source.abandon_look();
+    looked.unwrap_or_else(|_| {
         Err(ReloaderError::Other(anyhow::anyhow!(
             "the load was given up on after {load_timeout:?}; a longer load_timeout gives it more"
         )))
@@ -117,19 +118,21 @@ where
         Ok(Look::Unchanged) => None,
         Ok(Look::Value(value)) => sink.publish(value).await,
         Err(error) => {
-            let text = error.to_string();
+            let words: Arc<str> = error.to_string().into();
             let mut is_news = false;
             sink.report(&mut |status| {
                 note_mechanism(status, &mechanism);
-                is_news = status.last_error.as_deref() != Some(&text);
+                is_news = status.last_error.as_ref() != Some(&words);
                 status.health = Health::Retrying;
                 status.failures = status.failures.saturating_add(1);
-                status.last_error = Some(Arc::from(text.as_str()));
+                status.last_error = Some(Arc::clone(&words));
             });
             // Said once, not at every retry.
             if is_news {
                 warn!(reason = %for_log(&error), "the last good value keeps serving");
-                sink.failed(&error).await;
+                let is_missing = is_missing(&error);
+                drop(error);
+                sink.failed(Failure { words, is_missing }).await;
             }
             return Event::Failed { luck: fastrand::u16(0..=1000) };
         }
@@ -167,6 +170,20 @@ where
     S: Into<Cow<'static, str>> + Display,
 {
     ReloaderError::Other(anyhow::anyhow!("the loader panicked: {}", words(panic)))
+}
+
+fn is_missing<V, S>(error: &ReloaderError<V, S>) -> bool
+where
+    V: Eq + PartialEq,
+    S: Into<Cow<'static, str>> + Display,
+{
+    #[cfg(feature = "file-reloader")]
+    return error.file_error().is_some_and(crate::file_reloader::FileError::is_missing);
+    #[cfg(not(feature = "file-reloader"))]
+    {
+        let _no_source_says = error;
+        false
+    }
 }
 
 async fn at(deadline: Option<Instant>) {

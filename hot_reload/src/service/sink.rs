@@ -1,12 +1,19 @@
 //! Where a running loop puts what it found.
 
-use std::{borrow::Cow, fmt::Display};
+use std::sync::Arc;
 
-use crate::{channel::ReloaderSender, error::ReloaderError, status::Status};
+use crate::{channel::ReloaderSender, status::Status};
 
 /// Takes note of how the service is doing.
 pub(crate) trait Report {
     fn report(&self, change: &mut dyn FnMut(&mut Status));
+}
+
+/// Why the source could not be loaded.
+pub(crate) struct Failure {
+    pub(crate) words: Arc<str>,
+    /// There is nothing to load, rather than something bad.
+    pub(crate) is_missing: bool,
 }
 
 /// Takes the values.
@@ -18,9 +25,7 @@ pub(crate) trait Sink<V: Eq>: Report {
     fn publish(&self, value: V) -> impl Future<Output = Option<u64>>;
 
     /// Passes on that the source could not be loaded.
-    fn failed<S>(&self, error: &ReloaderError<V, S>) -> impl Future<Output = ()>
-    where
-        S: Into<Cow<'static, str>> + Display;
+    fn failed(&self, failure: Failure) -> impl Future<Output = ()>;
 }
 
 /// Publishes to the receivers of a service.
@@ -49,10 +54,7 @@ impl<V: Eq> Sink<V> for Publish<'_, V> {
         self.sender.send(Some(value)).ok().map(|()| self.sender.generation())
     }
 
-    async fn failed<S>(&self, _error: &ReloaderError<V, S>)
-    where
-        S: Into<Cow<'static, str>> + Display,
-    {
+    async fn failed(&self, _failure: Failure) {
         // Receivers keep what they had; the status has the reason.
     }
 }

@@ -94,8 +94,9 @@ impl Events {
         let content = WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE;
         let own = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
         let mask = match kind {
+            // The content of what is in it is watched where it is needed: whoever writes a
+            // temporary file beside a target, or a log, wakes nobody.
             Kind::Way => names,
-            Kind::Parent => names | content,
             // The names of a directory that is followed for its own sake.
             Kind::Target if path.is_dir() => names | content | WatchFlags::ATTRIB,
             Kind::Target => content | WatchFlags::ATTRIB,
