@@ -1,1 +1,76 @@
+//! An HTTP server around a live configuration.
+//!
+//! A [`Server`] answers from the newest configuration that works: which addresses it listens on,
+//! what it answers and what it allows follow the value of a [`hot_reload::ReloaderService`] while
+//! it runs.
+//!
+//! ```
+//! use hot_reload::{ReloaderOptions, ReloaderService, TomlFile};
+//! use server_lib::{Server, ServerConfig, ServerContextBuilder};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("config.toml");
+//! std::fs::write(&path, "name = 'one'\nlisten_addresses = ['127.0.0.1:0']")?;
+//! let (service, receiver) = ReloaderService::from_reloader(
+//!     TomlFile::<ServerConfig>::from_path(&path)?,
+//!     ReloaderOptions::hybrid(),
+//! );
+//! let context = ServerContextBuilder::default().context_rx(receiver).build()?;
+//! let (shutdown, mut status) = (context.shutdown(), context.status());
+//!
+//! let server = Server::new(context);
+//! let running = tokio::spawn(async move { server.entrypoint_with_realtime(service).await });
+//! status.wait_for(|status| status.generation == 1).await?;
+//! println!("http://{}/", status.borrow().local_addresses[0]);
+//!
+//! shutdown.cancel();
+//! running.await??;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How it works
+//!
+//! One event loop takes each new value. A pure plan says which addresses are to be opened, kept
+//! and closed; the new ones are bound first, and only when all of them are is the value put in
+//! place, in one step, for every request that begins after it. A value that can't work is refused
+//! as a whole: the old one goes on in every part, and the new one is tried again while the reason
+//! may pass. Each request holds one snapshot of the configuration from its first byte to its last.
+//!
+//! | endpoint | answer |
+//! |---|---|
+//! | `GET /` | `id`, `name`, `greeting` and the generation of the configuration, as JSON |
+//! | `GET /healthz` | `ok` |
+//! | `POST /echo` | the body, where `max_body_bytes` allows it |
+//!
+//! # Known problems
+//!
+//! Two addresses that differ only in how they are written to the same effect, as an IPv4 address
+//! mapped into IPv6, are found out by the system when they are bound and not before.
 
+mod accept;
+mod config;
+mod connection;
+mod context;
+mod error;
+mod live;
+mod plan;
+mod probe;
+mod refusal;
+mod router;
+mod run;
+mod server;
+mod site;
+mod socket;
+mod status;
+
+pub use self::{
+    config::{InvalidConfig, ServerConfig},
+    context::{ServerContext, ServerContextBuilder},
+    error::{BindError, IncompleteContext, ServerError},
+    probe::probe,
+    server::Server,
+    status::{Refusal, ServerStatus},
+};

@@ -1,5 +1,7 @@
 //! A followed file as a channel of events, for who calls `watch_realtime` without a service.
 
+use std::sync::{Mutex, PoisonError};
+
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
@@ -25,7 +27,8 @@ where
     let (tx, rx) = mpsc::channel(BACKLOG);
     let options = ReloaderOptions::realtime();
     let source = follow(&options);
-    let task = tokio::spawn(async move { run(source, Forward(tx), &options).await });
+    let sink = Forward { events: tx, status: Mutex::default() };
+    let task = tokio::spawn(async move { run(source, sink, &options).await });
     RealtimeWatchHandle::with_cleanup(rx, Box::new(AbortOnDrop(task)))
 }
 
@@ -37,20 +40,26 @@ impl Drop for AbortOnDrop {
     }
 }
 
-struct Forward<V>(mpsc::Sender<WatchEvent<V>>);
+struct Forward<V> {
+    events: mpsc::Sender<WatchEvent<V>>,
+    /// Nobody asks for it, but what was said already is told by it.
+    status: Mutex<Status>,
+}
 
 impl<V> Report for Forward<V> {
-    fn report(&self, _change: &mut dyn FnMut(&mut Status)) {}
+    fn report(&self, change: &mut dyn FnMut(&mut Status)) {
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
 }
 
 impl<V: Eq> Sink<V> for Forward<V> {
     fn closed(&self) -> impl Future<Output = ()> {
-        self.0.closed()
+        self.events.closed()
     }
 
     async fn publish(&self, value: V) -> Option<u64> {
         // Refused only when the receiver has just gone, which `closed` reports next.
-        let _gone = self.0.send(WatchEvent::Changed(value)).await;
+        let _gone = self.events.send(WatchEvent::Changed(value)).await;
         None
     }
 
@@ -60,6 +69,6 @@ impl<V: Eq> Sink<V> for Forward<V> {
         } else {
             WatchEvent::Error(failure.words.to_string())
         };
-        let _gone = self.0.send(event).await;
+        let _gone = self.events.send(event).await;
     }
 }

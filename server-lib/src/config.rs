@@ -1,0 +1,238 @@
+//! What can be set on a server, all of it hot.
+
+mod headers;
+mod listen;
+
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU64, time::Duration};
+
+use axum::http::HeaderMap;
+use serde::{Deserialize, Deserializer};
+
+/// Everything that a running server takes from its configuration.
+///
+/// Only `listen_addresses` must be given. A key that is not known is an error, so that a typo is
+/// one with line and column. Compared as a whole, to tell a change from a repetition.
+///
+/// # Examples
+///
+/// ```
+/// use server_lib::ServerConfig;
+///
+/// let config: ServerConfig = toml::from_str("name = 'one'\nlisten_addresses = ['[::1]:8080']")?;
+/// assert_eq!(config.request_timeout_ms, 30_000);
+/// config.validate()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Number of this server; 0 by default.
+    #[serde(default)]
+    pub id: u32,
+    /// Name of this server; `server` by default.
+    #[serde(default = "defaults::name")]
+    pub name: String,
+    /// Addresses to listen on, at least one; an IPv6 one is for IPv6 alone. Port 0 is any free
+    /// port, kept for as long as the address is listed.
+    #[serde(deserialize_with = "listen::addresses")]
+    pub listen_addresses: Vec<SocketAddr>,
+    /// What `GET /` says beside id and name; empty by default.
+    #[serde(default)]
+    pub greeting: String,
+    /// How long a request may take in all, in milliseconds; 30 000 by default.
+    #[serde(default = "defaults::request_timeout_ms", deserialize_with = "at_least_one")]
+    pub request_timeout_ms: u64,
+    /// Size up to which the body of a request is taken, in bytes; 1 MiB by default.
+    #[serde(default = "defaults::max_body_bytes")]
+    pub max_body_bytes: u64,
+    /// How long requests under way may go on once their address is closed, in milliseconds;
+    /// 10 000 by default.
+    #[serde(default = "defaults::drain_timeout_ms")]
+    pub drain_timeout_ms: u64,
+    /// Headers of every response; none by default.
+    #[serde(default, deserialize_with = "headers::pairs")]
+    pub response_headers: BTreeMap<String, String>,
+}
+
+/// Why a configuration can't work, whatever the system says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {problem}")]
+pub struct InvalidConfig {
+    key: &'static str,
+    problem: String,
+}
+
+mod defaults {
+    pub(super) fn name() -> String {
+        "server".to_owned()
+    }
+
+    pub(super) fn request_timeout_ms() -> u64 {
+        30_000
+    }
+
+    pub(super) fn max_body_bytes() -> u64 {
+        1024 * 1024
+    }
+
+    pub(super) fn drain_timeout_ms() -> u64 {
+        10_000
+    }
+}
+
+impl ServerConfig {
+    /// Checks what can be checked without asking the system.
+    ///
+    /// A configuration that was deserialized has passed already, with line and column of what is
+    /// wrong; this is for those that are made otherwise.
+    ///
+    /// # Errors
+    ///
+    /// When there is no address, two of them get in each other's way, the timeout is 0, or a
+    /// header is none or not ours to set.
+    pub fn validate(&self) -> Result<(), InvalidConfig> {
+        listen::check(&self.listen_addresses)
+            .map_err(|problem| InvalidConfig { key: "listen_addresses", problem })?;
+        if self.request_timeout_ms == 0 {
+            let problem = "0 leaves no time for any request".to_owned();
+            return Err(InvalidConfig { key: "request_timeout_ms", problem });
+        }
+        self.headers().map(drop)
+    }
+
+    /// Returns the parts in which `other` differs, by their names in a file.
+    pub fn changed_parts(&self, other: &Self) -> Vec<&'static str> {
+        [
+            ("id", self.id != other.id),
+            ("name", self.name != other.name),
+            ("listen_addresses", self.listen_addresses != other.listen_addresses),
+            ("greeting", self.greeting != other.greeting),
+            ("request_timeout_ms", self.request_timeout_ms != other.request_timeout_ms),
+            ("max_body_bytes", self.max_body_bytes != other.max_body_bytes),
+            ("drain_timeout_ms", self.drain_timeout_ms != other.drain_timeout_ms),
+            ("response_headers", self.response_headers != other.response_headers),
+        ]
+        .into_iter()
+        .filter_map(|(name, differs)| differs.then_some(name))
+        .collect()
+    }
+
+    pub(crate) fn headers(&self) -> Result<HeaderMap, InvalidConfig> {
+        headers::map(&self.response_headers)
+            .map_err(|problem| InvalidConfig { key: "response_headers", problem })
+    }
+
+    pub(crate) fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms)
+    }
+
+    pub(crate) fn drain_timeout(&self) -> Duration {
+        Duration::from_millis(self.drain_timeout_ms)
+    }
+}
+
+impl Default for ServerConfig {
+    /// Every default, and no address yet: it takes one to be valid.
+    fn default() -> Self {
+        Self {
+            id: 0,
+            name: defaults::name(),
+            listen_addresses: Vec::new(),
+            greeting: String::new(),
+            request_timeout_ms: defaults::request_timeout_ms(),
+            max_body_bytes: defaults::max_body_bytes(),
+            drain_timeout_ms: defaults::drain_timeout_ms(),
+            response_headers: BTreeMap::new(),
+        }
+    }
+}
+
+fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    NonZeroU64::deserialize(deserializer).map(NonZeroU64::get)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(text: &str) -> (String, std::ops::Range<usize>) {
+        let error = toml::from_str::<ServerConfig>(text).unwrap_err();
+        (error.message().to_owned(), error.span().unwrap())
+    }
+
+    #[test]
+    fn points_at_what_is_wrong() {
+        let address = "listen_addresses = ['127.0.0.1:1']\n";
+        for (text, at, message) in [
+            ("listen_addresses = []", "[]", "no address to listen on"),
+            (
+                "listen_addresses = ['127.0.0.1:1', '127.0.0.1:2', '127.0.0.1:1']",
+                "'127.0.0.1:1']",
+                "127.0.0.1:1 is listed twice",
+            ),
+            (
+                "listen_addresses = ['0.0.0.0:80', '127.0.0.1:80']",
+                "'127.0.0.1:80'",
+                "127.0.0.1:80 is part of 0.0.0.0:80, which is listed too",
+            ),
+            ("listen_addresses = ['here']", "'here'", "invalid socket address syntax"),
+            (
+                &format!("{address}[response_headers]\n'a b' = 'c'"),
+                "'a b'",
+                "not a name of a header",
+            ),
+            (
+                &format!("{address}[response_headers]\nx = \"a\\nb\""),
+                "\"a\\nb\"",
+                "not a value of a header",
+            ),
+            (
+                &format!("{address}[response_headers]\nContent-Length = '3'"),
+                "Content-Length",
+                "this header is the server's own",
+            ),
+            (
+                &format!("{address}request_timeout_ms = 0"),
+                "0",
+                "invalid value: integer `0`, expected a nonzero u64",
+            ),
+        ] {
+            let (said, span) = problem(text);
+            assert_eq!(said, message, "{text}");
+            assert!(at.starts_with(&text[span.clone()]), "{text}: {}", &text[span]);
+        }
+    }
+
+    #[test]
+    fn finds_typos() {
+        let (said, _) = problem("listen_addresses = ['127.0.0.1:1']\ngreating = 'hello'");
+        assert!(said.starts_with("unknown field `greating`"), "{said}");
+    }
+
+    #[test]
+    fn validates_what_was_not_deserialized() {
+        let address = || vec!["127.0.0.1:1".parse().unwrap()];
+        let good = ServerConfig { listen_addresses: address(), ..ServerConfig::default() };
+        assert_eq!(good.validate(), Ok(()));
+        for (bad, key) in [
+            (ServerConfig::default(), "listen_addresses"),
+            (ServerConfig { request_timeout_ms: 0, ..good.clone() }, "request_timeout_ms"),
+            (
+                ServerConfig {
+                    response_headers: BTreeMap::from([("a b".to_owned(), String::new())]),
+                    ..good.clone()
+                },
+                "response_headers",
+            ),
+        ] {
+            assert_eq!(bad.validate().unwrap_err().key, key);
+        }
+    }
+
+    #[test]
+    fn names_the_parts_that_changed() {
+        let one = ServerConfig::default();
+        let two = ServerConfig { id: 1, greeting: "hello".to_owned(), ..one.clone() };
+        assert_eq!(one.changed_parts(&two), ["id", "greeting"]);
+    }
+}

@@ -1,0 +1,94 @@
+//! Which headers a configuration may set.
+
+use std::{collections::BTreeMap, fmt};
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, Visitor},
+};
+
+/// Those that frame a message or belong to one connection: RFC 9110, sections 7.6.1 and 8.6.
+const OURS: [HeaderName; 6] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Makes headers of pairs of text.
+pub(super) fn map(pairs: &BTreeMap<String, String>) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::with_capacity(pairs.len());
+    for (key, text) in pairs {
+        let told = |problem| format!("{key:?}: {problem}");
+        if headers.insert(name(key).map_err(told)?, value(text).map_err(told)?).is_some() {
+            return Err(format!("{key:?}: listed twice"));
+        }
+    }
+    Ok(headers)
+}
+
+/// Deserializes pairs that are headers; an error stands where the name or the value does.
+pub(super) fn pairs<'de, D>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    deserializer.deserialize_map(Pairs)
+}
+
+fn name(text: &str) -> Result<HeaderName, &'static str> {
+    let name: HeaderName = text.parse().map_err(|_invalid| "not a name of a header")?;
+    if OURS.contains(&name) { Err("this header is the server's own") } else { Ok(name) }
+}
+
+// A value may be a secret, so no error of it quotes it.
+fn value(text: &str) -> Result<HeaderValue, &'static str> {
+    text.parse().map_err(|_invalid| "not a value of a header")
+}
+
+struct Pairs;
+
+impl<'de> Visitor<'de> for Pairs {
+    type Value = BTreeMap<String, String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("headers and their values")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut pairs = BTreeMap::new();
+        while let Some((Name(name), Value(value))) = map.next_entry()? {
+            if pairs.keys().any(|known: &String| known.eq_ignore_ascii_case(&name)) {
+                return Err(Error::custom("a header is listed twice"));
+            }
+            pairs.insert(name, value);
+        }
+        Ok(pairs)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Name(String);
+
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Value(String);
+
+impl TryFrom<String> for Name {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        name(&text).map(|_name| Self(text))
+    }
+}
+
+impl TryFrom<String> for Value {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        value(&text).map(|_value| Self(text))
+    }
+}
