@@ -1,0 +1,13 @@
+//! Whether a configuration would work here and now.
+
+use crate::{config::ServerConfig, error::BindError, socket};
+
+/// Tries to bind each address of `config`, keeps none, and returns those that can't be.
+///
+/// An address that [is in use](BindError::is_in_use) may well be in use by a server that is going
+/// to be given this very configuration; any other failure is one for that server too.
+pub fn probe(config: &ServerConfig) -> Vec<BindError> {
+    let bound: Vec<_> =
+        config.listen_addresses.iter().map(|&address| socket::bind(address)).collect();
+    bound.into_iter().filter_map(Result::err).collect()
+}

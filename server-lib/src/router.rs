@@ -1,0 +1,75 @@
+//! What is answered, each time from one snapshot of the configuration.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Json, Router,
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, Request, State},
+    http::{StatusCode, header},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use http_body_util::Limited;
+use serde::Serialize;
+use tokio::time::timeout;
+
+use crate::live::{Applied, Live};
+
+type Snapshot = Extension<Arc<Applied>>;
+
+/// Makes the routes; whatever they read of the configuration is in the request's extensions.
+pub(crate) fn router(live: Arc<Live>) -> Router {
+    Router::new()
+        .route("/", get(root))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/echo", post(|body: Bytes| async { body }))
+        // The limit of axum's own, 2 MB, would stand beside ours.
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(live, with_snapshot))
+}
+
+/// What `GET /` says.
+#[derive(Serialize)]
+struct Identity<'a> {
+    id: u32,
+    name: &'a str,
+    greeting: &'a str,
+    generation: u64,
+}
+
+async fn root(Extension(applied): Snapshot) -> Response {
+    let config = &applied.config;
+    Json(Identity {
+        id: config.id,
+        name: &config.name,
+        greeting: &config.greeting,
+        generation: applied.generation,
+    })
+    .into_response()
+}
+
+/// Takes the one snapshot of a request, and applies what it says of every request.
+async fn with_snapshot(State(live): State<Arc<Live>>, request: Request, next: Next) -> Response {
+    let applied = live.load_full();
+    let config = &applied.config;
+    let mut response = if declared_size(&request).is_some_and(|size| size > config.max_body_bytes) {
+        StatusCode::PAYLOAD_TOO_LARGE.into_response()
+    } else {
+        // A body that can't be so large on this machine is not limited by it.
+        let limit = usize::try_from(config.max_body_bytes).unwrap_or(usize::MAX);
+        let mut request = request.map(|body| Body::new(Limited::new(body, limit)));
+        request.extensions_mut().insert(Arc::clone(&applied));
+        match timeout(config.request_timeout(), next.run(request)).await {
+            Ok(response) => response,
+            Err(_elapsed) => StatusCode::REQUEST_TIMEOUT.into_response(),
+        }
+    };
+    response.headers_mut().extend(applied.headers.clone());
+    response
+}
+
+fn declared_size(request: &Request) -> Option<u64> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}

@@ -1,0 +1,26 @@
+//! What a server can say of itself.
+
+use std::{net::SocketAddr, sync::Arc};
+
+/// What a server is doing; from [`ServerContext::status`](crate::ServerContext::status).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServerStatus {
+    /// Generation of the configuration that is in use: 0 before the first.
+    pub generation: u64,
+    /// Addresses that are listened on, in the order of the configuration and with the ports that
+    /// were found for port 0; empty before the first and after the last.
+    pub local_addresses: Vec<SocketAddr>,
+    /// The newest configuration, where it can't be used.
+    pub refusal: Option<Refusal>,
+}
+
+/// A configuration that was refused as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// Generation of the configuration that is not in use.
+    pub generation: u64,
+    /// Which part can't work, and why.
+    pub reason: Arc<str>,
+}
