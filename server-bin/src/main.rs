@@ -1,1 +1,85 @@
-fn main() {}
+//! An HTTP daemon whose configuration file takes effect as it is saved.
+
+mod check;
+mod cli;
+mod interval;
+
+use std::{error::Error, process::ExitCode};
+
+use clap::Parser;
+use hot_reload::{Reload, ReloaderOptions, ReloaderService, TomlFile};
+use server_lib::{Server, ServerConfig, ServerContextBuilder};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+
+use self::cli::Cli;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr();
+    let done = if cli.check { check::check(&cli.config).await } else { serve(cli).await };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            report(failure.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the daemon until it is told to end.
+async fn serve(cli: Cli) -> Result<(), Failure> {
+    let shutdown = on_signal()?;
+    let reloader = TomlFile::<ServerConfig>::from_path(&cli.config)?;
+    // A service waits for a bad file to become good; whoever starts a daemon is told at once.
+    reloader.reload().await?;
+
+    let options =
+        ReloaderOptions::polling().strategy(cli.watch_mode.into()).poll_interval(cli.poll_interval);
+    let (service, receiver) = ReloaderService::from_reloader(reloader, options);
+    let context = ServerContextBuilder::default().context_rx(receiver).shutdown(shutdown).build()?;
+    Ok(Server::new(context).entrypoint_with_realtime(service).await?)
+}
+
+/// Returns what SIGINT and SIGTERM cancel.
+fn on_signal() -> Result<CancellationToken, Failure> {
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let shutdown = CancellationToken::new();
+    let told = shutdown.clone();
+    tokio::spawn(async move {
+        let name = tokio::select! {
+            _ = interrupt.recv() => "SIGINT",
+            _ = terminate.recv() => "SIGTERM",
+        };
+        info!(signal = name, "told to end");
+        told.cancel();
+    });
+    Ok(shutdown)
+}
+
+fn log_to_stderr() {
+    let filter =
+        EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+}
+
+/// Tells an error and its causes, as a compiler does.
+fn report(failure: &(dyn Error + 'static)) {
+    let mut told = format!("error: {failure}");
+    let mut next = failure.source();
+    while let Some(cause) = next {
+        told = format!("{told}\n  caused by: {cause}");
+        next = cause.source();
+    }
+    eprintln!("{told}");
+}

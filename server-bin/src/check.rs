@@ -1,0 +1,26 @@
+//! `--check`: says beforehand what the daemon would say.
+
+use std::path::Path;
+
+use hot_reload::{Reload, TomlFile};
+use server_lib::{ServerConfig, probe};
+
+use crate::Failure;
+
+/// Loads and validates the file, and tries its addresses; nothing is served.
+///
+/// An address that is in use is only worth a warning, since a daemon that runs on this very file
+/// is what uses it.
+pub(crate) async fn check(path: &Path) -> Result<(), Failure> {
+    let reloader = TomlFile::<ServerConfig>::from_path(path)?;
+    let config = reloader.reload().await?.ok_or("nothing to load")?;
+    for failure in probe(&config) {
+        if !failure.is_in_use() {
+            return Err(failure.into());
+        }
+        let address = failure.address();
+        eprintln!("warning: {address} is in use now, maybe by a daemon that runs already");
+    }
+    println!("{}: good", reloader.path().display());
+    Ok(())
+}
