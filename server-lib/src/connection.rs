@@ -37,15 +37,14 @@ pub(crate) async fn serve(
         () = stop.cancelled() => None,
         ended = connection.as_mut() => Some(ended),
     };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            let drain_timeout = live.load().config.drain_timeout();
-            match timeout(drain_timeout, connection).await {
-                Ok(ended) => ended,
-                Err(_elapsed) => return debug!("cut off: it took longer than drain_timeout_ms"),
-            }
+    let ended = if let Some(ended) = ended {
+        ended
+    } else {
+        connection.as_mut().graceful_shutdown();
+        let drain_timeout = live.load().config.drain_timeout();
+        match timeout(drain_timeout, connection).await {
+            Ok(ended) => ended,
+            Err(_elapsed) => return debug!("cut off: it took longer than drain_timeout_ms"),
         }
     };
     if let Err(error) = ended {

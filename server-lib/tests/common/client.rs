@@ -1,0 +1,84 @@
+//! A client that shows every byte: keep-alive, halves of requests, and the end of a connection.
+
+use std::net::SocketAddr;
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::PATIENCE;
+
+pub struct Client(BufReader<TcpStream>);
+
+#[derive(Debug)]
+pub struct Response {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Client {
+    pub async fn connect(address: SocketAddr) -> Self {
+        let stream = timeout(PATIENCE, TcpStream::connect(address)).await.unwrap().unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    pub async fn send(&mut self, text: &str) {
+        self.0.get_mut().write_all(text.as_bytes()).await.unwrap();
+    }
+
+    pub async fn get(&mut self, path: &str) -> Response {
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n")).await;
+        self.response().await
+    }
+
+    pub async fn name(&mut self) -> String {
+        let response = self.get("/").await;
+        assert_eq!(response.status, 200, "{response:?}");
+        let said: serde_json::Value = serde_json::from_str(&response.body).unwrap();
+        said["name"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn response(&mut self) -> Response {
+        timeout(PATIENCE, self.read()).await.expect("no response")
+    }
+
+    /// Waits for the server to close the connection, which must have nothing left to say.
+    pub async fn closed(&mut self) {
+        let mut rest = Vec::new();
+        // A reset is an end too.
+        let _ = timeout(PATIENCE, self.0.read_to_end(&mut rest)).await.expect("still open");
+        assert_eq!(rest, b"", "{}", String::from_utf8_lossy(&rest));
+    }
+
+    async fn line(&mut self) -> String {
+        let mut line = String::new();
+        assert_ne!(self.0.read_line(&mut line).await.unwrap(), 0, "closed");
+        line.trim_end().to_owned()
+    }
+
+    async fn read(&mut self) -> Response {
+        let first = self.line().await;
+        let status = first.split(' ').nth(1).and_then(|code| code.parse().ok()).expect(&first);
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line().await;
+            let Some((name, value)) = line.split_once(": ") else { break };
+            headers.push((name.to_owned(), value.to_owned()));
+        }
+        let mut response = Response { status, headers, body: String::new() };
+        let length = response.header("content-length").and_then(|text| text.parse().ok());
+        let mut body = vec![0; length.unwrap_or(0)];
+        self.0.read_exact(&mut body).await.unwrap();
+        response.body = String::from_utf8(body).unwrap();
+        response
+    }
+}
+
+impl Response {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}

@@ -1,0 +1,135 @@
+//! The server follows its configuration, and only one that works.
+
+mod common;
+
+use std::net::TcpListener;
+
+use common::{Client, Lab, PATIENCE, text};
+use hot_reload::WatchStrategy::{self, Hybrid, Polling, Realtime};
+use server_lib::ServerError;
+use tokio::{net::TcpStream, time::timeout};
+
+const LOOPBACK: &str = "127.0.0.1:0";
+const SECOND: &str = "127.0.0.2:0";
+
+async fn answers_from_the_newest(strategy: WatchStrategy) {
+    let mut lab = Lab::new(strategy, &text("one", &[LOOPBACK])).await;
+    assert_eq!(lab.name().await, "one");
+    lab.apply(&text("two", &[LOOPBACK])).await;
+    assert_eq!(lab.name().await, "two");
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn answers_from_the_newest_when_polling() {
+    answers_from_the_newest(Polling).await;
+}
+
+#[tokio::test]
+async fn answers_from_the_newest_in_realtime() {
+    answers_from_the_newest(Realtime).await;
+}
+
+#[tokio::test]
+async fn answers_from_the_newest_in_hybrid() {
+    answers_from_the_newest(Hybrid).await;
+}
+
+#[tokio::test]
+async fn opens_and_closes_addresses() {
+    let mut lab = Lab::new(Realtime, &text("one", &[LOOPBACK])).await;
+    let first = lab.address();
+
+    let both = lab.apply(&text("two", &[LOOPBACK, SECOND])).await;
+    let [kept, second] = both.local_addresses[..] else { panic!("{both:?}") };
+    assert_eq!(kept, first, "an address that stays keeps its port");
+    assert_eq!(Client::connect(second).await.name().await, "two");
+
+    let mut idle = Client::connect(first).await;
+    assert_eq!(idle.name().await, "two");
+    let after = lab.apply(&text("three", &[SECOND])).await;
+    assert_eq!(after.local_addresses, [second]);
+    let refused = timeout(PATIENCE, TcpStream::connect(first)).await.unwrap().unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    idle.closed().await;
+    assert_eq!(lab.name().await, "three");
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn refuses_as_a_whole_what_cannot_be_bound() {
+    let mut lab = Lab::new(Realtime, &text("one", &[LOOPBACK])).await;
+    let first = lab.address();
+    // No machine has this one: RFC 5737.
+    lab.replace(&text("two", &[SECOND, "192.0.2.1:80"]));
+    let status = lab.until("it is refused", |status| status.refusal.is_some()).await;
+    assert_eq!((status.generation, &status.local_addresses[..]), (1, &[first][..]));
+    let refusal = status.refusal.unwrap();
+    assert_eq!(refusal.generation, 2);
+    assert!(refusal.reason.starts_with("192.0.2.1:80 can't be bound: "), "{refusal:?}");
+    assert_eq!(lab.name().await, "one");
+
+    lab.apply(&text("three", &[LOOPBACK])).await;
+    assert_eq!(lab.name().await, "three");
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn tries_again_by_itself_until_the_address_is_free() {
+    let mut lab = Lab::new(Realtime, &text("one", &[LOOPBACK])).await;
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap();
+    lab.replace(&text("two", &[&taken.to_string()]));
+    lab.until("it is refused", |status| status.refusal.is_some()).await;
+    assert_eq!(lab.name().await, "one");
+
+    drop(other);
+    let status = lab.until("it is in use", |status| status.refusal.is_none()).await;
+    assert_eq!((status.generation, &status.local_addresses[..]), (2, &[taken][..]));
+    assert_eq!(lab.name().await, "two");
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn forgets_a_refusal_when_the_edit_is_undone() {
+    let mut lab = Lab::new(Realtime, &text("one", &[LOOPBACK])).await;
+    lab.replace(&text("two", &["192.0.2.1:80"]));
+    lab.until("it is refused", |status| status.refusal.is_some()).await;
+    lab.replace(&text("one", &[LOOPBACK]));
+    let status = lab.until("it is over", |status| status.refusal.is_none()).await;
+    assert_eq!(status.generation, 1, "what is in use was never replaced");
+    assert_eq!(lab.name().await, "one");
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn goes_on_while_the_file_is_broken() {
+    let mut lab = Lab::new(Realtime, &text("one", &[LOOPBACK])).await;
+    for broken in ["name = ", "name = 'two'\nlisten_addresses = []", "naem = 'two'"] {
+        lab.break_by(broken).await;
+        assert_eq!(lab.name().await, "one", "{broken}");
+    }
+    lab.apply(&text("two", &[LOOPBACK])).await;
+    assert_eq!(lab.name().await, "two");
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn a_first_configuration_that_cannot_work_is_an_error() {
+    let lab = Lab::start(Hybrid, &text("one", &[LOOPBACK, "192.0.2.1:80"]));
+    let error = timeout(PATIENCE, lab.running).await.unwrap().unwrap().unwrap_err();
+    assert!(matches!(error, ServerError::Bind(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn waits_for_a_first_configuration() {
+    let mut lab = Lab::start(Hybrid, "broken");
+    lab.apply(&text("one", &[LOOPBACK])).await;
+    assert_eq!(lab.name().await, "one");
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn ends_before_there_is_a_configuration() {
+    Lab::start(Hybrid, "broken").end().await;
+}
