@@ -42,7 +42,8 @@ async fn serve(cli: Cli) -> Result<(), Failure> {
     let options =
         ReloaderOptions::polling().strategy(cli.watch_mode.into()).poll_interval(cli.poll_interval);
     let (service, receiver) = ReloaderService::from_reloader(reloader, options);
-    let context = ServerContextBuilder::default().context_rx(receiver).shutdown(shutdown).build()?;
+    let context =
+        ServerContextBuilder::default().context_rx(receiver).shutdown(shutdown).build()?;
     Ok(Server::new(context).entrypoint_with_realtime(service).await?)
 }
 
