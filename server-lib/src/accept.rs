@@ -3,9 +3,13 @@
 use std::{io, sync::Arc, time::Duration};
 
 use axum::Router;
-use tokio::net::TcpListener;
+use socket2::SockRef;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::sleep,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{Instrument, debug, warn};
+use tracing::{debug, warn};
 
 use crate::{connection, live::Live};
 
@@ -13,41 +17,65 @@ use crate::{connection, live::Live};
 /// processor, and waiting longer would keep clients out that could be served.
 const PAUSE_WITHOUT_DESCRIPTORS: Duration = Duration::from_millis(100);
 
-/// Accepts connections until `stop`, and serves each in a task of its own.
-pub(crate) async fn accept(
-    listener: TcpListener,
-    router: Router,
-    live: Arc<Live>,
-    connections: TaskTracker,
-    stop: CancellationToken,
-) {
-    let mut is_short = false;
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                is_short = false;
-                let span = tracing::debug_span!("connection", %peer);
-                let served =
-                    connection::serve(stream, router.clone(), Arc::clone(&live), stop.clone());
-                connections.spawn(served.instrument(span));
-            }
-            Err(error) if is_of_the_client(&error) => debug!(%error, "a client was gone"),
-            Err(error) => {
-                if !is_short {
-                    warn!(%error, "connections can't be accepted for now");
+/// Where connections come in, and what each is served by.
+pub(crate) struct Door {
+    pub(crate) socket: Arc<TcpListener>,
+    pub(crate) router: Router,
+    pub(crate) live: Arc<Live>,
+    pub(crate) connections: TaskTracker,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Door {
+    /// Accepts connections until it is stopped, and serves each in a task of its own.
+    ///
+    /// Those that the system had established by then are served as well: to their clients they
+    /// were accepted.
+    pub(crate) async fn attend(self) {
+        let mut is_short = false;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                accepted = self.socket.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _peer)) => {
+                    is_short = false;
+                    self.serve(stream);
                 }
-                is_short = true;
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    () = tokio::time::sleep(PAUSE_WITHOUT_DESCRIPTORS) => {}
+                Err(error) if is_of_the_client(&error) => debug!(%error, "a client was gone"),
+                Err(error) => {
+                    if !is_short {
+                        warn!(%error, "connections can't be accepted for now");
+                    }
+                    is_short = true;
+                    tokio::select! {
+                        () = self.stop.cancelled() => break,
+                        () = sleep(PAUSE_WITHOUT_DESCRIPTORS) => {}
+                    }
                 }
             }
         }
+        while let Ok(stream) = self.accept_now() {
+            self.serve(stream);
+        }
+    }
+
+    fn serve(&self, stream: TcpStream) {
+        self.connections.spawn(connection::serve(
+            stream,
+            self.router.clone(),
+            Arc::clone(&self.live),
+            self.stop.clone(),
+        ));
+    }
+
+    /// Accepts a connection that is there already; tokio may not have heard of it yet.
+    fn accept_now(&self) -> io::Result<TcpStream> {
+        let (stream, _peer) = SockRef::from(&*self.socket).accept()?;
+        stream.set_nonblocking(true)?;
+        TcpStream::from_std(stream.into())
     }
 }
 

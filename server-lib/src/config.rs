@@ -3,6 +3,7 @@
 mod headers;
 mod listen;
 
+pub(crate) use self::listen::covers;
 use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU64, time::Duration};
 
 use axum::http::HeaderMap;

@@ -11,8 +11,8 @@ use tokio_util::{
 use tracing::info;
 
 use crate::{
-    accept::accept,
-    config::{InvalidConfig, ServerConfig},
+    accept::Door,
+    config::{InvalidConfig, ServerConfig, covers},
     error::{BindError, ServerError},
     live::{Applied, Live},
     plan::Plan,
@@ -60,6 +60,7 @@ struct Listener {
     address: SocketAddr,
     /// As it was bound.
     local: SocketAddr,
+    socket: Arc<TcpListener>,
     stop: CancellationToken,
     accepting: JoinHandle<()>,
 }
@@ -67,13 +68,13 @@ struct Listener {
 struct Bound {
     address: SocketAddr,
     local: SocketAddr,
-    listener: TcpListener,
+    socket: TcpListener,
 }
 
 impl Site {
     /// Opens with a first configuration.
     pub(crate) fn open(applied: Applied, runtime: Handle) -> Result<Self, BindError> {
-        let bound = bind_all(&applied.config.listen_addresses, &runtime)?;
+        let bound = bind_all(&applied.config.listen_addresses, &[], &runtime)?;
         let live = Arc::new(Live::from_pointee(applied));
         let stop = CancellationToken::new();
         let mut site = Self {
@@ -102,10 +103,7 @@ impl Site {
         }
         let changed = current.config.changed_parts(&config);
         let plan = Plan::between(&self.addresses(), &config.listen_addresses);
-        let prepared = Applied::new(config, generation)
-            .map_err(Refused::from)
-            .and_then(|applied| Ok((applied, bind_all(&plan.add, &self.runtime)?)));
-        let (applied, bound) = match prepared {
+        let (applied, bound) = match self.prepare(config, generation, &plan) {
             Ok(prepared) => prepared,
             Err(refused) => return Outcome::Refused(refused),
         };
@@ -136,25 +134,37 @@ impl Site {
         self.tasks.wait().await;
     }
 
+    /// Does all that may fail, and changes nothing.
+    fn prepare(
+        &self,
+        config: ServerConfig,
+        generation: u64,
+        plan: &Plan,
+    ) -> Result<(Applied, Vec<Bound>), Refused> {
+        let applied = Applied::new(config, generation)?;
+        let leaving: Vec<_> =
+            self.listeners.iter().filter(|open| plan.drop.contains(&open.address)).collect();
+        Ok((applied, bind_all(&plan.add, &leaving, &self.runtime)?))
+    }
+
     fn addresses(&self) -> Vec<SocketAddr> {
         self.listeners.iter().map(|listener| listener.address).collect()
     }
 
     fn listen(&mut self, bound: Vec<Bound>) {
-        for Bound { address, local, listener } in bound {
+        for Bound { address, local, socket } in bound {
+            let socket = Arc::new(socket);
             info!(address = %local, "listening");
             let stop = self.stop.child_token();
-            let accepting = self.tasks.spawn_on(
-                accept(
-                    listener,
-                    self.router.clone(),
-                    Arc::clone(&self.live),
-                    self.tasks.clone(),
-                    stop.clone(),
-                ),
-                &self.runtime,
-            );
-            self.listeners.push(Listener { address, local, stop, accepting });
+            let door = Door {
+                socket: Arc::clone(&socket),
+                router: self.router.clone(),
+                live: Arc::clone(&self.live),
+                connections: self.tasks.clone(),
+                stop: stop.clone(),
+            };
+            let accepting = self.tasks.spawn_on(door.attend(), &self.runtime);
+            self.listeners.push(Listener { address, local, socket, stop, accepting });
         }
     }
 
@@ -167,10 +177,11 @@ impl Site {
         for listener in &gone {
             listener.stop.cancel();
         }
-        for listener in gone {
-            // It ends by `stop`; had it panicked, its socket would be closed as well.
-            let _ = listener.accepting.await;
-            info!(address = %listener.local, "closed");
+        for Listener { local, socket, accepting, .. } in gone {
+            // It ends by `stop`, and had it panicked, it would have let go of the socket as well.
+            let _ = accepting.await;
+            drop(socket);
+            info!(address = %local, "closed");
         }
     }
 }
@@ -195,15 +206,31 @@ impl From<Refused> for ServerError {
     }
 }
 
-/// Binds every address or none.
-fn bind_all(addresses: &[SocketAddr], runtime: &Handle) -> Result<Vec<Bound>, BindError> {
+/// Binds every address or none; `leaving` are to be closed once this is done.
+fn bind_all(
+    addresses: &[SocketAddr],
+    leaving: &[&Listener],
+    runtime: &Handle,
+) -> Result<Vec<Bound>, BindError> {
     // The sockets are to be polled by the runtime that serves them.
     let _within = runtime.enter();
     let bind = |&address| {
         let told = |cause| BindError::new(address, cause);
-        let listener = TcpListener::from_std(socket::bind(address)?).map_err(told)?;
-        let local = listener.local_addr().map_err(told)?;
-        Ok(Bound { address, local, listener })
+        let in_the_way: Vec<_> = leaving
+            .iter()
+            .filter(|open| {
+                open.local == address || covers(open.local, address) || covers(address, open.local)
+            })
+            .map(|open| &*open.socket)
+            .collect();
+        let socket = if in_the_way.is_empty() {
+            socket::bind(address)?
+        } else {
+            socket::bind_beside(address, &in_the_way)?
+        };
+        let socket = TcpListener::from_std(socket).map_err(told)?;
+        let local = socket.local_addr().map_err(told)?;
+        Ok(Bound { address, local, socket })
     };
     addresses.iter().map(bind).collect()
 }

@@ -2,7 +2,10 @@
 
 mod common;
 
-use std::net::TcpListener;
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+};
 
 use common::{Client, Lab, PATIENCE, text};
 use hot_reload::WatchStrategy::{self, Hybrid, Polling, Realtime};
@@ -88,6 +91,45 @@ async fn tries_again_by_itself_until_the_address_is_free() {
     assert_eq!((status.generation, &status.local_addresses[..]), (2, &[taken][..]));
     assert_eq!(lab.name().await, "two");
     lab.end().await;
+}
+
+/// Once refused for ever, because the address that was about to be closed was still in the way.
+#[tokio::test]
+async fn moves_between_addresses_that_overlap() {
+    let mut lab = Lab::new(Realtime, &text("one", &[LOOPBACK])).await;
+    let port = lab.address().port();
+    for (name, addresses) in [
+        ("the port it has", &[format!("127.0.0.1:{port}")][..]),
+        ("wider", &[format!("0.0.0.0:{port}")]),
+        ("narrower", &[format!("127.0.0.1:{port}"), format!("127.0.0.2:{port}")]),
+        ("wider again", &[format!("0.0.0.0:{port}")]),
+        ("as it began", &[LOOPBACK.to_owned()]),
+    ] {
+        let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
+        lab.apply(&text(name, &addresses)).await;
+        assert_eq!(lab.name().await, name);
+    }
+    lab.end().await;
+}
+
+/// Once reset, when they came in just before the end.
+#[tokio::test]
+async fn answers_those_who_had_connected_before_it_ended() {
+    let lab = Lab::new(Realtime, &text("one", &[LOOPBACK])).await;
+    // Blocking, so that the server has no chance to accept it before it is told to end.
+    let address = lab.address();
+    let mut clients: Vec<_> =
+        (0..8).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+    lab.shutdown.cancel();
+    for client in &mut clients {
+        client.write_all(b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
+    }
+    lab.end().await;
+    for mut client in clients {
+        let mut response = String::new();
+        client.read_to_string(&mut response).unwrap();
+        assert!(response.ends_with("ok\n"), "{response}");
+    }
 }
 
 #[tokio::test]
