@@ -5,7 +5,7 @@ use std::path::Path;
 use hot_reload::{Reload, TomlFile};
 use server_lib::{ServerConfig, probe};
 
-use crate::Failure;
+use crate::{Failure, locate};
 
 /// Loads and validates the file, and tries its addresses; nothing is served.
 ///
@@ -16,7 +16,7 @@ pub(crate) async fn check(path: &Path) -> Result<(), Failure> {
     let config = reloader.reload().await?.ok_or("nothing to load")?;
     for failure in probe(&config) {
         if !failure.is_in_use() {
-            return Err(failure.into());
+            return Err(locate::tell(reloader.path(), &failure).into());
         }
         let address = failure.address();
         eprintln!("warning: {address} is in use now, maybe by a daemon that runs already");

@@ -3,12 +3,13 @@
 mod check;
 mod cli;
 mod interval;
+mod locate;
 
 use std::{error::Error, process::ExitCode};
 
 use clap::Parser;
 use hot_reload::{Reload, ReloaderOptions, ReloaderService, TomlFile};
-use server_lib::{Server, ServerConfig, ServerContextBuilder};
+use server_lib::{Server, ServerConfig, ServerContextBuilder, ServerError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -38,13 +39,17 @@ async fn serve(cli: Cli) -> Result<(), Failure> {
     let reloader = TomlFile::<ServerConfig>::from_path(&cli.config)?;
     // A service waits for a bad file to become good; whoever starts a daemon is told at once.
     reloader.reload().await?;
+    let path = reloader.path().to_owned();
 
     let options =
         ReloaderOptions::polling().strategy(cli.watch_mode.into()).poll_interval(cli.poll_interval);
     let (service, receiver) = ReloaderService::from_reloader(reloader, options);
     let context =
         ServerContextBuilder::default().context_rx(receiver).shutdown(shutdown).build()?;
-    Ok(Server::new(context).entrypoint_with_realtime(service).await?)
+    match Server::new(context).entrypoint_with_realtime(service).await {
+        Err(ServerError::Bind(failure)) => Err(locate::tell(&path, &failure).into()),
+        done => Ok(done?),
+    }
 }
 
 /// Returns what SIGINT and SIGTERM cancel.

@@ -104,6 +104,9 @@ fn an_address_that_this_machine_lacks_is_an_error() {
     for args in [&["-c", file.name(), "--check"][..], &["-c", file.name()]] {
         let output = run(args);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
-        assert!(said(&output.stderr).contains("192.0.2.1:80 can't be bound"), "{output:?}");
+        let said = said(&output.stderr);
+        let want = format!("error: {}:4:3: 192.0.2.1:80 can't be bound: ", file.name());
+        assert!(said.contains(&want), "{said}");
+        assert!(said.ends_with("\n4 |   '192.0.2.1:80',\n  |   ^^^^^^^^^^^^^^\n"), "{said}");
     }
 }
