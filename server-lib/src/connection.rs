@@ -1,6 +1,6 @@
 //! One connection, HTTP/1 or HTTP/2 as the client begins.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{future::pending, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, extract::Request};
 use hyper::{body::Incoming, service::Service};
@@ -24,6 +24,10 @@ use crate::live::Live;
 /// that connect in advance and say nothing.
 const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(250);
 
+/// As long as hyper gives a client to finish the head of a request; before its first byte hyper
+/// would wait for ever.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Serves a connection to its end; after `stop`, to the end of its requests under way, for as long
 /// as the configuration allows.
 pub(crate) async fn serve(
@@ -43,6 +47,11 @@ pub(crate) async fn serve(
     let service = Noting { begun: Arc::clone(&begun), answers: TowerToHyperService::new(router) };
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
 
+    let silent = async {
+        if timeout(FIRST_REQUEST_TIMEOUT, begun.wait()).await.is_ok() {
+            pending::<()>().await;
+        }
+    };
     let stopped = async {
         stop.cancelled().await;
         // Either will do: it has its request, or none is coming.
@@ -51,6 +60,7 @@ pub(crate) async fn serve(
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => Some(ended),
+        () = silent => return debug!("cut off: it has asked nothing"),
         () = stopped => None,
     };
     let ended = if let Some(ended) = ended {

@@ -50,6 +50,8 @@
 //! Two addresses that differ only in how they are written to the same effect, as an IPv4 address
 //! mapped into IPv6, are found out by the system when they are bound and not before.
 
+#![forbid(unsafe_code)]
+
 mod accept;
 mod config;
 mod connection;

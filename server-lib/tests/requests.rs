@@ -19,6 +19,8 @@ async fn a_kept_connection_sees_the_newest_at_its_next_request() {
     assert_eq!(client.name().await, "one");
     lab.apply(&with("two", "")).await;
     assert_eq!(client.name().await, "two");
+    let nothing = client.get("/nothing").await;
+    assert_eq!((nothing.status, nothing.header("x-name")), (404, Some("two")));
     lab.end().await;
 }
 
