@@ -1,6 +1,9 @@
 //! `--check`: says beforehand what the daemon would say.
 
-use std::path::Path;
+use std::{
+    io::{Write, stdout},
+    path::Path,
+};
 
 use hot_reload::{Reload, TomlFile};
 use server_lib::{ServerConfig, probe};
@@ -21,6 +24,6 @@ pub(crate) async fn check(path: &Path) -> Result<(), Failure> {
         let address = failure.address();
         eprintln!("warning: {address} is in use now, maybe by a daemon that runs already");
     }
-    println!("{}: good", reloader.path().display());
+    writeln!(stdout(), "{}: good", reloader.path().display())?;
     Ok(())
 }

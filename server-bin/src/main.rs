@@ -1,18 +1,18 @@
 //! An HTTP daemon whose configuration file takes effect as it is saved.
 
+#![forbid(unsafe_code)]
+
 mod check;
 mod cli;
 mod interval;
 mod locate;
+mod signals;
 
 use std::{error::Error, process::ExitCode};
 
 use clap::Parser;
 use hot_reload::{Reload, ReloaderOptions, ReloaderService, TomlFile};
 use server_lib::{Server, ServerConfig, ServerContextBuilder, ServerError};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
-use tracing::info;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use self::cli::Cli;
@@ -35,7 +35,7 @@ async fn main() -> ExitCode {
 
 /// Runs the daemon until it is told to end.
 async fn serve(cli: Cli) -> Result<(), Failure> {
-    let shutdown = on_signal()?;
+    let shutdown = signals::shutdown()?;
     let reloader = TomlFile::<ServerConfig>::from_path(&cli.config)?;
     // A service waits for a bad file to become good; whoever starts a daemon is told at once.
     reloader.reload().await?;
@@ -50,23 +50,6 @@ async fn serve(cli: Cli) -> Result<(), Failure> {
         Err(ServerError::Bind(failure)) => Err(locate::tell(&path, &failure).into()),
         done => Ok(done?),
     }
-}
-
-/// Returns what SIGINT and SIGTERM cancel.
-fn on_signal() -> Result<CancellationToken, Failure> {
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let shutdown = CancellationToken::new();
-    let told = shutdown.clone();
-    tokio::spawn(async move {
-        let name = tokio::select! {
-            _ = interrupt.recv() => "SIGINT",
-            _ = terminate.recv() => "SIGTERM",
-        };
-        info!(signal = name, "told to end");
-        told.cancel();
-    });
-    Ok(shutdown)
 }
 
 fn log_to_stderr() {
