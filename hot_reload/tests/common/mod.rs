@@ -4,13 +4,20 @@
 
 use std::{
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
-use hot_reload::{ReloaderOptions, ReloaderReceiver, ReloaderService, TomlFile, WatchStrategy};
+use hot_reload::{
+    Health, ReloaderOptions, ReloaderReceiver, ReloaderService, TomlFile, WatchStrategy,
+};
 use serde::Deserialize;
 use tempfile::TempDir;
-use tokio::{task::JoinHandle, time::timeout};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::JoinHandle,
+    time::timeout,
+};
 
 /// Longer than anything here takes, also on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -116,6 +123,27 @@ impl Lab {
         }
     }
 
+    /// Number of the newest value.
+    pub fn generation(&self) -> u64 {
+        self.rx.borrow().generation()
+    }
+
+    /// Waits until the service says that its value is what the file holds.
+    pub async fn expect_fresh(&mut self) {
+        let fresh = timeout(PATIENCE, async {
+            while self.rx.status().health != Health::Fresh {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        fresh.await.unwrap_or_else(|_| panic!("not fresh: {:?}", self.rx.status()));
+    }
+
+    /// Checks that `want` is the next value after generation `before`, none in between.
+    pub async fn expect_next(&mut self, before: u64, want: Config) {
+        self.expect(want).await;
+        assert_eq!(self.generation(), before + 1, "something else was published");
+    }
+
     pub fn write(&self, text: impl AsRef<[u8]>) {
         std::fs::write(&self.path, text).unwrap();
     }
@@ -128,32 +156,112 @@ impl Lab {
     }
 }
 
+/// Whether `tool` is there to be run; says so where it is not.
+pub fn has_tool(tool: &str) -> bool {
+    let found = Command::new(tool).arg("--version").output().is_ok_and(|out| out.status.success());
+    if !found {
+        eprintln!("skipped: {tool} is not installed");
+    }
+    found
+}
+
+/// Tells a test that it runs in a process of its own.
+const ALONE: &str = "HOT_RELOAD_TEST_ALONE";
+
+/// Runs the test `name`, which calls this, again in a process of its own; true in that process.
+///
+/// `wrapper` is the command that starts it there, none if empty. Where that command can't run, the
+/// test is skipped, and says why.
+pub fn alone_under(name: &str, wrapper: &[&str]) -> bool {
+    if std::env::var_os(ALONE).is_some_and(|alone| alone == name) {
+        return true;
+    }
+    if let [tool, args @ ..] = wrapper {
+        let works = Command::new(tool).args(args).arg("true").output();
+        if !works.as_ref().is_ok_and(|out| out.status.success()) {
+            eprintln!("skipped: {wrapper:?} is not to be had here: {works:?}");
+            return false;
+        }
+    }
+    let exe = std::env::current_exe().unwrap();
+    let mut command = match wrapper {
+        [tool, args @ ..] => {
+            let mut command = Command::new(tool);
+            command.args(args).arg(exe);
+            command
+        }
+        [] => Command::new(exe),
+    };
+    let status = command.args(["--exact", name, "--nocapture"]).env(ALONE, name).status().unwrap();
+    assert!(status.success(), "{name} failed in a process of its own: {status}");
+    false
+}
+
+pub fn alone(name: &str) -> bool {
+    alone_under(name, &[])
+}
+
+/// A runtime for a test that makes its own.
+pub fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+pub fn block_on<F: Future>(test: F) -> F::Output {
+    runtime().block_on(test)
+}
+
 /// Makes three tests of each body, one a strategy.
 #[macro_export]
 macro_rules! in_every_strategy {
-    ($($(#[$meta:meta])* async fn $name:ident($strategy:ident) $body:block)*) => {
+    ($($body:tt)*) => {
+        $crate::in_strategies! { [realtime Realtime, hybrid Hybrid, polling Polling] $($body)* }
+    };
+}
+
+/// Makes two tests of each body, one a strategy that has events.
+#[macro_export]
+macro_rules! with_events {
+    ($($body:tt)*) => {
+        $crate::in_strategies! { [realtime Realtime, hybrid Hybrid] $($body)* }
+    };
+}
+
+/// Makes two tests of each body, one a strategy that looks by itself.
+#[macro_export]
+macro_rules! with_looks {
+    ($($body:tt)*) => {
+        $crate::in_strategies! { [hybrid Hybrid, polling Polling] $($body)* }
+    };
+}
+
+/// Makes a test a strategy of each body.
+#[macro_export]
+macro_rules! in_strategies {
+    ($list:tt $($(#[$meta:meta])* async fn $name:ident($strategy:ident) $body:block)*) => {
         $(mod $name {
             use super::*;
 
             async fn check($strategy: hot_reload::WatchStrategy) $body
 
-            $(#[$meta])*
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn realtime() {
-                check(hot_reload::WatchStrategy::Realtime).await;
-            }
-
-            $(#[$meta])*
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn hybrid() {
-                check(hot_reload::WatchStrategy::Hybrid).await;
-            }
-
-            $(#[$meta])*
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn polling() {
-                check(hot_reload::WatchStrategy::Polling).await;
-            }
+            $crate::strategy_tests! { $list $(#[$meta])* }
         })*
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! strategy_tests {
+    ([$($test:ident $strategy:ident),*] $(#[$meta:meta])*) => {
+        $crate::strategy_tests! { @ [$($test $strategy),*] [$(#[$meta])*] }
+    };
+    (@ [] $metas:tt) => {};
+    (@ [$test:ident $strategy:ident $(, $($rest:tt)*)?] [$($metas:tt)*]) => {
+        $($metas)*
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $test() {
+            check(hot_reload::WatchStrategy::$strategy).await;
+        }
+
+        $crate::strategy_tests! { @ [$($($rest)*)?] [$($metas)*] }
     };
 }

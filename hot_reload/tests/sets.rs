@@ -1,0 +1,280 @@
+//! Files that belong together: a main file and what it names.
+#![cfg(all(feature = "file-reloader", target_os = "linux"))]
+#![allow(clippy::unused_async_trait_impl, reason = "files under test are in memory")]
+
+mod common;
+
+use std::{
+    fs, io,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use common::{PATIENCE, options};
+use hot_reload::{
+    AsyncFileLoad, FileReloader, Health, ReloaderReceiver, ReloaderService, WatchStrategy,
+};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use tempfile::TempDir;
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, timeout, timeout_at},
+};
+
+/// A file whose lines are texts, or names of files to include; those may be missing where the name
+/// ends in `?`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Book {
+    lines: Vec<String>,
+    included: Vec<PathBuf>,
+}
+
+impl Book {
+    fn read(path: &Path) -> io::Result<Self> {
+        let mut book = Self { lines: Vec::new(), included: Vec::new() };
+        for line in fs::read_to_string(path)?.lines() {
+            let Some(name) = line.strip_prefix("include ") else {
+                book.lines.push(line.to_owned());
+                continue;
+            };
+            let (name, optional) =
+                name.strip_suffix('?').map_or((name, false), |name| (name, true));
+            let included = path.with_file_name(name);
+            let is_file = fs::metadata(&included).is_ok_and(|found| found.is_file());
+            if is_file || !optional {
+                let text = fs::read_to_string(&included)?;
+                book.lines.extend(text.lines().map(str::to_owned));
+            }
+            book.included.push(included);
+        }
+        Ok(book)
+    }
+}
+
+impl TryFrom<&PathBuf> for Book {
+    type Error = io::Error;
+
+    fn try_from(path: &PathBuf) -> io::Result<Self> {
+        Self::read(path)
+    }
+}
+
+#[async_trait]
+impl AsyncFileLoad for Book {
+    type Error = io::Error;
+
+    async fn async_load_from<T: AsRef<Path> + Send>(path: T) -> io::Result<Self> {
+        Self::read(path.as_ref())
+    }
+
+    fn dependent_paths(&self) -> Vec<PathBuf> {
+        self.included.clone()
+    }
+}
+
+struct Shelf {
+    rx: ReloaderReceiver<Book, String>,
+    root: PathBuf,
+    task: JoinHandle<()>,
+    _dir: TempDir,
+}
+
+impl Shelf {
+    async fn new(strategy: WatchStrategy, files: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().to_owned();
+        for (name, text) in files {
+            fs::write(root.join(name), text).unwrap();
+        }
+        let reloader = FileReloader::<Book>::from_path(root.join("main")).unwrap();
+        let (service, rx) = ReloaderService::from_reloader(reloader, options(strategy));
+        let task = tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
+        Self { rx, root, task, _dir: dir }
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.root.join(name), text).unwrap();
+    }
+
+    fn replace(&self, name: &str, text: &str) {
+        self.write(".next", text);
+        fs::rename(self.root.join(".next"), self.root.join(name)).unwrap();
+    }
+
+    async fn expect(&mut self, lines: &[&str]) {
+        let arrived = timeout(PATIENCE, async {
+            while self.rx.borrow().as_ref().is_none_or(|book| book.lines != lines) {
+                self.rx.changed().await.unwrap();
+            }
+        });
+        if arrived.await.is_err() {
+            panic!("{lines:?} did not arrive: {:?}, {:?}", self.rx.get(), self.rx.status());
+        }
+    }
+
+    async fn expect_health(&mut self, health: Health) {
+        let said = timeout(PATIENCE, async {
+            while self.rx.status().health != health {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        said.await.unwrap_or_else(|_| panic!("not {health:?}: {:?}", self.rx.status()));
+    }
+}
+
+impl Drop for Shelf {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+in_every_strategy! {
+    async fn an_included_file_is_followed(strategy) {
+        let mut shelf = Shelf::new(strategy, &[("main", "a\ninclude b"), ("b", "1")]).await;
+        shelf.expect(&["a", "1"]).await;
+        shelf.write("b", "2");
+        shelf.expect(&["a", "2"]).await;
+        shelf.replace("b", "3");
+        shelf.expect(&["a", "3"]).await;
+        shelf.write("b", "4");
+        shelf.expect(&["a", "4"]).await;
+        shelf.write("main", "z\ninclude b");
+        shelf.expect(&["z", "4"]).await;
+    }
+
+    async fn included_files_come_and_go(strategy) {
+        let mut shelf = Shelf::new(strategy, &[("main", "a\ninclude b?\ninclude c?")]).await;
+        shelf.expect(&["a"]).await;
+        shelf.write("c", "3");
+        shelf.expect(&["a", "3"]).await;
+        shelf.write("b", "2");
+        shelf.expect(&["a", "2", "3"]).await;
+        fs::remove_file(shelf.root.join("c")).unwrap();
+        shelf.expect(&["a", "2"]).await;
+        shelf.replace("c", "4");
+        shelf.expect(&["a", "2", "4"]).await;
+        fs::remove_file(shelf.root.join("b")).unwrap();
+        shelf.expect(&["a", "4"]).await;
+    }
+
+    async fn a_needed_file_that_vanishes_keeps_the_last_good_value(strategy) {
+        let mut shelf = Shelf::new(strategy, &[("main", "a\ninclude b"), ("b", "1")]).await;
+        shelf.expect(&["a", "1"]).await;
+        fs::rename(shelf.root.join("b"), shelf.root.join("kept")).unwrap();
+        shelf.expect_health(Health::Retrying).await;
+        fs::rename(shelf.root.join("kept"), shelf.root.join("b")).unwrap();
+        shelf.expect_health(Health::Fresh).await;
+        assert_eq!(shelf.rx.borrow().generation(), 1);
+        fs::remove_file(shelf.root.join("b")).unwrap();
+        shelf.expect_health(Health::Retrying).await;
+        shelf.write("b", "2");
+        shelf.expect(&["a", "2"]).await;
+    }
+
+    async fn a_needed_file_that_is_named_before_it_is_there_is_waited_for(strategy) {
+        let mut shelf = Shelf::new(strategy, &[("main", "a")]).await;
+        shelf.expect(&["a"]).await;
+        shelf.write("main", "a\ninclude b");
+        shelf.expect_health(Health::Retrying).await;
+        shelf.write("b", "1");
+        shelf.expect(&["a", "1"]).await;
+        shelf.write("b", "2");
+        shelf.expect(&["a", "2"]).await;
+    }
+
+    async fn a_file_that_is_no_longer_included_is_no_longer_followed(strategy) {
+        let mut shelf = Shelf::new(strategy, &[("main", "include b"), ("b", "1"), ("c", "2")]).await;
+        shelf.expect(&["1"]).await;
+        shelf.write("main", "include c");
+        shelf.expect(&["2"]).await;
+        shelf.write("b", "none of ours");
+        shelf.write("c", "3");
+        shelf.expect(&["3"]).await;
+        shelf.write("main", "include b");
+        shelf.expect(&["none of ours"]).await;
+        shelf.write("b", "4");
+        shelf.expect(&["4"]).await;
+    }
+
+    async fn an_included_link_is_retargeted(strategy) {
+        let mut shelf = Shelf::new(strategy, &[("b1", "1"), ("b2", "2")]).await;
+        symlink("b1", shelf.root.join("b")).unwrap();
+        shelf.write("main", "include b");
+        shelf.expect(&["1"]).await;
+        symlink("b2", shelf.root.join(".next")).unwrap();
+        fs::rename(shelf.root.join(".next"), shelf.root.join("b")).unwrap();
+        shelf.expect(&["2"]).await;
+    }
+
+    /// The same file twice, and the main file itself.
+    async fn a_set_may_name_a_file_twice(strategy) {
+        let mut shelf =
+            Shelf::new(strategy, &[("main", "include b\ninclude b\ninclude ./main/../b?"), ("b", "1")]).await;
+        shelf.expect(&["1", "1"]).await;
+        shelf.write("b", "2");
+        shelf.expect(&["2", "2"]).await;
+    }
+
+    /// What a loader can do without may be anything.
+    async fn a_set_with_something_that_is_no_file_is_loaded(strategy) {
+        let mut shelf = Shelf::new(strategy, &[]).await;
+        let fifo = shelf.root.join("fifo");
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::from_raw_mode(0o644), 0).unwrap();
+        fs::create_dir(shelf.root.join("dir")).unwrap();
+        shelf.write("main", "a\ninclude dir?");
+        shelf.expect(&["a"]).await;
+        shelf.write("main", "b\ninclude fifo?");
+        shelf.expect(&["b"]).await;
+        symlink("/dev/null", shelf.root.join("null")).unwrap();
+        shelf.write("main", "c\ninclude null?");
+        shelf.expect(&["c"]).await;
+        shelf.replace("fifo", "1");
+        shelf.write("main", "d\ninclude fifo?");
+        shelf.expect(&["d", "1"]).await;
+    }
+
+    /// A pair that is renewed one file after the other, as certificates and keys are.
+    async fn a_pair_is_read_as_one(strategy) {
+        let mut shelf = Shelf::new(strategy, &[("main", "0\ninclude b"), ("b", "0")]).await;
+        shelf.expect(&["0", "0"]).await;
+        for n in 1..=20 {
+            let n = n.to_string();
+            shelf.replace("main", &format!("{n}\ninclude b"));
+            shelf.replace("b", &n);
+            let deadline = Instant::now() + PATIENCE;
+            loop {
+                timeout_at(deadline, shelf.rx.changed()).await.unwrap().unwrap();
+                let lines = shelf.rx.get().unwrap().lines;
+                assert_eq!(lines[0], lines[1], "from different generations");
+                if lines[0] == n {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// While an included file is being written, the main one is not read on its own.
+    async fn a_half_written_include_is_waited_for(strategy) {
+        let mut shelf = Shelf::new(strategy, &[("main", "0\ninclude b"), ("b", "0")]).await;
+        shelf.expect(&["0", "0"]).await;
+        let mut writer = fs::File::create(shelf.root.join("b")).unwrap();
+        shelf.replace("main", "1\ninclude b");
+        io::Write::write_all(&mut writer, b"1").unwrap();
+        let early = timeout(Duration::from_secs(2), async {
+            loop {
+                shelf.rx.changed().await.unwrap();
+                if shelf.rx.get().unwrap().lines[0] != "0" {
+                    return shelf.rx.get();
+                }
+            }
+        });
+        if let Ok(half) = early.await {
+            panic!("published {half:?}");
+        }
+        io::Write::write_all(&mut writer, b"\n2").unwrap();
+        drop(writer);
+        shelf.expect(&["1", "1", "2"]).await;
+    }
+}
