@@ -112,7 +112,7 @@ in_every_strategy! {
         }
     }
 
-    /// JetBrains' safe write: beside the file, the old one away, the new one there, the old one gone.
+    /// `JetBrains`' safe write: beside the file, the old one away, the new one there, the old one gone.
     async fn safe_write_by_hand(strategy) {
         let mut lab = Lab::with_one(strategy).await;
         for (_, to) in SAVES {

@@ -124,7 +124,7 @@ fn a_thousand_services_leave_nothing() {
     });
     let settled = || {
         descriptors() == idle
-            && threads() == threads_idle
+            && threads() <= threads_idle
             && runtime.handle().metrics().num_alive_tasks() == 0
     };
     let deadline = std::time::Instant::now() + PATIENCE;
@@ -132,25 +132,26 @@ fn a_thousand_services_leave_nothing() {
         std::thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(descriptors(), idle);
-    assert_eq!(threads(), threads_idle);
+    // One that has ended may still be listed when the first count is taken.
+    assert!(threads() <= threads_idle, "{} threads, {threads_idle} before", threads());
     assert_eq!(runtime.handle().metrics().num_alive_tasks(), 0);
     drop(runtime);
     assert_eq!(descriptors(), before);
-    assert_eq!(threads(), threads_before);
+    assert!(threads() <= threads_before, "{} threads, {threads_before} before", threads());
 }
 
 /// A service starts, runs and is dropped, in one of the ways that there are.
 async fn one_life(path: &Path, n: usize) {
     let strategy = EVERY[n % 3];
     let missing = path.with_file_name("missing.toml");
-    let path = if n % 5 == 0 { &missing } else { path };
+    let path = if n.is_multiple_of(5) { &missing } else { path };
     let reloader = TomlFile::<Config>::from_path(path).unwrap();
     let (service, mut rx) = ReloaderService::from_reloader(reloader.clone(), options(strategy));
     match n % 4 {
         0 => drop(service),
         1 => {
             let task = tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
-            if n % 5 != 0 {
+            if !n.is_multiple_of(5) {
                 timeout(PATIENCE, rx.changed()).await.unwrap().unwrap();
             }
             task.abort();
@@ -166,7 +167,11 @@ async fn one_life(path: &Path, n: usize) {
             let event = timeout(PATIENCE, handle.rx.recv()).await.unwrap().unwrap();
             assert_eq!(
                 event,
-                if n % 5 == 0 { WatchEvent::Removed } else { WatchEvent::Changed(config("one")) }
+                if n.is_multiple_of(5) {
+                    WatchEvent::Removed
+                } else {
+                    WatchEvent::Changed(config("one"))
+                }
             );
         }
     }

@@ -14,7 +14,7 @@ fn swap(to: impl AsRef<Path>, link: &Path) {
     fs::rename(next, link).unwrap();
 }
 
-/// A version of a ConfigMap's volume, as `AtomicWriter` of the kubelet lays it out.
+/// A version of a `ConfigMap`'s volume, as `AtomicWriter` of the kubelet lays it out.
 fn version(volume: &Path, n: u32, name: &str) {
     let data = format!("..2026_{n}");
     fs::create_dir(volume.join(&data)).unwrap();

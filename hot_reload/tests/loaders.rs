@@ -131,9 +131,12 @@ impl Desk {
                 self.rx.changed().await.unwrap();
             }
         });
-        if arrived.await.is_err() {
-            panic!("{want:?} did not arrive: {:?}, {:?}", self.rx.get(), self.rx.status());
-        }
+        assert!(
+            arrived.await.is_ok(),
+            "{want:?} did not arrive: {:?}, {:?}",
+            self.rx.get(),
+            self.rx.status()
+        );
     }
 
     async fn expect_fresh(&mut self) {

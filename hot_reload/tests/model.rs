@@ -252,8 +252,7 @@ async fn holds(strategy: WatchStrategy, ops: &[Op]) -> Result<(), String> {
             sleep(Duration::from_millis((*ms).into())).await;
         }
     }
-    let _closed = tree.open.take();
-    drop(_closed);
+    tree.open = None;
     let outcome = agrees(&tree, &mut rx).await;
     task.abort();
     outcome
@@ -327,7 +326,7 @@ const SEQUENCES: u64 = 1_000;
 async fn check_all(strategy: WatchStrategy) {
     let one = from_environment("HOT_RELOAD_SEED");
     let first = one.unwrap_or_else(|| {
-        std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 % 1_000_000_000 * 1_000
+        u64::from(std::time::UNIX_EPOCH.elapsed().unwrap().subsec_nanos()) * 1_000
     });
     let count = if one.is_some() {
         1

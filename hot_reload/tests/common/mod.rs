@@ -74,6 +74,7 @@ impl Lab {
         lab
     }
 
+    #[allow(clippy::unused_async, reason = "it needs a runtime")]
     pub async fn following(
         options: ReloaderOptions,
         name: impl AsRef<Path>,
@@ -96,9 +97,12 @@ impl Lab {
                 self.rx.changed().await.expect("the service has ended");
             }
         });
-        if arrived.await.is_err() {
-            panic!("{want:?} did not arrive: {:?}, {:?}", self.rx.get(), self.rx.status());
-        }
+        assert!(
+            arrived.await.is_ok(),
+            "{want:?} did not arrive: {:?}, {:?}",
+            self.rx.get(),
+            self.rx.status()
+        );
     }
 
     /// Waits until the service says that it can't load, and returns why.
@@ -118,9 +122,8 @@ impl Lab {
     pub async fn expect_silence(&mut self, how_long: Duration) {
         self.rx.borrow();
         let _seen = timeout(Duration::ZERO, self.rx.changed()).await;
-        if timeout(how_long, self.rx.changed()).await.is_ok() {
-            panic!("published {:?}", self.rx.get());
-        }
+        let published = timeout(how_long, self.rx.changed()).await.is_ok();
+        assert!(!published, "published {:?}", self.rx.get());
     }
 
     /// Number of the newest value.
