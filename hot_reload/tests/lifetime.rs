@@ -38,14 +38,8 @@ fn descriptors() -> BTreeMap<String, usize> {
     open
 }
 
-fn threads() -> Vec<String> {
-    let tasks = fs::read_dir("/proc/self/task").unwrap();
-    let name = |task: std::io::Result<fs::DirEntry>| {
-        fs::read_to_string(task.ok()?.path().join("comm")).ok()
-    };
-    let mut names: Vec<_> = tasks.filter_map(name).map(|name| name.trim().to_owned()).collect();
-    names.sort();
-    names
+fn threads() -> usize {
+    fs::read_dir("/proc/self/task").unwrap().count()
 }
 
 #[tokio::test]
