@@ -1,5 +1,7 @@
 //! The scenarios of `edit_to_visible`: a writer edits a file, a subject has the value.
 
+#![allow(unreachable_pub, reason = "shared by programs that each include it")]
+
 use std::{
     fs::{self, File},
     io::Write,

@@ -104,9 +104,6 @@ impl<L> Looker<L> {
 
     /// When to look without a hint.
     pub(super) fn look_again_after(&self) -> Option<Duration> {
-        if !self.site.has_watcher() {
-            return Some(self.poll_interval.min(WITHOUT_EVENTS));
-        }
         // Every look asks for the watches that are missing.
         self.site.no_events().map(|_| ASK_AGAIN)
     }

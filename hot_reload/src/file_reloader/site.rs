@@ -19,7 +19,7 @@ use super::{
 pub(super) struct Site {
     /// The main file, then those that belong to it.
     paths: Arc<[PathBuf]>,
-    /// `None` where the watcher could not be had. Locked only where blocking is allowed, or where
+    /// `None` where nobody is to be rung. Locked only where blocking is allowed, or where
     /// it is free.
     subscription: Option<Arc<Mutex<Subscription>>>,
     wants_events: bool,
@@ -46,12 +46,12 @@ impl Site {
 
     /// A site that rings `follower`.
     pub(super) fn watched(path: PathBuf, wants_events: bool, follower: &Arc<Follower>) -> Self {
-        let mut site = Self { wants_events, ..Self::unwatched(path) };
-        match Subscription::new(Arc::clone(follower)) {
-            Ok(subscription) => site.subscription = Some(Arc::new(Mutex::new(subscription))),
-            Err(_) => site.no_events = Some(NoWatch("the watcher can't be started")),
+        let subscription = Subscription::new(Arc::clone(follower));
+        Self {
+            wants_events,
+            subscription: Some(Arc::new(Mutex::new(subscription))),
+            ..Self::unwatched(path)
         }
-        site
     }
 
     pub(super) fn paths(&self) -> &Arc<[PathBuf]> {
@@ -77,10 +77,6 @@ impl Site {
     /// Why there are no events, where they are wanted.
     pub(super) fn no_events(&self) -> Option<&NoWatch> {
         self.no_events.as_ref()
-    }
-
-    pub(super) fn has_watcher(&self) -> bool {
-        self.subscription.is_some()
     }
 
     /// Sets how often the files are compared with what they were.

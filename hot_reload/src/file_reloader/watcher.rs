@@ -13,7 +13,6 @@ mod registry;
 
 use std::{
     collections::HashMap,
-    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
@@ -73,15 +72,18 @@ struct Watcher {
 
 impl Watcher {
     /// Returns the watcher of the process, made if nobody else has it.
-    fn shared() -> io::Result<Arc<Self>> {
+    fn shared() -> Arc<Self> {
         static WATCHER: Mutex<Weak<Watcher>> = Mutex::new(Weak::new());
         let mut watcher = lock(&WATCHER);
         if let Some(watcher) = watcher.upgrade() {
-            return Ok(watcher);
+            return watcher;
         }
-        let made = Arc::new(Self { events: platform::Events::new()?, registry: Mutex::default() });
+        let made = Arc::new_cyclic(|made| Self {
+            events: platform::Events::new(Weak::clone(made)),
+            registry: Mutex::default(),
+        });
         *watcher = Arc::downgrade(&made);
-        Ok(made)
+        made
     }
 
     /// Rings whoever `event` concerns.
@@ -112,11 +114,16 @@ impl Watcher {
 
     /// Takes `follower` out of `places`; a watch that nobody needs any more ends.
     fn forget(&self, places: &[Armed], follower: &Arc<Follower>) {
-        let mut registry = lock(&self.registry);
-        for Armed { key, place, .. } in places {
-            if registry.leave(key, place, follower) {
-                self.events.remove(key);
-            }
+        let unneeded: Vec<_> = {
+            let mut registry = lock(&self.registry);
+            let mut leave = |armed: &&Armed| registry.leave(&armed.key, &armed.place, follower);
+            places.iter().filter(|armed| leave(armed)).map(|armed| armed.key.clone()).collect()
+        };
+        for key in &unneeded {
+            // Without the registry's lock, which whoever reads events may be waiting for.
+            self.events.remove(key);
+            // Should somebody have come to need it in between, it is gone for them, too.
+            self.dispatch(Event::Gone(key));
         }
     }
 }
@@ -141,15 +148,15 @@ impl Host {
     /// # Panics
     ///
     /// Outside a tokio runtime.
-    fn here() -> io::Result<Arc<Self>> {
+    fn here() -> Arc<Self> {
         static HOSTS: Mutex<Option<HashMap<Id, Weak<Host>>>> = Mutex::new(None);
         let mut hosts = lock(&HOSTS);
         let hosts = hosts.get_or_insert_default();
         let runtime = Handle::current();
         if let Some(host) = hosts.get(&runtime.id()).and_then(Weak::upgrade) {
-            return Ok(host);
+            return host;
         }
-        let watcher = Watcher::shared()?;
+        let watcher = Watcher::shared();
         let schedule = Arc::<Schedule>::default();
         let events = runtime.spawn(platform::read_events(Arc::clone(&watcher)));
         let looks = runtime.spawn(keep_schedule(Arc::clone(&schedule)));
@@ -157,7 +164,7 @@ impl Host {
         let host = Arc::new(Self { watcher, schedule, tasks });
         hosts.retain(|_, host| host.strong_count() > 0);
         hosts.insert(runtime.id(), Arc::downgrade(&host));
-        Ok(host)
+        host
     }
 }
 
@@ -207,9 +214,12 @@ pub(super) struct Subscription {
 
 impl Subscription {
     /// Puts a follower under the watcher of the process, on the current runtime.
-    pub(super) fn new(follower: Arc<Follower>) -> io::Result<Self> {
-        let host = Host::here()?;
-        Ok(Self { follower, host, places: Vec::new(), interval: None })
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub(super) fn new(follower: Arc<Follower>) -> Self {
+        Self { follower, host: Host::here(), places: Vec::new(), interval: None }
     }
 
     /// Sets how often the follower's files are looked at; `None`: never.

@@ -1,16 +1,23 @@
 //! Version 0.3.6 in the scenarios of the benches beside it; they run it.
 
 #[path = "../../common/edits.rs"]
+#[allow(dead_code, reason = "the benches print the head")]
 mod edits;
+#[path = "../../common/reads.rs"]
+mod reads;
 
 use std::{
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, channel},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use edits::{Bench, Config, Edit, Seen, Subject, row};
-use hot_reload::{AsyncFileLoad, FileReloader, ReloaderConfig, ReloaderService};
+use hot_reload::{
+    AsyncFileLoad, FileReloader, Reload, ReloaderConfig, ReloaderError, ReloaderService,
+};
+use reads::{Value, per_read, value};
 use tokio::runtime::Runtime;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +75,14 @@ impl Subject for Published {
 
 fn main() {
     let short = std::env::args().any(|arg| arg == "--short");
+    match std::env::args().nth(1).as_deref() {
+        Some("edit_to_visible") => edit_to_visible(short),
+        Some("read") => read(short),
+        _ => panic!("say which bench: edit_to_visible or read"),
+    }
+}
+
+fn edit_to_visible(short: bool) {
     let subject = Published(Runtime::new().expect("a runtime"));
     let mut bench = Bench::new();
     for edit in Edit::ALL {
@@ -78,4 +93,40 @@ fn main() {
         let latencies = bench.steady(&subject, edit, if short { 40 } else { 400 });
         row(&format!("steady/{}", edit.name()), subject.name(), latencies);
     }
+}
+
+#[derive(Clone)]
+struct Constant;
+
+#[async_trait]
+impl Reload<Value> for Constant {
+    type Source = ();
+
+    async fn new(_source: &()) -> Result<Self, ReloaderError<Value>> {
+        Ok(Self)
+    }
+
+    async fn reload(&self) -> Result<Option<Value>, ReloaderError<Value>> {
+        Ok(Some(value(1)))
+    }
+}
+
+fn read(short: bool) {
+    let how_long = Duration::from_millis(if short { 100 } else { 2000 });
+    let runtime = Runtime::new().expect("a runtime");
+    let live = runtime.block_on(async {
+        let (service, mut live) =
+            ReloaderService::<Constant, Value>::with_defaults(&()).await.expect("a service");
+        tokio::spawn(async move { service.start().await });
+        live.changed().await.expect("a value");
+        live
+    });
+    let columns = [1, 2].map(|threads| {
+        per_read(threads, how_long, || || live.borrow().as_ref().map_or(0, |value| value.n))
+    });
+    println!("{:<36} {:>10.2} {:>10.2}", "0.3.6, borrow", columns[0], columns[1]);
+    let columns = [1, 2].map(|threads| {
+        per_read(threads, how_long, || || live.get().map_or(0, |value| value.n))
+    });
+    println!("{:<36} {:>10.2} {:>10.2}", "0.3.6, get", columns[0], columns[1]);
 }

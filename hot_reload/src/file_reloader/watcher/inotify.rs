@@ -16,7 +16,7 @@ use std::{
     },
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex, OnceLock, Weak},
     thread,
 };
 
@@ -53,9 +53,9 @@ pub(super) struct Events {
 const BUFFER: usize = 16 * 1024;
 
 impl Events {
-    #[allow(clippy::unnecessary_wraps, reason = "it can fail on other platforms")]
-    pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { instance: OnceLock::new(), connecting: Mutex::new(()), connected: Notify::new() })
+    /// Whom its events ring is told to those who read them.
+    pub(super) fn new(_rings: Weak<Watcher>) -> Self {
+        Self { instance: OnceLock::new(), connecting: Mutex::new(()), connected: Notify::new() }
     }
 
     /// Asks for an instance, unless there is one.

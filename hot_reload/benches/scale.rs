@@ -1,0 +1,132 @@
+//! What thousands of file services in one process cost.
+//!
+//! `cargo bench -p hot_reload --features toml --bench scale`; `-- --short` for a run of seconds.
+//! Each row is a process of its own. Version 0.3.6 has no row beyond 128: there its inotify
+//! instances run out and the service ends.
+
+#[path = "common/usage.rs"]
+mod usage;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use hot_reload::{ReloaderConfig, ReloaderReceiver, ReloaderService, TomlFile};
+use serde::Deserialize;
+use tokio::time::sleep;
+use usage::Usage;
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct Small {
+    n: u64,
+}
+
+/// How long an idle process is watched.
+const IDLE: Duration = Duration::from_secs(5);
+const EDITS: u64 = 200;
+
+fn file(dir: &Path, layout: &str, n: usize) -> PathBuf {
+    match layout {
+        "one_folder" => dir.join(format!("{n}.toml")),
+        _ => dir.join(n.to_string()).join("config.toml"),
+    }
+}
+
+async fn measure(services: usize, layout: &str, strategy: &str) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    for n in 0..services {
+        let path = file(dir.path(), layout, n);
+        fs::create_dir_all(path.parent().expect("a directory")).expect("a writable directory");
+        fs::write(path, "n = 0\n").expect("a writable directory");
+    }
+    let config = match strategy {
+        "polling" => ReloaderConfig::polling(1),
+        _ => ReloaderConfig::realtime(),
+    };
+    let before = Usage::now();
+    let from = Instant::now();
+    let mut receivers: Vec<ReloaderReceiver<Small, String>> = Vec::with_capacity(services);
+    for n in 0..services {
+        let reloader = TomlFile::from_path(file(dir.path(), layout, n)).expect("a path");
+        let (service, receiver) = ReloaderService::from_reloader(reloader, config.clone());
+        tokio::spawn(async move { service.start_with_realtime().await });
+        receivers.push(receiver);
+    }
+    for receiver in &mut receivers {
+        receiver.changed().await.expect("a service");
+    }
+    let up = from.elapsed();
+    // What starting needed for a moment is given back: threads of the pool, buffers.
+    sleep(Duration::from_secs(11)).await;
+    let running = Usage::now();
+    sleep(IDLE).await;
+    let idle = Usage::now();
+
+    let edited = &mut receivers[services / 2];
+    let path = file(dir.path(), layout, services / 2);
+    let next = dir.path().join("next");
+    // Polled edits are seen once a second, and cost what idling does.
+    let edits = if strategy == "polling" { 1 } else { EDITS };
+    for n in 1..=edits {
+        fs::write(&next, format!("n = {n}\n")).expect("a writable directory");
+        fs::rename(&next, &path).expect("a writable directory");
+        edited.changed().await.expect("a service");
+    }
+    let done = Usage::now();
+
+    #[allow(clippy::cast_precision_loss)]
+    let kib = (running.resident.saturating_sub(before.resident)) as f64 / services as f64 / 1024.0;
+    println!(
+        "{strategy:<9} {layout:<12} {services:>6} {:>8.2} {kib:>8.2} {:>7} {:>7} {:>8.2} {:>9.1} {:>9.1}",
+        up.as_secs_f64(),
+        running.descriptors,
+        running.threads,
+        (idle.cpu - running.cpu).as_secs_f64() / IDLE.as_secs_f64() * 100.0,
+        (idle.wakeups - running.wakeups) as f64 / IDLE.as_secs_f64(),
+        (done.cpu - idle.cpu).as_secs_f64() * 1e6 / edits as f64,
+    );
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    if let [_, services, layout, strategy] = &args[..]
+        && let Ok(services) = services.parse()
+    {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        return runtime.block_on(measure(services, layout, strategy));
+    }
+    let short = args.iter().any(|arg| arg == "--short");
+    let sizes: &[usize] = if short { &[1, 1_000] } else { &[1, 100, 1_000, 10_000] };
+    println!(
+        "{:<9} {:<12} {:>6} {:>8} {:>8} {:>7} {:>7} {:>8} {:>9} {:>9}",
+        "strategy",
+        "layout",
+        "files",
+        "up",
+        "memory",
+        "fds",
+        "threads",
+        "idle",
+        "wakeups",
+        "an edit"
+    );
+    println!(
+        "{:<9} {:<12} {:>6} {:>8} {:>8} {:>7} {:>7} {:>8} {:>9} {:>9}",
+        "", "", "", "s", "KiB each", "", "", "% CPU", "per s", "us CPU"
+    );
+    for strategy in ["realtime", "polling"] {
+        for layout in ["one_folder", "own_folders"] {
+            for services in sizes {
+                let this = std::env::current_exe().expect("this program");
+                let ran = Command::new(this)
+                    .args([&services.to_string(), layout, strategy])
+                    .status()
+                    .expect("this program runs");
+                assert!(ran.success(), "{services} services failed");
+            }
+        }
+    }
+}
