@@ -55,13 +55,24 @@ where
     ///
     /// Returns the value when every receiver is gone.
     pub fn send(&self, value: Option<V>) -> Result<(), SendError<Option<V>>> {
+        self.send_with(value, |status, number| status.generation = number)
+    }
+
+    /// Publishes `value` and changes the status, which whoever is woken finds changed.
+    pub(crate) fn send_with(
+        &self,
+        value: Option<V>,
+        change: impl FnOnce(&mut Status, u64),
+    ) -> Result<(), SendError<Option<V>>> {
         if self.published.is_closed() {
             return Err(SendError(value));
         }
-        // The channel's own lock makes the number and the value move together.
+        // The channel's own lock makes the number, the value and the status move together, and
+        // wakes nobody before it is let go.
         self.published.send_modify(|number| {
             *number += 1;
             self.cell.current.store(Arc::new(Generation { value, number: *number }));
+            self.set_status(|status| change(status, *number));
         });
         Ok(())
     }
@@ -69,10 +80,6 @@ where
     /// Whether `value` is what receivers hold already.
     pub(crate) fn holds(&self, value: &V) -> bool {
         self.cell.current.load().value.as_ref() == Some(value)
-    }
-
-    pub(crate) fn generation(&self) -> u64 {
-        *self.published.borrow()
     }
 
     pub(crate) async fn closed(&self) {

@@ -222,11 +222,14 @@ where
     }
 
     async fn reload(&self) -> ReloadResult<Option<F>, F, String> {
-        Ok(Some(Looker::load_once(self.file_path.clone(), ByTryFrom, self.settings.clone()).await?))
+        Ok(Some(
+            Looker::load_once(self.file_path.clone(), ByTryFrom::default(), self.settings.clone())
+                .await?,
+        ))
     }
 
     fn follow(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, F, String>> {
-        Some(Box::new(self.follow_with(ByTryFrom, options)))
+        Some(Box::new(self.follow_with(ByTryFrom::default(), options)))
     }
 }
 

@@ -15,7 +15,7 @@ use self::{
 };
 pub(crate) use self::{
     run::run,
-    sink::{Failure, Report, Sink},
+    sink::{Change, Failure, Report, Sink},
 };
 use crate::{
     channel::{self, ReloaderReceiver, ReloaderSender},

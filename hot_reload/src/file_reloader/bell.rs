@@ -20,8 +20,10 @@ pub(super) enum Notice {
     Appeared,
     /// It went away, or its attributes changed, or a watch on it has ended.
     Moved,
-    /// Its identity has changed since it was last read.
+    /// Its identity has changed since it was last looked at.
     Differs,
+    /// It is time to look; whether anything has changed is not known.
+    Due,
     /// Its identity can't prove that it is unchanged: read it.
     Doubtful,
 }
@@ -33,6 +35,8 @@ pub(super) struct Bell(Mutex<Heard>);
 #[derive(Debug, Default)]
 struct Heard {
     hint: Option<Hint>,
+    /// Whether there is a newer version than the one that is being loaded.
+    is_news: bool,
     reasons: Reasons,
     waker: Option<Waker>,
 }
@@ -67,7 +71,8 @@ impl Bell {
                 Hint::Finished
             }
             Notice::Appeared => {
-                reasons.writing = false;
+                // Whoever created it has it open, unless it is a link.
+                reasons.writing = true;
                 reasons.must_arm = true;
                 Hint::Finished
             }
@@ -79,11 +84,16 @@ impl Bell {
                 reasons.must_arm = true;
                 Hint::Finished
             }
+            Notice::Due => Hint::Finished,
             Notice::Doubtful => {
                 reasons.must_read = true;
                 Hint::Finished
             }
         };
+        heard.is_news |= matches!(
+            notice,
+            Notice::Finished | Notice::Replaced | Notice::Appeared | Notice::Differs
+        );
         // A finished write outweighs whatever else was heard.
         if heard.hint != Some(Hint::Finished) {
             heard.hint = Some(hint);
@@ -112,6 +122,7 @@ impl Bell {
     pub(super) fn take_reasons(&self) -> Reasons {
         let mut heard = self.lock();
         heard.hint = None;
+        heard.is_news = false;
         let reasons = heard.reasons;
         // Whether someone is writing stays known until they close.
         heard.reasons = Reasons { writing: reasons.writing, ..Reasons::default() };
@@ -125,9 +136,9 @@ impl Bell {
         heard.reasons.must_arm |= unmet.must_arm;
     }
 
-    /// Whether a finished write was heard since the last look began.
-    pub(super) fn heard_finished(&self) -> bool {
-        self.lock().hint == Some(Hint::Finished)
+    /// Whether a newer version was heard of since the last look began.
+    pub(super) fn heard_news(&self) -> bool {
+        self.lock().is_news
     }
 
     fn lock(&self) -> MutexGuard<'_, Heard> {

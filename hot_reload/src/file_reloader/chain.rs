@@ -23,10 +23,12 @@ pub(super) struct Stop {
 }
 
 /// What a place is watched for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     /// A directory on the way: for names that come and go.
     Way,
+    /// The directory of the content: for the end of the writing of a new file as well.
+    Parent,
     /// The content: for edits, through whatever name of it.
     Target,
 }
@@ -51,7 +53,8 @@ pub(super) fn stops(path: &Path) -> Vec<Stop> {
         let here = at.path.join(&name);
         let found = std::fs::symlink_metadata(&here).ok();
         let is_link = found.as_ref().is_some_and(std::fs::Metadata::is_symlink);
-        stops.push(at.stop(Some(name)));
+        let kind = if ahead.is_empty() && !is_link { Kind::Parent } else { Kind::Way };
+        stops.push(at.stop(Some(name), kind));
         let Some(found) = found else { return stops };
         if is_link {
             links += 1;
@@ -63,7 +66,7 @@ pub(super) fn stops(path: &Path) -> Vec<Stop> {
             at = Place { path: here, number: Some(number(&found)) };
         }
     }
-    stops.push(at.stop(None));
+    stops.push(at.stop(None, Kind::Target));
     stops
 }
 
@@ -74,10 +77,9 @@ struct Place {
 }
 
 impl Place {
-    fn stop(&self, name: Option<OsString>) -> Stop {
-        let kind = if name.is_some() { Kind::Way } else { Kind::Target };
+    fn stop(&self, name: Option<OsString>, kind: Kind) -> Stop {
         let mut sum = DefaultHasher::new();
-        (&self.path, self.number, &name).hash(&mut sum);
+        (&self.path, self.number, &name, kind).hash(&mut sum);
         Stop { path: self.path.clone(), name, kind, sum: sum.finish() }
     }
 }

@@ -139,7 +139,7 @@ where
     }
 
     fn loader(&self) -> ByFormat<V, F> {
-        ByFormat { max_size: self.settings.max_size, _format: PhantomData }
+        ByFormat { settings: self.settings.clone(), _format: PhantomData }
     }
 }
 
@@ -187,7 +187,7 @@ where
 
 /// Reads a file and parses it.
 struct ByFormat<V, F> {
-    max_size: u64,
+    settings: FileSettings,
     _format: PhantomData<fn() -> (V, F)>,
 }
 
@@ -200,12 +200,12 @@ where
     F: Format,
 {
     async fn load(&mut self, path: &Path, opened: Arc<Opened>) -> Result<Loaded<V>, FileError> {
-        let limit = self.max_size;
+        let FileSettings { max_size: limit, allow_empty, .. } = self.settings;
         if opened.identity.size <= PARSED_INLINE {
             match read_whole(path, &opened, limit, How::Cached) {
                 Err(Failed::WouldBlock) => {}
                 Err(Failed::Io(error)) => return Err(FileError::io(path, error)),
-                Ok(bytes) => return make::<V, F>(path, &bytes, limit),
+                Ok(bytes) => return make::<V, F>(path, &bytes, limit, allow_empty),
             }
         }
         let owned = path.to_owned();
@@ -214,7 +214,7 @@ where
             Err(Failed::WouldBlock) => {
                 Err(FileError::new(&owned, Problem::Refused("it can't be waited for".into())))
             }
-            Ok(bytes) => make::<V, F>(&owned, &bytes, limit),
+            Ok(bytes) => make::<V, F>(&owned, &bytes, limit, allow_empty),
         })
         .await
         .unwrap_or_else(|words| Err(FileError::new(path, Problem::Refused(words))))
@@ -246,10 +246,15 @@ fn make<V: DeserializeOwned, F: Format>(
     path: &Path,
     bytes: &[u8],
     limit: u64,
+    allow_empty: bool,
 ) -> Result<Loaded<V>, FileError> {
     let size = bytes.len() as u64;
     if size > limit {
         return Err(FileError::new(path, Problem::TooLarge { size, limit }));
+    }
+    // What is left of a file that was emptied by an editor, or by `echo >`.
+    if !allow_empty && bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(FileError::new(path, Problem::Empty));
     }
     text::decode(bytes)
         .and_then(F::parse)

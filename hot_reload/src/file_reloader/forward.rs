@@ -8,7 +8,7 @@ use crate::{
     follow::BoxFollow,
     options::ReloaderOptions,
     reload::{RealtimeWatchHandle, WatchEvent},
-    service::{Failure, Report, Sink, run},
+    service::{Change, Failure, Report, Sink, run},
     status::Status,
 };
 
@@ -57,10 +57,10 @@ impl<V: Eq> Sink<V> for Forward<V> {
         self.events.closed()
     }
 
-    async fn publish(&self, value: V) -> Option<u64> {
+    async fn publish(&self, value: V, change: Change<'_>) {
+        self.report(&mut |status| change(status, None));
         // Refused only when the receiver has just gone, which `closed` reports next.
         let _gone = self.events.send(WatchEvent::Changed(value)).await;
-        None
     }
 
     async fn failed(&self, failure: Failure) {

@@ -3,7 +3,7 @@
 use std::{
     fmt::Display,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -12,6 +12,7 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 use super::{
     AsyncFileLoad,
     error::{FileError, Problem},
+    identity::Identity,
     open::Opened,
 };
 
@@ -33,7 +34,11 @@ pub(super) trait Load<V>: Send {
 }
 
 /// Loads by the synchronous hand-written trait, where blocking is allowed.
-pub(super) struct ByTryFrom;
+#[derive(Debug, Default)]
+pub(super) struct ByTryFrom {
+    /// Loads that were given up on and still have their thread, and of which version.
+    hung: Vec<(Identity, Weak<()>)>,
+}
 
 impl<F> Load<F> for ByTryFrom
 where
@@ -41,9 +46,18 @@ where
     for<'a> <F as TryFrom<&'a PathBuf>>::Error: Display,
 {
     async fn load(&mut self, path: &Path, opened: Arc<Opened>) -> Result<Loaded<F>, FileError> {
+        let version = opened.identity;
         drop(opened);
+        self.hung.retain(|(_, running)| running.strong_count() > 0);
+        if self.hung.iter().any(|(hung, _)| *hung == version) {
+            let words = "an earlier load of this version still hangs".to_owned();
+            return Err(FileError::new(path, Problem::Refused(words)));
+        }
+        let running = Arc::new(());
+        self.hung.push((version, Arc::downgrade(&running)));
         let owned = path.to_owned();
         let value = unblock(move || {
+            let _running = running;
             // Its error need not be `Send`, and its words are all that is wanted.
             F::try_from(&owned).map_err(|error| error.to_string())
         })

@@ -1,12 +1,16 @@
 //! One look at a file: whether it changed, whether its writer is done, what it holds.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::time::Instant;
 
 use super::{
     FileSettings,
-    bell::Reasons,
+    bell::{Bell, Reasons},
     error::FileError,
     identity::Identity,
     load::{Load, Loaded},
@@ -50,6 +54,13 @@ pub(super) struct Looker<L> {
     seen: Option<Vec<Option<Identity>>>,
     /// What they were when the last good value was read.
     applied: Option<Vec<Option<Identity>>>,
+    /// Whether `seen` can't prove that the files are unchanged.
+    has_doubts: bool,
+    /// Whether the last good value was read while somebody had a file open for writing, who may
+    /// yet change it through a mapping, which moves no time.
+    under_writers: bool,
+    /// Since when every look has found somebody writing.
+    busy_since: Option<Instant>,
     /// Whether the last load was given up for a newer version of the file.
     preempted: bool,
     opaque: Option<Opaque>,
@@ -89,6 +100,9 @@ impl<L> Looker<L> {
             follower,
             seen: None,
             applied: None,
+            has_doubts: false,
+            under_writers: false,
+            busy_since: None,
             preempted: false,
         }
     }
@@ -142,10 +156,16 @@ impl<L> Looker<L> {
     /// Has the watcher compare the files with what they are now.
     fn take_note(&mut self, survey: &Survey) {
         self.site.set_interval(self.audit_interval());
-        if self.seen.as_ref() == Some(&survey.identities) && self.opaque.is_none() {
+        let is_known = self.seen.as_ref() == Some(&survey.identities);
+        if is_known && self.opaque.is_none() && !self.has_doubts {
             return;
         }
         self.seen = Some(survey.identities.clone());
+        let now = SystemTime::now();
+        let proves_little = |identity: &Option<Identity>| {
+            self.under_writers || identity.is_some_and(|identity| identity.is_racy_at(now))
+        };
+        self.has_doubts = survey.identities.iter().any(proves_little);
         let rule = match self.site.filesystem() {
             _ if self.force => Rule::Read,
             Filesystem::Remote(_) => Rule::Delegate,
@@ -153,7 +173,9 @@ impl<L> Looker<L> {
         };
         let files = self.site.paths().iter().cloned().zip(&survey.identities);
         self.follower.set_audit(Audit {
-            files: files.map(|(path, identity)| Audited::new(path, *identity)).collect(),
+            files: files
+                .map(|(path, identity)| Audited::new(path, *identity, self.has_doubts))
+                .collect(),
             rule,
             read_at: self.opaque.as_ref().map(|_| Instant::now()),
         });
@@ -182,8 +204,8 @@ impl<L> Looker<L> {
         match survey.writers() {
             Writers::None => None,
             Writers::Some => Some(BUSY),
-            // Events tell what a lease could not.
-            Writers::Unknown if reasons.writing => Some(BUSY),
+            // Events tell what a lease could not; of a new name for an old file, no end comes.
+            Writers::Unknown if reasons.writing && main.links == 1 => Some(BUSY),
             Writers::Unknown => {
                 let left = self.settle_window.saturating_sub(survey.age);
                 (!left.is_zero()).then_some(left)
@@ -224,10 +246,11 @@ impl<L> Looker<L> {
         L: Load<V>,
         V: Send,
     {
-        let reasons = self.follower.bell.take_reasons();
-        let outcome = self.look_because(reasons, patience).await;
-        if !matches!(outcome, Ok(Look::Value(_) | Look::Unchanged)) {
-            self.follower.bell.give_back(reasons);
+        let follower = Arc::clone(&self.follower);
+        let mut unmet = Unmet { bell: &follower.bell, reasons: follower.bell.take_reasons() };
+        let outcome = self.look_because(unmet.reasons, patience).await;
+        if matches!(outcome, Ok(Look::Value(_) | Look::Unchanged)) {
+            unmet.reasons = Reasons::default();
         }
         outcome
     }
@@ -269,18 +292,35 @@ impl<L> Looker<L> {
                 continue;
             }
             match self.site.holds(&survey).await {
-                Holds::No => {}
-                // The kernel reports a close a moment before the writer is gone for good.
-                Holds::ButForWriters if patience == Patience::Left => {
-                    tokio::task::yield_now().await;
+                Holds::No => continue,
+                Holds::Yes => self.under_writers = false,
+                Holds::ButForWriters if self.has_waited_enough(&survey, reasons, patience) => {
+                    self.under_writers = true;
                 }
-                Holds::Yes | Holds::ButForWriters => {
-                    self.applied = Some(survey.identities);
-                    return Ok(Look::Value(loaded.value));
+                Holds::ButForWriters => {
+                    // The kernel reports a close a moment before the writer is gone for good.
+                    tokio::task::yield_now().await;
+                    continue;
                 }
             }
+            self.busy_since = None;
+            self.take_note(&survey);
+            self.applied = Some(survey.identities);
+            return Ok(Look::Value(loaded.value));
         }
         Ok(Look::Unsettled(RESTLESS))
+    }
+
+    /// Whether a whole read of a file that somebody has open for writing is to be taken.
+    fn has_waited_enough(&mut self, survey: &Survey, reasons: Reasons, patience: Patience) -> bool {
+        let busy_since = *self.busy_since.get_or_insert_with(Instant::now);
+        // Whoever has it open for that long without a write is not about to finish one.
+        survey.age >= self.settle_ceiling
+            || patience == Patience::Exhausted
+                && (survey.age >= self.settle_window
+                    // Writers that come and go leave it whole in between, which is worth waiting
+                    // for; one that neither rests nor closes leaves no better moment.
+                    || !reasons.must_read && busy_since.elapsed() >= self.settle_ceiling)
     }
 
     /// Whether any path leads to another file than it did, which has to be watched in its place.
@@ -308,7 +348,7 @@ impl<L> Looker<L> {
                 biased;
                 loaded = &mut load => return loaded.map(Some),
                 () = tokio::time::sleep(BUSY) => {
-                    if self.follower.bell.heard_finished() {
+                    if self.follower.bell.heard_news() {
                         // Once only, so that a slow loader is not starved by a busy writer.
                         self.preempted = true;
                         return Ok(None);
@@ -316,5 +356,17 @@ impl<L> Looker<L> {
                 }
             }
         }
+    }
+}
+
+/// Gives the reasons of a look back unless it came to something.
+struct Unmet<'a> {
+    bell: &'a Bell,
+    reasons: Reasons,
+}
+
+impl Drop for Unmet<'_> {
+    fn drop(&mut self) {
+        self.bell.give_back(self.reasons);
     }
 }

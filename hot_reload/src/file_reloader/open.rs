@@ -36,7 +36,7 @@ pub(super) enum Found {
     File(Opened),
     Directory(Identity),
     /// A FIFO, a socket or a device, which is never opened.
-    Special(&'static str),
+    Special(&'static str, Identity),
 }
 
 /// A regular file, open for reading.
@@ -44,6 +44,8 @@ pub(super) enum Found {
 pub(super) struct Opened {
     pub(super) file: File,
     pub(super) identity: Identity,
+    /// How many names it has.
+    pub(super) links: u64,
 }
 
 /// Who has a file open for writing.

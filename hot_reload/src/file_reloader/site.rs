@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak},
     time::Duration,
 };
 
@@ -27,6 +27,8 @@ pub(super) struct Site {
     no_events: Option<NoWatch>,
     /// The least trustworthy filesystem of the set, and the device it was asked for.
     filesystem: Option<(u64, Filesystem)>,
+    /// A survey that was given up on and still has its thread.
+    hung: Weak<()>,
 }
 
 /// What a survey of a site found.
@@ -41,6 +43,7 @@ impl Site {
             wants_events: false,
             no_events: None,
             filesystem: None,
+            hung: Weak::new(),
         }
     }
 
@@ -96,8 +99,14 @@ impl Site {
         match surveyed {
             Ok(surveyed) => surveyed,
             Err(WouldBlock) => {
+                if self.hung.strong_count() > 0 {
+                    return self.nothing("the filesystem does not answer".to_owned());
+                }
                 let mut site = self.clone();
+                let running = Arc::new(());
+                self.hung = Arc::downgrade(&running);
                 let elsewhere = unblock(move || {
+                    let _running = running;
                     let surveyed = site.survey_with(arm, How::Blocking);
                     (site.no_events, site.filesystem, surveyed)
                 });
@@ -110,10 +119,14 @@ impl Site {
                     Ok((_, _, Err(WouldBlock))) => "it can't be waited for".to_owned(),
                     Err(words) => words,
                 };
-                let error = FileError::new(&self.paths[0], Problem::Refused(words));
-                (Survey::nothing(&self.paths), Err(error))
+                self.nothing(words)
             }
         }
+    }
+
+    fn nothing(&self, words: String) -> Surveyed {
+        let error = FileError::new(&self.paths[0], Problem::Refused(words));
+        (Survey::nothing(&self.paths), Err(error))
     }
 
     /// Tells whether what was found is still so.

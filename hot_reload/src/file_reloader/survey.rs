@@ -47,8 +47,8 @@ impl Survey {
                 Ok(Found::Directory(identity)) => {
                     (Some(identity), Err(FileError::new(path, Problem::NotAFile("a directory"))))
                 }
-                Ok(Found::Special(what)) => {
-                    (None, Err(FileError::new(path, Problem::NotAFile(what))))
+                Ok(Found::Special(what, identity)) => {
+                    (Some(identity), Err(FileError::new(path, Problem::NotAFile(what))))
                 }
                 Err(Failed::WouldBlock) => return Err(WouldBlock),
                 // One that may not be read has an identity, which changes once it may.

@@ -200,6 +200,8 @@ struct Armed {
     place: Place,
     /// Equal for the same place of the same directory or file.
     sum: u64,
+    /// How many overflows there had been when it was set.
+    overflows: u64,
 }
 
 /// A follower's place in the watcher; dropping it takes the follower out without a trace.
@@ -261,13 +263,16 @@ impl Subscription {
     fn move_to(&mut self, paths: &[PathBuf]) -> Result<Way, NoWatch> {
         let watcher = &self.host.watcher;
         let mut had = std::mem::take(&mut self.places);
+        let overflows = lock(&watcher.registry).overflows();
         let mut outcome = Ok(Way::AsBefore);
         for stop in paths.iter().flat_map(|path| chain::stops(path)) {
             if self.places.iter().any(|armed| armed.sum == stop.sum) {
                 continue;
             }
             let place = stop.name.as_deref().map_or(Place::Own, |name| Place::Name(name.into()));
-            if let Some(n) = had.iter().position(|armed| armed.sum == stop.sum)
+            // One from before an overflow may have ended unheard, and another file have its number.
+            if let Some(n) =
+                had.iter().position(|armed| armed.sum == stop.sum && armed.overflows == overflows)
                 && lock(&watcher.registry).has(&had[n].key, &place, &self.follower)
             {
                 self.places.push(had.swap_remove(n));
@@ -275,7 +280,7 @@ impl Subscription {
             }
             match watcher.watch(&stop.path, stop.kind, &place, &self.follower) {
                 Ok(Some(key)) => {
-                    self.places.push(Armed { key, place, sum: stop.sum });
+                    self.places.push(Armed { key, place, sum: stop.sum, overflows });
                     // A target that is replaced rings by the watch on its directory.
                     if stop.kind != Kind::Target {
                         outcome = outcome.map(|_| Way::Changed);

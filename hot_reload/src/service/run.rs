@@ -113,10 +113,28 @@ where
     V: Eq + PartialEq,
     S: Into<Cow<'static, str>> + Display,
 {
-    let published = match found {
-        Ok(Look::Unsettled(retry)) => return Event::Unsettled { retry },
-        Ok(Look::Unchanged) => None,
-        Ok(Look::Value(value)) => sink.publish(value).await,
+    let mut is_good = |status: &mut Status, generation: Option<u64>| {
+        note_mechanism(status, &mechanism);
+        if status.failures > 0 {
+            info!(failures = status.failures, "the source is good again");
+        }
+        status.health = Health::Fresh;
+        status.failures = 0;
+        status.last_error = None;
+        if let Some(generation) = generation {
+            info!(generation, "published");
+        }
+    };
+    match found {
+        Ok(Look::Unsettled(retry)) => Event::Unsettled { retry },
+        Ok(Look::Unchanged) => {
+            sink.report(&mut |status| is_good(status, None));
+            Event::Loaded { look_again }
+        }
+        Ok(Look::Value(value)) => {
+            sink.publish(value, &mut is_good).await;
+            Event::Loaded { look_again }
+        }
         Err(error) => {
             let words: Arc<str> = error.to_string().into();
             let mut is_news = false;
@@ -134,23 +152,9 @@ where
                 drop(error);
                 sink.failed(Failure { words, is_missing }).await;
             }
-            return Event::Failed { luck: fastrand::u16(0..=1000) };
+            Event::Failed { luck: fastrand::u16(0..=1000) }
         }
-    };
-    sink.report(&mut |status| {
-        note_mechanism(status, &mechanism);
-        if status.failures > 0 {
-            info!(failures = status.failures, "the source is good again");
-        }
-        status.health = Health::Fresh;
-        status.failures = 0;
-        status.last_error = None;
-        if let Some(generation) = published {
-            status.generation = generation;
-            info!(generation, "published");
-        }
-    });
-    Event::Loaded { look_again }
+    }
 }
 
 /// Keeps the status and the log in step with how changes are noticed.

@@ -16,13 +16,17 @@ pub(crate) struct Failure {
     pub(crate) is_missing: bool,
 }
 
+/// What publishing does to the status.
+pub(crate) type Change<'a> = &'a mut (dyn FnMut(&mut Status, Option<u64>) + Send);
+
 /// Takes the values.
 pub(crate) trait Sink<V: Eq>: Report {
     /// Resolves once nobody is left to take anything.
     fn closed(&self) -> impl Future<Output = ()>;
 
-    /// Passes `value` on, unless it is what the other side has already; returns its generation.
-    fn publish(&self, value: V) -> impl Future<Output = Option<u64>>;
+    /// Passes `value` on, unless it is what the other side has already, together with a change of
+    /// the status, which is told the generation if there is a new one.
+    fn publish(&self, value: V, change: Change<'_>) -> impl Future<Output = ()>;
 
     /// Passes on that the source could not be loaded.
     fn failed(&self, failure: Failure) -> impl Future<Output = ()>;
@@ -46,12 +50,15 @@ impl<V: Eq> Sink<V> for Publish<'_, V> {
         self.sender.closed()
     }
 
-    async fn publish(&self, value: V) -> Option<u64> {
+    async fn publish(&self, value: V, change: Change<'_>) {
         if !self.force && self.sender.holds(&value) {
-            return None;
+            return self.sender.set_status(|status| change(status, None));
         }
         // Refused only when the last receiver has just gone, which `closed` reports next.
-        self.sender.send(Some(value)).ok().map(|()| self.sender.generation())
+        let _gone = self.sender.send_with(Some(value), |status, number| {
+            status.generation = number;
+            change(status, Some(number));
+        });
     }
 
     async fn failed(&self, _failure: Failure) {

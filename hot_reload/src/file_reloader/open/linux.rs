@@ -28,23 +28,25 @@ pub(super) fn open(path: &Path, how: How) -> Result<Found, Failed> {
     // first, and what it is decides.
     let place = open_with(path, OFlags::PATH, how)?;
     let found = fstat(&place).map_err(failed)?;
+    let special = |what| Ok(Found::Special(what, identity_of(&found)));
     match FileType::from_raw_mode(found.st_mode) {
         FileType::RegularFile => {}
         FileType::Directory => return Ok(Found::Directory(identity_of(&found))),
-        FileType::Fifo => return Ok(Found::Special("a FIFO")),
-        FileType::Socket => return Ok(Found::Special("a socket")),
+        FileType::Fifo => return special("a FIFO"),
+        FileType::Socket => return special("a socket"),
         FileType::CharacterDevice | FileType::BlockDevice => {
-            return Ok(Found::Special("a device"));
+            return special("a device");
         }
-        _ => return Ok(Found::Special("something else")),
+        _ => return special("something else"),
     }
     // Should a FIFO take its place right now, NONBLOCK keeps the opening from waiting for a writer.
     let file = open_with(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, how)?;
     let found = fstat(&file).map_err(failed)?;
     if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
-        return Ok(Found::Special("replaced by something else"));
+        return Ok(Found::Special("replaced by something else", identity_of(&found)));
     }
-    Ok(Found::File(Opened { identity: identity_of(&found), file: file.into() }))
+    let (identity, links) = (identity_of(&found), links_of(&found));
+    Ok(Found::File(Opened { file: file.into(), identity, links }))
 }
 
 fn open_with(path: &Path, flags: OFlags, how: How) -> Result<rustix::fd::OwnedFd, Failed> {
@@ -117,6 +119,11 @@ fn identity_of(found: &Stat) -> Identity {
         modified: found.st_mtime as i128 * SECOND + found.st_mtime_nsec as i128,
         changed: found.st_ctime as i128 * SECOND + found.st_ctime_nsec as i128,
     }
+}
+
+#[allow(clippy::unnecessary_cast, clippy::cast_lossless, reason = "the type differs by platform")]
+fn links_of(found: &Stat) -> u64 {
+    found.st_nlink as u64
 }
 
 /// Tells filesystems apart by the numbers of `statfs(2)`.

@@ -26,11 +26,11 @@ pub(super) fn open(path: &Path, how: How) -> Result<Found, Failed> {
         return Ok(Found::Directory(identity_of(&found)));
     }
     if !found.is_file() {
-        return Ok(Found::Special("a FIFO, a socket or a device"));
+        return Ok(Found::Special("a FIFO, a socket or a device", identity_of(&found)));
     }
     let file = File::open(path).map_err(Failed::Io)?;
     let found = file.metadata().map_err(Failed::Io)?;
-    Ok(Found::File(Opened { identity: identity_of(&found), file }))
+    Ok(Found::File(Opened { identity: identity_of(&found), links: 1, file }))
 }
 
 pub(super) fn is_cached(_path: &Path) -> bool {

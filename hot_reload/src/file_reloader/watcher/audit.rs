@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -31,8 +31,10 @@ pub(in crate::file_reloader) struct Audited {
     pub(in crate::file_reloader) path: PathBuf,
     /// `None`: it was not there.
     pub(in crate::file_reloader) identity: Option<Identity>,
-    /// The identity was taken too close to the file's own time to prove anything.
-    pub(in crate::file_reloader) racy: bool,
+    /// The identity can't prove that the file is unchanged.
+    pub(in crate::file_reloader) doubtful: bool,
+    /// What the follower was told of, and has not looked at yet.
+    told: Option<Option<Identity>>,
 }
 
 /// What else an audit does.
@@ -55,13 +57,13 @@ impl Follower {
 
     /// Looks at the files once, and rings if they are not what they were.
     pub(super) fn look_at_files(&self) {
-        let audit = lock(&self.audit);
+        let mut audit = lock(&self.audit);
         let notice = match audit.rule {
             Rule::Read => Some(Notice::Doubtful),
-            Rule::Delegate => Some(Notice::Differs),
+            Rule::Delegate => Some(Notice::Due),
             Rule::Compare => audit
                 .files
-                .iter()
+                .iter_mut()
                 .find_map(Audited::look)
                 .or_else(|| self.reread_is_due(&audit).then_some(Notice::Doubtful)),
         };
@@ -113,16 +115,21 @@ impl Follower {
 const SHORTEST_TURN: Duration = Duration::from_millis(900);
 
 impl Audited {
-    pub(in crate::file_reloader) fn new(path: PathBuf, identity: Option<Identity>) -> Self {
-        let racy = identity.is_some_and(|identity| identity.is_racy_at(SystemTime::now()));
-        Self { path, identity, racy }
+    pub(in crate::file_reloader) fn new(
+        path: PathBuf,
+        identity: Option<Identity>,
+        doubtful: bool,
+    ) -> Self {
+        Self { path, identity, doubtful, told: None }
     }
 
-    fn look(&self) -> Option<Notice> {
-        if open::identity(&self.path) != self.identity {
-            Some(Notice::Differs)
+    fn look(&mut self) -> Option<Notice> {
+        let found = open::identity(&self.path);
+        if found == self.identity {
+            self.doubtful.then_some(Notice::Doubtful)
         } else {
-            self.racy.then_some(Notice::Doubtful)
+            // Told once: until it has looked, the follower may be waiting for quiet.
+            (self.told.replace(found) != Some(found)).then_some(Notice::Differs)
         }
     }
 }

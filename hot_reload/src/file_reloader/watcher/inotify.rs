@@ -73,9 +73,10 @@ impl Events {
                 self.connected.notify_waiters();
                 Ok(())
             }
-            Err(Errno::MFILE) => {
-                Err(NoWatch("out of inotify instances: raise fs.inotify.max_user_instances"))
-            }
+            Err(Errno::MFILE) => Err(NoWatch(
+                "out of inotify instances, or of descriptors: raise \
+                 fs.inotify.max_user_instances, or ulimit -n",
+            )),
             Err(Errno::NFILE) => Err(NoWatch("out of file descriptors: raise fs.file-max")),
             Err(_) => Err(NoWatch("inotify is not to be had here")),
         }
@@ -94,9 +95,10 @@ impl Events {
         let content = WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE;
         let own = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
         let mask = match kind {
-            // The content of what is in it is watched where it is needed: whoever writes a
-            // temporary file beside a target, or a log, wakes nobody.
             Kind::Way => names,
+            // Modifications are watched on the content itself: whoever writes to a log beside it
+            // wakes nobody.
+            Kind::Parent => names | WatchFlags::CLOSE_WRITE,
             // The names of a directory that is followed for its own sake.
             Kind::Target if path.is_dir() => names | content | WatchFlags::ATTRIB,
             Kind::Target => content | WatchFlags::ATTRIB,

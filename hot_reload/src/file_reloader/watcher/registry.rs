@@ -24,6 +24,8 @@ pub(super) struct Registry {
     watches: HashMap<Key, Watch>,
     /// How many watches have ended so far.
     ended: u64,
+    /// How often events were lost, and with them, maybe, that a watch has ended.
+    overflows: u64,
 }
 
 /// The followers of one watch.
@@ -50,6 +52,11 @@ impl Registry {
     /// Counts the watches that have ended; while it stays, so does every key.
     pub(super) fn ended(&self) -> u64 {
         self.ended
+    }
+
+    /// Counts the times since which no watch can be relied on that was set before.
+    pub(super) fn overflows(&self) -> u64 {
+        self.overflows
     }
 
     pub(super) fn enter(&mut self, key: Key, place: &Place, follower: &Arc<Follower>) {
@@ -124,6 +131,7 @@ impl Registry {
                 }
             }
             Event::Overflow => {
+                self.overflows += 1;
                 for watch in self.watches.values() {
                     watch.ring(Notice::Moved);
                     watch.ring(Notice::Doubtful);
