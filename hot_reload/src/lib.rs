@@ -1,5 +1,80 @@
-//! Live values in long-running services.
-#![doc = ""]
+//! Keeps a value live inside a running service: a configuration file, a key in a store, a flag.
+//!
+//! ```
+//! # #[cfg(feature = "toml")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use hot_reload::TomlFile;
+//!
+//! #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+//! struct Config {
+//!     workers: u32,
+//! }
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("config.toml");
+//! std::fs::write(&path, "workers = 2")?;
+//! let mut config = TomlFile::<Config>::watch(&path).await?;
+//! config.changed().await?;
+//! assert_eq!(config.get().unwrap().workers, 2);
+//!
+//! // By whatever program, at any time.
+//! std::fs::write(&path, "workers = 4")?;
+//! config.changed().await?;
+//! assert_eq!(config.get().unwrap().workers, 4);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "toml"))]
+//! # fn main() {}
+//! ```
+//!
+//! # How it works
+//!
+//! A source says how a value is loaded ([`Reload`]), and may say when it changes
+//! ([`RealtimeWatch`]). A [`ReloaderService`] follows it by polling, by events or by both
+//! ([`WatchStrategy`]) and publishes each new value; a [`ReloaderReceiver`] reads the newest one
+//! without a lock, waits for the next, and tells how the service is doing ([`Status`]).
+//!
+//! For files, events are only hints. What is true is what the path leads to now: a change of the
+//! identity behind it (device, inode, size and times, through every symbolic link) has it read, and
+//! a lost or misleading event gives no wrong value. A writer that has not finished is waited for,
+//! and a reading counts only if the file was the same before and after it.
+//!
+//! Nothing that can heal ends a service. Whatever can't be read or parsed is put into the status,
+//! logged once without its content, and tried again with backoff; receivers keep the last good
+//! value. A service ends when its last receiver is dropped, and is stopped by dropping the future
+//! of [`start`](ReloaderService::start).
+//!
+//! # Features
+//!
+//! | feature | gives |
+//! |---|---|
+//! | `file-reloader` | `FileReloader`: any file, with a loader of your own |
+//! | `toml` | `TomlFile`: any `Deserialize` type from a TOML file |
+//! | `json` | `JsonFile`: the same from JSON |
+//! | `yaml` | `YamlFile`: the same from YAML |
+//! | `notify` | nothing by itself; kept because version 0.3.6 had it |
+//!
+//! None is on by default: the traits, the service and the receiver need none.
+//!
+//! # Known problems
+//!
+//! - Only Linux tells who has a file open for writing, and only of files that the process owns, or
+//!   with `CAP_LEASE`. Elsewhere a modification is over once it was quiet for 50 ms
+//!   ([`settle_window`](ReloaderOptions::settle_window)): a writer that rests for longer may be seen
+//!   half done. One that renames a finished file into place never is.
+//! - A writer that keeps the file open is waited for up to 3 s
+//!   ([`settle_ceiling`](ReloaderOptions::settle_ceiling)); then what is there is read, and taken if
+//!   it parses.
+//! - Changes made elsewhere to a file on NFS, FUSE and the like give no event. On Linux such file
+//!   systems are recognised and looked at; elsewhere, use [`WatchStrategy::Hybrid`].
+//! - Changes below an overlay, a mount over the path and writes through a memory mapping give no
+//!   event either; looking finds them.
+//! - A `subPath` mount of a ConfigMap never updates, as the kubelet leaves the old file in place.
+//!   Mount the directory.
+//! - A synchronous loader that hangs is given up on, and keeps its blocking thread.
+//! - The log masks what error messages have in quotes. A loader of your own that puts a secret
+//!   elsewhere into its error will see it logged.
 
 mod backoff;
 mod channel;
@@ -35,3 +110,8 @@ pub use self::{
     service::ReloaderService,
     status::{Health, Status},
 };
+
+/// Has the example of the README run.
+#[cfg(all(doctest, feature = "toml"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
