@@ -37,8 +37,9 @@ const PREEMPTED_AFTER: Duration = Duration::from_secs(1);
 const READS_AT_ONCE: usize = 4;
 /// How soon a file that changed during each of these is looked at again.
 const RESTLESS: Duration = Duration::from_millis(1);
-/// How soon a file that somebody has open for writing is looked at again, without a hint.
-const BUSY: Duration = Duration::from_millis(20);
+/// How soon a file that somebody has open for writing is looked at again, without a hint: between
+/// once and twice this, so as not to keep step with the writer.
+const BUSY: Duration = Duration::from_millis(10);
 /// Looks at one file, and whatever belongs to it, with a memory of the last time.
 pub(super) struct Looker<L> {
     loader: L,
@@ -157,7 +158,7 @@ impl<L> Looker<L> {
     fn take_note(&mut self, survey: &Survey) {
         self.site.set_interval(self.audit_interval());
         let is_known = self.seen.as_ref() == Some(&survey.identities);
-        if is_known && self.opaque.is_none() && !self.has_doubts {
+        if is_known && self.opaque.is_none() && !self.has_doubts && !self.under_writers {
             return;
         }
         self.seen = Some(survey.identities.clone());
@@ -195,7 +196,7 @@ impl<L> Looker<L> {
         }
         // It may be about to be written, or have lost what it held.
         if main.is_empty() {
-            return Some(BUSY);
+            return Some(busy());
         }
         // Of a finished write the load itself will tell whether another has begun.
         if reasons.must_read {
@@ -203,9 +204,9 @@ impl<L> Looker<L> {
         }
         match survey.writers() {
             Writers::None => None,
-            Writers::Some => Some(BUSY),
+            Writers::Some => Some(busy()),
             // Events tell what a lease could not; of a new name for an old file, no end comes.
-            Writers::Unknown if reasons.writing && main.links == 1 => Some(BUSY),
+            Writers::Unknown if reasons.writing && main.links == 1 => Some(busy()),
             Writers::Unknown => {
                 let left = self.settle_window.saturating_sub(survey.age);
                 (!left.is_zero()).then_some(left)
@@ -320,7 +321,7 @@ impl<L> Looker<L> {
                 && (survey.age >= self.settle_window
                     // Writers that come and go leave it whole in between, which is worth waiting
                     // for; one that neither rests nor closes leaves no better moment.
-                    || !reasons.must_read && busy_since.elapsed() >= self.settle_ceiling)
+                    || !reasons.must_read && busy_since.elapsed() >= 2 * self.settle_ceiling)
     }
 
     /// Whether any path leads to another file than it did, which has to be watched in its place.
@@ -357,6 +358,10 @@ impl<L> Looker<L> {
             }
         }
     }
+}
+
+fn busy() -> Duration {
+    BUSY.mul_f64(1.0 + fastrand::f64())
 }
 
 /// Gives the reasons of a look back unless it came to something.

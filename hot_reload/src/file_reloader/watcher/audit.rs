@@ -33,7 +33,8 @@ pub(in crate::file_reloader) struct Audited {
     pub(in crate::file_reloader) identity: Option<Identity>,
     /// The identity can't prove that the file is unchanged.
     pub(in crate::file_reloader) doubtful: bool,
-    /// What the follower was told of, and has not looked at yet.
+    /// What the follower was told of, and has not looked at yet: the same identity again where that
+    /// is doubtful.
     told: Option<Option<Identity>>,
 }
 
@@ -125,12 +126,14 @@ impl Audited {
 
     fn look(&mut self) -> Option<Notice> {
         let found = open::identity(&self.path);
-        if found == self.identity {
-            self.doubtful.then_some(Notice::Doubtful)
-        } else {
-            // Told once: until it has looked, the follower may be waiting for quiet.
-            (self.told.replace(found) != Some(found)).then_some(Notice::Differs)
+        if found == self.identity && !self.doubtful {
+            return None;
         }
+        // Told once: until it has looked, the follower may be waiting for quiet.
+        if self.told.replace(found) == Some(found) {
+            return None;
+        }
+        Some(if found == self.identity { Notice::Doubtful } else { Notice::Differs })
     }
 }
 
