@@ -77,16 +77,19 @@ async fn measure(services: usize, layout: &str, strategy: &str) {
     }
     let done = Usage::now();
 
-    #[allow(clippy::cast_precision_loss)]
-    let kib = (running.resident.saturating_sub(before.resident)) as f64 / services as f64 / 1024.0;
+    #[allow(clippy::cast_precision_loss, reason = "figures of a few digits")]
+    let per = |n: u64, of: f64| n as f64 / of;
+    let cpu = |from: Usage, to: Usage| to.cpu.saturating_sub(from.cpu).as_secs_f64();
+    let files = per(services as u64, 1.0);
+    let kib = per(running.resident.saturating_sub(before.resident), files * 1024.0);
     println!(
         "{strategy:<9} {layout:<12} {services:>6} {:>8.2} {kib:>8.2} {:>7} {:>7} {:>8.2} {:>9.1} {:>9.1}",
         up.as_secs_f64(),
         running.descriptors,
         running.threads,
-        (idle.cpu - running.cpu).as_secs_f64() / IDLE.as_secs_f64() * 100.0,
-        (idle.wakeups - running.wakeups) as f64 / IDLE.as_secs_f64(),
-        (done.cpu - idle.cpu).as_secs_f64() * 1e6 / edits as f64,
+        cpu(running, idle) / IDLE.as_secs_f64() * 100.0,
+        per(idle.wakeups.saturating_sub(running.wakeups), IDLE.as_secs_f64()),
+        cpu(idle, done) * 1e6 / per(edits, 1.0),
     );
 }
 

@@ -82,7 +82,8 @@ where
     /// Seam between the service and the file source, not part of the stable interface.
     #[doc(hidden)]
     fn follow(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, S>> {
-        let _unused_by_sources_that_only_load = options;
+        // A source that only loads has no use for them.
+        let _ = options;
         None
     }
 }
@@ -162,7 +163,8 @@ where
     /// As [`Reload::follow`], with what only a source that is watched can know.
     #[doc(hidden)]
     fn follow_realtime(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, S>> {
-        let _unused_by_sources_that_push_values = options;
+        // A source that pushes values has no use for them.
+        let _ = options;
         None
     }
 }

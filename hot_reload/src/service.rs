@@ -172,12 +172,11 @@ where
         }
         let _one_at_a_time = self.running.lock().await;
         let options = self.options.capped();
-        match self.source.follow(&options) {
-            Some(source) => run(source, self.publish(), &options).await,
-            None => {
-                let source = Polled::new(&self.source, options.poll_interval);
-                run(source, self.publish(), &options).await;
-            }
+        if let Some(source) = self.source.follow(&options) {
+            run(source, self.publish(), &options).await;
+        } else {
+            let source = Polled::new(&self.source, options.poll_interval);
+            run(source, self.publish(), &options).await;
         }
         Ok(())
     }

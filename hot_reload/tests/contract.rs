@@ -170,13 +170,13 @@ where
 #[test]
 fn errors_are_errors_that_others_can_wrap() {
     fn is_error<E: std::error::Error + Send + Sync + 'static>() {}
+    fn fails() -> Result<(), AppError> {
+        Err(ReloaderError::Reload("text"))?
+    }
     is_error::<ReloaderError<u32>>();
     is_error::<ReloaderError<u32, String>>();
     is_error::<ReloaderError<Motd, String>>();
 
-    fn fails() -> Result<(), AppError> {
-        Err(ReloaderError::Reload("text"))?
-    }
     assert!(fails().unwrap_err().to_string().contains("text"));
     let wrapped: AppError = ReloaderError::<Motd, String>::from(anyhow::anyhow!("why")).into();
     assert!(wrapped.to_string().contains("why"));

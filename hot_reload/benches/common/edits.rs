@@ -208,7 +208,7 @@ impl Bench {
         while arrived.last().is_none_or(|last| last.sequence < self.sequence) {
             match seen.recv_timeout(Duration::from_secs(5)) {
                 Ok(seen) => arrived.push(seen),
-                Err(_) => panic!("{} lost the last edit", subject.name()),
+                Err(error) => panic!("{} lost the last edit: {error}", subject.name()),
             }
         }
         assert!(arrived.iter().all(|seen| seen.whole), "{} saw a torn value", subject.name());

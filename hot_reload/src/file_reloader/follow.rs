@@ -21,12 +21,15 @@ use crate::{
 /// Longer than any load of a file but a hung one.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A look that is under way.
+type Looking<V> = Pin<Box<dyn Future<Output = Result<Look<V>, FileError>> + Send>>;
+
 /// Follows one file, and whatever belongs to it.
 pub(super) struct FileFollow<L, V> {
     follower: Arc<Follower>,
     /// Held by the look that is under way, and by nobody else.
     looker: Arc<Mutex<Looker<L>>>,
-    look: Option<Pin<Box<dyn Future<Output = Result<Look<V>, FileError>> + Send>>>,
+    look: Option<Looking<V>>,
 }
 
 impl<L, V> FileFollow<L, V> {

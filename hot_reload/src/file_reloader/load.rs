@@ -57,9 +57,10 @@ where
         self.hung.push((version, Arc::downgrade(&running)));
         let owned = path.to_owned();
         let value = unblock(move || {
-            let _running = running;
             // Its error need not be `Send`, and its words are all that is wanted.
-            F::try_from(&owned).map_err(|error| error.to_string())
+            let loaded = F::try_from(&owned).map_err(|error| error.to_string());
+            drop(running);
+            loaded
         })
         .await
         .and_then(|loaded| loaded)

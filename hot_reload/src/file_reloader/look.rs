@@ -55,11 +55,8 @@ pub(super) struct Looker<L> {
     seen: Option<Vec<Option<Identity>>>,
     /// What they were when the last good value was read.
     applied: Option<Vec<Option<Identity>>>,
-    /// Whether `seen` can't prove that the files are unchanged.
-    has_doubts: bool,
-    /// Whether the last good value was read while somebody had a file open for writing, who may
-    /// yet change it through a mapping, which moves no time.
-    under_writers: bool,
+    /// Whether `seen` proves that the files are unchanged while it stays the same.
+    proof: Proof,
     /// Since when every look has found somebody writing.
     busy_since: Option<Instant>,
     /// Whether the last load was given up for a newer version of the file.
@@ -101,8 +98,7 @@ impl<L> Looker<L> {
             follower,
             seen: None,
             applied: None,
-            has_doubts: false,
-            under_writers: false,
+            proof: Proof::Sound,
             busy_since: None,
             preempted: false,
         }
@@ -158,15 +154,16 @@ impl<L> Looker<L> {
     fn take_note(&mut self, survey: &Survey) {
         self.site.set_interval(self.audit_interval());
         let is_known = self.seen.as_ref() == Some(&survey.identities);
-        if is_known && self.opaque.is_none() && !self.has_doubts && !self.under_writers {
+        if is_known && self.opaque.is_none() && self.proof == Proof::Sound {
             return;
         }
         self.seen = Some(survey.identities.clone());
         let now = SystemTime::now();
-        let proves_little = |identity: &Option<Identity>| {
-            self.under_writers || identity.is_some_and(|identity| identity.is_racy_at(now))
-        };
-        self.has_doubts = survey.identities.iter().any(proves_little);
+        if self.proof != Proof::UnderWriters {
+            let racy = survey.identities.iter().flatten().any(|found| found.is_racy_at(now));
+            self.proof = if racy { Proof::Racy } else { Proof::Sound };
+        }
+        let doubtful = self.proof != Proof::Sound;
         let rule = match self.site.filesystem() {
             _ if self.force => Rule::Read,
             Filesystem::Remote(_) => Rule::Delegate,
@@ -174,9 +171,7 @@ impl<L> Looker<L> {
         };
         let files = self.site.paths().iter().cloned().zip(&survey.identities);
         self.follower.set_audit(Audit {
-            files: files
-                .map(|(path, identity)| Audited::new(path, *identity, self.has_doubts))
-                .collect(),
+            files: files.map(|(path, identity)| Audited::new(path, *identity, doubtful)).collect(),
             rule,
             read_at: self.opaque.as_ref().map(|_| Instant::now()),
         });
@@ -294,9 +289,9 @@ impl<L> Looker<L> {
             }
             match self.site.holds(&survey).await {
                 Holds::No => continue,
-                Holds::Yes => self.under_writers = false,
+                Holds::Yes => self.proof = Proof::Racy,
                 Holds::ButForWriters if self.has_waited_enough(&survey, reasons, patience) => {
-                    self.under_writers = true;
+                    self.proof = Proof::UnderWriters;
                 }
                 Holds::ButForWriters => {
                     // The kernel reports a close a moment before the writer is gone for good.
@@ -358,6 +353,18 @@ impl<L> Looker<L> {
             }
         }
     }
+}
+
+/// What an identity that stays the same proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    /// That the file is unchanged.
+    Sound,
+    /// Nothing yet: it was taken too soon after a change.
+    Racy,
+    /// Nothing: the value was read while somebody had a file open for writing, who may yet change
+    /// it through a mapping, which moves no time.
+    UnderWriters,
 }
 
 fn busy() -> Duration {

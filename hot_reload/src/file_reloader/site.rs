@@ -92,35 +92,30 @@ impl Site {
 
     /// Looks at the files; with `arm`, first puts a watch on every place on the way to them.
     pub(super) async fn survey(&mut self, arm: bool) -> Surveyed {
-        let surveyed = match self.how() {
-            How::Cached => self.survey_with(arm, How::Cached),
-            How::Blocking => Err(WouldBlock),
-        };
-        match surveyed {
-            Ok(surveyed) => surveyed,
-            Err(WouldBlock) => {
-                if self.hung.strong_count() > 0 {
-                    return self.nothing("the filesystem does not answer".to_owned());
-                }
-                let mut site = self.clone();
-                let running = Arc::new(());
-                self.hung = Arc::downgrade(&running);
-                let elsewhere = unblock(move || {
-                    let _running = running;
-                    let surveyed = site.survey_with(arm, How::Blocking);
-                    (site.no_events, site.filesystem, surveyed)
-                });
-                let words = match elsewhere.await {
-                    Ok((no_events, filesystem, Ok(surveyed))) => {
-                        self.no_events = no_events;
-                        self.filesystem = filesystem;
-                        return surveyed;
-                    }
-                    Ok((_, _, Err(WouldBlock))) => "it can't be waited for".to_owned(),
-                    Err(words) => words,
-                };
-                self.nothing(words)
+        if self.how() == How::Cached
+            && let Ok(surveyed) = self.survey_with(arm, How::Cached)
+        {
+            return surveyed;
+        }
+        if self.hung.strong_count() > 0 {
+            return self.nothing("the filesystem does not answer".to_owned());
+        }
+        let mut site = self.clone();
+        let running = Arc::new(());
+        self.hung = Arc::downgrade(&running);
+        let elsewhere = unblock(move || {
+            let surveyed = site.survey_with(arm, How::Blocking);
+            drop(running);
+            (site.no_events, site.filesystem, surveyed)
+        });
+        match elsewhere.await {
+            Ok((no_events, filesystem, Ok(surveyed))) => {
+                self.no_events = no_events;
+                self.filesystem = filesystem;
+                surveyed
             }
+            Ok((_, _, Err(WouldBlock))) => self.nothing("it can't be waited for".to_owned()),
+            Err(words) => self.nothing(words),
         }
     }
 

@@ -208,13 +208,11 @@ where
 
     fn look_again_after(&self) -> Option<Duration> {
         let poll = self.options.polls().then_some(self.options.poll_interval);
-        match &self.degraded {
-            None => poll,
-            Some(_) => {
-                let pause = self.options.backoff.pause(self.lost, fastrand::f64());
-                Some(poll.map_or(pause, |poll| poll.min(pause)))
-            }
+        if self.degraded.is_none() {
+            return poll;
         }
+        let pause = self.options.backoff.pause(self.lost, fastrand::f64());
+        Some(poll.map_or(pause, |poll| poll.min(pause)))
     }
 
     fn mechanism(&self) -> Mechanism {

@@ -127,10 +127,10 @@ fn links_of(found: &Stat) -> u64 {
 }
 
 /// Tells filesystems apart by the numbers of `statfs(2)`.
-#[allow(clippy::unnecessary_cast, reason = "the type differs by platform")]
+#[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, reason = "the type differs by platform")]
 pub(super) fn filesystem(file: &File) -> Filesystem {
     let Ok(found) = fstatfs(file) else { return Filesystem::Local };
-    match found.f_type as u64 & 0xffff_ffff {
+    match (found.f_type as u64) & 0xffff_ffff {
         0x794c_7630 => Filesystem::Layered,
         0x6969 => Filesystem::Remote("NFS"),
         0x517b | 0xff53_4d42 | 0xfe53_4d42 => Filesystem::Remote("SMB"),

@@ -35,7 +35,15 @@ pub(in crate::file_reloader) struct Audited {
     pub(in crate::file_reloader) doubtful: bool,
     /// What the follower was told of, and has not looked at yet: the same identity again where that
     /// is doubtful.
-    told: Option<Option<Identity>>,
+    told: Told,
+}
+
+/// What a follower was told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    /// That its file is this, or is not there.
+    Of(Option<Identity>),
 }
 
 /// What else an audit does.
@@ -107,7 +115,7 @@ impl Follower {
         // Those that were started together take their turns one after another.
         let mut spread = DefaultHasher::new();
         std::ptr::from_ref(self).hash(&mut spread);
-        let turn = turn.mul_f64(1.0 + (spread.finish() % 64) as f64 / 128.0);
+        let turn = turn + turn * u32::from(spread.finish().to_ne_bytes()[0]) / 512;
         read_at.elapsed() >= turn.max(SHORTEST_TURN)
     }
 }
@@ -121,7 +129,7 @@ impl Audited {
         identity: Option<Identity>,
         doubtful: bool,
     ) -> Self {
-        Self { path, identity, doubtful, told: None }
+        Self { path, identity, doubtful, told: Told::Nothing }
     }
 
     fn look(&mut self) -> Option<Notice> {
@@ -130,7 +138,8 @@ impl Audited {
             return None;
         }
         // Told once: until it has looked, the follower may be waiting for quiet.
-        if self.told.replace(found) == Some(found) {
+        let news = Told::Of(found);
+        if std::mem::replace(&mut self.told, news) == news {
             return None;
         }
         Some(if found == self.identity { Notice::Doubtful } else { Notice::Differs })

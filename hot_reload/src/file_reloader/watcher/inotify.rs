@@ -34,7 +34,8 @@ use tracing::warn;
 use super::{Event, Kind, Notice, Watcher, lock};
 
 /// A watch descriptor: one number for one inode, however many paths lead to it.
-pub(super) type Key = i32;
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key(i32);
 
 /// Why there are no events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +106,7 @@ impl Events {
         };
         // One inode has one watch: what others want of it stays.
         match inotify::add_watch(instance, path, mask | own | WatchFlags::MASK_ADD) {
-            Ok(key) => Ok(Some(key)),
+            Ok(key) => Ok(Some(Key(key))),
             Err(Errno::NOSPC) => {
                 Err(NoWatch("out of inotify watches: raise fs.inotify.max_user_watches"))
             }
@@ -118,7 +119,7 @@ impl Events {
     pub(super) fn remove(&self, key: &Key) {
         if let Some(instance) = self.instance.get() {
             // It fails only where the watch has ended by itself.
-            let _ended = inotify::remove_watch(instance, *key);
+            let _ended = inotify::remove_watch(instance, key.0);
         }
     }
 
@@ -203,9 +204,9 @@ fn read_batch(instance: impl AsFd, pass: &mut impl FnMut(Event<'_>)) -> bool {
         }
         match reader.next() {
             Ok(event) => {
-                let (key, flags) = (event.wd(), event.events());
+                let (key, flags) = (Key(event.wd()), event.events());
                 let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
-                translate(key, flags, name, pass);
+                translate(&key, flags, name, pass);
             }
             Err(Errno::INTR) => {}
             // WOULDBLOCK: that was all. Nothing else is to be expected of an inotify descriptor.
@@ -215,15 +216,15 @@ fn read_batch(instance: impl AsFd, pass: &mut impl FnMut(Event<'_>)) -> bool {
     true
 }
 
-fn translate(key: Key, flags: ReadFlags, name: Option<&OsStr>, pass: &mut impl FnMut(Event<'_>)) {
+fn translate(key: &Key, flags: ReadFlags, name: Option<&OsStr>, pass: &mut impl FnMut(Event<'_>)) {
     if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
         return pass(Event::Overflow);
     }
     if flags.contains(ReadFlags::IGNORED) {
-        return pass(Event::Gone(&key));
+        return pass(Event::Gone(key));
     }
     if flags.intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT) {
-        return pass(Event::Uprooted(&key));
+        return pass(Event::Uprooted(key));
     }
     let notice = if flags.contains(ReadFlags::CLOSE_WRITE) {
         Notice::Finished
@@ -237,7 +238,7 @@ fn translate(key: Key, flags: ReadFlags, name: Option<&OsStr>, pass: &mut impl F
         Notice::Moved
     };
     match name {
-        Some(name) => pass(Event::Named(&key, name, notice)),
-        None => pass(Event::Own(&key, notice)),
+        Some(name) => pass(Event::Named(key, name, notice)),
+        None => pass(Event::Own(key, notice)),
     }
 }
