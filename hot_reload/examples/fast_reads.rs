@@ -1,4 +1,4 @@
-//! cargo run --release -p hot_reload --features toml --example fast_reads
+//! `cargo run --release -p hot_reload --features toml --example fast_reads`
 //!
 //! Threads that read the newest value as often as they can, while the file is edited.
 

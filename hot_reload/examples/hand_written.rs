@@ -1,4 +1,4 @@
-//! cargo run -p hot_reload --features file-reloader --example hand_written
+//! `cargo run -p hot_reload --features file-reloader --example hand_written`
 //!
 //! A format of one's own whose files include others: they are followed and read as one set.
 

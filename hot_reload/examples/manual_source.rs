@@ -1,4 +1,4 @@
-//! cargo run -p hot_reload --example manual_source
+//! `cargo run -p hot_reload --example manual_source`
 //!
 //! A source of one's own, asked at every poll: here a key in a store that lives in memory.
 

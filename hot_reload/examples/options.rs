@@ -1,4 +1,4 @@
-//! cargo run -p hot_reload --features toml --example options
+//! `cargo run -p hot_reload --features toml --example options`
 //!
 //! Every knob of a service. None needs to be touched: the defaults are named beside each.
 

@@ -1,4 +1,4 @@
-//! cargo run -p hot_reload --example pushed_source
+//! `cargo run -p hot_reload --example pushed_source`
 //!
 //! A source that reports its changes by itself: a value is published as soon as it is pushed.
 

@@ -1,4 +1,4 @@
-//! cargo run -p hot_reload --features toml --example status
+//! `cargo run -p hot_reload --features toml --example status`
 //!
 //! A file is broken and mended: the last good value keeps serving, and the status says why.
 

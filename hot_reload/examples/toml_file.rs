@@ -1,4 +1,4 @@
-//! cargo run -p hot_reload --features toml --example toml_file
+//! `cargo run -p hot_reload --features toml --example toml_file`
 //!
 //! A configuration file as a live value, in one line.
 

@@ -70,9 +70,10 @@
 //!   systems are recognised and looked at; elsewhere, use [`WatchStrategy::Hybrid`].
 //! - Changes below an overlay, a mount over the path and writes through a memory mapping give no
 //!   event either; looking finds them.
-//! - A `subPath` mount of a ConfigMap never updates, as the kubelet leaves the old file in place.
+//! - A `subPath` mount of a `ConfigMap` never updates, as the kubelet leaves the old file in place.
 //!   Mount the directory.
-//! - A synchronous loader that hangs is given up on, and keeps its blocking thread.
+//! - A synchronous loader that hangs is given up on, and keeps its blocking thread, one
+//!   for each version of the file.
 //! - The log masks what error messages have in quotes. A loader of your own that puts a secret
 //!   elsewhere into its error will see it logged.
 
