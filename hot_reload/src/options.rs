@@ -19,6 +19,8 @@ const BACKOFF_FLOOR: Duration = Duration::from_millis(100);
 const BACKOFF_CEILING: Duration = Duration::from_secs(10);
 /// Shorter polling would only burn the processor: events are there for that.
 const SHORTEST_POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// As good as never, and no moment that far off overflows a clock.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Everything that can be set on a service; made from a [`ReloaderConfig`] or from scratch.
 ///
@@ -76,27 +78,27 @@ impl ReloaderOptions {
 
     /// Sets how often the source is looked at; 10 ms at the least.
     pub fn poll_interval(mut self, poll_interval: Duration) -> Self {
-        self.poll_interval = poll_interval.max(SHORTEST_POLL_INTERVAL);
+        self.poll_interval = poll_interval.clamp(SHORTEST_POLL_INTERVAL, LONGEST);
         self
     }
 
     /// Sets the quiet period that ends a modification whose writer does not say that it is over,
     /// and that lets the files of a set arrive together; 50 ms by default.
     pub fn settle_window(mut self, settle_window: Duration) -> Self {
-        self.settle_window = settle_window;
+        self.settle_window = settle_window.min(LONGEST);
         self
     }
 
     /// Sets how long settling may last in all, however busy the writer; 3 s by default.
     pub fn settle_ceiling(mut self, settle_ceiling: Duration) -> Self {
-        self.settle_ceiling = settle_ceiling;
+        self.settle_ceiling = settle_ceiling.min(LONGEST);
         self
     }
 
     /// Sets how long one load may take before it is given up on and tried again; by default 10 s for
     /// a file and 60 s for any other source.
     pub fn load_timeout(mut self, load_timeout: Duration) -> Self {
-        self.load_timeout = Some(load_timeout);
+        self.load_timeout = Some(load_timeout.min(LONGEST));
         self
     }
 
@@ -104,7 +106,8 @@ impl ReloaderOptions {
     /// 100 ms and 10 s by default. Where the source is polled, no pause is longer than the poll
     /// interval.
     pub fn backoff(mut self, floor: Duration, ceiling: Duration) -> Self {
-        self.backoff = Backoff { floor, ceiling: ceiling.max(floor) };
+        let floor = floor.min(LONGEST);
+        self.backoff = Backoff { floor, ceiling: ceiling.clamp(floor, LONGEST) };
         self
     }
 

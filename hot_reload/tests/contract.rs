@@ -15,8 +15,8 @@ use std::{
 use async_trait::async_trait;
 use hot_reload::{
     AsyncFileLoad, FileReloader, RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult,
-    ReloaderConfig, ReloaderError, ReloaderReceiver, ReloaderSender, ReloaderService, WatchEvent,
-    WatchStrategy,
+    ReloaderConfig, ReloaderError, ReloaderOptions, ReloaderReceiver, ReloaderSender,
+    ReloaderService, WatchEvent, WatchStrategy,
 };
 use tokio::{sync::mpsc, time::timeout};
 
@@ -81,6 +81,45 @@ impl RealtimeWatch<u32, String> for Pushing {
         let watcher = Watcher(Arc::clone(&self.dropped));
         Ok(RealtimeWatchHandle::with_cleanup(rx, Box::new(watcher)))
     }
+}
+
+#[tokio::test]
+async fn what_was_pushed_before_a_trouble_is_published() {
+    let store = Store(Arc::new(Mutex::new(Some(1))));
+    let pushing = Pushing::new(&store).await.unwrap();
+    let (service, mut rx) = ReloaderService::<_, u32, String>::from_reloader(
+        pushing.clone(),
+        ReloaderConfig::realtime(),
+    );
+    tokio::spawn(async move { service.start_with_realtime().await });
+    expect(&mut rx, &1).await;
+    // What it would load is not what it has pushed.
+    *store.0.lock().unwrap() = None;
+    let sender = pushing.senders.lock().unwrap()[0].clone();
+    for event in [WatchEvent::Changed(2), WatchEvent::Error("a hiccup".into()), WatchEvent::Removed]
+    {
+        sender.send(event).await.unwrap();
+    }
+    expect(&mut rx, &2).await;
+}
+
+#[tokio::test]
+async fn no_interval_is_too_long() {
+    let store = Arc::new(Mutex::new(Some(1)));
+    let forever = Duration::MAX;
+    let options = ReloaderOptions::polling()
+        .poll_interval(forever)
+        .settle_window(forever)
+        .settle_ceiling(forever)
+        .load_timeout(forever)
+        .backoff(forever, forever);
+    let (service, mut rx) = StoreService::with_options(&store, options).await.unwrap();
+    tokio::spawn(async move { service.start().await });
+    expect(&mut rx, &1).await;
+    let (service, mut rx) =
+        StoreService::new(&store, ReloaderConfig::polling(u32::MAX)).await.unwrap();
+    tokio::spawn(async move { service.start().await });
+    expect(&mut rx, &1).await;
 }
 
 /// A file with both loaders written by hand.

@@ -401,8 +401,8 @@ async fn storm(
     }
     // Relaxed: as above.
     rest.store(true, Ordering::Relaxed);
-    let writes = writer.join().unwrap();
-    assert_eq!(half, None, "half a file was published, {writes} writes");
-    lab.expect(config(&format!("storm {writes}"))).await;
+    let last = writer.join().unwrap();
+    assert_eq!(half, None, "half a file was published, {last} writes");
+    lab.expect(config(&format!("storm {last}"))).await;
     (lab, longest)
 }

@@ -85,7 +85,7 @@ where
     source: &'a T,
     options: &'a ReloaderOptions,
     watch: Option<RealtimeWatchHandle<V>>,
-    /// The newest event that no look has taken yet.
+    /// An event that no look has taken yet.
     event: Option<WatchEvent<V>>,
     step: Step<'a, V, S>,
     /// Why there is no watch.
@@ -128,17 +128,19 @@ where
         self.degraded = Some(reason);
     }
 
-    /// Takes what has been pushed so far; of several events the newest wins.
-    fn drain(&mut self) -> Option<WatchEvent<V>> {
-        let mut newest = self.event.take();
-        while let Some(watch) = &mut self.watch {
-            match watch.rx.try_recv() {
-                Ok(event) => newest = Some(event),
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => self.lose(ENDED.into()),
+    /// Takes the oldest event that no look has taken yet.
+    fn next_event(&mut self) -> Option<WatchEvent<V>> {
+        if self.event.is_some() {
+            return self.event.take();
+        }
+        match self.watch.as_mut()?.rx.try_recv() {
+            Ok(event) => Some(event),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => {
+                self.lose(ENDED.into());
+                None
             }
         }
-        newest
     }
 }
 
@@ -166,7 +168,7 @@ where
         loop {
             match &mut self.step {
                 Step::Idle => {
-                    match self.drain() {
+                    match self.next_event() {
                         Some(WatchEvent::Changed(value)) => {
                             self.lost = 0;
                             return Poll::Ready(Ok(Look::Value(value)));
