@@ -73,7 +73,7 @@ pub trait AsyncFileLoad: Sized {
     /// Returns the further files that this value came from, none by default.
     ///
     /// They are followed like the main file, whether they exist yet or not, and read with it as
-    /// one set. A relative path is meant from the directory that the process started in.
+    /// one set. A relative path is meant from the directory of the main file.
     fn dependent_paths(&self) -> Vec<PathBuf> {
         Vec::new()
     }
@@ -131,21 +131,17 @@ pub struct FileReloader<F> {
 }
 
 /// What may be set on a file source.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct FileSettings {
     max_size: u64,
     allow_empty: bool,
     /// Whether the loader may read files that it does not name.
     is_opaque: bool,
-    /// What relative paths are meant from.
-    base: PathBuf,
 }
 
 impl FileSettings {
     fn new(is_opaque: bool) -> Self {
-        // Without a current directory, relative paths lead nowhere, and say so when read.
-        let base = std::env::current_dir().unwrap_or_default();
-        Self { max_size: MAX_SIZE, allow_empty: false, is_opaque, base }
+        Self { max_size: MAX_SIZE, allow_empty: false, is_opaque }
     }
 
     /// Refuses a file that a value must not be made of.
@@ -190,7 +186,7 @@ impl<F> FileReloader<F> {
     }
 
     fn follow_with<L>(&self, loader: L, options: &ReloaderOptions) -> FileFollow<L, F> {
-        FileFollow::new(self.file_path.clone(), loader, self.settings.clone(), options)
+        FileFollow::new(self.file_path.clone(), loader, self.settings, options)
     }
 }
 
@@ -201,11 +197,7 @@ fn absolute(path: &Path) -> Result<PathBuf, FileError> {
 
 impl<F> Clone for FileReloader<F> {
     fn clone(&self) -> Self {
-        Self {
-            file_path: self.file_path.clone(),
-            settings: self.settings.clone(),
-            _value: PhantomData,
-        }
+        Self { file_path: self.file_path.clone(), settings: self.settings, _value: PhantomData }
     }
 }
 
@@ -223,8 +215,7 @@ where
 
     async fn reload(&self) -> ReloadResult<Option<F>, F, String> {
         Ok(Some(
-            Looker::load_once(self.file_path.clone(), ByTryFrom::default(), self.settings.clone())
-                .await?,
+            Looker::load_once(self.file_path.clone(), ByTryFrom::default(), self.settings).await?,
         ))
     }
 

@@ -454,6 +454,50 @@ async fn a_file_reloader_by_hand() {
     removed.await.unwrap();
 }
 
+/// A file that includes the one beside it, by a relative path, as 0.3.6 took it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Including(String);
+
+impl TryFrom<&PathBuf> for Including {
+    type Error = std::io::Error;
+
+    fn try_from(path: &PathBuf) -> Result<Self, Self::Error> {
+        let included = std::fs::read_to_string(path.with_file_name("included"))?;
+        Ok(Self(std::fs::read_to_string(path)? + &included))
+    }
+}
+
+#[async_trait]
+impl AsyncFileLoad for Including {
+    type Error = std::io::Error;
+
+    async fn async_load_from<T: AsRef<Path> + Send>(path: T) -> Result<Self, Self::Error> {
+        Self::try_from(&path.as_ref().to_path_buf())
+    }
+
+    fn dependent_paths(&self) -> Vec<PathBuf> {
+        vec!["included".into()]
+    }
+}
+
+#[tokio::test]
+async fn a_relative_dependency_is_beside_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("main");
+    std::fs::write(&path, "main ").unwrap();
+    std::fs::write(dir.path().join("included"), "one").unwrap();
+    let (service, mut rx) = ReloaderService::<FileReloader<Including>, Including, String>::new(
+        &path.display().to_string(),
+        ReloaderConfig::realtime(),
+    )
+    .await
+    .unwrap();
+    tokio::spawn(async move { service.start_with_realtime().await });
+    expect(&mut rx, &Including("main one".into())).await;
+    std::fs::write(dir.path().join("included"), "two").unwrap();
+    expect(&mut rx, &Including("main two".into())).await;
+}
+
 #[tokio::test]
 async fn the_synchronous_loader_never_blocks_an_async_worker() {
     #[derive(Clone, PartialEq, Eq, Debug)]

@@ -135,17 +135,17 @@ where
     }
 
     fn follow_file(&self, options: &ReloaderOptions) -> FileFollow<ByFormat<V, F>, V> {
-        FileFollow::new(self.path.clone(), self.loader(), self.settings.clone(), options)
+        FileFollow::new(self.path.clone(), self.loader(), self.settings, options)
     }
 
     fn loader(&self) -> ByFormat<V, F> {
-        ByFormat { settings: self.settings.clone(), _format: PhantomData }
+        ByFormat { settings: self.settings, _format: PhantomData }
     }
 }
 
 impl<V, F> Clone for FormatFile<V, F> {
     fn clone(&self) -> Self {
-        Self { path: self.path.clone(), settings: self.settings.clone(), _value: PhantomData }
+        Self { path: self.path.clone(), settings: self.settings, _value: PhantomData }
     }
 }
 
@@ -162,7 +162,7 @@ where
     }
 
     async fn reload(&self) -> ReloadResult<Option<V>, V, String> {
-        Ok(Some(Looker::load_once(self.path.clone(), self.loader(), self.settings.clone()).await?))
+        Ok(Some(Looker::load_once(self.path.clone(), self.loader(), self.settings).await?))
     }
 
     fn follow(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, String>> {

@@ -280,8 +280,9 @@ impl<L> Looker<L> {
             let Some(loaded) = self.load(main).await? else {
                 return Ok(Look::Unsettled(Duration::ZERO));
             };
-            let base = &self.settings.base;
-            let dependencies = loaded.dependencies.iter().map(|path| base.join(path)).collect();
+            let main = &self.site.paths()[0];
+            let beside = |path: &PathBuf| main.with_file_name(path);
+            let dependencies = loaded.dependencies.iter().map(beside).collect();
             if !self.site.set_dependencies(dependencies) {
                 // What belongs to it was not looked at before it was read.
                 arm = true;
