@@ -10,29 +10,26 @@ use std::{
 use async_trait::async_trait;
 use hot_reload::{AsyncFileLoad, FileReloader, ReloaderOptions, ReloaderService};
 
-#[derive(Default, Clone, PartialEq, Eq)]
-struct Words(Vec<String>, Vec<PathBuf>);
+/// What the files hold that are listed in a file, a line each.
+#[derive(Clone, PartialEq, Eq)]
+struct Parts {
+    texts: Vec<String>,
+    paths: Vec<PathBuf>,
+}
 
-impl TryFrom<&PathBuf> for Words {
+impl TryFrom<&PathBuf> for Parts {
     type Error = io::Error;
 
     fn try_from(path: &PathBuf) -> io::Result<Self> {
-        let mut words = Words::default();
-        for line in fs::read_to_string(path)?.lines() {
-            words.0.push(match line.strip_prefix("include ") {
-                None => line.to_owned(),
-                Some(name) => {
-                    words.1.push(path.with_file_name(name));
-                    fs::read_to_string(path.with_file_name(name))?
-                }
-            });
-        }
-        Ok(words)
+        let list = fs::read_to_string(path)?;
+        let paths: Vec<_> = list.lines().map(|name| path.with_file_name(name)).collect();
+        let texts = paths.iter().map(fs::read_to_string).collect::<io::Result<_>>()?;
+        Ok(Self { texts, paths })
     }
 }
 
 #[async_trait]
-impl AsyncFileLoad for Words {
+impl AsyncFileLoad for Parts {
     type Error = io::Error;
 
     async fn async_load_from<T: AsRef<Path> + Send>(path: T) -> io::Result<Self> {
@@ -41,23 +38,23 @@ impl AsyncFileLoad for Words {
     }
 
     fn dependent_paths(&self) -> Vec<PathBuf> {
-        self.1.clone()
+        self.paths.clone()
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
-    let (main, part) = (dir.path().join("main"), dir.path().join("part"));
-    fs::write(&main, "one\ninclude part\n")?;
-    fs::write(&part, "two")?;
-    let reloader = FileReloader::<Words>::from_path(&main)?;
-    let (service, mut words) = ReloaderService::from_reloader(reloader, ReloaderOptions::hybrid());
+    let (list, part) = (dir.path().join("list"), dir.path().join("part"));
+    fs::write(&list, "part\n")?;
+    fs::write(&part, "one")?;
+    let reloader = FileReloader::<Parts>::from_path(&list)?;
+    let (service, mut parts) = ReloaderService::from_reloader(reloader, ReloaderOptions::hybrid());
     tokio::spawn(async move { service.start_with_realtime().await });
 
-    for next in ["three", "four"] {
-        words.changed().await?;
-        println!("{:?}", words.get().map(|words| words.0));
+    for next in ["two", "three"] {
+        parts.changed().await?;
+        println!("{:?}", parts.get().map(|parts| parts.texts));
         fs::write(&part, next)?;
     }
     Ok(())
