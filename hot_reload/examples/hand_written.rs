@@ -10,12 +10,9 @@ use std::{
 use async_trait::async_trait;
 use hot_reload::{AsyncFileLoad, FileReloader, ReloaderOptions, ReloaderService};
 
-/// What the files hold that are listed in a file, a line each.
+/// The texts of the files that a file lists, and their paths.
 #[derive(Clone, PartialEq, Eq)]
-struct Parts {
-    texts: Vec<String>,
-    paths: Vec<PathBuf>,
-}
+struct Parts(Vec<String>, Vec<PathBuf>);
 
 impl TryFrom<&PathBuf> for Parts {
     type Error = io::Error;
@@ -24,7 +21,7 @@ impl TryFrom<&PathBuf> for Parts {
         let list = fs::read_to_string(path)?;
         let paths: Vec<_> = list.lines().map(|name| path.with_file_name(name)).collect();
         let texts = paths.iter().map(fs::read_to_string).collect::<io::Result<_>>()?;
-        Ok(Self { texts, paths })
+        Ok(Self(texts, paths))
     }
 }
 
@@ -38,7 +35,7 @@ impl AsyncFileLoad for Parts {
     }
 
     fn dependent_paths(&self) -> Vec<PathBuf> {
-        self.paths.clone()
+        self.1.clone()
     }
 }
 
@@ -54,7 +51,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     for next in ["two", "three"] {
         parts.changed().await?;
-        println!("{:?}", parts.get().map(|parts| parts.texts));
+        println!("{:?}", parts.get().map(|parts| parts.0));
         fs::write(&part, next)?;
     }
     Ok(())
