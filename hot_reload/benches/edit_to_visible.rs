@@ -130,7 +130,7 @@ where
 
 fn main() {
     let short = std::env::args().any(|arg| arg == "--short");
-    let (turns, edits) = if short { (2, 50) } else { (20, 100) };
+    let (turns, edits) = if short { (2, 50) } else { (10, 100) };
     let runtime = || Runtime::new().expect("a runtime");
     let subjects: [&dyn Subject; 3] = [&Bare, &Toml(runtime()), &HandWritten(runtime())];
     let mut bench = Bench::new();
@@ -154,7 +154,7 @@ fn main() {
     }
     for edit in Edit::ALL {
         for subject in subjects {
-            let latencies = bench.steady(subject, edit, if short { 40 } else { 400 });
+            let latencies = bench.steady(subject, edit, if short { 40 } else { 200 });
             row(&format!("steady/{}", edit.name()), subject.name(), latencies);
         }
     }

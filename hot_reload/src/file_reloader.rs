@@ -41,6 +41,7 @@ use self::{
     load::{ByAsyncLoad, ByTryFrom},
     look::Looker,
     open::Opened,
+    survey::Survey,
 };
 use crate::{
     error::{ReloadResult, ReloaderError},
@@ -145,13 +146,13 @@ impl FileSettings {
     }
 
     /// Refuses a file that a value must not be made of.
-    fn admit(&self, path: &Path, opened: &Opened) -> Result<(), FileError> {
+    fn admit(&self, path: &Path, survey: &Survey, opened: &Opened) -> Result<(), FileError> {
         let size = opened.identity.size;
         if size > self.max_size {
             let problem = Problem::TooLarge { size, limit: self.max_size };
             return Err(FileError::new(path, problem));
         }
-        if !self.allow_empty && opened.is_empty() {
+        if !self.allow_empty && survey.main_is_empty {
             return Err(FileError::new(path, Problem::Empty));
         }
         Ok(())

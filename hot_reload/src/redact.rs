@@ -20,31 +20,35 @@ where
     mask(&error.to_string())
 }
 
-/// Returns the first line of `text`, with `…` for whatever stands in quotes or after a colon that
-/// a quote never closes.
+/// Returns the first line of `text`, with `…` for all from the first quote to the last of its kind.
+///
+/// What is quoted may hold quotes itself, so nothing in between is trusted to be outside.
 pub(crate) fn mask(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    let mut masked = String::with_capacity(line.len());
-    let mut quote = None;
-    let mut last = ' ';
-    for c in line.chars() {
-        match quote {
-            Some(open) if c == open && last != '\\' => {
-                masked.push(c);
-                quote = None;
-            }
-            Some(_) => {}
-            // An apostrophe inside a word, as in "can't", opens no quotation.
-            None if c == '"' || c == '`' || (c == '\'' && !last.is_alphanumeric()) => {
-                masked.push(c);
-                masked.push('…');
-                quote = Some(c);
-            }
-            None => masked.push(c),
+    let mut rest = text.lines().next().unwrap_or_default();
+    let mut masked = String::with_capacity(rest.len());
+    while let Some((open, quote)) = first_quote(rest) {
+        let behind = open + quote.len_utf8();
+        masked.push_str(&rest[..behind]);
+        masked.push('…');
+        match rest[behind..].rfind(quote) {
+            Some(close) => rest = &rest[behind + close..],
+            None => return masked,
         }
-        last = c;
+        masked.push(quote);
+        rest = &rest[quote.len_utf8()..];
     }
+    masked.push_str(rest);
     masked
+}
+
+fn first_quote(text: &str) -> Option<(usize, char)> {
+    let mut before = ' ';
+    text.char_indices().find(|&(_, c)| {
+        // An apostrophe inside a word, as in "can't", opens no quotation.
+        let opens = matches!(c, '"' | '`') || c == '\'' && !before.is_alphanumeric();
+        before = c;
+        opens
+    })
 }
 
 #[cfg(test)]
@@ -63,6 +67,9 @@ mod tests {
             ("invalid value: integer `42`, expected u8", "invalid value: integer `…`, expected u8"),
             ("string \"a\\\"hunter2\" ends", "string \"…\" ends"),
             ("open \"hunter2", "open \"…"),
+            ("'it's hunter2' here", "'…' here"),
+            ("\"a\\\\\" and \"hunter2\"", "\"…\""),
+            ("key `a`b` is no `c`", "key `…`"),
             ("unknown 'hunter2' here", "unknown '…' here"),
             ("TOML parse error at line 1\n  |\n1 | key = hunter2", "TOML parse error at line 1"),
             ("", ""),

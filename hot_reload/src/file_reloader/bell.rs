@@ -129,6 +129,14 @@ impl Bell {
         reasons
     }
 
+    /// Takes note that a whole version was read: who was writing it is done, unless there is news.
+    pub(super) fn was_read(&self) {
+        let mut heard = self.lock();
+        if heard.hint.is_none() {
+            heard.reasons.writing = false;
+        }
+    }
+
     /// Gives back the reasons of a look that came to nothing.
     pub(super) fn give_back(&self, unmet: Reasons) {
         let mut heard = self.lock();

@@ -55,6 +55,8 @@ pub(super) struct ParseProblem {
     pub(super) width: usize,
     pub(super) line_text: String,
     pub(super) message: String,
+    /// What may be logged of the message, where quotes don't tell what the file holds.
+    pub(super) loggable: Option<&'static str>,
 }
 
 impl FileError {
@@ -117,7 +119,8 @@ impl FileError {
         let path = self.path.display();
         match &self.problem {
             Problem::Parse(at) => {
-                format!("{path}:{}:{}: {}", at.line, at.column, mask(&at.message))
+                let message = at.loggable.map_or_else(|| mask(&at.message), str::to_owned);
+                format!("{path}:{}:{}: {message}", at.line, at.column)
             }
             Problem::Refused(words) => format!("{path}: {}", mask(words)),
             Problem::Missing(cause) | Problem::Io(cause) => format!("{path}: {cause}"),
@@ -232,6 +235,7 @@ mod tests {
             width,
             line_text: line_text.to_owned(),
             message: "invalid type: string \"http\", expected u16".to_owned(),
+            loggable: None,
         };
         FileError::new(Path::new("config.toml"), Problem::Parse(problem))
     }

@@ -3,11 +3,16 @@
 use std::{
     fmt::Display,
     path::{Path, PathBuf},
-    sync::{Arc, Weak},
+    pin::pin,
+    sync::Arc,
     time::Duration,
 };
 
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    task::{JoinError, JoinHandle, spawn_blocking},
+    time::{sleep, timeout},
+};
 
 use super::{
     AsyncFileLoad,
@@ -15,6 +20,7 @@ use super::{
     identity::Identity,
     open::Opened,
 };
+use crate::panic::words;
 
 /// A value, and the files besides the main one that it came from.
 #[derive(Debug)]
@@ -34,13 +40,23 @@ pub(super) trait Load<V>: Send {
 }
 
 /// Loads by the synchronous hand-written trait, where blocking is allowed.
-#[derive(Debug, Default)]
-pub(super) struct ByTryFrom {
-    /// Loads that were given up on and still have their thread, and of which version.
-    hung: Vec<(Identity, Weak<()>)>,
+#[derive(Debug)]
+pub(super) struct ByTryFrom<F> {
+    /// Loads that were given up on and still have their thread, and of which version; one that
+    /// comes to an end after all has not been for nothing.
+    overdue: Vec<(Identity, JoinHandle<Result<F, String>>)>,
 }
 
-impl<F> Load<F> for ByTryFrom
+/// More than this many versions of a file are not left to hang at once: each has a thread.
+const MOST_OVERDUE: usize = 4;
+
+impl<F> Default for ByTryFrom<F> {
+    fn default() -> Self {
+        Self { overdue: Vec::new() }
+    }
+}
+
+impl<F> Load<F> for ByTryFrom<F>
 where
     F: for<'a> TryFrom<&'a PathBuf> + Send + 'static,
     for<'a> <F as TryFrom<&'a PathBuf>>::Error: Display,
@@ -48,24 +64,29 @@ where
     async fn load(&mut self, path: &Path, opened: Arc<Opened>) -> Result<Loaded<F>, FileError> {
         let version = opened.identity;
         drop(opened);
-        self.hung.retain(|(_, running)| running.strong_count() > 0);
-        if self.hung.iter().any(|(hung, _)| *hung == version) {
-            let words = "an earlier load of this version still hangs".to_owned();
+        self.overdue.retain(|(of, load)| *of == version || !load.is_finished());
+        let under_way = self.overdue.iter().position(|(of, _)| *of == version);
+        let n = under_way.unwrap_or(self.overdue.len());
+        if n == MOST_OVERDUE {
+            let words = format!("{MOST_OVERDUE} earlier loads still hang");
             return Err(FileError::new(path, Problem::Refused(words)));
         }
-        let running = Arc::new(());
-        self.hung.push((version, Arc::downgrade(&running)));
-        let owned = path.to_owned();
-        let value = unblock(move || {
+        let mut turn = None;
+        if under_way.is_none() {
+            let path = path.to_owned();
             // Its error need not be `Send`, and its words are all that is wanted.
-            let loaded = F::try_from(&owned).map_err(|error| error.to_string());
-            drop(running);
-            loaded
-        })
-        .await
-        .and_then(|loaded| loaded)
-        .map_err(|words| FileError::new(path, Problem::Refused(words)))?;
-        Ok(Loaded { value, dependencies: Vec::new() })
+            let load = move || F::try_from(&path).map_err(|error| error.to_string());
+            turn = turn_to_load().await;
+            self.overdue.push((version, spawn_blocking(load)));
+        }
+        // Should this be given up on, the load stays where it is.
+        let loaded = within(turn, &mut self.overdue[n].1).await;
+        self.overdue.swap_remove(n);
+        loaded
+            .map_err(broken)
+            .and_then(|loaded| loaded)
+            .map(|value| Loaded { value, dependencies: Vec::new() })
+            .map_err(|words| FileError::new(path, Problem::Refused(words)))
     }
 }
 
@@ -79,7 +100,8 @@ where
 {
     async fn load(&mut self, path: &Path, opened: Arc<Opened>) -> Result<Loaded<F>, FileError> {
         drop(opened);
-        let value = politely(F::async_load_from(path.to_owned()))
+        let turn = turn_to_load().await;
+        let value = within(turn, F::async_load_from(path.to_owned()))
             .await
             .map_err(|error| FileError::new(path, Problem::Refused(error.to_string())))?;
         let dependencies = value.dependent_paths();
@@ -92,6 +114,9 @@ where
 static TURNS: Semaphore = Semaphore::const_new(2);
 /// A load that takes longer than this gives up its turn, so that a slow one holds up nobody.
 const LONGEST_TURN: Duration = Duration::from_millis(100);
+/// A load that has waited for its turn for this long goes without one: whoever has it may be on a
+/// runtime that nobody drives any more.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Runs `work` where blocking is allowed, in its turn.
 ///
@@ -101,23 +126,32 @@ const LONGEST_TURN: Duration = Duration::from_millis(100);
 pub(super) async fn unblock<R: Send + 'static>(
     work: impl FnOnce() -> R + Send + 'static,
 ) -> Result<R, String> {
-    politely(async { spawn_blocking(work).await }).await.map_err(|error| {
-        match error.try_into_panic() {
-            Ok(panic) => format!("the loader panicked: {}", crate::panic::words(&*panic)),
-            Err(_) => "the runtime is shutting down".to_owned(),
-        }
-    })
+    let turn = turn_to_load().await;
+    within(turn, spawn_blocking(work)).await.map_err(broken)
 }
 
-/// Runs a load in its turn.
-async fn politely<R>(load: impl Future<Output = R>) -> R {
-    // It is closed by nobody; and if it were, a load without a turn is the lesser evil.
-    let turn = TURNS.acquire().await;
-    let mut load = std::pin::pin!(load);
+/// Waits for a load, and gives up its turn if it takes too long.
+async fn within<R>(turn: Turn, load: impl Future<Output = R>) -> R {
+    let mut load = pin!(load);
     tokio::select! {
         biased;
         outcome = &mut load => return outcome,
-        () = tokio::time::sleep(LONGEST_TURN) => drop(turn),
+        () = sleep(LONGEST_TURN) => drop(turn),
     }
     load.await
+}
+
+/// Leave to use a thread of the pool; `None` where it was waited for in vain.
+type Turn = Option<SemaphorePermit<'static>>;
+
+async fn turn_to_load() -> Turn {
+    // It is closed by nobody.
+    timeout(LONGEST_WAIT, TURNS.acquire()).await.ok()?.ok()
+}
+
+fn broken(error: JoinError) -> String {
+    match error.try_into_panic() {
+        Ok(panic) => format!("the loader panicked: {}", words(&*panic)),
+        Err(_) => "the runtime is shutting down".to_owned(),
+    }
 }

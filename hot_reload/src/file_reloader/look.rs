@@ -169,19 +169,20 @@ impl<L> Looker<L> {
             Filesystem::Remote(_) => Rule::Delegate,
             Filesystem::Local | Filesystem::Layered => Rule::Compare,
         };
-        let files = self.site.paths().iter().cloned().zip(&survey.identities);
-        self.follower.set_audit(Audit {
-            files: files.map(|(path, identity)| Audited::new(path, *identity, doubtful)).collect(),
-            rule,
-            read_at: self.opaque.as_ref().map(|_| Instant::now()),
+        let paths = self.site.paths().iter().cloned();
+        let files = paths.zip(&survey.identities).map(|(path, identity)| Audited {
+            path,
+            identity: *identity,
+            doubtful,
         });
+        let read_at = self.opaque.as_ref().map(|_| Instant::now());
+        self.follower.set_audit(Audit::new(files, rule, read_at));
     }
 
     /// Says how much longer to wait before a file that was found is read.
     fn unsettled(
-        &self,
+        &mut self,
         survey: &Survey,
-        main: &Opened,
         reasons: Reasons,
         patience: Patience,
     ) -> Option<Duration> {
@@ -190,7 +191,7 @@ impl<L> Looker<L> {
             return None;
         }
         // It may be about to be written, or have lost what it held.
-        if main.is_empty() {
+        if survey.main_is_empty {
             return Some(busy());
         }
         // Of a finished write the load itself will tell whether another has begun.
@@ -198,10 +199,16 @@ impl<L> Looker<L> {
             return None;
         }
         match survey.writers() {
-            Writers::None => None,
-            Writers::Some => Some(busy()),
+            Writers::None => {
+                self.busy_since = None;
+                None
+            }
+            Writers::Some => {
+                self.busy_since.get_or_insert_with(Instant::now);
+                Some(busy())
+            }
             // Events tell what a lease could not; of a new name for an old file, no end comes.
-            Writers::Unknown if reasons.writing && main.links == 1 => Some(busy()),
+            Writers::Unknown if reasons.writing && survey.main_links == 1 => Some(busy()),
             Writers::Unknown => {
                 let left = self.settle_window.saturating_sub(survey.age);
                 (!left.is_zero()).then_some(left)
@@ -262,6 +269,7 @@ impl<L> Looker<L> {
     {
         let must_read = reasons.must_read || self.force;
         let mut arm = reasons.must_arm || self.seen.is_none() || self.site.no_events().is_some();
+        let mut wait = RESTLESS;
         for _ in 0..READS_AT_ONCE {
             let (mut survey, mut main) = self.site.survey(arm).await;
             if !arm && self.leads_elsewhere(&survey) {
@@ -273,13 +281,30 @@ impl<L> Looker<L> {
                 return Ok(Look::Unchanged);
             }
             let main = main?;
-            if let Some(wait) = self.unsettled(&survey, &main, reasons, patience) {
+            if let Some(wait) = self.unsettled(&survey, reasons, patience) {
                 return Ok(Look::Unsettled(wait));
             }
-            self.settings.admit(&self.site.paths()[0], &main)?;
-            let Some(loaded) = self.load(main).await? else {
-                return Ok(Look::Unsettled(Duration::ZERO));
+            self.settings.admit(&self.site.paths()[0], &survey, &main)?;
+            let loaded = match self.load(main).await {
+                Ok(Some(loaded)) => Ok(loaded),
+                Ok(None) => return Ok(Look::Unsettled(Duration::ZERO)),
+                Err(error) => Err(error),
             };
+            // A failure counts as little as a value if the file was being written.
+            match self.site.holds(&survey).await {
+                Holds::No => continue,
+                Holds::Yes => self.proof = Proof::Racy,
+                Holds::ButForWriters if self.has_waited_enough(&survey, patience) => {
+                    self.proof = Proof::UnderWriters;
+                }
+                Holds::ButForWriters => {
+                    // The kernel reports a close a moment before the writer is gone for good.
+                    wait = busy();
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+            }
+            let loaded = loaded?;
             let main = &self.site.paths()[0];
             let beside = |path: &PathBuf| main.with_file_name(path);
             let dependencies = loaded.dependencies.iter().map(beside).collect();
@@ -288,36 +313,24 @@ impl<L> Looker<L> {
                 arm = true;
                 continue;
             }
-            match self.site.holds(&survey).await {
-                Holds::No => continue,
-                Holds::Yes => self.proof = Proof::Racy,
-                Holds::ButForWriters if self.has_waited_enough(&survey, reasons, patience) => {
-                    self.proof = Proof::UnderWriters;
-                }
-                Holds::ButForWriters => {
-                    // The kernel reports a close a moment before the writer is gone for good.
-                    tokio::task::yield_now().await;
-                    continue;
-                }
-            }
             self.busy_since = None;
+            self.follower.bell.was_read();
             self.take_note(&survey);
             self.applied = Some(survey.identities);
             return Ok(Look::Value(loaded.value));
         }
-        Ok(Look::Unsettled(RESTLESS))
+        Ok(Look::Unsettled(wait))
     }
 
-    /// Whether a whole read of a file that somebody has open for writing is to be taken.
-    fn has_waited_enough(&mut self, survey: &Survey, reasons: Reasons, patience: Patience) -> bool {
+    /// Whether a read of a file that somebody has open for writing is to be taken.
+    fn has_waited_enough(&mut self, survey: &Survey, patience: Patience) -> bool {
         let busy_since = *self.busy_since.get_or_insert_with(Instant::now);
         // Whoever has it open for that long without a write is not about to finish one.
         survey.age >= self.settle_ceiling
             || patience == Patience::Exhausted
                 && (survey.age >= self.settle_window
-                    // Writers that come and go leave it whole in between, which is worth waiting
-                    // for; one that neither rests nor closes leaves no better moment.
-                    || !reasons.must_read && busy_since.elapsed() >= 2 * self.settle_ceiling)
+                    // One that neither rests nor ever closes leaves no better moment.
+                    || busy_since.elapsed() >= 2 * self.settle_ceiling)
     }
 
     /// Whether any path leads to another file than it did, which has to be watched in its place.

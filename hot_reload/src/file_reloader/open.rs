@@ -30,6 +30,10 @@ pub(super) enum Failed {
     Io(io::Error),
 }
 
+/// It is not in memory.
+#[derive(Debug)]
+pub(super) struct WouldBlock;
+
 /// What is behind a path.
 #[derive(Debug)]
 pub(super) enum Found {
@@ -81,9 +85,16 @@ impl Opened {
     }
 
     /// Whether the file holds nothing; those of /proc and /sys only say so.
-    pub(super) fn is_empty(&self) -> bool {
-        self.identity.size == 0
-            && !matches!(self.read(0, How::Blocking), Ok(bytes) if !bytes.is_empty())
+    pub(super) fn is_empty(&self, how: How) -> Result<bool, WouldBlock> {
+        if self.identity.size > 0 {
+            return Ok(false);
+        }
+        match self.read(0, how) {
+            Ok(bytes) => Ok(bytes.is_empty()),
+            Err(Failed::WouldBlock) => Err(WouldBlock),
+            // Reading it will say so again.
+            Err(Failed::Io(_)) => Ok(false),
+        }
     }
 
     /// Reads the file from its start; one byte more than `limit` says that it is larger.

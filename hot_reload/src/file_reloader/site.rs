@@ -9,8 +9,8 @@ use std::{
 use super::{
     error::{FileError, Problem},
     load::unblock,
-    open::{self, Filesystem, How, Opened},
-    survey::{Holds, Survey, WouldBlock},
+    open::{self, Filesystem, How, Opened, WouldBlock},
+    survey::{Holds, Survey},
     watcher::{Follower, NoWatch, Subscription},
 };
 
@@ -62,9 +62,12 @@ impl Site {
     }
 
     /// Puts the files that belong to the main one in place of the former; false if any is new.
-    pub(super) fn set_dependencies(&mut self, dependencies: Vec<PathBuf>) -> bool {
-        let changed = !self.paths[1..].iter().eq(&dependencies);
-        if !changed {
+    pub(super) fn set_dependencies(&mut self, mut dependencies: Vec<PathBuf>) -> bool {
+        // The order in which a loader names them means nothing.
+        dependencies.sort_unstable();
+        dependencies.dedup();
+        dependencies.retain(|path| *path != self.paths[0]);
+        if self.paths[1..] == dependencies {
             return true;
         }
         let knew_all = dependencies.iter().all(|path| self.paths.contains(path));

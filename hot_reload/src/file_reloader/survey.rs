@@ -9,7 +9,7 @@ use std::{
 use super::{
     error::{FileError, Problem},
     identity::Identity,
-    open::{self, Failed, Filesystem, Found, How, Opened, Writers},
+    open::{self, Failed, Filesystem, Found, How, Opened, WouldBlock, Writers},
 };
 
 /// What was found behind the paths of a set, of which the first is the main file.
@@ -22,11 +22,11 @@ pub(super) struct Survey {
     files: Vec<Arc<Opened>>,
     /// How long ago any of them changed.
     pub(super) age: Duration,
+    /// Whether the main file holds nothing.
+    pub(super) main_is_empty: bool,
+    /// How many names the main file has.
+    pub(super) main_links: u64,
 }
-
-/// The kernel does not have it in memory.
-#[derive(Debug)]
-pub(super) struct WouldBlock;
 
 impl Survey {
     /// Looks at `paths`; the second part is the main file, or why it can't be read.
@@ -63,6 +63,10 @@ impl Survey {
             main.get_or_insert(found);
         }
         let main = main.unwrap_or_else(|| unreachable!("a set has a main file"));
+        if let Ok(main) = &main {
+            survey.main_is_empty = main.is_empty(how)?;
+            survey.main_links = main.links;
+        }
         Ok((survey, main))
     }
 
@@ -73,6 +77,8 @@ impl Survey {
             identities: Vec::with_capacity(paths.len()),
             files: Vec::with_capacity(paths.len()),
             age: Duration::MAX,
+            main_is_empty: false,
+            main_links: 1,
         }
     }
 

@@ -67,7 +67,7 @@ enum Event<'a> {
 /// What all followers of the process share; it lives as long as any of them.
 struct Watcher {
     events: platform::Events,
-    registry: Mutex<Registry>,
+    registry: Arc<Mutex<Registry>>,
 }
 
 impl Watcher {
@@ -78,10 +78,9 @@ impl Watcher {
         if let Some(watcher) = watcher.upgrade() {
             return watcher;
         }
-        let made = Arc::new_cyclic(|made| Self {
-            events: platform::Events::new(Weak::clone(made)),
-            registry: Mutex::default(),
-        });
+        let registry = Arc::<Mutex<Registry>>::default();
+        let events = platform::Events::new(Arc::downgrade(&registry));
+        let made = Arc::new(Self { events, registry });
         *watcher = Arc::downgrade(&made);
         made
     }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::mpsc::error::TryRecvError;
+use tokio::{sync::mpsc::error::TryRecvError, time::Instant};
 
 use crate::{
     error::{ReloadResult, ReloaderError},
@@ -88,8 +88,11 @@ where
     /// An event that no look has taken yet.
     event: Option<WatchEvent<V>>,
     step: Step<'a, V, S>,
-    /// Why there is no watch.
+    /// Why there is no watch, or none to be relied on.
     degraded: Option<String>,
+    armed_at: Option<Instant>,
+    /// The last attempt to watch never came to an end, so the next look does without.
+    do_without: bool,
     /// Watches that could not be had, or ended, in a row.
     lost: u32,
 }
@@ -118,12 +121,23 @@ where
             event: None,
             step: Step::Idle,
             degraded: None,
+            armed_at: None,
+            do_without: false,
             lost: 0,
         }
     }
 
     fn lose(&mut self, reason: String) {
         self.watch = None;
+        self.degrade(reason);
+    }
+
+    /// Looks more often from now on, until an event says that the watch is well.
+    fn degrade(&mut self, reason: String) {
+        // A watch that has lasted is not one of a series that fails.
+        if self.armed_at.take().is_some_and(|at| at.elapsed() > self.options.backoff.ceiling) {
+            self.lost = 0;
+        }
         self.lost = self.lost.saturating_add(1);
         self.degraded = Some(reason);
     }
@@ -171,24 +185,31 @@ where
                     match self.next_event() {
                         Some(WatchEvent::Changed(value)) => {
                             self.lost = 0;
+                            self.degraded = None;
                             return Poll::Ready(Ok(Look::Value(value)));
                         }
                         Some(WatchEvent::Removed) => {
                             return Poll::Ready(refused("the source is gone"));
                         }
-                        Some(WatchEvent::Error(words)) => return Poll::Ready(refused(&words)),
+                        Some(WatchEvent::Error(words)) => {
+                            self.degrade(words.clone());
+                            return Poll::Ready(refused(&words));
+                        }
                         None => {}
                     }
                     // The watch stands before the load, so that no change falls in between.
                     self.step = match self.watch {
-                        None => Step::Arming(source.watch_realtime()),
-                        Some(_) => Step::Loading(source.reload()),
+                        None if !std::mem::take(&mut self.do_without) => {
+                            Step::Arming(source.watch_realtime())
+                        }
+                        _ => Step::Loading(source.reload()),
                     };
                 }
                 Step::Arming(arming) => {
                     match ready!(arming.as_mut().poll(cx)) {
                         Ok(watch) => {
                             self.watch = Some(watch);
+                            self.armed_at = Some(Instant::now());
                             self.degraded = None;
                         }
                         Err(error) => self.lose(error.to_string()),
@@ -205,7 +226,10 @@ where
     }
 
     fn abandon_look(&mut self) {
-        self.step = Step::Idle;
+        if let Step::Arming(_) = std::mem::replace(&mut self.step, Step::Idle) {
+            self.lose("the source's watch could not be set in time".into());
+            self.do_without = true;
+        }
     }
 
     fn look_again_after(&self) -> Option<Duration> {

@@ -23,7 +23,7 @@ use crate::{
     follow::{Follow, Hint, Look, Mechanism, Patience},
     options::ReloaderOptions,
     panic::words,
-    redact::for_log,
+    redact::{for_log, mask},
     status::{Health, Status},
 };
 
@@ -44,6 +44,10 @@ pub(crate) async fn run<V, S>(
         backoff: options.backoff,
     };
     let load_timeout = options.load_timeout.unwrap_or_else(|| source.load_timeout());
+    // What an earlier run has said is over.
+    sink.report(&mut |status| {
+        *status = Status { generation: status.generation, ..Status::default() };
+    });
     let _stopped = StopGuard(&sink);
     let mut state = State::start(Instant::now(), &timing);
     loop {
@@ -66,11 +70,12 @@ pub(crate) async fn run<V, S>(
             waiting => tokio::select! {
                 biased;
                 () = sink.closed() => Event::NoReceivers,
+                // Before the hints, so that no storm of them holds it up.
+                () = at(waiting.deadline()) => Event::Tick,
                 hint = poll_fn(|cx| source.poll_hint(cx)) => match hint {
                     Hint::Touched => Event::Touched,
                     Hint::Finished => Event::Finished,
                 },
-                () = at(waiting.deadline()) => Event::Tick,
             },
         };
         state = next(state, event, Instant::now(), &timing);
@@ -113,19 +118,17 @@ where
     V: Eq + PartialEq,
     S: Into<Cow<'static, str>> + Display,
 {
+    // The status is changed under locks that a subscriber may take as well, so what there is to
+    // say is said after.
+    let mut news = News::default();
     let mut is_good = |status: &mut Status, generation: Option<u64>| {
-        note_mechanism(status, &mechanism);
-        if status.failures > 0 {
-            info!(failures = status.failures, "the source is good again");
-        }
+        news.note(status, &mechanism);
+        news.published = generation;
+        news.failures_over = std::mem::take(&mut status.failures);
         status.health = Health::Fresh;
-        status.failures = 0;
         status.last_error = None;
-        if let Some(generation) = generation {
-            info!(generation, "published");
-        }
     };
-    match found {
+    let event = match found {
         Ok(Look::Unsettled(retry)) => Event::Unsettled { retry },
         Ok(Look::Unchanged) => {
             sink.report(&mut |status| is_good(status, None));
@@ -137,35 +140,63 @@ where
         }
         Err(error) => {
             let words: Arc<str> = error.to_string().into();
-            let mut is_news = false;
             sink.report(&mut |status| {
-                note_mechanism(status, &mechanism);
-                is_news = status.last_error.as_ref() != Some(&words);
+                news.note(status, &mechanism);
+                // Said once, not at every retry.
+                if status.last_error.as_ref() != Some(&words) {
+                    news.failed = Some(for_log(&error));
+                }
                 status.health = Health::Retrying;
                 status.failures = status.failures.saturating_add(1);
                 status.last_error = Some(Arc::clone(&words));
             });
-            // Said once, not at every retry.
-            if is_news {
-                warn!(reason = %for_log(&error), "the last good value keeps serving");
+            if news.failed.is_some() {
                 let is_missing = is_missing(&error);
                 drop(error);
                 sink.failed(Failure { words, is_missing }).await;
             }
             Event::Failed { luck: fastrand::u16(0..=1000) }
         }
-    }
+    };
+    news.log();
+    event
 }
 
-/// Keeps the status and the log in step with how changes are noticed.
-fn note_mechanism(status: &mut Status, mechanism: &Mechanism) {
-    if status.mechanism.as_ref() == Some(mechanism) {
-        return;
+/// What a look has changed that is worth a line in the log.
+#[derive(Default)]
+struct News {
+    degraded: Option<String>,
+    failed: Option<String>,
+    failures_over: u32,
+    published: Option<u64>,
+}
+
+impl News {
+    /// Puts into the status how changes are noticed.
+    fn note(&mut self, status: &mut Status, mechanism: &Mechanism) {
+        if status.mechanism.as_ref() == Some(mechanism) {
+            return;
+        }
+        if let Mechanism::Degraded(reason) = mechanism {
+            self.degraded = Some(mask(reason));
+        }
+        status.mechanism = Some(mechanism.clone());
     }
-    if let Mechanism::Degraded(reason) = mechanism {
-        warn!(%reason, "polling in place of events");
+
+    fn log(self) {
+        if let Some(reason) = self.degraded {
+            warn!(reason, "polling in place of events");
+        }
+        if let Some(reason) = self.failed {
+            warn!(reason, "the last good value keeps serving");
+        }
+        if self.failures_over > 0 {
+            info!(failures = self.failures_over, "the source is good again");
+        }
+        if let Some(generation) = self.published {
+            info!(generation, "published");
+        }
     }
-    status.mechanism = Some(mechanism.clone());
 }
 
 fn panicked<V, S>(panic: &(dyn std::any::Any + Send)) -> ReloaderError<V, S>

@@ -77,30 +77,36 @@ impl State {
 /// Returns what the loop does next.
 pub(super) fn next(state: State, event: Event, now: Instant, timing: &Timing) -> State {
     let fresh = |failures| Round { ceiling: now + timing.settle_ceiling, failures };
-    let settle = |round: Round, wait| State::Settling {
-        until: (now + wait).min(round.ceiling.max(now + SHORTEST_WAIT)),
-        round,
+    let quiet = now + timing.settle_window;
+    let touched = |failures| {
+        let round = fresh(failures);
+        State::Settling { until: quiet.min(round.ceiling), round }
     };
     match (state, event) {
         (State::Done, _) | (_, Event::NoReceivers) => State::Done,
 
         (State::Watching { .. }, Event::Finished | Event::Tick) => State::Loading(fresh(0)),
-        (State::Watching { .. }, Event::Touched) => settle(fresh(0), timing.settle_window),
+        (State::Watching { .. }, Event::Touched) => touched(0),
 
         (State::Settling { round, .. }, Event::Finished | Event::Tick) => State::Loading(round),
-        (State::Settling { round, .. }, Event::Touched) => settle(round, timing.settle_window),
+        // Past the ceiling nothing moves the next look any more.
+        (State::Settling { until, round }, Event::Touched) => {
+            State::Settling { until: quiet.min(round.ceiling.max(until)), round }
+        }
 
         (State::Backoff { failures, .. }, Event::Finished | Event::Tick) => {
             State::Loading(fresh(failures))
         }
-        (State::Backoff { failures, .. }, Event::Touched) => {
-            settle(fresh(failures), timing.settle_window)
-        }
+        (State::Backoff { failures, .. }, Event::Touched) => touched(failures),
 
         (State::Loading(_), Event::Loaded { look_again }) => {
             State::Watching { look_at: look_again.map(|wait| now + wait) }
         }
-        (State::Loading(round), Event::Unsettled { retry }) => settle(round, retry),
+        (State::Loading(round), Event::Unsettled { retry }) => {
+            let retry = now + retry.max(SHORTEST_WAIT);
+            let until = if now < round.ceiling { retry.min(round.ceiling) } else { retry };
+            State::Settling { until, round }
+        }
         (State::Loading(round), Event::Failed { luck }) => {
             let failures = round.failures.saturating_add(1);
             let pause = timing.backoff.pause(failures, f64::from(luck) / 1000.0);
@@ -116,7 +122,7 @@ pub(super) fn next(state: State, event: Event, now: Instant, timing: &Timing) ->
     }
 }
 
-/// Past its ceiling a round goes on looking, but never in a busy loop.
+/// A writer is looked at again and again, but never in a busy loop.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
@@ -163,8 +169,11 @@ mod tests {
             (settling(9, 30, 0), Event::Touched, settling(30, 30, 0)),
             (settling(0, 900, 3), Event::Tick, loading(900, 3)),
             (settling(9, 900, 3), Event::Finished, loading(900, 3)),
-            // Past the ceiling a busy writer is looked at every millisecond, not in a spin.
-            (loading(0, 0), Event::Unsettled { retry: ms(5) }, settling(1, 0, 0)),
+            // Past the ceiling a busy writer is looked at on, never in a spin, and its touches
+            // move nothing.
+            (loading(0, 0), Event::Unsettled { retry: ms(5) }, settling(5, 0, 0)),
+            (loading(0, 0), Event::Unsettled { retry: ms(0) }, settling(1, 0, 0)),
+            (settling(5, 0, 0), Event::Touched, settling(5, 0, 0)),
             // A broken source: a hint is worth a look before its pause is over, and the
             // failures in a row are remembered until a load succeeds.
             (backoff(500, 4), Event::Finished, loading(3000, 4)),
@@ -187,8 +196,8 @@ mod tests {
     fn touches_without_rest_end_at_the_ceiling() {
         let start = Instant::now();
         let mut state = next(State::Watching { look_at: None }, Event::Touched, start, &TIMING);
-        for step in 1..300 {
-            state = next(state, Event::Touched, start + ms(10) * step, &TIMING);
+        for step in 1..20_000 {
+            state = next(state, Event::Touched, start + ms(300) * step / 1000, &TIMING);
         }
         assert_eq!(state.deadline(), Some(start + TIMING.settle_ceiling));
     }

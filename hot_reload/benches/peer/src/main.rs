@@ -90,7 +90,7 @@ fn edit_to_visible(short: bool) {
         row(&format!("single/{}", edit.name()), subject.name(), latencies);
     }
     for edit in Edit::ALL {
-        let latencies = bench.steady(&subject, edit, if short { 40 } else { 400 });
+        let latencies = bench.steady(&subject, edit, if short { 40 } else { 200 });
         row(&format!("steady/{}", edit.name()), subject.name(), latencies);
     }
 }

@@ -31,6 +31,7 @@ pub(super) fn at(text: &str, offset: usize, length: usize, message: String) -> P
         width: text.get(offset..end).map_or(1, |meant| meant.chars().count().max(1)),
         line_text: line_text.to_owned(),
         message,
+        loggable: None,
     }
 }
 
@@ -44,6 +45,7 @@ pub(super) fn at_line(text: &str, line: usize, column: usize, message: String) -
         width: 1,
         line_text: text.lines().nth(line - 1).unwrap_or_default().to_owned(),
         message,
+        loggable: None,
     }
 }
 

@@ -40,7 +40,10 @@ impl Sealed for Yaml {
             let (line, column) =
                 location.map_or((1, 1), |at| (number(at.line()), number(at.column())));
             let words = error.without_snippet().to_string();
-            text::at_line(text, line, column, words.lines().next().unwrap_or_default().to_owned())
+            let message = words.lines().next().unwrap_or_default().to_owned();
+            let problem = text::at_line(text, line, column, message);
+            // This parser names what it refuses without quotes.
+            ParseProblem { loggable: Some("no YAML, or not what is expected"), ..problem }
         })
     }
 }

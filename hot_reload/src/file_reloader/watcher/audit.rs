@@ -19,10 +19,12 @@ use crate::file_reloader::{identity::Identity, open};
 /// What a follower has its files compared with.
 #[derive(Debug, Default)]
 pub(in crate::file_reloader) struct Audit {
-    pub(in crate::file_reloader) files: Vec<Audited>,
-    pub(in crate::file_reloader) rule: Rule,
+    files: Arc<[Audited]>,
+    /// What the follower was told of each file, and has not looked at yet.
+    told: Vec<Told>,
+    rule: Rule,
     /// When the files were last read, where their loader may read more than these.
-    pub(in crate::file_reloader) read_at: Option<Instant>,
+    read_at: Option<Instant>,
 }
 
 /// A file, and what it was when it was last read.
@@ -33,16 +35,13 @@ pub(in crate::file_reloader) struct Audited {
     pub(in crate::file_reloader) identity: Option<Identity>,
     /// The identity can't prove that the file is unchanged.
     pub(in crate::file_reloader) doubtful: bool,
-    /// What the follower was told of, and has not looked at yet: the same identity again where that
-    /// is doubtful.
-    told: Told,
 }
 
-/// What a follower was told of.
+/// What a follower was told of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Told {
     Nothing,
-    /// That its file is this, or is not there.
+    /// That it is this, or is not there; the same again where that was doubtful.
     Of(Option<Identity>),
 }
 
@@ -66,20 +65,48 @@ impl Follower {
 
     /// Looks at the files once, and rings if they are not what they were.
     pub(super) fn look_at_files(&self) {
-        let mut audit = lock(&self.audit);
-        let notice = match audit.rule {
+        let (files, rule, is_due) = {
+            let audit = lock(&self.audit);
+            (Arc::clone(&audit.files), audit.rule, self.reread_is_due(&audit))
+        };
+        let notice = match rule {
             Rule::Read => Some(Notice::Doubtful),
             Rule::Delegate => Some(Notice::Due),
-            Rule::Compare => audit
-                .files
-                .iter_mut()
-                .find_map(Audited::look)
-                .or_else(|| self.reread_is_due(&audit).then_some(Notice::Doubtful)),
+            Rule::Compare => self.compare(&files).or_else(|| is_due.then_some(Notice::Doubtful)),
         };
-        drop(audit);
         if let Some(notice) = notice {
             self.bell.ring(notice);
         }
+    }
+
+    /// Looks without the lock, since a file may be on a server that does not answer.
+    fn compare(&self, files: &Arc<[Audited]>) -> Option<Notice> {
+        let mut strange = files.iter().enumerate().filter_map(|(n, file)| {
+            let found = open::identity(&file.path);
+            (file.doubtful || found != file.identity).then_some((n, found))
+        });
+        strange.find_map(|(n, found)| {
+            let mut audit = lock(&self.audit);
+            // Told once: until it has looked, the follower may be waiting for quiet.
+            let is_news = Arc::ptr_eq(&audit.files, files) && audit.told[n] != Told::Of(found);
+            if !is_news {
+                return None;
+            }
+            audit.told[n] = Told::Of(found);
+            let is_doubt = found == files[n].identity;
+            Some(if is_doubt { Notice::Doubtful } else { Notice::Differs })
+        })
+    }
+}
+
+impl Audit {
+    pub(in crate::file_reloader) fn new(
+        files: impl Iterator<Item = Audited>,
+        rule: Rule,
+        read_at: Option<Instant>,
+    ) -> Self {
+        let files: Arc<[Audited]> = files.collect();
+        Self { told: vec![Told::Nothing; files.len()], files, rule, read_at }
     }
 }
 
@@ -122,29 +149,6 @@ impl Follower {
 
 /// As often as 0.3.6 could be told to poll; a little less, so that a poll every second is enough.
 const SHORTEST_TURN: Duration = Duration::from_millis(900);
-
-impl Audited {
-    pub(in crate::file_reloader) fn new(
-        path: PathBuf,
-        identity: Option<Identity>,
-        doubtful: bool,
-    ) -> Self {
-        Self { path, identity, doubtful, told: Told::Nothing }
-    }
-
-    fn look(&mut self) -> Option<Notice> {
-        let found = open::identity(&self.path);
-        if found == self.identity && !self.doubtful {
-            return None;
-        }
-        // Told once: until it has looked, the follower may be waiting for quiet.
-        let news = Told::Of(found);
-        if std::mem::replace(&mut self.told, news) == news {
-            return None;
-        }
-        Some(if found == self.identity { Notice::Doubtful } else { Notice::Differs })
-    }
-}
 
 /// Every follower whose files are looked at, by how often.
 ///

@@ -31,7 +31,7 @@ use tokio::{
 };
 use tracing::warn;
 
-use super::{Event, Kind, Notice, Watcher, lock};
+use super::{Event, Kind, Notice, Registry, Watcher, lock};
 
 /// A watch descriptor: one number for one inode, however many paths lead to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -55,7 +55,7 @@ const BUFFER: usize = 16 * 1024;
 
 impl Events {
     /// Whom its events ring is told to those who read them.
-    pub(super) fn new(_rings: Weak<Watcher>) -> Self {
+    pub(super) fn new(_rings: Weak<Mutex<Registry>>) -> Self {
         Self { instance: OnceLock::new(), connecting: Mutex::new(()), connected: Notify::new() }
     }
 
@@ -111,7 +111,11 @@ impl Events {
                 Err(NoWatch("out of inotify watches: raise fs.inotify.max_user_watches"))
             }
             Err(Errno::NOMEM) => Err(NoWatch("out of memory for inotify watches")),
-            Err(_) => Ok(None),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(Errno::ACCESS) => {
+                Err(NoWatch("a directory on the way may not be read, so it can't be watched"))
+            }
+            Err(_) => Err(NoWatch("inotify can't watch a place on the way")),
         }
     }
 
@@ -176,6 +180,8 @@ async fn read_from(readable: &AsyncFd<Descriptor>, watcher: &Watcher) {
         let Ok(mut ready) = readable.readable().await else { return };
         if read_batch(&readable.get_ref().0, &mut |event| watcher.dispatch(event)) {
             ready.clear_ready();
+        } else {
+            tokio::task::yield_now().await;
         }
     }
 }

@@ -10,7 +10,7 @@ use notify::{
     event::{AccessKind, AccessMode, ModifyKind, RenameMode},
 };
 
-use super::{Event, Kind, Notice, Watcher, lock};
+use super::{Event, Kind, Notice, Registry, Watcher, lock};
 
 /// A path, by which notify tells watches apart.
 pub(super) type Key = Arc<Path>;
@@ -21,12 +21,13 @@ pub(in crate::file_reloader) struct NoWatch(pub(in crate::file_reloader) &'stati
 
 /// The notify watcher of the process.
 pub(super) struct Events {
-    rings: Weak<Watcher>,
+    /// Not of the watcher: its last owner must never be notify's own thread.
+    rings: Weak<Mutex<Registry>>,
     watcher: Mutex<Option<RecommendedWatcher>>,
 }
 
 impl Events {
-    pub(super) fn new(rings: Weak<Watcher>) -> Self {
+    pub(super) fn new(rings: Weak<Mutex<Registry>>) -> Self {
         Self { rings, watcher: Mutex::new(None) }
     }
 
@@ -37,10 +38,10 @@ impl Events {
             let rings = self.rings.clone();
             // It runs in notify's thread, and only rings.
             let made = notify::recommended_watcher(move |reported: notify::Result<Reported>| {
-                if let Some(watcher) = rings.upgrade() {
+                if let Some(registry) = rings.upgrade() {
                     match reported {
-                        Ok(reported) => translate(&reported, |event| watcher.dispatch(event)),
-                        Err(_) => watcher.dispatch(Event::Overflow),
+                        Ok(reported) => translate(&reported, |event| lock(&registry).ring(event)),
+                        Err(_) => lock(&registry).ring(Event::Overflow),
                     }
                 }
             });
