@@ -72,8 +72,8 @@
 //!   event either; looking finds them.
 //! - A `subPath` mount of a `ConfigMap` never updates, as the kubelet leaves the old file in place.
 //!   Mount the directory.
-//! - A synchronous loader that hangs is given up on, and keeps its blocking thread, one
-//!   for each version of the file.
+//! - A synchronous loader that hangs keeps its blocking thread, since no thread can be stopped: one
+//!   for each version of the file, four at the most.
 //! - The log masks what error messages have in quotes. A loader of your own that puts a secret
 //!   elsewhere into its error will see it logged.
 
