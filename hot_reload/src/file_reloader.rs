@@ -14,6 +14,7 @@ mod identity;
 mod load;
 mod look;
 mod open;
+mod settle;
 mod site;
 mod survey;
 mod watcher;

@@ -9,10 +9,13 @@ use std::{borrow::Cow, fmt::Display, marker::PhantomData};
 
 use tokio::sync::Mutex;
 
+#[cfg(not(feature = "file-reloader"))]
+use self::run::run;
 use self::{
     adapt::{Polled, Pushed},
     sink::Publish,
 };
+#[cfg(feature = "file-reloader")]
 pub(crate) use self::{
     run::run,
     sink::{Change, Failure, Report, Sink},

@@ -25,7 +25,10 @@ pub(super) struct Stop {
 /// What a place is watched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
-    /// A directory on the way: for names that come and go.
+    /// A directory on the way to another: for its own moves and its end. The other one tells of
+    /// its own, so what else happens in a busy directory such as /tmp wakes nobody.
+    Through,
+    /// A directory on the way to a link, or to nothing yet: for names that come and go.
     Way,
     /// The directory of the content: for the end of the writing of a new file as well.
     Parent,
@@ -53,7 +56,12 @@ pub(super) fn stops(path: &Path) -> Vec<Stop> {
         let here = at.path.join(&name);
         let found = std::fs::symlink_metadata(&here).ok();
         let is_link = found.as_ref().is_some_and(std::fs::Metadata::is_symlink);
-        let kind = if ahead.is_empty() && !is_link { Kind::Parent } else { Kind::Way };
+        let is_dir = found.as_ref().is_some_and(std::fs::Metadata::is_dir);
+        let kind = match (ahead.is_empty(), is_link, is_dir) {
+            (true, false, _) => Kind::Parent,
+            (false, _, true) => Kind::Through,
+            _ => Kind::Way,
+        };
         stops.push(at.stop(Some(name), kind));
         let Some(found) = found else { return stops };
         if is_link {

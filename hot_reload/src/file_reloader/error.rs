@@ -39,6 +39,10 @@ pub(super) enum Problem {
         limit: u64,
     },
     Empty,
+    #[cfg_attr(
+        not(any(feature = "toml", feature = "json", feature = "yaml")),
+        expect(dead_code, reason = "a hand-written loader's errors are its own")
+    )]
     Parse(ParseProblem),
     /// A loader's own words.
     Refused(String),

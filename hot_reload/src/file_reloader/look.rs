@@ -14,7 +14,8 @@ use super::{
     error::FileError,
     identity::Identity,
     load::{Load, Loaded},
-    open::{Filesystem, Opened, Writers},
+    open::{Filesystem, Opened},
+    settle::{Facts, Settle},
     site::Site,
     survey::{Holds, Survey},
     watcher::{Audit, Audited, Follower, NoWatch, Opaque, Rule},
@@ -37,9 +38,9 @@ const PREEMPTED_AFTER: Duration = Duration::from_secs(1);
 const READS_AT_ONCE: usize = 4;
 /// How soon a file that changed during each of these is looked at again.
 const RESTLESS: Duration = Duration::from_millis(1);
-/// How soon a file that somebody has open for writing is looked at again, without a hint: between
-/// once and twice this, so as not to keep step with the writer.
-const BUSY: Duration = Duration::from_millis(10);
+/// How often a slow load asks whether the file has been written anew.
+const NEWS: Duration = Duration::from_millis(20);
+
 /// Looks at one file, and whatever belongs to it, with a memory of the last time.
 pub(super) struct Looker<L> {
     loader: L,
@@ -47,8 +48,7 @@ pub(super) struct Looker<L> {
     strategy: WatchStrategy,
     force: bool,
     poll_interval: Duration,
-    settle_window: Duration,
-    settle_ceiling: Duration,
+    settle: Settle,
     site: Site,
     follower: Arc<Follower>,
     /// What the files were when they were last looked at.
@@ -57,8 +57,6 @@ pub(super) struct Looker<L> {
     applied: Option<Vec<Option<Identity>>>,
     /// Whether `seen` proves that the files are unchanged while it stays the same.
     proof: Proof,
-    /// Since when every look has found somebody writing.
-    busy_since: Option<Instant>,
     /// Whether the last load was given up for a newer version of the file.
     preempted: bool,
     opaque: Option<Opaque>,
@@ -90,8 +88,7 @@ impl<L> Looker<L> {
             strategy: options.strategy,
             force: options.force_reload,
             poll_interval: options.poll_interval,
-            settle_window: options.settle_window,
-            settle_ceiling: options.settle_ceiling,
+            settle: Settle::new(options.settle_window, options.settle_ceiling),
             opaque: settings.is_opaque.then(Opaque::new),
             settings,
             site,
@@ -99,7 +96,6 @@ impl<L> Looker<L> {
             seen: None,
             applied: None,
             proof: Proof::Sound,
-            busy_since: None,
             preempted: false,
         }
     }
@@ -135,15 +131,14 @@ impl<L> Looker<L> {
 
     /// How often the files are to be looked at besides events.
     fn audit_interval(&self) -> Option<Duration> {
-        let polled = self.strategy != WatchStrategy::Realtime;
-        if polled && !self.wants_events() {
+        if !self.wants_events() {
             return Some(self.poll_interval);
         }
         if self.site.no_events().is_some() {
             return Some(self.poll_interval.min(WITHOUT_EVENTS));
         }
         match self.site.filesystem() {
-            _ if polled => Some(self.poll_interval),
+            _ if self.strategy == WatchStrategy::Hybrid => Some(self.poll_interval),
             Filesystem::Local => None,
             Filesystem::Layered => Some(self.poll_interval),
             Filesystem::Remote(_) => Some(self.poll_interval.min(WITHOUT_TRUST)),
@@ -177,43 +172,6 @@ impl<L> Looker<L> {
         });
         let read_at = self.opaque.as_ref().map(|_| Instant::now());
         self.follower.set_audit(Audit::new(files, rule, read_at));
-    }
-
-    /// Says how much longer to wait before a file that was found is read.
-    fn unsettled(
-        &mut self,
-        survey: &Survey,
-        reasons: Reasons,
-        patience: Patience,
-    ) -> Option<Duration> {
-        // Whoever has it open for that long without a write is not about to finish one.
-        if patience == Patience::Exhausted || survey.age >= self.settle_ceiling {
-            return None;
-        }
-        // It may be about to be written, or have lost what it held.
-        if survey.main_is_empty {
-            return Some(busy());
-        }
-        // Of a finished write the load itself will tell whether another has begun.
-        if reasons.must_read {
-            return None;
-        }
-        match survey.writers() {
-            Writers::None => {
-                self.busy_since = None;
-                None
-            }
-            Writers::Some => {
-                self.busy_since.get_or_insert_with(Instant::now);
-                Some(busy())
-            }
-            // Events tell what a lease could not; of a new name for an old file, no end comes.
-            Writers::Unknown if reasons.writing && survey.main_links == 1 => Some(busy()),
-            Writers::Unknown => {
-                let left = self.settle_window.saturating_sub(survey.age);
-                (!left.is_zero()).then_some(left)
-            }
-        }
     }
 }
 
@@ -281,7 +239,16 @@ impl<L> Looker<L> {
                 return Ok(Look::Unchanged);
             }
             let main = main?;
-            if let Some(wait) = self.unsettled(&survey, reasons, patience) {
+            let facts = Facts {
+                age: survey.age,
+                is_empty: survey.main_is_empty,
+                is_of_set: self.follows_a_set(),
+                links: survey.main_links,
+                reasons,
+                patience,
+            };
+            let writers = || survey.writers();
+            if let Some(wait) = self.settle.before_reading(facts, writers, Instant::now()) {
                 return Ok(Look::Unsettled(wait));
             }
             self.settings.admit(&self.site.paths()[0], &survey, &main)?;
@@ -294,14 +261,14 @@ impl<L> Looker<L> {
             match self.site.holds(&survey).await {
                 Holds::No => continue,
                 Holds::Yes => self.proof = Proof::Racy,
-                Holds::ButForWriters if self.has_waited_enough(&survey, patience) => {
-                    self.proof = Proof::UnderWriters;
-                }
                 Holds::ButForWriters => {
-                    // The kernel reports a close a moment before the writer is gone for good.
-                    wait = busy();
-                    tokio::task::yield_now().await;
-                    continue;
+                    if let Err(again) = self.settle.despite_writers(facts, Instant::now()) {
+                        // The kernel reports a close a moment before the writer is gone for good.
+                        wait = again;
+                        tokio::task::yield_now().await;
+                        continue;
+                    }
+                    self.proof = Proof::UnderWriters;
                 }
             }
             let loaded = loaded?;
@@ -313,24 +280,13 @@ impl<L> Looker<L> {
                 arm = true;
                 continue;
             }
-            self.busy_since = None;
+            self.settle.is_over();
             self.follower.bell.was_read();
             self.take_note(&survey);
             self.applied = Some(survey.identities);
             return Ok(Look::Value(loaded.value));
         }
         Ok(Look::Unsettled(wait))
-    }
-
-    /// Whether a read of a file that somebody has open for writing is to be taken.
-    fn has_waited_enough(&mut self, survey: &Survey, patience: Patience) -> bool {
-        let busy_since = *self.busy_since.get_or_insert_with(Instant::now);
-        // Whoever has it open for that long without a write is not about to finish one.
-        survey.age >= self.settle_ceiling
-            || patience == Patience::Exhausted
-                && (survey.age >= self.settle_window
-                    // One that neither rests nor ever closes leaves no better moment.
-                    || busy_since.elapsed() >= 2 * self.settle_ceiling)
     }
 
     /// Whether any path leads to another file than it did, which has to be watched in its place.
@@ -357,7 +313,7 @@ impl<L> Looker<L> {
             tokio::select! {
                 biased;
                 loaded = &mut load => return loaded.map(Some),
-                () = tokio::time::sleep(BUSY) => {
+                () = tokio::time::sleep(NEWS) => {
                     if self.follower.bell.heard_news() {
                         // Once only, so that a slow loader is not starved by a busy writer.
                         self.preempted = true;
@@ -379,10 +335,6 @@ enum Proof {
     /// Nothing: the value was read while somebody had a file open for writing, who may yet change
     /// it through a mapping, which moves no time.
     UnderWriters,
-}
-
-fn busy() -> Duration {
-    BUSY.mul_f64(1.0 + fastrand::f64())
 }
 
 /// Gives the reasons of a look back unless it came to something.

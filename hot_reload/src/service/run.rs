@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
 use super::{
-    sink::{Failure, Report, Sink},
+    sink::{Report, Sink},
     state::{Event, State, Timing, next},
 };
 use crate::{
@@ -150,10 +150,11 @@ where
                 status.failures = status.failures.saturating_add(1);
                 status.last_error = Some(Arc::clone(&words));
             });
+            #[cfg(feature = "file-reloader")]
             if news.failed.is_some() {
                 let is_missing = is_missing(&error);
                 drop(error);
-                sink.failed(Failure { words, is_missing }).await;
+                sink.failed(super::Failure { words, is_missing }).await;
             }
             Event::Failed { luck: fastrand::u16(0..=1000) }
         }
@@ -207,18 +208,13 @@ where
     ReloaderError::Other(anyhow::anyhow!("the loader panicked: {}", words(panic)))
 }
 
+#[cfg(feature = "file-reloader")]
 fn is_missing<V, S>(error: &ReloaderError<V, S>) -> bool
 where
     V: Eq + PartialEq,
     S: Into<Cow<'static, str>> + Display,
 {
-    #[cfg(feature = "file-reloader")]
-    return error.file_error().is_some_and(crate::file_reloader::FileError::is_missing);
-    #[cfg(not(feature = "file-reloader"))]
-    {
-        let _no_source_says = error;
-        false
-    }
+    error.file_error().is_some_and(crate::file_reloader::FileError::is_missing)
 }
 
 async fn at(deadline: Option<Instant>) {

@@ -1,5 +1,6 @@
 //! Where a running loop puts what it found.
 
+#[cfg(feature = "file-reloader")]
 use std::sync::Arc;
 
 use crate::{channel::ReloaderSender, status::Status};
@@ -10,6 +11,7 @@ pub(crate) trait Report {
 }
 
 /// Why the source could not be loaded.
+#[cfg(feature = "file-reloader")]
 pub(crate) struct Failure {
     pub(crate) words: Arc<str>,
     /// There is nothing to load, rather than something bad.
@@ -29,6 +31,7 @@ pub(crate) trait Sink<V: Eq>: Report {
     fn publish(&self, value: V, change: Change<'_>) -> impl Future<Output = ()>;
 
     /// Passes on that the source could not be loaded.
+    #[cfg(feature = "file-reloader")]
     fn failed(&self, failure: Failure) -> impl Future<Output = ()>;
 }
 
@@ -61,6 +64,7 @@ impl<V: Eq> Sink<V> for Publish<'_, V> {
         });
     }
 
+    #[cfg(feature = "file-reloader")]
     async fn failed(&self, _failure: Failure) {
         // Receivers keep what they had; the status has the reason.
     }

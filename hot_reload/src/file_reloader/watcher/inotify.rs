@@ -96,6 +96,7 @@ impl Events {
         let content = WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE;
         let own = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
         let mask = match kind {
+            Kind::Through => WatchFlags::ONLYDIR,
             Kind::Way => names,
             // Modifications are watched on the content itself: whoever writes to a log beside it
             // wakes nobody.

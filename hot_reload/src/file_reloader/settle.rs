@@ -1,0 +1,179 @@
+//! When a write is whole, as far as it can be told from outside.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{bell::Reasons, open::Writers};
+use crate::follow::Patience;
+
+/// How soon a file that somebody has open for writing is looked at again, without a hint: between
+/// once and twice this, so as not to keep step with the writer.
+const BUSY: Duration = Duration::from_millis(10);
+
+/// What is waited for before a file is read.
+#[derive(Debug)]
+pub(super) struct Settle {
+    /// How long it has to be quiet where nothing else tells that its writer is done.
+    window: Duration,
+    /// After how long without a write its writer is not waited for.
+    ceiling: Duration,
+    /// Since when every look has found somebody writing.
+    busy_since: Option<Instant>,
+}
+
+/// What a look knows of a file, or of the freshest file of a set.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Facts {
+    /// Time since it changed.
+    pub(super) age: Duration,
+    pub(super) is_empty: bool,
+    /// Whether it is of a set.
+    pub(super) is_of_set: bool,
+    /// How many names it has.
+    pub(super) links: u64,
+    pub(super) reasons: Reasons,
+    pub(super) patience: Patience,
+}
+
+impl Settle {
+    pub(super) fn new(window: Duration, ceiling: Duration) -> Self {
+        Self { window, ceiling, busy_since: None }
+    }
+
+    /// Says how much longer to wait before the file is read; `writers` is asked only if it matters.
+    pub(super) fn before_reading(
+        &mut self,
+        facts: Facts,
+        writers: impl FnOnce() -> Writers,
+        now: Instant,
+    ) -> Option<Duration> {
+        // Whoever has it open for that long without a write is not about to finish one.
+        if facts.patience == Patience::Exhausted || facts.age >= self.ceiling {
+            return None;
+        }
+        // It may be about to be written, or have lost what it held.
+        if facts.is_empty {
+            return Some(busy());
+        }
+        let left = self.window.checked_sub(facts.age).filter(|left| !left.is_zero());
+        // The others of a set may be about to follow.
+        if facts.is_of_set && left.is_some() {
+            return left;
+        }
+        // Of a finished write the reading itself will tell whether another has begun.
+        if facts.reasons.must_read {
+            return None;
+        }
+        match writers() {
+            Writers::None => {
+                self.busy_since = None;
+                None
+            }
+            Writers::Some => {
+                self.busy_since.get_or_insert(now);
+                Some(busy())
+            }
+            // Events tell what a lease could not; of a new name for an old file, no end comes.
+            Writers::Unknown if facts.reasons.writing && facts.links == 1 => Some(busy()),
+            Writers::Unknown => left,
+        }
+    }
+
+    /// Whether what was read is taken though somebody has the file open for writing; otherwise how
+    /// soon to look again.
+    pub(super) fn despite_writers(&mut self, facts: Facts, now: Instant) -> Result<(), Duration> {
+        let busy_since = *self.busy_since.get_or_insert(now);
+        let is_enough = facts.age >= self.ceiling
+            || facts.patience == Patience::Exhausted
+                && (facts.age >= self.window
+                    // One that neither rests nor ever closes leaves no better moment.
+                    || now.saturating_duration_since(busy_since) >= 2 * self.ceiling);
+        if is_enough { Ok(()) } else { Err(busy()) }
+    }
+
+    /// Takes note that a whole version was read.
+    pub(super) fn is_over(&mut self) {
+        self.busy_since = None;
+    }
+}
+
+fn busy() -> Duration {
+    BUSY.mul_f64(1.0 + fastrand::f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+    const FRESH: Facts = Facts {
+        age: MS,
+        is_empty: false,
+        is_of_set: false,
+        links: 1,
+        reasons: Reasons { must_read: false, must_arm: false, writing: false },
+        patience: Patience::Left,
+    };
+    const FINISHED: Reasons = Reasons { must_read: true, must_arm: false, writing: false };
+    const WRITING: Reasons = Reasons { must_read: false, must_arm: false, writing: true };
+
+    fn settle() -> Settle {
+        Settle::new(50 * MS, 3000 * MS)
+    }
+
+    #[test]
+    fn waits_before_it_reads() {
+        let exhausted = Patience::Exhausted;
+        for (facts, writers, waits) in [
+            (FRESH, Writers::None, false),
+            (FRESH, Writers::Some, true),
+            (FRESH, Writers::Unknown, true),
+            (Facts { age: 50 * MS, ..FRESH }, Writers::Unknown, false),
+            (Facts { age: 50 * MS, reasons: WRITING, ..FRESH }, Writers::Unknown, true),
+            (Facts { age: 50 * MS, reasons: WRITING, links: 2, ..FRESH }, Writers::Unknown, false),
+            (Facts { age: 2999 * MS, ..FRESH }, Writers::Some, true),
+            (Facts { age: 3000 * MS, ..FRESH }, Writers::Some, false),
+            (Facts { is_empty: true, ..FRESH }, Writers::None, true),
+            (Facts { is_empty: true, reasons: FINISHED, ..FRESH }, Writers::None, true),
+            (Facts { is_empty: true, age: 3000 * MS, ..FRESH }, Writers::None, false),
+            (Facts { is_empty: true, patience: exhausted, ..FRESH }, Writers::Some, false),
+            (Facts { reasons: FINISHED, ..FRESH }, Writers::Some, false),
+            (Facts { is_of_set: true, reasons: FINISHED, ..FRESH }, Writers::None, true),
+            (Facts { is_of_set: true, age: 50 * MS, ..FRESH }, Writers::None, false),
+        ] {
+            let wait = settle().before_reading(facts, || writers, Instant::now());
+            assert_eq!(wait.is_some(), waits, "{facts:?} {writers:?}");
+        }
+    }
+
+    #[test]
+    fn takes_what_was_read_despite_writers() {
+        let exhausted = Facts { patience: Patience::Exhausted, ..FRESH };
+        for (facts, busy_for, taken) in [
+            (FRESH, 0, false),
+            (Facts { age: 2999 * MS, ..FRESH }, 9000, false),
+            (Facts { age: 3000 * MS, ..FRESH }, 0, true),
+            (exhausted, 0, false),
+            (Facts { age: 50 * MS, ..exhausted }, 0, true),
+            (exhausted, 5999, false),
+            (exhausted, 6000, true),
+        ] {
+            let start = Instant::now();
+            let mut settle = settle();
+            settle.before_reading(FRESH, || Writers::Some, start);
+            let outcome = settle.despite_writers(facts, start + busy_for * MS);
+            assert_eq!(outcome.is_ok(), taken, "{facts:?} {busy_for}");
+        }
+    }
+
+    #[test]
+    fn a_moment_without_writers_ends_the_wait_for_them() {
+        let start = Instant::now();
+        let exhausted = Facts { patience: Patience::Exhausted, ..FRESH };
+        let mut settle = settle();
+        settle.before_reading(FRESH, || Writers::Some, start);
+        settle.before_reading(FRESH, || Writers::None, start + 5000 * MS);
+        assert!(settle.despite_writers(exhausted, start + 6000 * MS).is_err());
+    }
+}
