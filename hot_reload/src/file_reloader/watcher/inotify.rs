@@ -96,17 +96,18 @@ impl Events {
         let content = WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE;
         let own = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
         let mask = match kind {
-            Kind::Through => WatchFlags::ONLYDIR,
-            Kind::Way => names,
+            Kind::Through => own | WatchFlags::ONLYDIR,
+            Kind::Way => own | names,
             // Modifications are watched on the content itself: whoever writes to a log beside it
             // wakes nobody.
-            Kind::Parent => names | WatchFlags::CLOSE_WRITE,
+            Kind::Parent => own | names | WatchFlags::CLOSE_WRITE,
             // The names of a directory that is followed for its own sake.
-            Kind::Target if path.is_dir() => names | content | WatchFlags::ATTRIB,
+            Kind::Target if path.is_dir() => own | names | content | WatchFlags::ATTRIB,
+            // Its end is told by the watch's own.
             Kind::Target => content | WatchFlags::ATTRIB,
         };
         // One inode has one watch: what others want of it stays.
-        match inotify::add_watch(instance, path, mask | own | WatchFlags::MASK_ADD) {
+        match inotify::add_watch(instance, path, mask | WatchFlags::MASK_ADD) {
             Ok(key) => Ok(Some(Key(key))),
             Err(Errno::NOSPC) => {
                 Err(NoWatch("out of inotify watches: raise fs.inotify.max_user_watches"))
