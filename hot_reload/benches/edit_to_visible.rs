@@ -1,6 +1,6 @@
 //! From the writer's `close()` or `rename()` to the parsed value in the application.
 //!
-//! `cargo bench -p hot_reload --features toml --bench edit_to_visible`; `-- --short` for a run of
+//! `cargo bench -p hot_reload --bench edit_to_visible`; `-- --short` for a run of
 //! seconds. Beside ours, in turns within one run: a bare loop of inotify, read and parse, which is
 //! the physical limit; and version 0.3.6, built apart because a workspace can't name two packages
 //! alike.
