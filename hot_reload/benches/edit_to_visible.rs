@@ -16,7 +16,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use edits::{Bench, Config, Edit, Seen, Subject, head, row};
+use edits::{Bench, Config, Edit, LONG_PAUSE, SHORT_PAUSE, Seen, Subject, head, row};
 use hot_reload::{
     AsyncFileLoad, FileReloader, RealtimeWatch, ReloaderConfig, ReloaderService, TomlFile,
 };
@@ -136,15 +136,17 @@ fn main() {
     let mut bench = Bench::new();
 
     head();
-    for edit in Edit::ALL {
+    let singles = Edit::ALL.map(|edit| ("single", edit, edits, SHORT_PAUSE));
+    let rested = Edit::ALL.map(|edit| ("rested", edit, edits / 10, LONG_PAUSE));
+    for (name, edit, edits, pause) in singles.into_iter().chain(rested) {
         let mut latencies = [const { Vec::new() }; 3];
         // In turns, so that what else the machine does hits each alike.
         for _ in 0..turns {
             for (subject, latencies) in subjects.iter().zip(&mut latencies) {
-                latencies.extend(bench.single(*subject, edit, edits));
+                latencies.extend(bench.single(*subject, edit, edits, pause));
             }
         }
-        let scenario = format!("single/{}", edit.name());
+        let scenario = format!("{name}/{}", edit.name());
         let mut limit = None;
         for (subject, latencies) in subjects.iter().zip(latencies) {
             let (median, p99) = row(&scenario, subject.name(), latencies);

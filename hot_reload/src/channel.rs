@@ -67,13 +67,17 @@ where
         if self.published.is_closed() {
             return Err(SendError(value));
         }
+        let mut last = None;
         // The channel's own lock makes the number, the value and the status move together, and
         // wakes nobody before it is let go.
         self.published.send_modify(|number| {
             *number += 1;
-            self.cell.current.store(Arc::new(Generation { value, number: *number }));
+            let next = Arc::new(Generation { value, number: *number });
+            last = Some(self.cell.current.swap(next));
             self.set_status(|status| change(status, *number));
         });
+        // What may take long to free holds up nobody.
+        drop(last);
         Ok(())
     }
 

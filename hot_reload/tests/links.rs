@@ -184,4 +184,13 @@ in_every_strategy! {
         fs::write(&other, text("ten")).unwrap();
         lab.expect(config("ten")).await;
     }
+    async fn an_edit_through_another_hard_link_of_a_file_just_renamed_there(strategy) {
+        let mut lab = Lab::with_one(strategy).await;
+        lab.replace(text("two"));
+        lab.expect(config("two")).await;
+        let other = lab.root.join("other.toml");
+        fs::hard_link(&lab.path, &other).unwrap();
+        fs::write(&other, text("six")).unwrap();
+        lab.expect(config("six")).await;
+    }
 }

@@ -156,6 +156,11 @@ impl Edit {
     }
 }
 
+/// A pause between single edits.
+pub const SHORT_PAUSE: Duration = Duration::from_millis(5);
+/// A pause after which a service has come to rest.
+pub const LONG_PAUSE: Duration = Duration::from_millis(300);
+
 /// A file in a directory of its own, and the number of the last edit.
 pub struct Bench {
     _dir: tempfile::TempDir,
@@ -171,14 +176,21 @@ impl Bench {
         Self { _dir: dir, path, sequence: 0 }
     }
 
-    /// Single edits: how long each takes to be seen. Nothing may be lost or torn.
-    pub fn single(&mut self, subject: &dyn Subject, edit: Edit, edits: u64) -> Vec<Duration> {
+    /// Single edits with a pause between: how long each takes to be seen. Nothing may be lost or
+    /// torn.
+    pub fn single(
+        &mut self,
+        subject: &dyn Subject,
+        edit: Edit,
+        edits: u64,
+        pause: Duration,
+    ) -> Vec<Duration> {
         let seen = subject.follow(&self.path);
         wait_for(&seen, self.sequence).expect("the subject starts");
         let mut latencies = Vec::new();
         for n in 0..edits {
             // Off the beat of any timer.
-            thread::sleep(Duration::from_micros(5_000 + n * 617 % 7_000));
+            thread::sleep(pause + Duration::from_micros(n * 617 % 7_000));
             self.sequence += 1;
             let text = text(self.sequence);
             let from = edit.make(&self.path, &text);

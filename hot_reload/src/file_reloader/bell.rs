@@ -14,8 +14,10 @@ pub(super) enum Notice {
     Modified,
     /// A writer closed it.
     Finished,
-    /// A finished file, or what leads to one, was renamed onto it.
+    /// What was renamed onto it is finished.
     Replaced,
+    /// What leads to it was replaced.
+    Rerouted,
     /// A name appeared; whether its content is finished has to be looked at.
     Appeared,
     /// It went away, or its attributes changed, or a watch on it has ended.
@@ -26,6 +28,13 @@ pub(super) enum Notice {
     Due,
     /// Its identity can't prove that it is unchanged: read it.
     Doubtful,
+}
+
+impl Notice {
+    /// What it means to those whose way leads through where it was noticed.
+    pub(super) fn on_the_way(self) -> Self {
+        if self == Self::Replaced { Self::Rerouted } else { self }
+    }
 }
 
 /// Rung from any thread, heard by one follower; ringing never blocks and never is lost.
@@ -67,6 +76,11 @@ impl Bell {
                 Hint::Finished
             }
             Notice::Replaced => {
+                reasons.must_read = true;
+                reasons.writing = false;
+                Hint::Finished
+            }
+            Notice::Rerouted => {
                 *reasons = Reasons { must_read: true, must_arm: true, writing: false };
                 Hint::Finished
             }
@@ -92,7 +106,11 @@ impl Bell {
         };
         heard.is_news |= matches!(
             notice,
-            Notice::Finished | Notice::Replaced | Notice::Appeared | Notice::Differs
+            Notice::Finished
+                | Notice::Replaced
+                | Notice::Rerouted
+                | Notice::Appeared
+                | Notice::Differs
         );
         // A finished write outweighs whatever else was heard.
         if heard.hint != Some(Hint::Finished) {

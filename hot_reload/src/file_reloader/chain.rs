@@ -33,7 +33,9 @@ pub(super) enum Kind {
     /// The directory of the content: for the end of the writing of a new file as well.
     Parent,
     /// The content: for edits, through whatever name of it.
-    Target,
+    File,
+    /// A directory that is followed for its own sake: for everything in it.
+    Directory,
 }
 
 /// Follows `path`, which is absolute, as far as it leads.
@@ -44,6 +46,7 @@ pub(super) enum Kind {
 pub(super) fn stops(path: &Path) -> Vec<Stop> {
     let mut stops = Vec::new();
     let mut at = Place { path: PathBuf::new(), number: None };
+    let mut content = Kind::Directory;
     let mut links = 0;
     let mut ahead = VecDeque::new();
     push_front(&mut ahead, &mut at, path);
@@ -51,6 +54,7 @@ pub(super) fn stops(path: &Path) -> Vec<Stop> {
         if name == ".." {
             at.path.pop();
             at.number = number_at(&at.path);
+            content = Kind::Directory;
             continue;
         }
         let here = at.path.join(&name);
@@ -72,9 +76,10 @@ pub(super) fn stops(path: &Path) -> Vec<Stop> {
             }
         } else {
             at = Place { path: here, number: Some(number(&found)) };
+            content = if is_dir { Kind::Directory } else { Kind::File };
         }
     }
-    stops.push(at.stop(None, Kind::Target));
+    stops.push(at.stop(None, content));
     stops
 }
 
@@ -150,7 +155,7 @@ mod tests {
     }
 
     fn target(stops: &[Stop]) -> Option<&Path> {
-        stops.last().filter(|stop| stop.kind == Kind::Target).map(|stop| stop.path.as_path())
+        stops.last().filter(|stop| stop.name.is_none()).map(|stop| stop.path.as_path())
     }
 
     fn real_tempdir() -> (tempfile::TempDir, PathBuf) {

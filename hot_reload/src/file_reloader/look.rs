@@ -112,7 +112,9 @@ impl<L> Looker<L> {
     /// When to look without a hint.
     pub(super) fn look_again_after(&self) -> Option<Duration> {
         // Every look asks for the watches that are missing.
-        self.site.no_events().map(|_| ASK_AGAIN)
+        let ask_again = self.site.no_events().map(|_| ASK_AGAIN);
+        let rest = self.site.rests_until().map(|until| until.duration_since(Instant::now()));
+        ask_again.into_iter().chain(rest).min()
     }
 
     pub(super) fn mechanism(&self) -> Mechanism {
@@ -226,13 +228,12 @@ impl<L> Looker<L> {
         V: Send,
     {
         let must_read = reasons.must_read || self.force;
-        let mut arm = reasons.must_arm || self.seen.is_none() || self.site.no_events().is_some();
+        let has_rested = self.site.rests_until().is_some_and(|until| until <= Instant::now());
+        let is_unwatched = self.seen.is_none() || self.site.no_events().is_some();
+        let mut arm = reasons.must_arm || has_rested || is_unwatched;
         let mut wait = RESTLESS;
         for _ in 0..READS_AT_ONCE {
-            let (mut survey, mut main) = self.site.survey(arm).await;
-            if !arm && self.leads_elsewhere(&survey) {
-                (survey, main) = self.site.survey(true).await;
-            }
+            let (survey, main) = self.site.survey(arm).await;
             arm = false;
             self.take_note(&survey);
             if !must_read && self.applied.as_ref() == Some(&survey.identities) {
@@ -287,13 +288,6 @@ impl<L> Looker<L> {
             return Ok(Look::Value(loaded.value));
         }
         Ok(Look::Unsettled(wait))
-    }
-
-    /// Whether any path leads to another file than it did, which has to be watched in its place.
-    fn leads_elsewhere(&self, survey: &Survey) -> bool {
-        let place = |identity: &Option<Identity>| identity.map(|found| (found.device, found.inode));
-        let seen = self.seen.iter().flatten().map(place);
-        !seen.eq(survey.identities.iter().map(place))
     }
 
     /// Loads, unless a newer version arrives while a slow load is at it.

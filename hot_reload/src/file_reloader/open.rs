@@ -50,6 +50,8 @@ pub(super) struct Opened {
     pub(super) identity: Identity,
     /// How many names it has.
     pub(super) links: u64,
+    /// Whether the name it was opened by is its own, rather than that of a link to it.
+    pub(super) by_own_name: bool,
 }
 
 /// Who has a file open for writing.
@@ -106,11 +108,6 @@ impl Opened {
 /// Opens what is behind `path`, following symbolic links.
 pub(super) fn open(path: &Path, how: How) -> Result<Found, Failed> {
     platform::open(path, how)
-}
-
-/// Whether the way to `path` is in the kernel's memory, so that walking it does not block.
-pub(super) fn is_cached(path: &Path) -> bool {
-    platform::is_cached(path)
 }
 
 /// Returns the identity of what is behind `path`, or `None` where nothing is.

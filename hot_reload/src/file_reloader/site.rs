@@ -6,12 +6,15 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
+
 use super::{
     error::{FileError, Problem},
+    identity::Identity,
     load::unblock,
-    open::{self, Filesystem, How, Opened, WouldBlock},
+    open::{Filesystem, How, Opened, WouldBlock},
     survey::{Holds, Survey},
-    watcher::{Follower, NoWatch, Subscription},
+    watcher::{Files, Follower, NoWatch, Subscription},
 };
 
 /// The files of a set and the watches on them.
@@ -25,11 +28,27 @@ pub(super) struct Site {
     wants_events: bool,
     /// Why there are no events.
     no_events: Option<NoWatch>,
+    /// Where each path led when it was last looked at; empty before.
+    places: Vec<Option<Place>>,
+    /// When a file that took another's place is to be watched itself.
+    rests_until: Option<Instant>,
     /// The least trustworthy filesystem of the set, and the device it was asked for.
     filesystem: Option<(u64, Filesystem)>,
     /// A survey that was given up on and still has its thread.
     hung: Weak<()>,
 }
+
+/// A file's device and inode.
+type Place = (u64, u64);
+
+/// A file that took another's place is watched itself once it has been in it for this long.
+///
+/// Whoever replaces a file that is watched itself pays for the end of that watch, which the kernel
+/// cleans up before it lets anybody run who waits for the new file: on a virtual machine, where
+/// interrupts between processors are dear, that costs more than all of our reading. Until then the
+/// watch on its directory tells of every write by its name, and the look at the end of the rest
+/// finds what was written by another.
+const REST: Duration = Duration::from_millis(250);
 
 /// What a survey of a site found.
 pub(super) type Surveyed = (Survey, Result<Arc<Opened>, FileError>);
@@ -42,6 +61,8 @@ impl Site {
             subscription: None,
             wants_events: false,
             no_events: None,
+            places: Vec::new(),
+            rests_until: None,
             filesystem: None,
             hung: Weak::new(),
         }
@@ -73,6 +94,7 @@ impl Site {
         let knew_all = dependencies.iter().all(|path| self.paths.contains(path));
         let main = self.paths[0].clone();
         self.paths = std::iter::once(main).chain(dependencies).collect();
+        self.places.clear();
         knew_all
     }
 
@@ -83,6 +105,11 @@ impl Site {
     /// Why there are no events, where they are wanted.
     pub(super) fn no_events(&self) -> Option<&NoWatch> {
         self.no_events.as_ref()
+    }
+
+    /// When a file that took another's place is to be watched itself.
+    pub(super) fn rests_until(&self) -> Option<Instant> {
+        self.rests_until
     }
 
     /// Sets how often the files are compared with what they were.
@@ -109,15 +136,14 @@ impl Site {
         let elsewhere = unblock(move || {
             let surveyed = site.survey_with(arm, How::Blocking);
             drop(running);
-            (site.no_events, site.filesystem, surveyed)
+            (site, surveyed)
         });
         match elsewhere.await {
-            Ok((no_events, filesystem, Ok(surveyed))) => {
-                self.no_events = no_events;
-                self.filesystem = filesystem;
+            Ok((site, Ok(surveyed))) => {
+                *self = site;
                 surveyed
             }
-            Ok((_, _, Err(WouldBlock))) => self.nothing("it can't be waited for".to_owned()),
+            Ok((_, Err(WouldBlock))) => self.nothing("it can't be waited for".to_owned()),
             Err(words) => self.nothing(words),
         }
     }
@@ -148,26 +174,77 @@ impl Site {
     }
 
     fn survey_with(&mut self, arm: bool, how: How) -> Result<Surveyed, WouldBlock> {
-        if arm && self.wants_events && self.subscription.is_some() {
-            self.arm(how)?;
+        // What is not in memory is found out by opening it, and nothing else is done then.
+        let mut surveyed = Survey::of(&self.paths, how)?;
+        if self.wants_events {
+            let lead = self.lead(&surveyed.0);
+            let now = Instant::now();
+            if lead == Lead::Replaced {
+                self.rests_until = Some(now + REST);
+            }
+            if arm || lead == Lead::Elsewhere {
+                self.arm(how, now)?;
+                // What was found before the watches stood counts if it is still there.
+                if !surveyed.0.is_still_there() {
+                    surveyed = Survey::of(&self.paths, how)?;
+                }
+            }
+            self.places = surveyed.0.identities.iter().map(|found| place(found.as_ref())).collect();
         }
-        let (survey, main) = Survey::of(&self.paths, how)?;
-        self.filesystem = survey.filesystem(self.filesystem).or(self.filesystem);
-        Ok((survey, main))
+        self.filesystem = surveyed.0.filesystem(self.filesystem).or(self.filesystem);
+        Ok(surveyed)
     }
 
-    fn arm(&mut self, how: How) -> Result<(), WouldBlock> {
+    /// Where the paths lead, compared with before.
+    fn lead(&self, survey: &Survey) -> Lead {
+        let is_known = self.places.len() == survey.identities.len();
+        let strangers = survey.identities.iter().zip(&self.places);
+        let mut strangers =
+            strangers.filter(|(found, was)| place(found.as_ref()) != **was).peekable();
+        let is_replacement = |(found, was): (&Option<Identity>, &Option<Place>)| {
+            let mut files = survey.files.iter();
+            was.is_some()
+                && files.any(|file| {
+                    Some(file.identity) == *found && file.links == 1 && file.by_own_name
+                })
+        };
+        if !is_known {
+            Lead::Elsewhere
+        } else if strangers.peek().is_none() {
+            Lead::Same
+        } else if strangers.all(is_replacement) {
+            Lead::Replaced
+        } else {
+            Lead::Elsewhere
+        }
+    }
+
+    fn arm(&mut self, how: How, now: Instant) -> Result<(), WouldBlock> {
         let Some(subscription) = &self.subscription else { return Ok(()) };
         let mut subscription = match how {
-            How::Cached if !self.paths.iter().all(|path| open::is_cached(path)) => {
-                return Err(WouldBlock);
-            }
             How::Cached => try_lock(subscription).ok_or(WouldBlock)?,
             How::Blocking => subscription.lock().unwrap_or_else(PoisonError::into_inner),
         };
-        self.no_events = subscription.arm(&self.paths).err();
+        self.rests_until = self.rests_until.filter(|until| now < *until);
+        let files = if self.rests_until.is_some() { Files::Later } else { Files::Now };
+        self.no_events = subscription.arm(&self.paths, files).err();
         Ok(())
     }
+}
+
+/// Where the paths of a set lead, compared with before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lead {
+    /// To the same files.
+    Same,
+    /// By the same way to a file, with no other name, that took the place of another.
+    Replaced,
+    /// Anything else.
+    Elsewhere,
+}
+
+fn place(identity: Option<&Identity>) -> Option<Place> {
+    identity.map(|found| (found.device, found.inode))
 }
 
 fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {

@@ -19,7 +19,7 @@ pub(super) struct Survey {
     /// One a path; `None` where nothing is.
     pub(super) identities: Vec<Option<Identity>>,
     /// The regular files among them.
-    files: Vec<Arc<Opened>>,
+    pub(super) files: Vec<Arc<Opened>>,
     /// How long ago any of them changed.
     pub(super) age: Duration,
     /// Whether the main file holds nothing.
@@ -100,11 +100,14 @@ impl Survey {
         }
     }
 
-    /// Whether every path still leads to what was found, and nobody is writing.
+    /// Whether every path still leads to what was found, unchanged.
+    pub(super) fn is_still_there(&self) -> bool {
+        self.paths.iter().map(|path| open::identity(path)).eq(self.identities.iter().copied())
+    }
+
+    /// Whether every path still leads to what was found, unchanged, and nobody is writing.
     pub(super) fn holds(&self) -> Holds {
-        let same =
-            self.paths.iter().map(|path| open::identity(path)).eq(self.identities.iter().copied());
-        if !same {
+        if !self.is_still_there() {
             Holds::No
         } else if self.writers() == Writers::Some {
             Holds::ButForWriters

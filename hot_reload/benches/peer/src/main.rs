@@ -13,7 +13,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use edits::{Bench, Config, Edit, Seen, Subject, row};
+use edits::{Bench, Config, Edit, SHORT_PAUSE, Seen, Subject, row};
 use hot_reload::{
     AsyncFileLoad, FileReloader, Reload, ReloaderConfig, ReloaderError, ReloaderService,
 };
@@ -86,7 +86,7 @@ fn edit_to_visible(short: bool) {
     let subject = Published(Runtime::new().expect("a runtime"));
     let mut bench = Bench::new();
     for edit in Edit::ALL {
-        let latencies = bench.single(&subject, edit, if short { 5 } else { 50 });
+        let latencies = bench.single(&subject, edit, if short { 5 } else { 50 }, SHORT_PAUSE);
         row(&format!("single/{}", edit.name()), subject.name(), latencies);
     }
     for edit in Edit::ALL {
@@ -125,8 +125,7 @@ fn read(short: bool) {
         per_read(threads, how_long, || || live.borrow().as_ref().map_or(0, |value| value.n))
     });
     println!("{:<36} {:>10.2} {:>10.2}", "0.3.6, borrow", columns[0], columns[1]);
-    let columns = [1, 2].map(|threads| {
-        per_read(threads, how_long, || || live.get().map_or(0, |value| value.n))
-    });
+    let columns = [1, 2]
+        .map(|threads| per_read(threads, how_long, || || live.get().map_or(0, |value| value.n)));
     println!("{:<36} {:>10.2} {:>10.2}", "0.3.6, get", columns[0], columns[1]);
 }

@@ -26,8 +26,13 @@ pub(super) fn writers(file: &File) -> Writers {
 pub(super) fn open(path: &Path, how: How) -> Result<Found, Failed> {
     // Opening a FIFO or a device does something to it, so the path is opened without its content
     // first, and what it is decides.
-    let place = open_with(path, OFlags::PATH, how)?;
-    let found = fstat(&place).map_err(failed)?;
+    let mut place = open_with(path, OFlags::PATH | OFlags::NOFOLLOW, how)?;
+    let mut found = fstat(&place).map_err(failed)?;
+    let by_own_name = FileType::from_raw_mode(found.st_mode) != FileType::Symlink;
+    if !by_own_name {
+        place = open_with(path, OFlags::PATH, how)?;
+        found = fstat(&place).map_err(failed)?;
+    }
     let special = |what| Ok(Found::Special(what, identity_of(&found)));
     match FileType::from_raw_mode(found.st_mode) {
         FileType::RegularFile => {}
@@ -46,7 +51,7 @@ pub(super) fn open(path: &Path, how: How) -> Result<Found, Failed> {
         return Ok(Found::Special("replaced by something else", identity_of(&found)));
     }
     let (identity, links) = (identity_of(&found), links_of(&found));
-    Ok(Found::File(Opened { file: file.into(), identity, links }))
+    Ok(Found::File(Opened { file: file.into(), identity, links, by_own_name }))
 }
 
 fn open_with(path: &Path, flags: OFlags, how: How) -> Result<rustix::fd::OwnedFd, Failed> {
@@ -61,14 +66,6 @@ fn open_with(path: &Path, flags: OFlags, how: How) -> Result<rustix::fd::OwnedFd
             }
             other => other.map_err(failed),
         },
-    }
-}
-
-pub(super) fn is_cached(path: &Path) -> bool {
-    match open_with(path, OFlags::PATH, How::Cached) {
-        // That a name is missing is kept in memory as well.
-        Ok(_) | Err(Failed::Io(_)) => true,
-        Err(Failed::WouldBlock) => false,
     }
 }
 
@@ -93,7 +90,13 @@ pub(super) fn read(opened: &Opened, limit: u64, how: How) -> Result<Vec<u8>, Fai
         let rest = &mut [IoSliceMut::new(&mut bytes[length..])];
         match preadv2(&opened.file, rest, length as u64, flags) {
             Ok(0) => break,
-            Ok(read) => length += read,
+            Ok(read) => {
+                length += read;
+                // It ends where its size says, with room for more: that need not be asked again.
+                if length as u64 == opened.identity.size && length < bytes.len() {
+                    break;
+                }
+            }
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN | Errno::OPNOTSUPP) if how == How::Cached => {
                 return Err(Failed::WouldBlock);

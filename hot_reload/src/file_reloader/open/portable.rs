@@ -30,11 +30,7 @@ pub(super) fn open(path: &Path, how: How) -> Result<Found, Failed> {
     }
     let file = File::open(path).map_err(Failed::Io)?;
     let found = file.metadata().map_err(Failed::Io)?;
-    Ok(Found::File(Opened { identity: identity_of(&found), links: 1, file }))
-}
-
-pub(super) fn is_cached(_path: &Path) -> bool {
-    false
+    Ok(Found::File(Opened { identity: identity_of(&found), links: 1, by_own_name: false, file }))
 }
 
 pub(super) fn read(opened: &Opened, limit: u64, how: How) -> Result<Vec<u8>, Failed> {

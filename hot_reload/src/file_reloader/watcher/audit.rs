@@ -65,6 +65,15 @@ impl Follower {
 
     /// Looks at the files once, and rings if they are not what they were.
     pub(super) fn look_at_files(&self) {
+        // Acquire and release: whoever looks next sees what this look has written down.
+        if self.is_looking.swap(true, Ordering::Acquire) {
+            return;
+        }
+        self.look_at_each();
+        self.is_looking.store(false, Ordering::Release);
+    }
+
+    fn look_at_each(&self) {
         let (files, rule, is_due) = {
             let audit = lock(&self.audit);
             (Arc::clone(&audit.files), audit.rule, self.reread_is_due(&audit))

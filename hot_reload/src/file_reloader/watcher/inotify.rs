@@ -101,10 +101,9 @@ impl Events {
             // Modifications are watched on the content itself: whoever writes to a log beside it
             // wakes nobody.
             Kind::Parent => own | names | WatchFlags::CLOSE_WRITE,
-            // The names of a directory that is followed for its own sake.
-            Kind::Target if path.is_dir() => own | names | content | WatchFlags::ATTRIB,
+            Kind::Directory => own | names | content | WatchFlags::ATTRIB,
             // Its end is told by the watch's own.
-            Kind::Target => content | WatchFlags::ATTRIB,
+            Kind::File => content | WatchFlags::ATTRIB,
         };
         // One inode has one watch: what others want of it stays.
         match inotify::add_watch(instance, path, mask | WatchFlags::MASK_ADD) {
@@ -206,14 +205,23 @@ fn read_batch(instance: impl AsFd, pass: &mut impl FnMut(Event<'_>)) -> bool {
     let mut buffer = [MaybeUninit::uninit(); BUFFER];
     let mut reader = Reader::new(instance, &mut buffer);
     // What was read into the buffer has to be passed on with it.
+    let mut read = 0;
     for n in 0.. {
-        if n >= BATCH && reader.is_buffer_empty() {
-            return false;
+        if reader.is_buffer_empty() {
+            // A buffer with room for another event got all there were.
+            if read > 0 && read + LONGEST_EVENT <= BUFFER {
+                return true;
+            }
+            if n >= BATCH {
+                return false;
+            }
+            read = 0;
         }
         match reader.next() {
             Ok(event) => {
                 let (key, flags) = (Key(event.wd()), event.events());
                 let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
+                read += EVENT + name.map_or(0, |name| (name.len() + 1).next_multiple_of(EVENT));
                 translate(&key, flags, name, pass);
             }
             Err(Errno::INTR) => {}
@@ -223,6 +231,11 @@ fn read_batch(instance: impl AsFd, pass: &mut impl FnMut(Event<'_>)) -> bool {
     }
     true
 }
+
+/// Bytes of an event without a name; a name is padded to a multiple of it (`inotify(7)`).
+const EVENT: usize = 16;
+/// Bytes of an event with the longest name.
+const LONGEST_EVENT: usize = EVENT + 256;
 
 fn translate(key: &Key, flags: ReadFlags, name: Option<&OsStr>, pass: &mut impl FnMut(Event<'_>)) {
     if flags.contains(ReadFlags::QUEUE_OVERFLOW) {

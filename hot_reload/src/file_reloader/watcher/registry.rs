@@ -12,8 +12,10 @@ use super::{Event, Follower, Notice, platform::Key};
 /// Where at a watch a follower is rung from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
-    /// A name in the directory that is watched.
-    Name(Box<OsStr>),
+    /// The name of the content in the directory that is watched.
+    Content(Box<OsStr>),
+    /// Another name in it that the way goes through.
+    Way(Box<OsStr>),
     /// What is watched itself.
     Own,
 }
@@ -31,9 +33,14 @@ pub(super) struct Registry {
 /// The followers of one watch.
 #[derive(Debug, Default)]
 struct Watch {
-    names: HashMap<Box<OsStr>, Followers>,
+    contents: Names,
+    ways: Names,
     own: Followers,
 }
+
+/// The followers of the names in a directory.
+#[derive(Debug, Default)]
+struct Names(HashMap<Box<OsStr>, Followers>);
 
 /// A set of followers, mostly of one.
 #[derive(Debug, Default)]
@@ -63,12 +70,8 @@ impl Registry {
         let watch = self.watches.entry(key).or_default();
         match place {
             Place::Own => watch.own.insert(follower),
-            Place::Name(name) => match watch.names.get_mut(name) {
-                Some(followers) => followers.insert(follower),
-                None => {
-                    watch.names.insert(name.clone(), Followers::One(Arc::clone(follower)));
-                }
-            },
+            Place::Content(name) => watch.contents.insert(name, follower),
+            Place::Way(name) => watch.ways.insert(name, follower),
         }
     }
 
@@ -77,16 +80,10 @@ impl Registry {
         let Some(watch) = self.watches.get_mut(key) else { return false };
         match place {
             Place::Own => watch.own.remove(follower),
-            Place::Name(name) => {
-                if let Some(followers) = watch.names.get_mut(name) {
-                    followers.remove(follower);
-                    if followers.is_empty() {
-                        watch.names.remove(name);
-                    }
-                }
-            }
+            Place::Content(name) => watch.contents.remove(name, follower),
+            Place::Way(name) => watch.ways.remove(name, follower),
         }
-        let unused = watch.names.is_empty() && watch.own.is_empty();
+        let unused = watch.contents.0.is_empty() && watch.ways.0.is_empty() && watch.own.is_empty();
         if unused {
             self.watches.remove(key);
             self.ended += 1;
@@ -98,7 +95,8 @@ impl Registry {
     pub(super) fn has(&self, key: &Key, place: &Place, follower: &Arc<Follower>) -> bool {
         self.watches.get(key).is_some_and(|watch| match place {
             Place::Own => watch.own.has(follower),
-            Place::Name(name) => watch.names.get(name).is_some_and(|those| those.has(follower)),
+            Place::Content(name) => watch.contents.has(name, follower),
+            Place::Way(name) => watch.ways.has(name, follower),
         })
     }
 
@@ -107,9 +105,8 @@ impl Registry {
         match event {
             Event::Named(key, name, notice) => {
                 if let Some(watch) = self.watches.get(key) {
-                    if let Some(followers) = watch.names.get(name) {
-                        followers.ring(notice);
-                    }
+                    watch.contents.ring(name, notice);
+                    watch.ways.ring(name, notice.on_the_way());
                     // Who follows a directory for its own sake follows what is in it.
                     watch.own.ring(Notice::Moved);
                 }
@@ -144,7 +141,37 @@ impl Registry {
 impl Watch {
     fn ring(&self, notice: Notice) {
         self.own.ring(notice);
-        for followers in self.names.values() {
+        for followers in self.contents.0.values().chain(self.ways.0.values()) {
+            followers.ring(notice);
+        }
+    }
+}
+
+impl Names {
+    fn insert(&mut self, name: &OsStr, follower: &Arc<Follower>) {
+        match self.0.get_mut(name) {
+            Some(followers) => followers.insert(follower),
+            None => {
+                self.0.insert(name.into(), Followers::One(Arc::clone(follower)));
+            }
+        }
+    }
+
+    fn remove(&mut self, name: &OsStr, follower: &Arc<Follower>) {
+        if let Some(followers) = self.0.get_mut(name) {
+            followers.remove(follower);
+            if followers.is_empty() {
+                self.0.remove(name);
+            }
+        }
+    }
+
+    fn has(&self, name: &OsStr, follower: &Arc<Follower>) -> bool {
+        self.0.get(name).is_some_and(|followers| followers.has(follower))
+    }
+
+    fn ring(&self, name: &OsStr, notice: Notice) {
+        if let Some(followers) = self.0.get(name) {
             followers.ring(notice);
         }
     }

@@ -1,0 +1,116 @@
+//! Looks at many things in turn, where one that hangs holds up no other.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    task::{JoinHandle, spawn_blocking},
+    time::timeout,
+};
+
+/// A round that gets on to no other look within this has hung: a thread more takes up the rest.
+const HUNG: Duration = Duration::from_secs(1);
+/// No more threads than this are left to hang; further looks wait for one of them.
+const MOST_HUNG: usize = 16;
+
+/// Rounds of looks, one round after another.
+#[derive(Debug, Default)]
+pub(super) struct Rounds {
+    hung: Vec<JoinHandle<()>>,
+}
+
+impl Rounds {
+    /// Looks at each of `things` where blocking is allowed; returns when all is done but what hangs.
+    pub(super) async fn look<T>(&mut self, things: Vec<T>, look: fn(&T))
+    where
+        T: Send + Sync + 'static,
+    {
+        self.hung.retain(|thread| !thread.is_finished());
+        let round = Arc::new(Round { things, begun: AtomicUsize::new(0) });
+        loop {
+            let ours = Arc::clone(&round);
+            let mut thread = spawn_blocking(move || ours.look(look));
+            loop {
+                let begun = round.begun();
+                // A thread fails only when the runtime shuts down, and this task with it.
+                if timeout(HUNG, &mut thread).await.is_ok() {
+                    return;
+                }
+                if round.begun() == begun && self.hung.len() < MOST_HUNG {
+                    break;
+                }
+            }
+            self.hung.push(thread);
+        }
+    }
+}
+
+struct Round<T> {
+    things: Vec<T>,
+    begun: AtomicUsize,
+}
+
+impl<T> Round<T> {
+    /// Looks at whatever no other thread has begun with.
+    fn look(&self, look: fn(&T)) {
+        // Relaxed: a number that nothing else depends on.
+        while let Some(thing) = self.things.get(self.begun.fetch_add(1, Ordering::Relaxed)) {
+            look(thing);
+        }
+    }
+
+    fn begun(&self) -> usize {
+        self.begun.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Mutex, PoisonError,
+        mpsc::{Receiver, Sender, channel},
+    };
+
+    use super::*;
+
+    /// Hangs until its other end is dropped, if it has one, and then says its number.
+    struct Thing {
+        number: usize,
+        hang: Option<Mutex<Receiver<()>>>,
+        said: Mutex<Sender<usize>>,
+    }
+
+    impl Thing {
+        fn look(&self) {
+            if let Some(hang) = &self.hang {
+                let _ended = hang.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            }
+            self.said.lock().unwrap().send(self.number).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_hangs_holds_up_no_other() {
+        let (said, heard) = channel();
+        let (let_go, hang) = channel::<()>();
+        let mut hang = Some(hang);
+        let things = (0..4).map(|number| Thing {
+            number,
+            hang: if number == 1 { hang.take().map(Mutex::new) } else { None },
+            said: Mutex::new(said.clone()),
+        });
+        let mut rounds = Rounds::default();
+        rounds.look(things.collect(), Thing::look).await;
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), [0, 2, 3]);
+        drop(let_go);
+        assert_eq!(heard.recv_timeout(Duration::from_secs(10)), Ok(1));
+        let last = Thing { number: 4, hang: None, said: Mutex::new(said) };
+        rounds.look(vec![last], Thing::look).await;
+        assert_eq!(heard.try_recv(), Ok(4));
+    }
+}

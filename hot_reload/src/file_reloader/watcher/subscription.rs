@@ -1,0 +1,142 @@
+//! A follower's place in the watcher: where it is rung from, and how often its files are looked at.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use super::{Follower, NoWatch, host::Host, lock, platform, registry::Place};
+use crate::file_reloader::chain::{self, Kind};
+
+/// A place that a follower is rung from.
+#[derive(Debug)]
+struct Armed {
+    key: platform::Key,
+    place: Place,
+    /// Equal for the same place of the same directory or file.
+    sum: u64,
+    /// How many overflows there had been when it was set.
+    overflows: u64,
+}
+
+/// A follower's place in the watcher; dropping it takes the follower out without a trace.
+pub(in crate::file_reloader) struct Subscription {
+    follower: Arc<Follower>,
+    host: Arc<Host>,
+    /// Where it is rung from.
+    places: Vec<Armed>,
+    /// How often its files are looked at.
+    interval: Option<Duration>,
+}
+
+impl Subscription {
+    /// Puts a follower under the watcher of the process, on the current runtime.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub(in crate::file_reloader) fn new(follower: Arc<Follower>) -> Self {
+        Self { follower, host: Host::here(), places: Vec::new(), interval: None }
+    }
+
+    /// Sets how often the follower's files are looked at; `None`: never.
+    pub(in crate::file_reloader) fn set_interval(&mut self, interval: Option<Duration>) {
+        if self.interval != interval {
+            self.host.schedule.look(&self.follower, self.interval, interval);
+            self.interval = interval;
+        }
+    }
+
+    /// Watches every place that `paths` go through, and no other.
+    ///
+    /// When it returns, any later change of what a path means rings the follower; with
+    /// [`Files::Later`] save an edit through another name of a file that was not watched before.
+    ///
+    /// # Errors
+    ///
+    /// When the platform has no more watches to give. Those that were had are kept.
+    pub(in crate::file_reloader) fn arm(
+        &mut self,
+        paths: &[PathBuf],
+        files: Files,
+    ) -> Result<(), NoWatch> {
+        self.host.watcher.events.connect()?;
+        // A directory that was replaced while its watch was set leads elsewhere by now.
+        for _ in 0..MOST_ROUNDS {
+            if self.move_to(paths, files)? == Way::AsBefore {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the watches that are missing, then lets go of those that are no longer needed.
+    fn move_to(&mut self, paths: &[PathBuf], files: Files) -> Result<Way, NoWatch> {
+        let watcher = &self.host.watcher;
+        let mut had = std::mem::take(&mut self.places);
+        let overflows = lock(&watcher.registry).overflows();
+        let mut outcome = Ok(Way::AsBefore);
+        for stop in paths.iter().flat_map(|path| chain::stops(path)) {
+            if self.places.iter().any(|armed| armed.sum == stop.sum) {
+                continue;
+            }
+            let place = match &stop.name {
+                None => Place::Own,
+                Some(name) if stop.kind == Kind::Parent => Place::Content(name.as_os_str().into()),
+                Some(name) => Place::Way(name.as_os_str().into()),
+            };
+            // One from before an overflow may have ended unheard, and another file have its number.
+            if let Some(n) =
+                had.iter().position(|armed| armed.sum == stop.sum && armed.overflows == overflows)
+                && lock(&watcher.registry).has(&had[n].key, &place, &self.follower)
+            {
+                self.places.push(had.swap_remove(n));
+                continue;
+            }
+            if stop.kind == Kind::File && files == Files::Later {
+                continue;
+            }
+            match watcher.watch(&stop.path, stop.kind, &place, &self.follower) {
+                Ok(Some(key)) => {
+                    self.places.push(Armed { key, place, sum: stop.sum, overflows });
+                    // A file that is replaced rings by the watch on its directory.
+                    if stop.kind != Kind::File {
+                        outcome = outcome.map(|_| Way::Changed);
+                    }
+                }
+                Ok(None) => outcome = outcome.map(|_| Way::Changed),
+                Err(error) => outcome = Err(error),
+            }
+        }
+        // One inode may be had by two names: what is still needed stays.
+        had.retain(|old| {
+            !self.places.iter().any(|new| (&new.key, &new.place) == (&old.key, &old.place))
+        });
+        let unneeded = had.iter().map(|armed| (&armed.key, &armed.place));
+        watcher.forget(unneeded, &self.follower);
+        outcome
+    }
+}
+
+/// Whether files that are not watched themselves yet are to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::file_reloader) enum Files {
+    Now,
+    Later,
+}
+
+/// Whether a directory on the way had to be watched anew, or was gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    AsBefore,
+    Changed,
+}
+
+/// A path that is replaced faster than this many times in a row rings its follower anyway.
+const MOST_ROUNDS: usize = 4;
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.set_interval(None);
+        let places = std::mem::take(&mut self.places);
+        let places = places.iter().map(|armed| (&armed.key, &armed.place));
+        self.host.watcher.forget(places, &self.follower);
+    }
+}
