@@ -39,7 +39,7 @@ pub use self::format::{Yaml, YamlFile};
 use self::{
     error::Problem,
     follow::FileFollow,
-    load::{ByAsyncLoad, ByTryFrom},
+    load::{ByAsyncLoad, ByTryFrom, Load},
     look::Looker,
     open::Opened,
     survey::Survey,
@@ -167,8 +167,13 @@ impl<F> FileReloader<F> {
     ///
     /// When the path is empty, or is relative while the current directory is gone.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self, FileError> {
-        let file_path = absolute(path.as_ref())?;
-        Ok(Self { file_path, settings: FileSettings::new(true), _value: PhantomData })
+        Self::with_settings(path.as_ref(), FileSettings::new(true))
+    }
+
+    fn with_settings(path: &Path, settings: FileSettings) -> Result<Self, FileError> {
+        // Its links and dots stay as they are.
+        let file_path = std::path::absolute(path).map_err(|error| FileError::io(path, error))?;
+        Ok(Self { file_path, settings, _value: PhantomData })
     }
 
     /// Sets the size in bytes up to which a file is loaded; 16 MiB by default.
@@ -187,14 +192,23 @@ impl<F> FileReloader<F> {
         self
     }
 
-    fn follow_with<L>(&self, loader: L, options: &ReloaderOptions) -> FileFollow<L, F> {
-        FileFollow::new(self.file_path.clone(), loader, self.settings, options)
+    /// Loads the value once.
+    async fn load_with<L>(&self, loader: L) -> ReloadResult<Option<F>, F, String>
+    where
+        L: Load<F>,
+        F: Eq + Send,
+    {
+        Ok(Some(Looker::load_once(self.file_path.clone(), loader, self.settings).await?))
     }
-}
 
-/// Makes a path absolute, and leaves its links and dots as they are.
-fn absolute(path: &Path) -> Result<PathBuf, FileError> {
-    std::path::absolute(path).map_err(|error| FileError::io(path, error))
+    /// Follows the file as a service does.
+    fn follow_with<L>(&self, loader: L, options: &ReloaderOptions) -> BoxFollow<'static, F, String>
+    where
+        L: Load<F> + 'static,
+        F: Eq + Send + 'static,
+    {
+        Box::new(FileFollow::new(self.file_path.clone(), loader, self.settings, options))
+    }
 }
 
 impl<F> Clone for FileReloader<F> {
@@ -216,13 +230,11 @@ where
     }
 
     async fn reload(&self) -> ReloadResult<Option<F>, F, String> {
-        Ok(Some(
-            Looker::load_once(self.file_path.clone(), ByTryFrom::default(), self.settings).await?,
-        ))
+        self.load_with(ByTryFrom::default()).await
     }
 
     fn follow(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, F, String>> {
-        Some(Box::new(self.follow_with(ByTryFrom::default(), options)))
+        Some(self.follow_with(ByTryFrom::default(), options))
     }
 }
 
@@ -234,10 +246,10 @@ where
     for<'a> <F as TryFrom<&'a PathBuf>>::Error: Display,
 {
     async fn watch_realtime(&self) -> Result<RealtimeWatchHandle<F>, ReloaderError<F, String>> {
-        Ok(forward::changes(|options| Box::new(self.follow_with(ByAsyncLoad, options))))
+        Ok(forward::changes(|options| self.follow_with(ByAsyncLoad, options)))
     }
 
     fn follow_realtime(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, F, String>> {
-        Some(Box::new(self.follow_with(ByAsyncLoad, options)))
+        Some(self.follow_with(ByAsyncLoad, options))
     }
 }

@@ -25,12 +25,10 @@ pub use self::toml::{Toml, TomlFile};
 #[cfg(feature = "yaml")]
 pub use self::yaml::{Yaml, YamlFile};
 use super::{
-    FileSettings, absolute,
+    FileReloader, FileSettings,
     error::{FileError, ParseProblem, Problem},
-    follow::FileFollow,
     forward,
     load::{Load, Loaded, unblock},
-    look::Looker,
     open::{Failed, How, Opened},
 };
 use crate::{
@@ -60,9 +58,8 @@ mod sealed {
 /// Used by its names [`TomlFile`], `JsonFile` and `YamlFile`.
 #[derive(Debug)]
 pub struct FormatFile<V, F> {
-    path: PathBuf,
-    settings: FileSettings,
-    _value: PhantomData<fn() -> (V, F)>,
+    file: FileReloader<V>,
+    _format: PhantomData<fn() -> F>,
 }
 
 impl<V, F> FormatFile<V, F> {
@@ -72,29 +69,30 @@ impl<V, F> FormatFile<V, F> {
     ///
     /// When the path is empty, or is relative while the current directory is gone.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self, FileError> {
-        let path = absolute(path.as_ref())?;
-        Ok(Self { path, settings: FileSettings::new(false), _value: PhantomData })
+        Ok(Self::of(FileReloader::with_settings(path.as_ref(), FileSettings::new(false))?))
     }
 
     /// Sets the size in bytes up to which a file is read; 16 MiB by default.
     #[must_use]
-    pub fn max_size(mut self, bytes: u64) -> Self {
-        self.settings.max_size = bytes;
-        self
+    pub fn max_size(self, bytes: u64) -> Self {
+        Self::of(self.file.max_size(bytes))
     }
 
     /// Has an empty file read like any other, once it has stayed empty for the settle ceiling.
     ///
     /// By default it is refused: a file is emptied by accident far more often than by intent.
     #[must_use]
-    pub fn allow_empty(mut self, allow_empty: bool) -> Self {
-        self.settings.allow_empty = allow_empty;
-        self
+    pub fn allow_empty(self, allow_empty: bool) -> Self {
+        Self::of(self.file.allow_empty(allow_empty))
     }
 
     /// Returns the file that is followed, as an absolute path.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.file.file_path
+    }
+
+    fn of(file: FileReloader<V>) -> Self {
+        Self { file, _format: PhantomData }
     }
 }
 
@@ -134,18 +132,14 @@ where
         Ok(receiver)
     }
 
-    fn follow_file(&self, options: &ReloaderOptions) -> FileFollow<ByFormat<V, F>, V> {
-        FileFollow::new(self.path.clone(), self.loader(), self.settings, options)
-    }
-
     fn loader(&self) -> ByFormat<V, F> {
-        ByFormat { settings: self.settings, _format: PhantomData }
+        ByFormat { settings: self.file.settings, _format: PhantomData }
     }
 }
 
 impl<V, F> Clone for FormatFile<V, F> {
     fn clone(&self) -> Self {
-        Self { path: self.path.clone(), settings: self.settings, _value: PhantomData }
+        Self::of(self.file.clone())
     }
 }
 
@@ -162,11 +156,11 @@ where
     }
 
     async fn reload(&self) -> ReloadResult<Option<V>, V, String> {
-        Ok(Some(Looker::load_once(self.path.clone(), self.loader(), self.settings).await?))
+        self.file.load_with(self.loader()).await
     }
 
     fn follow(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, String>> {
-        Some(Box::new(self.follow_file(options)))
+        Some(self.file.follow_with(self.loader(), options))
     }
 }
 
@@ -177,11 +171,11 @@ where
     F: Format,
 {
     async fn watch_realtime(&self) -> Result<RealtimeWatchHandle<V>, ReloaderError<V, String>> {
-        Ok(forward::changes(|options| Box::new(self.follow_file(options))))
+        Ok(forward::changes(|options| self.file.follow_with(self.loader(), options)))
     }
 
     fn follow_realtime(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, String>> {
-        Some(Box::new(self.follow_file(options)))
+        Some(self.file.follow_with(self.loader(), options))
     }
 }
 
