@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test crate uses its part")]
 
+pub mod book;
+
 use std::{
     path::{Path, PathBuf},
     process::Command,

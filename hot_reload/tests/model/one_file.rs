@@ -1,41 +1,24 @@
-//! After any sequence of operations, then quiet, the value is what the file holds.
-//!
-//! `HOT_RELOAD_SEED=… cargo nextest run -p hot_reload --all-features model` runs one sequence
-//! again; `HOT_RELOAD_SEQUENCES=…` sets how many there are.
-#![cfg(all(feature = "toml", target_os = "linux"))]
-
-mod common;
+//! One file, by every way that leads to it.
 
 use std::{
-    collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
     time::Duration,
 };
 
-use common::{Config, PATIENCE, options, text};
 use hot_reload::{ReloaderReceiver, ReloaderService, TomlFile, WatchStrategy};
-use proptest::{
-    prelude::*,
-    strategy::ValueTree,
-    test_runner::{Config as Settings, RngAlgorithm, TestRng, TestRunner},
-};
-use tokio::{
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use proptest::prelude::*;
+use tokio::time::{sleep, timeout};
+
+use crate::common::{Config, PATIENCE, options, text};
 
 /// What is done to the tree; an operation that can't be done as things are does nothing.
 ///
 /// The followed path is `a/b/config.toml`; spare files and directories lie in the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Op {
+pub(super) enum Op {
     Write(Content),
     /// Truncates and writes a first half, and keeps the file open.
     Begin,
@@ -71,7 +54,7 @@ enum Op {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Content {
+pub(super) enum Content {
     Valid(u8),
     Invalid,
     Empty,
@@ -95,7 +78,7 @@ fn content() -> impl Strategy<Value = Content> {
     ]
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub(super) fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         4 => content().prop_map(Op::Write),
         2 => Just(Op::Begin),
@@ -239,13 +222,13 @@ impl Tree {
 }
 
 /// Does `ops` to a fresh tree that a service follows, and compares value and file at the end.
-async fn holds(strategy: WatchStrategy, ops: &[Op]) -> Result<(), String> {
+pub(super) async fn holds(strategy: WatchStrategy, ops: Vec<Op>) -> Result<(), String> {
     let dir = tempfile::tempdir().unwrap();
     let mut tree = Tree::new(dir.path());
     let reloader = TomlFile::<Config>::from_path(&tree.path).unwrap();
     let (service, mut rx) = ReloaderService::from_reloader(reloader, options(strategy));
     let task = tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
-    for op in ops {
+    for op in &ops {
         // What can't be done as things are does nothing.
         let _refused = tree.apply(op);
         if let Op::Pause(ms) = op {
@@ -285,86 +268,4 @@ async fn agrees(tree: &Tree, rx: &mut ReloaderReceiver<Config, String>) -> Resul
         return Err(format!("{want:?} did not arrive: {:?}, {:?}", rx.get(), rx.status()));
     }
     Ok(())
-}
-
-/// The sequence that a seed stands for.
-fn sequence(seed: u64) -> Vec<Op> {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let mut runner = TestRunner::new_with_rng(Settings::default(), rng);
-    prop::collection::vec(op(), 1..20).new_tree(&mut runner).unwrap().current()
-}
-
-/// Leaves out what a failure does not need.
-async fn shrink(strategy: WatchStrategy, mut ops: Vec<Op>) -> Vec<Op> {
-    let mut n = 0;
-    while n < ops.len() {
-        let mut fewer = ops.clone();
-        fewer.remove(n);
-        let mut fails = false;
-        for _ in 0..2 {
-            fails |= holds(strategy, &fewer).await.is_err();
-        }
-        if fails {
-            ops = fewer;
-        } else {
-            n += 1;
-        }
-    }
-    ops
-}
-
-fn from_environment(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
-/// Sequences done at the same time; most of each is waiting.
-const AT_ONCE: u64 = 64;
-const SEQUENCES: u64 = 1_000;
-
-async fn check_all(strategy: WatchStrategy) {
-    let one = from_environment("HOT_RELOAD_SEED");
-    let first = one.unwrap_or_else(|| {
-        u64::from(std::time::UNIX_EPOCH.elapsed().unwrap().subsec_nanos()) * 1_000
-    });
-    let count = if one.is_some() {
-        1
-    } else {
-        from_environment("HOT_RELOAD_SEQUENCES").unwrap_or(SEQUENCES)
-    };
-    let next = Arc::new(AtomicU64::new(first));
-    let mut workers = JoinSet::new();
-    for _ in 0..AT_ONCE.min(count) {
-        let next = Arc::clone(&next);
-        workers.spawn(async move {
-            loop {
-                // Relaxed: a counter.
-                let seed = next.fetch_add(1, Ordering::Relaxed);
-                if seed >= first + count {
-                    return None;
-                }
-                if let Err(why) = holds(strategy, &sequence(seed)).await {
-                    return Some((seed, why));
-                }
-            }
-        });
-    }
-    let mut failures = BTreeMap::new();
-    while let Some(done) = workers.join_next().await {
-        failures.extend(done.unwrap());
-    }
-    if let Some((seed, why)) = failures.first_key_value() {
-        let ops = shrink(strategy, sequence(*seed)).await;
-        panic!(
-            "{} of {count} sequences fail; HOT_RELOAD_SEED={seed}: {why}\nshrunk: {ops:#?}",
-            failures.len()
-        );
-    }
-}
-
-in_every_strategy! {
-    async fn the_value_is_what_the_file_holds(strategy) {
-        check_all(strategy).await;
-    }
 }
