@@ -72,6 +72,8 @@
 //!   event either; looking finds them.
 //! - A `subPath` mount of a `ConfigMap` never updates, as the kubelet leaves the old file in place.
 //!   Mount the directory.
+//! - An edit through another hard link, of a file that was renamed into place less than 250 ms
+//!   before, is noticed when those are over.
 //! - A synchronous loader that hangs keeps its blocking thread, since no thread can be stopped: one
 //!   for each version of the file, four at the most.
 //! - The log masks what error messages have in quotes. A loader of your own that puts a secret
