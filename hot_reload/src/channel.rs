@@ -37,18 +37,12 @@ impl<V> Cell<V> {
 }
 
 /// The sending half of a service: publishes values to every receiver.
-pub struct ReloaderSender<V>
-where
-    V: Eq + PartialEq,
-{
+pub struct ReloaderSender<V> {
     cell: Arc<Cell<V>>,
     published: watch::Sender<u64>,
 }
 
-impl<V> ReloaderSender<V>
-where
-    V: Eq + PartialEq,
-{
+impl<V> ReloaderSender<V> {
     /// Publishes `value`; it is in place before any receiver is woken.
     ///
     /// # Errors
@@ -82,7 +76,10 @@ where
     }
 
     /// Whether `value` is what receivers hold already.
-    pub(crate) fn holds(&self, value: &V) -> bool {
+    pub(crate) fn holds(&self, value: &V) -> bool
+    where
+        V: Eq,
+    {
         self.cell.current.load().value.as_ref() == Some(value)
     }
 
@@ -96,10 +93,7 @@ where
 }
 
 /// Creates both halves; nothing is published yet.
-pub(crate) fn channel<V, S>() -> (ReloaderSender<V>, ReloaderReceiver<V, S>)
-where
-    V: Eq + PartialEq,
-{
+pub(crate) fn channel<V, S>() -> (ReloaderSender<V>, ReloaderReceiver<V, S>) {
     let cell = Arc::new(Cell {
         current: ArcSwap::from_pointee(Generation { value: None, number: 0 }),
         status: Mutex::default(),

@@ -7,7 +7,6 @@
 
 use std::{
     borrow::Cow,
-    fmt::Display,
     task::{Context, Poll},
     time::Duration,
 };
@@ -18,11 +17,7 @@ use crate::error::ReloadResult;
 const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A source as the loop sees it.
-pub trait Follow<V, S>
-where
-    V: Eq + PartialEq,
-    S: Into<Cow<'static, str>> + Display,
-{
+pub trait Follow<V, S> {
     /// Waits until the source may have changed; a wait that is given up loses no hint.
     fn poll_hint(&mut self, cx: &mut Context<'_>) -> Poll<Hint>;
 
@@ -33,11 +28,16 @@ where
         patience: Patience,
     ) -> Poll<ReloadResult<Look<V>, V, S>>;
 
-    /// Gives up the look that is under way.
+    /// Gives up the look that is under way, which has hung or panicked.
     fn abandon_look(&mut self);
 
     /// How long the loop may wait for a hint before it looks all the same; `None`: for ever.
     fn look_again_after(&self) -> Option<Duration>;
+
+    /// What the source is called in logs, where it has a name.
+    fn name(&self) -> Option<&str> {
+        None
+    }
 
     /// How changes are noticed at this moment.
     fn mechanism(&self) -> Mechanism;
@@ -50,40 +50,6 @@ where
 
 /// A source that brings its own way of being followed, borrowed from its reloader.
 pub type BoxFollow<'a, V, S> = Box<dyn Follow<V, S> + Send + 'a>;
-
-impl<V, S> Follow<V, S> for BoxFollow<'_, V, S>
-where
-    V: Eq + PartialEq,
-    S: Into<Cow<'static, str>> + Display,
-{
-    fn poll_hint(&mut self, cx: &mut Context<'_>) -> Poll<Hint> {
-        (**self).poll_hint(cx)
-    }
-
-    fn poll_look(
-        &mut self,
-        cx: &mut Context<'_>,
-        patience: Patience,
-    ) -> Poll<ReloadResult<Look<V>, V, S>> {
-        (**self).poll_look(cx, patience)
-    }
-
-    fn abandon_look(&mut self) {
-        (**self).abandon_look();
-    }
-
-    fn look_again_after(&self) -> Option<Duration> {
-        (**self).look_again_after()
-    }
-
-    fn mechanism(&self) -> Mechanism {
-        (**self).mechanism()
-    }
-
-    fn load_timeout(&self) -> Duration {
-        (**self).load_timeout()
-    }
-}
 
 /// Why the loop is woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -89,7 +89,8 @@ impl ReloaderOptions {
         self
     }
 
-    /// Sets how long settling may last in all, however busy the writer; 3 s by default.
+    /// Sets how long a writer that keeps a file open is waited for, and an emptied file for its
+    /// content; 3 s by default. One that neither rests nor closes is given twice as long.
     pub fn settle_ceiling(mut self, settle_ceiling: Duration) -> Self {
         self.settle_ceiling = settle_ceiling.min(LONGEST);
         self

@@ -1,6 +1,6 @@
 //! Failures as a log may have them: what and where, without what was loaded.
 
-use std::{borrow::Cow, fmt::Display};
+use std::fmt::Display;
 
 use crate::error::ReloaderError;
 
@@ -10,14 +10,13 @@ use crate::error::ReloaderError;
 /// stands in below; either may be a secret. What is left is the first line, quoted parts masked.
 pub(crate) fn for_log<V, S>(error: &ReloaderError<V, S>) -> String
 where
-    V: Eq + PartialEq,
-    S: Into<Cow<'static, str>> + Display,
+    S: Display,
 {
     #[cfg(feature = "file-reloader")]
     if let Some(error) = error.file_error() {
         return error.without_content();
     }
-    mask(&error.to_string())
+    mask(&error.words())
 }
 
 /// Returns the first line of `text`, with `…` for all from the first quote to the last of its kind.

@@ -175,16 +175,16 @@ where
         }
         let _one_at_a_time = self.running.lock().await;
         let options = self.options.capped();
-        if let Some(source) = self.source.follow(&options) {
-            run(source, self.publish(), &options).await;
+        if let Some(mut source) = self.source.follow(&options) {
+            run(&mut *source, self.sink(), &options).await;
         } else {
-            let source = Polled::new(&self.source, options.poll_interval);
-            run(source, self.publish(), &options).await;
+            let mut source = Polled::new(&self.source, options.poll_interval);
+            run(&mut source, self.sink(), &options).await;
         }
         Ok(())
     }
 
-    fn publish(&self) -> Publish<'_, V> {
+    fn sink(&self) -> Publish<'_, V> {
         Publish { sender: &self.sender, force: self.options.force_reload }
     }
 }
@@ -209,13 +209,13 @@ where
     pub async fn start_with_realtime(&self) -> ReloadResult<(), V, S> {
         let _one_at_a_time = self.running.lock().await;
         let options = self.options.capped();
-        if let Some(source) = self.source.follow_realtime(&options) {
-            run(source, self.publish(), &options).await;
+        if let Some(mut source) = self.source.follow_realtime(&options) {
+            run(&mut *source, self.sink(), &options).await;
         } else if options.strategy == WatchStrategy::Polling {
-            let source = Polled::new(&self.source, options.poll_interval);
-            run(source, self.publish(), &options).await;
+            let mut source = Polled::new(&self.source, options.poll_interval);
+            run(&mut source, self.sink(), &options).await;
         } else {
-            run(Pushed::new(&self.source, &options), self.publish(), &options).await;
+            run(&mut Pushed::new(&self.source, &options), self.sink(), &options).await;
         }
         Ok(())
     }

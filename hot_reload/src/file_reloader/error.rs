@@ -46,6 +46,8 @@ pub(super) enum Problem {
     Parse(ParseProblem),
     /// A loader's own words.
     Refused(String),
+    /// What kept it from being looked at or loaded, which may pass.
+    Stuck(String),
 }
 
 /// Where a parser stopped, and why.
@@ -126,8 +128,8 @@ impl FileError {
                 let message = at.loggable.map_or_else(|| mask(&at.message), str::to_owned);
                 format!("{path}:{}:{}: {message}", at.line, at.column)
             }
-            Problem::Refused(words) => format!("{path}: {}", mask(words)),
-            Problem::Missing(cause) | Problem::Io(cause) => format!("{path}: {cause}"),
+            Problem::Refused(words) | Problem::Stuck(words) => format!("{path}: {}", mask(words)),
+            Problem::Missing(cause) | Problem::Io(cause) => format!("{self}: {cause}"),
             _ => self.to_string(),
         }
     }
@@ -159,7 +161,7 @@ impl fmt::Display for FileError {
             ),
             Problem::Empty => write!(f, "{path}: empty; nothing is taken from an empty file"),
             Problem::Parse(at) => write!(f, "{path}:{at}"),
-            Problem::Refused(words) => write!(f, "{path}: {words}"),
+            Problem::Refused(words) | Problem::Stuck(words) => write!(f, "{path}: {words}"),
         }
     }
 }

@@ -26,6 +26,7 @@ type Looking<V> = Pin<Box<dyn Future<Output = Result<Look<V>, FileError>> + Send
 
 /// Follows one file, and whatever belongs to it.
 pub(super) struct FileFollow<L, V> {
+    name: String,
     follower: Arc<Follower>,
     /// Held by the look that is under way, and by nobody else.
     looker: Arc<Mutex<Looker<L>>>,
@@ -40,9 +41,10 @@ impl<L, V> FileFollow<L, V> {
         settings: FileSettings,
         options: &ReloaderOptions,
     ) -> Self {
+        let name = path.display().to_string();
         let follower = Arc::default();
         let looker = Looker::watched(path, &follower, loader, settings, options);
-        Self { follower, looker: Arc::new(Mutex::new(looker)), look: None }
+        Self { name, follower, looker: Arc::new(Mutex::new(looker)), look: None }
     }
 
     fn between_looks<R>(&self, read: impl FnOnce(&Looker<L>) -> R) -> Option<R> {
@@ -88,6 +90,10 @@ where
 
     fn look_again_after(&self) -> Option<Duration> {
         self.between_looks(Looker::look_again_after).flatten()
+    }
+
+    fn name(&self) -> Option<&str> {
+        Some(&self.name)
     }
 
     fn mechanism(&self) -> Mechanism {

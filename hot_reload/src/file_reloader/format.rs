@@ -196,27 +196,27 @@ where
     async fn load(&mut self, path: &Path, opened: Arc<Opened>) -> Result<Loaded<V>, FileError> {
         let FileSettings { max_size: limit, allow_empty, .. } = self.settings;
         if opened.identity.size <= PARSED_INLINE {
-            match read_whole(path, &opened, limit, How::Cached) {
+            match read_whole(&opened, limit, How::Cached) {
                 Err(Failed::WouldBlock) => {}
                 Err(Failed::Io(error)) => return Err(FileError::io(path, error)),
                 Ok(bytes) => return make::<V, F>(path, &bytes, limit, allow_empty),
             }
         }
         let owned = path.to_owned();
-        unblock(move || match read_whole(&owned, &opened, limit, How::Blocking) {
+        unblock(move || match read_whole(&opened, limit, How::Blocking) {
             Err(Failed::Io(error)) => Err(FileError::io(&owned, error)),
             Err(Failed::WouldBlock) => {
-                Err(FileError::new(&owned, Problem::Refused("it can't be waited for".into())))
+                Err(FileError::new(&owned, Problem::Stuck("it can't be waited for".into())))
             }
             Ok(bytes) => make::<V, F>(&owned, &bytes, limit, allow_empty),
         })
         .await
-        .unwrap_or_else(|words| Err(FileError::new(path, Problem::Refused(words))))
+        .unwrap_or_else(|words| Err(FileError::new(path, Problem::Stuck(words))))
     }
 }
 
 /// Reads the file; one whose identity proves little is read until two readings are the same.
-fn read_whole(path: &Path, opened: &Opened, limit: u64, how: How) -> Result<Vec<u8>, Failed> {
+fn read_whole(opened: &Opened, limit: u64, how: How) -> Result<Vec<u8>, Failed> {
     let mut bytes = opened.read(limit, how)?;
     if !opened.identity.is_racy_at(SystemTime::now()) {
         return Ok(bytes);
@@ -228,7 +228,7 @@ fn read_whole(path: &Path, opened: &Opened, limit: u64, how: How) -> Result<Vec<
         }
         bytes = again;
     }
-    let words = format!("{} changes while it is read", path.display());
+    let words = "it changes while it is read; a later look reads it";
     Err(Failed::Io(std::io::Error::new(std::io::ErrorKind::ResourceBusy, words)))
 }
 

@@ -26,9 +26,9 @@ where
 {
     let (tx, rx) = mpsc::channel(BACKLOG);
     let options = ReloaderOptions::realtime();
-    let source = follow(&options);
+    let mut source = follow(&options);
     let sink = Forward { events: tx, status: Mutex::default() };
-    let task = tokio::spawn(async move { run(source, sink, &options).await });
+    let task = tokio::spawn(async move { run(&mut *source, sink, &options).await });
     RealtimeWatchHandle::with_cleanup(rx, Box::new(AbortOnDrop(task)))
 }
 

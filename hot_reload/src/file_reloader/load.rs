@@ -68,8 +68,8 @@ where
         let under_way = self.overdue.iter().position(|(of, _)| *of == version);
         let n = under_way.unwrap_or(self.overdue.len());
         if n == MOST_OVERDUE {
-            let words = format!("{MOST_OVERDUE} earlier loads still hang");
-            return Err(FileError::new(path, Problem::Refused(words)));
+            let words = format!("{MOST_OVERDUE} earlier loads still hang; mend the loader");
+            return Err(FileError::new(path, Problem::Stuck(words)));
         }
         let mut turn = None;
         if under_way.is_none() {
@@ -82,11 +82,12 @@ where
         // Should this be given up on, the load stays where it is.
         let loaded = within(turn, &mut self.overdue[n].1).await;
         self.overdue.swap_remove(n);
-        loaded
-            .map_err(broken)
-            .and_then(|loaded| loaded)
-            .map(|value| Loaded { value, dependencies: Vec::new() })
-            .map_err(|words| FileError::new(path, Problem::Refused(words)))
+        let problem = match loaded {
+            Ok(Ok(value)) => return Ok(Loaded { value, dependencies: Vec::new() }),
+            Ok(Err(words)) => Problem::Refused(words),
+            Err(error) => Problem::Stuck(broken(error)),
+        };
+        Err(FileError::new(path, problem))
     }
 }
 

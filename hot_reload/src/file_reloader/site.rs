@@ -149,7 +149,7 @@ impl Site {
     }
 
     fn nothing(&self, words: String) -> Surveyed {
-        let error = FileError::new(&self.paths[0], Problem::Refused(words));
+        let error = FileError::new(&self.paths[0], Problem::Stuck(words));
         (Survey::nothing(&self.paths), Err(error))
     }
 

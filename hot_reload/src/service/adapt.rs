@@ -21,21 +21,13 @@ use crate::{
 type Pending<'a, T, V, S> = Pin<Box<dyn Future<Output = ReloadResult<T, V, S>> + Send + 'a>>;
 
 /// A source that is loaded at every poll.
-pub(super) struct Polled<'a, T, V, S>
-where
-    V: Eq + PartialEq,
-    S: Into<Cow<'static, str>> + Display,
-{
+pub(super) struct Polled<'a, T, V, S> {
     source: &'a T,
     poll_interval: Duration,
     loading: Option<Pending<'a, Option<V>, V, S>>,
 }
 
-impl<'a, T, V, S> Polled<'a, T, V, S>
-where
-    V: Eq + PartialEq,
-    S: Into<Cow<'static, str>> + Display,
-{
+impl<'a, T, V, S> Polled<'a, T, V, S> {
     pub(super) fn new(source: &'a T, poll_interval: Duration) -> Self {
         Self { source, poll_interval, loading: None }
     }
@@ -77,11 +69,7 @@ where
 }
 
 /// A source that pushes values, and is loaded when it can't.
-pub(super) struct Pushed<'a, T, V, S>
-where
-    V: Eq + PartialEq,
-    S: Into<Cow<'static, str>> + Display,
-{
+pub(super) struct Pushed<'a, T, V, S> {
     source: &'a T,
     options: &'a ReloaderOptions,
     watch: Option<RealtimeWatchHandle<V>>,
@@ -98,21 +86,13 @@ where
 }
 
 /// How far a look has got.
-enum Step<'a, V, S>
-where
-    V: Eq + PartialEq,
-    S: Into<Cow<'static, str>> + Display,
-{
+enum Step<'a, V, S> {
     Idle,
     Arming(Pending<'a, RealtimeWatchHandle<V>, V, S>),
     Loading(Pending<'a, Option<V>, V, S>),
 }
 
-impl<'a, T, V, S> Pushed<'a, T, V, S>
-where
-    V: Eq + PartialEq,
-    S: Into<Cow<'static, str>> + Display,
-{
+impl<'a, T, V, S> Pushed<'a, T, V, S> {
     pub(super) fn new(source: &'a T, options: &'a ReloaderOptions) -> Self {
         Self {
             source,
@@ -227,7 +207,7 @@ where
 
     fn abandon_look(&mut self) {
         if let Step::Arming(_) = std::mem::replace(&mut self.step, Step::Idle) {
-            self.lose("the source's watch could not be set in time".into());
+            self.lose("the source's watch could not be set: it hung, or panicked".into());
             self.do_without = true;
         }
     }
@@ -252,18 +232,10 @@ where
 
 const ENDED: &str = "the source's watch has ended";
 
-fn found<V, S>(loaded: ReloadResult<Option<V>, V, S>) -> ReloadResult<Look<V>, V, S>
-where
-    V: Eq + PartialEq,
-    S: Into<Cow<'static, str>> + Display,
-{
+fn found<V, S>(loaded: ReloadResult<Option<V>, V, S>) -> ReloadResult<Look<V>, V, S> {
     Ok(loaded?.map_or(Look::Unchanged, Look::Value))
 }
 
-fn refused<V, S>(words: &str) -> ReloadResult<Look<V>, V, S>
-where
-    V: Eq + PartialEq,
-    S: Into<Cow<'static, str>> + Display,
-{
+fn refused<V, S>(words: &str) -> ReloadResult<Look<V>, V, S> {
     Err(ReloaderError::Other(anyhow::anyhow!("{words}")))
 }

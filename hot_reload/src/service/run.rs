@@ -1,7 +1,6 @@
 //! The shell around the loop: waits, looks, publishes, and decides nothing.
 
 use std::{
-    borrow::Cow,
     fmt::Display,
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -31,12 +30,11 @@ use crate::{
 ///
 /// Dropping the future stops the service; whatever was published stays.
 pub(crate) async fn run<V, S>(
-    mut source: impl Follow<V, S>,
+    source: &mut (impl Follow<V, S> + ?Sized),
     sink: impl Sink<V>,
     options: &ReloaderOptions,
 ) where
-    V: Eq + PartialEq,
-    S: Into<Cow<'static, str>> + Display,
+    S: Display,
 {
     let timing = Timing {
         settle_window: options.settle_window,
@@ -62,8 +60,11 @@ pub(crate) async fn run<V, S>(
                 tokio::select! {
                     biased;
                     () = sink.closed() => Event::NoReceivers,
-                    found = look(&mut source, patience, load_timeout) => {
-                        take(found, source.mechanism(), source.look_again_after(), &sink).await
+                    found = look(source, patience, load_timeout) => {
+                        let (mechanism, again) = (source.mechanism(), source.look_again_after());
+                        let (event, news) = take(found, mechanism, again, &sink).await;
+                        news.log(source.name());
+                        event
                     }
                 }
             }
@@ -80,19 +81,15 @@ pub(crate) async fn run<V, S>(
         };
         state = next(state, event, Instant::now(), &timing);
     }
-    debug!("every receiver is gone: the service ends");
+    debug!(source = source.name(), "every receiver is gone: the service ends");
 }
 
 /// Looks once: a look that panics or hangs has failed, no more.
 async fn look<V, S>(
-    source: &mut impl Follow<V, S>,
+    source: &mut (impl Follow<V, S> + ?Sized),
     patience: Patience,
     load_timeout: Duration,
-) -> ReloadResult<Look<V>, V, S>
-where
-    V: Eq + PartialEq,
-    S: Into<Cow<'static, str>> + Display,
-{
+) -> ReloadResult<Look<V>, V, S> {
     let look = poll_fn(|cx| {
         // What panicked is dropped, and never polled again.
         catch_unwind(AssertUnwindSafe(|| source.poll_look(cx, patience)))
@@ -113,10 +110,9 @@ async fn take<V, S>(
     mechanism: Mechanism,
     look_again: Option<Duration>,
     sink: &impl Sink<V>,
-) -> Event
+) -> (Event, News)
 where
-    V: Eq + PartialEq,
-    S: Into<Cow<'static, str>> + Display,
+    S: Display,
 {
     // The status is changed under locks that a subscriber may take as well, so what there is to
     // say is said after.
@@ -139,7 +135,7 @@ where
             Event::Loaded { look_again }
         }
         Err(error) => {
-            let words: Arc<str> = error.to_string().into();
+            let words: Arc<str> = error.words().into();
             sink.report(&mut |status| {
                 news.note(status, &mechanism);
                 // Said once, not at every retry.
@@ -159,8 +155,7 @@ where
             Event::Failed { luck: fastrand::u16(0..=1000) }
         }
     };
-    news.log();
-    event
+    (event, news)
 }
 
 /// What a look has changed that is worth a line in the log.
@@ -184,36 +179,30 @@ impl News {
         status.mechanism = Some(mechanism.clone());
     }
 
-    fn log(self) {
+    fn log(self, source: Option<&str>) {
         if let Some(reason) = self.degraded {
-            warn!(reason, "polling in place of events");
+            warn!(source, reason, "polling in place of events");
         }
         if let Some(reason) = self.failed {
-            warn!(reason, "the last good value keeps serving");
+            // A file's reason begins with its name.
+            let source = source.filter(|source| !reason.starts_with(*source));
+            warn!(source, reason, "the last good value keeps serving");
         }
         if self.failures_over > 0 {
-            info!(failures = self.failures_over, "the source is good again");
+            info!(source, failures = self.failures_over, "the source is good again");
         }
         if let Some(generation) = self.published {
-            info!(generation, "published");
+            info!(source, generation, "published");
         }
     }
 }
 
-fn panicked<V, S>(panic: &(dyn std::any::Any + Send)) -> ReloaderError<V, S>
-where
-    V: Eq + PartialEq,
-    S: Into<Cow<'static, str>> + Display,
-{
+fn panicked<V, S>(panic: &(dyn std::any::Any + Send)) -> ReloaderError<V, S> {
     ReloaderError::Other(anyhow::anyhow!("the loader panicked: {}", words(panic)))
 }
 
 #[cfg(feature = "file-reloader")]
-fn is_missing<V, S>(error: &ReloaderError<V, S>) -> bool
-where
-    V: Eq + PartialEq,
-    S: Into<Cow<'static, str>> + Display,
-{
+fn is_missing<V, S>(error: &ReloaderError<V, S>) -> bool {
     error.file_error().is_some_and(crate::file_reloader::FileError::is_missing)
 }
 

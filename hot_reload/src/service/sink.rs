@@ -22,7 +22,7 @@ pub(crate) struct Failure {
 pub(crate) type Change<'a> = &'a mut (dyn FnMut(&mut Status, Option<u64>) + Send);
 
 /// Takes the values.
-pub(crate) trait Sink<V: Eq>: Report {
+pub(crate) trait Sink<V>: Report {
     /// Resolves once nobody is left to take anything.
     fn closed(&self) -> impl Future<Output = ()>;
 
@@ -36,13 +36,13 @@ pub(crate) trait Sink<V: Eq>: Report {
 }
 
 /// Publishes to the receivers of a service.
-pub(crate) struct Publish<'a, V: Eq> {
+pub(crate) struct Publish<'a, V> {
     pub(crate) sender: &'a ReloaderSender<V>,
     /// Publishes a value that equals the last as well.
     pub(crate) force: bool,
 }
 
-impl<V: Eq> Report for Publish<'_, V> {
+impl<V> Report for Publish<'_, V> {
     fn report(&self, change: &mut dyn FnMut(&mut Status)) {
         self.sender.set_status(change);
     }
