@@ -13,6 +13,7 @@ use std::{
     process::Command,
     sync::mpsc::{Receiver, channel},
     thread,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -146,19 +147,12 @@ fn main() {
                 latencies.extend(bench.single(*subject, edit, edits, pause));
             }
         }
-        let scenario = format!("{name}/{}", edit.name());
-        let mut limit = None;
-        for (subject, latencies) in subjects.iter().zip(latencies) {
-            let (median, p99) = row(&scenario, subject.name(), latencies);
-            let (bare_median, bare_p99) = *limit.get_or_insert((median, p99));
-            println!("{:>53} {:>8.2}x {:>8.2}x", "of bare", median / bare_median, p99 / bare_p99);
-        }
+        report(&format!("{name}/{}", edit.name()), subjects, latencies);
     }
     for edit in Edit::ALL {
-        for subject in subjects {
-            let latencies = bench.steady(subject, edit, if short { 40 } else { 200 });
-            row(&format!("steady/{}", edit.name()), subject.name(), latencies);
-        }
+        let edits = if short { 40 } else { 200 };
+        let latencies = subjects.map(|subject| bench.steady(subject, edit, edits));
+        report(&format!("steady/{}", edit.name()), subjects, latencies);
     }
     drop(bench);
 
@@ -168,4 +162,14 @@ fn main() {
     cargo.args(["--", "edit_to_visible"]).args(short.then_some("--short"));
     let ran = cargo.status().expect("cargo runs");
     assert!(ran.success(), "the peer failed");
+}
+
+/// Prints a row for each subject, and how it compares with the first, which is the limit.
+fn report(scenario: &str, subjects: [&dyn Subject; 3], latencies: [Vec<Duration>; 3]) {
+    let mut limit = None;
+    for (subject, latencies) in subjects.into_iter().zip(latencies) {
+        let (median, p99) = row(scenario, subject.name(), latencies);
+        let (bare_median, bare_p99) = *limit.get_or_insert((median, p99));
+        println!("{:>53} {:>8.2}x {:>8.2}x", "of bare", median / bare_median, p99 / bare_p99);
+    }
 }

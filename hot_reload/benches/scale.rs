@@ -1,8 +1,8 @@
 //! What thousands of file services in one process cost.
 //!
 //! `cargo bench -p hot_reload --bench scale`; `-- --short` for a run of seconds.
-//! Each row is a process of its own. Version 0.3.6 has no row beyond 128: there its inotify
-//! instances run out and the service ends.
+//! Each row is a process of its own. Version 0.3.6 has none: at the 129th file its inotify instances
+//! run out, and the service ends.
 
 #[path = "common/usage.rs"]
 mod usage;

@@ -10,7 +10,7 @@ use crate::follow::Mechanism;
 pub struct Status {
     /// Whether the newest value is what the source holds.
     pub health: Health,
-    /// How changes are noticed; `None` until the service has started.
+    /// How changes are noticed; `None` until the first look has ended.
     pub mechanism: Option<Mechanism>,
     /// Number of the newest value: 0 before the first, then one more at each.
     pub generation: u64,
@@ -25,7 +25,7 @@ pub struct Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Health {
-    /// Nothing was loaded yet.
+    /// Nothing was loaded since the service was started.
     Starting,
     /// The newest value is what the source held at the last look.
     Fresh,

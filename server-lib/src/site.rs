@@ -13,7 +13,7 @@ use tracing::info;
 use crate::{
     accept::Door,
     config::{InvalidConfig, ServerConfig, covers},
-    error::{BindError, ServerError},
+    error::BindError,
     live::{Applied, Live},
     plan::Plan,
     router::router,
@@ -194,15 +194,6 @@ impl Refused {
 
     pub(crate) fn reason(&self) -> String {
         crate::error::chain(self as &dyn Error)
-    }
-}
-
-impl From<Refused> for ServerError {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Invalid(error) => error.into(),
-            Refused::Bind(error) => error.into(),
-        }
     }
 }
 

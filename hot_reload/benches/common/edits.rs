@@ -203,8 +203,7 @@ impl Bench {
         latencies
     }
 
-    /// Edits every 25 to 75 ms without a pause: how long until each, or a newer one, is seen;
-    /// an edit that is never seen counts up to the end.
+    /// Edits every 25 to 75 ms without a pause: how long until each, or a newer one, is seen.
     pub fn steady(&mut self, subject: &dyn Subject, edit: Edit, edits: u64) -> Vec<Duration> {
         let seen = subject.follow(&self.path);
         wait_for(&seen, self.sequence).expect("the subject starts");

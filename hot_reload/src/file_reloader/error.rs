@@ -78,6 +78,30 @@ impl FileError {
         Self::new(path, problem)
     }
 
+    /// Creates an error at a place in the text of the file at `path`, for what only the
+    /// application can know to be wrong; `span` is in bytes, as parsers have it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// use hot_reload::FileError;
+    ///
+    /// let text = "name = 'one'\nport = 80\n";
+    /// let error = FileError::at(Path::new("config.toml"), text, 20..22, "port 80 is taken");
+    /// assert_eq!((error.line(), error.column()), (Some(2), Some(8)));
+    /// ```
+    #[cfg(any(feature = "toml", feature = "json", feature = "yaml"))]
+    pub fn at(
+        path: &Path,
+        text: &str,
+        span: std::ops::Range<usize>,
+        message: impl Into<String>,
+    ) -> Self {
+        let problem = super::format::at(text, span.start, span.len(), message.into());
+        Self::new(path, Problem::Parse(problem))
+    }
+
     /// Returns the file that is meant; of a set of files, the one that has the problem.
     pub fn path(&self) -> &Path {
         &self.path

@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 
 #[cfg(feature = "json")]
 pub use self::json::{Json, JsonFile};
+pub(super) use self::text::at;
 #[cfg(feature = "toml")]
 pub use self::toml::{Toml, TomlFile};
 #[cfg(feature = "yaml")]

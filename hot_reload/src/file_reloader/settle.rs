@@ -22,10 +22,10 @@ pub(super) struct Settle {
     busy_since: Option<Instant>,
 }
 
-/// What a look knows of a file, or of the freshest file of a set.
+/// What a look knows of a file, or of the main file of a set.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Facts {
-    /// Time since it changed.
+    /// Time since it changed; of a set, since any of it did.
     pub(super) age: Duration,
     pub(super) is_empty: bool,
     /// Whether it is of a set.

@@ -12,7 +12,7 @@ use hot_reload::{ReloaderReceiver, ReloaderService, TomlFile, WatchStrategy};
 use proptest::prelude::*;
 use tokio::time::{sleep, timeout};
 
-use crate::common::{Config, PATIENCE, options, text};
+use crate::common::{Config, PATIENCE, config, options, text};
 
 /// What is done to the tree; an operation that can't be done as things are does nothing.
 ///
@@ -247,8 +247,8 @@ async fn agrees(tree: &Tree, rx: &mut ReloaderReceiver<Config, String>) -> Resul
         Ok(text) if !text.is_empty() => toml::from_str::<Config>(text).ok(),
         _ => None,
     };
-    let Some(want) = want else {
-        // It is not: then nobody may be told that it is, and what comes next must arrive.
+    if want.is_none() {
+        // It is none: the status says so, and what is mended arrives.
         let said = timeout(PATIENCE, async {
             while rx.status().last_error.is_none() {
                 sleep(Duration::from_millis(2)).await;
@@ -257,8 +257,11 @@ async fn agrees(tree: &Tree, rx: &mut ReloaderReceiver<Config, String>) -> Resul
         if said.await.is_err() {
             return Err(format!("no error for {found:?}: {:?}, {:?}", rx.get(), rx.status()));
         }
-        return Ok(());
-    };
+        let _nothing_there = Tree::clear(&tree.parent(true));
+        fs::create_dir_all(tree.parent(false)).unwrap();
+        fs::write(&tree.path, text("mended")).unwrap();
+    }
+    let want = want.unwrap_or_else(|| config("mended"));
     let arrived = timeout(PATIENCE, async {
         while rx.get().as_ref() != Some(&want) {
             rx.changed().await.unwrap();

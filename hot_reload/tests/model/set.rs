@@ -154,17 +154,24 @@ pub(super) async fn holds(strategy: WatchStrategy, ops: Vec<Op>) -> Result<(), S
 }
 
 async fn agrees(main: &Path, rx: &mut ReloaderReceiver<Book, String>) -> Result<(), String> {
-    let want = Book::read(main);
-    let arrived = timeout(PATIENCE, async {
-        loop {
-            let agrees = match &want {
-                Ok(want) => rx.get().as_ref() == Some(want),
-                Err(_) => rx.status().last_error.is_some(),
-            };
-            if agrees {
-                return;
+    let mut want = Book::read(main);
+    if want.is_err() {
+        // The status says so, and what is mended arrives.
+        let said = timeout(PATIENCE, async {
+            while rx.status().last_error.is_none() {
+                sleep(Duration::from_millis(2)).await;
             }
-            sleep(Duration::from_millis(2)).await;
+        });
+        if said.await.is_err() {
+            return Err(format!("no error for {want:?}: {:?}, {:?}", rx.get(), rx.status()));
+        }
+        fs::write(main, "mended\n").unwrap();
+        want = Book::read(main);
+    }
+    let want = want.unwrap();
+    let arrived = timeout(PATIENCE, async {
+        while rx.get().as_ref() != Some(&want) {
+            rx.changed().await.unwrap();
         }
     });
     if arrived.await.is_err() {

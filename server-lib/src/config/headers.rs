@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, MapAccess, Visitor},
+    de::{DeserializeSeed, Error, MapAccess, Visitor},
 };
 
 /// Those that frame a message or belong to one connection: RFC 9110, sections 7.6.1 and 8.6.
@@ -18,13 +18,15 @@ const OURS: [HeaderName; 6] = [
     header::UPGRADE,
 ];
 
+const TWICE: &str = "this header is listed twice; keep one";
+
 /// Makes headers of pairs of text.
 pub(super) fn map(pairs: &BTreeMap<String, String>) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::with_capacity(pairs.len());
     for (key, text) in pairs {
         let told = |problem| format!("{key:?}: {problem}");
         if headers.insert(name(key).map_err(told)?, value(text).map_err(told)?).is_some() {
-            return Err(format!("{key:?}: listed twice"));
+            return Err(told(TWICE));
         }
     }
     Ok(headers)
@@ -59,31 +61,34 @@ impl<'de> Visitor<'de> for Pairs {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut pairs = BTreeMap::new();
-        while let Some((Name(name), Value(value))) = map.next_entry()? {
-            if pairs.keys().any(|known: &String| known.eq_ignore_ascii_case(&name)) {
-                return Err(Error::custom("a header is listed twice"));
-            }
+        // Beside those before it, so that an error stands where the second one does.
+        while let Some(name) = map.next_key_seed(Beside(&pairs))? {
+            let Value(value) = map.next_value()?;
             pairs.insert(name, value);
         }
         Ok(pairs)
     }
 }
 
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
-struct Name(String);
+/// A name that none of those before is, in whatever case (RFC 9110, section 5.1).
+struct Beside<'a>(&'a BTreeMap<String, String>);
+
+impl<'de> DeserializeSeed<'de> for Beside<'_> {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        name(&text).map_err(Error::custom)?;
+        if self.0.keys().any(|known| known.eq_ignore_ascii_case(&text)) {
+            return Err(Error::custom(TWICE));
+        }
+        Ok(text)
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(try_from = "String")]
 struct Value(String);
-
-impl TryFrom<String> for Name {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        name(&text).map(|_name| Self(text))
-    }
-}
 
 impl TryFrom<String> for Value {
     type Error = &'static str;

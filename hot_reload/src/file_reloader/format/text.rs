@@ -20,7 +20,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<&str, ParseProblem> {
 }
 
 /// Describes a problem at the byte `offset` of `text`, over `length` bytes.
-pub(super) fn at(text: &str, offset: usize, length: usize, message: String) -> ParseProblem {
+pub(in crate::file_reloader) fn at(
+    text: &str,
+    offset: usize,
+    length: usize,
+    message: String,
+) -> ParseProblem {
     let offset = floor(text, offset);
     let start = text[..offset].rfind('\n').map_or(0, |newline| newline + 1);
     let line_text = text[start..].lines().next().unwrap_or_default();

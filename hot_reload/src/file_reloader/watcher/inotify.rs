@@ -54,7 +54,7 @@ pub(super) struct Events {
 const BUFFER: usize = 16 * 1024;
 
 impl Events {
-    /// Whom its events ring is told to those who read them.
+    /// Creates it unconnected; its events go to whoever reads them, so nobody is rung from here.
     pub(super) fn new(_rings: Weak<Mutex<Registry>>) -> Self {
         Self { instance: OnceLock::new(), connecting: Mutex::new(()), connected: Notify::new() }
     }
@@ -169,7 +169,7 @@ pub(super) async fn read_events(watcher: Arc<Watcher>) {
     }
 }
 
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "tokio has no other way for a descriptor that is shared")]
 fn register(instance: Descriptor) -> io::Result<AsyncFd<Descriptor>> {
     // SAFETY: a `Descriptor` is one open descriptor for as long as it lives.
     Ok(unsafe { AsyncFd::register_with_interest(instance, Interest::READABLE)? })
