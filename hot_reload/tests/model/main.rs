@@ -146,10 +146,10 @@ async fn check_all(model: impl Model, strategy: WatchStrategy, sequences: u64) {
 
 in_every_strategy! {
     async fn the_value_is_what_the_file_holds(strategy) {
-        check_all(OneFile, strategy, 2_000).await;
+        check_all(OneFile, strategy, 1_000).await;
     }
 
     async fn the_value_is_what_the_set_holds(strategy) {
-        check_all(Set, strategy, 2_000).await;
+        check_all(Set, strategy, 1_000).await;
     }
 }
