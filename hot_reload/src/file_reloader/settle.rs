@@ -11,6 +11,12 @@ use crate::follow::Patience;
 /// once and twice this, so as not to keep step with the writer.
 const BUSY: Duration = Duration::from_millis(10);
 
+/// After how many quiet windows a writer that was waited for up to the ceiling, and still has the
+/// file open, is taken to rest: on a busy machine one is easily stopped for longer than a window.
+const REST: u32 = 10;
+/// After how many ceilings a writer that neither rests nor closes is read between two writes.
+const RESTLESS: u32 = 2;
+
 /// What is waited for before a file is read.
 #[derive(Debug)]
 pub(super) struct Settle {
@@ -86,9 +92,9 @@ impl Settle {
         let busy_since = *self.busy_since.get_or_insert(now);
         let is_enough = facts.age >= self.ceiling
             || facts.patience == Patience::Exhausted
-                && (facts.age >= self.window
+                && (facts.age >= REST * self.window
                     // One that neither rests nor ever closes leaves no better moment.
-                    || now.saturating_duration_since(busy_since) >= 2 * self.ceiling);
+                    || now.saturating_duration_since(busy_since) >= RESTLESS * self.ceiling);
         if is_enough { Ok(()) } else { Err(busy()) }
     }
 
@@ -155,7 +161,8 @@ mod tests {
             (Facts { age: 2999 * MS, ..FRESH }, 9000, false),
             (Facts { age: 3000 * MS, ..FRESH }, 0, true),
             (exhausted, 0, false),
-            (Facts { age: 50 * MS, ..exhausted }, 0, true),
+            (Facts { age: 499 * MS, ..exhausted }, 0, false),
+            (Facts { age: 500 * MS, ..exhausted }, 0, true),
             (exhausted, 5999, false),
             (exhausted, 6000, true),
         ] {

@@ -107,9 +107,11 @@ impl Survey {
 
     /// Whether every path still leads to what was found, unchanged, and nobody is writing.
     pub(super) fn holds(&self) -> Holds {
+        // In this order: a writer that finishes in between has changed what is there.
+        let writers = self.writers();
         if !self.is_still_there() {
             Holds::No
-        } else if self.writers() == Writers::Some {
+        } else if writers == Writers::Some {
             Holds::ButForWriters
         } else {
             Holds::Yes
