@@ -12,7 +12,7 @@ pub use self::{
     receiver::ReloaderReceiver,
     snapshot::{CachedReader, Ref, Snapshot},
 };
-use crate::status::Status;
+use crate::status::{Health, Status};
 
 /// One published value and its number.
 pub(crate) struct Generation<V> {
@@ -89,6 +89,12 @@ impl<V> ReloaderSender<V> {
 
     pub(crate) fn set_status(&self, change: impl FnOnce(&mut Status)) {
         change(&mut self.cell.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl<V> Drop for ReloaderSender<V> {
+    fn drop(&mut self) {
+        self.set_status(|status| status.health = Health::Stopped);
     }
 }
 

@@ -94,12 +94,16 @@ mod service;
 mod status;
 
 #[cfg(feature = "json")]
+#[doc(inline)]
 pub use self::file_reloader::JsonFile;
 #[cfg(feature = "toml")]
+#[doc(inline)]
 pub use self::file_reloader::TomlFile;
 #[cfg(feature = "yaml")]
+#[doc(inline)]
 pub use self::file_reloader::YamlFile;
 #[cfg(feature = "file-reloader")]
+#[doc(inline)]
 pub use self::file_reloader::{AsyncFileLoad, FileError, FileReloader};
 #[doc(hidden)]
 pub use self::follow::{BoxFollow, Follow, Hint, Look, Patience};

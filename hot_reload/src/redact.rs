@@ -21,9 +21,23 @@ where
 
 /// Returns the first line of `text`, with `…` for all from the first quote to the last of its kind.
 ///
-/// What is quoted may hold quotes itself, so nothing in between is trusted to be outside.
+/// What is quoted may hold quotes itself, so nothing in between is trusted to be outside; save what
+/// the program was made with, in the words that serde puts it into.
 pub(crate) fn mask(text: &str) -> String {
-    let mut rest = text.lines().next().unwrap_or_default();
+    let text = text.lines().next().unwrap_or_default();
+    if text.starts_with("missing field `") {
+        return text.to_owned();
+    }
+    let told = ["invalid type: ", "invalid value: ", "unknown field `", "unknown variant `"];
+    // The last one: what stands before it may hold another.
+    match text.rfind(", expected ").filter(|_| told.iter().any(|told| text.starts_with(told))) {
+        Some(at) => mask_quoted(&text[..at]) + &text[at..],
+        None => mask_quoted(text),
+    }
+}
+
+fn mask_quoted(text: &str) -> String {
+    let mut rest = text;
     let mut masked = String::with_capacity(rest.len());
     while let Some((open, quote)) = first_quote(rest) {
         let behind = open + quote.len_utf8();
@@ -64,6 +78,16 @@ mod tests {
                 "invalid type: string \"…\", expected u16 at line 3 column 7",
             ),
             ("invalid value: integer `42`, expected u8", "invalid value: integer `…`, expected u8"),
+            ("missing field `port`", "missing field `port`"),
+            (
+                "unknown field `hunter2`, expected one of `id`, `port`",
+                "unknown field `…`, expected one of `id`, `port`",
+            ),
+            (
+                "unknown variant `a`, expected `hunter2`, expected `on` or `off`",
+                "unknown variant `…`, expected `on` or `off`",
+            ),
+            ("custom `hunter2`, expected `hunter3`", "custom `…`"),
             ("string \"a\\\"hunter2\" ends", "string \"…\" ends"),
             ("open \"hunter2", "open \"…"),
             ("'it's hunter2' here", "'…' here"),

@@ -167,11 +167,14 @@ where
     /// Dropping the future stops the service and leaves nothing behind; what was published stays.
     pub async fn start(&self) -> ReloadResult<(), V, S> {
         if self.options.strategy != WatchStrategy::Polling {
-            return Err(ReloaderError::Other(anyhow::anyhow!(
+            let words = format!(
                 "start() only polls, and this service was made for {:?}: \
                  call start_with_realtime()",
                 self.options.strategy
-            )));
+            );
+            // Whoever spawns it seldom looks at what it returns; its receivers can.
+            self.sender.set_status(|status| status.last_error = Some(words.as_str().into()));
+            return Err(ReloaderError::Other(anyhow::anyhow!(words)));
         }
         let _one_at_a_time = self.running.lock().await;
         let options = self.options.capped();

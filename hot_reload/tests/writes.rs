@@ -259,7 +259,10 @@ in_every_strategy! {
             lab.replace("name = ");
             lab.expect_failure().await;
             lab.replace(text(&n.to_string()));
-            timeout(PATIENCE, lab.rx.changed()).await.unwrap().unwrap();
+            // The first value may be still to be awaited.
+            while lab.rx.get() != Some(config(&n.to_string())) {
+                timeout(PATIENCE, lab.rx.changed()).await.unwrap().unwrap();
+            }
             let status = lab.rx.status();
             assert_eq!(status.generation, lab.generation());
             assert_eq!((status.health, status.last_error), (Health::Fresh, None));

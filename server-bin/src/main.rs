@@ -8,11 +8,12 @@ mod interval;
 mod locate;
 mod signals;
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, io::IsTerminal, process::ExitCode};
 
 use clap::Parser;
 use hot_reload::{Reload, ReloaderOptions, ReloaderService, TomlFile};
 use server_lib::{Server, ServerConfig, ServerContextBuilder, ServerError};
+use tracing::info;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use self::cli::Cli;
@@ -43,6 +44,7 @@ async fn serve(cli: Cli) -> Result<(), Failure> {
 
     let options =
         ReloaderOptions::polling().strategy(cli.watch_mode.into()).poll_interval(cli.poll_interval);
+    info!(config = %path.display(), mode = ?cli.watch_mode, "following");
     let (service, receiver) = ReloaderService::from_reloader(reloader, options);
     let context =
         ServerContextBuilder::default().context_rx(receiver).shutdown(shutdown).build()?;
@@ -58,8 +60,14 @@ fn log_to_stderr() {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_ansi(is_coloured())
         .init();
+}
+
+/// Whether whoever reads the log wants colours (<https://no-color.org>).
+fn is_coloured() -> bool {
+    let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !is_refused && std::io::stderr().is_terminal()
 }
 
 /// Tells an error and its causes, as a compiler does.

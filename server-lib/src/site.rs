@@ -128,9 +128,19 @@ impl Site {
     }
 
     /// Closes every address and waits for the requests under way, at most the drain timeout.
-    pub(crate) async fn drain(self) {
+    pub(crate) async fn drain(mut self) {
+        let limit = self.live.load().config.drain_timeout();
         self.stop.cancel();
         self.tasks.close();
+        // The addresses are free for whoever comes next, before the last request is answered.
+        let listeners = std::mem::take(&mut self.listeners);
+        for Listener { accepting, .. } in listeners {
+            // It ends by `stop`, and had it panicked, it would have let go of the socket as well.
+            let _ = accepting.await;
+        }
+        if !self.tasks.is_empty() {
+            info!(connections = self.tasks.len(), ?limit, "waiting for requests under way");
+        }
         self.tasks.wait().await;
     }
 

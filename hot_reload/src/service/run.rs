@@ -11,7 +11,7 @@ use std::{
 };
 
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::{debug, info, warn};
+use tracing::{debug, field::display, info, warn};
 
 use super::{
     sink::{Report, Sink},
@@ -142,6 +142,7 @@ where
                 if status.last_error.as_ref() != Some(&words) {
                     news.failed = Some(for_log(&error));
                 }
+                news.has_value = status.generation > 0;
                 status.health = Health::Retrying;
                 status.failures = status.failures.saturating_add(1);
                 status.last_error = Some(Arc::clone(&words));
@@ -162,7 +163,10 @@ where
 #[derive(Default)]
 struct News {
     degraded: Option<String>,
+    /// Events are to be had again.
+    is_restored: bool,
     failed: Option<String>,
+    has_value: bool,
     failures_over: u32,
     published: Option<u64>,
 }
@@ -175,18 +179,28 @@ impl News {
         }
         if let Mechanism::Degraded(reason) = mechanism {
             self.degraded = Some(mask(reason));
+        } else if matches!(status.mechanism, Some(Mechanism::Degraded(_))) {
+            self.is_restored = true;
         }
         status.mechanism = Some(mechanism.clone());
     }
 
     fn log(self, source: Option<&str>) {
+        let source = source.map(display);
         if let Some(reason) = self.degraded {
-            warn!(source, reason, "polling in place of events");
+            warn!(source, %reason, "polling in place of events");
+        }
+        if self.is_restored {
+            info!(source, "events are to be had again");
         }
         if let Some(reason) = self.failed {
             // A file's reason begins with its name.
-            let source = source.filter(|source| !reason.starts_with(*source));
-            warn!(source, reason, "the last good value keeps serving");
+            let source = source.as_ref().filter(|source| !reason.starts_with(&source.to_string()));
+            if self.has_value {
+                warn!(source, %reason, "the last good value keeps serving");
+            } else {
+                warn!(source, %reason, "there is no value yet; trying again");
+            }
         }
         if self.failures_over > 0 {
             info!(source, failures = self.failures_over, "the source is good again");

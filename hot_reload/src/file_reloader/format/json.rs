@@ -11,6 +11,9 @@ pub struct Json;
 
 /// A JSON file as a live value; used like a TOML file.
 ///
+/// Its methods, [`watch`](FormatFile::watch) and [`from_path`](FormatFile::from_path) among them,
+/// are those of [`FormatFile`].
+///
 /// # Examples
 ///
 /// ```

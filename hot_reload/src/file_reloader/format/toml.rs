@@ -11,6 +11,9 @@ pub struct Toml;
 
 /// A TOML file as a live value.
 ///
+/// Its methods, [`watch`](FormatFile::watch) and [`from_path`](FormatFile::from_path) among them,
+/// are those of [`FormatFile`].
+///
 /// # Examples
 ///
 /// ```
