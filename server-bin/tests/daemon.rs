@@ -4,6 +4,11 @@
 
 mod common;
 
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+};
+
 use common::{Daemon, File, text};
 use rustix::process::Signal;
 
@@ -61,4 +66,37 @@ fn ends_well_by_signal() {
         let _idle = std::net::TcpStream::connect(daemon.address).unwrap();
         assert_eq!(daemon.end_by(signal).code(), Some(0), "{signal:?}");
     }
+}
+
+/// A request of which half has been sent.
+fn half_a_request(daemon: &Daemon) -> TcpStream {
+    let mut stream = TcpStream::connect(daemon.address).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: test\r\n").unwrap();
+    // It has been read once another, sent later, is answered.
+    daemon.name();
+    stream
+}
+
+#[test]
+fn while_it_drains_its_addresses_are_free_and_requests_under_way_are_answered() {
+    let file = File::new(&text("one"));
+    let mut daemon = Daemon::start(&file.path, &[]);
+    let mut under_way = half_a_request(&daemon);
+    daemon.signal(Signal::TERM);
+    daemon.until("waiting for requests under way");
+    TcpListener::bind(daemon.address).unwrap();
+    under_way.write_all(b"connection: close\r\n\r\n").unwrap();
+    let mut response = String::new();
+    under_way.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let file = File::new(&text("one"));
+    let mut daemon = Daemon::start(&file.path, &[]);
+    let _under_way = half_a_request(&daemon);
+    daemon.signal(Signal::TERM);
+    daemon.until("waiting for requests under way");
+    assert_eq!(daemon.end_by(Signal::TERM).code(), Some(1));
 }

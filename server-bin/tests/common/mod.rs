@@ -131,10 +131,13 @@ impl Daemon {
         }
     }
 
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
     /// Sends it a signal and waits for its end.
     pub fn end_by(mut self, signal: Signal) -> ExitStatus {
-        let id = Pid::from_child(&self.child);
-        kill_process(id, signal).unwrap();
+        self.signal(signal);
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
