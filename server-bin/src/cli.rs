@@ -17,11 +17,12 @@ Examples:
 
 A configuration that is broken while the daemon runs is reported with its file, line and column,
 and the last good one goes on. SIGINT and SIGTERM end the daemon once the requests under way have
-been answered.
+been answered; a second one ends it at once.
 
 Exit codes:
   0  told to end by a signal; with --check: the configuration is good
-  1  the configuration is bad or can't be used, at the start or with --check
+  1  the configuration is bad or can't be used, at the start or with --check; or a second signal
+     ended it at once
   2  the command line is wrong";
 
 /// Serves HTTP by a configuration file that takes effect as it is saved.
