@@ -10,8 +10,9 @@ use std::{
     time::Duration,
 };
 
-use common::{Lab, alone_under, block_on, config, text};
-use hot_reload::WatchStrategy;
+use common::{Lab, PATIENCE, alone_under, block_on, book::Book, config, options, text};
+use hot_reload::{FileReloader, ReloaderService, WatchStrategy};
+use tokio::time::{sleep, timeout};
 
 /// A process that gets no lease on a file that it does not own (`fcntl(2)`), as any service that
 /// runs as another user than its deployment.
@@ -30,6 +31,24 @@ async fn with_one(strategy: WatchStrategy) -> Lab {
     lab
 }
 
+fn replace(lab: &Lab, text: &str) {
+    let next = lab.root.join(".next");
+    fs::write(&next, text).unwrap();
+    chown(&next, Some(SOMEBODY), None).unwrap();
+    fs::rename(next, &lab.path).unwrap();
+}
+
+/// Checks that the file is not taken while it is half written, slowly and in place.
+async fn expect_no_half(lab: &mut Lab) {
+    let before = lab.generation();
+    let mut writer = OpenOptions::new().write(true).truncate(true).open(&lab.path).unwrap();
+    writer.write_all(b"name = \"whole\"\n").unwrap();
+    lab.expect_silence(PAUSE).await;
+    writer.write_all(b"rest = \"whole\"\n").unwrap();
+    drop(writer);
+    lab.expect_next(before, config("whole")).await;
+}
+
 #[test]
 fn half_a_file_is_never_published() {
     if !alone_under("half_a_file_is_never_published", WITHOUT_LEASES) {
@@ -38,13 +57,7 @@ fn half_a_file_is_never_published() {
     for strategy in [WatchStrategy::Realtime, WatchStrategy::Hybrid] {
         block_on(async {
             let mut lab = with_one(strategy).await;
-            let before = lab.generation();
-            let mut writer = OpenOptions::new().write(true).truncate(true).open(&lab.path).unwrap();
-            writer.write_all(b"name = \"two\"\n").unwrap();
-            lab.expect_silence(PAUSE).await;
-            writer.write_all(b"rest = \"whole\"\n").unwrap();
-            drop(writer);
-            lab.expect_next(before, config("two")).await;
+            expect_no_half(&mut lab).await;
         });
     }
 }
@@ -84,7 +97,7 @@ fn a_file_that_is_looked_at_waits_for_quiet() {
             let before = lab.generation();
             let mut writer = OpenOptions::new().write(true).truncate(true).open(&lab.path).unwrap();
             writer.write_all(format!("name = \"{n}\"\n").as_bytes()).unwrap();
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            sleep(Duration::from_millis(10)).await;
             writer.write_all(b"rest = \"whole\"\n").unwrap();
             drop(writer);
             lab.expect_next(before, config(&n.to_string())).await;
@@ -103,12 +116,89 @@ fn edits_and_renames_are_published() {
             for n in 0..5 {
                 lab.write(text(&format!("edit {n}")));
                 lab.expect(config(&format!("edit {n}"))).await;
-                let next = lab.root.join(".next");
-                fs::write(&next, text(&format!("rename {n}"))).unwrap();
-                chown(&next, Some(SOMEBODY), None).unwrap();
-                fs::rename(next, &lab.path).unwrap();
+                replace(&lab, &text(&format!("rename {n}")));
                 lab.expect(config(&format!("rename {n}"))).await;
             }
         });
     }
+}
+
+#[test]
+fn half_a_file_that_was_just_renamed_there_is_never_published() {
+    if !alone_under("half_a_file_that_was_just_renamed_there_is_never_published", WITHOUT_LEASES) {
+        return;
+    }
+    block_on(async {
+        let mut lab = with_one(WatchStrategy::Realtime).await;
+        replace(&lab, &text("two"));
+        lab.expect(config("two")).await;
+        expect_no_half(&mut lab).await;
+    });
+}
+
+#[test]
+fn half_a_file_is_never_published_after_a_bad_one() {
+    if !alone_under("half_a_file_is_never_published_after_a_bad_one", WITHOUT_LEASES) {
+        return;
+    }
+    block_on(async {
+        let mut lab = with_one(WatchStrategy::Realtime).await;
+        lab.write("broken = = =");
+        lab.expect_failure().await;
+        expect_no_half(&mut lab).await;
+    });
+}
+
+#[test]
+fn half_a_file_is_never_published_right_after_a_whole_one() {
+    if !alone_under("half_a_file_is_never_published_right_after_a_whole_one", WITHOUT_LEASES) {
+        return;
+    }
+    block_on(async {
+        let mut lab = with_one(WatchStrategy::Realtime).await;
+        for n in 0..10 {
+            // Both within one reaction time.
+            lab.write(text(&format!("whole {n}")));
+            let mut writer = OpenOptions::new().write(true).truncate(true).open(&lab.path).unwrap();
+            writer.write_all(format!("name = \"{n}\"\n").as_bytes()).unwrap();
+            sleep(Duration::from_millis(300)).await;
+            assert_eq!(lab.rx.get().unwrap().rest, "whole");
+            writer.write_all(b"rest = \"whole\"\n").unwrap();
+            drop(writer);
+            lab.expect(config(&n.to_string())).await;
+        }
+    });
+}
+
+#[test]
+fn a_set_is_not_read_while_one_of_it_is_half_written() {
+    if !alone_under("a_set_is_not_read_while_one_of_it_is_half_written", WITHOUT_LEASES) {
+        return;
+    }
+    block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for (name, text) in [("main", "include a\ninclude b\n"), ("a", "a1\n"), ("b", "b1\n")] {
+            fs::write(at(name), text).unwrap();
+            chown(at(name), Some(SOMEBODY), None).unwrap();
+        }
+        let book = FileReloader::<Book>::from_path(at("main")).unwrap();
+        let (service, mut rx) =
+            ReloaderService::from_reloader(book, options(WatchStrategy::Realtime));
+        tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
+        timeout(PATIENCE, rx.changed()).await.unwrap().unwrap();
+        let mut writer = OpenOptions::new().write(true).truncate(true).open(at("b")).unwrap();
+        writer.write_all(b"b2\n").unwrap();
+        fs::write(at("a"), "a2\n").unwrap();
+        sleep(PAUSE).await;
+        assert_eq!(rx.get().unwrap().lines, ["a1", "b1"]);
+        writer.write_all(b"whole\n").unwrap();
+        drop(writer);
+        let whole = timeout(PATIENCE, async {
+            while rx.get().unwrap().lines != ["a2", "b2", "whole"] {
+                rx.changed().await.unwrap();
+            }
+        });
+        whole.await.unwrap();
+    });
 }

@@ -6,6 +6,7 @@ mod common;
 use std::{fs, os::unix::fs::symlink, path::Path, time::Duration};
 
 use common::{Lab, config, options, text};
+use hot_reload::WatchStrategy;
 
 /// Swaps a link as `ln -sfn` should, and as the kubelet does: by a rename.
 fn swap(to: impl AsRef<Path>, link: &Path) {
@@ -193,4 +194,24 @@ in_every_strategy! {
         fs::write(&other, text("six")).unwrap();
         lab.expect(config("six")).await;
     }
+}
+
+/// The rest of a file that was renamed there ends while the pause after a failure is long.
+#[test]
+fn a_bad_file_is_mended_through_another_hard_link() {
+    common::block_on(async {
+        let options = options(WatchStrategy::Realtime)
+            .backoff(Duration::from_secs(3600), Duration::from_secs(3600));
+        let put = |dir: &Path| fs::write(dir.join("config.toml"), text("one")).unwrap();
+        let mut lab = Lab::following(options, "config.toml", put).await;
+        lab.expect(config("one")).await;
+        lab.replace("broken = = =");
+        lab.expect_failure().await;
+        // Longer than the rest.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let other = lab.root.join("other.toml");
+        fs::hard_link(&lab.path, &other).unwrap();
+        fs::write(&other, text("mended")).unwrap();
+        lab.expect(config("mended")).await;
+    });
 }

@@ -1,6 +1,7 @@
 //! What wakes the follower of a file, and what it was woken for.
 
 use std::{
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
@@ -20,8 +21,10 @@ pub(super) enum Notice {
     Rerouted,
     /// A name appeared; whether its content is finished has to be looked at.
     Appeared,
-    /// It went away, or its attributes changed, or a watch on it has ended.
+    /// It went away, or its attributes changed.
     Moved,
+    /// A watch on it has ended.
+    Gone,
     /// Its identity has changed since it was last looked at.
     Differs,
     /// It is time to look; whether anything has changed is not known.
@@ -46,8 +49,26 @@ struct Heard {
     hint: Option<Hint>,
     /// Whether there is a newer version than the one that is being loaded.
     is_news: bool,
-    reasons: Reasons,
+    must_read: bool,
+    must_arm: bool,
+    /// Where writers are at work that have not said that they are done.
+    writing: Vec<Whence>,
     waker: Option<Waker>,
+}
+
+/// Tells the places apart that one bell is rung from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Whence(u64);
+
+impl Whence {
+    /// Where it is of no importance.
+    pub(super) const ANYWHERE: Self = Self(0);
+
+    pub(super) fn of(place: impl Hash) -> Self {
+        let mut hash = DefaultHasher::new();
+        place.hash(&mut hash);
+        Self(hash.finish())
+    }
 }
 
 /// What the follower has to reckon with at its next look.
@@ -62,47 +83,41 @@ pub(super) struct Reasons {
 }
 
 impl Bell {
-    pub(super) fn ring(&self, notice: Notice) {
+    pub(super) fn ring(&self, notice: Notice, whence: Whence) {
         let mut heard = self.lock();
-        let reasons = &mut heard.reasons;
+        // One that has left off writing there, or goes on.
+        if notice != Notice::Moved {
+            heard.writing.retain(|at| *at != whence);
+        }
         let hint = match notice {
             Notice::Modified => {
-                reasons.writing = true;
+                heard.writing.push(whence);
                 Hint::Touched
             }
-            Notice::Finished => {
-                reasons.writing = false;
-                reasons.must_read = true;
-                Hint::Finished
-            }
-            Notice::Replaced => {
-                reasons.must_read = true;
-                reasons.writing = false;
+            Notice::Finished | Notice::Replaced | Notice::Doubtful => {
+                heard.must_read = true;
                 Hint::Finished
             }
             Notice::Rerouted => {
-                *reasons = Reasons { must_read: true, must_arm: true, writing: false };
+                heard.must_read = true;
+                heard.must_arm = true;
                 Hint::Finished
             }
             Notice::Appeared => {
                 // Whoever created it has it open, unless it is a link.
-                reasons.writing = true;
-                reasons.must_arm = true;
+                heard.writing.push(whence);
+                heard.must_arm = true;
                 Hint::Finished
             }
-            Notice::Moved => {
-                reasons.must_arm = true;
+            Notice::Moved | Notice::Gone => {
+                heard.must_arm = true;
                 Hint::Touched
             }
             Notice::Differs => {
-                reasons.must_arm = true;
+                heard.must_arm = true;
                 Hint::Finished
             }
             Notice::Due => Hint::Finished,
-            Notice::Doubtful => {
-                reasons.must_read = true;
-                Hint::Finished
-            }
         };
         heard.is_news |= matches!(
             notice,
@@ -141,25 +156,27 @@ impl Bell {
         let mut heard = self.lock();
         heard.hint = None;
         heard.is_news = false;
-        let reasons = heard.reasons;
-        // Whether someone is writing stays known until they close.
-        heard.reasons = Reasons { writing: reasons.writing, ..Reasons::default() };
-        reasons
+        Reasons {
+            must_read: std::mem::take(&mut heard.must_read),
+            must_arm: std::mem::take(&mut heard.must_arm),
+            // Stays known until they close.
+            writing: !heard.writing.is_empty(),
+        }
     }
 
     /// Takes note that a whole version was read: who was writing it is done, unless there is news.
     pub(super) fn was_read(&self) {
         let mut heard = self.lock();
         if heard.hint.is_none() {
-            heard.reasons.writing = false;
+            heard.writing.clear();
         }
     }
 
     /// Gives back the reasons of a look that came to nothing.
     pub(super) fn give_back(&self, unmet: Reasons) {
         let mut heard = self.lock();
-        heard.reasons.must_read |= unmet.must_read;
-        heard.reasons.must_arm |= unmet.must_arm;
+        heard.must_read |= unmet.must_read;
+        heard.must_arm |= unmet.must_arm;
     }
 
     /// Whether a newer version was heard of since the last look began.

@@ -227,8 +227,10 @@ impl<L> Looker<L> {
         L: Load<V>,
         V: Send,
     {
-        let must_read = reasons.must_read || self.force;
         let has_rested = self.site.rests_until().is_some_and(|until| until <= Instant::now());
+        // What was written by another name while it rested gave no event.
+        let is_doubtful = has_rested && self.proof != Proof::Sound;
+        let must_read = reasons.must_read || self.force || is_doubtful;
         let is_unwatched = self.seen.is_none() || self.site.no_events().is_some();
         let mut arm = reasons.must_arm || has_rested || is_unwatched;
         let mut wait = RESTLESS;

@@ -81,6 +81,12 @@ impl Opened {
         platform::writers(&self.file)
     }
 
+    /// Whether nothing is missed while only the directory that it was found in is watched: it has no
+    /// other name, and its writers are told by asking.
+    pub(super) fn may_rest(&self) -> bool {
+        self.links == 1 && self.by_own_name && self.writers() != Writers::Unknown
+    }
+
     /// Tells what kind of filesystem the file is on.
     pub(super) fn filesystem(&self) -> Filesystem {
         platform::filesystem(&self.file)

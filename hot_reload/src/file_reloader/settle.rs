@@ -67,8 +67,9 @@ impl Settle {
         if facts.is_of_set && left.is_some() {
             return left;
         }
-        // Of a finished write the reading itself will tell whether another has begun.
-        if facts.reasons.must_read {
+        // Of a finished write the reading itself will tell whether another has begun; of one that is
+        // heard of, it need not.
+        if facts.reasons.must_read && !facts.reasons.writing {
             return None;
         }
         match writers() {

@@ -182,14 +182,16 @@ impl Site {
             if lead == Lead::Replaced {
                 self.rests_until = Some(now + REST);
             }
+            self.places = surveyed.0.identities.iter().map(|found| place(found.as_ref())).collect();
             if arm || lead == Lead::Elsewhere {
                 self.arm(how, now)?;
                 // What was found before the watches stood counts if it is still there.
                 if !surveyed.0.is_still_there() {
                     surveyed = Survey::of(&self.paths, how)?;
+                    // It may be by another way than the one that is watched.
+                    self.places.clear();
                 }
             }
-            self.places = surveyed.0.identities.iter().map(|found| place(found.as_ref())).collect();
         }
         self.filesystem = surveyed.0.filesystem(self.filesystem).or(self.filesystem);
         Ok(surveyed)
@@ -203,10 +205,7 @@ impl Site {
             strangers.filter(|(found, was)| place(found.as_ref()) != **was).peekable();
         let is_replacement = |(found, was): (&Option<Identity>, &Option<Place>)| {
             let mut files = survey.files.iter();
-            was.is_some()
-                && files.any(|file| {
-                    Some(file.identity) == *found && file.links == 1 && file.by_own_name
-                })
+            was.is_some() && files.any(|file| Some(file.identity) == *found && file.may_rest())
         };
         if !is_known {
             Lead::Elsewhere

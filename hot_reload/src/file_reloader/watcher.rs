@@ -30,7 +30,7 @@ pub(super) use self::{
     subscription::{Files, Subscription},
 };
 use super::{
-    bell::{Bell, Notice},
+    bell::{Bell, Notice, Whence},
     chain::Kind,
 };
 

@@ -153,7 +153,7 @@ where
                 drop(error);
                 sink.failed(super::Failure { words, is_missing }).await;
             }
-            Event::Failed { luck: fastrand::u16(0..=1000) }
+            Event::Failed { luck: fastrand::u16(0..=1000), look_again }
         }
     };
     (event, news)

@@ -44,8 +44,9 @@ pub(super) enum Event {
     Loaded { look_again: Option<Duration> },
     /// A look found a writer at work.
     Unsettled { retry: Duration },
-    /// A look failed; `luck` in 0..=1000 spreads the retries of many services.
-    Failed { luck: u16 },
+    /// A look failed; `luck` in 0..=1000 spreads the retries of many services. The next is due after
+    /// this long at the latest.
+    Failed { luck: u16, look_again: Option<Duration> },
     /// Every receiver is gone.
     NoReceivers,
 }
@@ -107,9 +108,10 @@ pub(super) fn next(state: State, event: Event, now: Instant, timing: &Timing) ->
             let until = if now < round.ceiling { retry.min(round.ceiling) } else { retry };
             State::Settling { until, round }
         }
-        (State::Loading(round), Event::Failed { luck }) => {
+        (State::Loading(round), Event::Failed { luck, look_again }) => {
             let failures = round.failures.saturating_add(1);
             let pause = timing.backoff.pause(failures, f64::from(luck) / 1000.0);
+            let pause = look_again.map_or(pause, |again| pause.min(again.max(SHORTEST_WAIT)));
             State::Backoff { until: now + pause, failures }
         }
 
@@ -152,6 +154,8 @@ mod tests {
             |look_at: Option<u64>| State::Watching { look_at: look_at.map(|at| now + ms(at)) };
         let backoff = |until, failures| State::Backoff { until: now + ms(until), failures };
 
+        let failed = |luck, look_again| Event::Failed { luck, look_again };
+
         let table = [
             // A quiet service.
             (watching(None), Event::Finished, loading(3000, 0)),
@@ -161,9 +165,12 @@ mod tests {
             (loading(9, 2), Event::Loaded { look_again: None }, watching(None)),
             (loading(9, 2), Event::Loaded { look_again: Some(ms(7)) }, watching(Some(7))),
             (loading(900, 2), Event::Unsettled { retry: ms(5) }, settling(5, 900, 2)),
-            (loading(9, 0), Event::Failed { luck: 0 }, backoff(100, 1)),
-            (loading(9, 1), Event::Failed { luck: 0 }, backoff(200, 2)),
-            (loading(9, 1), Event::Failed { luck: 1000 }, backoff(100, 2)),
+            (loading(9, 0), failed(0, None), backoff(100, 1)),
+            (loading(9, 1), failed(0, None), backoff(200, 2)),
+            (loading(9, 1), failed(1000, None), backoff(100, 2)),
+            (loading(9, 1), failed(0, Some(ms(70))), backoff(70, 2)),
+            (loading(9, 1), failed(0, Some(ms(0))), backoff(1, 2)),
+            (loading(9, 1), failed(0, Some(ms(700))), backoff(200, 2)),
             // A writer at work: each touch restarts the window, none moves the ceiling.
             (settling(9, 900, 0), Event::Touched, settling(50, 900, 0)),
             (settling(9, 30, 0), Event::Touched, settling(30, 30, 0)),

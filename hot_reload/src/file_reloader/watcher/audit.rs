@@ -13,7 +13,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Follower, Notice, lock, registry::ByAddress};
+use super::{Follower, Notice, Whence, lock, registry::ByAddress};
 use crate::file_reloader::{identity::Identity, open};
 
 /// What a follower has its files compared with.
@@ -84,7 +84,7 @@ impl Follower {
             Rule::Compare => self.compare(&files).or_else(|| is_due.then_some(Notice::Doubtful)),
         };
         if let Some(notice) = notice {
-            self.bell.ring(notice);
+            self.bell.ring(notice, Whence::ANYWHERE);
         }
     }
 

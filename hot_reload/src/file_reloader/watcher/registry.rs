@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Event, Follower, Notice, platform::Key};
+use super::{Event, Follower, Notice, Whence, platform::Key};
 
 /// Where at a watch a follower is rung from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,33 +105,34 @@ impl Registry {
         match event {
             Event::Named(key, name, notice) => {
                 if let Some(watch) = self.watches.get(key) {
-                    watch.contents.ring(name, notice);
-                    watch.ways.ring(name, notice.on_the_way());
+                    let whence = Whence::of((key, name));
+                    watch.contents.ring(name, notice, whence);
+                    watch.ways.ring(name, notice.on_the_way(), whence);
                     // Who follows a directory for its own sake follows what is in it.
-                    watch.own.ring(Notice::Moved);
+                    watch.own.ring(Notice::Moved, Whence::of(key));
                 }
             }
             Event::Own(key, notice) => {
                 if let Some(watch) = self.watches.get(key) {
-                    watch.own.ring(notice);
+                    watch.own.ring(notice, Whence::of(key));
                 }
             }
             Event::Uprooted(key) => {
                 if let Some(watch) = self.watches.get(key) {
-                    watch.ring(Notice::Moved);
+                    watch.ring(Notice::Moved, Whence::of(key));
                 }
             }
             Event::Gone(key) => {
                 self.ended += 1;
                 if let Some(watch) = self.watches.remove(key) {
-                    watch.ring(Notice::Moved);
+                    watch.ring(Notice::Gone, Whence::of(key));
                 }
             }
             Event::Overflow => {
                 self.overflows += 1;
                 for watch in self.watches.values() {
-                    watch.ring(Notice::Moved);
-                    watch.ring(Notice::Doubtful);
+                    watch.ring(Notice::Moved, Whence::ANYWHERE);
+                    watch.ring(Notice::Doubtful, Whence::ANYWHERE);
                 }
             }
         }
@@ -139,10 +140,10 @@ impl Registry {
 }
 
 impl Watch {
-    fn ring(&self, notice: Notice) {
-        self.own.ring(notice);
+    fn ring(&self, notice: Notice, whence: Whence) {
+        self.own.ring(notice, whence);
         for followers in self.contents.0.values().chain(self.ways.0.values()) {
-            followers.ring(notice);
+            followers.ring(notice, whence);
         }
     }
 }
@@ -170,9 +171,9 @@ impl Names {
         self.0.get(name).is_some_and(|followers| followers.has(follower))
     }
 
-    fn ring(&self, name: &OsStr, notice: Notice) {
+    fn ring(&self, name: &OsStr, notice: Notice, whence: Whence) {
         if let Some(followers) = self.0.get(name) {
-            followers.ring(notice);
+            followers.ring(notice, whence);
         }
     }
 }
@@ -218,11 +219,15 @@ impl Followers {
         }
     }
 
-    fn ring(&self, notice: Notice) {
+    fn ring(&self, notice: Notice, whence: Whence) {
         match self {
             Self::None => {}
-            Self::One(follower) => follower.bell.ring(notice),
-            Self::Many(many) => many.iter().for_each(|ByAddress(one)| one.bell.ring(notice)),
+            Self::One(follower) => follower.bell.ring(notice, whence),
+            Self::Many(many) => {
+                for ByAddress(one) in many {
+                    one.bell.ring(notice, whence);
+                }
+            }
         }
     }
 }
