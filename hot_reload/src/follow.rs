@@ -52,10 +52,12 @@ pub trait Follow<V, S> {
 pub type BoxFollow<'a, V, S> = Box<dyn Follow<V, S> + Send + 'a>;
 
 /// Why the loop is woken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hint {
     /// Something began; whether it is over can't be told, so wait for quiet.
     Touched,
+    /// A periodic look found a difference, or that it is time for another: look at once.
+    Due,
     /// Something is over: look at once.
     Finished,
 }

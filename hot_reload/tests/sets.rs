@@ -6,7 +6,9 @@ mod common;
 use std::{fs, io, os::unix::fs::symlink, path::PathBuf, time::Duration};
 
 use common::{PATIENCE, book::Book, options};
-use hot_reload::{FileReloader, Health, ReloaderReceiver, ReloaderService, WatchStrategy};
+use hot_reload::{
+    FileReloader, Health, ReloaderOptions, ReloaderReceiver, ReloaderService, WatchStrategy,
+};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 use tokio::{
@@ -22,15 +24,19 @@ struct Shelf {
 }
 
 impl Shelf {
-    #[allow(clippy::unused_async, reason = "it needs a runtime")]
     async fn new(strategy: WatchStrategy, files: &[(&str, &str)]) -> Self {
+        Self::with_options(options(strategy), files).await
+    }
+
+    #[allow(clippy::unused_async, reason = "it needs a runtime")]
+    async fn with_options(options: ReloaderOptions, files: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().to_owned();
         for (name, text) in files {
             fs::write(root.join(name), text).unwrap();
         }
         let reloader = FileReloader::<Book>::from_path(root.join("main")).unwrap();
-        let (service, rx) = ReloaderService::from_reloader(reloader, options(strategy));
+        let (service, rx) = ReloaderService::from_reloader(reloader, options);
         let task = tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
         Self { rx, root, task, _dir: dir }
     }
@@ -181,7 +187,10 @@ in_every_strategy! {
 
     /// A pair that is renewed one file after the other, as certificates and keys are.
     async fn a_pair_is_read_as_one(strategy) {
-        let mut shelf = Shelf::new(strategy, &[("main", "0\ninclude b"), ("b", "0")]).await;
+        // Long enough that the writer rests for no longer on a busy machine either.
+        let options = options(strategy).settle_window(Duration::from_millis(500));
+        let files = [("main", "0\ninclude b"), ("b", "0")];
+        let mut shelf = Shelf::with_options(options, &files).await;
         shelf.expect(&["0", "0"]).await;
         for n in 1..=8 {
             let n = n.to_string();
@@ -214,7 +223,10 @@ in_every_strategy! {
 
     /// While an included file is being written, the main one is not read on its own.
     async fn a_half_written_include_is_waited_for(strategy) {
-        let mut shelf = Shelf::new(strategy, &[("main", "0\ninclude b"), ("b", "0")]).await;
+        // Long enough that the writer rests for no longer on a busy machine either.
+        let options = options(strategy).settle_window(Duration::from_millis(500));
+        let files = [("main", "0\ninclude b"), ("b", "0")];
+        let mut shelf = Shelf::with_options(options, &files).await;
         shelf.expect(&["0", "0"]).await;
         let mut writer = fs::File::create(shelf.root.join("b")).unwrap();
         shelf.replace("main", "1\ninclude b");

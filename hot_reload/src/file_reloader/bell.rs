@@ -94,9 +94,13 @@ impl Bell {
                 heard.writing.push(whence);
                 Hint::Touched
             }
-            Notice::Finished | Notice::Replaced | Notice::Doubtful => {
+            Notice::Finished | Notice::Replaced => {
                 heard.must_read = true;
                 Hint::Finished
+            }
+            Notice::Doubtful => {
+                heard.must_read = true;
+                Hint::Due
             }
             Notice::Rerouted => {
                 heard.must_read = true;
@@ -115,9 +119,9 @@ impl Bell {
             }
             Notice::Differs => {
                 heard.must_arm = true;
-                Hint::Finished
+                Hint::Due
             }
-            Notice::Due => Hint::Finished,
+            Notice::Due => Hint::Due,
         };
         heard.is_news |= matches!(
             notice,
@@ -128,9 +132,7 @@ impl Bell {
                 | Notice::Differs
         );
         // A finished write outweighs whatever else was heard.
-        if heard.hint != Some(Hint::Finished) {
-            heard.hint = Some(hint);
-        }
+        heard.hint = heard.hint.max(Some(hint));
         let waker = heard.waker.take();
         drop(heard);
         if let Some(waker) = waker {
@@ -177,6 +179,11 @@ impl Bell {
         let mut heard = self.lock();
         heard.must_read |= unmet.must_read;
         heard.must_arm |= unmet.must_arm;
+    }
+
+    /// Whether somebody was heard to write, and not to be done.
+    pub(super) fn heard_writers(&self) -> bool {
+        !self.lock().writing.is_empty()
     }
 
     /// Whether a newer version was heard of since the last look began.

@@ -59,9 +59,10 @@ where
 {
     fn poll_hint(&mut self, cx: &mut Context<'_>) -> Poll<Hint> {
         self.follower.bell.poll(cx).map(|hint| {
-            // Files that belong together are given the time to arrive together.
+            // Files that belong together are given the time to arrive together. A look that is due
+            // finds out by itself how long they need.
             match self.between_looks(Looker::follows_a_set) {
-                Some(true) => Hint::Touched,
+                Some(true) if hint == Hint::Finished => Hint::Touched,
                 _ => hint,
             }
         })

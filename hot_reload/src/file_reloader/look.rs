@@ -261,9 +261,14 @@ impl<L> Looker<L> {
                 Err(error) => Err(error),
             };
             // A failure counts as little as a value if the file was being written.
-            match self.site.holds(&survey).await {
+            let mut holds = self.site.holds(&survey).await;
+            // Of a new name for an old file, no end of a writing comes.
+            if holds == Holds::AsFarAsKnown && survey.main_links == 1 && self.is_being_written() {
+                holds = Holds::ButForWriters;
+            }
+            match holds {
                 Holds::No => continue,
-                Holds::Yes => self.proof = Proof::Racy,
+                Holds::Yes | Holds::AsFarAsKnown => self.proof = Proof::Racy,
                 Holds::ButForWriters => {
                     if let Err(again) = self.settle.despite_writers(facts, Instant::now()) {
                         // The kernel reports a close a moment before the writer is gone for good.
@@ -290,6 +295,12 @@ impl<L> Looker<L> {
             return Ok(Look::Value(loaded.value));
         }
         Ok(Look::Unsettled(wait))
+    }
+
+    /// Whether events tell of a writer, where asking does not.
+    fn is_being_written(&self) -> bool {
+        self.site.catch_up();
+        self.follower.bell.heard_writers()
     }
 
     /// Loads, unless a newer version arrives while a slow load is at it.

@@ -165,6 +165,14 @@ impl Site {
         }
     }
 
+    /// Has the follower rung for everything that has happened by now.
+    pub(super) fn catch_up(&self) {
+        // It is locked only by a survey that was given up on.
+        if let Some(subscription) = self.subscription.as_deref().and_then(try_lock) {
+            subscription.catch_up();
+        }
+    }
+
     /// A server may not answer even for what is in memory.
     fn how(&self) -> How {
         match self.filesystem() {

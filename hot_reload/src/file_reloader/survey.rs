@@ -109,12 +109,11 @@ impl Survey {
     pub(super) fn holds(&self) -> Holds {
         // In this order: a writer that finishes in between has changed what is there.
         let writers = self.writers();
-        if !self.is_still_there() {
-            Holds::No
-        } else if writers == Writers::Some {
-            Holds::ButForWriters
-        } else {
-            Holds::Yes
+        match (self.is_still_there(), writers) {
+            (false, _) => Holds::No,
+            (true, Writers::None) => Holds::Yes,
+            (true, Writers::Unknown) => Holds::AsFarAsKnown,
+            (true, Writers::Some) => Holds::ButForWriters,
         }
     }
 }
@@ -123,6 +122,8 @@ impl Survey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holds {
     Yes,
+    /// It is, and whether somebody has a file open for writing can't be told.
+    AsFarAsKnown,
     /// It is, and somebody has a file open for writing.
     ButForWriters,
     No,

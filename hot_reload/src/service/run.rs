@@ -75,6 +75,7 @@ pub(crate) async fn run<V, S>(
                 () = at(waiting.deadline()) => Event::Tick,
                 hint = poll_fn(|cx| source.poll_hint(cx)) => match hint {
                     Hint::Touched => Event::Touched,
+                    Hint::Due => Event::Due,
                     Hint::Finished => Event::Finished,
                 },
             },

@@ -38,6 +38,8 @@ pub(super) enum Event {
     Finished,
     /// Something began: look once it is quiet.
     Touched,
+    /// A periodic look found a difference: look now.
+    Due,
     /// The moment that the state waits for has come.
     Tick,
     /// A look found a good value, new or the same; the next look is due after this long.
@@ -86,16 +88,20 @@ pub(super) fn next(state: State, event: Event, now: Instant, timing: &Timing) ->
     match (state, event) {
         (State::Done, _) | (_, Event::NoReceivers) => State::Done,
 
-        (State::Watching { .. }, Event::Finished | Event::Tick) => State::Loading(fresh(0)),
+        (State::Watching { .. }, Event::Finished | Event::Due | Event::Tick) => {
+            State::Loading(fresh(0))
+        }
         (State::Watching { .. }, Event::Touched) => touched(0),
 
-        (State::Settling { round, .. }, Event::Finished | Event::Tick) => State::Loading(round),
+        (State::Settling { round, .. }, Event::Finished | Event::Due | Event::Tick) => {
+            State::Loading(round)
+        }
         // Past the ceiling nothing moves the next look any more.
         (State::Settling { until, round }, Event::Touched) => {
             State::Settling { until: quiet.min(round.ceiling.max(until)), round }
         }
 
-        (State::Backoff { failures, .. }, Event::Finished | Event::Tick) => {
+        (State::Backoff { failures, .. }, Event::Finished | Event::Due | Event::Tick) => {
             State::Loading(fresh(failures))
         }
         (State::Backoff { failures, .. }, Event::Touched) => touched(failures),
@@ -116,7 +122,7 @@ pub(super) fn next(state: State, event: Event, now: Instant, timing: &Timing) ->
         }
 
         // The shell takes hints only between looks, and outcomes only from one.
-        (State::Loading(_), Event::Finished | Event::Touched | Event::Tick)
+        (State::Loading(_), Event::Finished | Event::Touched | Event::Due | Event::Tick)
         | (
             State::Watching { .. } | State::Settling { .. } | State::Backoff { .. },
             Event::Loaded { .. } | Event::Unsettled { .. } | Event::Failed { .. },
@@ -160,6 +166,7 @@ mod tests {
             // A quiet service.
             (watching(None), Event::Finished, loading(3000, 0)),
             (watching(None), Event::Touched, settling(50, 3000, 0)),
+            (watching(None), Event::Due, loading(3000, 0)),
             (watching(Some(0)), Event::Tick, loading(3000, 0)),
             // A look ends.
             (loading(9, 2), Event::Loaded { look_again: None }, watching(None)),
@@ -176,6 +183,7 @@ mod tests {
             (settling(9, 30, 0), Event::Touched, settling(30, 30, 0)),
             (settling(0, 900, 3), Event::Tick, loading(900, 3)),
             (settling(9, 900, 3), Event::Finished, loading(900, 3)),
+            (settling(9, 900, 3), Event::Due, loading(900, 3)),
             // Past the ceiling a busy writer is looked at on, never in a spin, and its touches
             // move nothing.
             (loading(0, 0), Event::Unsettled { retry: ms(5) }, settling(5, 0, 0)),
@@ -186,6 +194,7 @@ mod tests {
             (backoff(500, 4), Event::Finished, loading(3000, 4)),
             (backoff(500, 4), Event::Touched, settling(50, 3000, 4)),
             (backoff(0, 4), Event::Tick, loading(3000, 4)),
+            (backoff(500, 4), Event::Due, loading(3000, 4)),
             // The end.
             (watching(None), Event::NoReceivers, State::Done),
             (loading(9, 0), Event::NoReceivers, State::Done),

@@ -47,6 +47,8 @@ pub(super) struct Events {
     instance: OnceLock<Arc<OwnedFd>>,
     /// Held while an instance is asked for.
     connecting: Mutex<()>,
+    /// Held from the reading of events until all are passed on.
+    reading: Mutex<()>,
     connected: Notify,
 }
 
@@ -56,7 +58,12 @@ const BUFFER: usize = 16 * 1024;
 impl Events {
     /// Creates it unconnected; its events go to whoever reads them, so nobody is rung from here.
     pub(super) fn new(_rings: Weak<Mutex<Registry>>) -> Self {
-        Self { instance: OnceLock::new(), connecting: Mutex::new(()), connected: Notify::new() }
+        Self {
+            instance: OnceLock::new(),
+            connecting: Mutex::new(()),
+            reading: Mutex::new(()),
+            connected: Notify::new(),
+        }
     }
 
     /// Asks for an instance, unless there is one.
@@ -179,7 +186,7 @@ async fn read_from(readable: &AsyncFd<Descriptor>, watcher: &Watcher) {
     loop {
         // It fails only when the runtime shuts down, and this task with it.
         let Ok(mut ready) = readable.readable().await else { return };
-        if read_batch(&readable.get_ref().0, &mut |event| watcher.dispatch(event)) {
+        if read_batch(&readable.get_ref().0, watcher) {
             ready.clear_ready();
         } else {
             tokio::task::yield_now().await;
@@ -200,8 +207,17 @@ impl AsRawFd for Descriptor {
 /// Events passed on before others on the runtime get their turn.
 const BATCH: usize = 1024;
 
-/// Reads what is queued; true if that was all.
-fn read_batch(instance: impl AsFd, pass: &mut impl FnMut(Event<'_>)) -> bool {
+/// Passes on what is queued by now, before it returns.
+pub(super) fn catch_up(watcher: &Watcher) {
+    if let Some(instance) = watcher.events.instance.get() {
+        // What is too much for one batch is not waited for.
+        let _was_all = read_batch(instance, watcher);
+    }
+}
+
+/// Passes on what is queued; true if that was all.
+fn read_batch(instance: impl AsFd, watcher: &Watcher) -> bool {
+    let _one_at_a_time = lock(&watcher.events.reading);
     let mut buffer = [MaybeUninit::uninit(); BUFFER];
     let mut reader = Reader::new(instance, &mut buffer);
     // What was read into the buffer has to be passed on with it.
@@ -222,7 +238,7 @@ fn read_batch(instance: impl AsFd, pass: &mut impl FnMut(Event<'_>)) -> bool {
                 let (key, flags) = (Key(event.wd()), event.events());
                 let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
                 read += EVENT + name.map_or(0, |name| (name.len() + 1).next_multiple_of(EVENT));
-                translate(&key, flags, name, pass);
+                translate(&key, flags, name, &mut |event| watcher.dispatch(event));
             }
             Err(Errno::INTR) => {}
             // WOULDBLOCK: that was all. Nothing else is to be expected of an inotify descriptor.

@@ -77,6 +77,9 @@ pub(super) async fn read_events(_watcher: Arc<Watcher>) {
     std::future::pending().await
 }
 
+/// Events are passed on as they come, in notify's own thread.
+pub(super) fn catch_up(_watcher: &Watcher) {}
+
 fn translate(reported: &Reported, mut pass: impl FnMut(Event<'_>)) {
     // It has no path, so it is looked for first.
     if reported.need_rescan() {

@@ -67,6 +67,11 @@ impl Subscription {
         Ok(())
     }
 
+    /// Has everything rung for that has happened by now.
+    pub(in crate::file_reloader) fn catch_up(&self) {
+        platform::catch_up(&self.host.watcher);
+    }
+
     /// Sets the watches that are missing, then lets go of those that are no longer needed.
     fn move_to(&mut self, paths: &[PathBuf], files: Files) -> Result<Way, NoWatch> {
         let watcher = &self.host.watcher;
