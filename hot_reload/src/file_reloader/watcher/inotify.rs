@@ -250,8 +250,9 @@ fn read_batch(instance: impl AsFd, watcher: &Watcher) -> bool {
 
 /// Bytes of an event without a name; a name is padded to a multiple of it (`inotify(7)`).
 const EVENT: usize = 16;
-/// Bytes of an event with the longest name.
-const LONGEST_EVENT: usize = EVENT + 256;
+/// Bytes of an event with the longest name: FUSE takes names of up to a page, NTFS of 255 characters
+/// that may be three bytes each.
+const LONGEST_EVENT: usize = EVENT + 4096;
 
 fn translate(key: &Key, flags: ReadFlags, name: Option<&OsStr>, pass: &mut impl FnMut(Event<'_>)) {
     if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
