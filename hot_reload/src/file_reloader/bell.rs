@@ -31,6 +31,8 @@ pub(super) enum Notice {
     Due,
     /// Its identity can't prove that it is unchanged: read it.
     Doubtful,
+    /// Events were lost: anything may have happened.
+    Lost,
 }
 
 impl Notice {
@@ -47,8 +49,8 @@ pub(super) struct Bell(Mutex<Heard>);
 #[derive(Debug, Default)]
 struct Heard {
     hint: Option<Hint>,
-    /// Whether there is a newer version than the one that is being loaded.
-    is_news: bool,
+    /// How often there was a newer version than the one before.
+    news: u64,
     must_read: bool,
     must_arm: bool,
     /// Where writers are at work that have not said that they are done.
@@ -121,16 +123,25 @@ impl Bell {
                 heard.must_arm = true;
                 Hint::Due
             }
+            Notice::Lost => {
+                heard.must_read = true;
+                heard.must_arm = true;
+                Hint::Due
+            }
             Notice::Due => Hint::Due,
         };
-        heard.is_news |= matches!(
-            notice,
+        let is_news = match notice {
             Notice::Finished
-                | Notice::Replaced
-                | Notice::Rerouted
-                | Notice::Appeared
-                | Notice::Differs
-        );
+            | Notice::Replaced
+            | Notice::Rerouted
+            | Notice::Appeared
+            | Notice::Differs
+            | Notice::Lost => true,
+            Notice::Modified | Notice::Moved | Notice::Gone | Notice::Doubtful | Notice::Due => {
+                false
+            }
+        };
+        heard.news += u64::from(is_news);
         // A finished write outweighs whatever else was heard.
         heard.hint = heard.hint.max(Some(hint));
         let waker = heard.waker.take();
@@ -157,7 +168,6 @@ impl Bell {
     pub(super) fn take_reasons(&self) -> Reasons {
         let mut heard = self.lock();
         heard.hint = None;
-        heard.is_news = false;
         Reasons {
             must_read: std::mem::take(&mut heard.must_read),
             must_arm: std::mem::take(&mut heard.must_arm),
@@ -186,9 +196,9 @@ impl Bell {
         !self.lock().writing.is_empty()
     }
 
-    /// Whether a newer version was heard of since the last look began.
-    pub(super) fn heard_news(&self) -> bool {
-        self.lock().is_news
+    /// How often a newer version was heard of; more than before, and there is one.
+    pub(super) fn news(&self) -> u64 {
+        self.lock().news
     }
 
     fn lock(&self) -> MutexGuard<'_, Heard> {

@@ -1,10 +1,6 @@
 //! One look at a file: whether it changed, whether its writer is done, what it holds.
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -51,11 +47,11 @@ pub(super) struct Looker<L> {
     settle: Settle,
     site: Site,
     follower: Arc<Follower>,
-    /// What the files were when they were last looked at.
-    seen: Option<Vec<Option<Identity>>>,
+    /// What the watcher compares the files with.
+    noted: Option<Noted>,
     /// What they were when the last good value was read.
     applied: Option<Vec<Option<Identity>>>,
-    /// Whether `seen` proves that the files are unchanged while it stays the same.
+    /// Whether identities that stay the same prove that the files are unchanged.
     proof: Proof,
     /// Whether the last load was given up for a newer version of the file.
     preempted: bool,
@@ -93,7 +89,7 @@ impl<L> Looker<L> {
             settings,
             site,
             follower,
-            seen: None,
+            noted: None,
             applied: None,
             proof: Proof::Sound,
             preempted: false,
@@ -107,6 +103,12 @@ impl<L> Looker<L> {
     /// Whether other files belong to the main one.
     pub(super) fn follows_a_set(&self) -> bool {
         self.site.paths().len() > 1
+    }
+
+    /// Whether an event tells of every write.
+    fn hears_all(&self) -> bool {
+        let is_remote = matches!(self.site.filesystem(), Filesystem::Remote(_));
+        self.wants_events() && self.site.no_events().is_none() && !is_remote
     }
 
     /// When to look without a hint.
@@ -150,17 +152,12 @@ impl<L> Looker<L> {
     /// Has the watcher compare the files with what they are now.
     fn take_note(&mut self, survey: &Survey) {
         self.site.set_interval(self.audit_interval());
-        let is_known = self.seen.as_ref() == Some(&survey.identities);
-        if is_known && self.opaque.is_none() && self.proof == Proof::Sound {
+        let doubtful = survey.is_racy || self.proof != Proof::Sound;
+        let noted = Noted { identities: survey.identities.clone(), doubtful };
+        if self.noted.as_ref() == Some(&noted) && self.opaque.is_none() {
             return;
         }
-        self.seen = Some(survey.identities.clone());
-        let now = SystemTime::now();
-        if self.proof != Proof::UnderWriters {
-            let racy = survey.identities.iter().flatten().any(|found| found.is_racy_at(now));
-            self.proof = if racy { Proof::Racy } else { Proof::Sound };
-        }
-        let doubtful = self.proof != Proof::Sound;
+        self.noted = Some(noted);
         let rule = match self.site.filesystem() {
             _ if self.force => Rule::Read,
             Filesystem::Remote(_) => Rule::Delegate,
@@ -228,13 +225,12 @@ impl<L> Looker<L> {
         V: Send,
     {
         let has_rested = self.site.rests_until().is_some_and(|until| until <= Instant::now());
-        // What was written by another name while it rested gave no event.
-        let is_doubtful = has_rested && self.proof != Proof::Sound;
-        let must_read = reasons.must_read || self.force || is_doubtful;
-        let is_unwatched = self.seen.is_none() || self.site.no_events().is_some();
+        let must_read = reasons.must_read || self.force || self.proof != Proof::Sound;
+        let is_unwatched = self.noted.is_none() || self.site.no_events().is_some();
         let mut arm = reasons.must_arm || has_rested || is_unwatched;
         let mut wait = RESTLESS;
         for _ in 0..READS_AT_ONCE {
+            let news = self.follower.bell.news();
             let (survey, main) = self.site.survey(arm).await;
             arm = false;
             self.take_note(&survey);
@@ -244,6 +240,7 @@ impl<L> Looker<L> {
             let main = main?;
             let facts = Facts {
                 age: survey.age,
+                racy_for: survey.racy_for.filter(|_| !self.hears_all()),
                 is_empty: survey.main_is_empty,
                 is_of_set: self.follows_a_set(),
                 links: survey.main_links,
@@ -255,20 +252,18 @@ impl<L> Looker<L> {
                 return Ok(Look::Unsettled(wait));
             }
             self.settings.admit(&self.site.paths()[0], &survey, &main)?;
-            let loaded = match self.load(main).await {
+            let loaded = match self.load(main, news).await {
                 Ok(Some(loaded)) => Ok(loaded),
                 Ok(None) => return Ok(Look::Unsettled(Duration::ZERO)),
                 Err(error) => Err(error),
             };
             // A failure counts as little as a value if the file was being written.
-            let mut holds = self.site.holds(&survey).await;
-            // Of a new name for an old file, no end of a writing comes.
-            if holds == Holds::AsFarAsKnown && survey.main_links == 1 && self.is_being_written() {
-                holds = Holds::ButForWriters;
-            }
-            match holds {
+            let holds = self.site.holds(&survey).await;
+            match self.by_hearsay(holds, &survey, news) {
                 Holds::No => continue,
-                Holds::Yes | Holds::AsFarAsKnown => self.proof = Proof::Racy,
+                Holds::Yes | Holds::AsFarAsKnown => {
+                    self.proof = if survey.is_racy { Proof::Racy } else { Proof::Sound };
+                }
                 Holds::ButForWriters => {
                     if let Err(again) = self.settle.despite_writers(facts, Instant::now()) {
                         // The kernel reports a close a moment before the writer is gone for good.
@@ -297,14 +292,33 @@ impl<L> Looker<L> {
         Ok(Look::Unsettled(wait))
     }
 
-    /// Whether events tell of a writer, where asking does not.
-    fn is_being_written(&self) -> bool {
-        self.site.catch_up();
-        self.follower.bell.heard_writers()
+    /// What events add to whether what was found is still so, since there were so many `news`.
+    fn by_hearsay(&self, holds: Holds, survey: &Survey, news: u64) -> Holds {
+        if !matches!(holds, Holds::Yes | Holds::AsFarAsKnown) {
+            return holds;
+        }
+        let is_told_of_writers = holds == Holds::Yes;
+        if survey.is_racy || !is_told_of_writers {
+            self.site.catch_up();
+        }
+        let bell = &self.follower.bell;
+        if survey.is_racy && bell.news() != news {
+            // Written anew while it was read, within one tick of the clock that its times are from.
+            return Holds::No;
+        }
+        // Of a new name for an old file, no end of a writing comes.
+        if !is_told_of_writers && survey.main_links == 1 && bell.heard_writers() {
+            return Holds::ButForWriters;
+        }
+        holds
     }
 
-    /// Loads, unless a newer version arrives while a slow load is at it.
-    async fn load<V>(&mut self, opened: Arc<Opened>) -> Result<Option<Loaded<V>>, FileError>
+    /// Loads, unless a newer version than that of so many `news` arrives while a slow load is at it.
+    async fn load<V>(
+        &mut self,
+        opened: Arc<Opened>,
+        news: u64,
+    ) -> Result<Option<Loaded<V>>, FileError>
     where
         L: Load<V>,
     {
@@ -321,7 +335,7 @@ impl<L> Looker<L> {
                 biased;
                 loaded = &mut load => return loaded.map(Some),
                 () = tokio::time::sleep(NEWS) => {
-                    if self.follower.bell.heard_news() {
+                    if self.follower.bell.news() != news {
                         // Once only, so that a slow loader is not starved by a busy writer.
                         self.preempted = true;
                         return Ok(None);
@@ -330,6 +344,14 @@ impl<L> Looker<L> {
             }
         }
     }
+}
+
+/// What the watcher was told to compare the files with.
+#[derive(Debug, PartialEq, Eq)]
+struct Noted {
+    identities: Vec<Option<Identity>>,
+    /// Whether they have to be read even if it is the same.
+    doubtful: bool,
 }
 
 /// What an identity that stays the same proves.

@@ -22,6 +22,10 @@ pub(super) struct Survey {
     pub(super) files: Vec<Arc<Opened>>,
     /// How long ago any of them changed.
     pub(super) age: Duration,
+    /// Whether a write right after might have left any identity as it is.
+    pub(super) is_racy: bool,
+    /// How long until none would.
+    pub(super) racy_for: Option<Duration>,
     /// Whether the main file holds nothing.
     pub(super) main_is_empty: bool,
     /// How many names the main file has.
@@ -56,6 +60,8 @@ impl Survey {
             };
             if let Some(identity) = identity {
                 survey.age = survey.age.min(identity.age_at(now));
+                survey.is_racy |= identity.is_racy_at(now);
+                survey.racy_for = survey.racy_for.max(identity.racy_for(now));
             }
             survey.identities.push(identity);
             survey.files.extend(found.as_ref().ok().cloned());
@@ -77,6 +83,8 @@ impl Survey {
             identities: Vec::with_capacity(paths.len()),
             files: Vec::with_capacity(paths.len()),
             age: Duration::MAX,
+            is_racy: false,
+            racy_for: None,
             main_is_empty: false,
             main_links: 1,
         }

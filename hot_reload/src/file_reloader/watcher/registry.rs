@@ -131,8 +131,7 @@ impl Registry {
             Event::Overflow => {
                 self.overflows += 1;
                 for watch in self.watches.values() {
-                    watch.ring(Notice::Moved, Whence::ANYWHERE);
-                    watch.ring(Notice::Doubtful, Whence::ANYWHERE);
+                    watch.ring(Notice::Lost, Whence::ANYWHERE);
                 }
             }
         }
