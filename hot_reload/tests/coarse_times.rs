@@ -112,9 +112,9 @@ impl TryFrom<&PathBuf> for Numbered {
 /// Truncates, writes a half that parses, pauses, and writes the rest.
 fn rewrite(path: &Path, n: u32) {
     let mut file = fs::File::create(path).unwrap();
-    write!(file, "first = {n:09}\n").unwrap();
+    writeln!(file, "first = {n:09}").unwrap();
     spin(Duration::from_micros(15));
-    write!(file, "last = {n:09}\n").unwrap();
+    writeln!(file, "last = {n:09}").unwrap();
 }
 
 fn rewrite_in_bursts(path: &Path, stop: &AtomicBool) -> u32 {

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use common::{Config, Lab, PATIENCE, config, options, text};
 use hot_reload::{Health, RealtimeWatch, ReloaderService, TomlFile, WatchEvent, WatchStrategy};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     runtime::{Builder, Handle},
     time::{sleep, timeout},
@@ -256,4 +257,33 @@ fn a_runtime_without_io_has_events_too() {
         std::thread::sleep(Duration::from_millis(5));
     }
     assert_eq!(threads(), before);
+}
+
+/// The limit on processes counts threads, and does not hold for root.
+const NOBODY: &[&str] = &["setpriv", "--reuid=65534", "--clear-groups"];
+
+#[test]
+fn a_thread_that_is_not_to_be_had_is_asked_for_again() {
+    if !common::alone_under("a_thread_that_is_not_to_be_had_is_asked_for_again", NOBODY) {
+        return;
+    }
+    for has_one_to_block in [false, true] {
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            if has_one_to_block {
+                tokio::task::spawn_blocking(|| ()).await.unwrap();
+            }
+            let limit = getrlimit(Resource::Nproc);
+            setrlimit(Resource::Nproc, Rlimit { current: Some(1), ..limit }).unwrap();
+            let mut lab = Lab::new(WatchStrategy::Realtime, |dir| {
+                fs::write(dir.join("config.toml"), text("one")).unwrap();
+            })
+            .await;
+            sleep(Duration::from_millis(100)).await;
+            setrlimit(Resource::Nproc, limit).unwrap();
+            lab.expect(config("one")).await;
+            lab.write(text("two"));
+            lab.expect(config("two")).await;
+        });
+    }
 }

@@ -7,6 +7,8 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use super::open::{self, Filesystems, Glance, How, WouldBlock};
+
 /// The kernel follows no more symbolic links than this in one path (`path_resolution(7)`).
 const MOST_LINKS: u32 = 40;
 
@@ -18,6 +20,8 @@ pub(super) struct Stop {
     /// The name in the directory that the path goes through.
     pub(super) name: Option<OsString>,
     pub(super) kind: Kind,
+    /// The device that it is on; `None` where it is gone.
+    pub(super) device: Option<u64>,
     /// Equal for the same name in the same directory, and for the same target.
     pub(super) sum: u64,
 }
@@ -38,105 +42,114 @@ pub(super) enum Kind {
     Directory,
 }
 
-/// Follows `path`, which is absolute, as far as it leads.
+/// Follows `paths`, which are absolute, each as far as it leads; with [`How::Cached`], only over
+/// filesystems that are known to answer.
 ///
-/// Where a name is missing the way ends with the deepest directory that exists, so that its watch
+/// Where a name is missing a way ends with the deepest directory that exists, so that its watch
 /// tells when the name appears; the same where a name can't be looked at. Why it leads nowhere is
 /// what reading it will say.
-pub(super) fn stops(path: &Path) -> Vec<Stop> {
+pub(super) fn stops(
+    paths: &[PathBuf],
+    how: How,
+    filesystems: &Filesystems,
+) -> Result<Vec<Stop>, WouldBlock> {
     let mut stops = Vec::new();
-    let mut at = Place { path: PathBuf::new(), number: None };
-    let mut content = Kind::Directory;
-    let mut links = 0;
-    let mut ahead = VecDeque::new();
-    push_front(&mut ahead, &mut at, path);
-    while let Some(name) = ahead.pop_front() {
-        if name == ".." {
-            at.path.pop();
-            at.number = number_at(&at.path);
-            content = Kind::Directory;
-            continue;
-        }
-        let here = at.path.join(&name);
-        let found = std::fs::symlink_metadata(&here).ok();
-        let is_link = found.as_ref().is_some_and(std::fs::Metadata::is_symlink);
-        let is_dir = found.as_ref().is_some_and(std::fs::Metadata::is_dir);
-        let kind = match (ahead.is_empty(), is_link, is_dir) {
-            (true, false, _) => Kind::Parent,
-            (false, _, true) => Kind::Through,
-            _ => Kind::Way,
-        };
-        stops.push(at.stop(Some(name), kind));
-        let Some(found) = found else { return stops };
-        if is_link {
-            links += 1;
-            match std::fs::read_link(&here) {
-                Ok(to) if links <= MOST_LINKS => push_front(&mut ahead, &mut at, &to),
-                _ => return stops,
-            }
-        } else {
-            at = Place { path: here, number: Some(number(&found)) };
-            content = if is_dir { Kind::Directory } else { Kind::File };
-        }
+    for path in paths {
+        let at = Place { path: PathBuf::new(), found: None };
+        Walk { at, ahead: VecDeque::new(), how, filesystems }.along(path, &mut stops)?;
     }
-    stops.push(at.stop(None, content));
-    stops
+    Ok(stops)
+}
+
+/// The walk along one path.
+struct Walk<'a> {
+    /// How far it has come.
+    at: Place,
+    /// The names that are still to come.
+    ahead: VecDeque<OsString>,
+    how: How,
+    filesystems: &'a Filesystems,
+}
+
+impl Walk<'_> {
+    fn along(mut self, path: &Path, stops: &mut Vec<Stop>) -> Result<(), WouldBlock> {
+        let mut content = Kind::Directory;
+        let mut links = 0;
+        self.turn_to(path)?;
+        while let Some(name) = self.ahead.pop_front() {
+            if name == ".." {
+                self.at.path.pop();
+                self.at.found = self.glance(&self.at.path)?;
+                content = Kind::Directory;
+                continue;
+            }
+            let here = self.at.path.join(&name);
+            let found = self.glance(&here)?;
+            let is_link = found.is_some_and(|found| found.is_link);
+            let is_dir = found.is_some_and(|found| found.is_dir);
+            let kind = match (self.ahead.is_empty(), is_link, is_dir) {
+                (true, false, _) => Kind::Parent,
+                (false, _, true) => Kind::Through,
+                _ => Kind::Way,
+            };
+            stops.push(self.at.stop(Some(name), kind));
+            if found.is_none() {
+                return Ok(());
+            }
+            if is_link {
+                links += 1;
+                match std::fs::read_link(&here) {
+                    Ok(to) if links <= MOST_LINKS => self.turn_to(&to)?,
+                    _ => return Ok(()),
+                }
+            } else {
+                self.at = Place { path: here, found };
+                content = if is_dir { Kind::Directory } else { Kind::File };
+            }
+        }
+        stops.push(self.at.stop(None, content));
+        Ok(())
+    }
+
+    /// Puts the components of `path` in front; an absolute one starts from its root.
+    fn turn_to(&mut self, path: &Path) -> Result<(), WouldBlock> {
+        let mut names = Vec::new();
+        let mut root = PathBuf::new();
+        for component in path.components() {
+            match component {
+                Component::Prefix(_) | Component::RootDir => root.push(component),
+                Component::CurDir => {}
+                Component::ParentDir | Component::Normal(_) => names.push(component.as_os_str()),
+            }
+        }
+        if !root.as_os_str().is_empty() {
+            self.at = Place { found: self.glance(&root)?, path: root };
+        }
+        for name in names.into_iter().rev() {
+            self.ahead.push_front(name.to_owned());
+        }
+        Ok(())
+    }
+
+    fn glance(&self, path: &Path) -> Result<Option<Glance>, WouldBlock> {
+        open::glance(path, self.how, self.filesystems)
+    }
 }
 
 /// A directory or file on the way.
 struct Place {
     path: PathBuf,
-    number: Option<Number>,
+    found: Option<Glance>,
 }
 
 impl Place {
     fn stop(&self, name: Option<OsString>, kind: Kind) -> Stop {
+        let number = self.found.map(|found| (found.device, found.inode));
         let mut sum = DefaultHasher::new();
-        (&self.path, self.number, &name, kind).hash(&mut sum);
-        Stop { path: self.path.clone(), name, kind, sum: sum.finish() }
+        (&self.path, number, &name, kind).hash(&mut sum);
+        let device = self.found.map(|found| found.device);
+        Stop { path: self.path.clone(), name, kind, device, sum: sum.finish() }
     }
-}
-
-/// Puts the components of `path` in front; an absolute one starts from its root.
-fn push_front(ahead: &mut VecDeque<OsString>, at: &mut Place, path: &Path) {
-    let mut names = Vec::new();
-    let mut root = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::Prefix(_) | Component::RootDir => root.push(component),
-            Component::CurDir => {}
-            Component::ParentDir | Component::Normal(_) => names.push(component.as_os_str()),
-        }
-    }
-    if !root.as_os_str().is_empty() {
-        *at = Place { number: number_at(&root), path: root };
-    }
-    for name in names.into_iter().rev() {
-        ahead.push_front(name.to_owned());
-    }
-}
-
-fn number_at(path: &Path) -> Option<Number> {
-    std::fs::symlink_metadata(path).ok().as_ref().map(number)
-}
-
-/// Tells one file or directory from another that has since taken its place.
-#[cfg(unix)]
-type Number = (u64, u64);
-
-#[cfg(unix)]
-fn number(found: &std::fs::Metadata) -> Number {
-    use std::os::unix::fs::MetadataExt;
-    (found.dev(), found.ino())
-}
-
-/// Where there are no inode numbers, the time of creation stands in.
-#[cfg(not(unix))]
-type Number = Option<std::time::SystemTime>;
-
-#[cfg(not(unix))]
-fn number(found: &std::fs::Metadata) -> Number {
-    found.created().ok()
 }
 
 #[cfg(all(test, unix))]
@@ -144,6 +157,10 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    fn stops(path: &Path) -> Vec<Stop> {
+        super::stops(&[path.to_owned()], How::Blocking, &Filesystems::default()).unwrap()
+    }
 
     fn names(stops: &[Stop], below: &Path) -> Vec<String> {
         stops

@@ -12,7 +12,6 @@ use std::{
     marker::PhantomData,
     path::{Path, PathBuf},
     sync::Arc,
-    time::SystemTime,
 };
 
 use async_trait::async_trait;
@@ -196,15 +195,15 @@ where
 {
     async fn load(&mut self, path: &Path, opened: Arc<Opened>) -> Result<Loaded<V>, FileError> {
         let FileSettings { max_size: limit, allow_empty, .. } = self.settings;
-        if opened.identity.size <= PARSED_INLINE {
-            match read_whole(&opened, limit, How::Cached) {
+        if opened.identity.size <= PARSED_INLINE && !opened.filesystem.is_remote() {
+            match opened.read(limit, How::Cached) {
                 Err(Failed::WouldBlock) => {}
                 Err(Failed::Io(error)) => return Err(FileError::io(path, error)),
                 Ok(bytes) => return make::<V, F>(path, &bytes, limit, allow_empty),
             }
         }
         let owned = path.to_owned();
-        unblock(move || match read_whole(&opened, limit, How::Blocking) {
+        unblock(move || match opened.read(limit, How::Blocking) {
             Err(Failed::Io(error)) => Err(FileError::io(&owned, error)),
             Err(Failed::WouldBlock) => {
                 Err(FileError::new(&owned, Problem::Stuck("it can't be waited for".into())))
@@ -215,26 +214,6 @@ where
         .unwrap_or_else(|words| Err(FileError::new(path, Problem::Stuck(words))))
     }
 }
-
-/// Reads the file; one whose identity proves little is read until two readings are the same.
-fn read_whole(opened: &Opened, limit: u64, how: How) -> Result<Vec<u8>, Failed> {
-    let mut bytes = opened.read(limit, how)?;
-    if !opened.identity.is_racy_at(SystemTime::now()) {
-        return Ok(bytes);
-    }
-    for _ in 0..MOST_READINGS {
-        let again = opened.read(limit, how)?;
-        if again == bytes {
-            return Ok(bytes);
-        }
-        bytes = again;
-    }
-    let words = "it changes while it is read; a later look reads it";
-    Err(Failed::Io(std::io::Error::new(std::io::ErrorKind::ResourceBusy, words)))
-}
-
-/// A file that differs as often as this is being written without a rest; a later look gets it.
-const MOST_READINGS: usize = 8;
 
 /// Makes a value of what was read.
 fn make<V: DeserializeOwned, F: Format>(

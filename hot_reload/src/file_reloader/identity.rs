@@ -30,23 +30,11 @@ impl Identity {
     /// As git does with its index, an identity taken within one grain of the file's own time is
     /// not trusted to prove "unchanged" (`Documentation/technical/racy-git.txt`).
     pub(super) fn is_racy_at(&self, now: SystemTime) -> bool {
+        let whole_seconds = self.modified % 1_000_000_000 == 0 && self.changed % 1_000_000_000 == 0;
+        let grain = if whole_seconds { COARSE } else { TICK };
         let now = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos().cast_signed());
         let newest = self.modified.max(self.changed);
-        now - newest < self.grain().as_nanos().cast_signed()
-    }
-
-    /// How long until every write leaves its mark on the identity; nothing where the clock that
-    /// gave the file its times is ahead, since how far is not known.
-    pub(super) fn racy_for(&self, now: SystemTime) -> Option<Duration> {
-        let now = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos().cast_signed());
-        let age = u64::try_from(now - self.changed).ok()?;
-        self.grain().checked_sub(Duration::from_nanos(age)).filter(|left| !left.is_zero())
-    }
-
-    /// What the file's times are multiples of, at worst.
-    fn grain(&self) -> Duration {
-        let whole_seconds = self.modified % 1_000_000_000 == 0 && self.changed % 1_000_000_000 == 0;
-        if whole_seconds { COARSE } else { TICK }
+        now - newest < grain.as_nanos().cast_signed()
     }
 
     /// How long ago the file changed, as far as the clock can tell; nothing for the future.
@@ -89,26 +77,6 @@ mod tests {
             (coarse, coarse, coarse + 2 * SECOND, false),
         ] {
             let got = with_times(modified, changed).is_racy_at(at(now));
-            assert_eq!(got, want, "{modified} {changed} {now}");
-        }
-    }
-
-    #[test]
-    fn is_waited_for_until_its_time_proves_something() {
-        let ms = 1_000_000;
-        let fine = 100 * SECOND + 7;
-        let left = Duration::from_millis;
-        for (modified, changed, now, want) in [
-            (fine, fine, fine, Some(left(20))),
-            (fine, fine, fine + 5 * ms, Some(left(15))),
-            (fine, fine, fine + 20 * ms, None),
-            (100 * SECOND, 100 * SECOND, 101 * SECOND, Some(left(1000))),
-            // Nobody can set the time of the last status change ahead, and a clock that is need
-            // not be waited for.
-            (fine + SECOND, fine, fine + 5 * ms, Some(left(15))),
-            (fine, fine + SECOND, fine, None),
-        ] {
-            let got = with_times(modified, changed).racy_for(at(now));
             assert_eq!(got, want, "{modified} {changed} {now}");
         }
     }

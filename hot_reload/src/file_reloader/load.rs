@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Display,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
@@ -123,12 +124,15 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 ///
-/// What its panic said.
+/// What its panic said, or that there is no thread for it.
 pub(super) async fn unblock<R: Send + 'static>(
     work: impl FnOnce() -> R + Send + 'static,
 ) -> Result<R, String> {
     let turn = turn_to_load().await;
-    within(turn, spawn_blocking(work)).await.map_err(broken)
+    // Of a thread that is not to be had tokio tells by a panic alone.
+    let thread = catch_unwind(AssertUnwindSafe(|| spawn_blocking(work)));
+    let thread = thread.map_err(|panic| words(&*panic).to_owned())?;
+    within(turn, thread).await.map_err(broken)
 }
 
 /// Waits for a load, and gives up its turn if it takes too long.

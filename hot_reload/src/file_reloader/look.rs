@@ -48,7 +48,9 @@ pub(super) struct Looker<L> {
     site: Site,
     follower: Arc<Follower>,
     /// What the watcher compares the files with.
-    noted: Option<Noted>,
+    noted: Option<Vec<Option<Identity>>>,
+    /// Whether it has them read even where they are the same.
+    is_doubtful: bool,
     /// What they were when the last good value was read.
     applied: Option<Vec<Option<Identity>>>,
     /// Whether identities that stay the same prove that the files are unchanged.
@@ -90,6 +92,7 @@ impl<L> Looker<L> {
             site,
             follower,
             noted: None,
+            is_doubtful: false,
             applied: None,
             proof: Proof::Sound,
             preempted: false,
@@ -107,7 +110,7 @@ impl<L> Looker<L> {
 
     /// Whether an event tells of every write.
     fn hears_all(&self) -> bool {
-        let is_remote = matches!(self.site.filesystem(), Filesystem::Remote(_));
+        let is_remote = self.site.filesystem().is_remote();
         self.wants_events() && self.site.no_events().is_none() && !is_remote
     }
 
@@ -153,11 +156,12 @@ impl<L> Looker<L> {
     fn take_note(&mut self, survey: &Survey) {
         self.site.set_interval(self.audit_interval());
         let doubtful = survey.is_racy || self.proof != Proof::Sound;
-        let noted = Noted { identities: survey.identities.clone(), doubtful };
-        if self.noted.as_ref() == Some(&noted) && self.opaque.is_none() {
+        let is_known = self.noted.as_ref() == Some(&survey.identities);
+        if is_known && !doubtful && !self.is_doubtful && self.opaque.is_none() {
             return;
         }
-        self.noted = Some(noted);
+        self.noted = Some(survey.identities.clone());
+        self.is_doubtful = doubtful;
         let rule = match self.site.filesystem() {
             _ if self.force => Rule::Read,
             Filesystem::Remote(_) => Rule::Delegate,
@@ -228,6 +232,7 @@ impl<L> Looker<L> {
         let must_read = reasons.must_read || self.force || self.proof != Proof::Sound;
         let is_unwatched = self.noted.is_none() || self.site.no_events().is_some();
         let mut arm = reasons.must_arm || has_rested || is_unwatched;
+        let limit = self.settings.max_size;
         let mut wait = RESTLESS;
         for _ in 0..READS_AT_ONCE {
             let news = self.follower.bell.news();
@@ -240,7 +245,6 @@ impl<L> Looker<L> {
             let main = main?;
             let facts = Facts {
                 age: survey.age,
-                racy_for: survey.racy_for.filter(|_| !self.hears_all()),
                 is_empty: survey.main_is_empty,
                 is_of_set: self.follows_a_set(),
                 links: survey.main_links,
@@ -252,6 +256,10 @@ impl<L> Looker<L> {
                 return Ok(Look::Unsettled(wait));
             }
             self.settings.admit(&self.site.paths()[0], &survey, &main)?;
+            // Within one tick of the clock that its times are from, a file that is written anew while
+            // it is read shows it in its content alone.
+            let shows_all = !survey.is_racy || self.hears_all();
+            let before = if shows_all { None } else { survey.sum(limit).await };
             let loaded = match self.load(main, news).await {
                 Ok(Some(loaded)) => Ok(loaded),
                 Ok(None) => return Ok(Look::Unsettled(Duration::ZERO)),
@@ -259,6 +267,9 @@ impl<L> Looker<L> {
             };
             // A failure counts as little as a value if the file was being written.
             let holds = self.site.holds(&survey).await;
+            if before.is_some() && before != survey.sum(limit).await {
+                continue;
+            }
             match self.by_hearsay(holds, &survey, news) {
                 Holds::No => continue,
                 Holds::Yes | Holds::AsFarAsKnown => {
@@ -303,7 +314,6 @@ impl<L> Looker<L> {
         }
         let bell = &self.follower.bell;
         if survey.is_racy && bell.news() != news {
-            // Written anew while it was read, within one tick of the clock that its times are from.
             return Holds::No;
         }
         // Of a new name for an old file, no end of a writing comes.
@@ -344,14 +354,6 @@ impl<L> Looker<L> {
             }
         }
     }
-}
-
-/// What the watcher was told to compare the files with.
-#[derive(Debug, PartialEq, Eq)]
-struct Noted {
-    identities: Vec<Option<Identity>>,
-    /// Whether they have to be read even if it is the same.
-    doubtful: bool,
 }
 
 /// What an identity that stays the same proves.

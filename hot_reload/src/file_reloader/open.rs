@@ -1,5 +1,6 @@
 //! Opening a file that may be anything, in a way that can't hang.
 
+mod filesystem;
 #[cfg(all(target_os = "linux", not(hot_reload_portable)))]
 mod linux;
 #[cfg(not(all(target_os = "linux", not(hot_reload_portable))))]
@@ -7,6 +8,7 @@ mod portable;
 
 use std::{fs::File, io, path::Path};
 
+pub(super) use self::filesystem::{Filesystem, Filesystems};
 #[cfg(all(target_os = "linux", not(hot_reload_portable)))]
 use self::linux as platform;
 #[cfg(not(all(target_os = "linux", not(hot_reload_portable))))]
@@ -52,6 +54,7 @@ pub(super) struct Opened {
     pub(super) links: u64,
     /// Whether the name it was opened by is its own, rather than that of a link to it.
     pub(super) by_own_name: bool,
+    pub(super) filesystem: Filesystem,
 }
 
 /// Who has a file open for writing.
@@ -65,16 +68,6 @@ pub(super) enum Writers {
     Some,
 }
 
-/// Whether a filesystem reports every change here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Filesystem {
-    Local,
-    /// An overlay: changes made to a layer below it are not reported.
-    Layered,
-    /// The one named: changes made elsewhere are not reported, and a server may not answer.
-    Remote(&'static str),
-}
-
 impl Opened {
     /// Tells whether anyone has the file open for writing.
     pub(super) fn writers(&self) -> Writers {
@@ -85,11 +78,6 @@ impl Opened {
     /// other name, and its writers are told by asking.
     pub(super) fn may_rest(&self) -> bool {
         self.links == 1 && self.by_own_name && self.writers() != Writers::Unknown
-    }
-
-    /// Tells what kind of filesystem the file is on.
-    pub(super) fn filesystem(&self) -> Filesystem {
-        platform::filesystem(&self.file)
     }
 
     /// Whether the file holds nothing; those of /proc and /sys only say so.
@@ -111,9 +99,28 @@ impl Opened {
     }
 }
 
-/// Opens what is behind `path`, following symbolic links.
-pub(super) fn open(path: &Path, how: How) -> Result<Found, Failed> {
-    platform::open(path, how)
+/// Opens what is behind `path`, following symbolic links; with [`How::Cached`], only on filesystems
+/// that are known to answer.
+pub(super) fn open(path: &Path, how: How, filesystems: &mut Filesystems) -> Result<Found, Failed> {
+    platform::open(path, how, filesystems)
+}
+
+/// What a name is, without following it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Glance {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    pub(super) is_link: bool,
+    pub(super) is_dir: bool,
+}
+
+/// Tells what `path` is; with [`How::Cached`], only on filesystems that are known to answer.
+pub(super) fn glance(
+    path: &Path,
+    how: How,
+    filesystems: &Filesystems,
+) -> Result<Option<Glance>, WouldBlock> {
+    platform::glance(path, how, filesystems)
 }
 
 /// Returns the identity of what is behind `path`, or `None` where nothing is.

@@ -33,8 +33,6 @@ pub(super) struct Settle {
 pub(super) struct Facts {
     /// Time since it changed; of a set, since any of it did.
     pub(super) age: Duration,
-    /// How long until its identity shows every write; `None` where that is told otherwise.
-    pub(super) racy_for: Option<Duration>,
     pub(super) is_empty: bool,
     /// Whether it is of a set.
     pub(super) is_of_set: bool,
@@ -63,10 +61,6 @@ impl Settle {
         // It may be about to be written, or have lost what it held.
         if facts.is_empty {
             return Some(busy());
-        }
-        // Meanwhile one might begin and end while it is read, and nothing would show it.
-        if facts.racy_for.is_some() {
-            return facts.racy_for;
         }
         let left = self.window.checked_sub(facts.age).filter(|left| !left.is_zero());
         // The others of a set may be about to follow.
@@ -122,7 +116,6 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
     const FRESH: Facts = Facts {
         age: MS,
-        racy_for: None,
         is_empty: false,
         is_of_set: false,
         links: 1,
@@ -143,9 +136,6 @@ mod tests {
             (FRESH, Writers::None, false),
             (FRESH, Writers::Some, true),
             (FRESH, Writers::Unknown, true),
-            (Facts { racy_for: Some(MS), ..FRESH }, Writers::None, true),
-            (Facts { racy_for: Some(MS), reasons: FINISHED, ..FRESH }, Writers::None, true),
-            (Facts { racy_for: Some(MS), patience: exhausted, ..FRESH }, Writers::None, false),
             (Facts { age: 50 * MS, ..FRESH }, Writers::Unknown, false),
             (Facts { age: 50 * MS, reasons: WRITING, ..FRESH }, Writers::Unknown, true),
             (Facts { age: 50 * MS, reasons: WRITING, links: 2, ..FRESH }, Writers::Unknown, false),

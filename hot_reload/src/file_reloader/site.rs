@@ -9,10 +9,11 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
+    chain,
     error::{FileError, Problem},
     identity::Identity,
     load::unblock,
-    open::{Filesystem, How, Opened, WouldBlock},
+    open::{Filesystem, Filesystems, How, Opened, WouldBlock},
     survey::{Holds, Survey},
     watcher::{Files, Follower, NoWatch, Subscription},
 };
@@ -32,8 +33,10 @@ pub(super) struct Site {
     places: Vec<Option<Place>>,
     /// When a file that took another's place is to be watched itself.
     rests_until: Option<Instant>,
-    /// The least trustworthy filesystem of the set, and the device it was asked for.
-    filesystem: Option<(u64, Filesystem)>,
+    /// What the files and the way to them are on; empty before they are first looked at.
+    filesystems: Filesystems,
+    /// The least trustworthy filesystem of the set.
+    filesystem: Filesystem,
     /// A survey that was given up on and still has its thread.
     hung: Weak<()>,
 }
@@ -63,7 +66,8 @@ impl Site {
             no_events: None,
             places: Vec::new(),
             rests_until: None,
-            filesystem: None,
+            filesystems: Filesystems::default(),
+            filesystem: Filesystem::Local,
             hung: Weak::new(),
         }
     }
@@ -98,8 +102,9 @@ impl Site {
         knew_all
     }
 
+    /// The least trustworthy filesystem of the files, or of the way to them if that is on a server.
     pub(super) fn filesystem(&self) -> Filesystem {
-        self.filesystem.map_or(Filesystem::Local, |(_, filesystem)| filesystem)
+        self.filesystems.remote().unwrap_or(self.filesystem)
     }
 
     /// Why there are no events, where they are wanted.
@@ -144,7 +149,11 @@ impl Site {
                 surveyed
             }
             Ok((_, Err(WouldBlock))) => self.nothing("it can't be waited for".to_owned()),
-            Err(words) => self.nothing(words),
+            Err(words) => {
+                // It may be in a queue that no thread works off.
+                self.hung = Weak::new();
+                self.nothing(words)
+            }
         }
     }
 
@@ -175,33 +184,43 @@ impl Site {
 
     /// A server may not answer even for what is in memory.
     fn how(&self) -> How {
-        match self.filesystem() {
-            Filesystem::Remote(_) => How::Blocking,
-            Filesystem::Local | Filesystem::Layered => How::Cached,
+        if self.filesystems.is_empty() || self.filesystems.remote().is_some() {
+            How::Blocking
+        } else {
+            How::Cached
         }
     }
 
     fn survey_with(&mut self, arm: bool, how: How) -> Result<Surveyed, WouldBlock> {
+        if how == How::Blocking && (arm || self.filesystems.is_empty()) {
+            self.learn_the_way();
+        }
         // What is not in memory is found out by opening it, and nothing else is done then.
-        let mut surveyed = Survey::of(&self.paths, how)?;
+        let mut surveyed = Survey::of(&self.paths, how, &mut self.filesystems)?;
         if self.wants_events {
             let lead = self.lead(&surveyed.0);
+            if lead == Lead::Elsewhere && !arm {
+                return match how {
+                    How::Cached => Err(WouldBlock),
+                    How::Blocking => self.survey_with(true, how),
+                };
+            }
             let now = Instant::now();
             if lead == Lead::Replaced {
                 self.rests_until = Some(now + REST);
             }
             self.places = surveyed.0.identities.iter().map(|found| place(found.as_ref())).collect();
-            if arm || lead == Lead::Elsewhere {
+            if arm {
                 self.arm(how, now)?;
                 // What was found before the watches stood counts if it is still there.
                 if !surveyed.0.is_still_there() {
-                    surveyed = Survey::of(&self.paths, how)?;
+                    surveyed = Survey::of(&self.paths, how, &mut self.filesystems)?;
                     // It may be by another way than the one that is watched.
                     self.places.clear();
                 }
             }
         }
-        self.filesystem = surveyed.0.filesystem(self.filesystem).or(self.filesystem);
+        self.filesystem = surveyed.0.filesystem().unwrap_or(self.filesystem);
         Ok(surveyed)
     }
 
@@ -226,6 +245,18 @@ impl Site {
         }
     }
 
+    /// Asks what the files and the way to them are on.
+    fn learn_the_way(&mut self) {
+        // A device's number may be another's by now.
+        self.filesystems = Filesystems::default();
+        let way = chain::stops(&self.paths, How::Blocking, &self.filesystems);
+        for stop in way.into_iter().flatten() {
+            if let Some(device) = stop.device {
+                self.filesystems.learn_of(device, &stop.path);
+            }
+        }
+    }
+
     fn arm(&mut self, how: How, now: Instant) -> Result<(), WouldBlock> {
         let Some(subscription) = &self.subscription else { return Ok(()) };
         let mut subscription = match how {
@@ -234,7 +265,8 @@ impl Site {
         };
         self.rests_until = self.rests_until.filter(|until| now < *until);
         let files = if self.rests_until.is_some() { Files::Later } else { Files::Now };
-        self.no_events = subscription.arm(&self.paths, files).err();
+        let way = || chain::stops(&self.paths, how, &self.filesystems);
+        self.no_events = subscription.arm(way, files)?.err();
         Ok(())
     }
 }

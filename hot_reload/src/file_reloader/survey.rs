@@ -1,6 +1,7 @@
 //! All files of a set at one moment: what they are, and whether they stay so.
 
 use std::{
+    hash::{DefaultHasher, Hash, Hasher},
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -9,7 +10,8 @@ use std::{
 use super::{
     error::{FileError, Problem},
     identity::Identity,
-    open::{self, Failed, Filesystem, Found, How, Opened, WouldBlock, Writers},
+    load::unblock,
+    open::{self, Failed, Filesystem, Filesystems, Found, How, Opened, WouldBlock, Writers},
 };
 
 /// What was found behind the paths of a set, of which the first is the main file.
@@ -24,8 +26,6 @@ pub(super) struct Survey {
     pub(super) age: Duration,
     /// Whether a write right after might have left any identity as it is.
     pub(super) is_racy: bool,
-    /// How long until none would.
-    pub(super) racy_for: Option<Duration>,
     /// Whether the main file holds nothing.
     pub(super) main_is_empty: bool,
     /// How many names the main file has.
@@ -41,12 +41,13 @@ impl Survey {
     pub(super) fn of(
         paths: &Arc<[PathBuf]>,
         how: How,
+        filesystems: &mut Filesystems,
     ) -> Result<(Self, Result<Arc<Opened>, FileError>), WouldBlock> {
         let now = SystemTime::now();
         let mut survey = Self::nothing(paths);
         let mut main = None;
         for path in &**paths {
-            let (identity, found) = match open::open(path, how) {
+            let (identity, found) = match open::open(path, how, filesystems) {
                 Ok(Found::File(opened)) => (Some(opened.identity), Ok(Arc::new(opened))),
                 Ok(Found::Directory(identity)) => {
                     (Some(identity), Err(FileError::new(path, Problem::NotAFile("a directory"))))
@@ -61,7 +62,6 @@ impl Survey {
             if let Some(identity) = identity {
                 survey.age = survey.age.min(identity.age_at(now));
                 survey.is_racy |= identity.is_racy_at(now);
-                survey.racy_for = survey.racy_for.max(identity.racy_for(now));
             }
             survey.identities.push(identity);
             survey.files.extend(found.as_ref().ok().cloned());
@@ -84,10 +84,24 @@ impl Survey {
             files: Vec::with_capacity(paths.len()),
             age: Duration::MAX,
             is_racy: false,
-            racy_for: None,
             main_is_empty: false,
             main_links: 1,
         }
+    }
+
+    /// Reads the files, of each no more than `limit` bytes, and sums up what they hold; `None` if
+    /// they can't be read.
+    pub(super) async fn sum(&self, limit: u64) -> Option<u64> {
+        let is_short = |file: &Arc<Opened>| {
+            file.identity.size <= SUMMED_INLINE && !file.filesystem.is_remote()
+        };
+        if self.files.iter().all(is_short)
+            && let Ok(sum) = sum(&self.files, limit, How::Cached)
+        {
+            return Some(sum);
+        }
+        let files = self.files.clone();
+        unblock(move || sum(&files, limit, How::Blocking).ok()).await.ok().flatten()
     }
 
     /// Tells whether anyone has any of the files open for writing.
@@ -95,17 +109,9 @@ impl Survey {
         self.files.iter().map(|file| file.writers()).max().unwrap_or(Writers::None)
     }
 
-    /// Returns the least trustworthy filesystem of the set, asking only for devices that `known`
-    /// does not have.
-    pub(super) fn filesystem(&self, known: Option<(u64, Filesystem)>) -> Option<(u64, Filesystem)> {
-        let device = self.files.first()?.identity.device;
-        match known {
-            Some((of, _)) if self.files.iter().all(|file| file.identity.device == of) => known,
-            _ => {
-                let worst = self.files.iter().map(|file| file.filesystem()).max();
-                Some((device, worst.unwrap_or(Filesystem::Local)))
-            }
-        }
+    /// Returns the least trustworthy filesystem of the set; `None` if no file was found.
+    pub(super) fn filesystem(&self) -> Option<Filesystem> {
+        self.files.iter().map(|file| file.filesystem).max()
     }
 
     /// Whether every path still leads to what was found, unchanged.
@@ -124,6 +130,17 @@ impl Survey {
             (true, Writers::Some) => Holds::ButForWriters,
         }
     }
+}
+
+/// Reading this much takes an async worker some microseconds.
+const SUMMED_INLINE: u64 = 64 * 1024;
+
+fn sum(files: &[Arc<Opened>], limit: u64, how: How) -> Result<u64, Failed> {
+    let mut sum = DefaultHasher::new();
+    for file in files {
+        file.read(limit, how)?.hash(&mut sum);
+    }
+    Ok(sum.finish())
 }
 
 /// Whether what was found is still so.

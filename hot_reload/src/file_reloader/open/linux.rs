@@ -10,11 +10,17 @@ use std::{
 };
 
 use rustix::{
-    fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, fstatfs, openat, openat2, stat},
+    fd::OwnedFd,
+    fs::{
+        AtFlags, CWD, FileType, Mode, OFlags, RawMode, ResolveFlags, Stat, StatFs, Statx,
+        StatxFlags, fstat, fstatfs, lstat, makedev, openat, openat2, stat, statfs, statx,
+    },
     io::{Errno, ReadWriteFlags, preadv2},
 };
 
-use super::{Failed, Filesystem, Found, How, Identity, Opened, Writers};
+use super::{
+    Failed, Filesystem, Filesystems, Found, Glance, How, Identity, Opened, WouldBlock, Writers,
+};
 
 /// Smallest buffer for a file that says it is empty: those of /proc and /sys do, and are not.
 const SHORTEST_READ: usize = 512;
@@ -23,15 +29,15 @@ pub(super) fn writers(file: &File) -> Writers {
     lease::writers(file.as_fd())
 }
 
-pub(super) fn open(path: &Path, how: How) -> Result<Found, Failed> {
+pub(super) fn open(path: &Path, how: How, filesystems: &mut Filesystems) -> Result<Found, Failed> {
     // Opening a FIFO or a device does something to it, so the path is opened without its content
     // first, and what it is decides.
     let mut place = open_with(path, OFlags::PATH | OFlags::NOFOLLOW, how)?;
-    let mut found = fstat(&place).map_err(failed)?;
+    let mut found = look_at(&place, how, filesystems)?;
     let by_own_name = FileType::from_raw_mode(found.st_mode) != FileType::Symlink;
     if !by_own_name {
         place = open_with(path, OFlags::PATH, how)?;
-        found = fstat(&place).map_err(failed)?;
+        found = look_at(&place, how, filesystems)?;
     }
     let special = |what| Ok(Found::Special(what, identity_of(&found)));
     match FileType::from_raw_mode(found.st_mode) {
@@ -51,10 +57,64 @@ pub(super) fn open(path: &Path, how: How) -> Result<Found, Failed> {
         return Ok(Found::Special("replaced by something else", identity_of(&found)));
     }
     let (identity, links) = (identity_of(&found), links_of(&found));
-    Ok(Found::File(Opened { file: file.into(), identity, links, by_own_name }))
+    let filesystem = filesystems.learn(identity.device, || filesystem_of(&file));
+    Ok(Found::File(Opened { file: file.into(), identity, links, by_own_name, filesystem }))
 }
 
-fn open_with(path: &Path, flags: OFlags, how: How) -> Result<rustix::fd::OwnedFd, Failed> {
+/// Tells what a place is, which with [`How::Cached`] no server is asked for.
+fn look_at(place: &OwnedFd, how: How, filesystems: &Filesystems) -> Result<Stat, Failed> {
+    if how == How::Cached {
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+        let found = statx(place, "", flags, StatxFlags::TYPE).map_err(|_| Failed::WouldBlock)?;
+        answers(device_of(&found), filesystems).map_err(|WouldBlock| Failed::WouldBlock)?;
+    }
+    fstat(place).map_err(failed)
+}
+
+pub(super) fn glance(
+    path: &Path,
+    how: How,
+    filesystems: &Filesystems,
+) -> Result<Option<Glance>, WouldBlock> {
+    if how == How::Blocking {
+        let found = lstat(path).map(|found| {
+            let Identity { device, inode, .. } = identity_of(&found);
+            glance_at(device, inode, found.st_mode)
+        });
+        return Ok(found.ok());
+    }
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
+    match statx(CWD, path, flags, StatxFlags::TYPE | StatxFlags::INO) {
+        Ok(found) => {
+            let device = device_of(&found);
+            answers(device, filesystems)?;
+            Ok(Some(glance_at(device, found.stx_ino, found.stx_mode.into())))
+        }
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        // Sandboxes that don't know it say so in one of several ways.
+        Err(_) => Err(WouldBlock),
+    }
+}
+
+fn glance_at(device: u64, inode: u64, mode: RawMode) -> Glance {
+    let kind = FileType::from_raw_mode(mode);
+    let (is_link, is_dir) = (kind == FileType::Symlink, kind == FileType::Directory);
+    Glance { device, inode, is_link, is_dir }
+}
+
+fn device_of(found: &Statx) -> u64 {
+    makedev(found.stx_dev_major, found.stx_dev_minor)
+}
+
+/// Whether no server has to be asked for what is on `device`.
+fn answers(device: u64, filesystems: &Filesystems) -> Result<(), WouldBlock> {
+    match filesystems.get(device) {
+        Some(Filesystem::Local | Filesystem::Layered) => Ok(()),
+        None | Some(Filesystem::Remote(_)) => Err(WouldBlock),
+    }
+}
+
+fn open_with(path: &Path, flags: OFlags, how: How) -> Result<OwnedFd, Failed> {
     let flags = flags | OFlags::CLOEXEC;
     match how {
         How::Blocking => openat(CWD, path, flags, Mode::empty()).map_err(failed),
@@ -129,10 +189,17 @@ fn links_of(found: &Stat) -> u64 {
     found.st_nlink as u64
 }
 
+pub(super) fn filesystem_at(path: &Path) -> Filesystem {
+    statfs(path).as_ref().map_or(Filesystem::Local, kind)
+}
+
+fn filesystem_of(file: &OwnedFd) -> Filesystem {
+    fstatfs(file).as_ref().map_or(Filesystem::Local, kind)
+}
+
 /// Tells filesystems apart by the numbers of `statfs(2)`.
 #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, reason = "the type differs by platform")]
-pub(super) fn filesystem(file: &File) -> Filesystem {
-    let Ok(found) = fstatfs(file) else { return Filesystem::Local };
+fn kind(found: &StatFs) -> Filesystem {
     match (found.f_type as u64) & 0xffff_ffff {
         0x794c_7630 => Filesystem::Layered,
         0x6969 => Filesystem::Remote("NFS"),

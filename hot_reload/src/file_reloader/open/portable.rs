@@ -7,17 +7,19 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{Failed, Filesystem, Found, How, Identity, Opened, Writers};
+use super::{
+    Failed, Filesystem, Filesystems, Found, Glance, How, Identity, Opened, WouldBlock, Writers,
+};
 
 pub(super) fn writers(_file: &File) -> Writers {
     Writers::Unknown
 }
 
-pub(super) fn filesystem(_file: &File) -> Filesystem {
+pub(super) fn filesystem_at(_path: &Path) -> Filesystem {
     Filesystem::Local
 }
 
-pub(super) fn open(path: &Path, how: How) -> Result<Found, Failed> {
+pub(super) fn open(path: &Path, how: How, filesystems: &mut Filesystems) -> Result<Found, Failed> {
     if how == How::Cached {
         return Err(Failed::WouldBlock);
     }
@@ -30,7 +32,9 @@ pub(super) fn open(path: &Path, how: How) -> Result<Found, Failed> {
     }
     let file = File::open(path).map_err(Failed::Io)?;
     let found = file.metadata().map_err(Failed::Io)?;
-    Ok(Found::File(Opened { identity: identity_of(&found), links: 1, by_own_name: false, file }))
+    let identity = identity_of(&found);
+    let filesystem = filesystems.learn(identity.device, || filesystem_at(path));
+    Ok(Found::File(Opened { file, identity, links: 1, by_own_name: false, filesystem }))
 }
 
 pub(super) fn read(opened: &Opened, limit: u64, how: How) -> Result<Vec<u8>, Failed> {
@@ -43,6 +47,32 @@ pub(super) fn read(opened: &Opened, limit: u64, how: How) -> Result<Vec<u8>, Fai
     file.rewind().map_err(Failed::Io)?;
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(Failed::Io)?;
     Ok(bytes)
+}
+
+pub(super) fn glance(
+    path: &Path,
+    how: How,
+    _filesystems: &Filesystems,
+) -> Result<Option<Glance>, WouldBlock> {
+    if how == How::Cached {
+        return Err(WouldBlock);
+    }
+    Ok(std::fs::symlink_metadata(path).ok().map(|found| {
+        let (device, inode) = number(&found);
+        Glance { device, inode, is_link: found.is_symlink(), is_dir: found.is_dir() }
+    }))
+}
+
+#[cfg(unix)]
+fn number(found: &Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt;
+    (found.dev(), found.ino())
+}
+
+/// Where there are no inode numbers, the time of creation stands in.
+#[cfg(not(unix))]
+fn number(found: &Metadata) -> (u64, u64) {
+    (0, u64::try_from(nanos(found.created().ok())).unwrap_or(0))
 }
 
 pub(super) fn identity(path: &Path) -> Option<Identity> {

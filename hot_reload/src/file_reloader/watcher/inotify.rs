@@ -18,6 +18,7 @@ use std::{
     path::Path,
     sync::{Arc, Mutex, OnceLock, Weak},
     thread,
+    time::Duration,
 };
 
 use rustix::{
@@ -28,6 +29,7 @@ use tokio::{
     io::{Interest, unix::AsyncFd},
     runtime,
     sync::{Notify, oneshot},
+    time::sleep,
 };
 use tracing::warn;
 
@@ -156,24 +158,41 @@ pub(super) async fn read_events(watcher: Arc<Watcher>) {
     }
     // This runtime was built without I/O, of which tokio tells by a panic alone, or its poller is
     // full. Then a thread reads, and ends when this task drops the other end of the channel.
-    let (_stop, stopped) = oneshot::channel::<Infallible>();
-    let spawned = thread::Builder::new().name("hot-reload-events".to_owned()).spawn(move || {
-        let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
-        runtime.block_on(async {
-            let readable = register(instance)?;
-            tokio::select! {
-                _ = stopped => {}
-                () = read_from(&readable, &watcher) => {}
+    let mut is_said = false;
+    loop {
+        let (instance, watcher) = (instance.clone(), Arc::clone(&watcher));
+        let (_stop, stopped) = oneshot::channel();
+        let thread = thread::Builder::new().name("hot-reload-events".to_owned());
+        match thread.spawn(move || read_until(stopped, instance, &watcher)) {
+            Ok(_thread) => pending().await,
+            Err(error) if !is_said => {
+                warn!(%error, "inotify can't be read: changes are not noticed until it can");
+                is_said = true;
             }
-            io::Result::Ok(())
-        })
-    });
-    match spawned {
-        Ok(_thread) => pending().await,
-        Err(error) => {
-            warn!(%error, "inotify can't be read: files are looked at every poll interval only");
+            Err(_) => {}
         }
+        sleep(ASK_AGAIN).await;
     }
+}
+
+/// How often a thread is asked for that is not to be had.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Reads events on a runtime of its own.
+fn read_until(
+    stopped: oneshot::Receiver<Infallible>,
+    instance: Descriptor,
+    watcher: &Watcher,
+) -> io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(async {
+        let readable = register(instance)?;
+        tokio::select! {
+            _ = stopped => {}
+            () = read_from(&readable, watcher) => {}
+        }
+        Ok(())
+    })
 }
 
 #[allow(unsafe_code, reason = "tokio has no other way for a descriptor that is shared")]

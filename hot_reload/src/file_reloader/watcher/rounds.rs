@@ -19,9 +19,16 @@ const HUNG: Duration = Duration::from_secs(1);
 const MOST_HUNG: usize = 16;
 
 /// Rounds of looks, one round after another.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Rounds {
     hung: Vec<JoinHandle<()>>,
+    most_hung: usize,
+}
+
+impl Default for Rounds {
+    fn default() -> Self {
+        Self { hung: Vec::new(), most_hung: MOST_HUNG }
+    }
 }
 
 impl Rounds {
@@ -30,7 +37,6 @@ impl Rounds {
     where
         T: Send + Sync + 'static,
     {
-        self.hung.retain(|thread| !thread.is_finished());
         let round = Arc::new(Round { things, begun: AtomicUsize::new(0) });
         loop {
             let ours = Arc::clone(&round);
@@ -41,7 +47,8 @@ impl Rounds {
                 if timeout(HUNG, &mut thread).await.is_ok() {
                     return;
                 }
-                if round.begun() == begun && self.hung.len() < MOST_HUNG {
+                self.hung.retain(|thread| !thread.is_finished());
+                if round.begun() == begun && self.hung.len() < self.most_hung {
                     break;
                 }
             }
@@ -92,6 +99,32 @@ mod tests {
             }
             self.said.lock().unwrap().send(self.number).unwrap();
         }
+    }
+
+    /// One more than may hang does; once the others are over, the rest is looked at.
+    #[tokio::test]
+    async fn threads_that_hang_no_more_are_made_use_of() {
+        let (said, heard) = channel();
+        let thing = |number, hang: Option<Receiver<()>>| Thing {
+            number,
+            hang: hang.map(Mutex::new),
+            said: Mutex::new(said.clone()),
+        };
+        let (let_go, hangs): (Vec<_>, Vec<_>) = (0..2).map(|_| channel()).unzip();
+        let hanging = hangs.into_iter().enumerate();
+        let hanging = hanging.map(|(number, hang)| thing(number, Some(hang))).collect();
+        let (let_last_go, last) = channel();
+        let rest = vec![thing(100, Some(last)), thing(101, None)];
+        let mut rounds = Rounds { most_hung: 2, ..Rounds::default() };
+        rounds.look(hanging, Thing::look).await;
+        assert_eq!(heard.try_iter().count(), 0);
+        let rest = tokio::spawn(async move { rounds.look(rest, Thing::look).await });
+        tokio::time::sleep(HUNG * 3 / 2).await;
+        assert_eq!(heard.try_iter().count(), 0);
+        drop(let_go);
+        rest.await.unwrap();
+        assert!(heard.try_iter().any(|number| number == 101));
+        drop(let_last_go);
     }
 
     #[tokio::test]

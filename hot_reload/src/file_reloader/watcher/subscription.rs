@@ -1,9 +1,12 @@
 //! A follower's place in the watcher: where it is rung from, and how often its files are looked at.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use super::{Follower, NoWatch, host::Host, lock, platform, registry::Place};
-use crate::file_reloader::chain::{self, Kind};
+use crate::file_reloader::{
+    chain::{Kind, Stop},
+    open::WouldBlock,
+};
 
 /// A place that a follower is rung from.
 #[derive(Debug)]
@@ -44,27 +47,32 @@ impl Subscription {
         }
     }
 
-    /// Watches every place that `paths` go through, and no other.
+    /// Watches every place on the `way`, and no other.
     ///
     /// When it returns, any later change of what a path means rings the follower; with
     /// [`Files::Later`] save an edit through another name of a file that was not watched before.
     ///
     /// # Errors
     ///
-    /// When the platform has no more watches to give. Those that were had are kept.
+    /// When the platform has no more watches to give. Those that were had are kept. On the outside,
+    /// where the way can't be walked without waiting.
     pub(in crate::file_reloader) fn arm(
         &mut self,
-        paths: &[PathBuf],
+        way: impl Fn() -> Result<Vec<Stop>, WouldBlock>,
         files: Files,
-    ) -> Result<(), NoWatch> {
-        self.host.watcher.events.connect()?;
+    ) -> Result<Result<(), NoWatch>, WouldBlock> {
+        if let Err(none) = self.host.watcher.events.connect() {
+            return Ok(Err(none));
+        }
         // A directory that was replaced while its watch was set leads elsewhere by now.
         for _ in 0..MOST_ROUNDS {
-            if self.move_to(paths, files)? == Way::AsBefore {
-                break;
+            match self.move_to(way()?, files) {
+                Ok(Way::Changed) => {}
+                Ok(Way::AsBefore) => break,
+                Err(none) => return Ok(Err(none)),
             }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Has everything rung for that has happened by now.
@@ -73,12 +81,12 @@ impl Subscription {
     }
 
     /// Sets the watches that are missing, then lets go of those that are no longer needed.
-    fn move_to(&mut self, paths: &[PathBuf], files: Files) -> Result<Way, NoWatch> {
+    fn move_to(&mut self, way: Vec<Stop>, files: Files) -> Result<Way, NoWatch> {
         let watcher = &self.host.watcher;
         let mut had = std::mem::take(&mut self.places);
         let overflows = lock(&watcher.registry).overflows();
         let mut outcome = Ok(Way::AsBefore);
-        for stop in paths.iter().flat_map(|path| chain::stops(path)) {
+        for stop in way {
             if self.places.iter().any(|armed| armed.sum == stop.sum) {
                 continue;
             }
