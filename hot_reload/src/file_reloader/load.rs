@@ -129,6 +129,14 @@ pub(super) async fn unblock<R: Send + 'static>(
     work: impl FnOnce() -> R + Send + 'static,
 ) -> Result<R, String> {
     let turn = turn_to_load().await;
+    unblock_in(turn, work).await
+}
+
+/// The same, in a turn that was waited for already.
+pub(super) async fn unblock_in<R: Send + 'static>(
+    turn: Turn,
+    work: impl FnOnce() -> R + Send + 'static,
+) -> Result<R, String> {
     // Of a thread that is not to be had tokio tells by a panic alone.
     let thread = catch_unwind(AssertUnwindSafe(|| spawn_blocking(work)));
     let thread = thread.map_err(|panic| words(&*panic).to_owned())?;
@@ -147,9 +155,9 @@ async fn within<R>(turn: Turn, load: impl Future<Output = R>) -> R {
 }
 
 /// Leave to use a thread of the pool; `None` where it was waited for in vain.
-type Turn = Option<SemaphorePermit<'static>>;
+pub(super) type Turn = Option<SemaphorePermit<'static>>;
 
-async fn turn_to_load() -> Turn {
+pub(super) async fn turn_to_load() -> Turn {
     // It is closed by nobody.
     timeout(LONGEST_WAIT, TURNS.acquire()).await.ok()?.ok()
 }

@@ -101,7 +101,7 @@ impl Opened {
 
 /// Opens what is behind `path`, following symbolic links; with [`How::Cached`], only on filesystems
 /// that are known to answer.
-pub(super) fn open(path: &Path, how: How, filesystems: &mut Filesystems) -> Result<Found, Failed> {
+pub(super) fn open(path: &Path, how: How, filesystems: &Filesystems) -> Result<Found, Failed> {
     platform::open(path, how, filesystems)
 }
 
@@ -121,6 +121,16 @@ pub(super) fn glance(
     filesystems: &Filesystems,
 ) -> Result<Option<Glance>, WouldBlock> {
     platform::glance(path, how, filesystems)
+}
+
+/// Opens what tells of every mount; `None` where nothing does.
+pub(super) fn mount_table() -> Option<File> {
+    platform::mount_table()
+}
+
+/// Whether something was mounted or unmounted since this was last asked.
+pub(super) fn has_changed(mount_table: &File) -> bool {
+    platform::has_changed(mount_table)
 }
 
 /// Returns the identity of what is behind `path`, or `None` where nothing is.

@@ -12,7 +12,7 @@ use super::{
     chain,
     error::{FileError, Problem},
     identity::Identity,
-    load::unblock,
+    load::{turn_to_load, unblock, unblock_in},
     open::{Filesystem, Filesystems, How, Opened, WouldBlock},
     survey::{Holds, Survey},
     watcher::{Files, Follower, NoWatch, Subscription},
@@ -33,8 +33,11 @@ pub(super) struct Site {
     places: Vec<Option<Place>>,
     /// When a file that took another's place is to be watched itself.
     rests_until: Option<Instant>,
-    /// What the files and the way to them are on; empty before they are first looked at.
-    filesystems: Filesystems,
+    /// What is known of filesystems.
+    known: Arc<Filesystems>,
+    /// One on the way to the files whose server may not answer, if any is; `None` before the way was
+    /// walked.
+    way: Option<Filesystem>,
     /// The least trustworthy filesystem of the set.
     filesystem: Filesystem,
     /// A survey that was given up on and still has its thread.
@@ -66,7 +69,8 @@ impl Site {
             no_events: None,
             places: Vec::new(),
             rests_until: None,
-            filesystems: Filesystems::default(),
+            known: Arc::default(),
+            way: None,
             filesystem: Filesystem::Local,
             hung: Weak::new(),
         }
@@ -104,7 +108,7 @@ impl Site {
 
     /// The least trustworthy filesystem of the files, or of the way to them if that is on a server.
     pub(super) fn filesystem(&self) -> Filesystem {
-        self.filesystems.remote().unwrap_or(self.filesystem)
+        self.way.filter(|way| way.is_remote()).unwrap_or(self.filesystem)
     }
 
     /// Why there are no events, where they are wanted.
@@ -135,10 +139,17 @@ impl Site {
         if self.hung.strong_count() > 0 {
             return self.nothing("the filesystem does not answer".to_owned());
         }
+        let turn = turn_to_load().await;
+        // Of many that start together, one finds out for all what their files are on.
+        if self.way.is_none()
+            && let Ok(surveyed) = self.survey_with(arm, How::Cached)
+        {
+            return surveyed;
+        }
         let mut site = self.clone();
         let running = Arc::new(());
         self.hung = Arc::downgrade(&running);
-        let elsewhere = unblock(move || {
+        let elsewhere = unblock_in(turn, move || {
             let surveyed = site.survey_with(arm, How::Blocking);
             drop(running);
             (site, surveyed)
@@ -184,37 +195,32 @@ impl Site {
 
     /// A server may not answer even for what is in memory.
     fn how(&self) -> How {
-        if self.filesystems.is_empty() || self.filesystems.remote().is_some() {
-            How::Blocking
-        } else {
-            How::Cached
-        }
+        if self.filesystem().is_remote() { How::Blocking } else { How::Cached }
     }
 
     fn survey_with(&mut self, arm: bool, how: How) -> Result<Surveyed, WouldBlock> {
-        if how == How::Blocking && (arm || self.filesystems.is_empty()) {
-            self.learn_the_way();
+        if arm || self.way.is_none() {
+            self.walk(how)?;
         }
         // What is not in memory is found out by opening it, and nothing else is done then.
-        let mut surveyed = Survey::of(&self.paths, how, &mut self.filesystems)?;
+        let mut surveyed = Survey::of(&self.paths, how, &self.known)?;
         if self.wants_events {
             let lead = self.lead(&surveyed.0);
             if lead == Lead::Elsewhere && !arm {
-                return match how {
-                    How::Cached => Err(WouldBlock),
-                    How::Blocking => self.survey_with(true, how),
-                };
+                return self.survey_with(true, how);
             }
             let now = Instant::now();
             if lead == Lead::Replaced {
                 self.rests_until = Some(now + REST);
             }
-            self.places = surveyed.0.identities.iter().map(|found| place(found.as_ref())).collect();
             if arm {
                 self.arm(how, now)?;
+            }
+            self.places = surveyed.0.identities.iter().map(|found| place(found.as_ref())).collect();
+            if arm {
                 // What was found before the watches stood counts if it is still there.
                 if !surveyed.0.is_still_there() {
-                    surveyed = Survey::of(&self.paths, how, &mut self.filesystems)?;
+                    surveyed = Survey::of(&self.paths, how, &self.known)?;
                     // It may be by another way than the one that is watched.
                     self.places.clear();
                 }
@@ -245,27 +251,41 @@ impl Site {
         }
     }
 
-    /// Asks what the files and the way to them are on.
-    fn learn_the_way(&mut self) {
-        // A device's number may be another's by now.
-        self.filesystems = Filesystems::default();
-        let way = chain::stops(&self.paths, How::Blocking, &self.filesystems);
-        for stop in way.into_iter().flatten() {
-            if let Some(device) = stop.device {
-                self.filesystems.learn_of(device, &stop.path);
+    /// Walks the way to the files; with [`How::Blocking`], asks what it leads over.
+    fn walk(&mut self, how: How) -> Result<(), WouldBlock> {
+        let subscription = match &self.subscription {
+            Some(subscription) => Some(locked(subscription, how)?),
+            None => None,
+        };
+        let known = subscription.as_deref().map(Subscription::filesystems);
+        // Filesystems are asked without the lock, since a server may not answer.
+        drop(subscription);
+        let (known, as_of) = known.unwrap_or_default();
+        let way = chain::stops(&self.paths, how, &known)?;
+        self.known = match how {
+            How::Cached => known,
+            How::Blocking => {
+                let mut found = Filesystems::clone(&known);
+                for stop in &way {
+                    found.learn_of(stop);
+                }
+                if let Some(subscription) = &self.subscription {
+                    locked(subscription, how)?.tell_filesystems(&found, as_of);
+                }
+                Arc::new(found)
             }
-        }
+        };
+        let mut on_the_way = way.iter().filter_map(|stop| self.known.get(stop.device?));
+        self.way = Some(on_the_way.find(|found| found.is_remote()).unwrap_or(Filesystem::Local));
+        Ok(())
     }
 
     fn arm(&mut self, how: How, now: Instant) -> Result<(), WouldBlock> {
         let Some(subscription) = &self.subscription else { return Ok(()) };
-        let mut subscription = match how {
-            How::Cached => try_lock(subscription).ok_or(WouldBlock)?,
-            How::Blocking => subscription.lock().unwrap_or_else(PoisonError::into_inner),
-        };
+        let mut subscription = locked(subscription, how)?;
         self.rests_until = self.rests_until.filter(|until| now < *until);
         let files = if self.rests_until.is_some() { Files::Later } else { Files::Now };
-        let way = || chain::stops(&self.paths, how, &self.filesystems);
+        let way = || chain::stops(&self.paths, how, &self.known);
         self.no_events = subscription.arm(way, files)?.err();
         Ok(())
     }
@@ -284,6 +304,13 @@ enum Lead {
 
 fn place(identity: Option<&Identity>) -> Option<Place> {
     identity.map(|found| (found.device, found.inode))
+}
+
+fn locked<T>(mutex: &Mutex<T>, how: How) -> Result<MutexGuard<'_, T>, WouldBlock> {
+    match how {
+        How::Cached => try_lock(mutex).ok_or(WouldBlock),
+        How::Blocking => Ok(mutex.lock().unwrap_or_else(PoisonError::into_inner)),
+    }
 }
 
 fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {

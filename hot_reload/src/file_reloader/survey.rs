@@ -41,7 +41,7 @@ impl Survey {
     pub(super) fn of(
         paths: &Arc<[PathBuf]>,
         how: How,
-        filesystems: &mut Filesystems,
+        filesystems: &Filesystems,
     ) -> Result<(Self, Result<Arc<Opened>, FileError>), WouldBlock> {
         let now = SystemTime::now();
         let mut survey = Self::nothing(paths);

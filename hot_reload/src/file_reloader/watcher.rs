@@ -8,6 +8,7 @@ mod audit;
 mod host;
 #[cfg(all(target_os = "linux", not(hot_reload_portable)))]
 mod inotify;
+mod mounts;
 #[cfg(not(all(target_os = "linux", not(hot_reload_portable))))]
 mod portable;
 mod registry;
@@ -23,11 +24,15 @@ use std::{
 use self::inotify as platform;
 #[cfg(not(all(target_os = "linux", not(hot_reload_portable))))]
 use self::portable as platform;
-use self::registry::{Place, Registry};
 pub(super) use self::{
     audit::{Audit, Audited, Opaque, Rule},
+    mounts::AsOf,
     platform::NoWatch,
     subscription::{Files, Subscription},
+};
+use self::{
+    mounts::Mounts,
+    registry::{Place, Registry},
 };
 use super::{
     bell::{Bell, Notice, Whence},
@@ -62,6 +67,7 @@ enum Event<'a> {
 struct Watcher {
     events: platform::Events,
     registry: Arc<Mutex<Registry>>,
+    mounts: Mounts,
 }
 
 impl Watcher {
@@ -74,7 +80,7 @@ impl Watcher {
         }
         let registry = Arc::<Mutex<Registry>>::default();
         let events = platform::Events::new(Arc::downgrade(&registry));
-        let made = Arc::new(Self { events, registry });
+        let made = Arc::new(Self { events, registry, mounts: Mounts::new() });
         *watcher = Arc::downgrade(&made);
         made
     }

@@ -1,6 +1,7 @@
 //! What is known of the filesystems that a path goes through.
 
-use super::{Path, platform};
+use super::platform;
+use crate::file_reloader::chain::Stop;
 
 /// Whether a filesystem reports every change here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,36 +19,29 @@ impl Filesystem {
     }
 }
 
-/// The filesystems that are known so far, by device.
-#[derive(Debug, Clone, Default)]
+/// The filesystems that are known, by device.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::file_reloader) struct Filesystems(Vec<(u64, Filesystem)>);
 
 impl Filesystems {
-    /// Asks for the filesystem at `path`, which is on `device`; its server may not answer.
-    pub(in crate::file_reloader) fn learn_of(&mut self, device: u64, path: &Path) {
-        self.learn(device, || platform::filesystem_at(path));
-    }
-
-    pub(super) fn learn(&mut self, device: u64, ask: impl FnOnce() -> Filesystem) -> Filesystem {
-        self.get(device).unwrap_or_else(|| {
-            let found = ask();
-            self.0.push((device, found));
-            found
-        })
-    }
-
-    pub(super) fn get(&self, device: u64) -> Option<Filesystem> {
+    pub(in crate::file_reloader) fn get(&self, device: u64) -> Option<Filesystem> {
         self.0.iter().find(|(known, _)| *known == device).map(|(_, filesystem)| *filesystem)
     }
 
-    /// Whether none has been asked for.
-    pub(in crate::file_reloader) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Asks what `stop` is on, unless that is known; a server may not answer.
+    pub(in crate::file_reloader) fn learn_of(&mut self, stop: &Stop) {
+        let Some(device) = stop.device else { return };
+        if self.get(device).is_none() {
+            self.0.push((device, platform::filesystem_at(&stop.path)));
+        }
     }
 
-    /// One whose server may not answer, if any is.
-    pub(in crate::file_reloader) fn remote(&self) -> Option<Filesystem> {
-        let mut all = self.0.iter().map(|(_, filesystem)| *filesystem);
-        all.find(|filesystem| filesystem.is_remote())
+    /// Adds what is not known yet.
+    pub(in crate::file_reloader) fn add(&mut self, found: &Self) {
+        for (device, filesystem) in &found.0 {
+            if self.get(*device).is_none() {
+                self.0.push((*device, *filesystem));
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     fd::OwnedFd,
     fs::{
         AtFlags, CWD, FileType, Mode, OFlags, RawMode, ResolveFlags, Stat, StatFs, Statx,
@@ -29,7 +30,7 @@ pub(super) fn writers(file: &File) -> Writers {
     lease::writers(file.as_fd())
 }
 
-pub(super) fn open(path: &Path, how: How, filesystems: &mut Filesystems) -> Result<Found, Failed> {
+pub(super) fn open(path: &Path, how: How, filesystems: &Filesystems) -> Result<Found, Failed> {
     // Opening a FIFO or a device does something to it, so the path is opened without its content
     // first, and what it is decides.
     let mut place = open_with(path, OFlags::PATH | OFlags::NOFOLLOW, how)?;
@@ -57,7 +58,7 @@ pub(super) fn open(path: &Path, how: How, filesystems: &mut Filesystems) -> Resu
         return Ok(Found::Special("replaced by something else", identity_of(&found)));
     }
     let (identity, links) = (identity_of(&found), links_of(&found));
-    let filesystem = filesystems.learn(identity.device, || filesystem_of(&file));
+    let filesystem = filesystems.get(identity.device).unwrap_or_else(|| filesystem_of(&file));
     Ok(Found::File(Opened { file: file.into(), identity, links, by_own_name, filesystem }))
 }
 
@@ -187,6 +188,17 @@ fn identity_of(found: &Stat) -> Identity {
 #[allow(clippy::unnecessary_cast, clippy::cast_lossless, reason = "the type differs by platform")]
 fn links_of(found: &Stat) -> u64 {
     found.st_nlink as u64
+}
+
+pub(super) fn mount_table() -> Option<File> {
+    File::open("/proc/self/mounts").ok()
+}
+
+/// The kernel tells whoever polls it (`proc_pid_mountinfo(5)`).
+pub(super) fn has_changed(mount_table: &File) -> bool {
+    let mut table = [PollFd::new(mount_table, PollFlags::PRI)];
+    let at_once = Timespec::default();
+    poll(&mut table, Some(&at_once)).map_or(true, |changed| changed > 0)
 }
 
 pub(super) fn filesystem_at(path: &Path) -> Filesystem {

@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Follower, NoWatch, host::Host, lock, platform, registry::Place};
+use super::{AsOf, Follower, NoWatch, host::Host, lock, platform, registry::Place};
 use crate::file_reloader::{
     chain::{Kind, Stop},
-    open::WouldBlock,
+    open::{Filesystems, WouldBlock},
 };
 
 /// A place that a follower is rung from.
@@ -73,6 +73,16 @@ impl Subscription {
             }
         }
         Ok(Ok(()))
+    }
+
+    /// What the process knows of filesystems by now.
+    pub(in crate::file_reloader) fn filesystems(&self) -> (Arc<Filesystems>, AsOf) {
+        self.host.watcher.mounts.known()
+    }
+
+    /// Tells the process what was `found` since it knew as much.
+    pub(in crate::file_reloader) fn tell_filesystems(&self, found: &Filesystems, as_of: AsOf) {
+        self.host.watcher.mounts.learn(found, as_of);
     }
 
     /// Has everything rung for that has happened by now.
