@@ -1,18 +1,36 @@
 //! Publication: the newest value in one place, and a watch channel that says it is new.
 
+mod blocking;
+mod projection;
 mod receiver;
 mod snapshot;
+#[cfg(feature = "stream")]
+mod stream;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+};
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch::{self, error::SendError};
+use tokio::{
+    sync::watch::{self, error::SendError},
+    time::Instant,
+};
+use tracing::error;
 
+use self::projection::Projections;
+#[cfg(feature = "stream")]
+pub use self::stream::ReloaderStream;
 pub use self::{
     receiver::ReloaderReceiver,
     snapshot::{CachedReader, Ref, Snapshot},
 };
-use crate::status::{Health, Status};
+use crate::{
+    change::{Origin, Reason},
+    panic::words,
+    status::{Alive, Health, Statement, Status},
+};
 
 /// One published value and its number.
 pub(crate) struct Generation<V> {
@@ -20,6 +38,11 @@ pub(crate) struct Generation<V> {
     value: Option<V>,
     /// 0 before the first publication, then one more at each.
     number: u64,
+    origin: Origin,
+    /// Unset until it is published.
+    published: OnceLock<Instant>,
+    /// Counts it; `None` where it is not one of a service, but of a part.
+    _alive: Option<Alive>,
 }
 
 /// What the sender and every receiver hold in common.
@@ -27,19 +50,23 @@ pub(crate) struct Generation<V> {
 /// The value lives here alone; the watch channel carries its number, and wakes.
 struct Cell<V> {
     current: ArcSwap<Generation<V>>,
-    status: Mutex<Status>,
+    /// What the service says of itself, the same for every projection of its value.
+    statement: Arc<Statement>,
+    /// Locked while a value is published to them.
+    projections: Mutex<Projections<V>>,
 }
 
-impl<V> Cell<V> {
-    fn status(&self) -> Status {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing under these locks can panic half-way.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The sending half of a service: publishes values to every receiver.
 pub struct ReloaderSender<V> {
     cell: Arc<Cell<V>>,
     published: watch::Sender<u64>,
+    /// Whether the status is that of another, of which this publishes a part.
+    is_part: bool,
 }
 
 impl<V> ReloaderSender<V> {
@@ -49,30 +76,66 @@ impl<V> ReloaderSender<V> {
     ///
     /// Returns the value when every receiver is gone.
     pub fn send(&self, value: Option<V>) -> Result<(), SendError<Option<V>>> {
-        self.send_with(value, |status, number| status.generation = number)
+        let origin = Origin { reason: Reason::Sent, seen: Instant::now() };
+        self.send_with(value, origin, |_| {})
     }
 
     /// Publishes `value` and changes the status, which whoever is woken finds changed.
     pub(crate) fn send_with(
         &self,
         value: Option<V>,
-        change: impl FnOnce(&mut Status, u64),
+        origin: Origin,
+        change: impl FnOnce(&mut Status),
     ) -> Result<(), SendError<Option<V>>> {
         if self.published.is_closed() {
             return Err(SendError(value));
         }
-        let mut last = None;
-        // The channel's own lock makes the number, the value and the status move together, and
-        // wakes nobody before it is let go.
-        self.published.send_modify(|number| {
-            *number += 1;
-            let next = Arc::new(Generation { value, number: *number });
-            last = Some(self.cell.current.swap(next));
-            self.set_status(|status| change(status, *number));
-        });
-        // What may take long to free holds up nobody.
-        drop(last);
+        self.put(&self.next(value, origin), change);
         Ok(())
+    }
+
+    /// Makes the next generation, for others to look at before it is published.
+    pub(crate) fn candidate(&self, value: V, origin: Origin) -> Snapshot<V> {
+        Snapshot::of_value(self.next(Some(value), origin))
+    }
+
+    /// Publishes the last candidate that was made, as [`send_with`](Self::send_with) does.
+    pub(crate) fn publish(&self, candidate: &Snapshot<V>, change: impl FnOnce(&mut Status)) {
+        self.put(candidate.inside(), change);
+    }
+
+    fn next(&self, value: Option<V>, origin: Origin) -> Arc<Generation<V>> {
+        let number = *self.published.borrow() + 1;
+        let alive = (!self.is_part).then(|| Alive::new(&self.cell.statement));
+        Arc::new(Generation { value, number, origin, published: OnceLock::new(), _alive: alive })
+    }
+
+    fn put(&self, next: &Arc<Generation<V>>, change: impl FnOnce(&mut Status)) {
+        // One publication after another, so that projections see them in order.
+        let mut projections = lock(&self.cell.projections);
+        let number = next.number;
+        let published = *next.published.get_or_init(Instant::now);
+        let last = self.cell.current.swap(Arc::clone(next));
+        self.cell.statement.change(|status| {
+            if !self.is_part {
+                status.generation = number;
+                status.last_change = Some(published);
+            }
+            change(status);
+        });
+        projections.publish(next);
+        drop(projections);
+        // Whoever is woken finds all of it in place.
+        self.published.send_replace(number);
+        // What may take long to free holds up nobody, and what panics at it ends nothing.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(last))) {
+            error!(name: "hot_reload.panicked", generation = number, panic = words(&*panic), "dropping the last value panicked");
+        }
+    }
+
+    /// What receivers hold.
+    pub(crate) fn current(&self) -> Option<Snapshot<V>> {
+        Snapshot::new(&self.cell)
     }
 
     /// Whether `value` is what receivers hold already.
@@ -87,23 +150,47 @@ impl<V> ReloaderSender<V> {
         self.published.closed().await;
     }
 
+    pub(crate) fn status(&self) -> Status {
+        self.cell.statement.get()
+    }
+
     pub(crate) fn set_status(&self, change: impl FnOnce(&mut Status)) {
-        change(&mut self.cell.status.lock().unwrap_or_else(PoisonError::into_inner));
+        self.cell.statement.change(change);
     }
 }
 
 impl<V> Drop for ReloaderSender<V> {
     fn drop(&mut self) {
-        self.set_status(|status| status.health = Health::Stopped);
+        lock(&self.cell.projections).end();
+        if !self.is_part {
+            self.cell.statement.change(|status| status.health = Health::Ended);
+        }
     }
 }
 
 /// Creates both halves; nothing is published yet.
 pub(crate) fn channel<V, S>() -> (ReloaderSender<V>, ReloaderReceiver<V, S>) {
+    halves(Arc::default(), false)
+}
+
+/// Creates both halves of a channel for a part of what another publishes.
+fn part<V, S>(statement: &Arc<Statement>) -> (ReloaderSender<V>, ReloaderReceiver<V, S>) {
+    halves(Arc::clone(statement), true)
+}
+
+fn halves<V, S>(
+    statement: Arc<Statement>,
+    is_part: bool,
+) -> (ReloaderSender<V>, ReloaderReceiver<V, S>) {
+    let origin = Origin { reason: Reason::Initial, seen: Instant::now() };
+    let nothing =
+        Generation { value: None, number: 0, origin, published: OnceLock::new(), _alive: None };
     let cell = Arc::new(Cell {
-        current: ArcSwap::from_pointee(Generation { value: None, number: 0 }),
-        status: Mutex::default(),
+        current: ArcSwap::from_pointee(nothing),
+        statement,
+        projections: Mutex::default(),
     });
     let (published, changes) = watch::channel(0);
-    (ReloaderSender { cell: Arc::clone(&cell), published }, ReloaderReceiver::new(cell, changes))
+    let receiver = ReloaderReceiver::new(Arc::clone(&cell), changes);
+    (ReloaderSender { cell, published, is_part }, receiver)
 }

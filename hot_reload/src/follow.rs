@@ -7,6 +7,7 @@
 
 use std::{
     borrow::Cow,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -31,11 +32,14 @@ pub trait Follow<V, S> {
     /// Gives up the look that is under way, which has hung or panicked.
     fn abandon_look(&mut self);
 
+    /// Has the next look load, even where nothing seems to have changed.
+    fn must_load(&mut self) {}
+
     /// How long the loop may wait for a hint before it looks all the same; `None`: for ever.
     fn look_again_after(&self) -> Option<Duration>;
 
     /// What the source is called in logs, where it has a name.
-    fn name(&self) -> Option<&str> {
+    fn name(&self) -> Option<Arc<str>> {
         None
     }
 

@@ -45,6 +45,41 @@
 //! value. A service ends when its last receiver is dropped, and is stopped by dropping the future
 //! of [`start`](ReloaderService::start).
 //!
+//! # Seeing it from outside
+//!
+//! Log events are those of [`tracing`], under the target of their module. Their names and fields stay;
+//! their words may change. No event holds a value: reasons are masked where they may quote one.
+//!
+//! | event | level | fields | when |
+//! |---|---|---|---|
+//! | `hot_reload.published` | info | `source`, `generation`, `because` | a value was published |
+//! | `hot_reload.failed` | warn | `source`, `reason` | it can't be loaded, or was refused; once for each reason |
+//! | `hot_reload.recovered` | info | `source`, `failures` | it can again |
+//! | `hot_reload.degraded`, `hot_reload.has_events` | warn, info | `source`, `reason` | events can't be had; they can again |
+//! | `hot_reload.stale` | warn | `source` | the source was bad for longer than [`max_staleness`](ReloaderOptions::max_staleness) |
+//! | `hot_reload.rolled_back`, `hot_reload.not_rolled_back` | warn | `source`, `generation`, `reason` | an earlier value serves again, or can't |
+//! | `hot_reload.restored`, `hot_reload.not_restored` | warn | `source` or `path`, `reason` | the last good value on disk serves, or is ignored |
+//! | `hot_reload.kept`, `hot_reload.not_kept` | debug, warn | `path`, `generation`, `reason` | it was written, or can't be |
+//! | `hot_reload.panicked` | error | `panic`, `part` | code of yours panicked where nothing can be refused any more |
+//! | `hot_reload.no_events` | warn | `error` | no thread is to be had for a runtime without I/O |
+//! | `hot_reload.ended` | debug | `source` | the service ends |
+//!
+//! Loading is in a span `hot_reload.load` of level debug, with `source` and `reason`.
+//!
+//! With the feature `metrics`, each with the label `source`:
+//!
+//! | metric | kind | other labels |
+//! |---|---|---|
+//! | `hot_reload_loads_total` | counter | `outcome`: `published`, `unchanged`, `failed`, `refused` |
+//! | `hot_reload_publications_total` | counter | `reason`: as [`Reason::as_str`] |
+//! | `hot_reload_load_duration_seconds` | histogram | |
+//! | `hot_reload_apply_seconds` | histogram: from the first hint to the publication | |
+//! | `hot_reload_generation` | gauge | |
+//! | `hot_reload_last_change_timestamp_seconds` | gauge: since 1970 | |
+//! | `hot_reload_failures` | gauge: since the last good load | |
+//! | `hot_reload_alive_generations` | gauge | |
+//! | `hot_reload_ready`, `hot_reload_events` | gauge: 1 or 0 | |
+//!
 //! # Features
 //!
 //! | feature | gives |
@@ -53,6 +88,11 @@
 //! | `toml` | `TomlFile`: any `Deserialize` type from a TOML file |
 //! | `json` | `JsonFile`: the same from JSON |
 //! | `yaml` | `YamlFile`: the same from YAML |
+//! | `keys` | `Change::keys`: which keys of a serde type changed |
+//! | `last-good` | `ReloaderService::last_good`: a start without the source, from disk |
+//! | `metrics` | the metrics above |
+//! | `signal` | `ReloaderHandle::trigger_on_sighup` |
+//! | `stream` | `ReloaderReceiver::into_stream` |
 //! | `notify` | nothing by itself; kept because version 0.3.6 had it |
 //!
 //! None is on by default: the traits, the service and the receiver need none.
@@ -80,12 +120,14 @@
 //!   elsewhere into its error will see it logged.
 
 mod backoff;
+mod change;
 mod channel;
 mod config;
 mod error;
 #[cfg(feature = "file-reloader")]
 pub mod file_reloader;
 mod follow;
+mod group;
 mod options;
 mod panic;
 mod redact;
@@ -93,6 +135,8 @@ mod reload;
 mod service;
 mod status;
 
+#[cfg(feature = "stream")]
+pub use self::channel::ReloaderStream;
 #[cfg(feature = "json")]
 #[doc(inline)]
 pub use self::file_reloader::JsonFile;
@@ -108,14 +152,16 @@ pub use self::file_reloader::{AsyncFileLoad, FileError, FileReloader};
 #[doc(hidden)]
 pub use self::follow::{BoxFollow, Follow, Hint, Look, Patience};
 pub use self::{
+    change::{Change, Reason},
     channel::{CachedReader, Ref, ReloaderReceiver, ReloaderSender, Snapshot},
     config::{ReloaderConfig, WatchStrategy},
     error::{ReloadResult, ReloaderError},
     follow::Mechanism,
+    group::{Group, Members},
     options::ReloaderOptions,
     reload::{RealtimeWatch, RealtimeWatchHandle, Reload, WatchEvent},
-    service::ReloaderService,
-    status::{Health, Status},
+    service::{Candidate, Past, ReloaderHandle, ReloaderService, Triggered},
+    status::{Health, Location, Status, StatusReceiver},
 };
 
 /// Has the example of the README run.

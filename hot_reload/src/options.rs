@@ -45,6 +45,7 @@ pub struct ReloaderOptions {
     pub(crate) settle_window: Duration,
     pub(crate) settle_ceiling: Duration,
     pub(crate) load_timeout: Option<Duration>,
+    pub(crate) max_staleness: Option<Duration>,
     pub(crate) backoff: Backoff,
 }
 
@@ -103,6 +104,16 @@ impl ReloaderOptions {
         self
     }
 
+    /// Sets how long the newest value may serve after the source was found changed, bad or out of
+    /// reach, before the service is [stale](crate::Health::Stale); for ever by default.
+    ///
+    /// It goes on serving, and heals as before: only the status, and with it a readiness probe,
+    /// says otherwise.
+    pub fn max_staleness(mut self, max_staleness: Duration) -> Self {
+        self.max_staleness = Some(max_staleness.min(LONGEST));
+        self
+    }
+
     /// Sets the pause after a first failure and the longest one after many, both with jitter;
     /// 100 ms and 10 s by default. Where the source is polled, no pause is longer than the poll
     /// interval.
@@ -137,6 +148,7 @@ impl From<ReloaderConfig> for ReloaderOptions {
             settle_window: SETTLE_WINDOW,
             settle_ceiling: SETTLE_CEILING,
             load_timeout: None,
+            max_staleness: None,
             backoff: Backoff { floor: BACKOFF_FLOOR, ceiling: BACKOFF_CEILING },
         }
         .poll_interval(Duration::from_secs(config.watch_delay_sec.into()))

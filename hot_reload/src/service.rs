@@ -1,24 +1,48 @@
 //! The service that keeps a value live.
 
 mod adapt;
+mod builder;
+mod control;
+mod doubt;
+mod gate;
+#[cfg(feature = "last-good")]
+mod last_good;
+mod metrics;
+mod outcome;
+mod recall;
+mod record;
 mod run;
 mod sink;
 mod state;
 
-use std::{borrow::Cow, fmt::Display, marker::PhantomData};
+use std::{
+    borrow::Cow,
+    fmt::Display,
+    marker::PhantomData,
+    pin::{Pin, pin},
+    sync::Arc,
+};
 
-use tokio::sync::Mutex;
-
-#[cfg(not(feature = "file-reloader"))]
-use self::run::run;
 use self::{
     adapt::{Polled, Pushed},
-    sink::Publish,
+    gate::Gate,
+    record::Record,
+    sink::{Keeper, Publish},
 };
 #[cfg(feature = "file-reloader")]
 pub(crate) use self::{
+    control::Control,
+    gate::Refusal,
+    record::Trial,
     run::run,
-    sink::{Change, Failure, Report, Sink},
+    sink::{Admission, Failure, OnPublish, Past as Recalled, Report, Sink},
+};
+#[cfg(not(feature = "file-reloader"))]
+use self::{control::Control, run::run};
+pub use self::{
+    control::{ReloaderHandle, Triggered},
+    gate::Candidate,
+    record::Past,
 };
 use crate::{
     channel::{self, ReloaderReceiver, ReloaderSender},
@@ -77,8 +101,10 @@ where
     source: T,
     options: ReloaderOptions,
     sender: ReloaderSender<V>,
-    /// Held while the service runs, so that two starts can't publish in turns.
-    running: Mutex<()>,
+    control: Arc<Control>,
+    gate: Gate<V>,
+    record: Option<Box<Record<V>>>,
+    keeper: Option<Box<dyn Keeper<V>>>,
     _error: PhantomData<S>,
 }
 
@@ -146,7 +172,10 @@ where
             source: reloader,
             options: options.into(),
             sender,
-            running: Mutex::new(()),
+            control: Arc::default(),
+            gate: Gate::default(),
+            record: None,
+            keeper: None,
             _error: PhantomData,
         };
         (service, receiver)
@@ -176,19 +205,53 @@ where
             self.sender.set_status(|status| status.last_error = Some(words.as_str().into()));
             return Err(ReloaderError::Other(anyhow::anyhow!(words)));
         }
-        let _one_at_a_time = self.running.lock().await;
-        let options = self.options.capped();
-        if let Some(mut source) = self.source.follow(&options) {
-            run(&mut *source, self.sink(), &options).await;
-        } else {
-            let mut source = Polled::new(&self.source, options.poll_interval);
-            run(&mut source, self.sink(), &options).await;
-        }
+        let run = pin!(async {
+            let options = self.options.capped();
+            if let Some(mut source) = self.source.follow(&options) {
+                run(&mut *source, &self.sink(), &options, &self.control).await;
+            } else {
+                let mut source = Polled::new(&self.source, options.poll_interval);
+                run(&mut source, &self.sink(), &options, &self.control).await;
+            }
+        });
+        self.until_shutdown(run).await;
         Ok(())
     }
 
+    /// Returns a handle that controls this service, wherever it runs.
+    pub fn handle(&self) -> ReloaderHandle {
+        ReloaderHandle::new(Arc::clone(&self.control))
+    }
+
+    /// Runs the service, one start at a time; the run sees for itself when it is to end.
+    async fn until_shutdown(&self, run: Pin<&mut impl Future<Output = ()>>) {
+        // One at a time.
+        let mut over = self.control.running.lock().await;
+        let end = async {
+            if let Some(over) = over.as_mut() {
+                over.await;
+                self.control.end();
+            }
+            // Not to be polled again once it is over.
+            *over = None;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            () = end => {}
+            () = run => {}
+        }
+    }
+
     fn sink(&self) -> Publish<'_, V> {
-        Publish { sender: &self.sender, force: self.options.force_reload }
+        Publish {
+            sender: &self.sender,
+            gate: &self.gate,
+            record: self.record.as_deref(),
+            control: &self.control,
+            keeper: self.keeper.as_deref(),
+            force: self.options.force_reload,
+        }
     }
 }
 
@@ -210,16 +273,19 @@ where
     ///
     /// Dropping the future stops the service and leaves nothing behind; what was published stays.
     pub async fn start_with_realtime(&self) -> ReloadResult<(), V, S> {
-        let _one_at_a_time = self.running.lock().await;
-        let options = self.options.capped();
-        if let Some(mut source) = self.source.follow_realtime(&options) {
-            run(&mut *source, self.sink(), &options).await;
-        } else if options.strategy == WatchStrategy::Polling {
-            let mut source = Polled::new(&self.source, options.poll_interval);
-            run(&mut source, self.sink(), &options).await;
-        } else {
-            run(&mut Pushed::new(&self.source, &options), self.sink(), &options).await;
-        }
+        let run = pin!(async {
+            let options = self.options.capped();
+            if let Some(mut source) = self.source.follow_realtime(&options) {
+                run(&mut *source, &self.sink(), &options, &self.control).await;
+            } else if options.strategy == WatchStrategy::Polling {
+                let mut source = Polled::new(&self.source, options.poll_interval);
+                run(&mut source, &self.sink(), &options, &self.control).await;
+            } else {
+                let mut source = Pushed::new(&self.source, &options);
+                run(&mut source, &self.sink(), &options, &self.control).await;
+            }
+        });
+        self.until_shutdown(run).await;
         Ok(())
     }
 }

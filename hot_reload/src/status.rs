@@ -1,8 +1,17 @@
 //! What a service can say of itself.
 
-use std::sync::Arc;
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use crate::follow::Mechanism;
+use tokio::{sync::watch, time::Instant};
+
+use crate::{config::WatchStrategy, follow::Mechanism};
 
 /// How a service is doing, at the moment it was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,39 +19,242 @@ use crate::follow::Mechanism;
 pub struct Status {
     /// Whether the newest value is what the source holds.
     pub health: Health,
-    /// How changes are noticed; `None` until the first look has ended.
+    /// How changes were asked to be noticed; `None` until the service has started.
+    pub strategy: Option<WatchStrategy>,
+    /// How they are noticed, and why not otherwise; `None` until the first look has ended.
     pub mechanism: Option<Mechanism>,
+    /// Whether the newest value is the last good one of an earlier run, from the
+    /// [file](crate::ReloaderService) that it was kept in.
+    pub is_restored: bool,
+    /// Whether somebody has [paused](crate::ReloaderHandle::pause) the service.
+    pub is_paused: bool,
     /// Number of the newest value: 0 before the first, then one more at each.
     pub generation: u64,
+    /// How many generations somebody still holds, the newest and those that are kept to go back to
+    /// included. One that grows tells of a reader that holds on to an old one.
+    pub alive: usize,
+    /// The generation that somebody [rolled back to](crate::ReloaderHandle::rollback), while it is
+    /// pinned.
+    pub pinned: Option<u64>,
     /// Failed loads since the last good one.
     pub failures: u32,
     /// The newest failure since the last good load. It may quote the source's text: show it to
     /// whoever may read the source.
     pub last_error: Option<Arc<str>>,
+    /// Where in the source that failure is, where that is known.
+    pub last_error_at: Option<Location>,
+    /// Who refused the value, where it could be loaded: `validation`, `probation`, or the part of
+    /// the program that could not prepare for it.
+    pub refused_by: Option<Arc<str>>,
+    /// When a look last found the newest value to be what the source holds.
+    pub last_load: Option<Instant>,
+    /// When the newest value was published.
+    pub last_change: Option<Instant>,
+    /// When a change was heard of that is not applied: it is being waited for, loaded, or bad.
+    pub unapplied_since: Option<Instant>,
+}
+
+/// A place in a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Location {
+    /// What the source, or the file of it, is called.
+    pub source: Arc<str>,
+    /// Line, from 1 on.
+    pub line: Option<usize>,
+    /// Column in characters, from 1 on.
+    pub column: Option<usize>,
 }
 
 /// Whether the newest value can be relied on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Health {
     /// Nothing was loaded since the service was started.
     Starting,
     /// The newest value is what the source held at the last look.
     Fresh,
+    /// The same; and since events were asked for and can't be had, changes are noticed by looking.
+    Degraded,
     /// The source can't be read, or holds no good value; the last good one keeps serving.
     Retrying,
-    /// The service was stopped; the value is as of then.
+    /// The source holds a value that turned out bad, or that somebody rolled back from; an earlier
+    /// one serves.
+    RolledBack,
+    /// The same, for longer than [`max_staleness`](crate::ReloaderOptions::max_staleness).
+    Stale,
+    /// The service was stopped, and may be started again; the value is as of then.
     Stopped,
+    /// The service is gone, or was shut down; the value is as of then.
+    Ended,
+}
+
+impl Health {
+    /// Returns it in one word, as logs and metrics have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Fresh => "fresh",
+            Self::Degraded => "degraded",
+            Self::Retrying => "retrying",
+            Self::RolledBack => "rolled_back",
+            Self::Stale => "stale",
+            Self::Stopped => "stopped",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Status {
+    /// Whether there is a value that may be served: what a readiness probe asks.
+    ///
+    /// It may while the source can't be read, until it is [stale](Health::Stale).
+    pub fn is_ready(&self) -> bool {
+        self.generation > 0
+            && match self.health {
+                Health::Fresh | Health::Degraded | Health::Retrying | Health::RolledBack => true,
+                Health::Starting | Health::Stale | Health::Stopped | Health::Ended => false,
+            }
+    }
+
+    /// Returns how long the newest value has been there.
+    pub fn age(&self) -> Option<Duration> {
+        self.last_change.map(|at| at.elapsed())
+    }
 }
 
 impl Default for Status {
     fn default() -> Self {
         Self {
             health: Health::Starting,
+            strategy: None,
             mechanism: None,
+            is_restored: false,
+            is_paused: false,
             generation: 0,
+            alive: 0,
+            pinned: None,
             failures: 0,
             last_error: None,
+            last_error_at: None,
+            refused_by: None,
+            last_load: None,
+            last_change: None,
+            unapplied_since: None,
+        }
+    }
+}
+
+/// The status of a service, and who waits for it to change.
+#[derive(Default)]
+pub(crate) struct Statement {
+    status: Mutex<Status>,
+    alive: AtomicUsize,
+    /// Made for the first who waits: most services have none.
+    changes: OnceLock<watch::Sender<()>>,
+}
+
+impl Statement {
+    pub(crate) fn get(&self) -> Status {
+        // Relaxed: a count that nothing else depends on.
+        Status { alive: self.alive.load(Ordering::Relaxed), ..self.lock().clone() }
+    }
+
+    /// Changes the status, and wakes those who wait if it is another now.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Status)) {
+        let mut status = self.lock();
+        let Some(changes) = self.changes.get() else { return change(&mut status) };
+        let before = status.clone();
+        change(&mut status);
+        // That a look has found nothing new is no news.
+        let is_news = before != Status { last_load: before.last_load, ..status.clone() };
+        drop(status);
+        if is_news {
+            changes.send_replace(());
+        }
+    }
+
+    fn changes(&self) -> watch::Receiver<()> {
+        // Under the lock, so that no change falls in between.
+        let _unchanged = self.lock();
+        self.changes.get_or_init(|| watch::Sender::new(())).subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Status> {
+        // Whatever panics under it leaves a status that the next change mends.
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts one generation for as long as it lives.
+pub(crate) struct Alive(Arc<Statement>);
+
+impl Alive {
+    pub(crate) fn new(statement: &Arc<Statement>) -> Self {
+        statement.alive.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(statement))
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.alive.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Follows the status of a service; from
+/// [`ReloaderReceiver::watch_status`](crate::ReloaderReceiver::watch_status).
+///
+/// It keeps no service from ending.
+#[derive(Clone)]
+pub struct StatusReceiver {
+    statement: Arc<Statement>,
+    changes: watch::Receiver<()>,
+}
+
+impl StatusReceiver {
+    pub(crate) fn new(statement: Arc<Statement>) -> Self {
+        let changes = statement.changes();
+        Self { statement, changes }
+    }
+
+    /// Returns the status as it is now.
+    pub fn get(&self) -> Status {
+        self.statement.get()
+    }
+
+    /// Waits until the status has changed since the last call, and returns it.
+    ///
+    /// That a look has found nothing new does not count.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: the next call yields the same change.
+    pub async fn changed(&mut self) -> Status {
+        // The sender lives as long as the statement, which this holds.
+        let _changed = self.changes.changed().await;
+        self.get()
+    }
+
+    /// Waits for a status that `is_it` accepts, the one there is now included.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, what it has looked at counts as seen.
+    pub async fn wait_for(&mut self, mut is_it: impl FnMut(&Status) -> bool) -> Status {
+        loop {
+            self.changes.mark_unchanged();
+            let status = self.get();
+            if is_it(&status) {
+                return status;
+            }
+            let _changed = self.changes.changed().await;
         }
     }
 }

@@ -213,7 +213,7 @@ fn a_runtime_that_ends_takes_no_events_from_another() {
         kept.write(text(name));
         one.block_on(kept.expect(config(name)));
     }
-    assert_eq!(lost.rx.status().health, Health::Stopped);
+    assert_eq!(lost.rx.status().health, Health::Ended);
     // And a third runtime finds everything in order.
     let third = common::runtime();
     let mut late = third.block_on(Lab::with_one(WatchStrategy::Realtime));

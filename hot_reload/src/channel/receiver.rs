@@ -1,11 +1,15 @@
 //! What a service holds of a live value.
 
-use std::{borrow::Cow, fmt::Display, marker::PhantomData, sync::Arc};
+use std::{any::Any, borrow::Cow, fmt::Display, marker::PhantomData, sync::Arc};
 
 use tokio::sync::watch;
 
 use super::{CachedReader, Cell, Ref, Snapshot};
-use crate::{error::ReloadResult, status::Status};
+use crate::{
+    change::Change,
+    error::ReloadResult,
+    status::{Status, StatusReceiver},
+};
 
 /// The receiving half of a service: reads the newest value and waits for the next.
 ///
@@ -21,14 +25,18 @@ use crate::{error::ReloadResult, status::Status};
 /// | [`snapshot`](Self::snapshot) | an [`Arc`] clone, no lock | a request that needs one version throughout |
 /// | [`get`](Self::get) | a clone of the value | a value that is cheap to clone |
 pub struct ReloaderReceiver<V, S = &'static str> {
-    cell: Arc<Cell<V>>,
-    changes: watch::Receiver<u64>,
+    pub(super) cell: Arc<Cell<V>>,
+    pub(super) changes: watch::Receiver<u64>,
+    /// What [`changed_with`](Self::changed_with) yielded last.
+    last: Option<Snapshot<V>>,
+    /// What this is a part of; kept so that its service goes on.
+    pub(super) whole: Option<Arc<dyn Any + Send + Sync>>,
     _error: PhantomData<S>,
 }
 
 impl<V, S> ReloaderReceiver<V, S> {
     pub(super) fn new(cell: Arc<Cell<V>>, changes: watch::Receiver<u64>) -> Self {
-        Self { cell, changes, _error: PhantomData }
+        Self { cell, changes, last: None, whole: None, _error: PhantomData }
     }
 
     /// Borrows the newest value; `None` until the first is published.
@@ -73,7 +81,30 @@ impl<V, S> ReloaderReceiver<V, S> {
 
     /// Says how the service is doing: whether its source can be read, and why not.
     pub fn status(&self) -> Status {
-        self.cell.status()
+        self.cell.statement.get()
+    }
+
+    /// Returns a receiver of the status, which can be awaited.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use hot_reload::{Health, ReloaderReceiver};
+    /// # async fn example(config: ReloaderReceiver<String>) {
+    /// let mut status = config.watch_status();
+    /// tokio::spawn(async move {
+    ///     loop {
+    ///         let now = status.changed().await;
+    ///         println!("{}: {:?}", now.health, now.last_error);
+    ///         if now.health == Health::Ended {
+    ///             break;
+    ///         }
+    ///     }
+    /// });
+    /// # }
+    /// ```
+    pub fn watch_status(&self) -> StatusReceiver {
+        StatusReceiver::new(Arc::clone(&self.cell.statement))
     }
 }
 
@@ -97,10 +128,111 @@ where
     pub async fn changed(&mut self) -> ReloadResult<(), V, S> {
         Ok(self.changes.changed().await?)
     }
+
+    /// Waits as [`changed`](Self::changed) does, and returns what has changed: the value that the
+    /// last call returned and the newest, each with its generation, reason and times.
+    ///
+    /// The receiver keeps the older of them alive until the next call.
+    ///
+    /// # Errors
+    ///
+    /// When the service is gone and nothing unseen is left.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: the next call yields the same change.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use hot_reload::{ReloadResult, ReloaderReceiver};
+    /// # async fn example(mut config: ReloaderReceiver<String>) -> ReloadResult<(), String> {
+    /// loop {
+    ///     let change = config.changed_with().await?;
+    ///     println!(
+    ///         "generation {}, because of {}, after {:?}",
+    ///         change.new.generation(),
+    ///         change.new.reason().as_str(),
+    ///         change.new.latency(),
+    ///     );
+    /// }
+    /// # }
+    /// ```
+    pub async fn changed_with(&mut self) -> ReloadResult<Change<V>, V, S> {
+        loop {
+            self.changes.changed().await?;
+            // There is none where `None` itself was published.
+            if let Some(new) = self.snapshot() {
+                let old = self.last.replace(new.clone());
+                return Ok(Change { old, new });
+            }
+        }
+    }
+
+    /// Waits for a value that `is_it` accepts, the one there is now included.
+    ///
+    /// A value that is replaced before it was looked at is passed over.
+    ///
+    /// # Errors
+    ///
+    /// When the service is gone and its last value was not accepted.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, what it has looked at counts as seen.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use hot_reload::{ReloadResult, ReloaderReceiver};
+    /// # async fn example(mut workers: ReloaderReceiver<u32>) -> ReloadResult<(), u32> {
+    /// let workers = workers.wait_for(|workers| *workers > 0).await?;
+    /// println!("{} workers", *workers);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn wait_for(
+        &mut self,
+        mut is_it: impl FnMut(&V) -> bool,
+    ) -> ReloadResult<Snapshot<V>, V, S> {
+        loop {
+            // Marked as seen before it is read, so that what comes in between is not missed.
+            self.changes.mark_unchanged();
+            if let Some(snapshot) = self.snapshot().filter(|snapshot| is_it(snapshot)) {
+                return Ok(snapshot);
+            }
+            self.changes.changed().await?;
+        }
+    }
+
+    /// Waits for the value of this generation, or of a later one.
+    ///
+    /// # Errors
+    ///
+    /// When the service is gone before it got there.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, what it has looked at counts as seen.
+    pub async fn wait_for_generation(&mut self, number: u64) -> ReloadResult<Snapshot<V>, V, S> {
+        loop {
+            self.changes.mark_unchanged();
+            if let Some(snapshot) = self.snapshot().filter(|found| found.generation() >= number) {
+                return Ok(snapshot);
+            }
+            self.changes.changed().await?;
+        }
+    }
 }
 
 impl<V, S> Clone for ReloaderReceiver<V, S> {
     fn clone(&self) -> Self {
-        Self { cell: Arc::clone(&self.cell), changes: self.changes.clone(), _error: PhantomData }
+        Self {
+            cell: Arc::clone(&self.cell),
+            changes: self.changes.clone(),
+            last: self.last.clone(),
+            whole: self.whole.clone(),
+            _error: PhantomData,
+        }
     }
 }

@@ -1,10 +1,13 @@
 //! Three ways to hold a published value without cloning it.
 
-use std::{fmt, marker::PhantomData, ops::Deref, sync::Arc};
+use std::{fmt, marker::PhantomData, ops::Deref, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, Cache, Guard};
 
+use tokio::time::Instant;
+
 use super::{Cell, Generation};
+use crate::change::Reason;
 
 /// A borrowed look at the newest value; from [`ReloaderReceiver::borrow`].
 ///
@@ -57,9 +60,40 @@ impl<V> Snapshot<V> {
         generation.value.is_some().then_some(Self { generation })
     }
 
+    /// Wraps a generation that has a value.
+    pub(super) fn of_value(generation: Arc<Generation<V>>) -> Self {
+        debug_assert!(generation.value.is_some());
+        Self { generation }
+    }
+
+    pub(super) fn inside(&self) -> &Arc<Generation<V>> {
+        &self.generation
+    }
+
     /// Returns the number of this generation: 1 for the first, then one more at each.
     pub fn generation(&self) -> u64 {
         self.generation.number
+    }
+
+    /// Says why it was loaded.
+    pub fn reason(&self) -> Reason {
+        self.generation.origin.reason
+    }
+
+    /// Says when the change to it was first heard of.
+    pub fn seen_at(&self) -> Instant {
+        self.generation.origin.seen
+    }
+
+    /// Says when it was published.
+    pub fn published_at(&self) -> Instant {
+        // One that is yet to be published would be at this moment.
+        self.generation.published.get().copied().unwrap_or_else(Instant::now)
+    }
+
+    /// Says how long it took from the first hint to the publication.
+    pub fn latency(&self) -> Duration {
+        self.published_at().saturating_duration_since(self.seen_at())
     }
 }
 
@@ -79,6 +113,15 @@ impl<V> Deref for Snapshot<V> {
         value
     }
 }
+
+/// Equal where the values are, whatever their generations.
+impl<V: PartialEq> PartialEq for Snapshot<V> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.generation, &other.generation) || **self == **other
+    }
+}
+
+impl<V: Eq> Eq for Snapshot<V> {}
 
 impl<V: fmt::Debug> fmt::Debug for Snapshot<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -11,7 +11,9 @@ use std::{
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::{FileSettings, error::FileError, load::Load, look::Looker, watcher::Follower};
+use super::{
+    FileSettings, bell::Reasons, error::FileError, load::Load, look::Looker, watcher::Follower,
+};
 use crate::{
     error::{ReloadResult, ReloaderError},
     follow::{Follow, Hint, Look, Mechanism, Patience},
@@ -26,7 +28,7 @@ type Looking<V> = Pin<Box<dyn Future<Output = Result<Look<V>, FileError>> + Send
 
 /// Follows one file, and whatever belongs to it.
 pub(super) struct FileFollow<L, V> {
-    name: String,
+    name: Arc<str>,
     follower: Arc<Follower>,
     /// Held by the look that is under way, and by nobody else.
     looker: Arc<Mutex<Looker<L>>>,
@@ -41,7 +43,7 @@ impl<L, V> FileFollow<L, V> {
         settings: FileSettings,
         options: &ReloaderOptions,
     ) -> Self {
-        let name = path.display().to_string();
+        let name = path.display().to_string().into();
         let follower = Arc::default();
         let looker = Looker::watched(path, &follower, loader, settings, options);
         Self { name, follower, looker: Arc::new(Mutex::new(looker)), look: None }
@@ -89,12 +91,17 @@ where
         self.look = None;
     }
 
+    fn must_load(&mut self) {
+        let reasons = Reasons { must_read: true, ..Reasons::default() };
+        self.follower.bell.give_back(reasons);
+    }
+
     fn look_again_after(&self) -> Option<Duration> {
         self.between_looks(Looker::look_again_after).flatten()
     }
 
-    fn name(&self) -> Option<&str> {
-        Some(&self.name)
+    fn name(&self) -> Option<Arc<str>> {
+        Some(Arc::clone(&self.name))
     }
 
     fn mechanism(&self) -> Mechanism {

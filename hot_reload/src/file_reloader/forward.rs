@@ -1,14 +1,20 @@
 //! A followed file as a channel of events, for who calls `watch_realtime` without a service.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
+    change::Origin,
     follow::BoxFollow,
     options::ReloaderOptions,
     reload::{RealtimeWatchHandle, WatchEvent},
-    service::{Change, Failure, Report, Sink, run},
+    service::{
+        Admission, Control, Failure, OnPublish, Recalled, Refusal, Report, Sink, Trial, run,
+    },
     status::Status,
 };
 
@@ -28,7 +34,8 @@ where
     let options = ReloaderOptions::realtime();
     let mut source = follow(&options);
     let sink = Forward { events: tx, status: Mutex::default() };
-    let task = tokio::spawn(async move { run(&mut *source, sink, &options).await });
+    let task =
+        tokio::spawn(async move { run(&mut *source, &sink, &options, &Control::default()).await });
     RealtimeWatchHandle::with_cleanup(rx, Box::new(AbortOnDrop(task)))
 }
 
@@ -50,18 +57,53 @@ impl<V> Report for Forward<V> {
     fn report(&self, change: &mut dyn FnMut(&mut Status)) {
         change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
     }
+
+    fn status(&self) -> Status {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl<V: Eq> Sink<V> for Forward<V> {
+    type Admitted = V;
+
     fn closed(&self) -> impl Future<Output = ()> {
         self.events.closed()
     }
 
-    async fn publish(&self, value: V, change: Change<'_>) {
-        self.report(&mut |status| change(status, None));
+    async fn admit(
+        &self,
+        value: V,
+        _origin: Origin,
+        _limit: Duration,
+    ) -> Result<Admission<V>, Refusal> {
+        Ok(Admission::New(value))
+    }
+
+    async fn recall(
+        &self,
+        _past: Recalled,
+        _why: &Arc<str>,
+        _limit: Duration,
+    ) -> Result<V, Refusal> {
+        Err(Refusal { by: "history".into(), words: "nothing is kept".to_owned() })
+    }
+
+    async fn restore(&self, _limit: Duration) -> Result<Option<V>, Refusal> {
+        Ok(None)
+    }
+
+    async fn publish(&self, value: V, change: OnPublish<'_>) -> Option<Trial> {
+        self.report(&mut |status| change(status, false));
         // Refused only when the receiver has just gone, which `closed` reports next.
         let _gone = self.events.send(WatchEvent::Changed(value)).await;
+        None
     }
+
+    fn taken_back(&self) -> Option<Arc<str>> {
+        None
+    }
+
+    fn is_good(&self) {}
 
     async fn failed(&self, failure: Failure) {
         let event = if failure.is_missing {

@@ -12,10 +12,10 @@ pub(super) struct Identity {
     pub(super) device: u64,
     pub(super) inode: u64,
     pub(super) size: u64,
+    /// Nanoseconds since 1970; what is centuries away is as far as they go.
+    pub(super) modified: i64,
     /// Nanoseconds since 1970.
-    pub(super) modified: i128,
-    /// Nanoseconds since 1970.
-    pub(super) changed: i128,
+    pub(super) changed: i64,
 }
 
 /// File times advance with the timer tick, at worst every 10 ms (`CONFIG_HZ=100`), until Linux 6.13
@@ -33,14 +33,14 @@ impl Identity {
         let whole_seconds = self.modified % 1_000_000_000 == 0 && self.changed % 1_000_000_000 == 0;
         let grain = if whole_seconds { COARSE } else { TICK };
         let now = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos().cast_signed());
-        let newest = self.modified.max(self.changed);
+        let newest = i128::from(self.modified.max(self.changed));
         now - newest < grain.as_nanos().cast_signed()
     }
 
     /// How long ago the file changed, as far as the clock can tell; nothing for the future.
     pub(super) fn age_at(&self, now: SystemTime) -> Duration {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let changed = u64::try_from(self.changed.max(0)).unwrap_or(u64::MAX);
+        let changed = self.changed.max(0).cast_unsigned();
         now.saturating_sub(Duration::from_nanos(changed))
     }
 }
@@ -49,13 +49,13 @@ impl Identity {
 mod tests {
     use super::*;
 
-    const SECOND: i128 = 1_000_000_000;
+    const SECOND: i64 = 1_000_000_000;
 
-    fn at(nanos: i128) -> SystemTime {
+    fn at(nanos: i64) -> SystemTime {
         UNIX_EPOCH + Duration::from_nanos(nanos.try_into().unwrap())
     }
 
-    fn with_times(modified: i128, changed: i128) -> Identity {
+    fn with_times(modified: i64, changed: i64) -> Identity {
         Identity { device: 1, inode: 1, size: 1, modified, changed }
     }
 

@@ -167,14 +167,10 @@ impl<L> Looker<L> {
             Filesystem::Remote(_) => Rule::Delegate,
             Filesystem::Local | Filesystem::Layered => Rule::Compare,
         };
-        let paths = self.site.paths().iter().cloned();
-        let files = paths.zip(&survey.identities).map(|(path, identity)| Audited {
-            path,
-            identity: *identity,
-            doubtful,
-        });
+        let identities = survey.identities.iter();
+        let files = identities.map(|identity| Audited { identity: *identity, doubtful });
         let read_at = self.opaque.as_ref().map(|_| Instant::now());
-        self.follower.set_audit(Audit::new(files, rule, read_at));
+        self.follower.set_audit(Audit::new(Arc::clone(self.site.paths()), files, rule, read_at));
     }
 }
 

@@ -3,86 +3,266 @@
 use std::{
     fmt::Display,
     future::poll_fn,
+    marker::PhantomData,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    sync::Arc,
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::{debug, field::display, info, warn};
+use tracing::{Instrument, debug, debug_span};
 
 use super::{
-    sink::{Report, Sink},
-    state::{Event, State, Timing, next},
+    control::{Ask, Control, Triggered, Wish},
+    doubt::Doubt,
+    metrics::Metrics,
+    outcome::{Found, admit, is_refusal, take},
+    recall::{Around, ROLLED_BACK, restore, roll_back},
+    record::Trial,
+    sink::{Past, Report, Sink},
+    state::{Event, Round, State, Timing, next},
 };
 use crate::{
+    change::Origin,
     error::{ReloadResult, ReloaderError},
-    follow::{Follow, Hint, Look, Mechanism, Patience},
+    follow::{Follow, Hint, Look, Patience},
     options::ReloaderOptions,
     panic::words,
-    redact::{for_log, mask},
     status::{Health, Status},
 };
 
-/// Follows a source until nobody is left to publish to.
+/// Follows a source until nobody is left to publish to, or it is told to end.
 ///
 /// Dropping the future stops the service; whatever was published stays.
 pub(crate) async fn run<V, S>(
     source: &mut (impl Follow<V, S> + ?Sized),
-    sink: impl Sink<V>,
+    sink: &impl Sink<V>,
     options: &ReloaderOptions,
+    control: &Control,
 ) where
     S: Display,
 {
-    let timing = Timing {
-        settle_window: options.settle_window,
-        settle_ceiling: options.settle_ceiling,
-        backoff: options.backoff,
-    };
-    let load_timeout = options.load_timeout.unwrap_or_else(|| source.load_timeout());
+    let limit = options.load_timeout.unwrap_or_else(|| source.load_timeout());
     // What an earlier run has said is over.
     sink.report(&mut |status| {
-        *status = Status { generation: status.generation, ..Status::default() };
+        *status = Status {
+            strategy: Some(options.strategy),
+            generation: status.generation,
+            is_restored: status.is_restored,
+            last_change: status.last_change,
+            ..Status::default()
+        };
     });
-    let _stopped = StopGuard(&sink);
-    let mut state = State::start(Instant::now(), &timing);
-    loop {
+    let name = source.name();
+    let name = name.as_deref();
+    let metrics = Metrics::of(name);
+    let _stopped = StopGuard { sink, control, metrics: &metrics };
+    let _running = control.run();
+    let mut shell = Shell {
+        source,
+        sink,
+        timing: Timing {
+            settle_window: options.settle_window,
+            settle_ceiling: options.settle_ceiling,
+            backoff: options.backoff,
+        },
+        around: Around { source: name, limit, control, metrics: &metrics },
+        doubt: Doubt::new(options.max_staleness),
+        asked: Vec::new(),
+        trial: None,
+        is_pinned: false,
+        may_restore: true,
+        _values: PhantomData,
+    };
+    let mut state = State::start(Instant::now(), &shell.timing);
+    while state != State::Done {
         let event = match state {
-            State::Done => break,
-            State::Loading(round) => {
-                let patience = if Instant::now() < round.ceiling {
-                    Patience::Left
-                } else {
-                    Patience::Exhausted
-                };
+            // Boxed, so that a service that waits, as most do, takes no room for a look.
+            State::Loading(round) => Some(Box::pin(shell.load(round)).await),
+            waiting => shell.wait(waiting).await,
+        };
+        if let Some(event) = event {
+            state = next(state, event, Instant::now(), &shell.timing);
+        }
+        metrics.state(|| sink.status());
+    }
+    debug!(name: "hot_reload.ended", source = name, "the service ends");
+}
+
+/// What carries out what the loop decides.
+struct Shell<'a, V, S, F: ?Sized, K> {
+    source: &'a mut F,
+    sink: &'a K,
+    timing: Timing,
+    around: Around<'a>,
+    doubt: Doubt,
+    /// Who waits for the outcome of the look that is under way, or of the next.
+    asked: Vec<Ask>,
+    /// What the newest value has yet to prove.
+    trial: Option<Trial>,
+    is_pinned: bool,
+    may_restore: bool,
+    _values: PhantomData<fn() -> (V, S)>,
+}
+
+/// What a trigger is answered while a value is pinned.
+const PINNED: &str = "pinned to an earlier generation; resume() lets go of it";
+
+impl<V, S, F, K> Shell<'_, V, S, F, K>
+where
+    S: Display,
+    F: Follow<V, S> + ?Sized,
+    K: Sink<V>,
+{
+    /// Looks at the source, and publishes what it finds if that may be.
+    async fn load(&mut self, round: Round) -> Event {
+        let Around { source: name, limit, control, metrics } = self.around;
+        self.asked.extend(control.take_asked());
+        let patience =
+            if Instant::now() < round.ceiling { Patience::Left } else { Patience::Exhausted };
+        let origin = Origin { reason: round.reason, seen: round.seen(&self.timing) };
+        self.doubt.arises(origin.seen);
+        let begun = Instant::now();
+        let found = {
+            let reason = origin.reason.as_str();
+            let span = debug_span!("hot_reload.load", source = name, reason);
+            let look = async {
+                let found = look(self.source, patience, limit).await;
+                admit(found, origin, limit, self.sink).await
+            };
+            let mut look = pin!(look.instrument(span));
+            loop {
                 tokio::select! {
                     biased;
-                    () = sink.closed() => Event::NoReceivers,
-                    found = look(source, patience, load_timeout) => {
-                        let (mechanism, again) = (source.mechanism(), source.look_again_after());
-                        let (event, news) = take(found, mechanism, again, &sink).await;
-                        news.log(source.name());
-                        event
-                    }
+                    () = self.sink.closed() => return Event::NoReceivers,
+                    () = control.shutdown() => return Event::Shutdown,
+                    () = at(self.doubt.limit()) => self.doubt.is_over_the_limit(self.sink, name),
+                    found = &mut look => break found,
                 }
             }
-            waiting => tokio::select! {
+        };
+        let (mechanism, again) = (self.source.mechanism(), self.source.look_again_after());
+        if matches!(found, Ok(Found::Bad(_))) || is_refusal(&found) {
+            // Its identity is known by now, and the next look has to load it all the same.
+            self.source.must_load();
+        }
+        let (event, mut news) = take(found, mechanism, again, self.sink).await;
+        if news.published.is_some() {
+            self.trial = news.trial.take();
+            metrics.published(origin.reason.as_str(), origin.seen.elapsed());
+        }
+        if let Some(outcome) = news.counted() {
+            metrics.loaded(outcome, begun.elapsed());
+        }
+        if let Some(answer) = news.answer() {
+            self.answer(&answer);
+        }
+        if matches!(event, Event::Loaded { .. }) && self.sink.taken_back().is_none() {
+            self.doubt.is_gone();
+        } else {
+            self.doubt.is_founded(self.sink);
+        }
+        news.log(name, round.reason);
+        if matches!(event, Event::Failed { .. }) && std::mem::take(&mut self.may_restore) {
+            tokio::select! {
                 biased;
-                () = sink.closed() => Event::NoReceivers,
-                // Before the hints, so that no storm of them holds it up.
-                () = at(waiting.deadline()) => Event::Tick,
-                hint = poll_fn(|cx| source.poll_hint(cx)) => match hint {
+                () = control.shutdown() => {}
+                // Once in the life of a service, and large.
+                () = Box::pin(restore(&self.around, self.sink)) => {}
+            }
+        }
+        event
+    }
+
+    /// Waits for something to happen; `None` where it leaves the loop as it is.
+    async fn wait(&mut self, state: State) -> Option<Event> {
+        let name = self.around.source;
+        let is_paused = matches!(state, State::Paused { .. });
+        tokio::select! {
+            biased;
+            () = self.sink.closed() => Some(Event::NoReceivers),
+            wish = self.around.control.next(state) => self.grant(wish).await,
+            outcome = poll_fn(|cx| proof(&mut self.trial, cx)) => {
+                self.trial = None;
+                match outcome {
+                    Ok(()) => self.sink.is_good(),
+                    Err(words) => {
+                        let why = format!("refused by probation: {words}");
+                        // Seldom, and large.
+                        Box::pin(roll_back(Past::Good, &why, &self.around, self.sink)).await;
+                        self.doubt.arises(Instant::now());
+                        self.doubt.is_founded(self.sink);
+                    }
+                }
+                None
+            }
+            // Before the hints, so that no storm of them holds it up.
+            () = at(state.deadline().into_iter().chain(self.doubt.limit()).min()) => {
+                if self.doubt.limit().is_some_and(|limit| limit <= Instant::now()) {
+                    self.doubt.is_over_the_limit(self.sink, name);
+                }
+                state.deadline().filter(|due| *due <= Instant::now()).map(|_| Event::Tick)
+            }
+            hint = poll_fn(|cx| self.source.poll_hint(cx)), if !is_paused => {
+                self.doubt.arises(Instant::now());
+                if hint != Hint::Due {
+                    self.doubt.is_founded(self.sink);
+                }
+                Some(match hint {
                     Hint::Touched => Event::Touched,
                     Hint::Due => Event::Due,
                     Hint::Finished => Event::Finished,
-                },
-            },
-        };
-        state = next(state, event, Instant::now(), &timing);
+                })
+            }
+        }
     }
-    debug!(source = source.name(), "every receiver is gone: the service ends");
+
+    /// Does what somebody wants.
+    async fn grant(&mut self, wish: Wish) -> Option<Event> {
+        match wish {
+            Wish::Rollback(generation, ask) => {
+                let past = Past::Generation(generation);
+                let outcome = Box::pin(roll_back(past, ROLLED_BACK, &self.around, self.sink)).await;
+                if matches!(outcome, Triggered::Published(_)) {
+                    self.trial = None;
+                    self.is_pinned = true;
+                    self.sink.report(&mut |status| status.pinned = Some(generation));
+                    self.around.control.pause();
+                }
+                // Whoever asked may have gone.
+                drop(ask.send(outcome));
+                return None;
+            }
+            Wish::Event(Event::Trigger(_)) if self.is_pinned => {
+                self.asked.extend(self.around.control.take_asked());
+                self.answer(&Triggered::Failed(PINNED.into()));
+                return None;
+            }
+            Wish::Event(Event::Trigger(_)) => self.source.must_load(),
+            Wish::Event(Event::Resume) => {
+                self.is_pinned = false;
+                self.source.must_load();
+                self.sink.report(&mut |status| {
+                    status.is_paused = false;
+                    status.pinned = None;
+                });
+            }
+            Wish::Event(Event::Pause) => {
+                self.sink.report(&mut |status| status.is_paused = true);
+            }
+            Wish::Event(_) => {}
+        }
+        let Wish::Event(event) = wish else { return None };
+        Some(event)
+    }
+
+    fn answer(&mut self, answer: &Triggered) {
+        for ask in self.asked.drain(..) {
+            // Whoever asked may have gone.
+            drop(ask.send(answer.clone()));
+        }
+    }
 }
 
 /// Looks once: a look that panics or hangs has failed, no more.
@@ -105,120 +285,13 @@ async fn look<V, S>(
     })
 }
 
-/// Publishes what was found, and puts it into the status.
-async fn take<V, S>(
-    found: ReloadResult<Look<V>, V, S>,
-    mechanism: Mechanism,
-    look_again: Option<Duration>,
-    sink: &impl Sink<V>,
-) -> (Event, News)
-where
-    S: Display,
-{
-    // The status is changed under locks that a subscriber may take as well, so what there is to
-    // say is said after.
-    let mut news = News::default();
-    let mut is_good = |status: &mut Status, generation: Option<u64>| {
-        news.note(status, &mechanism);
-        news.published = generation;
-        news.failures_over = std::mem::take(&mut status.failures);
-        status.health = Health::Fresh;
-        status.last_error = None;
-    };
-    let event = match found {
-        Ok(Look::Unsettled(retry)) => Event::Unsettled { retry },
-        Ok(Look::Unchanged) => {
-            sink.report(&mut |status| is_good(status, None));
-            Event::Loaded { look_again }
-        }
-        Ok(Look::Value(value)) => {
-            sink.publish(value, &mut is_good).await;
-            Event::Loaded { look_again }
-        }
-        Err(error) => {
-            let words: Arc<str> = error.words().into();
-            sink.report(&mut |status| {
-                news.note(status, &mechanism);
-                // Said once, not at every retry.
-                if status.last_error.as_ref() != Some(&words) {
-                    news.failed = Some(for_log(&error));
-                }
-                news.has_value = status.generation > 0;
-                status.health = Health::Retrying;
-                status.failures = status.failures.saturating_add(1);
-                status.last_error = Some(Arc::clone(&words));
-            });
-            #[cfg(feature = "file-reloader")]
-            if news.failed.is_some() {
-                let is_missing = is_missing(&error);
-                drop(error);
-                sink.failed(super::Failure { words, is_missing }).await;
-            }
-            Event::Failed { luck: fastrand::u16(0..=1000), look_again }
-        }
-    };
-    (event, news)
-}
-
-/// What a look has changed that is worth a line in the log.
-#[derive(Default)]
-struct News {
-    degraded: Option<String>,
-    /// Events are to be had again.
-    is_restored: bool,
-    failed: Option<String>,
-    has_value: bool,
-    failures_over: u32,
-    published: Option<u64>,
-}
-
-impl News {
-    /// Puts into the status how changes are noticed.
-    fn note(&mut self, status: &mut Status, mechanism: &Mechanism) {
-        if status.mechanism.as_ref() == Some(mechanism) {
-            return;
-        }
-        if let Mechanism::Degraded(reason) = mechanism {
-            self.degraded = Some(mask(reason));
-        } else if matches!(status.mechanism, Some(Mechanism::Degraded(_))) {
-            self.is_restored = true;
-        }
-        status.mechanism = Some(mechanism.clone());
-    }
-
-    fn log(self, source: Option<&str>) {
-        let source = source.map(display);
-        if let Some(reason) = self.degraded {
-            warn!(source, %reason, "polling in place of events");
-        }
-        if self.is_restored {
-            info!(source, "events are to be had again");
-        }
-        if let Some(reason) = self.failed {
-            // A file's reason begins with its name.
-            let source = source.as_ref().filter(|source| !reason.starts_with(&source.to_string()));
-            if self.has_value {
-                warn!(source, %reason, "the last good value keeps serving");
-            } else {
-                warn!(source, %reason, "there is no value yet; trying again");
-            }
-        }
-        if self.failures_over > 0 {
-            info!(source, failures = self.failures_over, "the source is good again");
-        }
-        if let Some(generation) = self.published {
-            info!(source, generation, "published");
-        }
-    }
+/// Waits until the value on trial has proved itself, or failed to.
+fn proof(trial: &mut Option<Trial>, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
+    trial.as_mut().map_or(Poll::Pending, |trial| trial.as_mut().poll(cx))
 }
 
 fn panicked<V, S>(panic: &(dyn std::any::Any + Send)) -> ReloaderError<V, S> {
     ReloaderError::Other(anyhow::anyhow!("the loader panicked: {}", words(panic)))
-}
-
-#[cfg(feature = "file-reloader")]
-fn is_missing<V, S>(error: &ReloaderError<V, S>) -> bool {
-    error.file_error().is_some_and(crate::file_reloader::FileError::is_missing)
 }
 
 async fn at(deadline: Option<Instant>) {
@@ -229,10 +302,16 @@ async fn at(deadline: Option<Instant>) {
 }
 
 /// Says in the status that the service runs no more, however its future ends.
-struct StopGuard<'a, K: Report>(&'a K);
+struct StopGuard<'a, K: Report> {
+    sink: &'a K,
+    control: &'a Control,
+    metrics: &'a Metrics,
+}
 
 impl<K: Report> Drop for StopGuard<'_, K> {
     fn drop(&mut self) {
-        self.0.report(&mut |status| status.health = Health::Stopped);
+        let health = if self.control.is_over() { Health::Ended } else { Health::Stopped };
+        self.sink.report(&mut |status| status.health = health);
+        self.metrics.state(|| self.sink.status());
     }
 }

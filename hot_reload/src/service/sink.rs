@@ -1,13 +1,32 @@
 //! Where a running loop puts what it found.
 
-#[cfg(feature = "file-reloader")]
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
-use crate::{channel::ReloaderSender, status::Status};
+use tokio::time::Instant;
+
+use super::{
+    control::Control,
+    gate::{Candidate, Gate, Prepared, Refusal},
+    record::{Record, Trial},
+};
+use crate::{
+    change::{Origin, Reason},
+    channel::{ReloaderSender, Snapshot},
+    panic::words,
+    status::Status,
+};
 
 /// Takes note of how the service is doing.
 pub(crate) trait Report {
     fn report(&self, change: &mut dyn FnMut(&mut Status));
+
+    /// What it says of itself now.
+    fn status(&self) -> Status;
 }
 
 /// Why the source could not be loaded.
@@ -19,16 +38,69 @@ pub(crate) struct Failure {
 }
 
 /// What publishing does to the status.
-pub(crate) type Change<'a> = &'a mut (dyn FnMut(&mut Status, Option<u64>) + Send);
+pub(crate) type OnPublish<'a> = &'a mut (dyn FnMut(&mut Status, bool) + Send);
+
+/// Whether a value may be published.
+pub(crate) enum Admission<A> {
+    /// It may.
+    New(A),
+    /// It serves already.
+    Same,
+    /// It was tried, and taken back for this reason.
+    Bad(Arc<str>),
+}
+
+/// A value of the past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Past {
+    Generation(u64),
+    /// The last that proved itself, in the place of the one on trial, which is bad.
+    Good,
+}
 
 /// Takes the values.
 pub(crate) trait Sink<V>: Report {
+    /// A value that may be published.
+    type Admitted;
+
     /// Resolves once nobody is left to take anything.
     fn closed(&self) -> impl Future<Output = ()>;
 
-    /// Passes `value` on, unless it is what the other side has already, together with a change of
-    /// the status, which is told the generation if there is a new one.
-    fn publish(&self, value: V, change: Change<'_>) -> impl Future<Output = ()>;
+    /// Has `value` pass whatever it has to pass first; each step may take as long as `limit`.
+    fn admit(
+        &self,
+        value: V,
+        origin: Origin,
+        limit: Duration,
+    ) -> impl Future<Output = Result<Admission<Self::Admitted>, Refusal>>;
+
+    /// Has a value of the past pass it.
+    fn recall(
+        &self,
+        past: Past,
+        why: &Arc<str>,
+        limit: Duration,
+    ) -> impl Future<Output = Result<Self::Admitted, Refusal>>;
+
+    /// Has the last good value of an earlier run pass it, if there is one.
+    fn restore(
+        &self,
+        limit: Duration,
+    ) -> impl Future<Output = Result<Option<Self::Admitted>, Refusal>>;
+
+    /// Passes a value on, together with a change of the status, which is told whether there is a new
+    /// generation; returns what that has to prove.
+    fn publish(
+        &self,
+        admitted: Self::Admitted,
+        change: OnPublish<'_>,
+    ) -> impl Future<Output = Option<Trial>>;
+
+    /// Why the source's value is one that was taken back, if it is.
+    fn taken_back(&self) -> Option<Arc<str>>;
+
+    /// Takes note that the newest value has proved itself.
+    fn is_good(&self);
 
     /// Passes on that the source could not be loaded.
     #[cfg(feature = "file-reloader")]
@@ -38,30 +110,157 @@ pub(crate) trait Sink<V>: Report {
 /// Publishes to the receivers of a service.
 pub(crate) struct Publish<'a, V> {
     pub(crate) sender: &'a ReloaderSender<V>,
+    pub(crate) gate: &'a Gate<V>,
+    /// `None` where nothing is kept, and nothing on probation.
+    pub(crate) record: Option<&'a Record<V>>,
+    pub(crate) control: &'a Control,
+    pub(crate) keeper: Option<&'a dyn Keeper<V>>,
     /// Publishes a value that equals the last as well.
     pub(crate) force: bool,
+}
+
+/// A value that passed, what was prepared for it, and whether it served before.
+pub(crate) struct Admitted<V> {
+    value: Snapshot<V>,
+    prepared: Prepared,
+    is_past: bool,
+}
+
+impl<V: Eq> Publish<'_, V> {
+    /// The value that is not tried again, and why.
+    fn bad(&self) -> Option<(Snapshot<V>, Arc<str>)> {
+        self.record?.bad()
+    }
+
+    async fn pass(
+        &self,
+        value: V,
+        origin: Origin,
+        limit: Duration,
+    ) -> Result<(Snapshot<V>, Prepared), Refusal> {
+        let value = self.sender.candidate(value, origin);
+        let candidate = Candidate { new: value.clone(), current: self.sender.current() };
+        // Large, and nothing where there is no gate.
+        let prepared = match &self.gate {
+            gate if gate.is_open() => Prepared::default(),
+            gate => Box::pin(gate.pass(&candidate, limit)).await?,
+        };
+        Ok((value, prepared))
+    }
+}
+
+/// Keeps the last good value for a later run.
+pub(crate) trait Keeper<V>: Send + Sync {
+    /// Has `value` written, unless a newer one comes before its turn.
+    fn save(&self, value: Snapshot<V>);
+
+    /// Reads what an earlier run has left, if it is whole.
+    fn load(&self) -> Pin<Box<dyn Future<Output = Option<V>> + Send>>;
+}
+
+/// Compares what a user's code compares.
+fn is_equal(compare: impl FnOnce() -> bool) -> Result<bool, Refusal> {
+    catch_unwind(AssertUnwindSafe(compare)).map_err(|panic| Refusal {
+        by: "comparison".into(),
+        words: format!("it panicked: {}", words(&*panic)),
+    })
 }
 
 impl<V> Report for Publish<'_, V> {
     fn report(&self, change: &mut dyn FnMut(&mut Status)) {
         self.sender.set_status(change);
     }
+
+    fn status(&self) -> Status {
+        self.sender.status()
+    }
 }
 
-impl<V: Eq> Sink<V> for Publish<'_, V> {
+impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
+    type Admitted = Admitted<V>;
+
     fn closed(&self) -> impl Future<Output = ()> {
         self.sender.closed()
     }
 
-    async fn publish(&self, value: V, change: Change<'_>) {
-        if !self.force && self.sender.holds(&value) {
-            return self.sender.set_status(|status| change(status, None));
+    async fn admit(
+        &self,
+        value: V,
+        origin: Origin,
+        limit: Duration,
+    ) -> Result<Admission<Admitted<V>>, Refusal> {
+        if !self.force && is_equal(|| self.sender.holds(&value))? {
+            self.record.inspect(|record| record.forget_bad());
+            return Ok(Admission::Same);
         }
-        // Refused only when the last receiver has just gone, which `closed` reports next.
-        let _gone = self.sender.send_with(Some(value), |status, number| {
-            status.generation = number;
-            change(status, Some(number));
-        });
+        if let Some((bad, why)) = self.bad()
+            && is_equal(|| *bad == value)?
+        {
+            return Ok(Admission::Bad(why));
+        }
+        let (value, prepared) = self.pass(value, origin, limit).await?;
+        Ok(Admission::New(Admitted { value, prepared, is_past: false }))
+    }
+
+    async fn recall(
+        &self,
+        past: Past,
+        why: &Arc<str>,
+        limit: Duration,
+    ) -> Result<Admitted<V>, Refusal> {
+        let (found, words) = match past {
+            Past::Generation(number) => (
+                self.record.and_then(|record| record.find(number)),
+                format!("generation {number} is not kept; history() has those that are"),
+            ),
+            Past::Good => (
+                self.record.and_then(|record| record.is_bad(why)),
+                "there is no good value to go back to".to_owned(),
+            ),
+        };
+        let found = found.ok_or_else(|| Refusal { by: "history".into(), words })?;
+        let origin = Origin { reason: Reason::Rollback, seen: Instant::now() };
+        let (value, prepared) = self.pass((*found).clone(), origin, limit).await?;
+        Ok(Admitted { value, prepared, is_past: true })
+    }
+
+    async fn restore(&self, limit: Duration) -> Result<Option<Admitted<V>>, Refusal> {
+        let Some(keeper) = self.keeper else { return Ok(None) };
+        let Some(value) = keeper.load().await else { return Ok(None) };
+        let origin = Origin { reason: Reason::Restored, seen: Instant::now() };
+        let (value, prepared) = self.pass(value, origin, limit).await?;
+        Ok(Some(Admitted { value, prepared, is_past: true }))
+    }
+
+    async fn publish(&self, admitted: Admitted<V>, change: OnPublish<'_>) -> Option<Trial> {
+        let Admitted { value, prepared, is_past } = admitted;
+        let bad = if is_past { self.bad() } else { None };
+        prepared.commit();
+        if let Some(record) = self.record {
+            record.is_published(&value);
+            self.control.set_past(record.past());
+        }
+        self.sender.publish(&value, |status| change(status, true));
+        if is_past {
+            self.record.inspect(|record| record.stays_bad(bad));
+            return None;
+        }
+        let trial = self.record.and_then(|record| record.try_out(&value));
+        if let (Some(keeper), None) = (self.keeper, &trial) {
+            keeper.save(value);
+        }
+        trial
+    }
+
+    fn taken_back(&self) -> Option<Arc<str>> {
+        self.bad().map(|(_, why)| why)
+    }
+
+    fn is_good(&self) {
+        let good = self.record.and_then(Record::is_good);
+        if let (Some(keeper), Some(good)) = (self.keeper, good) {
+            keeper.save(good);
+        }
     }
 
     #[cfg(feature = "file-reloader")]

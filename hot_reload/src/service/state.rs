@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::backoff::Backoff;
+use crate::{backoff::Backoff, change::Reason};
 
 /// What the loop is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,9 @@ pub(super) enum State {
     Watching { look_at: Option<Instant> },
     /// The source could not be read; waiting to try again.
     Backoff { until: Instant, failures: u32 },
-    /// Nobody is left to publish to.
+    /// Told to look at nothing until further notice.
+    Paused { failures: u32 },
+    /// Nobody is left to publish to, or the service was told to end.
     Done,
 }
 
@@ -29,6 +31,15 @@ pub(super) struct Round {
     pub(super) ceiling: Instant,
     /// Failed rounds in a row before this one.
     pub(super) failures: u32,
+    /// What it was begun for.
+    pub(super) reason: Reason,
+}
+
+impl Round {
+    /// When the first hint of the round was heard.
+    pub(super) fn seen(&self, timing: &Timing) -> Instant {
+        self.ceiling - timing.settle_ceiling
+    }
 }
 
 /// What happens to the loop.
@@ -40,6 +51,12 @@ pub(super) enum Event {
     Touched,
     /// A periodic look found a difference: look now.
     Due,
+    /// Somebody wants a look now, for this reason.
+    Trigger(Reason),
+    /// Somebody wants no looks.
+    Pause,
+    /// Somebody wants looks again.
+    Resume,
     /// The moment that the state waits for has come.
     Tick,
     /// A look found a good value, new or the same; the next look is due after this long.
@@ -51,6 +68,8 @@ pub(super) enum Event {
     Failed { luck: u16, look_again: Option<Duration> },
     /// Every receiver is gone.
     NoReceivers,
+    /// Somebody wants the service to end.
+    Shutdown,
 }
 
 /// The durations that the loop is made with.
@@ -64,7 +83,17 @@ pub(super) struct Timing {
 impl State {
     /// Where a service starts: it looks before it waits for anything.
     pub(super) fn start(now: Instant, timing: &Timing) -> Self {
-        Self::Loading(Round { ceiling: now + timing.settle_ceiling, failures: 0 })
+        let ceiling = now + timing.settle_ceiling;
+        Self::Loading(Round { ceiling, failures: 0, reason: Reason::Initial })
+    }
+
+    /// Failed rounds in a row up to now.
+    fn failures(self) -> u32 {
+        match self {
+            Self::Loading(round) | Self::Settling { round, .. } => round.failures,
+            Self::Backoff { failures, .. } | Self::Paused { failures } => failures,
+            Self::Watching { .. } | Self::Done => 0,
+        }
     }
 
     /// When this state is over by itself.
@@ -72,24 +101,33 @@ impl State {
         match self {
             Self::Settling { until, .. } | Self::Backoff { until, .. } => Some(until),
             Self::Watching { look_at } => look_at,
-            Self::Loading(_) | Self::Done => None,
+            Self::Loading(_) | Self::Paused { .. } | Self::Done => None,
         }
     }
 }
 
 /// Returns what the loop does next.
 pub(super) fn next(state: State, event: Event, now: Instant, timing: &Timing) -> State {
-    let fresh = |failures| Round { ceiling: now + timing.settle_ceiling, failures };
+    let fresh = |failures, reason| Round { ceiling: now + timing.settle_ceiling, failures, reason };
     let quiet = now + timing.settle_window;
     let touched = |failures| {
-        let round = fresh(failures);
+        let round = fresh(failures, Reason::Event);
         State::Settling { until: quiet.min(round.ceiling), round }
     };
     match (state, event) {
-        (State::Done, _) | (_, Event::NoReceivers) => State::Done,
+        (State::Done, _) | (_, Event::NoReceivers | Event::Shutdown) => State::Done,
 
-        (State::Watching { .. }, Event::Finished | Event::Due | Event::Tick) => {
-            State::Loading(fresh(0))
+        (
+            State::Watching { .. } | State::Backoff { .. } | State::Paused { .. },
+            Event::Trigger(reason),
+        ) => State::Loading(fresh(state.failures(), reason)),
+        (_, Event::Pause) => State::Paused { failures: state.failures() },
+        (State::Paused { failures }, Event::Resume) => {
+            State::Loading(fresh(failures, Reason::Trigger))
+        }
+        (State::Watching { .. }, Event::Finished) => State::Loading(fresh(0, Reason::Event)),
+        (State::Watching { .. }, Event::Due | Event::Tick) => {
+            State::Loading(fresh(0, Reason::Poll))
         }
         (State::Watching { .. }, Event::Touched) => touched(0),
 
@@ -101,8 +139,14 @@ pub(super) fn next(state: State, event: Event, now: Instant, timing: &Timing) ->
             State::Settling { until: quiet.min(round.ceiling.max(until)), round }
         }
 
-        (State::Backoff { failures, .. }, Event::Finished | Event::Due | Event::Tick) => {
-            State::Loading(fresh(failures))
+        (State::Backoff { failures, .. }, Event::Finished) => {
+            State::Loading(fresh(failures, Reason::Event))
+        }
+        (State::Backoff { failures, .. }, Event::Due) => {
+            State::Loading(fresh(failures, Reason::Poll))
+        }
+        (State::Backoff { failures, .. }, Event::Tick) => {
+            State::Loading(fresh(failures, Reason::Retry))
         }
         (State::Backoff { failures, .. }, Event::Touched) => touched(failures),
 
@@ -121,8 +165,13 @@ pub(super) fn next(state: State, event: Event, now: Instant, timing: &Timing) ->
             State::Backoff { until: now + pause, failures }
         }
 
-        // The shell takes hints only between looks, and outcomes only from one.
-        (State::Loading(_), Event::Finished | Event::Touched | Event::Due | Event::Tick)
+        // Nothing but that moves a service that is paused, and whoever asks for a look while one is
+        // under way gets the outcome of that. The shell takes hints only between looks, and
+        // outcomes only from one.
+        (State::Paused { .. }, _)
+        | (_, Event::Resume)
+        | (State::Loading(_) | State::Settling { .. }, Event::Trigger(_))
+        | (State::Loading(_), Event::Finished | Event::Touched | Event::Due | Event::Tick)
         | (
             State::Watching { .. } | State::Settling { .. } | State::Backoff { .. },
             Event::Loaded { .. } | Event::Unsettled { .. } | Event::Failed { .. },
@@ -147,15 +196,20 @@ mod tests {
         backoff: Backoff { floor: ms(100), ceiling: ms(1000) },
     };
 
+    const SIGNAL: Reason = Reason::Signal;
+
     #[test]
     fn every_transition() {
         let now = Instant::now();
-        let round = |ceiling, failures| Round { ceiling: now + ms(ceiling), failures };
-        let loading = |ceiling, failures| State::Loading(round(ceiling, failures));
+        let round =
+            |ceiling, failures, reason| Round { ceiling: now + ms(ceiling), failures, reason };
+        let because = |ceiling, failures, reason| State::Loading(round(ceiling, failures, reason));
+        let loading = |ceiling, failures| because(ceiling, failures, Reason::Event);
         let settling = |until, ceiling, failures| State::Settling {
             until: now + ms(until),
-            round: round(ceiling, failures),
+            round: round(ceiling, failures, Reason::Event),
         };
+        let paused = |failures| State::Paused { failures };
         let watching =
             |look_at: Option<u64>| State::Watching { look_at: look_at.map(|at| now + ms(at)) };
         let backoff = |until, failures| State::Backoff { until: now + ms(until), failures };
@@ -166,8 +220,8 @@ mod tests {
             // A quiet service.
             (watching(None), Event::Finished, loading(3000, 0)),
             (watching(None), Event::Touched, settling(50, 3000, 0)),
-            (watching(None), Event::Due, loading(3000, 0)),
-            (watching(Some(0)), Event::Tick, loading(3000, 0)),
+            (watching(Some(0)), Event::Tick, because(3000, 0, Reason::Poll)),
+            (watching(None), Event::Due, because(3000, 0, Reason::Poll)),
             // A look ends.
             (loading(9, 2), Event::Loaded { look_again: None }, watching(None)),
             (loading(9, 2), Event::Loaded { look_again: Some(ms(7)) }, watching(Some(7))),
@@ -193,14 +247,31 @@ mod tests {
             // failures in a row are remembered until a load succeeds.
             (backoff(500, 4), Event::Finished, loading(3000, 4)),
             (backoff(500, 4), Event::Touched, settling(50, 3000, 4)),
-            (backoff(0, 4), Event::Tick, loading(3000, 4)),
-            (backoff(500, 4), Event::Due, loading(3000, 4)),
+            (backoff(0, 4), Event::Tick, because(3000, 4, Reason::Retry)),
+            (backoff(9, 4), Event::Due, because(3000, 4, Reason::Poll)),
+            // Somebody at the controls.
+            (watching(Some(9)), Event::Trigger(SIGNAL), because(3000, 0, SIGNAL)),
+            (settling(9, 900, 3), Event::Trigger(SIGNAL), settling(9, 900, 3)),
+            (backoff(9, 4), Event::Trigger(SIGNAL), because(3000, 4, SIGNAL)),
+            (paused(4), Event::Trigger(SIGNAL), because(3000, 4, SIGNAL)),
+            (watching(Some(9)), Event::Pause, paused(0)),
+            (settling(9, 900, 3), Event::Pause, paused(3)),
+            (backoff(9, 4), Event::Pause, paused(4)),
+            (paused(4), Event::Finished, paused(4)),
+            (paused(4), Event::Tick, paused(4)),
+            (paused(4), Event::Resume, because(3000, 4, Reason::Trigger)),
+            (backoff(9, 4), Event::Resume, backoff(9, 4)),
             // The end.
             (watching(None), Event::NoReceivers, State::Done),
             (loading(9, 0), Event::NoReceivers, State::Done),
             (settling(9, 9, 0), Event::NoReceivers, State::Done),
             (backoff(9, 1), Event::NoReceivers, State::Done),
+            (paused(1), Event::NoReceivers, State::Done),
+            (paused(1), Event::Shutdown, State::Done),
+            (loading(9, 0), Event::Shutdown, State::Done),
+            (watching(None), Event::Shutdown, State::Done),
             (State::Done, Event::Finished, State::Done),
+            (State::Done, Event::Trigger(SIGNAL), State::Done),
             (State::Done, Event::Loaded { look_again: None }, State::Done),
         ];
         for (state, event, want) in table {

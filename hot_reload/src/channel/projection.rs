@@ -1,0 +1,139 @@
+//! A part of a value as a live value of its own.
+
+use std::{
+    borrow::Cow,
+    fmt::Display,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use tracing::error;
+
+use super::{Generation, ReloaderReceiver, ReloaderSender, lock};
+use crate::panic::words;
+
+/// What is made of each value that a channel publishes.
+pub(super) struct Projections<V> {
+    all: Vec<Box<dyn Project<V> + Send>>,
+    /// Whether the sender is gone, so that nothing will be published any more.
+    is_over: bool,
+}
+
+impl<V> Default for Projections<V> {
+    fn default() -> Self {
+        Self { all: Vec::new(), is_over: false }
+    }
+}
+
+impl<V> Projections<V> {
+    /// Publishes to each that somebody still has.
+    pub(super) fn publish(&mut self, next: &Generation<V>) {
+        self.all.retain(|projection| projection.is_wanted());
+        for projection in &self.all {
+            projection.publish(next);
+        }
+    }
+
+    /// Lets go of all, so that their receivers hear of the end.
+    pub(super) fn end(&mut self) {
+        self.is_over = true;
+        self.all.clear();
+    }
+}
+
+trait Project<V> {
+    fn is_wanted(&self) -> bool;
+
+    fn publish(&self, next: &Generation<V>);
+}
+
+struct Projection<P, F> {
+    sender: ReloaderSender<P>,
+    part: F,
+}
+
+impl<P, F> Projection<P, F>
+where
+    P: Eq + PartialEq + Clone,
+{
+    /// Publishes the part of `next`, if it is another than before.
+    fn take<V>(&self, next: &Generation<V>)
+    where
+        F: Fn(&V) -> &P,
+    {
+        let part = next.value.as_ref().map(&self.part);
+        if self.sender.cell.current.load().value.as_ref() != part {
+            // Refused only when the last receiver has just gone.
+            let _gone = self.sender.send_with(part.cloned(), next.origin, |_| {});
+        }
+    }
+}
+
+impl<V, P, F> Project<V> for Projection<P, F>
+where
+    P: Eq + PartialEq + Clone,
+    F: Fn(&V) -> &P,
+{
+    fn is_wanted(&self) -> bool {
+        !self.sender.published.is_closed()
+    }
+
+    fn publish(&self, next: &Generation<V>) {
+        // A part that can't be had stays as it was; the others and the whole are as good as ever.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.take(next))) {
+            error!(name: "hot_reload.panicked", generation = next.number, panic = words(&*panic), "a projection panicked");
+        }
+    }
+}
+
+impl<V, S> ReloaderReceiver<V, S>
+where
+    V: Eq + PartialEq,
+    S: Into<Cow<'static, str>> + Display,
+{
+    /// Returns a receiver of one part of the value, which is woken only when that part changes.
+    ///
+    /// It is a receiver like any other, counts generations of its own, and may be projected again.
+    /// Its [`status`](Self::status) is that of the service, which goes on for as long as any
+    /// projection is held. Whoever sees a new whole sees its new part as well.
+    ///
+    /// `part` is called at each publication, before anyone is woken, so it has to be quick. Should
+    /// it panic then, the panic is logged and the part stays as it was.
+    ///
+    /// # Panics
+    ///
+    /// When `part` panics for the value there is now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use hot_reload::{ReloadResult, ReloaderReceiver};
+    /// # #[derive(Clone, PartialEq, Eq)] struct Limits { body: u64 }
+    /// # #[derive(Clone, PartialEq, Eq)] struct Config { limits: Limits }
+    /// async fn follow_limits(config: &ReloaderReceiver<Config>) -> ReloadResult<(), u64> {
+    ///     let mut body = config.project(|config| &config.limits).project(|limits| &limits.body);
+    ///     loop {
+    ///         body.changed().await?; // an edit of anything else wakes nobody here
+    ///         println!("bodies of up to {:?} bytes", body.get());
+    ///     }
+    /// }
+    /// ```
+    pub fn project<P>(
+        &self,
+        part: impl Fn(&V) -> &P + Send + Sync + 'static,
+    ) -> ReloaderReceiver<P, S>
+    where
+        P: Eq + PartialEq + Clone + Send + Sync + 'static,
+    {
+        let (sender, mut receiver) = super::part(&self.cell.statement);
+        // As long as a part is received, so is the whole.
+        receiver.whole = Some(Arc::new((self.changes.clone(), self.whole.clone())));
+        let projection = Projection { sender, part };
+        let mut projections = lock(&self.cell.projections);
+        projection.take(&self.cell.current.load());
+        if !projections.is_over {
+            projections.all.push(Box::new(projection));
+        }
+        receiver
+    }
+}

@@ -1,0 +1,278 @@
+//! Several live values as one.
+
+use std::{borrow::Cow, fmt::Display, future::poll_fn, pin::Pin, task::Poll, time::Duration};
+
+use async_trait::async_trait;
+use tokio::time::{Instant, sleep_until};
+
+use crate::{
+    change::{Origin, Reason},
+    channel::{self, ReloaderReceiver, ReloaderSender, Snapshot},
+    status::{Health, Status, StatusReceiver},
+};
+
+/// How long all members have to be quiet: edits that belong together may be moments apart.
+const QUIET: Duration = Duration::from_millis(50);
+/// How long a storm of changes may keep a group from what is whole in between.
+const CEILING: Duration = Duration::from_secs(3);
+
+/// Publishes the values of several services as one generation, so that no reader ever sees the new one
+/// of some with the old one of others.
+///
+/// A group is published once every member has a value, and again when members have changed, all have
+/// been quiet for 50 ms, and none has a change that it has not applied. So edits that are made
+/// together are seen together; and while one of them is bad, the last combination that was good in all
+/// its parts keeps serving, which the [status](ReloaderReceiver::status) says.
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(feature = "toml")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use hot_reload::{Group, TomlFile};
+///
+/// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)] struct Routes { api: String }
+/// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)] struct Limits { body: u64 }
+/// # let dir = tempfile::tempdir()?;
+/// # let (routes, limits) = (dir.path().join("routes.toml"), dir.path().join("limits.toml"));
+/// # std::fs::write(&routes, "api = '/v1'")?;
+/// # std::fs::write(&limits, "body = 1024")?;
+/// let routes = TomlFile::<Routes>::watch(&routes).await?;
+/// let limits = TomlFile::<Limits>::watch(&limits).await?;
+/// let (group, mut both) = Group::of((routes, limits));
+/// tokio::spawn(group.run());
+///
+/// both.changed().await?;
+/// let both = both.snapshot().unwrap(); // a request keeps this one
+/// let (routes, limits) = &*both;
+/// assert_eq!((routes.api.as_str(), limits.body), ("/v1", 1024));
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "toml"))]
+/// # fn main() {}
+/// ```
+pub struct Group<M: Members> {
+    members: M,
+    sender: ReloaderSender<M::Values>,
+}
+
+impl<M: Members> Group<M> {
+    /// Makes a group of two to six receivers, and its own first receiver.
+    pub fn of(members: M) -> (Self, ReloaderReceiver<M::Values>) {
+        let (sender, receiver) = channel::channel();
+        (Self { members, sender }, receiver)
+    }
+
+    /// Publishes until every receiver of the group is gone, or the service of a member.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the group; what was published stays.
+    pub async fn run(self) {
+        let mut followers = self.members.followers();
+        let mut changed: Option<Changed> = Some(Changed::now());
+        loop {
+            self.say(&followers);
+            let is_held_up = followers.iter().any(|one| one.status().unapplied_since.is_some());
+            let due = changed.as_ref().filter(|_| !is_held_up).map(Changed::is_due_at);
+            let event = tokio::select! {
+                biased;
+                () = self.sender.closed() => return,
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    if self.publish(changed.as_ref()) {
+                        changed = None;
+                        continue;
+                    }
+                    Event::Changed
+                }
+                event = any(&mut followers) => event,
+            };
+            match event {
+                Event::Changed => changed.get_or_insert_with(Changed::now).last = Instant::now(),
+                Event::Status => {}
+                Event::Ended => return,
+            }
+        }
+    }
+
+    /// Publishes what the members hold; false where it changes at this moment, or one has nothing.
+    fn publish(&self, changed: Option<&Changed>) -> bool {
+        // None has a value yet: that of the last will be a change.
+        let Some(values) = self.members.snapshots() else { return true };
+        if !self.members.hold(&values) {
+            return false;
+        }
+        if !self.sender.holds(&values) {
+            let seen = changed.map_or_else(Instant::now, |changed| changed.first);
+            let origin = Origin { reason: Reason::Event, seen };
+            // Refused only when the last receiver has just gone, which `closed` reports next.
+            let _gone = self.sender.send_with(Some(values), origin, |status| {
+                status.last_load = Some(Instant::now());
+            });
+        }
+        true
+    }
+
+    /// Puts into the status what is worst among the members.
+    fn say(&self, followers: &[Box<dyn Follower>]) {
+        let members: Vec<Status> = followers.iter().map(|one| one.status()).collect();
+        self.sender.set_status(|status| {
+            let worst = members.iter().max_by_key(|member| rank(member.health));
+            let Some(worst) = worst else { return };
+            status.health = worst.health;
+            status.mechanism.clone_from(&worst.mechanism);
+            status.last_error.clone_from(&worst.last_error);
+            status.last_error_at.clone_from(&worst.last_error_at);
+            status.refused_by.clone_from(&worst.refused_by);
+            status.failures = worst.failures;
+            status.unapplied_since =
+                members.iter().filter_map(|member| member.unapplied_since).min();
+        });
+    }
+}
+
+/// How bad it is.
+fn rank(health: Health) -> u8 {
+    match health {
+        Health::Fresh => 0,
+        Health::Degraded => 1,
+        Health::RolledBack => 2,
+        Health::Retrying => 3,
+        Health::Stopped => 4,
+        Health::Ended => 5,
+        Health::Stale => 6,
+        Health::Starting => 7,
+    }
+}
+
+/// Members have changed since the last publication.
+struct Changed {
+    first: Instant,
+    last: Instant,
+}
+
+impl Changed {
+    fn now() -> Self {
+        let now = Instant::now();
+        Self { first: now, last: now }
+    }
+
+    fn is_due_at(&self) -> Instant {
+        (self.last + QUIET).min(self.first + CEILING)
+    }
+}
+
+/// What happens to a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    Changed,
+    Status,
+    Ended,
+}
+
+/// Waits for something to happen to any.
+async fn any(followers: &mut [Box<dyn Follower>]) -> Event {
+    let mut all: Vec<Pin<Box<dyn Future<Output = Event> + Send + '_>>> =
+        followers.iter_mut().map(|one| one.next()).collect();
+    poll_fn(|cx| {
+        let mut ready = all.iter_mut().filter_map(|one| match one.as_mut().poll(cx) {
+            Poll::Ready(event) => Some(event),
+            Poll::Pending => None,
+        });
+        ready.next().map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
+/// A member without its type.
+#[async_trait]
+pub trait Follower: Send + Sync {
+    /// Waits for the next thing that happens; a wait that is given up loses nothing.
+    async fn next(&mut self) -> Event;
+
+    fn status(&self) -> Status;
+}
+
+struct Following<V, S> {
+    value: ReloaderReceiver<V, S>,
+    status: StatusReceiver,
+}
+
+#[async_trait]
+impl<V, S> Follower for Following<V, S>
+where
+    V: Eq + Send + Sync,
+    S: Into<Cow<'static, str>> + Display + Send + Sync,
+{
+    async fn next(&mut self) -> Event {
+        tokio::select! {
+            biased;
+            changed = self.value.changed() => match changed {
+                Ok(()) => Event::Changed,
+                Err(_) => Event::Ended,
+            },
+            _ = self.status.changed() => Event::Status,
+        }
+    }
+
+    fn status(&self) -> Status {
+        self.status.get()
+    }
+}
+
+/// What a [`Group`] can be made of: a tuple of two to six receivers.
+pub trait Members: Sealed {
+    /// A snapshot of each.
+    type Values: Eq + Clone + Send + Sync + 'static;
+
+    #[doc(hidden)]
+    fn snapshots(&self) -> Option<Self::Values>;
+
+    /// Whether each still holds its part of `values`.
+    #[doc(hidden)]
+    fn hold(&self, values: &Self::Values) -> bool;
+
+    #[doc(hidden)]
+    fn followers(&self) -> Vec<Box<dyn Follower>>;
+}
+
+/// Keeps [`Members`] to those in here.
+pub trait Sealed {}
+
+macro_rules! members {
+    ($($V:ident $S:ident $n:tt),*) => {
+        impl<$($V, $S),*> Sealed for ($(ReloaderReceiver<$V, $S>,)*) {}
+
+        impl<$($V, $S),*> Members for ($(ReloaderReceiver<$V, $S>,)*)
+        where
+            $(
+                $V: Eq + Send + Sync + 'static,
+                $S: Into<Cow<'static, str>> + Display + Send + Sync + 'static,
+            )*
+        {
+            type Values = ($(Snapshot<$V>,)*);
+
+            fn snapshots(&self) -> Option<Self::Values> {
+                Some(($(self.$n.snapshot()?,)*))
+            }
+
+            fn hold(&self, values: &Self::Values) -> bool {
+                $(self.$n.borrow().generation() == values.$n.generation())&&*
+            }
+
+            fn followers(&self) -> Vec<Box<dyn Follower>> {
+                vec![$(Box::new(Following {
+                    value: self.$n.clone(),
+                    status: self.$n.watch_status(),
+                })),*]
+            }
+        }
+    };
+}
+
+members!(A Q 0, B R 1);
+members!(A Q 0, B R 1, C S 2);
+members!(A Q 0, B R 1, C S 2, D T 3);
+members!(A Q 0, B R 1, C S 2, D T 3, E U 4);
+members!(A Q 0, B R 1, C S 2, D T 3, E U 4, F W 5);

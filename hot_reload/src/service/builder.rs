@@ -1,0 +1,209 @@
+//! What a service is told before it starts: what a value has to pass, what is kept, when it ends.
+
+use std::{borrow::Cow, fmt::Display, sync::Arc, time::Duration};
+
+use super::{Candidate, ReloaderService};
+use crate::{channel::Snapshot, reload::Reload};
+
+impl<T, V, S> ReloaderService<T, V, S>
+where
+    T: Reload<V, S> + Clone,
+    V: Eq + PartialEq + Clone,
+    S: Into<Cow<'static, str>> + Display,
+{
+    /// Has the service end once `over` does: a channel, a signal, a `CancellationToken`'s
+    /// `cancelled_owned()`.
+    ///
+    /// `start` returns `Ok(())` then, and so does every later one.
+    #[must_use]
+    pub fn with_shutdown(self, over: impl Future<Output = ()> + Send + 'static) -> Self {
+        // It is held only while the service runs, which takes the service.
+        if let Ok(mut ending) = self.control.running.try_lock() {
+            *ending = Some(Box::pin(over));
+        }
+        self
+    }
+
+    /// Has each value pass `check` before it is published: the candidate, and the value that serves
+    /// now, if any. What it refuses is told by the status, and the last good value keeps serving.
+    ///
+    /// The check runs where blocking is allowed, and is tried again with backoff while the source
+    /// holds the value. One that panics, or takes longer than the
+    /// [`load_timeout`](ReloaderOptions::load_timeout), has refused.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "toml")]
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use hot_reload::{ReloaderOptions, ReloaderService, TomlFile};
+    ///
+    /// # #[derive(Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// let file = TomlFile::<Config>::from_path("config.toml")?;
+    /// let (service, config) = ReloaderService::from_reloader(file, ReloaderOptions::hybrid());
+    /// let service = service.validate(|new, current| match current {
+    ///     Some(current) if new.workers > 2 * current.workers => Err("too many workers at once"),
+    ///     _ => Ok(()),
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn validate<E: Display>(
+        mut self,
+        check: impl Fn(&V, Option<&V>) -> Result<(), E> + Send + Sync + 'static,
+    ) -> Self
+    where
+        V: Send + Sync + 'static,
+    {
+        self.gate.validate(check);
+        self
+    }
+
+    /// Has a part of the program, called `name`, prepare for each value before any part takes it: bind,
+    /// connect, compile. Once all have prepared, what each has returned is called, and the value is
+    /// published; when any refuses, what the others have returned is dropped uncalled, which has to
+    /// undo what they prepared, and nothing has changed.
+    ///
+    /// A refusal is told by the status with the name, and tried again with backoff. A preparation
+    /// that panics, or takes longer than the [`load_timeout`](ReloaderOptions::load_timeout), has
+    /// refused. To commit may not fail: one that panics is logged, and keeps nothing else from it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "toml")]
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::sync::{Arc, Mutex};
+    /// use hot_reload::{ReloaderOptions, ReloaderService, TomlFile};
+    /// use tokio::net::TcpListener;
+    ///
+    /// # #[derive(Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { address: String }
+    /// let listener: Arc<Mutex<Option<TcpListener>>> = Arc::default();
+    /// let file = TomlFile::<Config>::from_path("config.toml")?;
+    /// let (service, config) = ReloaderService::from_reloader(file, ReloaderOptions::hybrid());
+    /// let service = service.prepare("listener", move |candidate| {
+    ///     let listener = Arc::clone(&listener);
+    ///     async move {
+    ///         let bound = TcpListener::bind(&candidate.new.address).await?;
+    ///         Ok::<_, std::io::Error>(move || *listener.lock().unwrap() = Some(bound))
+    ///     }
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn prepare<C, E, F>(
+        mut self,
+        name: impl Into<Arc<str>>,
+        prepare: impl Fn(Candidate<V>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        V: Send + Sync + 'static,
+        F: Future<Output = Result<C, E>> + Send + 'static,
+        C: FnOnce() + Send + 'static,
+        E: Display,
+    {
+        self.gate.prepare(name.into(), prepare);
+        self
+    }
+
+    /// Puts each value on probation for `window` after it was published: should `check` fail within
+    /// it, the last value that passed is published again, and the bad one is not tried again before
+    /// the source holds another.
+    ///
+    /// The check runs once for each value, on the service's own task; what takes long in it has to
+    /// be awaited. One that has not failed when the window is over has passed. The first value has
+    /// none to go back to, and stays.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "toml")]
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use hot_reload::{ReloaderOptions, ReloaderService, TomlFile};
+    ///
+    /// # #[derive(Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { upstream: String }
+    /// let file = TomlFile::<Config>::from_path("config.toml")?;
+    /// let (service, config) = ReloaderService::from_reloader(file, ReloaderOptions::hybrid());
+    /// let service = service.probation(Duration::from_secs(10), |config| async move {
+    ///     tokio::net::TcpStream::connect(&config.upstream).await.map(drop)
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn probation<E, F>(
+        mut self,
+        window: Duration,
+        check: impl Fn(Snapshot<V>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Display,
+    {
+        let check = Box::new(move |value| {
+            let checking = check(value);
+            Box::pin(async move { checking.await.map_err(|error| error.to_string()) }) as _
+        });
+        self.record.get_or_insert_default().set_probation(window, check);
+        self
+    }
+
+    /// Keeps the last good value in the file at `path`, and starts from it when the source can't be
+    /// loaded: [`Status::is_restored`](crate::Status::is_restored) says so, and the source is taken
+    /// as soon as it is back.
+    ///
+    /// The file is written after each publication, of a value on [probation](Self::probation) once
+    /// that is over; whole or not at all, for its owner alone (mode 0600), with a checksum. One that is
+    /// torn, foreign or of another type is ignored, which the log says. It holds the value as JSON: if
+    /// that has secrets in it, so has the file.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "toml")]
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use hot_reload::{ReloaderOptions, ReloaderService, TomlFile};
+    ///
+    /// # #[derive(Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+    /// # struct Config { workers: u32 }
+    /// let file = TomlFile::<Config>::from_path("/net/share/config.toml")?;
+    /// let (service, config) = ReloaderService::from_reloader(file, ReloaderOptions::hybrid());
+    /// let service = service.last_good("/var/lib/daemon/config.last-good");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "last-good")]
+    #[must_use]
+    pub fn last_good(mut self, path: impl Into<std::path::PathBuf>) -> Self
+    where
+        V: serde::Serialize + serde::de::DeserializeOwned + Send + Sync + 'static,
+    {
+        self.keeper = Some(Box::new(super::last_good::LastGood::at(path.into())));
+        self
+    }
+
+    /// Keeps the last `generations` values, the one that serves included, for
+    /// [`rollback`](ReloaderHandle::rollback).
+    #[must_use]
+    pub fn history(mut self, generations: usize) -> Self {
+        self.record.get_or_insert_default().limits().generations = generations;
+        self
+    }
+
+    /// Keeps no more of the [history](Self::history) than `most` bytes, as `size_of` measures them.
+    #[must_use]
+    pub fn history_bytes(
+        mut self,
+        most: usize,
+        size_of: impl Fn(&V) -> usize + Send + Sync + 'static,
+    ) -> Self {
+        self.record.get_or_insert_default().limits().bytes = Some((most, Box::new(size_of)));
+        self
+    }
+}

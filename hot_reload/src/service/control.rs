@@ -1,0 +1,337 @@
+//! Controls of a running service.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::{Notify, oneshot};
+
+use super::{
+    record::Past,
+    state::{Event, State},
+};
+use crate::change::Reason;
+
+/// What came of a look that somebody asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Triggered {
+    /// This generation was published.
+    Published(u64),
+    /// The source holds what is published already.
+    Unchanged,
+    /// The source could not be loaded, for this reason; the last good value keeps serving.
+    Failed(Arc<str>),
+    /// The service does not run.
+    Stopped,
+}
+
+/// Controls a service: has it look at once, pauses it, ends it; from
+/// [`ReloaderService::handle`](crate::ReloaderService::handle).
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(feature = "toml")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use hot_reload::{ReloaderOptions, ReloaderService, TomlFile, Triggered};
+///
+/// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+/// # struct Config { name: String }
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("config.toml");
+/// # std::fs::write(&path, "name = 'one'")?;
+/// let file = TomlFile::<Config>::from_path(&path)?;
+/// let (service, mut config) = ReloaderService::from_reloader(file, ReloaderOptions::hybrid());
+/// let handle = service.handle();
+/// let task = tokio::spawn(async move { service.start_with_realtime().await });
+/// config.changed().await?;
+///
+/// assert_eq!(handle.trigger().await, Triggered::Unchanged);
+/// handle.shutdown().await;
+/// task.await??;
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "toml"))]
+/// # fn main() {}
+/// ```
+#[derive(Clone)]
+pub struct ReloaderHandle {
+    control: Arc<Control>,
+}
+
+impl ReloaderHandle {
+    pub(super) fn new(control: Arc<Control>) -> Self {
+        Self { control }
+    }
+
+    /// Has the source loaded now, even where nothing seems to have changed, and waits for the
+    /// outcome; also while the service is paused.
+    ///
+    /// Any number of calls at once are answered by one load.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the load goes on.
+    pub async fn trigger(&self) -> Triggered {
+        self.ask(Reason::Trigger).await
+    }
+
+    async fn ask(&self, reason: Reason) -> Triggered {
+        let outcome = {
+            let mut wanted = self.control.lock();
+            if !wanted.is_running {
+                return Triggered::Stopped;
+            }
+            let (ask, outcome) = oneshot::channel();
+            wanted.asked.push(ask);
+            wanted.reason = reason;
+            outcome
+        };
+        self.control.changed.notify_one();
+        // Dropped by a service that stops.
+        outcome.await.unwrap_or(Triggered::Stopped)
+    }
+
+    /// Has the service look at nothing until [`resume`](Self::resume), save when triggered.
+    ///
+    /// A load that is under way is finished. What changes meanwhile is found on resuming.
+    pub fn pause(&self) {
+        self.control.pause();
+    }
+
+    /// Has a paused service go on, with a look at once.
+    pub fn resume(&self) {
+        self.control.lock().is_paused = false;
+        self.control.changed.notify_one();
+    }
+
+    /// Whether the service is paused.
+    pub fn is_paused(&self) -> bool {
+        self.control.lock().is_paused
+    }
+
+    /// Publishes a value of the [history](Self::history) anew, and has the service look at nothing
+    /// until [`resume`](Self::resume), which takes what the source holds by then.
+    ///
+    /// The value passes validation and preparation like any other. While it is pinned, a
+    /// [`trigger`](Self::trigger) is refused.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the service rolls back all the same.
+    pub async fn rollback(&self, generation: u64) -> Triggered {
+        let outcome = {
+            let mut wanted = self.control.lock();
+            if !wanted.is_running {
+                return Triggered::Stopped;
+            }
+            let (ask, outcome) = oneshot::channel();
+            wanted.rollbacks.push_back((generation, ask));
+            outcome
+        };
+        self.control.changed.notify_one();
+        // Dropped by a service that stops.
+        outcome.await.unwrap_or(Triggered::Stopped)
+    }
+
+    /// Returns the generations that can be rolled back to, oldest first; the last is the one that
+    /// serves. Empty unless the service [keeps a history](crate::ReloaderService::history).
+    pub fn history(&self) -> Vec<Past> {
+        self.control.past.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ends the service, and waits until it runs no more; a load that is under way is dropped.
+    ///
+    /// Its `start` returns `Ok(())`, and so does every later one.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the service ends all the same.
+    pub async fn shutdown(&self) {
+        self.control.end();
+        let _it_runs_no_more = self.control.running.lock().await;
+    }
+
+    /// Has each `SIGHUP` trigger a load, until the service is shut down or the runtime is.
+    ///
+    /// From the first call on the signal no longer ends the process
+    /// ([`tokio::signal`](tokio::signal::unix::signal)).
+    ///
+    /// # Errors
+    ///
+    /// When the signal can't be listened to.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime that has I/O enabled.
+    #[cfg(all(unix, feature = "signal"))]
+    pub fn trigger_on_sighup(&self) -> std::io::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        let mut hangups = signal(SignalKind::hangup())?;
+        let handle = Self { control: Arc::clone(&self.control) };
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = handle.control.shutdown() => return,
+                    hangup = hangups.recv() => match hangup {
+                        // What comes of it is in the status and in the log.
+                        Some(()) => drop(handle.ask(Reason::Signal).await),
+                        None => return,
+                    },
+                }
+            }
+        });
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ReloaderHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReloaderHandle").field("is_paused", &self.is_paused()).finish()
+    }
+}
+
+/// What a service and its handles have in common.
+#[derive(Default)]
+pub(crate) struct Control {
+    wanted: Mutex<Wanted>,
+    /// Wakes the loop.
+    changed: Notify,
+    /// Wakes whoever waits for the end.
+    ended: Notify,
+    /// What is kept of the past.
+    past: Mutex<Vec<Past>>,
+    /// Held while the service runs, so that two starts can't publish in turns; what it is to end
+    /// with, if anything.
+    pub(super) running: tokio::sync::Mutex<Option<Ending>>,
+}
+
+struct Wanted {
+    is_running: bool,
+    is_paused: bool,
+    is_over: bool,
+    asked: Vec<Ask>,
+    rollbacks: VecDeque<(u64, Ask)>,
+    /// Why the last of them asked.
+    reason: Reason,
+}
+
+/// What somebody wants of a loop.
+pub(super) enum Wish {
+    Event(Event),
+    /// To publish this generation anew, and to pause.
+    Rollback(u64, Ask),
+}
+
+/// What a service ends with.
+pub(super) type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Somebody who waits for the outcome of a look.
+pub(super) type Ask = oneshot::Sender<Triggered>;
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self {
+            is_running: false,
+            is_paused: false,
+            is_over: false,
+            asked: Vec::new(),
+            rollbacks: VecDeque::new(),
+            reason: Reason::Trigger,
+        }
+    }
+}
+
+impl Control {
+    fn lock(&self) -> MutexGuard<'_, Wanted> {
+        // Nothing under it can panic half-way.
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the service end.
+    pub(super) fn end(&self) {
+        self.lock().is_over = true;
+        self.changed.notify_one();
+        self.ended.notify_waiters();
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().is_over
+    }
+
+    /// Tells handles that there is somebody to ask, until the result is dropped.
+    pub(super) fn run(&self) -> Running<'_> {
+        self.lock().is_running = true;
+        Running(self)
+    }
+
+    /// Takes note of what is kept of the past.
+    pub(super) fn set_past(&self, past: Vec<Past>) {
+        *self.past.lock().unwrap_or_else(PoisonError::into_inner) = past;
+    }
+
+    /// Pauses the service as [`ReloaderHandle::pause`] does.
+    pub(super) fn pause(&self) {
+        self.lock().is_paused = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits until somebody wants something of a loop that is in this state.
+    pub(super) async fn next(&self, state: State) -> Wish {
+        let is_paused = matches!(state, State::Paused { .. });
+        loop {
+            let changed = self.changed.notified();
+            {
+                let mut wanted = self.lock();
+                if wanted.is_over {
+                    return Wish::Event(Event::Shutdown);
+                }
+                if let Some((generation, ask)) = wanted.rollbacks.pop_front() {
+                    return Wish::Rollback(generation, ask);
+                }
+                if !wanted.asked.is_empty() {
+                    return Wish::Event(Event::Trigger(wanted.reason));
+                }
+                if wanted.is_paused != is_paused {
+                    return Wish::Event(if is_paused { Event::Resume } else { Event::Pause });
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits until somebody wants the service to end.
+    pub(super) async fn shutdown(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.is_over() {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Takes those who wait for the outcome of the next look.
+    pub(super) fn take_asked(&self) -> Vec<Ask> {
+        std::mem::take(&mut self.lock().asked)
+    }
+}
+
+/// Whoever asks is answered for as long as this lives.
+pub(super) struct Running<'a>(&'a Control);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let mut wanted = self.0.lock();
+        wanted.is_running = false;
+        // Dropped, they are told that the service does not run.
+        wanted.asked.clear();
+        wanted.rollbacks.clear();
+    }
+}

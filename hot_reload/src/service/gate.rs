@@ -1,0 +1,216 @@
+//! What a value has to pass before it is published.
+
+use std::{
+    fmt::{self, Display},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{task::spawn_blocking, time::timeout};
+use tracing::error;
+
+use crate::{channel::Snapshot, panic::words};
+
+/// A value on its way to be published, and the one that it would take the place of.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Candidate<V> {
+    /// What was loaded; its generation is the one that it gets if it passes.
+    pub new: Snapshot<V>,
+    /// What serves now; `None` before the first.
+    pub current: Option<Snapshot<V>>,
+}
+
+impl<V> Clone for Candidate<V> {
+    fn clone(&self) -> Self {
+        Self { new: self.new.clone(), current: self.current.clone() }
+    }
+}
+
+/// What makes a prepared change effective; dropping it undoes what was prepared.
+pub(crate) type Commit = Box<dyn FnOnce() + Send>;
+
+/// What comes of one step.
+type Outcome = Result<Option<Commit>, String>;
+
+/// One step on the way to publication.
+struct Step<V> {
+    name: Arc<str>,
+    check: Box<dyn Fn(Candidate<V>) -> Checking + Send + Sync>,
+}
+
+type Checking = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// The steps that a value has to pass, in the order in which they were added.
+pub(crate) struct Gate<V> {
+    steps: Vec<Step<V>>,
+}
+
+impl<V> Default for Gate<V> {
+    fn default() -> Self {
+        Self { steps: Vec::new() }
+    }
+}
+
+impl<V> Gate<V> {
+    /// Adds a check that may block.
+    pub(super) fn validate<E>(
+        &mut self,
+        check: impl Fn(&V, Option<&V>) -> Result<(), E> + Send + Sync + 'static,
+    ) where
+        V: Send + Sync + 'static,
+        E: Display,
+    {
+        let check = Arc::new(check);
+        let is_busy = Arc::new(AtomicBool::new(false));
+        self.steps.push(Step {
+            name: VALIDATION.into(),
+            check: Box::new(move |candidate| {
+                let (check, busy) = (Arc::clone(&check), Busy::new(&is_busy));
+                Box::pin(async move {
+                    let Some(busy) = busy else {
+                        return Err("it still hangs on an earlier value".to_owned());
+                    };
+                    let checked = spawn_blocking(move || {
+                        let _busy = busy;
+                        let current = candidate.current.as_deref();
+                        check(&candidate.new, current).map_err(|refusal| refusal.to_string())
+                    });
+                    match checked.await {
+                        Ok(checked) => checked.map(|()| None),
+                        Err(error) => Err(match error.try_into_panic() {
+                            Ok(panic) => format!("it panicked: {}", words(&*panic)),
+                            Err(_) => "the runtime is shutting down".to_owned(),
+                        }),
+                    }
+                })
+            }),
+        });
+    }
+
+    /// Adds a part of the program that prepares for each value before any takes it.
+    pub(super) fn prepare<C, E, F>(
+        &mut self,
+        name: Arc<str>,
+        prepare: impl Fn(Candidate<V>) -> F + Send + Sync + 'static,
+    ) where
+        F: Future<Output = Result<C, E>> + Send + 'static,
+        C: FnOnce() + Send + 'static,
+        E: Display,
+    {
+        self.steps.push(Step {
+            name,
+            check: Box::new(move |candidate| {
+                // Called here, so that what it does before its first await is guarded as well.
+                let preparing = prepare(candidate);
+                Box::pin(async move {
+                    let prepared = preparing.await.map_err(|error| error.to_string())?;
+                    Ok(Some(Box::new(prepared) as Commit))
+                })
+            }),
+        });
+    }
+
+    /// Whether there is no step to pass.
+    pub(super) fn is_open(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Has `candidate` pass every step; what was prepared is undone by dropping what is returned.
+    pub(super) async fn pass(
+        &self,
+        candidate: &Candidate<V>,
+        limit: Duration,
+    ) -> Result<Prepared, Refusal> {
+        let mut prepared = Prepared(Vec::with_capacity(self.steps.len()));
+        for step in &self.steps {
+            let outcome = guarded(|| (step.check)(candidate.clone()), limit).await;
+            let commit = outcome.map_err(|words| Refusal { by: Arc::clone(&step.name), words })?;
+            prepared.0.extend(commit.map(|commit| (Arc::clone(&step.name), commit)));
+        }
+        Ok(prepared)
+    }
+}
+
+/// What a service calls its own validation.
+const VALIDATION: &str = "validation";
+
+/// Runs a step that may panic or hang.
+async fn guarded(step: impl FnOnce() -> Checking, limit: Duration) -> Outcome {
+    let panicked = |panic: Box<dyn std::any::Any + Send>| {
+        Err::<Option<Commit>, _>(format!("it panicked: {}", words(&*panic)))
+    };
+    let mut checking = match catch_unwind(AssertUnwindSafe(step)) {
+        Ok(checking) => checking,
+        Err(panic) => return panicked(panic),
+    };
+    let checked = std::future::poll_fn(|cx| {
+        // What panicked is dropped, and never polled again.
+        catch_unwind(AssertUnwindSafe(|| checking.as_mut().poll(cx)))
+            .unwrap_or_else(|panic| std::task::Poll::Ready(panicked(panic)))
+    });
+    let late = |_| Err(format!("it did not answer within {limit:?}"));
+    timeout(limit, checked).await.unwrap_or_else(late)
+}
+
+/// What the steps have prepared; dropping it undoes that, the last first.
+#[derive(Default)]
+pub(crate) struct Prepared(Vec<(Arc<str>, Commit)>);
+
+impl Prepared {
+    /// Makes all of it effective. One that panics keeps no other from it.
+    pub(super) fn commit(mut self) {
+        for (name, commit) in std::mem::take(&mut self.0) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(commit)) {
+                error!(name: "hot_reload.panicked", part = %name, panic = words(&*panic), "a commit panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        while let Some((name, undone)) = self.0.pop() {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(undone))) {
+                error!(name: "hot_reload.panicked", part = %name, panic = words(&*panic), "undoing panicked");
+            }
+        }
+    }
+}
+
+/// Which step refused a value, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) by: Arc<str>,
+    pub(crate) words: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "refused by {}: {}", self.by, self.words)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// Held by the one call of a check that may hang.
+struct Busy(Arc<AtomicBool>);
+
+impl Busy {
+    fn new(is_busy: &Arc<AtomicBool>) -> Option<Self> {
+        // Acquire and release: a check sees what the one before it has done.
+        let was_busy = is_busy.swap(true, Ordering::Acquire);
+        (!was_busy).then(|| Self(Arc::clone(is_busy)))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}

@@ -1,0 +1,174 @@
+//! The last good value on disk, for a start without its source.
+
+use std::{
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::task::spawn_blocking;
+use tracing::{debug, warn};
+
+use super::sink::Keeper;
+use crate::{channel::Snapshot, redact::mask};
+
+/// The file that the last good value is kept in.
+pub(super) struct LastGood<V>(Arc<Writer<V>>);
+
+impl<V> LastGood<V> {
+    pub(super) fn at(path: PathBuf) -> Self {
+        Self(Arc::new(Writer { path: path.into(), wanted: Mutex::default() }))
+    }
+}
+
+impl<V> Keeper<V> for LastGood<V>
+where
+    V: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    fn save(&self, value: Snapshot<V>) {
+        Writer::want(&self.0, value);
+    }
+
+    fn load(&self) -> Pin<Box<dyn Future<Output = Option<V>> + Send>> {
+        let path = Arc::clone(&self.0.path);
+        Box::pin(async move { spawn_blocking(move || load(&path)).await.ok().flatten() })
+    }
+}
+
+/// Writes one value after another, and only the newest of those that wait.
+struct Writer<V> {
+    path: Arc<Path>,
+    wanted: Mutex<Wanted<V>>,
+}
+
+struct Wanted<V> {
+    value: Option<Snapshot<V>>,
+    is_writing: bool,
+}
+
+impl<V> Default for Wanted<V> {
+    fn default() -> Self {
+        Self { value: None, is_writing: false }
+    }
+}
+
+impl<V: Serialize + Send + Sync + 'static> Writer<V> {
+    fn want(this: &Arc<Self>, value: Snapshot<V>) {
+        let mut wanted = this.lock();
+        wanted.value = Some(value);
+        if !std::mem::replace(&mut wanted.is_writing, true) {
+            let writer = Arc::clone(this);
+            drop(spawn_blocking(move || writer.write_all()));
+        }
+    }
+
+    fn write_all(&self) {
+        loop {
+            let value = {
+                let mut wanted = self.lock();
+                let Some(value) = wanted.value.take() else {
+                    wanted.is_writing = false;
+                    return;
+                };
+                value
+            };
+            let path = self.path.display();
+            match encode(&*value).and_then(|bytes| replace(&self.path, &bytes)) {
+                Ok(()) => {
+                    debug!(name: "hot_reload.kept", %path, generation = value.generation(), "kept as last good");
+                }
+                Err(error) => {
+                    let reason = mask(&error.to_string());
+                    warn!(name: "hot_reload.not_kept", %path, %reason, "the last good value can't be kept on disk");
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Wanted<V>> {
+        // Nothing under it can panic half-way.
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What such a file begins with; the number is the version of its format.
+const MAGIC: &str = "hot_reload last good 1";
+
+fn encode<V: Serialize>(value: &V) -> io::Result<Vec<u8>> {
+    let text = serde_json::to_vec(value)?;
+    let mut bytes = format!("{MAGIC} {:08x} {}\n", crc32fast::hash(&text), text.len()).into_bytes();
+    bytes.extend(text);
+    Ok(bytes)
+}
+
+fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, &'static str> {
+    const FOREIGN: &str = "it is not a last good value of this version of hot_reload";
+    let end = bytes.iter().position(|byte| *byte == b'\n').ok_or(FOREIGN)?;
+    let (head, text) = (&bytes[..end], &bytes[end + 1..]);
+    let head = std::str::from_utf8(head).map_err(|_| FOREIGN)?;
+    let sums = head.strip_prefix(MAGIC).and_then(|rest| rest.strip_prefix(' ')).ok_or(FOREIGN)?;
+    let (sum, length) = sums.split_once(' ').ok_or(FOREIGN)?;
+    if length.parse() != Ok(text.len()) {
+        return Err("it is cut short");
+    }
+    if u32::from_str_radix(sum, 16) != Ok(crc32fast::hash(text)) {
+        return Err("its checksum does not fit");
+    }
+    serde_json::from_slice(text).map_err(|_| "it is of another type")
+}
+
+/// Puts `bytes` in the place of the file at `path`, readable by its owner alone, so that at any moment
+/// the old or the new is there whole.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Made with mode 0600, and removed again should anything fail.
+    let mut file = tempfile::Builder::new().prefix(".last-good").tempfile_in(dir)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    // The name lasts only once its directory is on disk (`fsync(2)`).
+    #[cfg(unix)]
+    fs::File::open(dir)?.sync_all()?;
+    Ok(())
+}
+
+fn load<V: DeserializeOwned>(path: &Path) -> Option<V> {
+    let problem = match fs::read(path) {
+        Ok(bytes) => match decode(&bytes) {
+            Ok(value) => return Some(value),
+            Err(problem) => problem.to_owned(),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => error.to_string(),
+    };
+    let path = path.display();
+    warn!(name: "hot_reload.not_restored", %path, reason = %problem, "ignoring the last good value on disk");
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_nothing_but_what_was_written_whole() {
+        let whole = encode(&vec![1, 2, 3]).unwrap();
+        assert_eq!(decode(&whole), Ok(vec![1, 2, 3]));
+        for length in 0..whole.len() {
+            assert!(decode::<Vec<u8>>(&whole[..length]).is_err(), "{length}");
+        }
+        for at in 0..whole.len() {
+            for bit in 0..8 {
+                let mut broken = whole.clone();
+                broken[at] ^= 1 << bit;
+                // The checksum may be written in capitals.
+                let is_same_sum = broken.eq_ignore_ascii_case(&whole) && at >= MAGIC.len();
+                assert!(is_same_sum || decode::<Vec<u8>>(&broken).is_err(), "{at} {bit}");
+            }
+        }
+        assert_eq!(decode::<String>(&whole), Err("it is of another type"));
+    }
+}

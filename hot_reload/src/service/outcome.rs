@@ -1,0 +1,241 @@
+//! What a look comes to: whether its value may be published, what the status says, what is logged.
+
+use std::{fmt::Display, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+use tracing::{field::display, info, warn};
+
+#[cfg(feature = "file-reloader")]
+use super::sink::Failure;
+use super::{
+    control::Triggered,
+    gate::Refusal,
+    metrics::Outcome,
+    recall::PROBATION,
+    record::Trial,
+    sink::{Admission, Sink},
+    state::Event,
+};
+use crate::{
+    change::{Origin, Reason},
+    error::{ReloadResult, ReloaderError},
+    follow::{Look, Mechanism},
+    redact::{for_log, mask},
+    status::{Health, Location, Status},
+};
+
+/// What a look has found, and whether it may be published.
+pub(super) enum Found<A> {
+    New(A),
+    /// What serves already.
+    Same,
+    /// What was taken back, for this reason.
+    Bad(Arc<str>),
+    /// A writer at work.
+    Unsettled(Duration),
+}
+
+/// Has what was found pass whatever it has to pass.
+pub(super) async fn admit<V, S, K: Sink<V>>(
+    found: ReloadResult<Look<V>, V, S>,
+    origin: Origin,
+    limit: Duration,
+    sink: &K,
+) -> ReloadResult<Found<K::Admitted>, V, S> {
+    match found? {
+        Look::Unsettled(retry) => Ok(Found::Unsettled(retry)),
+        Look::Unchanged => Ok(sink.taken_back().map_or(Found::Same, Found::Bad)),
+        Look::Value(value) => match sink.admit(value, origin, limit).await {
+            Ok(Admission::New(admitted)) => Ok(Found::New(admitted)),
+            Ok(Admission::Same) => Ok(Found::Same),
+            Ok(Admission::Bad(why)) => Ok(Found::Bad(why)),
+            Err(refusal) => Err(ReloaderError::Other(refusal.into())),
+        },
+    }
+}
+
+fn refusal<V, S>(error: &ReloaderError<V, S>) -> Option<&Refusal> {
+    match error {
+        ReloaderError::Other(error) => error.downcast_ref(),
+        _ => None,
+    }
+}
+
+pub(super) fn is_refusal<A, V, S>(found: &ReloadResult<Found<A>, V, S>) -> bool {
+    found.as_ref().is_err_and(|error| refusal(error).is_some())
+}
+
+/// Publishes what was found, and puts it into the status.
+pub(super) async fn take<V, S, K: Sink<V>>(
+    found: ReloadResult<Found<K::Admitted>, V, S>,
+    mechanism: Mechanism,
+    look_again: Option<Duration>,
+    sink: &K,
+) -> (Event, News)
+where
+    S: Display,
+{
+    // The status is changed under locks that a subscriber may take as well, so what there is to
+    // say is said after.
+    let mut news = News::default();
+    let mut is_good = |status: &mut Status, is_new: bool| {
+        news.note(status, &mechanism);
+        news.outcome = Some(if is_new { Outcome::Published } else { Outcome::Unchanged });
+        news.published = is_new.then_some(status.generation);
+        news.failures_over = std::mem::take(&mut status.failures);
+        let is_degraded = matches!(mechanism, Mechanism::Degraded(_));
+        status.health = if is_degraded { Health::Degraded } else { Health::Fresh };
+        status.last_error = None;
+        status.last_error_at = None;
+        status.refused_by = None;
+        status.is_restored = false;
+        status.last_load = Some(Instant::now());
+        status.unapplied_since = None;
+    };
+    let event = match found {
+        Ok(Found::Unsettled(retry)) => Event::Unsettled { retry },
+        Ok(Found::Same) => {
+            sink.report(&mut |status| is_good(status, false));
+            Event::Loaded { look_again }
+        }
+        Ok(Found::New(admitted)) => {
+            let trial = sink.publish(admitted, &mut is_good).await;
+            news.trial = trial;
+            Event::Loaded { look_again }
+        }
+        Ok(Found::Bad(why)) => {
+            sink.report(&mut |status| {
+                news.note(status, &mechanism);
+                status.health = Health::RolledBack;
+                status.refused_by = Some(PROBATION.into());
+                status.last_error = Some(Arc::clone(&why));
+                status.last_error_at = None;
+                status.failures = 0;
+            });
+            news.words = Some(why);
+            news.outcome = Some(Outcome::Refused);
+            Event::Loaded { look_again }
+        }
+        Err(error) => {
+            let words: Arc<str> = error.words().into();
+            let refused_by = refusal(&error).map(|refusal| Arc::clone(&refusal.by));
+            let place = location(&error);
+            let mut is_news = false;
+            sink.report(&mut |status| {
+                news.note(status, &mechanism);
+                // Said once, not at every retry.
+                news.has_value = status.generation > 0;
+                is_news = status.last_error.as_ref() != Some(&words);
+                if status.health != Health::Stale {
+                    status.health = Health::Retrying;
+                }
+                status.failures = status.failures.saturating_add(1);
+                status.last_error = Some(Arc::clone(&words));
+                status.last_error_at.clone_from(&place);
+                status.refused_by.clone_from(&refused_by);
+            });
+            news.words = Some(Arc::clone(&words));
+            let is_refusal = refused_by.is_some();
+            news.outcome = Some(if is_refusal { Outcome::Refused } else { Outcome::Failed });
+            news.failed = is_news.then(|| for_log(&error));
+            #[cfg(feature = "file-reloader")]
+            if is_news {
+                let is_missing = is_missing(&error);
+                drop(error);
+                sink.failed(Failure { words, is_missing }).await;
+            }
+            Event::Failed { luck: fastrand::u16(0..=1000), look_again }
+        }
+    };
+    (event, news)
+}
+
+/// What a look has changed that somebody waits for, or that is worth a line in the log.
+#[derive(Default)]
+pub(super) struct News {
+    /// What came of the look, if it came to anything.
+    outcome: Option<Outcome>,
+    /// Why it came to nothing good.
+    words: Option<Arc<str>>,
+    /// What the new value has to prove.
+    pub(super) trial: Option<Trial>,
+    degraded: Option<String>,
+    /// Events are to be had again.
+    is_restored: bool,
+    failed: Option<String>,
+    has_value: bool,
+    failures_over: u32,
+    pub(super) published: Option<u64>,
+}
+
+impl News {
+    /// Puts into the status how changes are noticed.
+    fn note(&mut self, status: &mut Status, mechanism: &Mechanism) {
+        if status.mechanism.as_ref() == Some(mechanism) {
+            return;
+        }
+        if let Mechanism::Degraded(reason) = mechanism {
+            self.degraded = Some(mask(reason));
+        } else if matches!(status.mechanism, Some(Mechanism::Degraded(_))) {
+            self.is_restored = true;
+        }
+        status.mechanism = Some(mechanism.clone());
+    }
+
+    /// What is counted of the look.
+    pub(super) fn counted(&self) -> Option<Outcome> {
+        self.outcome
+    }
+
+    /// What is told whoever has asked for the look.
+    pub(super) fn answer(&self) -> Option<Triggered> {
+        match (self.outcome?, &self.words, self.published) {
+            (_, Some(words), _) => Some(Triggered::Failed(Arc::clone(words))),
+            (_, None, Some(generation)) => Some(Triggered::Published(generation)),
+            (_, None, None) => Some(Triggered::Unchanged),
+        }
+    }
+
+    pub(super) fn log(self, source: Option<&str>, reason: Reason) {
+        let source = source.map(display);
+        if let Some(why) = self.degraded {
+            warn!(name: "hot_reload.degraded", source, reason = %why, "polling in place of events");
+        }
+        if self.is_restored {
+            info!(name: "hot_reload.has_events", source, "events are to be had again");
+        }
+        if let Some(why) = self.failed {
+            // A file's reason begins with its name.
+            let source = source.as_ref().filter(|source| !why.starts_with(&source.to_string()));
+            if self.has_value {
+                warn!(name: "hot_reload.failed", source, reason = %why, "the last good value keeps serving");
+            } else {
+                warn!(name: "hot_reload.failed", source, reason = %why, "there is no value yet; trying again");
+            }
+        }
+        if self.failures_over > 0 {
+            info!(name: "hot_reload.recovered", source, failures = self.failures_over, "the source is good again");
+        }
+        if let Some(generation) = self.published {
+            info!(name: "hot_reload.published", source, generation, because = reason.as_str(), "published");
+        }
+    }
+}
+
+/// Where in the source an error is.
+#[cfg(feature = "file-reloader")]
+fn location<V, S>(error: &ReloaderError<V, S>) -> Option<Location> {
+    let error = error.file_error()?;
+    let source = error.path().display().to_string().into();
+    Some(Location { source, line: error.line(), column: error.column() })
+}
+
+#[cfg(not(feature = "file-reloader"))]
+fn location<V, S>(_error: &ReloaderError<V, S>) -> Option<Location> {
+    None
+}
+
+#[cfg(feature = "file-reloader")]
+fn is_missing<V, S>(error: &ReloaderError<V, S>) -> bool {
+    error.file_error().is_some_and(crate::file_reloader::FileError::is_missing)
+}

@@ -1,0 +1,224 @@
+//! A start without the source, from the last good value on disk.
+#![cfg(all(feature = "toml", feature = "last-good"))]
+
+mod common;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use common::{PATIENCE, options};
+use hot_reload::{
+    Health, Reason, ReloaderOptions, ReloaderReceiver, ReloaderService, TomlFile, WatchStrategy,
+};
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+use tokio::{
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+struct Config {
+    name: String,
+}
+
+type Service = ReloaderService<TomlFile<Config>, Config, String>;
+
+struct Run {
+    rx: ReloaderReceiver<Config, String>,
+    task: JoinHandle<()>,
+}
+
+impl Run {
+    fn new(dir: &TempDir, with: impl FnOnce(Service) -> Service) -> Self {
+        Self::with_options(dir, options(WatchStrategy::Hybrid), with)
+    }
+
+    fn with_options(
+        dir: &TempDir,
+        options: ReloaderOptions,
+        with: impl FnOnce(Service) -> Service,
+    ) -> Self {
+        let file = TomlFile::from_path(source(dir)).unwrap();
+        let (service, rx) = ReloaderService::from_reloader(file, options);
+        let service = with(service.last_good(kept(dir)));
+        let task = tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
+        Self { rx, task }
+    }
+
+    async fn expect(&mut self, name: &str) {
+        let arrived = timeout(PATIENCE, self.rx.wait_for(|value| value.name == name)).await;
+        assert!(arrived.is_ok(), "{name}: {:?} {:?}", self.rx.get(), self.rx.status());
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn source(dir: &TempDir) -> PathBuf {
+    dir.path().join("config.toml")
+}
+
+fn kept(dir: &TempDir) -> PathBuf {
+    dir.path().join("kept")
+}
+
+fn write(dir: &TempDir, name: &str) {
+    fs::write(source(dir), format!("name = '{name}'")).unwrap();
+}
+
+async fn is_kept(path: &Path, name: &str) {
+    let done = timeout(PATIENCE, async {
+        while !fs::read_to_string(path).is_ok_and(|text| text.contains(name)) {
+            sleep(Duration::from_millis(2)).await;
+        }
+    });
+    assert!(done.await.is_ok(), "{name}");
+}
+
+/// A directory in which `name` was kept, and whose source is gone.
+async fn after_a_run(name: &str) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir, name);
+    let mut run = Run::new(&dir, |service| service);
+    run.expect(name).await;
+    is_kept(&kept(&dir), name).await;
+    fs::remove_file(source(&dir)).unwrap();
+    dir
+}
+
+#[tokio::test]
+async fn a_start_without_the_source_is_one_from_the_last_good_value() {
+    let dir = after_a_run("one").await;
+    let mut run = Run::new(&dir, |service| service);
+    run.expect("one").await;
+    assert_eq!(run.rx.snapshot().unwrap().reason(), Reason::Restored);
+    let status = run.rx.status();
+    assert!(status.is_restored && status.is_ready(), "{status:?}");
+    assert_eq!(status.health, Health::Retrying);
+    assert!(status.last_error.is_some());
+
+    // The source is taken as soon as it is back, though it holds the same.
+    write(&dir, "one");
+    let fresh = run.rx.watch_status().wait_for(|status| !status.is_restored).await;
+    assert_eq!((fresh.health, fresh.generation), (Health::Fresh, 1));
+    write(&dir, "two");
+    run.expect("two").await;
+    is_kept(&kept(&dir), "two").await;
+}
+
+#[tokio::test]
+async fn a_source_that_holds_a_bad_value_is_as_good_as_none() {
+    let dir = after_a_run("one").await;
+    fs::write(source(&dir), "name = ").unwrap();
+    let mut run = Run::new(&dir, |service| service);
+    run.expect("one").await;
+}
+
+#[tokio::test]
+async fn a_source_that_is_there_comes_first() {
+    let dir = after_a_run("one").await;
+    write(&dir, "two");
+    let mut run = Run::new(&dir, |service| service);
+    run.rx.changed().await.unwrap();
+    assert_eq!(run.rx.get().unwrap().name, "two");
+    assert!(!run.rx.status().is_restored);
+}
+
+#[tokio::test]
+async fn what_is_torn_or_foreign_is_ignored() {
+    let dir = after_a_run("one").await;
+    let whole = fs::read(kept(&dir)).unwrap();
+    let foreign = b"name = 'two'".to_vec();
+    for bytes in [&whole[..whole.len() - 1], &whole[..3], &[], &foreign] {
+        fs::write(kept(&dir), bytes).unwrap();
+        let mut run = Run::new(&dir, |service| service);
+        let status = run.rx.watch_status().wait_for(|status| status.failures > 1).await;
+        assert_eq!((status.generation, status.is_ready()), (0, false));
+        write(&dir, "six");
+        run.expect("six").await;
+        is_kept(&kept(&dir), "six").await;
+        drop(run);
+        fs::remove_file(source(&dir)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_the_gate_refuses_is_ignored() {
+    let dir = after_a_run("one").await;
+    let run = Run::new(&dir, |service| {
+        service.validate(|new, _| if new.name == "one" { Err("no more") } else { Ok(()) })
+    });
+    let status = run.rx.watch_status().wait_for(|status| status.failures > 1).await;
+    assert_eq!(status.generation, 0);
+}
+
+#[tokio::test]
+async fn a_value_on_probation_is_not_kept() {
+    let dir = after_a_run("one").await;
+    write(&dir, "one");
+    let mut run = Run::new(&dir, |service| {
+        service.probation(Duration::from_millis(100), |value| async move {
+            sleep(Duration::from_millis(30)).await;
+            if value.name == "bad" { Err("it does not work") } else { Ok(()) }
+        })
+    });
+    run.expect("one").await;
+    sleep(Duration::from_millis(60)).await;
+    write(&dir, "bad");
+    run.expect("bad").await;
+    run.expect("one").await;
+    assert!(fs::read_to_string(kept(&dir)).unwrap().contains("one"));
+    write(&dir, "two");
+    is_kept(&kept(&dir), "two").await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn it_is_for_the_owner_alone_and_leaves_nothing_beside() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let dir = after_a_run("secret").await;
+    assert_eq!(fs::metadata(kept(&dir)).unwrap().permissions().mode() & 0o777, 0o600);
+    let names: Vec<_> =
+        fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["kept"]);
+}
+
+/// A device that is always full stands for a disk that is.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_disk_that_takes_nothing_keeps_no_value_from_its_receivers() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir, "one");
+    // A directory can't be replaced by a file.
+    fs::create_dir(kept(&dir)).unwrap();
+    let mut run = Run::new(&dir, |service| service);
+    for name in ["one", "two", "six"] {
+        write(&dir, name);
+        run.expect(name).await;
+    }
+    drop(run);
+    let left = fs::read_dir(&dir).unwrap().count();
+    assert_eq!(left, 2, "temporary files are left");
+}
+
+/// Only the newest is written while another is.
+#[tokio::test]
+async fn a_burst_ends_with_the_last_one_kept() {
+    let dir = after_a_run("one").await;
+    write(&dir, "one");
+    let mut run = Run::new(&dir, |service| service);
+    for n in 0..200 {
+        write(&dir, &format!("burst {n:03}"));
+        tokio::task::yield_now().await;
+    }
+    run.expect("burst 199").await;
+    is_kept(&kept(&dir), "burst 199").await;
+}

@@ -1,0 +1,331 @@
+//! What can be done with a receiver beside reading it.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use hot_reload::{
+    RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, ReloaderConfig, ReloaderReceiver,
+    ReloaderService, WatchEvent,
+};
+use tokio::{
+    sync::mpsc,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+use tokio_stream::StreamExt;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Config {
+    name: String,
+    limits: Limits,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Limits {
+    body: u64,
+    rate: u64,
+}
+
+fn config(name: &str, body: u64, rate: u64) -> Config {
+    Config { name: name.to_owned(), limits: Limits { body, rate } }
+}
+
+/// A source that publishes what it is given.
+#[derive(Clone, Default)]
+struct Pushed {
+    sender: Arc<Mutex<Option<mpsc::Sender<WatchEvent<Config>>>>>,
+}
+
+#[async_trait]
+impl Reload<Config> for Pushed {
+    type Source = ();
+
+    async fn new((): &()) -> ReloadResult<Self, Config> {
+        Ok(Self::default())
+    }
+
+    async fn reload(&self) -> ReloadResult<Option<Config>, Config> {
+        Ok(Some(config("first", 1, 1)))
+    }
+}
+
+#[async_trait]
+impl RealtimeWatch<Config> for Pushed {
+    async fn watch_realtime(&self) -> ReloadResult<RealtimeWatchHandle<Config>, Config> {
+        let (tx, rx) = mpsc::channel(1);
+        *self.sender.lock().unwrap() = Some(tx);
+        Ok(RealtimeWatchHandle::new(rx))
+    }
+}
+
+/// A service whose first value has arrived.
+struct Lab {
+    source: Pushed,
+    rx: ReloaderReceiver<Config>,
+    task: JoinHandle<()>,
+}
+
+impl Lab {
+    async fn new() -> Self {
+        let source = Pushed::default();
+        let (service, rx) =
+            ReloaderService::from_reloader(source.clone(), ReloaderConfig::realtime());
+        let task = tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
+        let mut lab = Self { source, rx, task };
+        within(lab.rx.changed()).await.unwrap();
+        lab
+    }
+
+    async fn push(&self, next: Config) {
+        let sender = self.source.sender.lock().unwrap().clone().unwrap();
+        sender.send(WatchEvent::Changed(next)).await.unwrap();
+    }
+
+    async fn publish(&mut self, next: Config) {
+        self.push(next).await;
+        within(self.rx.changed()).await.unwrap();
+    }
+}
+
+async fn within<R>(future: impl Future<Output = R>) -> R {
+    timeout(PATIENCE, future).await.expect("in time")
+}
+
+/// Whether nothing is published to `rx` for a while.
+async fn is_silent<V: Eq>(rx: &mut ReloaderReceiver<V>) -> bool {
+    timeout(Duration::from_millis(50), rx.changed()).await.is_err()
+}
+
+#[tokio::test]
+async fn waits_for_what_a_predicate_accepts() {
+    let mut lab = Lab::new().await;
+    // What is there already is accepted at once.
+    let now = within(lab.rx.wait_for(|config| config.name == "first")).await.unwrap();
+    assert_eq!(now.generation(), 1);
+    let mut rx = lab.rx.clone();
+    let waiting = tokio::spawn(async move { rx.wait_for(|config| config.limits.body > 2).await });
+    for n in 1..=3 {
+        lab.publish(config("more", n, 0)).await;
+    }
+    let found = within(waiting).await.unwrap().unwrap();
+    assert_eq!(*found, config("more", 3, 0));
+}
+
+#[tokio::test]
+async fn waits_for_a_generation_or_a_later_one() {
+    let mut lab = Lab::new().await;
+    let mut rx = lab.rx.clone();
+    let waiting = tokio::spawn(async move { rx.wait_for_generation(3).await });
+    lab.publish(config("two", 1, 1)).await;
+    assert!(!waiting.is_finished());
+    lab.publish(config("three", 1, 1)).await;
+    assert_eq!(within(waiting).await.unwrap().unwrap().name, "three");
+    assert_eq!(within(lab.rx.wait_for_generation(1)).await.unwrap().generation(), 3);
+}
+
+#[tokio::test]
+async fn a_wait_ends_with_the_service() {
+    let mut lab = Lab::new().await;
+    lab.task.abort();
+    assert!(within(lab.rx.wait_for(|_| false)).await.is_err());
+    assert!(within(lab.rx.wait_for_generation(9)).await.is_err());
+    // What is there is found all the same.
+    assert!(within(lab.rx.wait_for(|config| config.name == "first")).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_stream_yields_each_value_and_ends_with_the_service() {
+    let mut lab = Lab::new().await;
+    let mut stream = lab.rx.clone().into_stream();
+    lab.publish(config("two", 1, 1)).await;
+    assert_eq!(within(stream.next()).await.unwrap().name, "two");
+    // A consumer that is slow gets the newest.
+    lab.publish(config("three", 1, 1)).await;
+    lab.publish(config("four", 1, 1)).await;
+    assert_eq!(within(stream.next()).await.unwrap().name, "four");
+    lab.task.abort();
+    assert!(within(stream.next()).await.is_none());
+}
+
+#[tokio::test]
+async fn a_stream_starts_with_what_was_not_awaited() {
+    let mut lab = Lab::new().await;
+    let behind = lab.rx.clone();
+    lab.publish(config("two", 1, 1)).await;
+    assert_eq!(within(behind.into_stream().next()).await.unwrap().name, "two");
+}
+
+#[tokio::test]
+async fn a_projection_is_woken_only_when_its_part_changes() {
+    let mut lab = Lab::new().await;
+    let mut limits = lab.rx.project(|config| &config.limits);
+    assert_eq!(limits.get(), Some(Limits { body: 1, rate: 1 }));
+    // Like any receiver it has its first value to await.
+    within(limits.changed()).await.unwrap();
+    lab.publish(config("renamed", 1, 1)).await;
+    assert!(is_silent(&mut limits).await);
+    lab.publish(config("renamed", 2, 1)).await;
+    within(limits.changed()).await.unwrap();
+    assert_eq!(limits.borrow().as_ref().unwrap().body, 2);
+    assert_eq!(limits.borrow().generation(), 2);
+}
+
+#[tokio::test]
+async fn a_projection_is_projected_again() {
+    let mut lab = Lab::new().await;
+    let mut body = lab.rx.project(|config| &config.limits).project(|limits| &limits.body);
+    within(body.changed()).await.unwrap();
+    lab.publish(config("first", 1, 9)).await;
+    assert!(is_silent(&mut body).await);
+    lab.publish(config("first", 7, 9)).await;
+    within(body.changed()).await.unwrap();
+    assert_eq!(body.get(), Some(7));
+    assert_eq!(body.cached().load(), Some(&7));
+}
+
+#[tokio::test]
+async fn a_projection_is_in_place_before_anyone_is_woken() {
+    let mut lab = Lab::new().await;
+    let rate = lab.rx.project(|config| &config.limits.rate);
+    for n in 2..200 {
+        lab.publish(config("first", 1, n)).await;
+        assert_eq!(rate.get(), Some(n));
+    }
+}
+
+#[tokio::test]
+async fn a_projection_made_before_the_first_value_gets_it() {
+    let source = Pushed::default();
+    let (service, rx) = ReloaderService::from_reloader(source, ReloaderConfig::realtime());
+    let mut name = rx.project(|config| &config.name);
+    assert_eq!(name.get(), None);
+    let _task = tokio::spawn(async move { service.start_with_realtime().await });
+    within(name.changed()).await.unwrap();
+    assert_eq!(name.get().as_deref(), Some("first"));
+}
+
+#[tokio::test]
+async fn a_service_goes_on_for_a_projection_alone_and_ends_with_it() {
+    let lab = Lab::new().await;
+    let mut body = lab.rx.project(|config| &config.limits).project(|limits| &limits.body);
+    within(body.changed()).await.unwrap();
+    let Lab { source, rx, task } = lab;
+    drop(rx);
+    let sender = source.sender.lock().unwrap().clone().unwrap();
+    sender.send(WatchEvent::Changed(config("first", 5, 5))).await.unwrap();
+    within(body.changed()).await.unwrap();
+    assert_eq!(body.get(), Some(5));
+    assert_eq!(body.status().generation, 2);
+    drop(body);
+    within(task).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_projection_hears_of_the_end() {
+    let lab = Lab::new().await;
+    let mut name = lab.rx.project(|config| &config.name);
+    within(name.changed()).await.unwrap();
+    lab.task.abort();
+    assert!(within(name.changed()).await.is_err());
+    assert_eq!(name.get().as_deref(), Some("first"));
+    // One that is made after the end has the last value, and no more to come.
+    let mut late = lab.rx.project(|config| &config.name);
+    within(late.changed()).await.unwrap();
+    assert!(within(late.changed()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_projection_that_panics_stays_as_it_was_and_harms_nobody() {
+    let mut lab = Lab::new().await;
+    let mut fragile = lab.rx.project(|config| {
+        assert_ne!(config.name, "poison");
+        &config.name
+    });
+    let body = lab.rx.project(|config| &config.limits.body);
+    within(fragile.changed()).await.unwrap();
+    lab.publish(config("poison", 2, 2)).await;
+    assert_eq!((fragile.get().as_deref(), body.get()), (Some("first"), Some(2)));
+    lab.publish(config("antidote", 3, 3)).await;
+    within(fragile.changed()).await.unwrap();
+    assert_eq!(fragile.get().as_deref(), Some("antidote"));
+}
+
+#[tokio::test]
+async fn a_projection_nobody_has_is_not_computed() {
+    let mut lab = Lab::new().await;
+    let calls = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&calls);
+    let name = lab.rx.project(move |config| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        &config.name
+    });
+    lab.publish(config("two", 1, 1)).await;
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+    drop(name);
+    lab.publish(config("three", 1, 1)).await;
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn ten_thousand_receivers_get_the_newest_value_and_a_slow_one_blocks_nobody() {
+    let mut lab = Lab::new().await;
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..10_000 {
+        let mut rx = lab.rx.clone();
+        waiting.spawn(async move { rx.wait_for(|config| config.name == "last").await.is_ok() });
+    }
+    let slow = lab.rx.clone();
+    let held = slow.borrow();
+    for n in 0..100 {
+        lab.publish(config("next", n, n)).await;
+    }
+    lab.publish(config("last", 0, 0)).await;
+    assert!(within(waiting.join_all()).await.into_iter().all(|found| found));
+    assert_eq!(held.as_ref().unwrap().name, "first");
+    drop(held);
+    assert_eq!(slow.get().unwrap().name, "last");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thread_outside_the_runtime_waits_and_reads() {
+    let mut lab = Lab::new().await;
+    let mut rx = lab.rx.clone();
+    let (tx, heard) = std::sync::mpsc::channel();
+    let thread = thread::spawn(move || {
+        while rx.blocking_changed().is_ok() {
+            tx.send(rx.get().unwrap().name).unwrap();
+        }
+    });
+    lab.publish(config("two", 1, 1)).await;
+    assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), "two");
+    lab.task.abort();
+    thread.join().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thread_outside_the_runtime_waits_no_longer_than_it_wants() {
+    let mut lab = Lab::new().await;
+    let mut rx = lab.rx.clone();
+    let patience = Duration::from_millis(50);
+    let (mut rx, waited) = thread::spawn(move || {
+        let begun = Instant::now();
+        assert!(!rx.blocking_changed_within(patience).unwrap());
+        (rx, begun.elapsed())
+    })
+    .join()
+    .unwrap();
+    assert!(waited >= patience);
+    lab.publish(config("two", 1, 1)).await;
+    let changed = thread::spawn(move || rx.blocking_changed_within(Duration::MAX).unwrap());
+    sleep(Duration::ZERO).await;
+    assert!(changed.join().unwrap());
+}
