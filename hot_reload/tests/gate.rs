@@ -312,6 +312,9 @@ async fn a_first_value_that_fails_its_probation_stays() {
         service.probation(PATIENCE, |_| async { Err("nothing works") })
     })
     .await;
+    lab.refused_by("probation").await;
+    // Looking again makes it no better.
+    assert!(matches!(lab.handle.trigger().await, Triggered::Failed(_)));
     let status = lab.refused_by("probation").await;
     assert_eq!((status.generation, lab.rx.get()), (1, Some(config("one"))));
 }
@@ -474,4 +477,34 @@ async fn a_value_whose_comparison_or_drop_panics_ends_nothing() {
     }
     assert!(!task.is_finished());
     task.abort();
+}
+
+#[tokio::test]
+async fn a_value_stays_pinned_when_the_service_is_started_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    fs::write(&path, text("one")).unwrap();
+    let file = TomlFile::<Config>::from_path(&path).unwrap();
+    let (service, mut rx) = ReloaderService::from_reloader(file, options(WatchStrategy::Hybrid));
+    let service = Arc::new(service.history(3));
+    let handle = service.handle();
+    let start = || {
+        let service = Arc::clone(&service);
+        tokio::spawn(async move { service.start_with_realtime().await.unwrap() })
+    };
+    let first = start();
+    timeout(PATIENCE, rx.changed()).await.unwrap().unwrap();
+    fs::write(&path, text("two")).unwrap();
+    timeout(PATIENCE, rx.wait_for_generation(2)).await.unwrap().unwrap();
+    assert_eq!(handle.rollback(1).await, Triggered::Published(3));
+    first.abort();
+    let _stopped = first.await;
+    let second = start();
+    sleep(Duration::from_millis(500)).await;
+    let status = rx.status();
+    assert_eq!((rx.get(), status.pinned), (Some(config("one")), Some(1)));
+    assert_eq!((status.health, status.is_paused), (Health::RolledBack, true));
+    handle.resume();
+    timeout(PATIENCE, rx.wait_for(|value| *value == config("two"))).await.unwrap().unwrap();
+    second.abort();
 }

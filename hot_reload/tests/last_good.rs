@@ -11,7 +11,8 @@ use std::{
 
 use common::{PATIENCE, options};
 use hot_reload::{
-    Health, Reason, ReloaderOptions, ReloaderReceiver, ReloaderService, TomlFile, WatchStrategy,
+    Health, Reason, ReloaderOptions, ReloaderReceiver, ReloaderService, TomlFile, Triggered,
+    WatchStrategy,
 };
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
@@ -221,4 +222,38 @@ async fn a_burst_ends_with_the_last_one_kept() {
     }
     run.expect("burst 199").await;
     is_kept(&kept(&dir), "burst 199").await;
+}
+
+#[tokio::test]
+async fn a_value_that_was_rolled_back_to_is_kept() {
+    let dir = after_a_run("one").await;
+    write(&dir, "one");
+    let mut handle = None;
+    let mut run = Run::new(&dir, |service| {
+        let service = service.history(2);
+        handle = Some(service.handle());
+        service
+    });
+    run.expect("one").await;
+    write(&dir, "two");
+    run.expect("two").await;
+    is_kept(&kept(&dir), "two").await;
+    assert_eq!(handle.unwrap().rollback(1).await, Triggered::Published(3));
+    is_kept(&kept(&dir), "one").await;
+}
+
+/// There is nothing else that has proved itself.
+#[tokio::test]
+async fn a_bad_value_gives_way_to_the_restored_one() {
+    let dir = after_a_run("one").await;
+    let mut run = Run::new(&dir, |service| {
+        service.probation(PATIENCE, |value| async move {
+            if value.name == "bad" { Err("it does not work") } else { Ok(()) }
+        })
+    });
+    run.expect("one").await;
+    write(&dir, "bad");
+    timeout(PATIENCE, run.rx.wait_for_generation(3)).await.unwrap().unwrap();
+    assert_eq!(run.rx.get().unwrap().name, "one");
+    assert_eq!(run.rx.status().health, Health::RolledBack);
 }

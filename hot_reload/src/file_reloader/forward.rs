@@ -99,6 +99,10 @@ impl<V: Eq> Sink<V> for Forward<V> {
         None
     }
 
+    fn on_trial(&self) -> Option<Trial> {
+        None
+    }
+
     fn taken_back(&self) -> Option<Arc<str>> {
         None
     }

@@ -29,7 +29,7 @@ where
     ///
     /// The check runs where blocking is allowed, and is tried again with backoff while the source
     /// holds the value. One that panics, or takes longer than the
-    /// [`load_timeout`](ReloaderOptions::load_timeout), has refused.
+    /// [`load_timeout`](crate::ReloaderOptions::load_timeout), has refused.
     ///
     /// # Examples
     ///
@@ -67,7 +67,7 @@ where
     /// undo what they prepared, and nothing has changed.
     ///
     /// A refusal is told by the status with the name, and tried again with backoff. A preparation
-    /// that panics, or takes longer than the [`load_timeout`](ReloaderOptions::load_timeout), has
+    /// that panics, or takes longer than the [`load_timeout`](crate::ReloaderOptions::load_timeout), has
     /// refused. To commit may not fail: one that panics is logged, and keeps nothing else from it.
     ///
     /// # Examples
@@ -189,7 +189,7 @@ where
     }
 
     /// Keeps the last `generations` values, the one that serves included, for
-    /// [`rollback`](ReloaderHandle::rollback).
+    /// [`rollback`](crate::ReloaderHandle::rollback).
     #[must_use]
     pub fn history(mut self, generations: usize) -> Self {
         self.record.get_or_insert_default().limits().generations = generations;

@@ -99,7 +99,8 @@ impl ReloaderHandle {
 
     /// Has the service look at nothing until [`resume`](Self::resume), save when triggered.
     ///
-    /// A load that is under way is finished. What changes meanwhile is found on resuming.
+    /// A load that is under way is finished. What changes meanwhile is found on resuming. A service
+    /// that is paused when it starts loads nothing before.
     pub fn pause(&self) {
         self.control.pause();
     }
@@ -112,7 +113,7 @@ impl ReloaderHandle {
 
     /// Whether the service is paused.
     pub fn is_paused(&self) -> bool {
-        self.control.lock().is_paused
+        self.control.is_paused()
     }
 
     /// Publishes a value of the [history](Self::history) anew, and has the service look at nothing
@@ -259,6 +260,10 @@ impl Control {
         self.lock().is_over = true;
         self.changed.notify_one();
         self.ended.notify_waiters();
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.lock().is_paused
     }
 
     pub(super) fn is_over(&self) -> bool {

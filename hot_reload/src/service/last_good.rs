@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     io::Write,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -13,7 +14,7 @@ use tokio::task::spawn_blocking;
 use tracing::{debug, warn};
 
 use super::sink::Keeper;
-use crate::{channel::Snapshot, redact::mask};
+use crate::{channel::Snapshot, panic::words, redact::mask};
 
 /// The file that the last good value is kept in.
 pub(super) struct LastGood<V>(Arc<Writer<V>>);
@@ -60,8 +61,10 @@ impl<V: Serialize + Send + Sync + 'static> Writer<V> {
         let mut wanted = this.lock();
         wanted.value = Some(value);
         if !std::mem::replace(&mut wanted.is_writing, true) {
-            let writer = Arc::clone(this);
-            drop(spawn_blocking(move || writer.write_all()));
+            let turn = Turn(Some(Arc::clone(this)));
+            // Of a thread that is not to be had tokio tells by a panic alone; the turn is over then.
+            let _begun =
+                catch_unwind(AssertUnwindSafe(|| spawn_blocking(move || turn.write_all())));
         }
     }
 
@@ -76,7 +79,7 @@ impl<V: Serialize + Send + Sync + 'static> Writer<V> {
                 value
             };
             let path = self.path.display();
-            match encode(&*value).and_then(|bytes| replace(&self.path, &bytes)) {
+            match guarded(|| encode(&*value)).and_then(|bytes| replace(&self.path, &bytes)) {
                 Ok(()) => {
                     debug!(name: "hot_reload.kept", %path, generation = value.generation(), "kept as last good");
                 }
@@ -92,6 +95,31 @@ impl<V: Serialize + Send + Sync + 'static> Writer<V> {
         // Nothing under it can panic half-way.
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Leave to write; dropped unused, as when the runtime shuts down, it is given back.
+struct Turn<V: Serialize + Send + Sync + 'static>(Option<Arc<Writer<V>>>);
+
+impl<V: Serialize + Send + Sync + 'static> Turn<V> {
+    fn write_all(mut self) {
+        if let Some(writer) = self.0.take() {
+            writer.write_all();
+        }
+    }
+}
+
+impl<V: Serialize + Send + Sync + 'static> Drop for Turn<V> {
+    fn drop(&mut self) {
+        if let Some(writer) = &self.0 {
+            writer.lock().is_writing = false;
+        }
+    }
+}
+
+/// Has a user's `Serialize` at work.
+fn guarded<R>(work: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(io::Error::other(words(&*panic).to_owned())))
 }
 
 /// What such a file begins with; the number is the version of its format.

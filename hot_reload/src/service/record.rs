@@ -86,15 +86,25 @@ impl<V> Record<V> {
         self.probation = Some(Probation { window, check });
     }
 
-    /// Takes note of a value that is published.
-    pub(super) fn is_published(&self, new: &Snapshot<V>) {
+    /// Takes note of a value that is published; one that served before has proved itself.
+    pub(super) fn is_published(&self, new: &Snapshot<V>, served_before: bool) {
         if self.limits.generations > 0 {
             self.keep(new);
         }
         let mut kept = self.lock();
-        let over = (kept.on_trial.take(), kept.bad.take());
+        let on_trial = kept.on_trial.take();
+        let was = if served_before {
+            (kept.good.replace(new.clone()), None)
+        } else {
+            (None, kept.bad.take())
+        };
         drop(kept);
-        drop(over);
+        drop((on_trial, was));
+    }
+
+    /// The value that is on trial.
+    pub(super) fn on_trial(&self) -> Option<Snapshot<V>> {
+        self.lock().on_trial.clone()
     }
 
     /// Puts a value that was published on trial, if any is; before one has passed there is nothing
@@ -111,13 +121,16 @@ impl<V> Record<V> {
     }
 
     fn keep(&self, new: &Snapshot<V>) {
-        let size = self.limits.bytes.as_ref().map_or(0, |(_, size_of)| size_of(new));
+        let size = self.limits.bytes.as_ref().map_or(0, |(_, size_of)| {
+            // One that can't be measured is too large.
+            catch_unwind(AssertUnwindSafe(|| size_of(new))).unwrap_or(usize::MAX)
+        });
         let mut kept = self.lock();
         kept.past.push_back((new.clone(), size));
         let most = self.limits.bytes.as_ref().map_or(usize::MAX, |(most, _)| *most);
         let mut over = Vec::new();
         while kept.past.len() > self.limits.generations
-            || kept.past.iter().map(|(_, size)| size).sum::<usize>() > most
+            || kept.past.iter().fold(0_usize, |sum, (_, size)| sum.saturating_add(*size)) > most
         {
             let Some(oldest) = kept.past.pop_front() else { break };
             over.push(oldest);
@@ -141,14 +154,8 @@ impl<V> Record<V> {
     pub(super) fn is_bad(&self, why: &Arc<str>) -> Option<Snapshot<V>> {
         let mut kept = self.lock();
         let bad = kept.on_trial.take()?;
-        let good = kept.good.clone()?;
         kept.bad = Some((bad, Arc::clone(why)));
-        Some(good)
-    }
-
-    /// Has what was forgotten by publishing the last good value stay remembered.
-    pub(super) fn stays_bad(&self, bad: Option<(Snapshot<V>, Arc<str>)>) {
-        self.lock().bad = bad;
+        kept.good.clone()
     }
 
     /// The value that is not tried again, and why.

@@ -45,9 +45,14 @@ pub(crate) async fn run<V, S>(
 {
     let limit = options.load_timeout.unwrap_or_else(|| source.load_timeout());
     // What an earlier run has said is over.
+    let (is_paused, mut is_pinned) = (control.is_paused(), false);
     sink.report(&mut |status| {
+        is_pinned = status.pinned.is_some();
         *status = Status {
+            health: if is_pinned { Health::RolledBack } else { Health::Starting },
             strategy: Some(options.strategy),
+            is_paused,
+            pinned: status.pinned,
             generation: status.generation,
             is_restored: status.is_restored,
             last_change: status.last_change,
@@ -70,12 +75,16 @@ pub(crate) async fn run<V, S>(
         around: Around { source: name, limit, control, metrics: &metrics },
         doubt: Doubt::new(options.max_staleness),
         asked: Vec::new(),
-        trial: None,
-        is_pinned: false,
+        trial: sink.on_trial(),
+        is_pinned,
         may_restore: true,
         _values: PhantomData,
     };
-    let mut state = State::start(Instant::now(), &shell.timing);
+    let mut state = if is_paused {
+        State::Paused { failures: 0 }
+    } else {
+        State::start(Instant::now(), &shell.timing)
+    };
     while state != State::Done {
         let event = match state {
             // Boxed, so that a service that waits, as most do, takes no room for a look.

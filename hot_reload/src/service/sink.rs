@@ -96,6 +96,9 @@ pub(crate) trait Sink<V>: Report {
         change: OnPublish<'_>,
     ) -> impl Future<Output = Option<Trial>>;
 
+    /// What the newest value has yet to prove, where an earlier run has not seen the end of it.
+    fn on_trial(&self) -> Option<Trial>;
+
     /// Why the source's value is one that was taken back, if it is.
     fn taken_back(&self) -> Option<Arc<str>>;
 
@@ -119,11 +122,21 @@ pub(crate) struct Publish<'a, V> {
     pub(crate) force: bool,
 }
 
-/// A value that passed, what was prepared for it, and whether it served before.
+/// A value that passed, what was prepared for it, and where it is from.
 pub(crate) struct Admitted<V> {
     value: Snapshot<V>,
     prepared: Prepared,
-    is_past: bool,
+    home: Home,
+}
+
+/// Where a value is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Home {
+    Source,
+    /// It served before.
+    History,
+    /// It served in an earlier run.
+    Disk,
 }
 
 impl<V: Eq> Publish<'_, V> {
@@ -158,10 +171,10 @@ pub(crate) trait Keeper<V>: Send + Sync {
     fn load(&self) -> Pin<Box<dyn Future<Output = Option<V>> + Send>>;
 }
 
-/// Compares what a user's code compares.
-fn is_equal(compare: impl FnOnce() -> bool) -> Result<bool, Refusal> {
-    catch_unwind(AssertUnwindSafe(compare)).map_err(|panic| Refusal {
-        by: "comparison".into(),
+/// Has a user's `Eq` or `Clone` at work.
+fn guarded<R>(what: &'static str, work: impl FnOnce() -> R) -> Result<R, Refusal> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| Refusal {
+        by: what.into(),
         words: format!("it panicked: {}", words(&*panic)),
     })
 }
@@ -189,17 +202,17 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         origin: Origin,
         limit: Duration,
     ) -> Result<Admission<Admitted<V>>, Refusal> {
-        if !self.force && is_equal(|| self.sender.holds(&value))? {
-            self.record.inspect(|record| record.forget_bad());
-            return Ok(Admission::Same);
-        }
         if let Some((bad, why)) = self.bad()
-            && is_equal(|| *bad == value)?
+            && guarded("comparison", || *bad == value)?
         {
             return Ok(Admission::Bad(why));
         }
+        if !self.force && guarded("comparison", || self.sender.holds(&value))? {
+            self.record.inspect(|record| record.forget_bad());
+            return Ok(Admission::Same);
+        }
         let (value, prepared) = self.pass(value, origin, limit).await?;
-        Ok(Admission::New(Admitted { value, prepared, is_past: false }))
+        Ok(Admission::New(Admitted { value, prepared, home: Home::Source }))
     }
 
     async fn recall(
@@ -220,8 +233,9 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         };
         let found = found.ok_or_else(|| Refusal { by: "history".into(), words })?;
         let origin = Origin { reason: Reason::Rollback, seen: Instant::now() };
-        let (value, prepared) = self.pass((*found).clone(), origin, limit).await?;
-        Ok(Admitted { value, prepared, is_past: true })
+        let value = guarded("cloning", || (*found).clone())?;
+        let (value, prepared) = self.pass(value, origin, limit).await?;
+        Ok(Admitted { value, prepared, home: Home::History })
     }
 
     async fn restore(&self, limit: Duration) -> Result<Option<Admitted<V>>, Refusal> {
@@ -229,27 +243,28 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         let Some(value) = keeper.load().await else { return Ok(None) };
         let origin = Origin { reason: Reason::Restored, seen: Instant::now() };
         let (value, prepared) = self.pass(value, origin, limit).await?;
-        Ok(Some(Admitted { value, prepared, is_past: true }))
+        Ok(Some(Admitted { value, prepared, home: Home::Disk }))
     }
 
     async fn publish(&self, admitted: Admitted<V>, change: OnPublish<'_>) -> Option<Trial> {
-        let Admitted { value, prepared, is_past } = admitted;
-        let bad = if is_past { self.bad() } else { None };
+        let Admitted { value, prepared, home } = admitted;
         prepared.commit();
         if let Some(record) = self.record {
-            record.is_published(&value);
+            record.is_published(&value, home != Home::Source);
             self.control.set_past(record.past());
         }
         self.sender.publish(&value, |status| change(status, true));
-        if is_past {
-            self.record.inspect(|record| record.stays_bad(bad));
-            return None;
-        }
-        let trial = self.record.and_then(|record| record.try_out(&value));
-        if let (Some(keeper), None) = (self.keeper, &trial) {
+        let record = self.record.filter(|_| home == Home::Source);
+        let trial = record.and_then(|record| record.try_out(&value));
+        if let (Some(keeper), None) = (self.keeper.filter(|_| home != Home::Disk), &trial) {
             keeper.save(value);
         }
         trial
+    }
+
+    fn on_trial(&self) -> Option<Trial> {
+        let record = self.record?;
+        record.try_out(&record.on_trial()?)
     }
 
     fn taken_back(&self) -> Option<Arc<str>> {
