@@ -7,17 +7,13 @@ mod snapshot;
 #[cfg(feature = "stream")]
 mod stream;
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::{
     sync::watch::{self, error::SendError},
     time::Instant,
 };
-use tracing::error;
 
 use self::projection::Projections;
 #[cfg(feature = "stream")]
@@ -28,7 +24,7 @@ pub use self::{
 };
 use crate::{
     change::{Origin, Reason},
-    panic::words,
+    panic::drop_guarded,
     status::{Alive, Health, Statement, Status},
 };
 
@@ -115,6 +111,8 @@ impl<V> ReloaderSender<V> {
         let mut projections = lock(&self.cell.projections);
         let number = next.number;
         let published = *next.published.get_or_init(Instant::now);
+        // First, so that whoever sees a new whole sees its new part as well.
+        projections.publish(next);
         let last = self.cell.current.swap(Arc::clone(next));
         self.cell.statement.change(|status| {
             if !self.is_part {
@@ -123,14 +121,11 @@ impl<V> ReloaderSender<V> {
             }
             change(status);
         });
-        projections.publish(next);
         drop(projections);
         // Whoever is woken finds all of it in place.
         self.published.send_replace(number);
         // What may take long to free holds up nobody, and what panics at it ends nothing.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(last))) {
-            error!(name: "hot_reload.panicked", generation = number, panic = words(&*panic), "dropping the last value panicked");
-        }
+        drop_guarded(last);
     }
 
     /// What receivers hold.

@@ -1,6 +1,14 @@
 //! Several live values as one.
 
-use std::{borrow::Cow, fmt::Display, future::poll_fn, pin::Pin, task::Poll, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt::Display,
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::Poll,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until};
@@ -74,7 +82,7 @@ impl<M: Members> Group<M> {
         let mut changed: Option<Changed> = Some(Changed::now());
         loop {
             self.say(&followers);
-            let is_held_up = followers.iter().any(|one| one.status().unapplied_since.is_some());
+            let is_held_up = followers.iter().any(|one| holds_up(&one.status()));
             let due = changed.as_ref().filter(|_| !is_held_up).map(Changed::is_due_at);
             let event = tokio::select! {
                 biased;
@@ -103,7 +111,9 @@ impl<M: Members> Group<M> {
         if !self.members.hold(&values) {
             return false;
         }
-        if !self.sender.holds(&values) {
+        // A user's `Eq` that panics is one that tells nothing.
+        let is_known = catch_unwind(AssertUnwindSafe(|| self.sender.holds(&values)));
+        if !is_known.unwrap_or(false) {
             let seen = changed.map_or_else(Instant::now, |changed| changed.first);
             let origin = Origin { reason: Reason::Event, seen };
             // Refused only when the last receiver has just gone, which `closed` reports next.
@@ -130,6 +140,18 @@ impl<M: Members> Group<M> {
                 members.iter().filter_map(|member| member.unapplied_since).min();
         });
     }
+}
+
+/// Whether a member has a change that it has not applied, and will.
+fn holds_up(member: &Status) -> bool {
+    let goes_on = match member.health {
+        Health::Starting | Health::Fresh | Health::Degraded | Health::Retrying | Health::Stale => {
+            true
+        }
+        // What it serves is what it is to serve.
+        Health::RolledBack | Health::Stopped | Health::Ended => false,
+    };
+    goes_on && member.unapplied_since.is_some()
 }
 
 /// How bad it is.

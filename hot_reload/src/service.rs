@@ -20,7 +20,7 @@ use std::{
     fmt::Display,
     marker::PhantomData,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use self::{
@@ -45,7 +45,7 @@ pub use self::{
     record::Past,
 };
 use crate::{
-    channel::{self, ReloaderReceiver, ReloaderSender},
+    channel::{self, ReloaderReceiver, ReloaderSender, Snapshot},
     config::{ReloaderConfig, WatchStrategy},
     error::{ReloadResult, ReloaderError},
     options::ReloaderOptions,
@@ -105,6 +105,7 @@ where
     gate: Gate<V>,
     record: Option<Box<Record<V>>>,
     keeper: Option<Box<dyn Keeper<V>>>,
+    held: Mutex<Option<Snapshot<V>>>,
     _error: PhantomData<S>,
 }
 
@@ -176,6 +177,7 @@ where
             gate: Gate::default(),
             record: None,
             keeper: None,
+            held: Mutex::new(None),
             _error: PhantomData,
         };
         (service, receiver)
@@ -250,6 +252,7 @@ where
             record: self.record.as_deref(),
             control: &self.control,
             keeper: self.keeper.as_deref(),
+            held: &self.held,
             force: self.options.force_reload,
         }
     }

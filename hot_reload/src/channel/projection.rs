@@ -10,7 +10,10 @@ use std::{
 use tracing::error;
 
 use super::{Generation, ReloaderReceiver, ReloaderSender, lock};
-use crate::panic::words;
+use crate::{
+    panic::{drop_guarded, words},
+    redact::mask,
+};
 
 /// What is made of each value that a channel publishes.
 pub(super) struct Projections<V> {
@@ -28,7 +31,7 @@ impl<V> Default for Projections<V> {
 impl<V> Projections<V> {
     /// Publishes to each that somebody still has.
     pub(super) fn publish(&mut self, next: &Generation<V>) {
-        self.all.retain(|projection| projection.is_wanted());
+        drop_guarded(self.all.extract_if(.., |one| !one.is_wanted()).collect::<Vec<_>>());
         for projection in &self.all {
             projection.publish(next);
         }
@@ -81,7 +84,7 @@ where
     fn publish(&self, next: &Generation<V>) {
         // A part that can't be had stays as it was; the others and the whole are as good as ever.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.take(next))) {
-            error!(name: "hot_reload.panicked", generation = next.number, panic = words(&*panic), "a projection panicked");
+            error!(name: "hot_reload.panicked", generation = next.number, panic = mask(words(&*panic)), "a projection panicked");
         }
     }
 }
@@ -98,7 +101,8 @@ where
     /// projection is held. Whoever sees a new whole sees its new part as well.
     ///
     /// `part` is called at each publication, before anyone is woken, so it has to be quick. Should
-    /// it panic then, the panic is logged and the part stays as it was.
+    /// it panic then, the panic is logged and the part stays as it was. It may not project the same
+    /// receiver again, which would wait for itself.
     ///
     /// # Panics
     ///
@@ -127,7 +131,9 @@ where
     {
         let (sender, mut receiver) = super::part(&self.cell.statement);
         // As long as a part is received, so is the whole.
-        receiver.whole = Some(Arc::new((self.changes.clone(), self.whole.clone())));
+        // It is only kept, never touched again.
+        let whole = AssertUnwindSafe((self.changes.clone(), self.whole.clone()));
+        receiver.whole = Some(Arc::new(whole));
         let projection = Projection { sender, part };
         let mut projections = lock(&self.cell.projections);
         projection.take(&self.cell.current.load());

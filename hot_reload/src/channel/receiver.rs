@@ -1,6 +1,12 @@
 //! What a service holds of a live value.
 
-use std::{any::Any, borrow::Cow, fmt::Display, marker::PhantomData, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt::Display,
+    marker::PhantomData,
+    panic::{RefUnwindSafe, UnwindSafe},
+    sync::Arc,
+};
 
 use tokio::sync::watch;
 
@@ -30,9 +36,14 @@ pub struct ReloaderReceiver<V, S = &'static str> {
     /// What [`changed_with`](Self::changed_with) yielded last.
     last: Option<Snapshot<V>>,
     /// What this is a part of; kept so that its service goes on.
-    pub(super) whole: Option<Arc<dyn Any + Send + Sync>>,
+    pub(super) whole: Option<Arc<dyn Whole>>,
     _error: PhantomData<S>,
 }
+
+/// What a part is kept alive by.
+pub(super) trait Whole: Send + Sync + UnwindSafe + RefUnwindSafe {}
+
+impl<T: Send + Sync + UnwindSafe + RefUnwindSafe> Whole for T {}
 
 impl<V, S> ReloaderReceiver<V, S> {
     pub(super) fn new(cell: Arc<Cell<V>>, changes: watch::Receiver<u64>) -> Self {
@@ -163,6 +174,10 @@ where
             self.changes.changed().await?;
             // There is none where `None` itself was published.
             if let Some(new) = self.snapshot() {
+                // Published between the two, it was yielded the last time.
+                if self.last.as_ref().is_some_and(|last| last.generation() == new.generation()) {
+                    continue;
+                }
                 let old = self.last.replace(new.clone());
                 return Ok(Change { old, new });
             }

@@ -17,6 +17,8 @@ use super::{Cell, ReloaderReceiver, Snapshot};
 #[must_use = "streams do nothing unless polled"]
 pub struct ReloaderStream<V, S = &'static str> {
     numbers: WatchStream<u64>,
+    /// The generation that was yielded last.
+    last: u64,
     cell: Arc<Cell<V>>,
     /// Kept for what it keeps.
     _receiver: ReloaderReceiver<V, S>,
@@ -43,7 +45,7 @@ impl<V, S> ReloaderReceiver<V, S> {
     /// ```
     pub fn into_stream(self) -> ReloaderStream<V, S> {
         let numbers = WatchStream::from_changes(self.changes.clone());
-        ReloaderStream { numbers, cell: Arc::clone(&self.cell), _receiver: self }
+        ReloaderStream { numbers, last: 0, cell: Arc::clone(&self.cell), _receiver: self }
     }
 }
 
@@ -56,7 +58,11 @@ where
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         while ready!(Pin::new(&mut self.numbers).poll_next(cx)).is_some() {
             // There is none where `None` itself was published.
-            if let Some(snapshot) = Snapshot::new(&self.cell) {
+            if let Some(snapshot) = Snapshot::new(&self.cell)
+                // Published between the two, it was yielded the last time.
+                && snapshot.generation() != self.last
+            {
+                self.last = snapshot.generation();
                 return Poll::Ready(Some(snapshot));
             }
         }

@@ -99,6 +99,20 @@ impl<V: Eq> Sink<V> for Forward<V> {
         None
     }
 
+    fn held(&self) -> Option<V> {
+        None
+    }
+
+    fn has_good(&self) -> bool {
+        false
+    }
+
+    fn serves_bad(&self) -> bool {
+        false
+    }
+
+    async fn flush(&self) {}
+
     fn on_trial(&self) -> Option<Trial> {
         None
     }

@@ -107,7 +107,10 @@ impl ReloaderHandle {
 
     /// Has a paused service go on, with a look at once.
     pub fn resume(&self) {
-        self.control.lock().is_paused = false;
+        let mut wanted = self.control.lock();
+        wanted.is_resumed |= wanted.hold != Hold::Nothing;
+        wanted.hold = Hold::Nothing;
+        drop(wanted);
         self.control.changed.notify_one();
     }
 
@@ -148,7 +151,8 @@ impl ReloaderHandle {
 
     /// Ends the service, and waits until it runs no more; a load that is under way is dropped.
     ///
-    /// Its `start` returns `Ok(())`, and so does every later one.
+    /// Its `start` returns `Ok(())`, and so does every later one. The future of `start` has to be polled
+    /// meanwhile, or dropped: one that is only held on to runs no further, and is waited for.
     ///
     /// # Cancel safety
     ///
@@ -213,9 +217,20 @@ pub(crate) struct Control {
     pub(super) running: tokio::sync::Mutex<Option<Ending>>,
 }
 
+/// What keeps a service from looking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    Nothing,
+    Paused,
+    /// It is to serve this generation.
+    Pinned(u64),
+}
+
 struct Wanted {
     is_running: bool,
-    is_paused: bool,
+    hold: Hold,
+    /// Whether it was paused and is to go on, which has not been carried out yet.
+    is_resumed: bool,
     is_over: bool,
     asked: Vec<Ask>,
     rollbacks: VecDeque<(u64, Ask)>,
@@ -240,7 +255,8 @@ impl Default for Wanted {
     fn default() -> Self {
         Self {
             is_running: false,
-            is_paused: false,
+            hold: Hold::Nothing,
+            is_resumed: false,
             is_over: false,
             asked: Vec::new(),
             rollbacks: VecDeque::new(),
@@ -263,7 +279,7 @@ impl Control {
     }
 
     pub(super) fn is_paused(&self) -> bool {
-        self.lock().is_paused
+        self.lock().hold != Hold::Nothing
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -282,13 +298,31 @@ impl Control {
     }
 
     /// Pauses the service as [`ReloaderHandle::pause`] does.
-    pub(super) fn pause(&self) {
-        self.lock().is_paused = true;
+    fn pause(&self) {
+        let mut wanted = self.lock();
+        if wanted.hold == Hold::Nothing {
+            wanted.hold = Hold::Paused;
+        }
+        drop(wanted);
         self.changed.notify_one();
     }
 
-    /// Waits until somebody wants something of a loop that is in this state.
-    pub(super) async fn next(&self, state: State) -> Wish {
+    /// Pauses the service at a generation of the past.
+    pub(super) fn pin(&self, generation: u64) {
+        self.lock().hold = Hold::Pinned(generation);
+    }
+
+    /// The generation that is pinned.
+    pub(super) fn pinned(&self) -> Option<u64> {
+        match self.lock().hold {
+            Hold::Pinned(generation) => Some(generation),
+            Hold::Nothing | Hold::Paused => None,
+        }
+    }
+
+    /// Waits until somebody wants something of a loop that is in this state, and, where it owes an
+    /// answer, does not pause before it has given it.
+    pub(super) async fn next(&self, state: State, owes_answer: bool) -> Wish {
         let is_paused = matches!(state, State::Paused { .. });
         loop {
             let changed = self.changed.notified();
@@ -303,8 +337,11 @@ impl Control {
                 if !wanted.asked.is_empty() {
                     return Wish::Event(Event::Trigger(wanted.reason));
                 }
-                if wanted.is_paused != is_paused {
-                    return Wish::Event(if is_paused { Event::Resume } else { Event::Pause });
+                if std::mem::take(&mut wanted.is_resumed) {
+                    return Wish::Event(Event::Resume);
+                }
+                if wanted.hold != Hold::Nothing && !is_paused && !owes_answer {
+                    return Wish::Event(Event::Pause);
                 }
             }
             changed.await;

@@ -14,7 +14,7 @@ use std::{
 use tokio::{task::spawn_blocking, time::timeout};
 use tracing::error;
 
-use crate::{channel::Snapshot, panic::words};
+use crate::{channel::Snapshot, panic::words, redact::mask};
 
 /// A value on its way to be published, and the one that it would take the place of.
 #[derive(Debug)]
@@ -167,7 +167,7 @@ impl Prepared {
     pub(super) fn commit(mut self) {
         for (name, commit) in std::mem::take(&mut self.0) {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(commit)) {
-                error!(name: "hot_reload.panicked", part = %name, panic = words(&*panic), "a commit panicked");
+                error!(name: "hot_reload.panicked", part = %name, panic = mask(words(&*panic)), "a commit panicked");
             }
         }
     }
@@ -177,7 +177,7 @@ impl Drop for Prepared {
     fn drop(&mut self) {
         while let Some((name, undone)) = self.0.pop() {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(undone))) {
-                error!(name: "hot_reload.panicked", part = %name, panic = words(&*panic), "undoing panicked");
+                error!(name: "hot_reload.panicked", part = %name, panic = mask(words(&*panic)), "undoing panicked");
             }
         }
     }

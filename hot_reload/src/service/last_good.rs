@@ -10,7 +10,7 @@ use std::{
 };
 
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::task::spawn_blocking;
+use tokio::{sync::Notify, task::spawn_blocking};
 use tracing::{debug, warn};
 
 use super::sink::Keeper;
@@ -21,7 +21,7 @@ pub(super) struct LastGood<V>(Arc<Writer<V>>);
 
 impl<V> LastGood<V> {
     pub(super) fn at(path: PathBuf) -> Self {
-        Self(Arc::new(Writer { path: path.into(), wanted: Mutex::default() }))
+        Self(Arc::new(Writer { path: path.into(), wanted: Mutex::default(), rests: Notify::new() }))
     }
 }
 
@@ -37,12 +37,26 @@ where
         let path = Arc::clone(&self.0.path);
         Box::pin(async move { spawn_blocking(move || load(&path)).await.ok().flatten() })
     }
+
+    fn flush(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {
+            loop {
+                let rests = self.0.rests.notified();
+                if !self.0.lock().is_writing {
+                    return;
+                }
+                rests.await;
+            }
+        })
+    }
 }
 
 /// Writes one value after another, and only the newest of those that wait.
 struct Writer<V> {
     path: Arc<Path>,
     wanted: Mutex<Wanted<V>>,
+    /// Wakes who waits for the last to be written.
+    rests: Notify,
 }
 
 struct Wanted<V> {
@@ -74,6 +88,7 @@ impl<V: Serialize + Send + Sync + 'static> Writer<V> {
                 let mut wanted = self.lock();
                 let Some(value) = wanted.value.take() else {
                     wanted.is_writing = false;
+                    self.rests.notify_waiters();
                     return;
                 };
                 value
@@ -112,6 +127,7 @@ impl<V: Serialize + Send + Sync + 'static> Drop for Turn<V> {
     fn drop(&mut self) {
         if let Some(writer) = &self.0 {
             writer.lock().is_writing = false;
+            writer.rests.notify_waiters();
         }
     }
 }

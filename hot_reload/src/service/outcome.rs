@@ -42,16 +42,28 @@ pub(super) async fn admit<V, S, K: Sink<V>>(
     limit: Duration,
     sink: &K,
 ) -> ReloadResult<Found<K::Admitted>, V, S> {
-    match found? {
-        Look::Unsettled(retry) => Ok(Found::Unsettled(retry)),
-        Look::Unchanged => Ok(sink.taken_back().map_or(Found::Same, Found::Bad)),
-        Look::Value(value) => match sink.admit(value, origin, limit).await {
-            Ok(Admission::New(admitted)) => Ok(Found::New(admitted)),
-            Ok(Admission::Same) => Ok(Found::Same),
-            Ok(Admission::Bad(why)) => Ok(Found::Bad(why)),
-            Err(refusal) => Err(ReloaderError::Other(refusal.into())),
+    let admission = match found? {
+        Look::Unsettled(retry) => return Ok(Found::Unsettled(retry)),
+        Look::Unchanged => match (sink.taken_back(), sink.held()) {
+            (Some(why), _) => return Ok(Found::Bad(why)),
+            // A source that gives what is new only gives it once.
+            (None, Some(held)) => sink.admit(held, origin, limit).await,
+            (None, None) => return Ok(Found::Same),
         },
+        Look::Value(value) => sink.admit(value, origin, limit).await,
+    };
+    match admission {
+        Ok(Admission::New(admitted)) => Ok(Found::New(admitted)),
+        Ok(Admission::Same) => Ok(Found::Same),
+        Ok(Admission::Bad(why)) => Ok(Found::Bad(why)),
+        Err(refusal) => Err(ReloaderError::Other(refusal.into())),
     }
+}
+
+/// How a service is whose source holds a value that was found bad.
+pub(super) fn bad_health<V>(sink: &impl Sink<V>) -> Health {
+    // Where there is nothing to go back to, it is the bad value that serves.
+    if sink.serves_bad() { Health::Retrying } else { Health::RolledBack }
 }
 
 fn refusal<V, S>(error: &ReloaderError<V, S>) -> Option<&Refusal> {
@@ -106,7 +118,9 @@ where
         Ok(Found::Bad(why)) => {
             sink.report(&mut |status| {
                 news.note(status, &mechanism);
-                status.health = Health::RolledBack;
+                if status.health != Health::Stale {
+                    status.health = bad_health(sink);
+                }
                 status.refused_by = Some(PROBATION.into());
                 status.last_error = Some(Arc::clone(&why));
                 status.last_error_at = None;

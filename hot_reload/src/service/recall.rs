@@ -8,6 +8,7 @@ use tracing::warn;
 use super::{
     control::{Control, Triggered},
     metrics::Metrics,
+    outcome::bad_health,
     sink::{Past, Sink},
 };
 use crate::{
@@ -73,6 +74,11 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
             let mut change = |status: &mut Status, _is_new: bool| {
                 published = status.generation;
                 status.health = Health::RolledBack;
+                if let Past::Generation(generation) = past {
+                    status.pinned = Some(generation);
+                    status.unapplied_since = None;
+                    status.failures = 0;
+                }
                 status.refused_by = is_bad.then(|| PROBATION.into());
                 status.last_error = is_bad.then(|| Arc::clone(&why));
                 status.last_error_at = None;
@@ -87,7 +93,7 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
     warn!(name: "hot_reload.not_rolled_back", source, reason = %mask(&why), refusal = %mask(&failed.to_string()), "can't roll back");
     if past == Past::Good {
         sink.report(&mut |status| {
-            status.health = Health::RolledBack;
+            status.health = bad_health(sink);
             status.refused_by = Some(PROBATION.into());
             status.last_error = Some(Arc::clone(&why));
         });

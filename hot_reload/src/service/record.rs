@@ -12,7 +12,10 @@ use std::{
 
 use tokio::time::{Instant, timeout_at};
 
-use crate::{channel::Snapshot, panic::words};
+use crate::{
+    channel::Snapshot,
+    panic::{drop_guarded, words},
+};
 
 /// How much of the past is kept.
 pub(super) struct Limits<V> {
@@ -86,20 +89,26 @@ impl<V> Record<V> {
         self.probation = Some(Probation { window, check });
     }
 
-    /// Takes note of a value that is published; one that served before has proved itself.
-    pub(super) fn is_published(&self, new: &Snapshot<V>, served_before: bool) {
+    /// Takes note of a value that is published; one that is `known` good has proved itself.
+    pub(super) fn is_published(&self, new: &Snapshot<V>, known: bool) {
         if self.limits.generations > 0 {
             self.keep(new);
         }
         let mut kept = self.lock();
-        let on_trial = kept.on_trial.take();
-        let was = if served_before {
-            (kept.good.replace(new.clone()), None)
-        } else {
-            (None, kept.bad.take())
-        };
+        let was = if known { kept.good.replace(new.clone()) } else { None };
+        let over = (kept.on_trial.take(), kept.bad.take(), was);
         drop(kept);
-        drop((on_trial, was));
+        drop_guarded(over);
+    }
+
+    /// Whether there is a value to go back to.
+    pub(super) fn has_good(&self) -> bool {
+        self.lock().good.is_some()
+    }
+
+    /// Has a value that was taken back not be tried again.
+    pub(super) fn stays_bad(&self, bad: Option<(Snapshot<V>, Arc<str>)>) {
+        self.lock().bad = bad;
     }
 
     /// The value that is on trial.
@@ -137,7 +146,7 @@ impl<V> Record<V> {
         }
         drop(kept);
         // Freed without the lock, since that may take long.
-        drop(over);
+        drop_guarded(over);
     }
 
     /// Takes note that the value on trial has proved itself, and returns it.
@@ -146,14 +155,15 @@ impl<V> Record<V> {
         let good = kept.on_trial.take()?;
         let was = kept.good.replace(good.clone());
         drop(kept);
-        drop(was);
+        drop_guarded(was);
         Some(good)
     }
 
-    /// Takes note that the value on trial is bad; returns the last good one, if there is any.
+    /// Takes note that the value on trial is bad, until another is published; returns the last good
+    /// one, if there is any.
     pub(super) fn is_bad(&self, why: &Arc<str>) -> Option<Snapshot<V>> {
         let mut kept = self.lock();
-        let bad = kept.on_trial.take()?;
+        let bad = kept.on_trial.clone()?;
         kept.bad = Some((bad, Arc::clone(why)));
         kept.good.clone()
     }
@@ -166,7 +176,7 @@ impl<V> Record<V> {
     /// Forgets that there was a bad one, since the source holds it no more.
     pub(super) fn forget_bad(&self) {
         let bad = self.lock().bad.take();
-        drop(bad);
+        drop_guarded(bad);
     }
 
     /// A value of the past that is still there.

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{Instrument, debug, debug_span};
 
 use super::{
@@ -45,14 +45,13 @@ pub(crate) async fn run<V, S>(
 {
     let limit = options.load_timeout.unwrap_or_else(|| source.load_timeout());
     // What an earlier run has said is over.
-    let (is_paused, mut is_pinned) = (control.is_paused(), false);
+    let (is_paused, pinned) = (control.is_paused(), control.pinned());
     sink.report(&mut |status| {
-        is_pinned = status.pinned.is_some();
         *status = Status {
-            health: if is_pinned { Health::RolledBack } else { Health::Starting },
+            health: if pinned.is_some() { Health::RolledBack } else { Health::Starting },
             strategy: Some(options.strategy),
             is_paused,
-            pinned: status.pinned,
+            pinned,
             generation: status.generation,
             is_restored: status.is_restored,
             last_change: status.last_change,
@@ -76,7 +75,7 @@ pub(crate) async fn run<V, S>(
         doubt: Doubt::new(options.max_staleness),
         asked: Vec::new(),
         trial: sink.on_trial(),
-        is_pinned,
+        withdrawals: 0,
         may_restore: true,
         _values: PhantomData,
     };
@@ -96,6 +95,8 @@ pub(crate) async fn run<V, S>(
         }
         metrics.state(|| sink.status());
     }
+    // What is yet to be written is, unless the disk hangs.
+    let _late = timeout(limit, sink.flush()).await;
     debug!(name: "hot_reload.ended", source = name, "the service ends");
 }
 
@@ -110,7 +111,8 @@ struct Shell<'a, V, S, F: ?Sized, K> {
     asked: Vec<Ask>,
     /// What the newest value has yet to prove.
     trial: Option<Trial>,
-    is_pinned: bool,
+    /// How often in a row a bad value could not be taken back.
+    withdrawals: u32,
     may_restore: bool,
     _values: PhantomData<fn() -> (V, S)>,
 }
@@ -156,6 +158,11 @@ where
             // Its identity is known by now, and the next look has to load it all the same.
             self.source.must_load();
         }
+        let is_good = matches!(found, Ok(Found::New(_) | Found::Same));
+        if !is_good {
+            // First, so that whoever hears of the one finds the other.
+            self.doubt.is_founded(self.sink);
+        }
         let (event, mut news) = take(found, mechanism, again, self.sink).await;
         if news.published.is_some() {
             self.trial = news.trial.take();
@@ -167,16 +174,15 @@ where
         if let Some(answer) = news.answer() {
             self.answer(&answer);
         }
-        if matches!(event, Event::Loaded { .. }) && self.sink.taken_back().is_none() {
+        if is_good {
             self.doubt.is_gone();
-        } else {
-            self.doubt.is_founded(self.sink);
         }
         news.log(name, round.reason);
         if matches!(event, Event::Failed { .. }) && std::mem::take(&mut self.may_restore) {
             tokio::select! {
                 biased;
                 () = control.shutdown() => {}
+                () = self.sink.closed() => {}
                 // Once in the life of a service, and large.
                 () = Box::pin(restore(&self.around, self.sink)) => {}
             }
@@ -191,18 +197,14 @@ where
         tokio::select! {
             biased;
             () = self.sink.closed() => Some(Event::NoReceivers),
-            wish = self.around.control.next(state) => self.grant(wish).await,
+            wish = self.around.control.next(state, !self.asked.is_empty()) => {
+                self.grant(wish).await
+            }
             outcome = poll_fn(|cx| proof(&mut self.trial, cx)) => {
                 self.trial = None;
                 match outcome {
                     Ok(()) => self.sink.is_good(),
-                    Err(words) => {
-                        let why = format!("refused by probation: {words}");
-                        // Seldom, and large.
-                        Box::pin(roll_back(Past::Good, &why, &self.around, self.sink)).await;
-                        self.doubt.arises(Instant::now());
-                        self.doubt.is_founded(self.sink);
-                    }
+                    Err(words) => self.withdraw(words).await,
                 }
                 None
             }
@@ -227,6 +229,28 @@ where
         }
     }
 
+    /// Takes back the newest value, which is bad for this reason.
+    async fn withdraw(&mut self, words: String) {
+        let why = format!("refused by probation: {words}");
+        self.doubt.is_gone();
+        self.doubt.arises(Instant::now());
+        self.doubt.is_founded(self.sink);
+        // Seldom, and large.
+        let outcome = Box::pin(roll_back(Past::Good, &why, &self.around, self.sink)).await;
+        match outcome {
+            Triggered::Failed(_) if self.sink.has_good() => {
+                // The last good one was refused, as by a port that is not free again yet.
+                self.withdrawals = self.withdrawals.saturating_add(1);
+                let pause = self.timing.backoff.pause(self.withdrawals, fastrand::f64());
+                self.trial = Some(Box::pin(async move {
+                    sleep(pause).await;
+                    Err(words)
+                }));
+            }
+            _ => self.withdrawals = 0,
+        }
+    }
+
     /// Does what somebody wants.
     async fn grant(&mut self, wish: Wish) -> Option<Event> {
         match wish {
@@ -235,22 +259,24 @@ where
                 let outcome = Box::pin(roll_back(past, ROLLED_BACK, &self.around, self.sink)).await;
                 if matches!(outcome, Triggered::Published(_)) {
                     self.trial = None;
-                    self.is_pinned = true;
-                    self.sink.report(&mut |status| status.pinned = Some(generation));
-                    self.around.control.pause();
+                    self.around.control.pin(generation);
+                    self.doubt.is_gone();
+                    self.answer(&Triggered::Failed(PINNED.into()));
                 }
                 // Whoever asked may have gone.
                 drop(ask.send(outcome));
                 return None;
             }
-            Wish::Event(Event::Trigger(_)) if self.is_pinned => {
+            Wish::Event(Event::Trigger(_)) if self.around.control.pinned().is_some() => {
                 self.asked.extend(self.around.control.take_asked());
                 self.answer(&Triggered::Failed(PINNED.into()));
                 return None;
             }
-            Wish::Event(Event::Trigger(_)) => self.source.must_load(),
+            Wish::Event(Event::Trigger(_)) => {
+                self.asked.extend(self.around.control.take_asked());
+                self.source.must_load();
+            }
             Wish::Event(Event::Resume) => {
-                self.is_pinned = false;
                 self.source.must_load();
                 self.sink.report(&mut |status| {
                     status.is_paused = false;

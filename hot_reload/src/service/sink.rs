@@ -3,11 +3,11 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{
     control::Control,
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     change::{Origin, Reason},
     channel::{ReloaderSender, Snapshot},
-    panic::words,
+    panic::{drop_guarded, words},
     status::Status,
 };
 
@@ -99,6 +99,18 @@ pub(crate) trait Sink<V>: Report {
     /// What the newest value has yet to prove, where an earlier run has not seen the end of it.
     fn on_trial(&self) -> Option<Trial>;
 
+    /// What the source holds, where that is not what serves.
+    fn held(&self) -> Option<V>;
+
+    /// Whether there is a value to go back to.
+    fn has_good(&self) -> bool;
+
+    /// Whether what serves was found bad.
+    fn serves_bad(&self) -> bool;
+
+    /// Waits until what is kept for a later run is on disk.
+    fn flush(&self) -> impl Future<Output = ()>;
+
     /// Why the source's value is one that was taken back, if it is.
     fn taken_back(&self) -> Option<Arc<str>>;
 
@@ -118,6 +130,8 @@ pub(crate) struct Publish<'a, V> {
     pub(crate) record: Option<&'a Record<V>>,
     pub(crate) control: &'a Control,
     pub(crate) keeper: Option<&'a dyn Keeper<V>>,
+    /// What the source holds, where that is not what serves.
+    pub(crate) held: &'a Mutex<Option<Snapshot<V>>>,
     /// Publishes a value that equals the last as well.
     pub(crate) force: bool,
 }
@@ -129,17 +143,29 @@ pub(crate) struct Admitted<V> {
     home: Home,
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing under it can panic half-way.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Where a value is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Home {
     Source,
-    /// It served before.
+    /// It served before, and somebody wants it back.
     History,
+    /// It is the last good one, in the place of one that is bad.
+    Good,
     /// It served in an earlier run.
     Disk,
 }
 
 impl<V: Eq> Publish<'_, V> {
+    fn hold(&self, held: Option<Snapshot<V>>) {
+        let was = std::mem::replace(&mut *lock(self.held), held);
+        drop_guarded(was);
+    }
+
     /// The value that is not tried again, and why.
     fn bad(&self) -> Option<(Snapshot<V>, Arc<str>)> {
         self.record?.bad()
@@ -156,7 +182,14 @@ impl<V: Eq> Publish<'_, V> {
         // Large, and nothing where there is no gate.
         let prepared = match &self.gate {
             gate if gate.is_open() => Prepared::default(),
-            gate => Box::pin(gate.pass(&candidate, limit)).await?,
+            gate => {
+                let passed = Box::pin(gate.pass(&candidate, limit)).await;
+                // A value of the past that is refused is not what the source holds.
+                if passed.is_err() && origin.reason != Reason::Rollback {
+                    self.hold(Some(value.clone()));
+                }
+                passed?
+            }
         };
         Ok((value, prepared))
     }
@@ -169,6 +202,9 @@ pub(crate) trait Keeper<V>: Send + Sync {
 
     /// Reads what an earlier run has left, if it is whole.
     fn load(&self) -> Pin<Box<dyn Future<Output = Option<V>> + Send>>;
+
+    /// Waits until nothing is to be written any more.
+    fn flush(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// Has a user's `Eq` or `Clone` at work.
@@ -205,10 +241,13 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         if let Some((bad, why)) = self.bad()
             && guarded("comparison", || *bad == value)?
         {
+            drop_guarded(value);
             return Ok(Admission::Bad(why));
         }
         if !self.force && guarded("comparison", || self.sender.holds(&value))? {
             self.record.inspect(|record| record.forget_bad());
+            self.hold(None);
+            drop_guarded(value);
             return Ok(Admission::Same);
         }
         let (value, prepared) = self.pass(value, origin, limit).await?;
@@ -235,12 +274,17 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         let origin = Origin { reason: Reason::Rollback, seen: Instant::now() };
         let value = guarded("cloning", || (*found).clone())?;
         let (value, prepared) = self.pass(value, origin, limit).await?;
-        Ok(Admitted { value, prepared, home: Home::History })
+        let home = if past == Past::Good { Home::Good } else { Home::History };
+        Ok(Admitted { value, prepared, home })
     }
 
     async fn restore(&self, limit: Duration) -> Result<Option<Admitted<V>>, Refusal> {
         let Some(keeper) = self.keeper else { return Ok(None) };
-        let Some(value) = keeper.load().await else { return Ok(None) };
+        let loaded = timeout(limit, keeper.load()).await.map_err(|_| Refusal {
+            by: "its disk".into(),
+            words: format!("it did not answer within {limit:?}"),
+        })?;
+        let Some(value) = loaded else { return Ok(None) };
         let origin = Origin { reason: Reason::Restored, seen: Instant::now() };
         let (value, prepared) = self.pass(value, origin, limit).await?;
         Ok(Some(Admitted { value, prepared, home: Home::Disk }))
@@ -249,8 +293,21 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
     async fn publish(&self, admitted: Admitted<V>, change: OnPublish<'_>) -> Option<Trial> {
         let Admitted { value, prepared, home } = admitted;
         prepared.commit();
+        match home {
+            Home::Source => self.hold(None),
+            // What a source that gives what is new only will not give again.
+            Home::History | Home::Good => {
+                let mut held = lock(self.held);
+                if held.is_none() {
+                    *held = self.sender.current();
+                }
+            }
+            Home::Disk => {}
+        }
         if let Some(record) = self.record {
-            record.is_published(&value, home != Home::Source);
+            let bad = record.bad().filter(|_| home == Home::Good);
+            record.is_published(&value, matches!(home, Home::Good | Home::Disk));
+            record.stays_bad(bad);
             self.control.set_past(record.past());
         }
         self.sender.publish(&value, |status| change(status, true));
@@ -265,6 +322,26 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
     fn on_trial(&self) -> Option<Trial> {
         let record = self.record?;
         record.try_out(&record.on_trial()?)
+    }
+
+    fn held(&self) -> Option<V> {
+        let held = lock(self.held).clone()?;
+        guarded("cloning", || (*held).clone()).ok()
+    }
+
+    fn has_good(&self) -> bool {
+        self.record.is_some_and(Record::has_good)
+    }
+
+    fn serves_bad(&self) -> bool {
+        let serving = self.sender.current().map(|current| current.generation());
+        self.bad().is_some_and(|(bad, _)| Some(bad.generation()) == serving)
+    }
+
+    async fn flush(&self) {
+        if let Some(keeper) = self.keeper {
+            keeper.flush().await;
+        }
     }
 
     fn taken_back(&self) -> Option<Arc<str>> {

@@ -122,8 +122,8 @@ pub(super) fn next(state: State, event: Event, now: Instant, timing: &Timing) ->
             Event::Trigger(reason),
         ) => State::Loading(fresh(state.failures(), reason)),
         (_, Event::Pause) => State::Paused { failures: state.failures() },
-        (State::Paused { failures }, Event::Resume) => {
-            State::Loading(fresh(failures, Reason::Trigger))
+        (State::Watching { .. } | State::Backoff { .. } | State::Paused { .. }, Event::Resume) => {
+            State::Loading(fresh(state.failures(), Reason::Trigger))
         }
         (State::Watching { .. }, Event::Finished) => State::Loading(fresh(0, Reason::Event)),
         (State::Watching { .. }, Event::Due | Event::Tick) => {
@@ -169,8 +169,7 @@ pub(super) fn next(state: State, event: Event, now: Instant, timing: &Timing) ->
         // under way gets the outcome of that. The shell takes hints only between looks, and
         // outcomes only from one.
         (State::Paused { .. }, _)
-        | (_, Event::Resume)
-        | (State::Loading(_) | State::Settling { .. }, Event::Trigger(_))
+        | (State::Loading(_) | State::Settling { .. }, Event::Trigger(_) | Event::Resume)
         | (State::Loading(_), Event::Finished | Event::Touched | Event::Due | Event::Tick)
         | (
             State::Watching { .. } | State::Settling { .. } | State::Backoff { .. },
@@ -260,7 +259,10 @@ mod tests {
             (paused(4), Event::Finished, paused(4)),
             (paused(4), Event::Tick, paused(4)),
             (paused(4), Event::Resume, because(3000, 4, Reason::Trigger)),
-            (backoff(9, 4), Event::Resume, backoff(9, 4)),
+            // Somebody let go of it before it knew that it was paused.
+            (backoff(9, 4), Event::Resume, because(3000, 4, Reason::Trigger)),
+            (watching(None), Event::Resume, because(3000, 0, Reason::Trigger)),
+            (settling(9, 900, 0), Event::Resume, settling(9, 900, 0)),
             // The end.
             (watching(None), Event::NoReceivers, State::Done),
             (loading(9, 0), Event::NoReceivers, State::Done),
