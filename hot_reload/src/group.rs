@@ -104,9 +104,10 @@ impl<M: Members> Group<M> {
         }
     }
 
-    /// Publishes what the members hold; false where it changes at this moment, or one has nothing.
+    /// Publishes what the members hold, once each has something; false where it changes at this
+    /// moment.
     fn publish(&self, changed: Option<&Changed>) -> bool {
-        // None has a value yet: that of the last will be a change.
+        // The first value of the last of them will be a change.
         let Some(values) = self.members.snapshots() else { return true };
         if !self.members.hold(&values) {
             return false;

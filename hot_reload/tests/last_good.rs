@@ -6,13 +6,18 @@ mod common;
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
+use async_trait::async_trait;
 use common::{PATIENCE, options};
 use hot_reload::{
-    Health, Reason, ReloaderOptions, ReloaderReceiver, ReloaderService, TomlFile, Triggered,
-    WatchStrategy,
+    Health, Reason, Reload, ReloadResult, ReloaderError, ReloaderOptions, ReloaderReceiver,
+    ReloaderService, TomlFile, Triggered, WatchStrategy,
 };
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
@@ -277,4 +282,51 @@ async fn shutting_down_waits_for_what_is_yet_to_be_written() {
         handle.unwrap().shutdown().await;
         assert!(fs::read_to_string(kept(&dir)).unwrap().contains(&name));
     }
+}
+
+/// Fails once, then has nothing new, as a source does that is asked for changes only.
+#[derive(Clone, Default)]
+struct Quiet(Arc<AtomicU32>);
+
+#[async_trait]
+impl Reload<u32> for Quiet {
+    type Source = ();
+
+    async fn new((): &()) -> ReloadResult<Self, u32> {
+        Ok(Self::default())
+    }
+
+    async fn reload(&self) -> ReloadResult<Option<u32>, u32> {
+        match self.0.fetch_add(1, Ordering::SeqCst) {
+            0 => Err(ReloaderError::Reload("out of reach")),
+            _ => Ok(None),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_kept_and_is_refused_is_not_taken_for_what_the_source_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = "7";
+    let sum = crc32fast::hash(json.as_bytes());
+    fs::write(kept(&dir), format!("hot_reload last good 1 {sum:08x} {}\n{json}", json.len()))
+        .unwrap();
+    let options = ReloaderOptions::polling().poll_interval(Duration::from_millis(10));
+    let source = Quiet::default();
+    let (service, rx) = ReloaderService::<_, u32>::from_reloader(source.clone(), options);
+    let refusals = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&refusals);
+    let service = service.last_good(kept(&dir)).validate(move |_, _| {
+        // Refused once only: whoever tries it again would publish it.
+        if counted.fetch_add(1, Ordering::SeqCst) == 0 { Err("not now") } else { Ok(()) }
+    });
+    let task = tokio::spawn(async move { service.start().await.unwrap() });
+    let looked = timeout(PATIENCE, async {
+        while source.0.load(Ordering::SeqCst) < 5 {
+            sleep(Duration::from_millis(2)).await;
+        }
+    });
+    looked.await.unwrap();
+    assert_eq!((rx.get(), refusals.load(Ordering::SeqCst)), (None, 1));
+    task.abort();
 }

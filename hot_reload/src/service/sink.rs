@@ -184,8 +184,9 @@ impl<V: Eq> Publish<'_, V> {
             gate if gate.is_open() => Prepared::default(),
             gate => {
                 let passed = Box::pin(gate.pass(&candidate, limit)).await;
-                // A value of the past that is refused is not what the source holds.
-                if passed.is_err() && origin.reason != Reason::Rollback {
+                // One of the past that is refused, or from disk, is not what the source holds.
+                let is_past = matches!(origin.reason, Reason::Rollback | Reason::Restored);
+                if passed.is_err() && !is_past {
                     self.hold(Some(value.clone()));
                 }
                 passed?
