@@ -1,14 +1,6 @@
 //! Several live values as one.
 
-use std::{
-    borrow::Cow,
-    fmt::Display,
-    future::poll_fn,
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
-    task::Poll,
-    time::Duration,
-};
+use std::{borrow::Cow, fmt::Display, future::poll_fn, pin::Pin, task::Poll, time::Duration};
 
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until};
@@ -16,6 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::{
     change::{Origin, Reason},
     channel::{self, ReloaderReceiver, ReloaderSender, Snapshot},
+    panic::caught,
     status::{Health, Status, StatusReceiver},
 };
 
@@ -113,8 +106,7 @@ impl<M: Members> Group<M> {
             return false;
         }
         // A user's `Eq` that panics is one that tells nothing.
-        let is_known = catch_unwind(AssertUnwindSafe(|| self.sender.holds(&values)));
-        if !is_known.unwrap_or(false) {
+        if !caught(|| self.sender.holds(&values)).unwrap_or(false) {
             let seen = changed.map_or_else(Instant::now, |changed| changed.first);
             let origin = Origin { reason: Reason::Event, seen };
             // Refused only when the last receiver has just gone, which `closed` reports next.

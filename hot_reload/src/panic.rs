@@ -18,10 +18,16 @@ pub(crate) fn words(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("no message")
 }
 
+/// Has a user's code at work that nothing may fail with; the error says that it panicked, and why.
+pub(crate) fn caught<R>(work: impl FnOnce() -> R) -> Result<R, String> {
+    let caught = catch_unwind(AssertUnwindSafe(work));
+    caught.map_err(|panic| format!("it panicked: {}", words(&*panic)))
+}
+
 /// Drops what may be a user's, whose `Drop` may panic.
 pub(crate) fn drop_guarded<T>(value: T) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        let panic = mask(words(&*panic));
+    if let Err(words) = caught(|| drop(value)) {
+        let panic = mask(&words);
         error!(name: "hot_reload.panicked", panic, "dropping a value panicked");
     }
 }

@@ -1,17 +1,12 @@
 //! A part of a value as a live value of its own.
 
-use std::{
-    borrow::Cow,
-    fmt::Display,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::{borrow::Cow, fmt::Display, panic::AssertUnwindSafe, sync::Arc};
 
 use tracing::error;
 
 use super::{Generation, ReloaderReceiver, ReloaderSender, lock};
 use crate::{
-    panic::{drop_guarded, words},
+    panic::{caught, drop_guarded},
     redact::mask,
 };
 
@@ -83,8 +78,8 @@ where
 
     fn publish(&self, next: &Generation<V>) {
         // A part that can't be had stays as it was; the others and the whole are as good as ever.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.take(next))) {
-            error!(name: "hot_reload.panicked", generation = next.number, panic = mask(words(&*panic)), "a projection panicked");
+        if let Err(words) = caught(|| self.take(next)) {
+            error!(name: "hot_reload.panicked", generation = next.number, panic = mask(&words), "a projection panicked");
         }
     }
 }

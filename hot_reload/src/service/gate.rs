@@ -2,19 +2,24 @@
 
 use std::{
     fmt::{self, Display},
-    panic::{AssertUnwindSafe, catch_unwind},
+    future::poll_fn,
     pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
 use tokio::{task::spawn_blocking, time::timeout};
 use tracing::error;
 
-use crate::{channel::Snapshot, panic::words, redact::mask};
+use crate::{
+    channel::Snapshot,
+    panic::{caught, words},
+    redact::mask,
+};
 
 /// A value on its way to be published, and the one that it would take the place of.
 #[derive(Debug)]
@@ -142,17 +147,10 @@ const VALIDATION: &str = "validation";
 
 /// Runs a step that may panic or hang.
 async fn guarded(step: impl FnOnce() -> Checking, limit: Duration) -> Outcome {
-    let panicked = |panic: Box<dyn std::any::Any + Send>| {
-        Err::<Option<Commit>, _>(format!("it panicked: {}", words(&*panic)))
-    };
-    let mut checking = match catch_unwind(AssertUnwindSafe(step)) {
-        Ok(checking) => checking,
-        Err(panic) => return panicked(panic),
-    };
-    let checked = std::future::poll_fn(|cx| {
+    let mut checking = caught(step)?;
+    let checked = poll_fn(|cx| {
         // What panicked is dropped, and never polled again.
-        catch_unwind(AssertUnwindSafe(|| checking.as_mut().poll(cx)))
-            .unwrap_or_else(|panic| std::task::Poll::Ready(panicked(panic)))
+        caught(|| checking.as_mut().poll(cx)).unwrap_or_else(|words| Poll::Ready(Err(words)))
     });
     let late = |_| Err(format!("it did not answer within {limit:?}"));
     timeout(limit, checked).await.unwrap_or_else(late)
@@ -166,8 +164,8 @@ impl Prepared {
     /// Makes all of it effective. One that panics keeps no other from it.
     pub(super) fn commit(mut self) {
         for (name, commit) in std::mem::take(&mut self.0) {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(commit)) {
-                error!(name: "hot_reload.panicked", part = %name, panic = mask(words(&*panic)), "a commit panicked");
+            if let Err(words) = caught(commit) {
+                error!(name: "hot_reload.panicked", part = %name, panic = mask(&words), "a commit panicked");
             }
         }
     }
@@ -176,8 +174,8 @@ impl Prepared {
 impl Drop for Prepared {
     fn drop(&mut self) {
         while let Some((name, undone)) = self.0.pop() {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(undone))) {
-                error!(name: "hot_reload.panicked", part = %name, panic = mask(words(&*panic)), "undoing panicked");
+            if let Err(words) = caught(|| drop(undone)) {
+                error!(name: "hot_reload.panicked", part = %name, panic = mask(&words), "undoing panicked");
             }
         }
     }

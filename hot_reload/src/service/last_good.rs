@@ -3,7 +3,6 @@
 use std::{
     fs, io,
     io::Write,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,7 +13,7 @@ use tokio::{sync::Notify, task::spawn_blocking};
 use tracing::{debug, warn};
 
 use super::sink::Keeper;
-use crate::{channel::Snapshot, panic::words, redact::mask};
+use crate::{channel::Snapshot, panic::caught, redact::mask};
 
 /// The file that the last good value is kept in.
 pub(super) struct LastGood<V>(Arc<Writer<V>>);
@@ -77,8 +76,7 @@ impl<V: Serialize + Send + Sync + 'static> Writer<V> {
         if !std::mem::replace(&mut wanted.is_writing, true) {
             let turn = Turn(Some(Arc::clone(this)));
             // Of a thread that is not to be had tokio tells by a panic alone; the turn is over then.
-            let _begun =
-                catch_unwind(AssertUnwindSafe(|| spawn_blocking(move || turn.write_all())));
+            let _begun = caught(|| spawn_blocking(move || turn.write_all()));
         }
     }
 
@@ -134,8 +132,7 @@ impl<V: Serialize + Send + Sync + 'static> Drop for Turn<V> {
 
 /// Has a user's `Serialize` at work.
 fn guarded<R>(work: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-    catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|panic| Err(io::Error::other(words(&*panic).to_owned())))
+    caught(work).unwrap_or_else(|words| Err(io::Error::other(words)))
 }
 
 /// What such a file begins with; the number is the version of its format.

@@ -3,7 +3,6 @@
 use std::{
     collections::VecDeque,
     future::poll_fn,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
@@ -14,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     channel::Snapshot,
-    panic::{drop_guarded, words},
+    panic::{caught, drop_guarded},
 };
 
 /// How much of the past is kept.
@@ -57,9 +56,7 @@ fn trial(window: Duration, mut check: Checking) -> Trial {
     Box::pin(async move {
         let checked = poll_fn(|cx| {
             // What panicked is never polled again: the trial is over.
-            catch_unwind(AssertUnwindSafe(|| check.as_mut().poll(cx))).unwrap_or_else(|panic| {
-                Poll::Ready(Err(format!("it panicked: {}", words(&*panic))))
-            })
+            caught(|| check.as_mut().poll(cx)).unwrap_or_else(|words| Poll::Ready(Err(words)))
         });
         timeout_at(until, checked).await.unwrap_or(Ok(()))
     })
@@ -121,18 +118,15 @@ impl<V> Record<V> {
     pub(super) fn try_out(&self, new: &Snapshot<V>) -> Option<Trial> {
         let probation = self.probation.as_ref()?;
         self.lock().on_trial = Some(new.clone());
-        let begun = catch_unwind(AssertUnwindSafe(|| (probation.check)(new.clone())));
-        let check = begun.unwrap_or_else(|panic| {
-            let words = format!("it panicked: {}", words(&*panic));
-            Box::pin(std::future::ready(Err(words)))
-        });
+        let check = caught(|| (probation.check)(new.clone()))
+            .unwrap_or_else(|words| Box::pin(std::future::ready(Err(words))));
         Some(trial(probation.window, check))
     }
 
     fn keep(&self, new: &Snapshot<V>) {
         let size = self.limits.bytes.as_ref().map_or(0, |(_, size_of)| {
             // One that can't be measured is too large.
-            catch_unwind(AssertUnwindSafe(|| size_of(new))).unwrap_or(usize::MAX)
+            caught(|| size_of(new)).unwrap_or(usize::MAX)
         });
         let mut kept = self.lock();
         kept.past.push_back((new.clone(), size));

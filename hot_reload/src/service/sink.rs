@@ -1,7 +1,6 @@
 //! Where a running loop puts what it found.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -17,7 +16,7 @@ use super::{
 use crate::{
     change::{Origin, Reason},
     channel::{ReloaderSender, Snapshot},
-    panic::{drop_guarded, words},
+    panic::{caught, drop_guarded},
     status::Status,
 };
 
@@ -210,10 +209,7 @@ pub(crate) trait Keeper<V>: Send + Sync {
 
 /// Has a user's `Eq` or `Clone` at work.
 fn guarded<R>(what: &'static str, work: impl FnOnce() -> R) -> Result<R, Refusal> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| Refusal {
-        by: what.into(),
-        words: format!("it panicked: {}", words(&*panic)),
-    })
+    caught(work).map_err(|words| Refusal { by: what.into(), words })
 }
 
 impl<V> Report for Publish<'_, V> {
