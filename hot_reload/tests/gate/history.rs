@@ -1,0 +1,206 @@
+//! Values of the past.
+
+use std::{
+    fs,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use hot_reload::{
+    Health, Reload, ReloadResult, ReloaderOptions, ReloaderService, TomlFile, Triggered,
+    WatchStrategy,
+};
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    Lab,
+    common::{Config, PATIENCE, config, options, text},
+};
+
+#[tokio::test]
+async fn a_value_of_the_history_is_pinned_until_told_otherwise() {
+    let mut lab = Lab::new(WatchStrategy::Hybrid, |service| service.history(3)).await;
+    for name in ["two", "six", "ten"] {
+        lab.write(name);
+        lab.expect(name).await;
+    }
+    let kept: Vec<_> = lab.handle.history().iter().map(|past| past.generation).collect();
+    assert_eq!(kept, [2, 3, 4]);
+    match lab.handle.rollback(1).await {
+        Triggered::Failed(why) => assert!(why.contains("generation 1 is not kept"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(lab.rx.status().pinned, None);
+    assert_eq!(lab.handle.rollback(2).await, Triggered::Published(5));
+    assert_eq!(lab.rx.get(), Some(config("two")));
+    let status = lab.status(|status| status.is_paused).await;
+    assert_eq!((status.pinned, status.health), (Some(2), Health::RolledBack));
+
+    lab.write("new");
+    assert!(matches!(lab.handle.trigger().await, Triggered::Failed(_)));
+    sleep(Duration::from_millis(600)).await;
+    assert_eq!(lab.rx.get(), Some(config("two")));
+
+    lab.handle.resume();
+    lab.expect("new").await;
+    let status = lab.status(|status| status.health == Health::Fresh).await;
+    assert_eq!((status.pinned, status.is_paused), (None, false));
+}
+
+/// As it may be after an edit that turned out wrong, and that nobody has mended.
+#[tokio::test]
+async fn resuming_takes_what_the_source_has_held_all_the_time() {
+    let mut lab = Lab::new(WatchStrategy::Realtime, |service| service.history(2)).await;
+    lab.write("two");
+    lab.expect("two").await;
+    assert_eq!(lab.handle.rollback(1).await, Triggered::Published(3));
+    assert_eq!(lab.rx.get(), Some(config("one")));
+    lab.handle.resume();
+    lab.expect("two").await;
+}
+
+#[tokio::test]
+async fn a_rollback_passes_the_gate() {
+    let is_closed = Arc::new(AtomicU32::new(0));
+    let closed = Arc::clone(&is_closed);
+    let mut lab = Lab::new(WatchStrategy::Realtime, |service| {
+        service.history(2).validate(move |_, _| match closed.load(Ordering::SeqCst) {
+            0 => Ok(()),
+            _ => Err("closed"),
+        })
+    })
+    .await;
+    lab.write("two");
+    lab.expect("two").await;
+    is_closed.store(1, Ordering::SeqCst);
+    let failed = Triggered::Failed("refused by validation: closed".into());
+    assert_eq!(lab.handle.rollback(1).await, failed);
+    assert_eq!((lab.rx.get(), lab.rx.status().pinned), (Some(config("two")), None));
+}
+
+#[tokio::test]
+async fn the_history_is_bounded_in_bytes() {
+    let mut lab = Lab::new(WatchStrategy::Realtime, |service| {
+        service.history(100).history_bytes(10, |value| value.name.len())
+    })
+    .await;
+    for name in ["two", "six", "ten", "seven"] {
+        lab.write(name);
+        lab.expect(name).await;
+    }
+    let kept =
+        |lab: &Lab| -> Vec<_> { lab.handle.history().iter().map(|past| past.generation).collect() };
+    assert_eq!(kept(&lab), [4, 5]);
+    // One that is too large by itself is not kept, and serves all the same.
+    lab.write("twelve or more");
+    lab.expect("twelve or more").await;
+    assert_eq!(kept(&lab), [0_u64; 0]);
+}
+
+#[tokio::test]
+async fn the_status_counts_the_generations_that_are_alive() {
+    let mut lab = Lab::new(WatchStrategy::Realtime, |service| service).await;
+    assert_eq!(lab.rx.status().alive, 1);
+    let held = lab.rx.snapshot();
+    for name in ["two", "six", "ten"] {
+        lab.write(name);
+        lab.expect(name).await;
+    }
+    assert_eq!(lab.rx.status().alive, 2);
+    drop(held);
+    assert_eq!(lab.rx.status().alive, 1);
+}
+
+#[tokio::test]
+async fn a_value_stays_pinned_when_the_service_is_started_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    fs::write(&path, text("one")).unwrap();
+    let file = TomlFile::<Config>::from_path(&path).unwrap();
+    let (service, mut rx) = ReloaderService::from_reloader(file, options(WatchStrategy::Hybrid));
+    let service = Arc::new(service.history(3));
+    let handle = service.handle();
+    let start = || {
+        let service = Arc::clone(&service);
+        tokio::spawn(async move { service.start_with_realtime().await.unwrap() })
+    };
+    let first = start();
+    timeout(PATIENCE, rx.changed()).await.unwrap().unwrap();
+    fs::write(&path, text("two")).unwrap();
+    timeout(PATIENCE, rx.wait_for_generation(2)).await.unwrap().unwrap();
+    assert_eq!(handle.rollback(1).await, Triggered::Published(3));
+    first.abort();
+    let _stopped = first.await;
+    let second = start();
+    sleep(Duration::from_millis(500)).await;
+    let status = rx.status();
+    assert_eq!((rx.get(), status.pinned), (Some(config("one")), Some(1)));
+    assert_eq!((status.health, status.is_paused), (Health::RolledBack, true));
+    handle.resume();
+    timeout(PATIENCE, rx.wait_for(|value| *value == config("two"))).await.unwrap().unwrap();
+    second.abort();
+}
+
+#[tokio::test]
+async fn resuming_right_after_a_roll_back_takes_what_the_source_holds() {
+    let mut lab = Lab::new(WatchStrategy::Realtime, |service| service.history(100)).await;
+    lab.write("two");
+    lab.expect("two").await;
+    for _ in 0..30 {
+        assert!(matches!(lab.handle.rollback(1).await, Triggered::Published(_)));
+        lab.handle.resume();
+        lab.expect("two").await;
+        lab.status(|status| status.pinned.is_none() && !status.is_paused).await;
+    }
+}
+
+/// Gives each value once, as sources do that ask for what is new.
+#[derive(Clone, Default)]
+struct Once(Arc<Mutex<Option<u32>>>);
+
+#[async_trait]
+impl Reload<u32> for Once {
+    type Source = ();
+
+    async fn new((): &()) -> ReloadResult<Self, u32> {
+        Ok(Self::default())
+    }
+
+    async fn reload(&self) -> ReloadResult<Option<u32>, u32> {
+        Ok(self.0.lock().unwrap().take())
+    }
+}
+
+#[tokio::test]
+async fn what_a_source_gives_once_is_not_lost() {
+    let source = Once::default();
+    let options = ReloaderOptions::polling()
+        .poll_interval(Duration::from_millis(10))
+        .backoff(Duration::from_millis(10), Duration::from_millis(20));
+    let (service, mut rx) = ReloaderService::<_, u32>::from_reloader(source.clone(), options);
+    let is_closed = Arc::new(AtomicU32::new(0));
+    let closed = Arc::clone(&is_closed);
+    let service = service.history(9).validate(move |_, _| {
+        if closed.load(Ordering::SeqCst) == 1 { Err("closed") } else { Ok(()) }
+    });
+    let handle = service.handle();
+    let task = tokio::spawn(async move { service.start().await.unwrap() });
+    let gives = |value| *source.0.lock().unwrap() = Some(value);
+    gives(1);
+    timeout(PATIENCE, rx.wait_for(|value| *value == 1)).await.unwrap().unwrap();
+    is_closed.store(1, Ordering::SeqCst);
+    gives(2);
+    let mut status = rx.watch_status();
+    let refused = status.wait_for(|status| status.failures > 2);
+    timeout(PATIENCE, refused).await.unwrap();
+    is_closed.store(0, Ordering::SeqCst);
+    timeout(PATIENCE, rx.wait_for(|value| *value == 2)).await.unwrap().unwrap();
+    assert_eq!(handle.rollback(1).await, Triggered::Published(3));
+    handle.resume();
+    timeout(PATIENCE, rx.wait_for(|value| *value == 2)).await.unwrap().unwrap();
+    task.abort();
+}

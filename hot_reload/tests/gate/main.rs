@@ -1,0 +1,80 @@
+//! What a value has to pass before it is published, and what may become of it after.
+#![cfg(feature = "toml")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod history;
+mod passing;
+mod probation;
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use common::{Config, PATIENCE, config, options, text};
+use hot_reload::{
+    ReloaderHandle, ReloaderReceiver, ReloaderService, Status, TomlFile, WatchStrategy,
+};
+use tempfile::TempDir;
+use tokio::{task::JoinHandle, time::timeout};
+
+type Service = ReloaderService<TomlFile<Config>, Config, String>;
+
+pub(crate) struct Lab {
+    pub(crate) rx: ReloaderReceiver<Config, String>,
+    pub(crate) handle: ReloaderHandle,
+    pub(crate) path: PathBuf,
+    task: JoinHandle<()>,
+    _dir: TempDir,
+}
+
+impl Lab {
+    /// Follows a file that holds `config("one")`, which has arrived, with a service made by `with`.
+    pub(crate) async fn new(
+        strategy: WatchStrategy,
+        with: impl FnOnce(Service) -> Service,
+    ) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        fs::write(&path, text("one")).unwrap();
+        let file = TomlFile::from_path(&path).unwrap();
+        let options = options(strategy)
+            .load_timeout(Duration::from_secs(1))
+            .backoff(Duration::from_millis(20), Duration::from_millis(80));
+        let (service, rx) = ReloaderService::from_reloader(file, options);
+        let service = with(service);
+        let handle = service.handle();
+        let task = tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
+        let mut lab = Self { rx, handle, path, task, _dir: dir };
+        lab.expect("one").await;
+        lab
+    }
+
+    pub(crate) fn write(&self, name: &str) {
+        fs::write(&self.path, text(name)).unwrap();
+    }
+
+    pub(crate) async fn expect(&mut self, name: &str) {
+        let arrived = self.rx.wait_for(|value| *value == config(name));
+        let is_there = timeout(PATIENCE, arrived).await.is_ok_and(|arrived| arrived.is_ok());
+        assert!(is_there, "no {name}: {:?}, {:?}", self.rx.get(), self.rx.status());
+    }
+
+    pub(crate) async fn status(&self, is_it: impl FnMut(&Status) -> bool) -> Status {
+        let status = timeout(PATIENCE, self.rx.watch_status().wait_for(is_it)).await;
+        status.unwrap_or_else(|_| panic!("{:?}", self.rx.status()))
+    }
+
+    /// Waits until the service says that it refuses what the file holds.
+    pub(crate) async fn refused_by(&self, by: &str) -> Status {
+        self.status(|status| status.refused_by.as_deref() == Some(by)).await
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.rx.borrow().generation()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
