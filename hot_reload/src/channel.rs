@@ -113,8 +113,11 @@ impl<V> ReloaderSender<V> {
         let published = *next.published.get_or_init(Instant::now);
         // First, so that whoever sees a new whole sees its new part as well.
         projections.publish(next);
-        let last = self.cell.current.swap(Arc::clone(next));
+        let mut last = None;
         self.cell.statement.change(|status| {
+            // Under its lock, so that whoever sees the new value finds this status, and the other
+            // way round.
+            last = Some(self.cell.current.swap(Arc::clone(next)));
             if !self.is_part {
                 status.generation = number;
                 status.last_change = Some(published);

@@ -296,6 +296,28 @@ async fn ten_thousand_receivers_get_the_newest_value_and_a_slow_one_blocks_nobod
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_reads_a_value_finds_its_status_and_the_other_way_round() {
+    let mut lab = Lab::new().await;
+    let rx = lab.rx.clone();
+    let reader = thread::spawn(move || {
+        loop {
+            let read = rx.borrow().generation();
+            let told = rx.status().generation;
+            assert!(told >= read, "the status is of {told} with {read} in use");
+            let read = rx.borrow().generation();
+            assert!(read >= told, "{read} is in use with a status of {told}");
+            if read > 5_000 {
+                break;
+            }
+        }
+    });
+    for n in 0..5_000 {
+        lab.publish(config("next", n, n)).await;
+    }
+    reader.join().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thread_outside_the_runtime_waits_and_reads() {
     let mut lab = Lab::new().await;
     let mut rx = lab.rx.clone();
