@@ -9,7 +9,7 @@ use std::{
     borrow::Cow,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use crate::error::ReloadResult;
@@ -45,6 +45,11 @@ pub trait Follow<V, S> {
 
     /// How changes are noticed at this moment.
     fn mechanism(&self) -> Mechanism;
+
+    /// When the last value that was found came to be in the source, where that can be known.
+    fn edited(&self) -> Option<SystemTime> {
+        None
+    }
 
     /// How long one look may take, unless the user said.
     fn load_timeout(&self) -> Duration {
@@ -98,4 +103,16 @@ pub enum Mechanism {
     EventsAndPolling,
     /// By looking, because events were asked for and can't be had; with the reason.
     Degraded(Cow<'static, str>),
+}
+
+impl Mechanism {
+    /// Returns it in one word, without the reason, as metrics have it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Polling => "polling",
+            Self::Events => "events",
+            Self::EventsAndPolling => "events_and_polling",
+            Self::Degraded(_) => "degraded",
+        }
+    }
 }

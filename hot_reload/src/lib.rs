@@ -74,11 +74,13 @@
 //! | `hot_reload_publications_total` | counter | `reason`: as [`Reason::as_str`] |
 //! | `hot_reload_load_duration_seconds` | histogram | |
 //! | `hot_reload_apply_seconds` | histogram: from the first hint to the publication | |
+//! | `hot_reload_edit_to_visible_seconds` | histogram: from the time of the file, or of a link on the way to it, to the publication; where that is known | |
 //! | `hot_reload_generation` | gauge | |
 //! | `hot_reload_last_change_timestamp_seconds` | gauge: since 1970 | |
 //! | `hot_reload_failures` | gauge: since the last good load | |
 //! | `hot_reload_alive_generations` | gauge | |
-//! | `hot_reload_ready`, `hot_reload_events` | gauge: 1 or 0 | |
+//! | `hot_reload_ready` | gauge: 1 while there is a value that may be served, or 0 | |
+//! | `hot_reload_mechanism` | gauge: 1 for the one in use, 0 for the others | `mechanism`: as [`Mechanism::as_str`] |
 //!
 //! # Features
 //!

@@ -6,8 +6,8 @@ mod common;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, fs,
-    sync::{Arc, Mutex},
-    time::Duration,
+    sync::{Arc, Mutex, OnceLock},
+    time::{Duration, Instant},
 };
 
 use common::{Config, PATIENCE, options, text};
@@ -197,5 +197,41 @@ fn metrics_have_names_and_labels() {
     assert!(take("hot_reload_alive_generations") >= 1);
     // It was stopped.
     assert_eq!(take("hot_reload_ready"), 0);
-    assert_eq!(take("hot_reload_events"), 1);
+    assert_eq!(take("hot_reload_mechanism mechanism=events"), 1);
+    assert_eq!(take("hot_reload_mechanism mechanism=polling"), 0);
+    // Of each edit, but not of what was there before, nor of what was rolled back to.
+    assert_eq!(take("hot_reload_edit_to_visible_seconds"), 4);
+}
+
+/// A link that is turned to a file of long ago is an edit of now.
+#[test]
+#[cfg(target_os = "linux")]
+fn an_edit_is_as_old_as_the_link_that_was_turned() {
+    use std::os::unix::fs::symlink;
+
+    let took = OnceLock::new();
+    let told = &took;
+    let (_, measured) = observe(options(WatchStrategy::Realtime), |lab| async move {
+        let dir = lab.path.parent().unwrap();
+        fs::create_dir(dir.join("old")).unwrap();
+        fs::write(dir.join("old/config.toml"), text("old")).unwrap();
+        lab.write("one", |status| status.generation == 1).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let begun = Instant::now();
+        symlink("old/config.toml", dir.join(".next")).unwrap();
+        fs::rename(dir.join(".next"), &lab.path).unwrap();
+        let is_second = |status: &Status| status.generation == 2;
+        timeout(PATIENCE, lab.rx.watch_status().wait_for(is_second)).await.unwrap();
+        told.set(begun.elapsed()).unwrap();
+    });
+    let all = measured.snapshot().into_vec();
+    let known = all.iter().find_map(|(key, _, _, value)| match value {
+        DebugValue::Histogram(all) if key.key().name() == "hot_reload_edit_to_visible_seconds" => {
+            Some(all.iter().map(|one| one.into_inner()).collect::<Vec<_>>())
+        }
+        _ => None,
+    });
+    let took = took.get().unwrap().as_secs_f64();
+    // Some filesystems have it no finer than the timer's tick.
+    assert!(matches!(known.as_deref(), Some([age]) if *age < took + 0.02), "{known:?} {took}");
 }

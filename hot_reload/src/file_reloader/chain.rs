@@ -22,6 +22,8 @@ pub(super) struct Stop {
     pub(super) kind: Kind,
     /// The device that it is on; `None` where it is gone.
     pub(super) device: Option<u64>,
+    /// When what has that name changed last, if it is a link: nanoseconds since 1970.
+    pub(super) turned: Option<i64>,
     /// Equal for the same name in the same directory, and for the same target.
     pub(super) sum: u64,
 }
@@ -92,7 +94,8 @@ impl Walk<'_> {
                 (false, _, true) => Kind::Through,
                 _ => Kind::Way,
             };
-            stops.push(self.at.stop(Some(name), kind));
+            let turned = found.filter(|found| found.is_link).map(|found| found.changed);
+            stops.push(Stop { turned, ..self.at.stop(Some(name), kind) });
             if found.is_none() {
                 return Ok(());
             }
@@ -148,7 +151,7 @@ impl Place {
         let mut sum = DefaultHasher::new();
         (&self.path, number, &name, kind).hash(&mut sum);
         let device = self.found.map(|found| found.device);
-        Stop { path: self.path.clone(), name, kind, device, sum: sum.finish() }
+        Stop { path: self.path.clone(), name, kind, device, turned: None, sum: sum.finish() }
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -107,6 +107,10 @@ where
     fn mechanism(&self) -> Mechanism {
         self.between_looks(Looker::mechanism)
             .unwrap_or(Mechanism::Degraded(Cow::Borrowed("the last look was given up on")))
+    }
+
+    fn edited(&self) -> Option<SystemTime> {
+        self.between_looks(Looker::edited).flatten()
     }
 
     fn load_timeout(&self) -> Duration {

@@ -1,6 +1,10 @@
 //! One look at a file: whether it changed, whether its writer is done, what it holds.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::time::Instant;
 
@@ -134,6 +138,11 @@ impl<L> Looker<L> {
             (None, _) if self.audit_interval().is_some() => Mechanism::EventsAndPolling,
             (None, _) => Mechanism::Events,
         }
+    }
+
+    /// When the last good value came to be where it was read.
+    pub(super) fn edited(&self) -> Option<SystemTime> {
+        self.site.edited(self.applied.as_deref()?)
     }
 
     /// How often the files are to be looked at besides events.

@@ -112,6 +112,8 @@ pub(super) struct Glance {
     pub(super) inode: u64,
     pub(super) is_link: bool,
     pub(super) is_dir: bool,
+    /// Time of the last status change, in nanoseconds since 1970.
+    pub(super) changed: i64,
 }
 
 /// Tells what `path` is; with [`How::Cached`], only on filesystems that are known to answer.

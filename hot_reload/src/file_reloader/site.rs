@@ -3,7 +3,7 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::time::Instant;
@@ -183,6 +183,15 @@ impl Site {
                 unblock(move || survey.holds()).await.unwrap_or(Holds::No)
             }
         }
+    }
+
+    /// When any of the files, or a link on the way to them, changed last; `None` where a server would
+    /// have to be asked.
+    pub(super) fn edited(&self, files: &[Option<Identity>]) -> Option<SystemTime> {
+        let way = chain::stops(&self.paths, How::Cached, &self.known).ok()?;
+        let links = way.iter().filter_map(|stop| stop.turned);
+        let newest = files.iter().flatten().map(|file| file.changed).chain(links).max()?;
+        UNIX_EPOCH.checked_add(Duration::from_nanos(newest.try_into().ok()?))
     }
 
     /// Has the follower rung for everything that has happened by now.

@@ -1,8 +1,10 @@
 //! What a service counts and measures, through the [`metrics`] facade; nothing without the feature.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use crate::status::Status;
+#[cfg(feature = "metrics")]
+use crate::change::Reason;
+use crate::{change::Origin, status::Status};
 
 /// What came of a load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,33 +22,52 @@ pub(super) struct Metrics {
 }
 
 #[cfg(feature = "metrics")]
+mod name {
+    pub(super) const LOADS: &str = "hot_reload_loads_total";
+    pub(super) const LOAD_DURATION: &str = "hot_reload_load_duration_seconds";
+    pub(super) const PUBLICATIONS: &str = "hot_reload_publications_total";
+    pub(super) const APPLY: &str = "hot_reload_apply_seconds";
+    pub(super) const EDIT_TO_VISIBLE: &str = "hot_reload_edit_to_visible_seconds";
+    pub(super) const GENERATION: &str = "hot_reload_generation";
+    pub(super) const LAST_CHANGE: &str = "hot_reload_last_change_timestamp_seconds";
+    pub(super) const FAILURES: &str = "hot_reload_failures";
+    pub(super) const ALIVE: &str = "hot_reload_alive_generations";
+    pub(super) const READY: &str = "hot_reload_ready";
+    pub(super) const MECHANISM: &str = "hot_reload_mechanism";
+}
+
+#[cfg(feature = "metrics")]
 impl Metrics {
     pub(super) fn of(source: Option<&str>) -> Self {
-        metrics::describe_counter!("hot_reload_loads_total", "Loads, by what came of them.");
-        metrics::describe_histogram!(
-            "hot_reload_load_duration_seconds",
-            metrics::Unit::Seconds,
+        use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+        describe_counter!(name::LOADS, "Loads, by what came of them.");
+        describe_histogram!(
+            name::LOAD_DURATION,
+            Unit::Seconds,
             "How long loads took, validation and preparation included."
         );
-        metrics::describe_histogram!(
-            "hot_reload_apply_seconds",
-            metrics::Unit::Seconds,
+        describe_counter!(name::PUBLICATIONS, "Publications, by reason.");
+        describe_histogram!(
+            name::APPLY,
+            Unit::Seconds,
             "How long it took from the first hint of a change to its publication."
         );
-        metrics::describe_counter!("hot_reload_publications_total", "Publications, by reason.");
-        metrics::describe_gauge!("hot_reload_generation", "Number of the newest value.");
-        metrics::describe_gauge!(
-            "hot_reload_last_change_timestamp_seconds",
-            metrics::Unit::Seconds,
+        describe_histogram!(
+            name::EDIT_TO_VISIBLE,
+            Unit::Seconds,
+            "How long it took from the edit of the source to its publication, where that is known."
+        );
+        describe_gauge!(name::GENERATION, "Number of the newest value.");
+        describe_gauge!(
+            name::LAST_CHANGE,
+            Unit::Seconds,
             "When the newest value was published, in seconds since 1970."
         );
-        metrics::describe_gauge!("hot_reload_failures", "Failed loads since the last good one.");
-        metrics::describe_gauge!("hot_reload_alive_generations", "Generations that are held.");
-        metrics::describe_gauge!(
-            "hot_reload_ready",
-            "1 while there is a value that may be served."
-        );
-        metrics::describe_gauge!("hot_reload_events", "1 while events tell of changes.");
+        describe_gauge!(name::FAILURES, "Failed loads since the last good one.");
+        describe_gauge!(name::ALIVE, "Generations that are held.");
+        describe_gauge!(name::READY, "1 while there is a value that may be served.");
+        describe_gauge!(name::MECHANISM, "1 for how changes are noticed now, 0 for the others.");
         Self { source: source.unwrap_or_default().to_owned().into() }
     }
 
@@ -58,21 +79,25 @@ impl Metrics {
             Outcome::Failed => "failed",
             Outcome::Refused => "refused",
         };
-        let source = || self.source.clone();
-        metrics::counter!("hot_reload_loads_total", "source" => source(), "outcome" => outcome)
-            .increment(1);
-        metrics::histogram!("hot_reload_load_duration_seconds", "source" => source()).record(took);
+        self.count(name::LOADS, ("outcome", outcome));
+        self.record(name::LOAD_DURATION, took);
     }
 
-    /// Takes note of a publication.
-    pub(super) fn published(&self, reason: &'static str, latency: Duration) {
-        let source = || self.source.clone();
-        metrics::counter!("hot_reload_publications_total", "source" => source(), "reason" => reason)
-            .increment(1);
-        metrics::histogram!("hot_reload_apply_seconds", "source" => source()).record(latency);
-        let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
-        metrics::gauge!("hot_reload_last_change_timestamp_seconds", "source" => source())
-            .set(now.as_secs_f64());
+    /// Takes note of a publication, just now, of what may be known to have been `edited` then.
+    pub(super) fn published(&self, origin: Origin, edited: impl FnOnce() -> Option<SystemTime>) {
+        let now = SystemTime::now();
+        self.count(name::PUBLICATIONS, ("reason", origin.reason.as_str()));
+        self.record(name::APPLY, origin.seen.elapsed());
+        let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        metrics::gauge!(name::LAST_CHANGE, "source" => self.source.clone()).set(since_1970);
+        // What was there before the service says nothing of how fast that is; neither does a clock
+        // that was set back.
+        if origin.reason != Reason::Initial
+            && let Some(edited) = edited()
+            && let Ok(age) = now.duration_since(edited)
+        {
+            self.record(name::EDIT_TO_VISIBLE, age);
+        }
     }
 
     /// Takes note of how the service is doing.
@@ -84,13 +109,30 @@ impl Metrics {
         let gauge = |name: &'static str, value: f64| {
             metrics::gauge!(name, "source" => self.source.clone()).set(value);
         };
-        gauge("hot_reload_generation", status.generation as f64);
-        gauge("hot_reload_failures", status.failures.into());
-        gauge("hot_reload_alive_generations", status.alive as f64);
-        gauge("hot_reload_ready", f64::from(u8::from(status.is_ready())));
-        let has_events =
-            matches!(status.mechanism, Some(Mechanism::Events | Mechanism::EventsAndPolling));
-        gauge("hot_reload_events", f64::from(u8::from(has_events)));
+        gauge(name::GENERATION, status.generation as f64);
+        gauge(name::FAILURES, status.failures.into());
+        gauge(name::ALIVE, status.alive as f64);
+        gauge(name::READY, f64::from(u8::from(status.is_ready())));
+        let Some(in_use) = status.mechanism.as_ref().map(Mechanism::as_str) else { return };
+        let all = [
+            Mechanism::Polling,
+            Mechanism::Events,
+            Mechanism::EventsAndPolling,
+            Mechanism::Degraded("".into()),
+        ];
+        for one in all.iter().map(Mechanism::as_str) {
+            let is_it = f64::from(u8::from(one == in_use));
+            let source = self.source.clone();
+            metrics::gauge!(name::MECHANISM, "source" => source, "mechanism" => one).set(is_it);
+        }
+    }
+
+    fn count(&self, name: &'static str, (label, value): (&'static str, &'static str)) {
+        metrics::counter!(name, "source" => self.source.clone(), label => value).increment(1);
+    }
+
+    fn record(&self, name: &'static str, time: Duration) {
+        metrics::histogram!(name, "source" => self.source.clone()).record(time);
     }
 }
 
@@ -103,7 +145,7 @@ impl Metrics {
 
     pub(super) fn loaded(&self, _outcome: Outcome, _took: Duration) {}
 
-    pub(super) fn published(&self, _reason: &'static str, _latency: Duration) {}
+    pub(super) fn published(&self, _origin: Origin, _edited: impl FnOnce() -> Option<SystemTime>) {}
 
     pub(super) fn state(&self, _status: impl FnOnce() -> Status) {}
 }

@@ -12,7 +12,7 @@ use super::{
     sink::{Past, Sink},
 };
 use crate::{
-    change::Reason,
+    change::{Origin, Reason},
     redact::mask,
     status::{Health, Status},
 };
@@ -31,7 +31,7 @@ pub(super) async fn restore<V, K: Sink<V>>(around: &Around<'_>, sink: &K) {
         Ok(Some(admitted)) => {
             let mut change = |status: &mut Status, _is_new: bool| status.is_restored = true;
             sink.publish(admitted, &mut change).await;
-            metrics.published(Reason::Restored.as_str(), begun.elapsed());
+            metrics.published(Origin { reason: Reason::Restored, seen: begun }, || None);
             warn!(name: "hot_reload.restored", source, "the last good value of an earlier run serves");
         }
         Err(refusal) => {
@@ -84,7 +84,7 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
                 status.last_error_at = None;
             };
             sink.publish(admitted, &mut change).await;
-            metrics.published(Reason::Rollback.as_str(), begun.elapsed());
+            metrics.published(Origin { reason: Reason::Rollback, seen: begun }, || None);
             warn!(name: "hot_reload.rolled_back", source, generation = published, reason = %mask(&why), "an earlier value serves again");
             return Triggered::Published(published);
         }

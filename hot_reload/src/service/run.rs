@@ -166,7 +166,7 @@ where
         let (event, mut news) = take(found, mechanism, again, self.sink).await;
         if news.published.is_some() {
             self.trial = news.trial.take();
-            metrics.published(origin.reason.as_str(), origin.seen.elapsed());
+            metrics.published(origin, || self.source.edited());
         }
         if let Some(outcome) = news.counted() {
             metrics.loaded(outcome, begun.elapsed());

@@ -79,17 +79,18 @@ pub(super) fn glance(
 ) -> Result<Option<Glance>, WouldBlock> {
     if how == How::Blocking {
         let found = lstat(path).map(|found| {
-            let Identity { device, inode, .. } = identity_of(&found);
-            glance_at(device, inode, found.st_mode)
+            let Identity { device, inode, changed, .. } = identity_of(&found);
+            glance_at(device, inode, found.st_mode, changed)
         });
         return Ok(found.ok());
     }
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
-    match statx(CWD, path, flags, StatxFlags::TYPE | StatxFlags::INO) {
+    match statx(CWD, path, flags, StatxFlags::TYPE | StatxFlags::INO | StatxFlags::CTIME) {
         Ok(found) => {
             let device = device_of(&found);
             answers(device, filesystems)?;
-            Ok(Some(glance_at(device, found.stx_ino, found.stx_mode.into())))
+            let changed = nanos(found.stx_ctime.tv_sec, found.stx_ctime.tv_nsec.into());
+            Ok(Some(glance_at(device, found.stx_ino, found.stx_mode.into(), changed)))
         }
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         // Sandboxes that don't know it say so in one of several ways.
@@ -97,10 +98,10 @@ pub(super) fn glance(
     }
 }
 
-fn glance_at(device: u64, inode: u64, mode: RawMode) -> Glance {
+fn glance_at(device: u64, inode: u64, mode: RawMode, changed: i64) -> Glance {
     let kind = FileType::from_raw_mode(mode);
     let (is_link, is_dir) = (kind == FileType::Symlink, kind == FileType::Directory);
-    Glance { device, inode, is_link, is_dir }
+    Glance { device, inode, is_link, is_dir, changed }
 }
 
 fn device_of(found: &Statx) -> u64 {

@@ -67,7 +67,8 @@ pub(super) fn glance(
     }
     Ok(std::fs::symlink_metadata(path).ok().map(|found| {
         let (device, inode) = number(&found);
-        Glance { device, inode, is_link: found.is_symlink(), is_dir: found.is_dir() }
+        let Identity { changed, .. } = identity_of(&found);
+        Glance { device, inode, is_link: found.is_symlink(), is_dir: found.is_dir(), changed }
     }))
 }
 
