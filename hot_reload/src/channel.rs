@@ -7,7 +7,7 @@ mod snapshot;
 #[cfg(feature = "stream")]
 mod stream;
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
 use tokio::{
@@ -24,6 +24,7 @@ pub use self::{
 };
 use crate::{
     change::{Origin, Reason},
+    lock::lock,
     panic::drop_guarded,
     status::{Alive, Health, Statement, Status},
 };
@@ -50,11 +51,6 @@ struct Cell<V> {
     statement: Arc<Statement>,
     /// Locked while a value is published to them.
     projections: Mutex<Projections<V>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing under these locks can panic half-way.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The sending half of a service: publishes values to every receiver.

@@ -130,6 +130,7 @@ mod error;
 pub mod file_reloader;
 mod follow;
 mod group;
+mod lock;
 mod options;
 mod panic;
 mod redact;

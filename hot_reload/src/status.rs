@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{sync::watch, time::Instant};
 
-use crate::{config::WatchStrategy, follow::Mechanism};
+use crate::{config::WatchStrategy, follow::Mechanism, lock::lock};
 
 /// How a service is doing, at the moment it was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,8 +187,7 @@ impl Statement {
     }
 
     fn lock(&self) -> MutexGuard<'_, Status> {
-        // Whatever panics under it leaves a status that the next change mends.
-        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.status)
     }
 }
 

@@ -4,8 +4,9 @@ use std::{borrow::Cow, fmt::Display, panic::AssertUnwindSafe, sync::Arc};
 
 use tracing::error;
 
-use super::{Generation, ReloaderReceiver, ReloaderSender, lock};
+use super::{Generation, ReloaderReceiver, ReloaderSender};
 use crate::{
+    lock::lock,
     panic::{caught, drop_guarded},
     redact::mask,
 };

@@ -2,11 +2,11 @@
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     task::{Context, Poll, Waker},
 };
 
-use crate::follow::Hint;
+use crate::{follow::Hint, lock::lock};
 
 /// What was noticed at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,6 +203,6 @@ impl Bell {
 
     fn lock(&self) -> MutexGuard<'_, Heard> {
         // Nothing in here can panic half-way.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }

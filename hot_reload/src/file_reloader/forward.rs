@@ -1,7 +1,7 @@
 //! A followed file as a channel of events, for who calls `watch_realtime` without a service.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -10,6 +10,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use crate::{
     change::Origin,
     follow::BoxFollow,
+    lock::lock,
     options::ReloaderOptions,
     reload::{RealtimeWatchHandle, WatchEvent},
     service::{
@@ -55,11 +56,11 @@ struct Forward<V> {
 
 impl<V> Report for Forward<V> {
     fn report(&self, change: &mut dyn FnMut(&mut Status)) {
-        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut lock(&self.status));
     }
 
     fn status(&self) -> Status {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.status).clone()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak},
+    sync::{Arc, Mutex, MutexGuard, TryLockError, Weak},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -17,6 +17,7 @@ use super::{
     survey::{Holds, Survey},
     watcher::{Files, Follower, NoWatch, Subscription},
 };
+use crate::lock::lock;
 
 /// The files of a set and the watches on them.
 #[derive(Clone)]
@@ -318,7 +319,7 @@ fn place(identity: Option<&Identity>) -> Option<Place> {
 fn locked<T>(mutex: &Mutex<T>, how: How) -> Result<MutexGuard<'_, T>, WouldBlock> {
     match how {
         How::Cached => try_lock(mutex).ok_or(WouldBlock),
-        How::Blocking => Ok(mutex.lock().unwrap_or_else(PoisonError::into_inner)),
+        How::Blocking => Ok(lock(mutex)),
     }
 }
 

@@ -17,7 +17,7 @@ mod subscription;
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::AtomicBool},
+    sync::{Arc, Mutex, Weak, atomic::AtomicBool},
 };
 
 #[cfg(all(target_os = "linux", not(hot_reload_portable)))]
@@ -38,6 +38,7 @@ use super::{
     bell::{Bell, Notice, Whence},
     chain::Kind,
 };
+use crate::lock::lock;
 
 /// One follower as the watcher knows it.
 #[derive(Debug, Default)]
@@ -131,9 +132,4 @@ impl Watcher {
             self.dispatch(Event::Gone(key));
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic under one of these locks leaves nothing half done that matters.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     fmt,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use tokio::sync::{Notify, oneshot};
@@ -13,7 +13,7 @@ use super::{
     record::Past,
     state::{Event, State},
 };
-use crate::change::Reason;
+use crate::{change::Reason, lock::lock};
 
 /// What came of a look that somebody asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,7 +146,7 @@ impl ReloaderHandle {
     /// Returns the generations that can be rolled back to, oldest first; the last is the one that
     /// serves. Empty unless the service [keeps a history](crate::ReloaderService::history).
     pub fn history(&self) -> Vec<Past> {
-        self.control.past.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.control.past).clone()
     }
 
     /// Ends the service, and waits until it runs no more; a load that is under way is dropped.
@@ -267,8 +267,7 @@ impl Default for Wanted {
 
 impl Control {
     fn lock(&self) -> MutexGuard<'_, Wanted> {
-        // Nothing under it can panic half-way.
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.wanted)
     }
 
     /// Has the service end.
@@ -294,7 +293,7 @@ impl Control {
 
     /// Takes note of what is kept of the past.
     pub(super) fn set_past(&self, past: Vec<Past>) {
-        *self.past.lock().unwrap_or_else(PoisonError::into_inner) = past;
+        *lock(&self.past) = past;
     }
 
     /// Pauses the service as [`ReloaderHandle::pause`] does.

@@ -5,7 +5,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -13,7 +13,7 @@ use tokio::{sync::Notify, task::spawn_blocking};
 use tracing::{debug, warn};
 
 use super::sink::Keeper;
-use crate::{channel::Snapshot, panic::caught, redact::mask};
+use crate::{channel::Snapshot, lock::lock, panic::caught, redact::mask};
 
 /// The file that the last good value is kept in.
 pub(super) struct LastGood<V>(Arc<Writer<V>>);
@@ -105,8 +105,7 @@ impl<V: Serialize + Send + Sync + 'static> Writer<V> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Wanted<V>> {
-        // Nothing under it can panic half-way.
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.wanted)
     }
 }
 

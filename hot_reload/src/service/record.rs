@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     future::poll_fn,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::Poll,
     time::Duration,
 };
@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     channel::Snapshot,
+    lock::lock,
     panic::{caught, drop_guarded},
 };
 
@@ -186,8 +187,7 @@ impl<V> Record<V> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept<V>> {
-        // Nothing under it can panic half-way.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kept)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -16,6 +16,7 @@ use super::{
 use crate::{
     change::{Origin, Reason},
     channel::{ReloaderSender, Snapshot},
+    lock::lock,
     panic::{caught, drop_guarded},
     status::Status,
 };
@@ -140,11 +141,6 @@ pub(crate) struct Admitted<V> {
     value: Snapshot<V>,
     prepared: Prepared,
     home: Home,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing under it can panic half-way.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Where a value is from.

@@ -13,8 +13,11 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Follower, Notice, Whence, lock, registry::ByAddress};
-use crate::file_reloader::{identity::Identity, open};
+use super::{Follower, Notice, Whence, registry::ByAddress};
+use crate::{
+    file_reloader::{identity::Identity, open},
+    lock::lock,
+};
 
 /// What a follower has its files compared with.
 #[derive(Debug, Default)]

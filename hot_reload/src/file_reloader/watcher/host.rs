@@ -13,7 +13,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Follower, Watcher, audit::Audits, lock, platform, rounds::Rounds};
+use super::{Follower, Watcher, audit::Audits, platform, rounds::Rounds};
+use crate::lock::lock;
 
 /// What the watcher does on one runtime, for as long as anyone there follows a file.
 pub(super) struct Host {

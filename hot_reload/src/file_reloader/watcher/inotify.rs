@@ -33,7 +33,8 @@ use tokio::{
 };
 use tracing::warn;
 
-use super::{Event, Kind, Notice, Registry, Watcher, lock};
+use super::{Event, Kind, Notice, Registry, Watcher};
+use crate::lock::lock;
 
 /// A watch descriptor: one number for one inode, however many paths lead to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

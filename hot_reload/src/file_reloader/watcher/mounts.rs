@@ -8,8 +8,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::lock;
-use crate::file_reloader::open::{self, Filesystems};
+use crate::{
+    file_reloader::open::{self, Filesystems},
+    lock::lock,
+};
 
 /// What is known, and since when.
 #[derive(Debug)]

@@ -10,7 +10,8 @@ use notify::{
     event::{AccessKind, AccessMode, ModifyKind, RenameMode},
 };
 
-use super::{Event, Kind, Notice, Registry, Watcher, lock};
+use super::{Event, Kind, Notice, Registry, Watcher};
+use crate::lock::lock;
 
 /// A path, by which notify tells watches apart.
 pub(super) type Key = Arc<Path>;

@@ -79,11 +79,12 @@ impl<T> Round<T> {
 #[cfg(test)]
 mod tests {
     use std::sync::{
-        Mutex, PoisonError,
+        Mutex,
         mpsc::{Receiver, Sender, channel},
     };
 
     use super::*;
+    use crate::lock::lock;
 
     /// Hangs until its other end is dropped, if it has one, and then says its number.
     struct Thing {
@@ -95,7 +96,7 @@ mod tests {
     impl Thing {
         fn look(&self) {
             if let Some(hang) = &self.hang {
-                let _ended = hang.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                let _ended = lock(hang).recv();
             }
             self.said.lock().unwrap().send(self.number).unwrap();
         }

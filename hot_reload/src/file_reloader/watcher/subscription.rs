@@ -2,10 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{AsOf, Follower, NoWatch, host::Host, lock, platform, registry::Place};
-use crate::file_reloader::{
-    chain::{Kind, Stop},
-    open::{Filesystems, WouldBlock},
+use super::{AsOf, Follower, NoWatch, host::Host, platform, registry::Place};
+use crate::{
+    file_reloader::{
+        chain::{Kind, Stop},
+        open::{Filesystems, WouldBlock},
+    },
+    lock::lock,
 };
 
 /// A place that a follower is rung from.
