@@ -52,15 +52,15 @@
 //!
 //! | event | level | fields | when |
 //! |---|---|---|---|
-//! | `hot_reload.published` | info | `source`, `generation`, `because` | a value was published |
-//! | `hot_reload.failed` | warn | `source`, `reason` | it can't be loaded, or was refused; once for each reason |
+//! | `hot_reload.published` | info | `source`, `generation`, `reason` | a value was published |
+//! | `hot_reload.failed` | warn | `source`, `error` | it can't be loaded, or was refused; once for each reason |
 //! | `hot_reload.recovered` | info | `source`, `failures` | it can again |
-//! | `hot_reload.degraded`, `hot_reload.has_events` | warn, info | `source`, `reason` | events can't be had; they can again |
+//! | `hot_reload.degraded`, `hot_reload.has_events` | warn, info | `source`, `error` | events can't be had; they can again |
 //! | `hot_reload.stale` | warn | `source` | the source was bad for longer than [`max_staleness`](ReloaderOptions::max_staleness) |
-//! | `hot_reload.rolled_back`, `hot_reload.not_rolled_back` | warn | `source`, `generation`, `reason` | an earlier value serves again, or can't |
-//! | `hot_reload.restored`, `hot_reload.not_restored` | warn | `source` or `path`, `reason` | the last good value on disk serves, or is ignored |
-//! | `hot_reload.kept`, `hot_reload.not_kept` | debug, warn | `path`, `generation`, `reason` | it was written, or can't be |
-//! | `hot_reload.panicked` | error | `panic`, `part` | code of yours panicked where nothing can be refused any more |
+//! | `hot_reload.rolled_back`, `hot_reload.not_rolled_back` | warn | `source`, `generation` or `error`, `probation`: why the check failed | an earlier value serves again, or can't |
+//! | `hot_reload.restored`, `hot_reload.not_restored` | warn | `source` or `path`, `error` | the last good value on disk serves, or is ignored |
+//! | `hot_reload.kept`, `hot_reload.not_kept` | debug, warn | `path`, `generation`, `error` | it was written, or can't be |
+//! | `hot_reload.panicked` | error | `panic`, `part`, `generation` | code of yours panicked where nothing can be refused any more |
 //! | `hot_reload.no_events` | warn | `error` | no thread is to be had for a runtime without I/O |
 //! | `hot_reload.ended` | debug | `source` | the service ends |
 //!

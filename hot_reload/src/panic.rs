@@ -2,7 +2,10 @@
 
 use std::{
     any::Any,
+    future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::Poll,
 };
 
 use tracing::error;
@@ -22,6 +25,16 @@ pub(crate) fn words(panic: &(dyn Any + Send)) -> &str {
 pub(crate) fn caught<R>(work: impl FnOnce() -> R) -> Result<R, String> {
     let caught = catch_unwind(AssertUnwindSafe(work));
     caught.map_err(|panic| format!("it panicked: {}", words(&*panic)))
+}
+
+/// Drives a user's future; one that panics is never polled again.
+pub(crate) async fn caught_future<F: Future + Unpin>(mut future: F) -> Result<F::Output, String> {
+    poll_fn(|cx| match caught(|| Pin::new(&mut future).poll(cx)) {
+        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+        Ok(Poll::Pending) => Poll::Pending,
+        Err(words) => Poll::Ready(Err(words)),
+    })
+    .await
 }
 
 /// Drops what may be a user's, whose `Drop` may panic.

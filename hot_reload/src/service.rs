@@ -9,6 +9,7 @@ mod gate;
 mod last_good;
 mod metrics;
 mod outcome;
+mod publish;
 mod recall;
 mod record;
 mod run;
@@ -26,8 +27,8 @@ use std::{
 use self::{
     adapt::{Polled, Pushed},
     gate::Gate,
+    publish::{Keeper, Publish},
     record::Record,
-    sink::{Keeper, Publish},
 };
 #[cfg(feature = "file-reloader")]
 pub(crate) use self::{
@@ -35,7 +36,7 @@ pub(crate) use self::{
     gate::Refusal,
     record::Trial,
     run::run,
-    sink::{Admission, Failure, OnPublish, Past as Recalled, Report, Sink},
+    sink::{Admission, Failure, OnPublish, Report, Sink},
 };
 #[cfg(not(feature = "file-reloader"))]
 use self::{control::Control, run::run};

@@ -46,6 +46,8 @@ pub struct Status {
     /// Who refused the value, where it could be loaded: `validation`, `probation`, or the part of
     /// the program that could not prepare for it.
     pub refused_by: Option<Arc<str>>,
+    /// Until when the newest value is on [probation](crate::ReloaderService::probation), if it is.
+    pub probation_until: Option<Instant>,
     /// When a look last found the newest value to be what the source holds.
     pub last_load: Option<Instant>,
     /// When the newest value was published.
@@ -127,6 +129,20 @@ impl Status {
     pub fn age(&self) -> Option<Duration> {
         self.last_change.map(|at| at.elapsed())
     }
+
+    /// Changes the health, unless it is stale: only what is good ends that.
+    pub(crate) fn worsen(&mut self, health: Health) {
+        if self.health != Health::Stale {
+            self.health = health;
+        }
+    }
+
+    pub(crate) fn set_problem(&mut self, problem: Option<Problem>) {
+        (self.last_error, self.last_error_at, self.refused_by) = match problem {
+            Some(Problem { words, at, refused_by }) => (Some(words), at, refused_by),
+            None => (None, None, None),
+        };
+    }
 }
 
 impl Default for Status {
@@ -144,11 +160,20 @@ impl Default for Status {
             last_error: None,
             last_error_at: None,
             refused_by: None,
+            probation_until: None,
             last_load: None,
             last_change: None,
             unapplied_since: None,
         }
     }
+}
+
+/// What is wrong with what the source holds.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    pub(crate) words: Arc<str>,
+    pub(crate) at: Option<Location>,
+    pub(crate) refused_by: Option<Arc<str>>,
 }
 
 /// The status of a service, and who waits for it to change.

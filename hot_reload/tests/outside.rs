@@ -126,10 +126,10 @@ fn events_have_names_and_fields_and_no_values() {
     ];
     assert_eq!(log.names(), names.into());
     for (name, level, fields) in [
-        ("hot_reload.published", Level::INFO, ["because", "generation", "source"].as_slice()),
-        ("hot_reload.failed", Level::WARN, &["reason"]),
+        ("hot_reload.published", Level::INFO, ["reason", "generation", "source"].as_slice()),
+        ("hot_reload.failed", Level::WARN, &["error", "source"]),
         ("hot_reload.recovered", Level::INFO, &["failures", "source"]),
-        ("hot_reload.rolled_back", Level::WARN, &["generation", "reason"]),
+        ("hot_reload.rolled_back", Level::WARN, &["generation", "probation", "source"]),
     ] {
         let line = log.first(name);
         assert_eq!(line.level, level, "{name}");

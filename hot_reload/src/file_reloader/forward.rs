@@ -1,11 +1,8 @@
 //! A followed file as a channel of events, for who calls `watch_realtime` without a service.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Mutex, time::Duration};
 
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     change::Origin,
@@ -13,9 +10,7 @@ use crate::{
     lock::lock,
     options::ReloaderOptions,
     reload::{RealtimeWatchHandle, WatchEvent},
-    service::{
-        Admission, Control, Failure, OnPublish, Recalled, Refusal, Report, Sink, Trial, run,
-    },
+    service::{Admission, Control, Failure, OnPublish, Refusal, Report, Sink, Trial, run},
     status::Status,
 };
 
@@ -35,17 +30,10 @@ where
     let options = ReloaderOptions::realtime();
     let mut source = follow(&options);
     let sink = Forward { events: tx, status: Mutex::default() };
-    let task =
-        tokio::spawn(async move { run(&mut *source, &sink, &options, &Control::default()).await });
-    RealtimeWatchHandle::with_cleanup(rx, Box::new(AbortOnDrop(task)))
-}
-
-struct AbortOnDrop(JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    // Dropped, it aborts its task.
+    let mut task = JoinSet::new();
+    task.spawn(async move { run(&mut *source, &sink, &options, &Control::default()).await });
+    RealtimeWatchHandle::with_cleanup(rx, Box::new(task))
 }
 
 struct Forward<V> {
@@ -67,8 +55,8 @@ impl<V> Report for Forward<V> {
 impl<V: Eq> Sink<V> for Forward<V> {
     type Admitted = V;
 
-    fn closed(&self) -> impl Future<Output = ()> {
-        self.events.closed()
+    async fn closed(&self) {
+        self.events.closed().await;
     }
 
     async fn admit(
@@ -80,49 +68,12 @@ impl<V: Eq> Sink<V> for Forward<V> {
         Ok(Admission::New(value))
     }
 
-    async fn recall(
-        &self,
-        _past: Recalled,
-        _why: &Arc<str>,
-        _limit: Duration,
-    ) -> Result<V, Refusal> {
-        Err(Refusal { by: "history".into(), words: "nothing is kept".to_owned() })
-    }
-
-    async fn restore(&self, _limit: Duration) -> Result<Option<V>, Refusal> {
-        Ok(None)
-    }
-
     async fn publish(&self, value: V, change: OnPublish<'_>) -> Option<Trial> {
         self.report(&mut |status| change(status, false));
         // Refused only when the receiver has just gone, which `closed` reports next.
         let _gone = self.events.send(WatchEvent::Changed(value)).await;
         None
     }
-
-    fn held(&self) -> Option<V> {
-        None
-    }
-
-    fn has_good(&self) -> bool {
-        false
-    }
-
-    fn serves_bad(&self) -> bool {
-        false
-    }
-
-    async fn flush(&self) {}
-
-    fn on_trial(&self) -> Option<Trial> {
-        None
-    }
-
-    fn taken_back(&self) -> Option<Arc<str>> {
-        None
-    }
-
-    fn is_good(&self) {}
 
     async fn failed(&self, failure: Failure) {
         let event = if failure.is_missing {

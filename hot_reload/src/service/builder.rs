@@ -192,7 +192,7 @@ where
     /// [`rollback`](crate::ReloaderHandle::rollback).
     #[must_use]
     pub fn history(mut self, generations: usize) -> Self {
-        self.record.get_or_insert_default().limits().generations = generations;
+        self.record.get_or_insert_default().limits().generations = Some(generations);
         self
     }
 

@@ -24,12 +24,12 @@ impl Doubt {
         self.since.get_or_insert(now);
     }
 
-    /// There is a change that is not applied yet, or a failure.
-    pub(super) fn is_founded(&self, sink: &impl Report) {
+    /// Has the status show that there is a change that is not applied yet, or a failure.
+    pub(super) fn show(&self, sink: &impl Report) {
         sink.report(&mut |status| status.unapplied_since = self.since);
     }
 
-    pub(super) fn is_gone(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.since = None;
         self.is_told = false;
     }
@@ -40,7 +40,7 @@ impl Doubt {
         (!self.is_told).then_some(limit)
     }
 
-    pub(super) fn is_over_the_limit(&mut self, sink: &impl Report, source: Option<&str>) {
+    pub(super) fn tell_staleness(&mut self, sink: &impl Report, source: Option<&str>) {
         self.is_told = true;
         sink.report(&mut |status| status.health = Health::Stale);
         warn!(name: "hot_reload.stale", source, "the newest value is stale: the source has not been good for too long");

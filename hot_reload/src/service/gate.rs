@@ -2,13 +2,11 @@
 
 use std::{
     fmt::{self, Display},
-    future::poll_fn,
     pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::Poll,
     time::Duration,
 };
 
@@ -17,7 +15,7 @@ use tracing::error;
 
 use crate::{
     channel::Snapshot,
-    panic::{caught, words},
+    panic::{caught, caught_future, words},
     redact::mask,
 };
 
@@ -41,7 +39,7 @@ impl<V> Clone for Candidate<V> {
 pub(crate) type Commit = Box<dyn FnOnce() + Send>;
 
 /// What comes of one step.
-type Outcome = Result<Option<Commit>, String>;
+type Passed = Result<Option<Commit>, String>;
 
 /// One step on the way to publication.
 struct Step<V> {
@@ -49,7 +47,7 @@ struct Step<V> {
     check: Box<dyn Fn(Candidate<V>) -> Checking + Send + Sync>,
 }
 
-type Checking = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+type Checking = Pin<Box<dyn Future<Output = Passed> + Send>>;
 
 /// The steps that a value has to pass, in the order in which they were added.
 pub(crate) struct Gate<V> {
@@ -146,14 +144,10 @@ impl<V> Gate<V> {
 const VALIDATION: &str = "validation";
 
 /// Runs a step that may panic or hang.
-async fn guarded(step: impl FnOnce() -> Checking, limit: Duration) -> Outcome {
-    let mut checking = caught(step)?;
-    let checked = poll_fn(|cx| {
-        // What panicked is dropped, and never polled again.
-        caught(|| checking.as_mut().poll(cx)).unwrap_or_else(|words| Poll::Ready(Err(words)))
-    });
+async fn guarded(step: impl FnOnce() -> Checking, limit: Duration) -> Passed {
+    let checked = caught_future(caught(step)?);
     let late = |_| Err(format!("it did not answer within {limit:?}"));
-    timeout(limit, checked).await.unwrap_or_else(late)
+    timeout(limit, checked).await.unwrap_or_else(late)?
 }
 
 /// What the steps have prepared; dropping it undoes that, the last first.

@@ -12,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::{sync::Notify, task::spawn_blocking};
 use tracing::{debug, warn};
 
-use super::sink::Keeper;
+use super::publish::Keeper;
 use crate::{channel::Snapshot, lock::lock, panic::caught, redact::mask};
 
 /// The file that the last good value is kept in.
@@ -97,8 +97,8 @@ impl<V: Serialize + Send + Sync + 'static> Writer<V> {
                     debug!(name: "hot_reload.kept", %path, generation = value.generation(), "kept as last good");
                 }
                 Err(error) => {
-                    let reason = mask(&error.to_string());
-                    warn!(name: "hot_reload.not_kept", %path, %reason, "the last good value can't be kept on disk");
+                    let error = mask(&error.to_string());
+                    warn!(name: "hot_reload.not_kept", %path, %error, "the last good value can't be kept on disk");
                 }
             }
         }
@@ -185,7 +185,7 @@ fn load<V: DeserializeOwned>(path: &Path) -> Option<V> {
         Err(error) => error.to_string(),
     };
     let path = path.display();
-    warn!(name: "hot_reload.not_restored", %path, reason = %problem, "ignoring the last good value on disk");
+    warn!(name: "hot_reload.not_restored", %path, error = %problem, "ignoring the last good value on disk");
     None
 }
 

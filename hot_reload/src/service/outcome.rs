@@ -13,7 +13,7 @@ use super::{
     metrics::Outcome,
     recall::PROBATION,
     record::Trial,
-    sink::{Admission, Sink},
+    sink::{Admission, Sink, Standing},
     state::Event,
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     error::{ReloadResult, ReloaderError},
     follow::{Look, Mechanism},
     redact::{for_log, mask},
-    status::{Health, Location, Status},
+    status::{Health, Location, Problem, Status},
 };
 
 /// What a look has found, and whether it may be published.
@@ -44,11 +44,11 @@ pub(super) async fn admit<V, S, K: Sink<V>>(
 ) -> ReloadResult<Found<K::Admitted>, V, S> {
     let admission = match found? {
         Look::Unsettled(retry) => return Ok(Found::Unsettled(retry)),
-        Look::Unchanged => match (sink.taken_back(), sink.held()) {
-            (Some(why), _) => return Ok(Found::Bad(why)),
+        Look::Unchanged => match sink.standing() {
+            Standing::Serves => return Ok(Found::Same),
+            Standing::Bad(why) => return Ok(Found::Bad(why)),
             // A source that gives what is new only gives it once.
-            (None, Some(held)) => sink.admit(held, origin, limit).await,
-            (None, None) => return Ok(Found::Same),
+            Standing::Held(held) => sink.admit(held, origin, limit).await,
         },
         Look::Value(value) => sink.admit(value, origin, limit).await,
     };
@@ -97,9 +97,7 @@ where
         news.failures_over = std::mem::take(&mut status.failures);
         let is_degraded = matches!(mechanism, Mechanism::Degraded(_));
         status.health = if is_degraded { Health::Degraded } else { Health::Fresh };
-        status.last_error = None;
-        status.last_error_at = None;
-        status.refused_by = None;
+        status.set_problem(None);
         status.is_restored = false;
         status.last_load = Some(Instant::now());
         status.unapplied_since = None;
@@ -116,14 +114,12 @@ where
             Event::Loaded { look_again }
         }
         Ok(Found::Bad(why)) => {
+            let health = bad_health(sink);
             sink.report(&mut |status| {
                 news.note(status, &mechanism);
-                if status.health != Health::Stale {
-                    status.health = bad_health(sink);
-                }
-                status.refused_by = Some(PROBATION.into());
-                status.last_error = Some(Arc::clone(&why));
-                status.last_error_at = None;
+                status.worsen(health);
+                let (words, refused_by) = (Arc::clone(&why), Some(PROBATION.into()));
+                status.set_problem(Some(Problem { words, at: None, refused_by }));
                 status.failures = 0;
             });
             news.words = Some(why);
@@ -133,23 +129,20 @@ where
         Err(error) => {
             let words: Arc<str> = error.words().into();
             let refused_by = refusal(&error).map(|refusal| Arc::clone(&refusal.by));
-            let place = location(&error);
+            let is_refusal = refused_by.is_some();
+            let at = location(&error);
+            let problem = Problem { words: Arc::clone(&words), at, refused_by };
             let mut is_news = false;
             sink.report(&mut |status| {
                 news.note(status, &mechanism);
                 // Said once, not at every retry.
                 news.has_value = status.generation > 0;
                 is_news = status.last_error.as_ref() != Some(&words);
-                if status.health != Health::Stale {
-                    status.health = Health::Retrying;
-                }
+                status.worsen(Health::Retrying);
                 status.failures = status.failures.saturating_add(1);
-                status.last_error = Some(Arc::clone(&words));
-                status.last_error_at.clone_from(&place);
-                status.refused_by.clone_from(&refused_by);
+                status.set_problem(Some(problem.clone()));
             });
             news.words = Some(Arc::clone(&words));
-            let is_refusal = refused_by.is_some();
             news.outcome = Some(if is_refusal { Outcome::Refused } else { Outcome::Failed });
             news.failed = is_news.then(|| for_log(&error));
             #[cfg(feature = "file-reloader")]
@@ -174,8 +167,7 @@ pub(super) struct News {
     /// What the new value has to prove.
     pub(super) trial: Option<Trial>,
     degraded: Option<String>,
-    /// Events are to be had again.
-    is_restored: bool,
+    has_events_again: bool,
     failed: Option<String>,
     has_value: bool,
     failures_over: u32,
@@ -191,7 +183,7 @@ impl News {
         if let Mechanism::Degraded(reason) = mechanism {
             self.degraded = Some(mask(reason));
         } else if matches!(status.mechanism, Some(Mechanism::Degraded(_))) {
-            self.is_restored = true;
+            self.has_events_again = true;
         }
         status.mechanism = Some(mechanism.clone());
     }
@@ -213,25 +205,23 @@ impl News {
     pub(super) fn log(self, source: Option<&str>, reason: Reason) {
         let source = source.map(display);
         if let Some(why) = self.degraded {
-            warn!(name: "hot_reload.degraded", source, reason = %why, "polling in place of events");
+            warn!(name: "hot_reload.degraded", source, error = %why, "polling in place of events");
         }
-        if self.is_restored {
+        if self.has_events_again {
             info!(name: "hot_reload.has_events", source, "events are to be had again");
         }
         if let Some(why) = self.failed {
-            // A file's reason begins with its name.
-            let source = source.as_ref().filter(|source| !why.starts_with(&source.to_string()));
             if self.has_value {
-                warn!(name: "hot_reload.failed", source, reason = %why, "the last good value keeps serving");
+                warn!(name: "hot_reload.failed", source, error = %why, "the last good value keeps serving");
             } else {
-                warn!(name: "hot_reload.failed", source, reason = %why, "there is no value yet; trying again");
+                warn!(name: "hot_reload.failed", source, error = %why, "there is no value yet; trying again");
             }
         }
         if self.failures_over > 0 {
             info!(name: "hot_reload.recovered", source, failures = self.failures_over, "the source is good again");
         }
         if let Some(generation) = self.published {
-            info!(name: "hot_reload.published", source, generation, because = reason.as_str(), "published");
+            info!(name: "hot_reload.published", source, generation, reason = reason.as_str(), "published");
         }
     }
 }

@@ -7,23 +7,32 @@ use tracing::warn;
 
 use super::{
     control::{Control, Triggered},
+    gate::Refusal,
     metrics::Metrics,
     outcome::bad_health,
-    sink::{Past, Sink},
+    sink::{Recall, Sink},
 };
 use crate::{
     change::{Origin, Reason},
     redact::mask,
-    status::{Health, Status},
+    status::{Health, Problem, Status},
 };
 
+/// What a running loop has to do with beside its source and its sink.
+#[derive(Clone, Copy)]
+pub(super) struct Surroundings<'a> {
+    pub(super) source: Option<&'a str>,
+    /// How long a load, or a step of the gate, may take.
+    pub(super) limit: Duration,
+    pub(super) control: &'a Control,
+    pub(super) metrics: &'a Metrics,
+}
+
 /// Publishes the last good value of an earlier run, where nothing is published yet.
-pub(super) async fn restore<V, K: Sink<V>>(around: &Around<'_>, sink: &K) {
-    let Around { source, limit, metrics, .. } = *around;
+pub(super) async fn restore<V, K: Sink<V>>(around: &Surroundings<'_>, sink: &K) {
+    let Surroundings { source, limit, metrics, .. } = *around;
     let begun = Instant::now();
-    let mut is_first = false;
-    sink.report(&mut |status| is_first = status.generation == 0);
-    if !is_first {
+    if sink.status().generation > 0 {
         return;
     }
     match sink.restore(limit).await {
@@ -35,70 +44,93 @@ pub(super) async fn restore<V, K: Sink<V>>(around: &Around<'_>, sink: &K) {
             warn!(name: "hot_reload.restored", source, "the last good value of an earlier run serves");
         }
         Err(refusal) => {
-            let reason = mask(&refusal.to_string());
-            warn!(name: "hot_reload.not_restored", source, %reason, "ignoring the last good value on disk");
+            let error = mask(&refusal.to_string());
+            warn!(name: "hot_reload.not_restored", source, %error, "ignoring the last good value on disk");
         }
     }
 }
 
-/// What the status says of a value that somebody rolled back to.
-pub(super) const ROLLED_BACK: &str = "rolled back by hand";
-
-/// What a value of the past is published with.
-#[derive(Clone, Copy)]
-pub(super) struct Around<'a> {
-    pub(super) source: Option<&'a str>,
-    pub(super) limit: Duration,
-    pub(super) control: &'a Control,
-    pub(super) metrics: &'a Metrics,
+/// What came of a roll-back.
+pub(super) enum RolledBack {
+    /// The value serves again, as this generation.
+    To(u64),
+    /// There is no such value.
+    NotKept,
+    Refused(Refusal),
+    /// The service is to end.
+    Shutdown,
 }
 
-/// Publishes a value of the past anew.
+impl RolledBack {
+    /// What is told whoever has asked for generation `number`.
+    pub(super) fn answer(&self, number: u64) -> Triggered {
+        match self {
+            Self::To(generation) => Triggered::Published(*generation),
+            Self::NotKept => Triggered::Failed(
+                format!("generation {number} is not kept; history() has those that are").into(),
+            ),
+            Self::Refused(refusal) => Triggered::Failed(refusal.to_string().into()),
+            Self::Shutdown => Triggered::Stopped,
+        }
+    }
+}
+
+/// Publishes a value of the past anew, because a health check has failed with these words or
+/// because somebody wants it.
 pub(super) async fn roll_back<V, K: Sink<V>>(
-    past: Past,
-    why: &str,
-    around: &Around<'_>,
+    recall: Recall,
+    failed_check: Option<&str>,
+    around: &Surroundings<'_>,
     sink: &K,
-) -> Triggered {
-    let Around { source, limit, control, metrics } = *around;
-    let (why, begun): (Arc<str>, _) = (why.into(), Instant::now());
+) -> RolledBack {
+    let Surroundings { source, limit, control, metrics } = *around;
+    let begun = Instant::now();
+    let problem = failed_check.map(|words| Problem {
+        words: format!("refused by {PROBATION}: {words}").into(),
+        at: None,
+        refused_by: Some(PROBATION.into()),
+    });
+    let why = problem.as_ref().map_or("rolled back".into(), |problem| Arc::clone(&problem.words));
     let recalled = tokio::select! {
         biased;
-        () = control.shutdown() => return Triggered::Stopped,
-        recalled = sink.recall(past, &why, limit) => recalled,
+        () = control.shutdown() => return RolledBack::Shutdown,
+        recalled = sink.recall(recall, &why, limit) => recalled,
     };
-    let mut published = 0;
-    let failed = match recalled {
-        Ok(admitted) => {
-            let is_bad = past == Past::Good;
-            let mut change = |status: &mut Status, _is_new: bool| {
-                published = status.generation;
-                status.health = Health::RolledBack;
-                if let Past::Generation(generation) = past {
-                    status.pinned = Some(generation);
-                    status.unapplied_since = None;
-                    status.failures = 0;
-                }
-                status.refused_by = is_bad.then(|| PROBATION.into());
-                status.last_error = is_bad.then(|| Arc::clone(&why));
-                status.last_error_at = None;
+    let probation = failed_check.map(mask);
+    let admitted = match recalled {
+        Ok(Some(admitted)) => admitted,
+        refused => {
+            let error = match &refused {
+                Err(refusal) => mask(&refusal.to_string()),
+                Ok(_) => "nothing is kept to go back to".to_owned(),
             };
-            sink.publish(admitted, &mut change).await;
-            metrics.published(Origin { reason: Reason::Rollback, seen: begun }, || None);
-            warn!(name: "hot_reload.rolled_back", source, generation = published, reason = %mask(&why), "an earlier value serves again");
-            return Triggered::Published(published);
+            warn!(name: "hot_reload.not_rolled_back", source, error, probation, "can't roll back");
+            if problem.is_some() {
+                let health = bad_health(sink);
+                sink.report(&mut |status| {
+                    status.worsen(health);
+                    status.set_problem(problem.clone());
+                    status.probation_until = None;
+                });
+            }
+            return refused.map_or_else(RolledBack::Refused, |_| RolledBack::NotKept);
         }
-        Err(refusal) => refusal,
     };
-    warn!(name: "hot_reload.not_rolled_back", source, reason = %mask(&why), refusal = %mask(&failed.to_string()), "can't roll back");
-    if past == Past::Good {
-        sink.report(&mut |status| {
-            status.health = bad_health(sink);
-            status.refused_by = Some(PROBATION.into());
-            status.last_error = Some(Arc::clone(&why));
-        });
-    }
-    Triggered::Failed(failed.to_string().into())
+    let mut generation = 0;
+    let mut change = |status: &mut Status, _is_new: bool| {
+        generation = status.generation;
+        status.health = Health::RolledBack;
+        if let Recall::Generation(generation) = recall {
+            status.pinned = Some(generation);
+            status.unapplied_since = None;
+            status.failures = 0;
+        }
+        status.set_problem(problem.clone());
+    };
+    sink.publish(admitted, &mut change).await;
+    metrics.published(Origin { reason: Reason::Rollback, seen: begun }, || None);
+    warn!(name: "hot_reload.rolled_back", source, generation, probation, "an earlier value serves again");
+    RolledBack::To(generation)
 }
 
 /// What a service calls the check of a value that serves already.

@@ -2,10 +2,8 @@
 
 use std::{
     collections::VecDeque,
-    future::poll_fn,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
-    task::Poll,
     time::Duration,
 };
 
@@ -14,13 +12,13 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     channel::Snapshot,
     lock::lock,
-    panic::{caught, drop_guarded},
+    panic::{caught, caught_future, drop_guarded},
 };
 
 /// How much of the past is kept.
 pub(super) struct Limits<V> {
     /// How many values, the one that serves included.
-    pub(super) generations: usize,
+    pub(super) generations: Option<usize>,
     /// How many bytes of them, and how they are measured.
     #[allow(clippy::type_complexity, reason = "a size and its measure")]
     pub(super) bytes: Option<(usize, Box<dyn Fn(&V) -> usize + Send + Sync>)>,
@@ -46,30 +44,31 @@ struct Kept<V> {
 
 struct Probation<V> {
     window: Duration,
-    check: Box<dyn Fn(Snapshot<V>) -> Checking + Send + Sync>,
+    check: Box<dyn Fn(Snapshot<V>) -> HealthCheck + Send + Sync>,
 }
+
+/// A health check of the user's that is under way; an error says why the value is not healthy.
+pub(crate) type HealthCheck = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 /// A value's time to prove itself, and what comes of it; no failure in time is a success.
-pub(crate) type Trial = Checking;
+pub(crate) type Trial = HealthCheck;
 
-fn trial(window: Duration, mut check: Checking) -> Trial {
-    let until = Instant::now() + window;
-    Box::pin(async move {
-        let checked = poll_fn(|cx| {
-            // What panicked is never polled again: the trial is over.
-            caught(|| check.as_mut().poll(cx)).unwrap_or_else(|words| Poll::Ready(Err(words)))
-        });
-        timeout_at(until, checked).await.unwrap_or(Ok(()))
-    })
+/// Where a value is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Home {
+    Source,
+    /// It served before, and somebody wants it back.
+    History,
+    /// It is the last good one, in the place of one that is bad.
+    LastGood,
+    /// It served in an earlier run.
+    Disk,
 }
-
-/// A health check that is under way; an error says why the value is not healthy.
-pub(crate) type Checking = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 impl<V> Default for Record<V> {
     fn default() -> Self {
         let kept = Kept { past: VecDeque::new(), good: None, on_trial: None, bad: None };
-        let limits = Limits { generations: 0, bytes: None };
+        let limits = Limits { generations: None, bytes: None };
         Self { limits, kept: Mutex::new(kept), probation: None }
     }
 }
@@ -82,70 +81,61 @@ impl<V> Record<V> {
     pub(super) fn set_probation(
         &mut self,
         window: Duration,
-        check: Box<dyn Fn(Snapshot<V>) -> Checking + Send + Sync>,
+        check: Box<dyn Fn(Snapshot<V>) -> HealthCheck + Send + Sync>,
     ) {
         self.probation = Some(Probation { window, check });
     }
 
-    /// Takes note of a value that is published; one that is `known` good has proved itself.
-    pub(super) fn is_published(&self, new: &Snapshot<V>, known: bool) {
-        if self.limits.generations > 0 {
-            self.keep(new);
-        }
+    /// Takes note of a value that is published; returns until when it is on probation, if it is.
+    pub(super) fn publish(&self, new: &Snapshot<V>, home: Home) -> Option<Instant> {
+        let size = self.size(new);
         let mut kept = self.lock();
-        let was = if known { kept.good.replace(new.clone()) } else { None };
-        let over = (kept.on_trial.take(), kept.bad.take(), was);
+        let over = size.map(|size| kept.keep(new.clone(), size, &self.limits));
+        let has_proved_itself = matches!(home, Home::LastGood | Home::Disk);
+        let was = if has_proved_itself { kept.good.replace(new.clone()) } else { None };
+        // It stays bad as long as the source holds it.
+        let bad = if home == Home::LastGood { None } else { kept.bad.take() };
+        let over = (over, was, bad, kept.on_trial.take());
         drop(kept);
+        // Freed without the lock, since that may take long.
         drop_guarded(over);
+        let probation = self.probation.as_ref().filter(|_| home == Home::Source)?;
+        Some(Instant::now() + probation.window)
     }
 
-    /// Whether there is a value to go back to.
-    pub(super) fn has_good(&self) -> bool {
-        self.lock().good.is_some()
+    /// The value that is on trial, which gets its time anew.
+    pub(super) fn on_trial(&self) -> Option<(Snapshot<V>, Instant)> {
+        let until = Instant::now() + self.probation.as_ref()?.window;
+        Some((self.lock().on_trial.clone()?, until))
     }
 
-    /// Has a value that was taken back not be tried again.
-    pub(super) fn stays_bad(&self, bad: Option<(Snapshot<V>, Arc<str>)>) {
-        self.lock().bad = bad;
-    }
-
-    /// The value that is on trial.
-    pub(super) fn on_trial(&self) -> Option<Snapshot<V>> {
-        self.lock().on_trial.clone()
-    }
-
-    /// Puts a value that was published on trial, if any is; before one has passed there is nothing
-    /// to go back to.
-    pub(super) fn try_out(&self, new: &Snapshot<V>) -> Option<Trial> {
+    /// Puts a value that was published on trial; before one has passed there is nothing to go back
+    /// to.
+    pub(super) fn try_out(&self, new: &Snapshot<V>, until: Instant) -> Option<Trial> {
         let probation = self.probation.as_ref()?;
         self.lock().on_trial = Some(new.clone());
         let check = caught(|| (probation.check)(new.clone()))
             .unwrap_or_else(|words| Box::pin(std::future::ready(Err(words))));
-        Some(trial(probation.window, check))
+        Some(Box::pin(async move {
+            let checked = caught_future(check);
+            timeout_at(until, checked).await.unwrap_or(Ok(Ok(())))?
+        }))
     }
 
-    fn keep(&self, new: &Snapshot<V>) {
-        let size = self.limits.bytes.as_ref().map_or(0, |(_, size_of)| {
+    /// How large a value is; `None` where none is kept.
+    fn size(&self, value: &V) -> Option<usize> {
+        match &self.limits {
+            Limits { generations: None, bytes: None } => None,
+            Limits { bytes: None, .. } => Some(0),
             // One that can't be measured is too large.
-            caught(|| size_of(new)).unwrap_or(usize::MAX)
-        });
-        let mut kept = self.lock();
-        kept.past.push_back((new.clone(), size));
-        let most = self.limits.bytes.as_ref().map_or(usize::MAX, |(most, _)| *most);
-        let mut over = Vec::new();
-        while kept.past.len() > self.limits.generations
-            || kept.past.iter().fold(0_usize, |sum, (_, size)| sum.saturating_add(*size)) > most
-        {
-            let Some(oldest) = kept.past.pop_front() else { break };
-            over.push(oldest);
+            Limits { bytes: Some((_, size_of)), .. } => {
+                Some(caught(|| size_of(value)).unwrap_or(usize::MAX))
+            }
         }
-        drop(kept);
-        // Freed without the lock, since that may take long.
-        drop_guarded(over);
     }
 
     /// Takes note that the value on trial has proved itself, and returns it.
-    pub(super) fn is_good(&self) -> Option<Snapshot<V>> {
+    pub(super) fn acquit(&self) -> Option<Snapshot<V>> {
         let mut kept = self.lock();
         let good = kept.on_trial.take()?;
         let was = kept.good.replace(good.clone());
@@ -156,7 +146,7 @@ impl<V> Record<V> {
 
     /// Takes note that the value on trial is bad, until another is published; returns the last good
     /// one, if there is any.
-    pub(super) fn is_bad(&self, why: &Arc<str>) -> Option<Snapshot<V>> {
+    pub(super) fn condemn(&self, why: &Arc<str>) -> Option<Snapshot<V>> {
         let mut kept = self.lock();
         let bad = kept.on_trial.clone()?;
         kept.bad = Some((bad, Arc::clone(why)));
@@ -188,6 +178,24 @@ impl<V> Record<V> {
 
     fn lock(&self) -> MutexGuard<'_, Kept<V>> {
         lock(&self.kept)
+    }
+}
+
+impl<V> Kept<V> {
+    /// Adds a value to the past; returns what is too much then.
+    fn keep(&mut self, new: Snapshot<V>, size: usize, limits: &Limits<V>) -> Vec<Snapshot<V>> {
+        self.past.push_back((new, size));
+        let most = limits.generations.unwrap_or(usize::MAX);
+        let most_bytes = limits.bytes.as_ref().map_or(usize::MAX, |(most, _)| *most);
+        let mut over = Vec::new();
+        let mut bytes = self.past.iter().fold(0_usize, |sum, (_, size)| sum.saturating_add(*size));
+        while (self.past.len() > most || bytes > most_bytes)
+            && let Some((oldest, _)) = self.past.pop_front()
+        {
+            over.push(oldest);
+            bytes = self.past.iter().fold(0, |sum: usize, (_, size)| sum.saturating_add(*size));
+        }
+        over
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{Instrument, debug, debug_span};
 
 use super::{
@@ -18,9 +18,9 @@ use super::{
     doubt::Doubt,
     metrics::Metrics,
     outcome::{Found, admit, is_refusal, take},
-    recall::{Around, ROLLED_BACK, restore, roll_back},
+    recall::{RolledBack, Surroundings, restore, roll_back},
     record::Trial,
-    sink::{Past, Report, Sink},
+    sink::{Recall, Report, Sink},
     state::{Event, Round, State, Timing, next},
 };
 use crate::{
@@ -71,11 +71,11 @@ pub(crate) async fn run<V, S>(
             settle_ceiling: options.settle_ceiling,
             backoff: options.backoff,
         },
-        around: Around { source: name, limit, control, metrics: &metrics },
+        around: Surroundings { source: name, limit, control, metrics: &metrics },
         doubt: Doubt::new(options.max_staleness),
         asked: Vec::new(),
         trial: sink.on_trial(),
-        withdrawals: 0,
+        withdrawal: None,
         may_restore: true,
         _values: PhantomData,
     };
@@ -105,16 +105,32 @@ struct Shell<'a, V, S, F: ?Sized, K> {
     source: &'a mut F,
     sink: &'a K,
     timing: Timing,
-    around: Around<'a>,
+    around: Surroundings<'a>,
     doubt: Doubt,
     /// Who waits for the outcome of the look that is under way, or of the next.
     asked: Vec<Ask>,
     /// What the newest value has yet to prove.
     trial: Option<Trial>,
-    /// How often in a row a bad value could not be taken back.
-    withdrawals: u32,
+    /// A bad value that could not be taken back yet.
+    withdrawal: Option<Withdrawal>,
     may_restore: bool,
     _values: PhantomData<fn() -> (V, S)>,
+}
+
+/// A bad value to be taken back.
+struct Withdrawal {
+    /// What its health check has said.
+    words: String,
+    /// How often it could not be.
+    attempts: u32,
+    /// When to try again.
+    again: Instant,
+}
+
+impl Withdrawal {
+    fn first(words: String) -> Self {
+        Self { words, attempts: 0, again: Instant::now() }
+    }
 }
 
 /// What a trigger is answered while a value is pinned.
@@ -128,7 +144,7 @@ where
 {
     /// Looks at the source, and publishes what it finds if that may be.
     async fn load(&mut self, round: Round) -> Event {
-        let Around { source: name, limit, control, metrics } = self.around;
+        let Surroundings { source: name, limit, control, metrics } = self.around;
         self.asked.extend(control.take_asked());
         let patience =
             if Instant::now() < round.ceiling { Patience::Left } else { Patience::Exhausted };
@@ -148,7 +164,7 @@ where
                     biased;
                     () = self.sink.closed() => return Event::NoReceivers,
                     () = control.shutdown() => return Event::Shutdown,
-                    () = at(self.doubt.limit()) => self.doubt.is_over_the_limit(self.sink, name),
+                    () = at(self.doubt.limit()) => self.doubt.tell_staleness(self.sink, name),
                     found = &mut look => break found,
                 }
             }
@@ -161,11 +177,11 @@ where
         let is_good = matches!(found, Ok(Found::New(_) | Found::Same));
         if !is_good {
             // First, so that whoever hears of the one finds the other.
-            self.doubt.is_founded(self.sink);
+            self.doubt.show(self.sink);
         }
         let (event, mut news) = take(found, mechanism, again, self.sink).await;
         if news.published.is_some() {
-            self.trial = news.trial.take();
+            (self.trial, self.withdrawal) = (news.trial.take(), None);
             metrics.published(origin, || self.source.edited());
         }
         if let Some(outcome) = news.counted() {
@@ -175,7 +191,7 @@ where
             self.answer(&answer);
         }
         if is_good {
-            self.doubt.is_gone();
+            self.doubt.clear();
         }
         news.log(name, round.reason);
         if matches!(event, Event::Failed { .. }) && std::mem::take(&mut self.may_restore) {
@@ -192,8 +208,8 @@ where
 
     /// Waits for something to happen; `None` where it leaves the loop as it is.
     async fn wait(&mut self, state: State) -> Option<Event> {
-        let name = self.around.source;
         let is_paused = matches!(state, State::Paused { .. });
+        let deadline = self.next_deadline(state);
         tokio::select! {
             biased;
             () = self.sink.closed() => Some(Event::NoReceivers),
@@ -203,22 +219,17 @@ where
             outcome = poll_fn(|cx| proof(&mut self.trial, cx)) => {
                 self.trial = None;
                 match outcome {
-                    Ok(()) => self.sink.is_good(),
-                    Err(words) => self.withdraw(words).await,
+                    Ok(()) => self.sink.acquit(),
+                    Err(words) => self.withdraw(Withdrawal::first(words)).await,
                 }
                 None
             }
             // Before the hints, so that no storm of them holds it up.
-            () = at(state.deadline().into_iter().chain(self.doubt.limit()).min()) => {
-                if self.doubt.limit().is_some_and(|limit| limit <= Instant::now()) {
-                    self.doubt.is_over_the_limit(self.sink, name);
-                }
-                state.deadline().filter(|due| *due <= Instant::now()).map(|_| Event::Tick)
-            }
+            () = at(deadline) => self.is_time(state).await,
             hint = poll_fn(|cx| self.source.poll_hint(cx)), if !is_paused => {
                 self.doubt.arises(Instant::now());
                 if hint != Hint::Due {
-                    self.doubt.is_founded(self.sink);
+                    self.doubt.show(self.sink);
                 }
                 Some(match hint {
                     Hint::Touched => Event::Touched,
@@ -229,66 +240,80 @@ where
         }
     }
 
-    /// Takes back the newest value, which is bad for this reason.
-    async fn withdraw(&mut self, words: String) {
-        let why = format!("refused by probation: {words}");
-        self.doubt.is_gone();
-        self.doubt.arises(Instant::now());
-        self.doubt.is_founded(self.sink);
+    /// Does what it is time for.
+    async fn is_time(&mut self, state: State) -> Option<Event> {
+        let now = Instant::now();
+        if self.doubt.limit().is_some_and(|limit| limit <= now) {
+            self.doubt.tell_staleness(self.sink, self.around.source);
+        }
+        if let Some(withdrawal) = self.withdrawal.take_if(|withdrawal| withdrawal.again <= now) {
+            self.withdraw(withdrawal).await;
+        }
+        state.deadline().filter(|due| *due <= now).map(|_| Event::Tick)
+    }
+
+    fn next_deadline(&self, state: State) -> Option<Instant> {
+        let again = self.withdrawal.as_ref().map(|withdrawal| withdrawal.again);
+        [state.deadline(), self.doubt.limit(), again].into_iter().flatten().min()
+    }
+
+    /// Takes back the newest value, which is bad.
+    async fn withdraw(&mut self, withdrawal: Withdrawal) {
+        if withdrawal.attempts == 0 {
+            self.doubt.clear();
+            self.doubt.arises(Instant::now());
+            self.doubt.show(self.sink);
+        }
+        let words = Some(withdrawal.words.as_str());
         // Seldom, and large.
-        let outcome = Box::pin(roll_back(Past::Good, &why, &self.around, self.sink)).await;
-        match outcome {
-            Triggered::Failed(_) if self.sink.has_good() => {
-                // The last good one was refused, as by a port that is not free again yet.
-                self.withdrawals = self.withdrawals.saturating_add(1);
-                let pause = self.timing.backoff.pause(self.withdrawals, fastrand::f64());
-                self.trial = Some(Box::pin(async move {
-                    sleep(pause).await;
-                    Err(words)
-                }));
-            }
-            _ => self.withdrawals = 0,
+        let rolled_back =
+            Box::pin(roll_back(Recall::LastGood, words, &self.around, self.sink)).await;
+        if let RolledBack::Refused(_) = rolled_back {
+            // As by a port that is not free again yet.
+            let attempts = withdrawal.attempts.saturating_add(1);
+            let again = Instant::now() + self.timing.backoff.pause(attempts, fastrand::f64());
+            self.withdrawal = Some(Withdrawal { attempts, again, ..withdrawal });
         }
     }
 
     /// Does what somebody wants.
     async fn grant(&mut self, wish: Wish) -> Option<Event> {
-        match wish {
+        let event = match wish {
             Wish::Rollback(generation, ask) => {
-                let past = Past::Generation(generation);
-                let outcome = Box::pin(roll_back(past, ROLLED_BACK, &self.around, self.sink)).await;
-                if matches!(outcome, Triggered::Published(_)) {
-                    self.trial = None;
+                let recall = Recall::Generation(generation);
+                let rolled_back = roll_back(recall, None, &self.around, self.sink);
+                let rolled_back = Box::pin(rolled_back).await;
+                if let RolledBack::To(_) = rolled_back {
+                    (self.trial, self.withdrawal) = (None, None);
                     self.around.control.pin(generation);
-                    self.doubt.is_gone();
+                    self.doubt.clear();
                     self.answer(&Triggered::Failed(PINNED.into()));
                 }
                 // Whoever asked may have gone.
-                drop(ask.send(outcome));
+                drop(ask.send(rolled_back.answer(generation)));
                 return None;
             }
-            Wish::Event(Event::Trigger(_)) if self.around.control.pinned().is_some() => {
+            Wish::Event(event) => event,
+        };
+        match event {
+            Event::Trigger(_) => {
                 self.asked.extend(self.around.control.take_asked());
-                self.answer(&Triggered::Failed(PINNED.into()));
-                return None;
-            }
-            Wish::Event(Event::Trigger(_)) => {
-                self.asked.extend(self.around.control.take_asked());
+                if self.around.control.pinned().is_some() {
+                    self.answer(&Triggered::Failed(PINNED.into()));
+                    return None;
+                }
                 self.source.must_load();
             }
-            Wish::Event(Event::Resume) => {
+            Event::Resume => {
                 self.source.must_load();
                 self.sink.report(&mut |status| {
                     status.is_paused = false;
                     status.pinned = None;
                 });
             }
-            Wish::Event(Event::Pause) => {
-                self.sink.report(&mut |status| status.is_paused = true);
-            }
-            Wish::Event(_) => {}
+            Event::Pause => self.sink.report(&mut |status| status.is_paused = true),
+            _ => {}
         }
-        let Wish::Event(event) = wish else { return None };
         Some(event)
     }
 
@@ -331,7 +356,7 @@ fn panicked<V, S>(panic: &(dyn std::any::Any + Send)) -> ReloaderError<V, S> {
 
 async fn at(deadline: Option<Instant>) {
     match deadline {
-        Some(deadline) => pin!(sleep_until(deadline)).await,
+        Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
     }
 }

@@ -1,0 +1,235 @@
+//! A sink that publishes to the receivers of a service, and remembers what it published.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::time::{Instant, timeout};
+
+use super::{
+    control::Control,
+    gate::{Candidate, Gate, Prepared, Refusal},
+    record::{Home, Record, Trial},
+    sink::{Admission, OnPublish, Recall, Report, Sink, Standing},
+};
+use crate::{
+    change::{Origin, Reason},
+    channel::{ReloaderSender, Snapshot},
+    lock::lock,
+    panic::{caught, drop_guarded},
+    status::Status,
+};
+
+/// Publishes to the receivers of a service.
+pub(crate) struct Publish<'a, V> {
+    pub(crate) sender: &'a ReloaderSender<V>,
+    pub(crate) gate: &'a Gate<V>,
+    /// `None` where nothing is kept, and nothing on probation.
+    pub(crate) record: Option<&'a Record<V>>,
+    pub(crate) control: &'a Control,
+    pub(crate) keeper: Option<&'a dyn Keeper<V>>,
+    /// What the source holds, where that is not what serves.
+    pub(crate) held: &'a Mutex<Option<Snapshot<V>>>,
+    /// Publishes a value that equals the last as well.
+    pub(crate) force: bool,
+}
+
+/// A value that passed, what was prepared for it, and where it is from.
+pub(crate) struct Admitted<V> {
+    value: Snapshot<V>,
+    prepared: Prepared,
+    home: Home,
+}
+
+/// Keeps the last good value for a later run.
+pub(crate) trait Keeper<V>: Send + Sync {
+    /// Has `value` written, unless a newer one comes before its turn.
+    fn save(&self, value: Snapshot<V>);
+
+    /// Reads what an earlier run has left, if it is whole.
+    fn load(&self) -> Pin<Box<dyn Future<Output = Option<V>> + Send>>;
+
+    /// Waits until nothing is to be written any more.
+    fn flush(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+impl<V: Eq> Publish<'_, V> {
+    fn hold(&self, held: Option<Snapshot<V>>) {
+        let was = std::mem::replace(&mut *lock(self.held), held);
+        drop_guarded(was);
+    }
+
+    /// The value that is not tried again, and why.
+    fn bad(&self) -> Option<(Snapshot<V>, Arc<str>)> {
+        self.record?.bad()
+    }
+
+    async fn pass(
+        &self,
+        value: V,
+        origin: Origin,
+        limit: Duration,
+    ) -> Result<(Snapshot<V>, Prepared), Refusal> {
+        let value = self.sender.candidate(value, origin);
+        let candidate = Candidate { new: value.clone(), current: self.sender.current() };
+        // Large, and nothing where there is no gate.
+        let prepared = match &self.gate {
+            gate if gate.is_open() => Prepared::default(),
+            gate => {
+                let passed = Box::pin(gate.pass(&candidate, limit)).await;
+                // One of the past that is refused, or from disk, is not what the source holds.
+                let is_past = matches!(origin.reason, Reason::Rollback | Reason::Restored);
+                if passed.is_err() && !is_past {
+                    self.hold(Some(value.clone()));
+                }
+                passed?
+            }
+        };
+        Ok((value, prepared))
+    }
+}
+
+/// Has a user's `Eq` or `Clone` at work.
+fn guarded<R>(what: &'static str, work: impl FnOnce() -> R) -> Result<R, Refusal> {
+    caught(work).map_err(|words| Refusal { by: what.into(), words })
+}
+
+impl<V> Report for Publish<'_, V> {
+    fn report(&self, change: &mut dyn FnMut(&mut Status)) {
+        self.sender.set_status(change);
+    }
+
+    fn status(&self) -> Status {
+        self.sender.status()
+    }
+}
+
+impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
+    type Admitted = Admitted<V>;
+
+    async fn closed(&self) {
+        self.sender.closed().await;
+    }
+
+    async fn admit(
+        &self,
+        value: V,
+        origin: Origin,
+        limit: Duration,
+    ) -> Result<Admission<Admitted<V>>, Refusal> {
+        if let Some((bad, why)) = self.bad()
+            && guarded("comparison", || *bad == value)?
+        {
+            drop_guarded(value);
+            return Ok(Admission::Bad(why));
+        }
+        if !self.force && guarded("comparison", || self.sender.holds(&value))? {
+            self.record.inspect(|record| record.forget_bad());
+            self.hold(None);
+            drop_guarded(value);
+            return Ok(Admission::Same);
+        }
+        let (value, prepared) = self.pass(value, origin, limit).await?;
+        Ok(Admission::New(Admitted { value, prepared, home: Home::Source }))
+    }
+
+    async fn recall(
+        &self,
+        recall: Recall,
+        why: &Arc<str>,
+        limit: Duration,
+    ) -> Result<Option<Admitted<V>>, Refusal> {
+        let found = self.record.and_then(|record| match recall {
+            Recall::Generation(number) => record.find(number),
+            Recall::LastGood => record.condemn(why),
+        });
+        let Some(found) = found else { return Ok(None) };
+        let origin = Origin { reason: Reason::Rollback, seen: Instant::now() };
+        let value = guarded("cloning", || (*found).clone())?;
+        let (value, prepared) = self.pass(value, origin, limit).await?;
+        let home = if recall == Recall::LastGood { Home::LastGood } else { Home::History };
+        Ok(Some(Admitted { value, prepared, home }))
+    }
+
+    async fn restore(&self, limit: Duration) -> Result<Option<Admitted<V>>, Refusal> {
+        let Some(keeper) = self.keeper else { return Ok(None) };
+        let loaded = timeout(limit, keeper.load()).await.map_err(|_| Refusal {
+            by: "its disk".into(),
+            words: format!("it did not answer within {limit:?}"),
+        })?;
+        let Some(value) = loaded else { return Ok(None) };
+        let origin = Origin { reason: Reason::Restored, seen: Instant::now() };
+        let (value, prepared) = self.pass(value, origin, limit).await?;
+        Ok(Some(Admitted { value, prepared, home: Home::Disk }))
+    }
+
+    async fn publish(&self, admitted: Admitted<V>, change: OnPublish<'_>) -> Option<Trial> {
+        let Admitted { value, prepared, home } = admitted;
+        prepared.commit();
+        match home {
+            Home::Source => self.hold(None),
+            // What a source that gives what is new only will not give again.
+            Home::History | Home::LastGood => {
+                let mut held = lock(self.held);
+                if held.is_none() {
+                    *held = self.sender.current();
+                }
+            }
+            Home::Disk => {}
+        }
+        let mut until = None;
+        if let Some(record) = self.record {
+            until = record.publish(&value, home);
+            self.control.set_past(record.past());
+        }
+        self.sender.publish(&value, |status| {
+            change(status, true);
+            status.probation_until = until;
+        });
+        let trial =
+            self.record.zip(until).and_then(|(record, until)| record.try_out(&value, until));
+        if let (Some(keeper), None) = (self.keeper.filter(|_| home != Home::Disk), &trial) {
+            keeper.save(value);
+        }
+        trial
+    }
+
+    fn standing(&self) -> Standing<V> {
+        if let Some((_, why)) = self.bad() {
+            return Standing::Bad(why);
+        }
+        let held = lock(self.held).clone();
+        match held.map(|held| guarded("cloning", || (*held).clone())) {
+            Some(Ok(held)) => Standing::Held(held),
+            Some(Err(_)) | None => Standing::Serves,
+        }
+    }
+
+    fn on_trial(&self) -> Option<Trial> {
+        let record = self.record?;
+        let (value, until) = record.on_trial()?;
+        self.sender.set_status(|status| status.probation_until = Some(until));
+        record.try_out(&value, until)
+    }
+
+    fn acquit(&self) {
+        self.sender.set_status(|status| status.probation_until = None);
+        let good = self.record.and_then(Record::acquit);
+        if let (Some(keeper), Some(good)) = (self.keeper, good) {
+            keeper.save(good);
+        }
+    }
+
+    fn serves_bad(&self) -> bool {
+        let serving = self.sender.current().map(|current| current.generation());
+        self.bad().is_some_and(|(bad, _)| Some(bad.generation()) == serving)
+    }
+
+    async fn flush(&self) {
+        if let Some(keeper) = self.keeper {
+            keeper.flush().await;
+        }
+    }
+}
