@@ -107,8 +107,13 @@ where
     record: Option<Box<Record<V>>>,
     keeper: Option<Box<dyn Keeper<V>>>,
     held: Mutex<Option<Snapshot<V>>>,
+    /// What it ends with. Locked while it runs.
+    ending: tokio::sync::Mutex<Option<Ending>>,
     _error: PhantomData<S>,
 }
+
+/// What a service ends with.
+type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl<T, V, S> ReloaderService<T, V, S>
 where
@@ -179,6 +184,7 @@ where
             record: None,
             keeper: None,
             held: Mutex::new(None),
+            ending: tokio::sync::Mutex::new(None),
             _error: PhantomData,
         };
         (service, receiver)
@@ -228,15 +234,15 @@ where
 
     /// Runs the service, one start at a time; the run sees for itself when it is to end.
     async fn until_shutdown(&self, run: Pin<&mut impl Future<Output = ()>>) {
-        // One at a time.
-        let mut over = self.control.running.lock().await;
+        let _one_at_a_time = self.control.running.lock().await;
+        let mut ending = self.ending.lock().await;
         let end = async {
-            if let Some(over) = over.as_mut() {
-                over.await;
+            if let Some(ending) = ending.as_mut() {
+                ending.await;
                 self.control.end();
             }
             // Not to be polled again once it is over.
-            *over = None;
+            *ending = None;
             std::future::pending::<()>().await;
         };
         tokio::select! {

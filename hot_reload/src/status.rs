@@ -26,7 +26,8 @@ pub struct Status {
     /// Whether the newest value is the last good one of an earlier run, from the
     /// [file](crate::ReloaderService) that it was kept in.
     pub is_restored: bool,
-    /// Whether somebody has [paused](crate::ReloaderHandle::pause) the service.
+    /// Whether the service looks at nothing: it was [paused](crate::ReloaderHandle::pause), or
+    /// [rolled back](crate::ReloaderHandle::rollback).
     pub is_paused: bool,
     /// Number of the newest value: 0 before the first, then one more at each.
     pub generation: u64,

@@ -197,7 +197,7 @@ fn metrics_have_names_and_labels() {
     assert!(take("hot_reload_alive_generations") >= 1);
     // It was stopped.
     assert_eq!(take("hot_reload_ready"), 0);
-    assert_eq!(take("hot_reload_mechanism mechanism=events"), 1);
+    assert_eq!(take("hot_reload_mechanism mechanism=events"), 0);
     assert_eq!(take("hot_reload_mechanism mechanism=polling"), 0);
     // Of each edit, but not of what was there before, nor of what was rolled back to.
     assert_eq!(take("hot_reload_edit_to_visible_seconds"), 4);

@@ -34,7 +34,7 @@ pub struct ReloaderReceiver<V, S = &'static str> {
     pub(super) cell: Arc<Cell<V>>,
     pub(super) changes: watch::Receiver<u64>,
     /// What [`changed_with`](Self::changed_with) yielded last.
-    last: Option<Snapshot<V>>,
+    pub(super) last: Option<Snapshot<V>>,
     /// What this is a part of; kept so that its service goes on.
     pub(super) whole: Option<Arc<dyn Whole>>,
     _error: PhantomData<S>,

@@ -43,7 +43,9 @@ impl<V, S> ReloaderReceiver<V, S> {
     /// }
     /// # }
     /// ```
-    pub fn into_stream(self) -> ReloaderStream<V, S> {
+    pub fn into_stream(mut self) -> ReloaderStream<V, S> {
+        // The stream keeps no generation alive.
+        self.last = None;
         let numbers = WatchStream::from_changes(self.changes.clone());
         ReloaderStream { numbers, last: 0, cell: Arc::clone(&self.cell), _receiver: self }
     }

@@ -16,11 +16,8 @@ where
     ///
     /// `start` returns `Ok(())` then, and so does every later one.
     #[must_use]
-    pub fn with_shutdown(self, over: impl Future<Output = ()> + Send + 'static) -> Self {
-        // It is held only while the service runs, which takes the service.
-        if let Ok(mut ending) = self.control.running.try_lock() {
-            *ending = Some(Box::pin(over));
-        }
+    pub fn with_shutdown(mut self, over: impl Future<Output = ()> + Send + 'static) -> Self {
+        *self.ending.get_mut() = Some(Box::pin(over));
         self
     }
 
@@ -196,7 +193,8 @@ where
         self
     }
 
-    /// Keeps no more of the [history](Self::history) than `most` bytes, as `size_of` measures them.
+    /// Keeps no more of the [history](Self::history) than `most` bytes, as `size_of` measures them;
+    /// without a call of that, as many values as there is room for.
     #[must_use]
     pub fn history_bytes(
         mut self,

@@ -3,11 +3,14 @@
 use std::{
     collections::VecDeque,
     fmt,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
 };
 
 use tokio::sync::{Notify, oneshot};
+#[cfg(all(unix, feature = "signal"))]
+use tokio::task::JoinSet;
+#[cfg(all(unix, feature = "signal"))]
+use tracing::info;
 
 use super::{
     record::Past,
@@ -23,10 +26,22 @@ pub enum Triggered {
     Published(u64),
     /// The source holds what is published already.
     Unchanged,
-    /// The source could not be loaded, for this reason; the last good value keeps serving.
+    /// Nothing was published, for this reason: the source can't be loaded, its value was refused, or
+    /// another is pinned. What serves goes on.
     Failed(Arc<str>),
     /// The service does not run.
     Stopped,
+}
+
+impl fmt::Display for Triggered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Published(generation) => write!(f, "published generation {generation}"),
+            Self::Unchanged => f.write_str("unchanged"),
+            Self::Failed(why) => write!(f, "failed: {why}"),
+            Self::Stopped => f.write_str("the service does not run"),
+        }
+    }
 }
 
 /// Controls a service: has it look at once, pauses it, ends it; from
@@ -82,14 +97,22 @@ impl ReloaderHandle {
     }
 
     async fn ask(&self, reason: Reason) -> Triggered {
+        self.want(|wanted, ask| {
+            wanted.asked.push(ask);
+            wanted.reason = reason;
+        })
+        .await
+    }
+
+    /// Tells the loop of a wish, and waits until it has carried it out.
+    async fn want(&self, wish: impl FnOnce(&mut Wanted, Ask)) -> Triggered {
         let outcome = {
             let mut wanted = self.control.lock();
             if !wanted.is_running {
                 return Triggered::Stopped;
             }
             let (ask, outcome) = oneshot::channel();
-            wanted.asked.push(ask);
-            wanted.reason = reason;
+            wish(&mut wanted, ask);
             outcome
         };
         self.control.changed.notify_one();
@@ -102,7 +125,12 @@ impl ReloaderHandle {
     /// A load that is under way is finished. What changes meanwhile is found on resuming. A service
     /// that is paused when it starts loads nothing before.
     pub fn pause(&self) {
-        self.control.pause();
+        let mut wanted = self.control.lock();
+        if wanted.hold == Hold::Nothing {
+            wanted.hold = Hold::Paused;
+        }
+        drop(wanted);
+        self.control.changed.notify_one();
     }
 
     /// Has a paused service go on, with a look at once.
@@ -114,7 +142,8 @@ impl ReloaderHandle {
         self.control.changed.notify_one();
     }
 
-    /// Whether the service is paused.
+    /// Whether the service looks at nothing: it was [paused](Self::pause), or
+    /// [rolled back](Self::rollback).
     pub fn is_paused(&self) -> bool {
         self.control.is_paused()
     }
@@ -129,18 +158,7 @@ impl ReloaderHandle {
     ///
     /// When the future is dropped, the service rolls back all the same.
     pub async fn rollback(&self, generation: u64) -> Triggered {
-        let outcome = {
-            let mut wanted = self.control.lock();
-            if !wanted.is_running {
-                return Triggered::Stopped;
-            }
-            let (ask, outcome) = oneshot::channel();
-            wanted.rollbacks.push_back((generation, ask));
-            outcome
-        };
-        self.control.changed.notify_one();
-        // Dropped by a service that stops.
-        outcome.await.unwrap_or(Triggered::Stopped)
+        self.want(|wanted, ask| wanted.rollbacks.push_back((generation, ask))).await
     }
 
     /// Returns the generations that can be rolled back to, oldest first; the last is the one that
@@ -162,7 +180,8 @@ impl ReloaderHandle {
         let _it_runs_no_more = self.control.running.lock().await;
     }
 
-    /// Has each `SIGHUP` trigger a load, until the service is shut down or the runtime is.
+    /// Has each `SIGHUP` trigger a load, and the log say what came of it, until the service and its
+    /// handles are gone or the runtime is. To call it again changes nothing.
     ///
     /// From the first call on the signal no longer ends the process
     /// ([`tokio::signal`](tokio::signal::unix::signal)).
@@ -179,19 +198,17 @@ impl ReloaderHandle {
         use tokio::signal::unix::{SignalKind, signal};
 
         let mut hangups = signal(SignalKind::hangup())?;
-        let handle = Self { control: Arc::clone(&self.control) };
-        tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    () = handle.control.shutdown() => return,
-                    hangup = hangups.recv() => match hangup {
-                        // What comes of it is in the status and in the log.
-                        Some(()) => drop(handle.ask(Reason::Signal).await),
-                        None => return,
-                    },
-                }
+        // It belongs to the control, and does not keep it.
+        let control = Arc::downgrade(&self.control);
+        let mut listening = JoinSet::new();
+        listening.spawn(async move {
+            while hangups.recv().await.is_some() {
+                let Some(control) = control.upgrade() else { return };
+                let outcome = Self { control }.ask(Reason::Signal).await;
+                info!(name: "hot_reload.hung_up", target: "hot_reload::hung_up", %outcome, "SIGHUP");
             }
         });
+        *lock(&self.control.hangups) = Some(listening);
         Ok(())
     }
 }
@@ -210,11 +227,13 @@ pub(crate) struct Control {
     changed: Notify,
     /// Wakes whoever waits for the end.
     ended: Notify,
+    /// The task that listens to `SIGHUP`, which ends when this is dropped.
+    #[cfg(all(unix, feature = "signal"))]
+    hangups: Mutex<Option<JoinSet<()>>>,
     /// What is kept of the past.
     past: Mutex<Vec<Past>>,
-    /// Held while the service runs, so that two starts can't publish in turns; what it is to end
-    /// with, if anything.
-    pub(super) running: tokio::sync::Mutex<Option<Ending>>,
+    /// Held while the service runs, so that two starts can't publish in turns.
+    pub(super) running: tokio::sync::Mutex<()>,
 }
 
 /// What keeps a service from looking.
@@ -244,9 +263,6 @@ pub(super) enum Wish {
     /// To publish this generation anew, and to pause.
     Rollback(u64, Ask),
 }
-
-/// What a service ends with.
-pub(super) type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Somebody who waits for the outcome of a look.
 pub(super) type Ask = oneshot::Sender<Triggered>;
@@ -294,16 +310,6 @@ impl Control {
     /// Takes note of what is kept of the past.
     pub(super) fn set_past(&self, past: Vec<Past>) {
         *lock(&self.past) = past;
-    }
-
-    /// Pauses the service as [`ReloaderHandle::pause`] does.
-    fn pause(&self) {
-        let mut wanted = self.lock();
-        if wanted.hold == Hold::Nothing {
-            wanted.hold = Hold::Paused;
-        }
-        drop(wanted);
-        self.changed.notify_one();
     }
 
     /// Pauses the service at a generation of the past.

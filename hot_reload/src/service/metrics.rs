@@ -103,7 +103,7 @@ impl Metrics {
     /// Takes note of how the service is doing.
     #[allow(clippy::cast_precision_loss, reason = "nobody counts that far")]
     pub(super) fn state(&self, status: impl FnOnce() -> Status) {
-        use crate::Mechanism;
+        use crate::{Health, Mechanism};
 
         let status = status();
         let gauge = |name: &'static str, value: f64| {
@@ -113,7 +113,9 @@ impl Metrics {
         gauge(name::FAILURES, status.failures.into());
         gauge(name::ALIVE, status.alive as f64);
         gauge(name::READY, f64::from(u8::from(status.is_ready())));
-        let Some(in_use) = status.mechanism.as_ref().map(Mechanism::as_str) else { return };
+        let is_over = matches!(status.health, Health::Stopped | Health::Ended);
+        let in_use = status.mechanism.filter(|_| !is_over);
+        let in_use = in_use.as_ref().map(Mechanism::as_str);
         let all = [
             Mechanism::Polling,
             Mechanism::Events,
@@ -121,7 +123,7 @@ impl Metrics {
             Mechanism::Degraded("".into()),
         ];
         for one in all.iter().map(Mechanism::as_str) {
-            let is_it = f64::from(u8::from(one == in_use));
+            let is_it = f64::from(u8::from(Some(one) == in_use));
             let source = self.source.clone();
             metrics::gauge!(name::MECHANISM, "source" => source, "mechanism" => one).set(is_it);
         }

@@ -140,17 +140,25 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         recall: Recall,
         why: &Arc<str>,
         limit: Duration,
-    ) -> Result<Option<Admitted<V>>, Refusal> {
+    ) -> Result<Option<(Admitted<V>, u64)>, Refusal> {
         let found = self.record.and_then(|record| match recall {
             Recall::Generation(number) => record.find(number),
-            Recall::LastGood => record.condemn(why),
+            Recall::LastGood => {
+                let good = record.condemn(why);
+                self.control.set_past(record.past());
+                good
+            }
         });
         let Some(found) = found else { return Ok(None) };
+        let number = found.generation();
         let origin = Origin { reason: Reason::Rollback, seen: Instant::now() };
         let value = guarded("cloning", || (*found).clone())?;
         let (value, prepared) = self.pass(value, origin, limit).await?;
-        let home = if recall == Recall::LastGood { Home::LastGood } else { Home::History };
-        Ok(Some(Admitted { value, prepared, home }))
+        let home = match recall {
+            Recall::Generation(_) => Home::History(number),
+            Recall::LastGood => Home::LastGood(number),
+        };
+        Ok(Some((Admitted { value, prepared, home }, number)))
     }
 
     async fn restore(&self, limit: Duration) -> Result<Option<Admitted<V>>, Refusal> {
@@ -171,7 +179,7 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         match home {
             Home::Source => self.hold(None),
             // What a source that gives what is new only will not give again.
-            Home::History | Home::LastGood => {
+            Home::History(_) | Home::LastGood(_) => {
                 let mut held = lock(self.held);
                 if held.is_none() {
                     *held = self.sender.current();

@@ -41,11 +41,11 @@ pub(super) async fn restore<V, K: Sink<V>>(around: &Surroundings<'_>, sink: &K) 
             let mut change = |status: &mut Status, _is_new: bool| status.is_restored = true;
             sink.publish(admitted, &mut change).await;
             metrics.published(Origin { reason: Reason::Restored, seen: begun }, || None);
-            warn!(name: "hot_reload.restored", source, "the last good value of an earlier run serves");
+            warn!(name: "hot_reload.restored", target: "hot_reload::restored", source, "the last good value of an earlier run serves");
         }
         Err(refusal) => {
             let error = mask(&refusal.to_string());
-            warn!(name: "hot_reload.not_restored", source, %error, "ignoring the last good value on disk");
+            warn!(name: "hot_reload.not_restored", target: "hot_reload::not_restored", source, %error, "ignoring the last good value on disk");
         }
     }
 }
@@ -67,7 +67,11 @@ impl RolledBack {
         match self {
             Self::To(generation) => Triggered::Published(*generation),
             Self::NotKept => Triggered::Failed(
-                format!("generation {number} is not kept; history() has those that are").into(),
+                format!(
+                    "generation {number} is not kept; history() has those that are, and \
+                     ReloaderService::history says how many"
+                )
+                .into(),
             ),
             Self::Refused(refusal) => Triggered::Failed(refusal.to_string().into()),
             Self::Shutdown => Triggered::Stopped,
@@ -97,14 +101,14 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
         recalled = sink.recall(recall, &why, limit) => recalled,
     };
     let probation = failed_check.map(mask);
-    let admitted = match recalled {
-        Ok(Some(admitted)) => admitted,
+    let (admitted, to) = match recalled {
+        Ok(Some(found)) => found,
         refused => {
             let error = match &refused {
                 Err(refusal) => mask(&refusal.to_string()),
                 Ok(_) => "nothing is kept to go back to".to_owned(),
             };
-            warn!(name: "hot_reload.not_rolled_back", source, error, probation, "can't roll back");
+            warn!(name: "hot_reload.not_rolled_back", target: "hot_reload::not_rolled_back", source, error, probation, "can't roll back");
             if problem.is_some() {
                 let health = bad_health(sink);
                 sink.report(&mut |status| {
@@ -121,7 +125,7 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
         generation = status.generation;
         status.health = Health::RolledBack;
         if let Recall::Generation(generation) = recall {
-            status.pinned = Some(generation);
+            (status.pinned, status.is_paused) = (Some(generation), true);
             status.unapplied_since = None;
             status.failures = 0;
         }
@@ -129,7 +133,7 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
     };
     sink.publish(admitted, &mut change).await;
     metrics.published(Origin { reason: Reason::Rollback, seen: begun }, || None);
-    warn!(name: "hot_reload.rolled_back", source, generation, probation, "an earlier value serves again");
+    warn!(name: "hot_reload.rolled_back", target: "hot_reload::rolled_back", source, generation, to, probation, "an earlier value serves again");
     RolledBack::To(generation)
 }
 

@@ -32,14 +32,22 @@ pub(crate) struct Record<V> {
 }
 
 struct Kept<V> {
-    /// Oldest first, with their sizes.
-    past: VecDeque<(Snapshot<V>, usize)>,
+    /// Oldest first.
+    past: VecDeque<Entry<V>>,
     /// The last that passed its probation, or needed none.
     good: Option<Snapshot<V>>,
     /// One that has yet to prove itself.
     on_trial: Option<Snapshot<V>>,
     /// One that did not, and why: it is not tried again while the source holds it.
     bad: Option<(Snapshot<V>, Arc<str>)>,
+}
+
+struct Entry<V> {
+    value: Snapshot<V>,
+    size: usize,
+    /// The generation that it was first, where it was published anew.
+    of: Option<u64>,
+    is_bad: bool,
 }
 
 struct Probation<V> {
@@ -57,10 +65,10 @@ pub(crate) type Trial = HealthCheck;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Home {
     Source,
-    /// It served before, and somebody wants it back.
-    History,
-    /// It is the last good one, in the place of one that is bad.
-    LastGood,
+    /// It served before, as this generation, and somebody wants it back.
+    History(u64),
+    /// It is the last good one, of this generation, in the place of one that is bad.
+    LastGood(u64),
     /// It served in an earlier run.
     Disk,
 }
@@ -90,11 +98,11 @@ impl<V> Record<V> {
     pub(super) fn publish(&self, new: &Snapshot<V>, home: Home) -> Option<Instant> {
         let size = self.size(new);
         let mut kept = self.lock();
-        let over = size.map(|size| kept.keep(new.clone(), size, &self.limits));
-        let has_proved_itself = matches!(home, Home::LastGood | Home::Disk);
+        let over = size.map(|size| kept.keep(new.clone(), size, home, &self.limits));
+        let has_proved_itself = matches!(home, Home::LastGood(_) | Home::Disk);
         let was = if has_proved_itself { kept.good.replace(new.clone()) } else { None };
         // It stays bad as long as the source holds it.
-        let bad = if home == Home::LastGood { None } else { kept.bad.take() };
+        let bad = if let Home::LastGood(_) = home { None } else { kept.bad.take() };
         let over = (over, was, bad, kept.on_trial.take());
         drop(kept);
         // Freed without the lock, since that may take long.
@@ -149,6 +157,10 @@ impl<V> Record<V> {
     pub(super) fn condemn(&self, why: &Arc<str>) -> Option<Snapshot<V>> {
         let mut kept = self.lock();
         let bad = kept.on_trial.clone()?;
+        let mut past = kept.past.iter_mut();
+        if let Some(entry) = past.find(|entry| entry.value.generation() == bad.generation()) {
+            entry.is_bad = true;
+        }
         kept.bad = Some((bad, Arc::clone(why)));
         kept.good.clone()
     }
@@ -167,13 +179,16 @@ impl<V> Record<V> {
     /// A value of the past that is still there.
     pub(super) fn find(&self, generation: u64) -> Option<Snapshot<V>> {
         let kept = self.lock();
-        let mut past = kept.past.iter().map(|(one, _)| one);
-        past.find(|one| one.generation() == generation).cloned()
+        let mut past = kept.past.iter();
+        let is_it = |entry: &&Entry<V>| {
+            entry.value.generation() == generation || entry.of == Some(generation)
+        };
+        past.find(is_it).map(|entry| entry.value.clone())
     }
 
     /// The generations that are kept, oldest first.
     pub(super) fn past(&self) -> Vec<Past> {
-        self.lock().past.iter().map(|(one, _)| Past::of(one)).collect()
+        self.lock().past.iter().map(Past::of).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept<V>> {
@@ -182,20 +197,39 @@ impl<V> Record<V> {
 }
 
 impl<V> Kept<V> {
-    /// Adds a value to the past; returns what is too much then.
-    fn keep(&mut self, new: Snapshot<V>, size: usize, limits: &Limits<V>) -> Vec<Snapshot<V>> {
-        self.past.push_back((new, size));
+    /// Adds a value to the past, in the place of itself if it was there; returns what is too much
+    /// then.
+    fn keep(
+        &mut self,
+        value: Snapshot<V>,
+        size: usize,
+        home: Home,
+        limits: &Limits<V>,
+    ) -> Vec<Entry<V>> {
+        let mut over = Vec::new();
+        let (mut of, mut is_bad) = (None, false);
+        if let Home::History(number) | Home::LastGood(number) = home {
+            of = Some(number);
+            let is_it = |entry: &Entry<V>| entry.value.generation() == number;
+            if let Some(was) = self.past.iter().position(is_it).and_then(|at| self.past.remove(at))
+            {
+                of = was.of.or(of);
+                is_bad = was.is_bad;
+                over.push(was);
+            }
+        }
+        self.past.push_back(Entry { value, size, of, is_bad });
         let most = limits.generations.unwrap_or(usize::MAX);
         let most_bytes = limits.bytes.as_ref().map_or(usize::MAX, |(most, _)| *most);
-        let mut over = Vec::new();
-        let mut bytes = self.past.iter().fold(0_usize, |sum, (_, size)| sum.saturating_add(*size));
-        while (self.past.len() > most || bytes > most_bytes)
-            && let Some((oldest, _)) = self.past.pop_front()
-        {
+        while self.past.len() > most || self.bytes() > most_bytes {
+            let Some(oldest) = self.past.pop_front() else { break };
             over.push(oldest);
-            bytes = self.past.iter().fold(0, |sum: usize, (_, size)| sum.saturating_add(*size));
         }
         over
+    }
+
+    fn bytes(&self) -> usize {
+        self.past.iter().fold(0, |sum, entry| sum.saturating_add(entry.size))
     }
 }
 
@@ -210,14 +244,22 @@ pub struct Past {
     pub reason: crate::Reason,
     /// When it was published.
     pub published_at: Instant,
+    /// The generation that its value was first, where it was published anew; either number leads to
+    /// it.
+    pub of: Option<u64>,
+    /// Whether it failed its [probation](crate::ReloaderService::probation).
+    pub is_bad: bool,
 }
 
 impl Past {
-    fn of<V>(snapshot: &Snapshot<V>) -> Self {
+    fn of<V>(entry: &Entry<V>) -> Self {
+        let Entry { value, of, is_bad, .. } = entry;
         Self {
-            generation: snapshot.generation(),
-            reason: snapshot.reason(),
-            published_at: snapshot.published_at(),
+            generation: value.generation(),
+            reason: value.reason(),
+            published_at: value.published_at(),
+            of: *of,
+            is_bad: *is_bad,
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::{Instrument, debug, debug_span};
+use tracing::{Instrument, debug, debug_span, info};
 
 use super::{
     control::{Ask, Control, Triggered, Wish},
@@ -97,7 +97,7 @@ pub(crate) async fn run<V, S>(
     }
     // What is yet to be written is, unless the disk hangs.
     let _late = timeout(limit, sink.flush()).await;
-    debug!(name: "hot_reload.ended", source = name, "the service ends");
+    debug!(name: "hot_reload.ended", target: "hot_reload::ended", source = name, "the service ends");
 }
 
 /// What carries out what the loop decides.
@@ -305,13 +305,17 @@ where
                 self.source.must_load();
             }
             Event::Resume => {
+                info!(name: "hot_reload.resumed", target: "hot_reload::resumed", source = self.around.source, "resumed");
                 self.source.must_load();
                 self.sink.report(&mut |status| {
                     status.is_paused = false;
                     status.pinned = None;
                 });
             }
-            Event::Pause => self.sink.report(&mut |status| status.is_paused = true),
+            Event::Pause => {
+                info!(name: "hot_reload.paused", target: "hot_reload::paused", source = self.around.source, "paused");
+                self.sink.report(&mut |status| status.is_paused = true);
+            }
             _ => {}
         }
         Some(event)

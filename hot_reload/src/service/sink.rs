@@ -81,13 +81,14 @@ pub(crate) trait Sink<V>: Report {
         Standing::Serves
     }
 
-    /// Has a value of the past pass what a new one passes; `None` if there is none.
+    /// Has a value of the past pass what a new one passes; with the generation that it was, or `None`
+    /// if there is none.
     async fn recall(
         &self,
         _recall: Recall,
         _why: &Arc<str>,
         _limit: Duration,
-    ) -> Result<Option<Self::Admitted>, Refusal> {
+    ) -> Result<Option<(Self::Admitted, u64)>, Refusal> {
         Ok(None)
     }
 
