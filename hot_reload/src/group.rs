@@ -22,23 +22,29 @@ const CEILING: Duration = Duration::from_secs(3);
 ///
 /// A group is published once every member has a value, and again when members have changed, all have
 /// been quiet for 50 ms, and none has a change that it has not applied. So edits that are made
-/// together are seen together; and while one of them is bad, the last combination that was good in all
-/// its parts keeps serving, which the [status](ReloaderReceiver::status) says.
+/// together are seen together. Members that never rest that long do not keep it back for ever: 3 s
+/// after the first change it is published all the same, unless a member has one to apply just then.
+///
+/// A change that a member can't apply has no such ceiling: while one of them is bad, the last
+/// combination that was good in all its parts keeps serving, which the
+/// [status](ReloaderReceiver::status) says. A member that was rolled back, or whose service was
+/// stopped, keeps nothing back.
 ///
 /// # Examples
 ///
 /// ```
-/// # #[cfg(feature = "toml")]
-/// # #[tokio::main(flavor = "current_thread")]
+/// # #[cfg(not(feature = "toml"))] fn main() {}
+/// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use hot_reload::{Group, TomlFile};
-///
+/// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
 /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)] struct Routes { api: String }
 /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)] struct Limits { body: u64 }
 /// # let dir = tempfile::tempdir()?;
 /// # let (routes, limits) = (dir.path().join("routes.toml"), dir.path().join("limits.toml"));
 /// # std::fs::write(&routes, "api = '/v1'")?;
 /// # std::fs::write(&limits, "body = 1024")?;
+/// use hot_reload::{Group, TomlFile};
+///
 /// let routes = TomlFile::<Routes>::watch(&routes).await?;
 /// let limits = TomlFile::<Limits>::watch(&limits).await?;
 /// let (group, mut both) = Group::of((routes, limits));
@@ -48,10 +54,7 @@ const CEILING: Duration = Duration::from_secs(3);
 /// let both = both.snapshot().unwrap(); // a request keeps this one
 /// let (routes, limits) = &*both;
 /// assert_eq!((routes.api.as_str(), limits.body), ("/v1", 1024));
-/// # Ok(())
-/// # }
-/// # #[cfg(not(feature = "toml"))]
-/// # fn main() {}
+/// # Ok(()) }).await? }
 /// ```
 pub struct Group<M: Members> {
     members: M,
@@ -60,6 +63,36 @@ pub struct Group<M: Members> {
 
 impl<M: Members> Group<M> {
     /// Makes a group of two to six receivers, and its own first receiver.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)] struct Routes { api: String }
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)] struct Limits { body: u64 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let (routes, limits) = (dir.path().join("routes.toml"), dir.path().join("limits.toml"));
+    /// # std::fs::write(&routes, "api = '/v1'")?;
+    /// # std::fs::write(&limits, "body = 1024")?;
+    /// # let files = (routes.clone(), limits.clone());
+    /// # let routes = hot_reload::TomlFile::<Routes>::watch(&routes).await?;
+    /// # let limits = hot_reload::TomlFile::<Limits>::watch(&limits).await?;
+    /// use hot_reload::Group;
+    ///
+    /// let (group, mut both) = Group::of((routes, limits));
+    /// tokio::spawn(group.run());
+    /// # both.changed().await?;
+    /// # std::fs::write(&files.0, "api = '/v2'")?;
+    /// # std::fs::write(&files.1, "body = 4096")?;
+    ///
+    /// let both = both.wait_for(|(routes, _)| routes.api == "/v2").await?;
+    /// let (routes, limits) = &*both; // of one generation
+    /// println!("{} takes bodies of {} bytes", routes.api, limits.body);
+    /// # Ok(()) }).await? }
+    /// ```
     pub fn of(members: M) -> (Self, ReloaderReceiver<M::Values>) {
         let (sender, receiver) = channel::channel();
         (Self { members, sender }, receiver)

@@ -109,6 +109,34 @@ impl ReloaderOptions {
     ///
     /// It goes on serving, and heals as before: only the status, and with it a readiness probe,
     /// says otherwise.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// use std::time::Duration;
+    /// use hot_reload::{Health, ReloaderOptions, ReloaderService, TomlFile};
+    ///
+    /// let options = ReloaderOptions::hybrid().max_staleness(Duration::from_millis(100));
+    /// # let file = TomlFile::<Config>::from_path(&path)?;
+    /// let (service, mut config) = ReloaderService::from_reloader(file, options);
+    /// # tokio::spawn(async move { service.start_with_realtime().await });
+    /// # config.changed().await?;
+    ///
+    /// std::fs::remove_file(&path)?;
+    /// let status = config.watch_status().wait_for(|now| now.health == Health::Stale).await;
+    /// assert!(!status.is_ready());
+    /// assert_eq!(config.get().unwrap().workers, 2);
+    /// # Ok(()) }).await? }
+    /// ```
     pub fn max_staleness(mut self, max_staleness: Duration) -> Self {
         self.max_staleness = Some(max_staleness.min(LONGEST));
         self

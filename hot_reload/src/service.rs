@@ -228,6 +228,29 @@ where
     }
 
     /// Returns a handle that controls this service, wherever it runs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::hybrid();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
+    /// let handle = service.handle(); // first, since the task takes the service
+    /// tokio::spawn(async move { service.start_with_realtime().await });
+    /// # config.changed().await?;
+    /// handle.trigger().await;
+    /// # handle.shutdown().await;
+    /// # Ok(()) }).await? }
+    /// ```
     pub fn handle(&self) -> ReloaderHandle {
         ReloaderHandle::new(Arc::clone(&self.control))
     }

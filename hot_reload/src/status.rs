@@ -84,7 +84,9 @@ pub enum Health {
     /// The source holds a value that turned out bad, or that somebody rolled back from; an earlier
     /// one serves.
     RolledBack,
-    /// The same, for longer than [`max_staleness`](crate::ReloaderOptions::max_staleness).
+    /// For longer than [`max_staleness`](crate::ReloaderOptions::max_staleness) the source could
+    /// not be read, has held no good value, or has had a change that is not applied. The last good
+    /// value, if there is one, keeps serving.
     Stale,
     /// The service was stopped, and may be started again; the value is as of then.
     Stopped,
@@ -118,6 +120,29 @@ impl Status {
     /// Whether there is a value that may be served: what a readiness probe asks.
     ///
     /// It may while the source can't be read, until it is [stale](Health::Stale).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let mut config = hot_reload::TomlFile::<Config>::watch(&path).await?;
+    /// let probe = if config.status().is_ready() { "200 OK" } else { "503 Service Unavailable" };
+    /// assert_eq!(probe, "200 OK");
+    ///
+    /// // A bad edit is no reason to take it out of service: the last good value is there.
+    /// std::fs::write(&path, "workers = many")?;
+    /// let status = config.watch_status().wait_for(|now| now.failures > 0).await;
+    /// assert!(status.is_ready());
+    /// # Ok(()) }).await? }
+    /// ```
     pub fn is_ready(&self) -> bool {
         self.generation > 0
             && match self.health {
@@ -237,6 +262,29 @@ impl Drop for Alive {
 /// [`ReloaderReceiver::watch_status`](crate::ReloaderReceiver::watch_status).
 ///
 /// It keeps no service from ending.
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(not(feature = "toml"))] fn main() {}
+/// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+/// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+/// # struct Config { workers: u32 }
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("config.toml");
+/// # std::fs::write(&path, "workers = 2")?;
+/// # let mut config = hot_reload::TomlFile::<Config>::watch(&path).await?;
+/// let mut status = config.watch_status();
+/// std::fs::write(&path, "workers = many")?;
+/// let bad = status.wait_for(|now| now.last_error.is_some()).await;
+///
+/// let at = bad.last_error_at.unwrap();
+/// assert_eq!((at.line, at.column), (Some(1), Some(11)));
+/// assert_eq!(bad.generation, 1); // which keeps serving
+/// # Ok(()) }).await? }
+/// ```
 #[derive(Clone)]
 pub struct StatusReceiver {
     statement: Arc<Statement>,
@@ -256,11 +304,49 @@ impl StatusReceiver {
 
     /// Waits until the status has changed since the last call, and returns it.
     ///
-    /// That a look has found nothing new does not count.
+    /// That a look has found nothing new does not count. Of a service that is gone nothing changes
+    /// any more: once its end was seen, or where this receiver was made after it, the call never
+    /// resolves. A loop has to stop at [`Health::Ended`].
     ///
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing: the next call yields the same change.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::hybrid();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
+    /// # let handle = service.handle();
+    /// # tokio::spawn(async move { service.start_with_realtime().await });
+    /// # config.wait_for_generation(1).await?;
+    /// use hot_reload::Health;
+    ///
+    /// let mut status = config.watch_status();
+    /// # let mut words = Vec::new();
+    /// # let end = tokio::spawn(async move { handle.shutdown().await });
+    /// loop {
+    ///     let now = status.changed().await;
+    ///     println!("hot_reload is {}", now.health);
+    ///     # words.push(now.health);
+    ///     if now.health == Health::Ended {
+    ///         break;
+    ///     }
+    /// }
+    /// # end.await?;
+    /// # assert_eq!(words.last(), Some(&Health::Ended));
+    /// # Ok(()) }).await? }
+    /// ```
     pub async fn changed(&mut self) -> Status {
         // The sender lives as long as the statement, which this holds.
         let _changed = self.changes.changed().await;
@@ -269,9 +355,35 @@ impl StatusReceiver {
 
     /// Waits for a status that `is_it` accepts, the one there is now included.
     ///
+    /// It never resolves where the service is gone and its last status is not accepted: have
+    /// `is_it` accept [`Health::Ended`] as well where that may come.
+    ///
     /// # Cancel safety
     ///
     /// When the future is dropped, what it has looked at counts as seen.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::hybrid();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
+    /// # tokio::spawn(async move { service.start_with_realtime().await });
+    /// let mut status = config.watch_status();
+    /// // Open the port only once there is something to serve.
+    /// let ready = status.wait_for(|now| now.is_ready()).await;
+    /// assert_eq!(ready.generation, 1);
+    /// # Ok(()) }).await? }
+    /// ```
     pub async fn wait_for(&mut self, mut is_it: impl FnMut(&Status) -> bool) -> Status {
         loop {
             self.changes.mark_unchanged();

@@ -20,14 +20,25 @@ impl<V: Serialize> Change<V> {
     /// # Examples
     ///
     /// ```
-    /// # #[derive(Clone, PartialEq, Eq, serde::Serialize)] struct Config { workers: u32 }
-    /// # use hot_reload::{ReloadResult, ReloaderReceiver};
-    /// # async fn example(mut config: ReloaderReceiver<Config>) -> ReloadResult<(), Config> {
-    /// loop {
-    ///     let change = config.changed_with().await?;
-    ///     println!("changed: {}", change.keys()?.join(", "));
-    /// }
-    /// # }
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+    /// # struct Limits { body: u64 }
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+    /// # struct Config { workers: u32, name: String, limits: Limits }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2\nname = 'one'\n[limits]\nbody = 1024")?;
+    /// # let mut config = hot_reload::TomlFile::<Config>::watch(&path).await?;
+    /// config.changed_with().await?;
+    /// std::fs::write(&path, "workers = 4\nname = 'one'\n[limits]\nbody = 4096")?;
+    ///
+    /// let change = config.changed_with().await?;
+    /// println!("changed: {}", change.keys()?.join(", "));
+    /// assert_eq!(change.keys()?, ["limits.body", "workers"]);
+    /// # Ok(()) }).await? }
     /// ```
     pub fn keys(&self) -> anyhow::Result<Vec<String>> {
         let new = serde_json::to_value(&*self.new)?;

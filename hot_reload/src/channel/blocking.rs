@@ -28,15 +28,36 @@ where
     ///
     /// # Examples
     ///
-    /// ```no_run
-    /// # use hot_reload::ReloaderReceiver;
-    /// # fn example(mut config: ReloaderReceiver<String>) {
-    /// std::thread::spawn(move || {
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::hybrid();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
+    /// # let handle = service.handle();
+    /// # let task = tokio::spawn(async move { service.start_with_realtime().await });
+    /// # let (seen, mut news) = tokio::sync::mpsc::unbounded_channel();
+    /// let thread = std::thread::spawn(move || {
     ///     while config.blocking_changed().is_ok() {
     ///         println!("{:?} is the value now", config.get());
+    ///         # seen.send(config.get()).unwrap();
     ///     }
     /// });
-    /// # }
+    /// # assert_eq!(news.recv().await.flatten(), Some(Config { workers: 2 }));
+    /// # std::fs::write(&path, "workers = 4")?;
+    /// # assert_eq!(news.recv().await.flatten(), Some(Config { workers: 4 }));
+    /// # handle.shutdown().await;
+    /// # task.await??; // with it the service is dropped, which ends the thread
+    /// # assert_eq!(news.recv().await, None);
+    /// # thread.join().unwrap();
+    /// # Ok(()) }).await? }
     /// ```
     pub fn blocking_changed(&mut self) -> ReloadResult<(), V, S> {
         match block_on(self.changed(), None) {
@@ -51,6 +72,38 @@ where
     /// # Errors
     ///
     /// When the service is gone and nothing unseen is left.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let mut config = hot_reload::TomlFile::<Config>::watch(&path).await?;
+    /// use std::time::Duration;
+    ///
+    /// # let mut turns = 0;
+    /// let worker = std::thread::spawn(move || {
+    ///     while let Ok(is_new) = config.blocking_changed_within(Duration::from_millis(10)) {
+    ///         if is_new {
+    ///             println!("on with {:?}", config.get());
+    ///         }
+    ///         // and whatever else this thread has to do now and then
+    ///         # turns += 1;
+    ///         # assert_eq!(is_new, turns == 1);
+    ///         # if turns == 2 { return }
+    ///     }
+    ///     # panic!("the service is there");
+    /// });
+    /// # worker.join().unwrap();
+    /// # Ok(()) }).await? }
+    /// ```
     pub fn blocking_changed_within(&mut self, patience: Duration) -> ReloadResult<bool, V, S> {
         let deadline = Instant::now().checked_add(patience);
         block_on(self.changed(), deadline).map_or(Ok(false), |changed| changed.map(|()| true))

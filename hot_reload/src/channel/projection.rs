@@ -107,16 +107,29 @@ where
     /// # Examples
     ///
     /// ```
-    /// # use hot_reload::{ReloadResult, ReloaderReceiver};
-    /// # #[derive(Clone, PartialEq, Eq)] struct Limits { body: u64 }
-    /// # #[derive(Clone, PartialEq, Eq)] struct Config { limits: Limits }
-    /// async fn follow_limits(config: &ReloaderReceiver<Config>) -> ReloadResult<(), u64> {
-    ///     let mut body = config.project(|config| &config.limits).project(|limits| &limits.body);
-    ///     loop {
-    ///         body.changed().await?; // an edit of anything else wakes nobody here
-    ///         println!("bodies of up to {:?} bytes", body.get());
-    ///     }
-    /// }
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Limits { body: u64 }
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { name: String, limits: Limits }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "name = 'one'\nlimits.body = 1024")?;
+    /// # let mut config = hot_reload::TomlFile::<Config>::watch(&path).await?;
+    /// let mut body = config.project(|config| &config.limits).project(|limits| &limits.body);
+    /// body.changed().await?;
+    ///
+    /// std::fs::write(&path, "name = 'two'\nlimits.body = 1024")?;
+    /// config.wait_for(|config| config.name == "two").await?;
+    /// assert_eq!(body.borrow().generation(), 1); // it was not woken
+    ///
+    /// std::fs::write(&path, "name = 'two'\nlimits.body = 4096")?;
+    /// body.changed().await?;
+    /// assert_eq!(body.get(), Some(4096));
+    /// # Ok(()) }).await? }
     /// ```
     pub fn project<P>(
         &self,

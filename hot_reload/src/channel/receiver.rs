@@ -53,6 +53,27 @@ impl<V, S> ReloaderReceiver<V, S> {
     /// Borrows the newest value; `None` until the first is published.
     ///
     /// Takes no lock, and holding the result holds up nobody.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let mut config = hot_reload::TomlFile::<Config>::watch(&path).await?;
+    /// if let Some(config) = &*config.borrow() {
+    ///     println!("{} workers", config.workers);
+    ///     # assert_eq!(config.workers, 2);
+    /// }
+    /// assert_eq!(config.borrow().generation(), 1);
+    /// # Ok(()) }).await? }
+    /// ```
     pub fn borrow(&self) -> Ref<'_, V> {
         Ref::new(&self.cell)
     }
@@ -66,6 +87,28 @@ impl<V, S> ReloaderReceiver<V, S> {
     }
 
     /// Returns the newest value as an owned snapshot; `None` until the first is published.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let mut config = hot_reload::TomlFile::<Config>::watch(&path).await?;
+    /// let request = config.snapshot().expect("watch() has loaded the first value");
+    /// std::fs::write(&path, "workers = 4")?;
+    /// config.wait_for(|config| config.workers == 4).await?;
+    ///
+    /// assert_eq!(request.workers, 2); // the same from its first line to its last
+    /// assert_eq!(config.snapshot().unwrap().workers, 4);
+    /// # Ok(()) }).await? }
+    /// ```
     pub fn snapshot(&self) -> Option<Snapshot<V>> {
         Snapshot::new(&self.cell)
     }
@@ -75,22 +118,53 @@ impl<V, S> ReloaderReceiver<V, S> {
     /// # Examples
     ///
     /// ```
-    /// # use hot_reload::ReloaderReceiver;
-    /// fn serve(config: &ReloaderReceiver<String>) {
-    ///     let mut config = config.cached();
-    ///     for _request in 0..1_000 {
-    ///         if let Some(greeting) = config.load() {
-    ///             // answer with `greeting`
-    ///             # let _ = greeting;
-    ///         }
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let mut config = hot_reload::TomlFile::<Config>::watch(&path).await?;
+    /// let mut reader = config.cached(); // one for each thread or task
+    /// for _request in 0..1_000 {
+    ///     if let Some(config) = reader.load() {
+    ///         // answer with `config`
+    ///         # assert_eq!(config.workers, 2);
     ///     }
     /// }
+    /// # assert!(reader.load().is_some());
+    /// # Ok(()) }).await? }
     /// ```
     pub fn cached(&self) -> CachedReader<V> {
         CachedReader::new(Arc::clone(&self.cell))
     }
 
     /// Says how the service is doing: whether its source can be read, and why not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let mut config = hot_reload::TomlFile::<Config>::watch(&path).await?;
+    /// let status = config.status();
+    /// println!("generation {}: {}, {:?}", status.generation, status.health, status.mechanism);
+    /// if let Some(error) = &status.last_error {
+    ///     println!("{} failures in a row, the last: {error}", status.failures);
+    /// }
+    /// # assert_eq!((status.generation, status.last_error), (1, None));
+    /// # Ok(()) }).await? }
+    /// ```
     pub fn status(&self) -> Status {
         self.cell.statement.get()
     }
@@ -100,19 +174,36 @@ impl<V, S> ReloaderReceiver<V, S> {
     /// # Examples
     ///
     /// ```
-    /// # use hot_reload::{Health, ReloaderReceiver};
-    /// # async fn example(config: ReloaderReceiver<String>) {
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::hybrid();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
+    /// # let handle = service.handle();
+    /// # tokio::spawn(async move { service.start_with_realtime().await });
+    /// # config.wait_for_generation(1).await?;
+    /// use hot_reload::Health;
+    ///
     /// let mut status = config.watch_status();
-    /// tokio::spawn(async move {
+    /// let log = tokio::spawn(async move {
     ///     loop {
     ///         let now = status.changed().await;
     ///         println!("{}: {:?}", now.health, now.last_error);
     ///         if now.health == Health::Ended {
-    ///             break;
+    ///             break; // nothing comes after it
     ///         }
     ///     }
     /// });
-    /// # }
+    /// # handle.shutdown().await;
+    /// # log.await?;
+    /// # Ok(()) }).await? }
     /// ```
     pub fn watch_status(&self) -> StatusReceiver {
         StatusReceiver::new(Arc::clone(&self.cell.statement))
@@ -143,7 +234,8 @@ where
     /// Waits as [`changed`](Self::changed) does, and returns what has changed: the value that the
     /// last call returned and the newest, each with its generation, reason and times.
     ///
-    /// The receiver keeps the older of them alive until the next call.
+    /// The receiver keeps what it returned last alive until the next call, which returns it as the
+    /// older.
     ///
     /// # Errors
     ///
@@ -156,18 +248,25 @@ where
     /// # Examples
     ///
     /// ```
-    /// # use hot_reload::{ReloadResult, ReloaderReceiver};
-    /// # async fn example(mut config: ReloaderReceiver<String>) -> ReloadResult<(), String> {
-    /// loop {
-    ///     let change = config.changed_with().await?;
-    ///     println!(
-    ///         "generation {}, because of {}, after {:?}",
-    ///         change.new.generation(),
-    ///         change.new.reason().as_str(),
-    ///         change.new.latency(),
-    ///     );
-    /// }
-    /// # }
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let mut config = hot_reload::TomlFile::<Config>::watch(&path).await?;
+    /// config.changed_with().await?; // the first value, which has no older one
+    /// std::fs::write(&path, "workers = 4")?;
+    ///
+    /// let change = config.changed_with().await?;
+    /// let new = &change.new;
+    /// println!("{}, by {}, in {:?}", new.generation(), new.reason().as_str(), new.latency());
+    /// assert_eq!(change.old.map(|old| old.workers), Some(2));
+    /// assert_eq!(new.workers, 4);
+    /// # Ok(()) }).await? }
     /// ```
     pub async fn changed_with(&mut self) -> ReloadResult<Change<V>, V, S> {
         loop {
@@ -199,12 +298,21 @@ where
     /// # Examples
     ///
     /// ```
-    /// # use hot_reload::{ReloadResult, ReloaderReceiver};
-    /// # async fn example(mut workers: ReloaderReceiver<u32>) -> ReloadResult<(), u32> {
-    /// let workers = workers.wait_for(|workers| *workers > 0).await?;
-    /// println!("{} workers", *workers);
-    /// # Ok(())
-    /// # }
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 0")?;
+    /// # let mut config = hot_reload::TomlFile::<Config>::watch(&path).await?;
+    /// # std::fs::write(&path, "workers = 4")?;
+    /// let config = config.wait_for(|config| config.workers > 0).await?;
+    /// println!("starting {} workers", config.workers);
+    /// # assert_eq!(config.workers, 4);
+    /// # Ok(()) }).await? }
     /// ```
     pub async fn wait_for(
         &mut self,
@@ -229,6 +337,36 @@ where
     /// # Cancel safety
     ///
     /// When the future is dropped, what it has looked at counts as seen.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::hybrid();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
+    /// # let handle = service.handle();
+    /// # tokio::spawn(async move { service.start_with_realtime().await });
+    /// # config.wait_for_generation(1).await?;
+    /// use hot_reload::Triggered;
+    ///
+    /// std::fs::write(&path, "workers = 4")?;
+    /// if let Triggered::Published(generation) = handle.trigger().await {
+    ///     // In whatever task has to go on with that value, or a newer one:
+    ///     let config = config.wait_for_generation(generation).await?;
+    ///     assert_eq!(config.workers, 4);
+    /// }
+    /// # assert_eq!(config.wait_for_generation(2).await?.workers, 4);
+    /// # Ok(()) }).await? }
+    /// ```
     pub async fn wait_for_generation(&mut self, number: u64) -> ReloadResult<Snapshot<V>, V, S> {
         loop {
             self.changes.mark_unchanged();

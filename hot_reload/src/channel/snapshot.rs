@@ -14,6 +14,25 @@ use crate::change::Reason;
 /// It keeps its generation alive and blocks nobody: the service publishes past it.
 ///
 /// [`ReloaderReceiver::borrow`]: crate::ReloaderReceiver::borrow
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(not(feature = "toml"))] fn main() {}
+/// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+/// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+/// # struct Config { workers: u32 }
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("config.toml");
+/// # std::fs::write(&path, "workers = 2")?;
+/// # let mut config = hot_reload::TomlFile::<Config>::watch(&path).await?;
+/// let now = config.borrow();
+/// assert_eq!(now.generation(), 1);
+/// assert_eq!(now.as_ref().map(|config| config.workers), Some(2));
+/// # Ok(()) }).await? }
+/// ```
 pub struct Ref<'a, V> {
     guard: Guard<Arc<Generation<V>>>,
     _receiver: PhantomData<&'a ()>,
@@ -49,6 +68,31 @@ impl<V: fmt::Debug> fmt::Debug for Ref<'_, V> {
 /// It costs as much as an [`Arc`] to clone and to send elsewhere, and its value never changes.
 ///
 /// [`ReloaderReceiver::snapshot`]: crate::ReloaderReceiver::snapshot
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(not(feature = "toml"))] fn main() {}
+/// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+/// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+/// # struct Config { workers: u32 }
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("config.toml");
+/// # std::fs::write(&path, "workers = 2")?;
+/// # let mut config = hot_reload::TomlFile::<Config>::watch(&path).await?;
+/// let old = config.snapshot().unwrap();
+/// std::fs::write(&path, "workers = 4")?;
+/// let new = config.wait_for_generation(2).await?;
+/// println!("{:?}, because of {}", *new, new.reason().as_str());
+///
+/// assert_eq!((old.generation(), old.workers), (1, 2));
+/// assert_eq!(config.status().alive, 2);
+/// drop(old); // its last reader, so that it is freed
+/// assert_eq!(config.status().alive, 1);
+/// # Ok(()) }).await? }
+/// ```
 pub struct Snapshot<V> {
     /// Its value is there: [`Snapshot::new`] makes no other.
     generation: Arc<Generation<V>>,

@@ -33,15 +33,25 @@ impl<V, S> ReloaderReceiver<V, S> {
     /// # Examples
     ///
     /// ```
-    /// # use hot_reload::ReloaderReceiver;
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let mut config = hot_reload::TomlFile::<Config>::watch(&path).await?;
     /// use tokio_stream::StreamExt;
     ///
-    /// # async fn example(name: ReloaderReceiver<String>) {
-    /// let mut names = name.into_stream();
-    /// while let Some(name) = names.next().await {
-    ///     println!("{} is the name now", *name);
+    /// let mut configs = config.into_stream();
+    /// # std::fs::write(&path, "workers = 4")?;
+    /// while let Some(config) = configs.next().await {
+    ///     println!("generation {}: {} workers", config.generation(), config.workers);
+    ///     # if config.workers == 4 { break }
     /// }
-    /// # }
+    /// # Ok(()) }).await? }
     /// ```
     pub fn into_stream(mut self) -> ReloaderStream<V, S> {
         // The stream keeps no generation alive.

@@ -11,10 +11,35 @@ where
     V: Eq + PartialEq + Clone,
     S: Into<Cow<'static, str>> + Display,
 {
-    /// Has the service end once `over` does: a channel, a signal, a `CancellationToken`'s
-    /// `cancelled_owned()`.
+    /// Has the service end once `over` does: a channel, a signal, a `CancellationToken` of
+    /// `tokio-util`.
     ///
     /// `start` returns `Ok(())` then, and so does every later one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::hybrid();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
+    /// let token = tokio_util::sync::CancellationToken::new();
+    /// let service = service.with_shutdown(token.clone().cancelled_owned());
+    /// let task = tokio::spawn(async move { service.start_with_realtime().await });
+    /// # config.changed().await?;
+    ///
+    /// token.cancel();
+    /// task.await??;
+    /// # Ok(()) }).await? }
+    /// ```
     #[must_use]
     pub fn with_shutdown(mut self, over: impl Future<Output = ()> + Send + 'static) -> Self {
         *self.ending.get_mut() = Some(Box::pin(over));
@@ -31,20 +56,30 @@ where
     /// # Examples
     ///
     /// ```
-    /// # #[cfg(feature = "toml")]
-    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// use hot_reload::{ReloaderOptions, ReloaderService, TomlFile};
-    ///
-    /// # #[derive(Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
     /// # struct Config { workers: u32 }
-    /// let file = TomlFile::<Config>::from_path("config.toml")?;
-    /// let (service, config) = ReloaderService::from_reloader(file, ReloaderOptions::hybrid());
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::hybrid();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
     /// let service = service.validate(|new, current| match current {
     ///     Some(current) if new.workers > 2 * current.workers => Err("too many workers at once"),
     ///     _ => Ok(()),
     /// });
-    /// # Ok(())
-    /// # }
+    /// # tokio::spawn(async move { service.start_with_realtime().await });
+    /// # config.changed().await?;
+    ///
+    /// std::fs::write(&path, "workers = 100")?;
+    /// let status = config.watch_status().wait_for(|now| now.refused_by.is_some()).await;
+    /// assert_eq!(status.refused_by.as_deref(), Some("validation"));
+    /// assert_eq!(config.get().unwrap().workers, 2);
+    /// # Ok(()) }).await? }
     /// ```
     #[must_use]
     pub fn validate<E: Display>(
@@ -70,17 +105,23 @@ where
     /// # Examples
     ///
     /// ```
-    /// # #[cfg(feature = "toml")]
-    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { address: String }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "address = '127.0.0.1:0'")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::hybrid();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
     /// use std::sync::{Arc, Mutex};
-    /// use hot_reload::{ReloaderOptions, ReloaderService, TomlFile};
     /// use tokio::net::TcpListener;
     ///
-    /// # #[derive(Clone, PartialEq, Eq, serde::Deserialize)]
-    /// # struct Config { address: String }
     /// let listener: Arc<Mutex<Option<TcpListener>>> = Arc::default();
-    /// let file = TomlFile::<Config>::from_path("config.toml")?;
-    /// let (service, config) = ReloaderService::from_reloader(file, ReloaderOptions::hybrid());
+    /// # let taken = Arc::clone(&listener);
     /// let service = service.prepare("listener", move |candidate| {
     ///     let listener = Arc::clone(&listener);
     ///     async move {
@@ -88,8 +129,15 @@ where
     ///         Ok::<_, std::io::Error>(move || *listener.lock().unwrap() = Some(bound))
     ///     }
     /// });
-    /// # Ok(())
-    /// # }
+    /// # tokio::spawn(async move { service.start_with_realtime().await });
+    /// # config.changed().await?;
+    /// # let address = taken.lock().unwrap().as_ref().unwrap().local_addr()?;
+    /// # std::fs::write(&path, format!("address = '{address}'"))?;
+    ///
+    /// // An address that is taken:
+    /// let status = config.watch_status().wait_for(|now| now.refused_by.is_some()).await;
+    /// assert_eq!(status.refused_by.as_deref(), Some("listener"));
+    /// # Ok(()) }).await? }
     /// ```
     #[must_use]
     pub fn prepare<C, E, F>(
@@ -118,20 +166,36 @@ where
     /// # Examples
     ///
     /// ```
-    /// # #[cfg(feature = "toml")]
-    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// use std::time::Duration;
-    /// use hot_reload::{ReloaderOptions, ReloaderService, TomlFile};
-    ///
-    /// # #[derive(Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
     /// # struct Config { upstream: String }
-    /// let file = TomlFile::<Config>::from_path("config.toml")?;
-    /// let (service, config) = ReloaderService::from_reloader(file, ReloaderOptions::hybrid());
-    /// let service = service.probation(Duration::from_secs(10), |config| async move {
-    ///     tokio::net::TcpStream::connect(&config.upstream).await.map(drop)
-    /// });
-    /// # Ok(())
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "upstream = 'good'")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::hybrid();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
+    /// use std::time::Duration;
+    /// use hot_reload::Health;
+    ///
+    /// # async fn ask_health_of(upstream: &str) -> Result<(), &'static str> {
+    /// #     if upstream == "bad" { Err("it answers 503") } else { Ok(()) }
     /// # }
+    /// let service = service.probation(Duration::from_secs(10), |config| async move {
+    ///     ask_health_of(&config.upstream).await
+    /// });
+    /// # tokio::spawn(async move { service.start_with_realtime().await });
+    /// # config.changed().await?;
+    ///
+    /// std::fs::write(&path, "upstream = 'bad'")?;
+    /// let mut status = config.watch_status();
+    /// let status = status.wait_for(|now| now.health == Health::RolledBack).await;
+    /// assert_eq!(status.refused_by.as_deref(), Some("probation"));
+    /// assert_eq!(config.get().unwrap().upstream, "good");
+    /// # Ok(()) }).await? }
     /// ```
     #[must_use]
     pub fn probation<E, F>(
@@ -163,17 +227,40 @@ where
     /// # Examples
     ///
     /// ```
-    /// # #[cfg(feature = "toml")]
-    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
     /// use hot_reload::{ReloaderOptions, ReloaderService, TomlFile};
     ///
-    /// # #[derive(Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
-    /// # struct Config { workers: u32 }
-    /// let file = TomlFile::<Config>::from_path("/net/share/config.toml")?;
-    /// let (service, config) = ReloaderService::from_reloader(file, ReloaderOptions::hybrid());
-    /// let service = service.last_good("/var/lib/daemon/config.last-good");
-    /// # Ok(())
+    /// # let kept = dir.path().join("config.last-good");
+    /// # {
+    /// #     let file = TomlFile::<Config>::from_path(&path)?;
+    /// #     let options = ReloaderOptions::hybrid();
+    /// #     let (service, mut config) = ReloaderService::from_reloader(file, options);
+    /// #     let service = service.last_good(&kept);
+    /// #     let handle = service.handle();
+    /// #     let task = tokio::spawn(async move { service.start_with_realtime().await });
+    /// #     config.changed().await?;
+    /// #     handle.shutdown().await;
+    /// #     task.await??;
     /// # }
+    /// # std::fs::remove_file(&path)?;
+    /// // After an earlier run, and with the source out of reach:
+    /// let file = TomlFile::<Config>::from_path(&path)?;
+    /// let (service, mut config) = ReloaderService::from_reloader(file, ReloaderOptions::hybrid());
+    /// let service = service.last_good(&kept);
+    /// # tokio::spawn(async move { service.start_with_realtime().await });
+    ///
+    /// config.changed().await?;
+    /// assert!(config.status().is_restored);
+    /// assert_eq!(config.get().unwrap().workers, 2);
+    /// # Ok(()) }).await? }
     /// ```
     #[cfg(feature = "last-good")]
     #[must_use]
@@ -187,6 +274,36 @@ where
 
     /// Keeps the last `generations` values, the one that serves included, for
     /// [`rollback`](crate::ReloaderHandle::rollback).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::hybrid();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
+    /// let service = service.history(2);
+    /// # let handle = service.handle();
+    /// # tokio::spawn(async move { service.start_with_realtime().await });
+    /// # for generation in 1..=3 {
+    /// #     config.wait_for_generation(generation).await?;
+    /// #     std::fs::write(&path, format!("workers = {}", 2 + generation))?;
+    /// # }
+    /// # config.wait_for_generation(4).await?;
+    ///
+    /// // After four values:
+    /// let kept: Vec<u64> = handle.history().iter().map(|past| past.generation).collect();
+    /// assert_eq!(kept, [3, 4]);
+    /// # Ok(()) }).await? }
+    /// ```
     #[must_use]
     pub fn history(mut self, generations: usize) -> Self {
         self.record.get_or_insert_default().limits().generations = Some(generations);
@@ -195,6 +312,34 @@ where
 
     /// Keeps no more of the [history](Self::history) than `most` bytes, as `size_of` measures them;
     /// without a call of that, as many values as there is room for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { motd: String }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "motd = '10 letters'")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::hybrid();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
+    /// let service = service.history_bytes(16, |config| config.motd.len());
+    /// # let handle = service.handle();
+    /// # tokio::spawn(async move { service.start_with_realtime().await });
+    /// # config.wait_for_generation(1).await?;
+    /// # std::fs::write(&path, "motd = 'ten bytes.'")?;
+    /// # config.wait_for_generation(2).await?;
+    ///
+    /// // After two values of ten bytes each:
+    /// let kept: Vec<u64> = handle.history().iter().map(|past| past.generation).collect();
+    /// assert_eq!(kept, [2]);
+    /// # Ok(()) }).await? }
+    /// ```
     #[must_use]
     pub fn history_bytes(
         mut self,

@@ -50,16 +50,17 @@ impl fmt::Display for Triggered {
 /// # Examples
 ///
 /// ```
-/// # #[cfg(feature = "toml")]
-/// # #[tokio::main(flavor = "current_thread")]
+/// # #[cfg(not(feature = "toml"))] fn main() {}
+/// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use hot_reload::{ReloaderOptions, ReloaderService, TomlFile, Triggered};
-///
+/// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
 /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-/// # struct Config { name: String }
+/// # struct Config { workers: u32 }
 /// # let dir = tempfile::tempdir()?;
 /// # let path = dir.path().join("config.toml");
-/// # std::fs::write(&path, "name = 'one'")?;
+/// # std::fs::write(&path, "workers = 2")?;
+/// use hot_reload::{ReloaderOptions, ReloaderService, TomlFile, Triggered};
+///
 /// let file = TomlFile::<Config>::from_path(&path)?;
 /// let (service, mut config) = ReloaderService::from_reloader(file, ReloaderOptions::hybrid());
 /// let handle = service.handle();
@@ -69,10 +70,7 @@ impl fmt::Display for Triggered {
 /// assert_eq!(handle.trigger().await, Triggered::Unchanged);
 /// handle.shutdown().await;
 /// task.await??;
-/// # Ok(())
-/// # }
-/// # #[cfg(not(feature = "toml"))]
-/// # fn main() {}
+/// # Ok(()) }).await? }
 /// ```
 #[derive(Clone)]
 pub struct ReloaderHandle {
@@ -87,11 +85,45 @@ impl ReloaderHandle {
     /// Has the source loaded now, even where nothing seems to have changed, and waits for the
     /// outcome; also while the service is paused.
     ///
-    /// Any number of calls at once are answered by one load.
+    /// Any number of calls at once are answered by one load. While a generation is
+    /// [pinned](Self::rollback), nothing is loaded and the answer is a [`Triggered::Failed`] that
+    /// says so, until [`resume`](Self::resume).
     ///
     /// # Cancel safety
     ///
     /// When the future is dropped, the load goes on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::hybrid();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
+    /// # let handle = service.handle();
+    /// # tokio::spawn(async move { service.start_with_realtime().await });
+    /// # config.wait_for_generation(1).await?;
+    /// use hot_reload::Triggered;
+    ///
+    /// # std::fs::write(&path, "workers = many")?;
+    /// // As an admin endpoint would.
+    /// let answer = match handle.trigger().await {
+    ///     Triggered::Published(generation) => format!("generation {generation} serves"),
+    ///     Triggered::Unchanged => "nothing new".to_owned(),
+    ///     Triggered::Failed(why) => format!("the last good value keeps serving: {why}"),
+    ///     _ => "the service does not run".to_owned(),
+    /// };
+    /// # assert!(answer.starts_with("the last good value"), "{answer}");
+    /// # Ok(()) }).await? }
+    /// ```
     pub async fn trigger(&self) -> Triggered {
         self.ask(Reason::Trigger).await
     }
@@ -124,6 +156,34 @@ impl ReloaderHandle {
     ///
     /// A load that is under way is finished. What changes meanwhile is found on resuming. A service
     /// that is paused when it starts loads nothing before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::hybrid();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
+    /// # let handle = service.handle();
+    /// # tokio::spawn(async move { service.start_with_realtime().await });
+    /// # config.wait_for_generation(1).await?;
+    /// handle.pause();
+    /// std::fs::write(&path, "workers = 1")?; // half of a change
+    /// std::fs::write(&path, "workers = 4")?; // all of it
+    /// handle.resume();
+    ///
+    /// let change = config.changed_with().await?;
+    /// assert_eq!((change.new.generation(), change.new.workers), (2, 4));
+    /// # Ok(()) }).await? }
+    /// ```
     pub fn pause(&self) {
         let mut wanted = self.control.lock();
         if wanted.hold == Hold::Nothing {
@@ -134,6 +194,34 @@ impl ReloaderHandle {
     }
 
     /// Has a paused service go on, with a look at once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::hybrid();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
+    /// # let handle = service.handle();
+    /// # tokio::spawn(async move { service.start_with_realtime().await });
+    /// # config.wait_for_generation(1).await?;
+    /// handle.pause();
+    /// config.watch_status().wait_for(|now| now.is_paused).await;
+    /// std::fs::write(&path, "workers = 4")?;
+    /// # assert!(handle.is_paused());
+    /// handle.resume();
+    /// config.wait_for(|config| config.workers == 4).await?;
+    /// assert!(!config.status().is_paused);
+    /// # Ok(()) }).await? }
+    /// ```
     pub fn resume(&self) {
         let mut wanted = self.control.lock();
         wanted.is_resumed |= wanted.hold != Hold::Nothing;
@@ -157,12 +245,76 @@ impl ReloaderHandle {
     /// # Cancel safety
     ///
     /// When the future is dropped, the service rolls back all the same.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::hybrid();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
+    /// # let service = service.history(3);
+    /// # let handle = service.handle();
+    /// # tokio::spawn(async move { service.start_with_realtime().await });
+    /// # config.wait_for_generation(1).await?;
+    /// use hot_reload::Triggered;
+    ///
+    /// std::fs::write(&path, "workers = 400")?; // good to parse, and bad to serve
+    /// config.wait_for_generation(2).await?;
+    ///
+    /// assert_eq!(handle.rollback(1).await, Triggered::Published(3));
+    /// assert_eq!(config.get().unwrap().workers, 2);
+    /// assert_eq!(config.status().pinned, Some(1));
+    ///
+    /// std::fs::write(&path, "workers = 4")?; // put right
+    /// handle.resume();
+    /// config.wait_for(|config| config.workers == 4).await?;
+    /// # Ok(()) }).await? }
+    /// ```
     pub async fn rollback(&self, generation: u64) -> Triggered {
         self.want(|wanted, ask| wanted.rollbacks.push_back((generation, ask))).await
     }
 
     /// Returns the generations that can be rolled back to, oldest first; the last is the one that
     /// serves. Empty unless the service [keeps a history](crate::ReloaderService::history).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::hybrid();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
+    /// # let service = service.history(3);
+    /// # let handle = service.handle();
+    /// # tokio::spawn(async move { service.start_with_realtime().await });
+    /// # config.wait_for_generation(1).await?;
+    /// # std::fs::write(&path, "workers = 4")?;
+    /// # config.wait_for_generation(2).await?;
+    /// for past in handle.history() {
+    ///     let (number, reason) = (past.generation, past.reason.as_str());
+    ///     println!("{number}, because of {reason}, {:?} ago", past.published_at.elapsed());
+    /// }
+    /// # let numbers: Vec<u64> = handle.history().iter().map(|past| past.generation).collect();
+    /// # assert_eq!(numbers, [1, 2]);
+    /// # Ok(()) }).await? }
+    /// ```
     pub fn history(&self) -> Vec<Past> {
         lock(&self.control.past).clone()
     }
@@ -175,6 +327,31 @@ impl ReloaderHandle {
     /// # Cancel safety
     ///
     /// When the future is dropped, the service ends all the same.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::hybrid();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
+    /// let handle = service.handle();
+    /// let task = tokio::spawn(async move { service.start_with_realtime().await });
+    /// # config.changed().await?;
+    ///
+    /// handle.shutdown().await; // nothing of it runs any more
+    /// task.await??;
+    /// assert_eq!(config.get().unwrap().workers, 2); // as of then
+    /// # Ok(()) }).await? }
+    /// ```
     pub async fn shutdown(&self) {
         self.control.end();
         let _it_runs_no_more = self.control.running.lock().await;
@@ -193,6 +370,37 @@ impl ReloaderHandle {
     /// # Panics
     ///
     /// Outside a tokio runtime that has I/O enabled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::polling();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
+    /// # let handle = service.handle();
+    /// # tokio::spawn(async move { service.start().await });
+    /// # config.clone().changed().await?;
+    /// use hot_reload::Reason;
+    ///
+    /// handle.trigger_on_sighup()?;
+    /// # config.changed_with().await?;
+    /// # std::fs::write(&path, "workers = 4")?;
+    /// # use rustix::process::{Signal, getpid, kill_process};
+    /// # kill_process(getpid(), Signal::HUP)?;
+    /// // On `kill -HUP`, or `systemctl reload`:
+    /// let change = config.changed_with().await?;
+    /// assert_eq!(change.new.reason(), Reason::Signal);
+    /// # Ok(()) }).await? }
+    /// ```
     #[cfg(all(unix, feature = "signal"))]
     pub fn trigger_on_sighup(&self) -> std::io::Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
