@@ -126,6 +126,7 @@
 //!   elsewhere into its error will see it logged.
 
 mod backoff;
+mod busy;
 mod change;
 mod channel;
 mod config;

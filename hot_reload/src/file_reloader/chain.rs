@@ -155,7 +155,7 @@ impl Place {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(all(test, unix, not(miri)))]
 mod tests {
     use std::os::unix::fs::symlink;
 

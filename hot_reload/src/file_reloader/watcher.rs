@@ -17,7 +17,7 @@ mod subscription;
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, Weak, atomic::AtomicBool},
+    sync::{Arc, Mutex, Weak},
 };
 
 #[cfg(all(target_os = "linux", not(hot_reload_portable)))]
@@ -38,7 +38,7 @@ use super::{
     bell::{Bell, Notice, Whence},
     chain::Kind,
 };
-use crate::lock::lock;
+use crate::{busy::Busy, lock::lock};
 
 /// One follower as the watcher knows it.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ pub(super) struct Follower {
     pub(super) bell: Bell,
     audit: Mutex<Audit>,
     /// Whether its files are being looked at, which on a dead disk may take for ever.
-    is_looking: AtomicBool,
+    looking: Busy,
 }
 
 /// An event of the platform, put down to the place that it was watched at.

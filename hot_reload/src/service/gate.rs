@@ -3,10 +3,7 @@
 use std::{
     fmt::{self, Display},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,6 +11,7 @@ use tokio::{task::spawn_blocking, time::timeout};
 use tracing::error;
 
 use crate::{
+    busy::Busy,
     channel::Snapshot,
     panic::{caught, caught_future, words},
     redact::mask,
@@ -70,17 +68,17 @@ impl<V> Gate<V> {
         E: Display,
     {
         let check = Arc::new(check);
-        let is_busy = Arc::new(AtomicBool::new(false));
+        let busy = Arc::new(Busy::default());
         self.steps.push(Step {
             name: VALIDATION.into(),
             check: Box::new(move |candidate| {
-                let (check, busy) = (Arc::clone(&check), Busy::new(&is_busy));
+                let (check, at_work) = (Arc::clone(&check), Busy::begin(Arc::clone(&busy)));
                 Box::pin(async move {
-                    let Some(busy) = busy else {
+                    let Some(at_work) = at_work else {
                         return Err("it still hangs on an earlier value".to_owned());
                     };
                     let checked = spawn_blocking(move || {
-                        let _busy = busy;
+                        let _at_work = at_work;
                         let current = candidate.current.as_deref();
                         check(&candidate.new, current).map_err(|refusal| refusal.to_string())
                     });
@@ -189,20 +187,3 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
-
-/// Held by the one call of a check that may hang.
-struct Busy(Arc<AtomicBool>);
-
-impl Busy {
-    fn new(is_busy: &Arc<AtomicBool>) -> Option<Self> {
-        // Acquire and release: a check sees what the one before it has done.
-        let was_busy = is_busy.swap(true, Ordering::Acquire);
-        (!was_busy).then(|| Self(Arc::clone(is_busy)))
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
-}

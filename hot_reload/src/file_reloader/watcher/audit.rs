@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::{Follower, Notice, Whence, registry::ByAddress};
 use crate::{
+    busy::Busy,
     file_reloader::{identity::Identity, open},
     lock::lock,
 };
@@ -69,12 +70,9 @@ impl Follower {
 
     /// Looks at the files once, and rings if they are not what they were.
     pub(super) fn look_at_files(&self) {
-        // Acquire and release: whoever looks next sees what this look has written down.
-        if self.is_looking.swap(true, Ordering::Acquire) {
-            return;
+        if let Some(_at_work) = Busy::begin(&self.looking) {
+            self.look_at_each();
         }
-        self.look_at_each();
-        self.is_looking.store(false, Ordering::Release);
     }
 
     fn look_at_each(&self) {
