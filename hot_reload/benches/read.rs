@@ -19,9 +19,10 @@ use std::{
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use hot_reload::{
-    RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, ReloaderConfig, ReloaderService,
-    WatchEvent,
+    RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, ReloaderConfig, ReloaderReceiver,
+    ReloaderService, WatchEvent,
 };
+use metrics_util::debugging::DebuggingRecorder;
 use reads::{Value, per_read, value};
 use tokio::{runtime::Runtime, sync::mpsc};
 
@@ -50,19 +51,36 @@ impl RealtimeWatch<Value> for Sent {
     }
 }
 
+type Service = ReloaderService<Sent, Value>;
+
+/// Starts a service that publishes what is sent to it, and has published one value.
+fn start(
+    with: impl FnOnce(Service) -> Service,
+) -> (mpsc::Sender<WatchEvent<Value>>, ReloaderReceiver<Value>) {
+    let (tx, rx) = mpsc::channel(1);
+    let source = Sent(Arc::new(Mutex::new(Some(rx))));
+    let (service, mut live) = Service::from_reloader(source, ReloaderConfig::realtime());
+    let service = with(service);
+    tokio::spawn(async move { service.start_with_realtime().await });
+    tx.blocking_send(WatchEvent::Changed(value(0))).expect("a service");
+    live.blocking_changed().expect("a service");
+    (tx, live)
+}
+
 fn main() {
     let short = std::env::args().any(|arg| arg == "--short");
     let how_long = Duration::from_millis(if short { 100 } else { 2000 });
     let runtime = Runtime::new().expect("a runtime");
-    let (tx, rx) = mpsc::channel(1);
-    let (service, mut live) = ReloaderService::<_, _, &'static str>::from_reloader(
-        Sent(Arc::new(Mutex::new(Some(rx)))),
-        ReloaderConfig::realtime(),
-    );
-    runtime.spawn(async move { service.start_with_realtime().await });
-    runtime.block_on(async {
-        tx.send(WatchEvent::Changed(value(0))).await.expect("a service");
-        live.changed().await.expect("a service");
+    let _guard = runtime.enter();
+    let (tx, live) = start(|service| service);
+    // With all there is to say of a service, and somebody who hears it.
+    DebuggingRecorder::new().install().expect("the only recorder");
+    let (tx_full, full) = start(|service| service.history(16));
+    let mut status = full.watch_status();
+    runtime.spawn(async move {
+        loop {
+            black_box(status.changed().await);
+        }
     });
     let plain = Arc::new(value(0));
     let swapped = ArcSwap::from(Arc::new(value(0)));
@@ -82,7 +100,9 @@ fn main() {
                                 break;
                             }
                             swapped.store(Arc::new(value(n)));
-                            tx.blocking_send(WatchEvent::Changed(value(n))).expect("a service");
+                            for tx in [&tx, &tx_full] {
+                                tx.blocking_send(WatchEvent::Changed(value(n))).expect("a service");
+                            }
                             thread::sleep(Duration::from_millis(1));
                         }
                     });
@@ -95,26 +115,32 @@ fn main() {
         println!("{name:<36} {}", columns.join(" "));
     };
 
-    row("plain Arc", &mut |threads| per_read(threads, how_long, || || black_box(&plain).n));
-    row("ours, cached", &mut |threads| {
+    let cached = |live: &ReloaderReceiver<Value>, threads| {
         per_read(threads, how_long, || {
             let mut cached = live.cached();
             move || cached.load().map_or(0, |value| value.n)
         })
-    });
+    };
+    let borrow = |live: &ReloaderReceiver<Value>, threads| {
+        per_read(threads, how_long, || || live.borrow().as_ref().map_or(0, |value| value.n))
+    };
+    let snapshot = |live: &ReloaderReceiver<Value>, threads| {
+        per_read(threads, how_long, || || live.snapshot().map_or(0, |value| value.n))
+    };
+    row("plain Arc", &mut |threads| per_read(threads, how_long, || || black_box(&plain).n));
+    row("ours, cached", &mut |threads| cached(&live, threads));
+    row("ours, cached, all on", &mut |threads| cached(&full, threads));
     row("arc_swap::Cache", &mut |threads| {
         per_read(threads, how_long, || {
             let mut cache = arc_swap::Cache::new(&swapped);
             move || cache.load().n
         })
     });
-    row("ours, borrow", &mut |threads| {
-        per_read(threads, how_long, || || live.borrow().as_ref().map_or(0, |value| value.n))
-    });
+    row("ours, borrow", &mut |threads| borrow(&live, threads));
+    row("ours, borrow, all on", &mut |threads| borrow(&full, threads));
     row("arc_swap load", &mut |threads| per_read(threads, how_long, || || swapped.load().n));
-    row("ours, snapshot", &mut |threads| {
-        per_read(threads, how_long, || || live.snapshot().map_or(0, |value| value.n))
-    });
+    row("ours, snapshot", &mut |threads| snapshot(&live, threads));
+    row("ours, snapshot, all on", &mut |threads| snapshot(&full, threads));
     row("arc_swap load_full", &mut |threads| {
         per_read(threads, how_long, || || swapped.load_full().n)
     });

@@ -3,6 +3,8 @@
 #[cfg(feature = "keys")]
 mod keys;
 
+use std::fmt;
+
 use tokio::time::Instant;
 
 use crate::channel::Snapshot;
@@ -46,6 +48,12 @@ impl Reason {
             Self::Restored => "restored",
             Self::Sent => "sent",
         }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 

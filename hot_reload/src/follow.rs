@@ -7,6 +7,7 @@
 
 use std::{
     borrow::Cow,
+    fmt,
     sync::Arc,
     task::{Context, Poll},
     time::{Duration, SystemTime},
@@ -113,6 +114,17 @@ impl Mechanism {
             Self::Events => "events",
             Self::EventsAndPolling => "events_and_polling",
             Self::Degraded(_) => "degraded",
+        }
+    }
+}
+
+impl fmt::Display for Mechanism {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Polling => f.write_str("polling"),
+            Self::Events => f.write_str("events"),
+            Self::EventsAndPolling => f.write_str("events and polling"),
+            Self::Degraded(reason) => write!(f, "polling, for want of events ({reason})"),
         }
     }
 }

@@ -157,6 +157,7 @@ impl<M: Members> Group<M> {
             let worst = members.iter().max_by_key(|member| rank(member.health));
             let Some(worst) = worst else { return };
             status.health = worst.health;
+            status.strategy = worst.strategy;
             status.mechanism.clone_from(&worst.mechanism);
             status.last_error.clone_from(&worst.last_error);
             status.last_error_at.clone_from(&worst.last_error_at);

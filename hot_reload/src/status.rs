@@ -171,6 +171,28 @@ impl Status {
     }
 }
 
+/// On one line. It ends with the first line of the newest failure, which may quote the source's text.
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, generation {}", self.health, self.generation)?;
+        match (self.pinned, self.is_paused) {
+            (Some(pinned), _) => write!(f, ", pinned to generation {pinned}")?,
+            (None, true) => write!(f, ", paused")?,
+            (None, false) => {}
+        }
+        if let Some(mechanism) = &self.mechanism {
+            write!(f, ", by {mechanism}")?;
+        }
+        match self.failures {
+            0 => {}
+            1 => write!(f, ", 1 failure")?,
+            failures => write!(f, ", {failures} failures in a row")?,
+        }
+        let error = self.last_error.as_deref().and_then(|error| error.lines().next());
+        error.map_or(Ok(()), |error| write!(f, ": {error}"))
+    }
+}
+
 impl Default for Status {
     fn default() -> Self {
         Self {

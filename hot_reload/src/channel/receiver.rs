@@ -235,7 +235,8 @@ where
     /// last call returned and the newest, each with its generation, reason and times.
     ///
     /// The receiver keeps what it returned last alive until the next call, which returns it as the
-    /// older.
+    /// older. Only what this method returned counts: the first call returns none, whatever
+    /// [`changed`](Self::changed) has awaited before.
     ///
     /// # Errors
     ///

@@ -25,7 +25,7 @@ pub struct ReloaderStream<V, S = &'static str> {
 }
 
 impl<V, S> ReloaderReceiver<V, S> {
-    /// Turns the receiver into a stream of what it has not awaited yet.
+    /// Turns the receiver into a stream of what it has not awaited yet (feature `stream`).
     ///
     /// Like [`changed`](Self::changed) it yields the newest value only: a consumer that is slow
     /// skips the others, and holds up nobody.

@@ -108,8 +108,8 @@ where
     ///
     /// # Errors
     ///
-    /// When the file holds no good value now. To start without one, make a
-    /// [`ReloaderService`]: it waits.
+    /// When the file holds no good value now. To start without one, and for whatever takes a
+    /// [handle](crate::ReloaderHandle), make a [`ReloaderService`]: it waits.
     ///
     /// # Cancel safety
     ///
@@ -117,7 +117,7 @@ where
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime.
+    /// Outside a tokio runtime, and in one without time.
     pub async fn watch(
         path: impl AsRef<Path>,
     ) -> ReloadResult<ReloaderReceiver<V, String>, V, String> {

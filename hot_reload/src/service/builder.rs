@@ -102,6 +102,10 @@ where
     /// that panics, or takes longer than the [`load_timeout`](crate::ReloaderOptions::load_timeout), has
     /// refused. To commit may not fail: one that panics is logged, and keeps nothing else from it.
     ///
+    /// The log has what a refusal says up to the end of its first line, with `…` for what stands in
+    /// quotes; the status has all of it. A preparation that can't fail still names an error type, as
+    /// in `Ok::<_, std::convert::Infallible>(|| ())`.
+    ///
     /// # Examples
     ///
     /// ```
@@ -215,8 +219,8 @@ where
         self
     }
 
-    /// Keeps the last good value in the file at `path`, and starts from it when the source can't be
-    /// loaded: [`Status::is_restored`](crate::Status::is_restored) says so, and the source is taken
+    /// Keeps the last good value in the file at `path` (feature `last-good`), and starts from it when
+    /// the source can't be loaded: [`Status::is_restored`](crate::Status::is_restored) says so, and the source is taken
     /// as soon as it is back.
     ///
     /// The file is written after each publication, of a value on [probation](Self::probation) once

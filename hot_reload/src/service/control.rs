@@ -357,8 +357,8 @@ impl ReloaderHandle {
         let _it_runs_no_more = self.control.running.lock().await;
     }
 
-    /// Has each `SIGHUP` trigger a load, and the log say what came of it, until the service and its
-    /// handles are gone or the runtime is. To call it again changes nothing.
+    /// Has each `SIGHUP` trigger a load (feature `signal`), and the log say what came of it, until the
+    /// service and its handles are gone or the runtime is. To call it again changes nothing.
     ///
     /// From the first call on the signal no longer ends the process
     /// ([`tokio::signal`](tokio::signal::unix::signal)).
