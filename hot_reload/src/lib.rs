@@ -47,26 +47,26 @@
 //!
 //! # Seeing it from outside
 //!
-//! Log events are those of [`tracing`]; the target of each is its name, as `hot_reload::published`, so
-//! that any log shows it and a filter can pick it. Names and fields stay; words may change. No event
+//! Log events are those of [`tracing`]; the target of each is its name, so that any
+//! log shows it and a filter can pick it. Names and fields stay; words may change. No event
 //! holds a value: what may quote one, as an error does, is logged up to the end of its first line and
 //! with `…` for what it has in quotes.
 //!
 //! | event | level | fields | when |
 //! |---|---|---|---|
-//! | `hot_reload.published` | info | `source`, `generation`, `reason` | a value was published |
-//! | `hot_reload.failed` | warn | `source`, `error` | it can't be loaded, or was refused; once for each reason |
-//! | `hot_reload.recovered` | info | `source`, `failures` | it can again |
-//! | `hot_reload.degraded`, `hot_reload.has_events` | warn, info | `source`, `error` | events can't be had; they can again |
-//! | `hot_reload.stale` | warn | `source` | the source was bad for longer than [`max_staleness`](ReloaderOptions::max_staleness) |
-//! | `hot_reload.rolled_back`, `hot_reload.not_rolled_back` | warn | `source`, `generation`, `to`: which it was, `error`, `probation`: why the check failed | an earlier value serves again, or can't |
-//! | `hot_reload.restored`, `hot_reload.not_restored` | warn | `source` or `path`, `error` | the last good value on disk serves, or is ignored |
-//! | `hot_reload.kept`, `hot_reload.not_kept` | debug, warn | `path`, `generation`, `error` | it was written, or can't be |
-//! | `hot_reload.panicked` | error | `panic`, `part`, `generation` | code of yours panicked where nothing can be refused any more |
-//! | `hot_reload.no_events` | warn | `error` | no thread is to be had for a runtime without I/O |
-//! | `hot_reload.paused`, `hot_reload.resumed` | info | `source` | somebody paused the service, or had it go on |
-//! | `hot_reload.hung_up` | info | `outcome` | a `SIGHUP` was answered |
-//! | `hot_reload.ended` | debug | `source` | the service ends |
+//! | `hot_reload::published` | info | `source`, `generation`, `reason` | a value was published |
+//! | `hot_reload::failed` | warn | `source`, `error` | it can't be loaded, or was refused; once for each reason |
+//! | `hot_reload::recovered` | info | `source`, `failures` | it can again |
+//! | `hot_reload::degraded`, `hot_reload::has_events` | warn, info | `source`, `error` | events can't be had; they can again |
+//! | `hot_reload::stale` | warn | `source` | the source was bad for longer than [`max_staleness`](ReloaderOptions::max_staleness) |
+//! | `hot_reload::rolled_back`, `hot_reload::not_rolled_back` | warn | `source`, `generation`, `to`: which it was, `error`, `probation`: why the check failed | an earlier value serves again, or can't |
+//! | `hot_reload::restored`, `hot_reload::not_restored` | warn | `source` or `path`, `error` | the last good value on disk serves, or is ignored |
+//! | `hot_reload::kept`, `hot_reload::not_kept` | debug, warn | `path`, `generation`, `error` | it was written, or can't be |
+//! | `hot_reload::panicked` | error | `panic`, `part`, `generation` | code of yours panicked where nothing can be refused any more |
+//! | `hot_reload::no_events` | warn | `error` | no thread is to be had for a runtime without I/O |
+//! | `hot_reload::paused`, `hot_reload::resumed` | info | `source` | somebody paused the service, or had it go on |
+//! | `hot_reload::hung_up` | info | `outcome` | a `SIGHUP` was answered |
+//! | `hot_reload::ended` | debug | `source` | the service ends |
 //!
 //! Loading is in a span `hot_reload.load` of level debug, with `source` and `reason`.
 //!

@@ -41,6 +41,6 @@ pub(crate) async fn caught_future<F: Future + Unpin>(mut future: F) -> Result<F:
 pub(crate) fn drop_guarded<T>(value: T) {
     if let Err(words) = caught(|| drop(value)) {
         let panic = mask(&words);
-        error!(name: "hot_reload.panicked", target: "hot_reload::panicked", panic, "dropping a value panicked");
+        error!(target: "hot_reload::panicked", panic, "dropping a value panicked");
     }
 }

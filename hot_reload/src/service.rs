@@ -5,8 +5,10 @@ mod builder;
 mod control;
 mod doubt;
 mod gate;
+mod handle;
 #[cfg(feature = "last-good")]
 mod last_good;
+mod look;
 mod metrics;
 mod outcome;
 mod publish;
@@ -41,8 +43,8 @@ pub(crate) use self::{
 #[cfg(not(feature = "file-reloader"))]
 use self::{control::Control, run::run};
 pub use self::{
-    control::{ReloaderHandle, Triggered},
     gate::Candidate,
+    handle::{ReloaderHandle, Triggered},
     record::Past,
 };
 use crate::{

@@ -39,8 +39,8 @@ impl<S: Subscriber> Layer<S> for Log {
                 self.0.insert(field.name(), format!("{value:?}"));
             }
         }
-        let (name, level) = (event.metadata().name(), *event.metadata().level());
-        if name.starts_with("hot_reload.") {
+        let (name, level) = (event.metadata().target(), *event.metadata().level());
+        if name.starts_with("hot_reload::") {
             let mut fields = Fields(BTreeMap::new());
             event.record(&mut fields);
             self.0.lock().unwrap().push(Line { name, level, fields: fields.0 });
@@ -119,17 +119,17 @@ const SECRET: &str = "a secret";
 fn events_have_names_and_fields_and_no_values() {
     let (log, _) = observe(options(WatchStrategy::Hybrid), Lab::lead_a_life);
     let names = [
-        "hot_reload.failed",
-        "hot_reload.published",
-        "hot_reload.recovered",
-        "hot_reload.rolled_back",
+        "hot_reload::failed",
+        "hot_reload::published",
+        "hot_reload::recovered",
+        "hot_reload::rolled_back",
     ];
     assert_eq!(log.names(), names.into());
     for (name, level, fields) in [
-        ("hot_reload.published", Level::INFO, ["reason", "generation", "source"].as_slice()),
-        ("hot_reload.failed", Level::WARN, &["error", "source"]),
-        ("hot_reload.recovered", Level::INFO, &["failures", "source"]),
-        ("hot_reload.rolled_back", Level::WARN, &["generation", "probation", "source"]),
+        ("hot_reload::published", Level::INFO, ["reason", "generation", "source"].as_slice()),
+        ("hot_reload::failed", Level::WARN, &["error", "source"]),
+        ("hot_reload::recovered", Level::INFO, &["failures", "source"]),
+        ("hot_reload::rolled_back", Level::WARN, &["generation", "probation", "source"]),
     ] {
         let line = log.first(name);
         assert_eq!(line.level, level, "{name}");
@@ -148,7 +148,7 @@ fn a_stale_value_is_told() {
         lab.write("one", |status| status.generation == 1).await;
         lab.write(SECRET, |status| status.health == Health::Stale).await;
     });
-    assert_eq!(log.first("hot_reload.stale").level, Level::WARN);
+    assert_eq!(log.first("hot_reload::stale").level, Level::WARN);
 }
 
 #[test]

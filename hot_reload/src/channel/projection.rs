@@ -80,7 +80,7 @@ where
     fn publish(&self, next: &Generation<V>) {
         // A part that can't be had stays as it was; the others and the whole are as good as ever.
         if let Err(words) = caught(|| self.take(next)) {
-            error!(name: "hot_reload.panicked", target: "hot_reload::panicked", generation = next.number, panic = mask(&words), "a projection panicked");
+            error!(target: "hot_reload::panicked", generation = next.number, panic = mask(&words), "a projection panicked");
         }
     }
 }

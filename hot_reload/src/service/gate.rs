@@ -157,7 +157,7 @@ impl Prepared {
     pub(super) fn commit(mut self) {
         for (name, commit) in std::mem::take(&mut self.0) {
             if let Err(words) = caught(commit) {
-                error!(name: "hot_reload.panicked", target: "hot_reload::panicked", part = %name, panic = mask(&words), "a commit panicked");
+                error!(target: "hot_reload::panicked", part = %name, panic = mask(&words), "a commit panicked");
             }
         }
     }
@@ -167,7 +167,7 @@ impl Drop for Prepared {
     fn drop(&mut self) {
         while let Some((name, undone)) = self.0.pop() {
             if let Err(words) = caught(|| drop(undone)) {
-                error!(name: "hot_reload.panicked", target: "hot_reload::panicked", part = %name, panic = mask(&words), "undoing panicked");
+                error!(target: "hot_reload::panicked", part = %name, panic = mask(&words), "undoing panicked");
             }
         }
     }

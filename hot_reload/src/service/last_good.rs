@@ -94,11 +94,11 @@ impl<V: Serialize + Send + Sync + 'static> Writer<V> {
             let path = self.path.display();
             match guarded(|| encode(&*value)).and_then(|bytes| replace(&self.path, &bytes)) {
                 Ok(()) => {
-                    debug!(name: "hot_reload.kept", target: "hot_reload::kept", %path, generation = value.generation(), "kept as last good");
+                    debug!(target: "hot_reload::kept", %path, generation = value.generation(), "kept as last good");
                 }
                 Err(error) => {
                     let error = mask(&error.to_string());
-                    warn!(name: "hot_reload.not_kept", target: "hot_reload::not_kept", %path, %error, "the last good value can't be kept on disk");
+                    warn!(target: "hot_reload::not_kept", %path, %error, "the last good value can't be kept on disk");
                 }
             }
         }
@@ -185,7 +185,7 @@ fn load<V: DeserializeOwned>(path: &Path) -> Option<V> {
         Err(error) => error.to_string(),
     };
     let path = path.display();
-    warn!(name: "hot_reload.not_restored", target: "hot_reload::not_restored", %path, error = %problem, "ignoring the last good value on disk");
+    warn!(target: "hot_reload::not_restored", %path, error = %problem, "ignoring the last good value on disk");
     None
 }
 

@@ -8,8 +8,8 @@ use tracing::{field::display, info, warn};
 #[cfg(feature = "file-reloader")]
 use super::sink::Failure;
 use super::{
-    control::Triggered,
     gate::Refusal,
+    handle::Triggered,
     metrics::Outcome,
     recall::PROBATION,
     record::Trial,
@@ -205,23 +205,23 @@ impl News {
     pub(super) fn log(self, source: Option<&str>, reason: Reason) {
         let source = source.map(display);
         if let Some(why) = self.degraded {
-            warn!(name: "hot_reload.degraded", target: "hot_reload::degraded", source, error = %why, "polling in place of events");
+            warn!(target: "hot_reload::degraded", source, error = %why, "polling in place of events");
         }
         if self.has_events_again {
-            info!(name: "hot_reload.has_events", target: "hot_reload::has_events", source, "events are to be had again");
+            info!(target: "hot_reload::has_events", source, "events are to be had again");
         }
         if let Some(why) = self.failed {
             if self.has_value {
-                warn!(name: "hot_reload.failed", target: "hot_reload::failed", source, error = %why, "the last good value keeps serving");
+                warn!(target: "hot_reload::failed", source, error = %why, "the last good value keeps serving");
             } else {
-                warn!(name: "hot_reload.failed", target: "hot_reload::failed", source, error = %why, "there is no value yet; trying again");
+                warn!(target: "hot_reload::failed", source, error = %why, "there is no value yet; trying again");
             }
         }
         if self.failures_over > 0 {
-            info!(name: "hot_reload.recovered", target: "hot_reload::recovered", source, failures = self.failures_over, "the source is good again");
+            info!(target: "hot_reload::recovered", source, failures = self.failures_over, "the source is good again");
         }
         if let Some(generation) = self.published {
-            info!(name: "hot_reload.published", target: "hot_reload::published", source, generation, reason = reason.as_str(), "published");
+            info!(target: "hot_reload::published", source, generation, reason = reason.as_str(), "published");
         }
     }
 }

@@ -6,8 +6,9 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::{
-    control::{Control, Triggered},
+    control::Control,
     gate::Refusal,
+    handle::Triggered,
     metrics::Metrics,
     outcome::bad_health,
     sink::{Recall, Sink},
@@ -41,11 +42,11 @@ pub(super) async fn restore<V, K: Sink<V>>(around: &Surroundings<'_>, sink: &K) 
             let mut change = |status: &mut Status, _is_new: bool| status.is_restored = true;
             sink.publish(admitted, &mut change).await;
             metrics.published(Origin { reason: Reason::Restored, seen: begun }, || None);
-            warn!(name: "hot_reload.restored", target: "hot_reload::restored", source, "the last good value of an earlier run serves");
+            warn!(target: "hot_reload::restored", source, "the last good value of an earlier run serves");
         }
         Err(refusal) => {
             let error = mask(&refusal.to_string());
-            warn!(name: "hot_reload.not_restored", target: "hot_reload::not_restored", source, %error, "ignoring the last good value on disk");
+            warn!(target: "hot_reload::not_restored", source, %error, "ignoring the last good value on disk");
         }
     }
 }
@@ -108,7 +109,7 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
                 Err(refusal) => mask(&refusal.to_string()),
                 Ok(_) => "nothing is kept to go back to".to_owned(),
             };
-            warn!(name: "hot_reload.not_rolled_back", target: "hot_reload::not_rolled_back", source, error, probation, "can't roll back");
+            warn!(target: "hot_reload::not_rolled_back", source, error, probation, "can't roll back");
             if problem.is_some() {
                 let health = bad_health(sink);
                 sink.report(&mut |status| {
@@ -133,7 +134,7 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
     };
     sink.publish(admitted, &mut change).await;
     metrics.published(Origin { reason: Reason::Rollback, seen: begun }, || None);
-    warn!(name: "hot_reload.rolled_back", target: "hot_reload::rolled_back", source, generation, to, probation, "an earlier value serves again");
+    warn!(target: "hot_reload::rolled_back", source, generation, to, probation, "an earlier value serves again");
     RolledBack::To(generation)
 }
 

@@ -4,18 +4,18 @@ use std::{
     fmt::Display,
     future::poll_fn,
     marker::PhantomData,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{Instrument, debug, debug_span, info};
 
 use super::{
-    control::{Ask, Control, Triggered, Wish},
+    control::{Ask, Control, Wish},
     doubt::Doubt,
+    handle::Triggered,
+    look::look,
     metrics::Metrics,
     outcome::{Found, admit, is_refusal, take},
     recall::{RolledBack, Surroundings, restore, roll_back},
@@ -25,10 +25,8 @@ use super::{
 };
 use crate::{
     change::Origin,
-    error::{ReloadResult, ReloaderError},
-    follow::{Follow, Hint, Look, Patience},
+    follow::{Follow, Hint, Patience},
     options::ReloaderOptions,
-    panic::words,
     status::{Health, Status},
 };
 
@@ -97,7 +95,7 @@ pub(crate) async fn run<V, S>(
     }
     // What is yet to be written is, unless the disk hangs.
     let _late = timeout(limit, sink.flush()).await;
-    debug!(name: "hot_reload.ended", target: "hot_reload::ended", source = name, "the service ends");
+    debug!(target: "hot_reload::ended", source = name, "the service ends");
 }
 
 /// What carries out what the loop decides.
@@ -305,7 +303,7 @@ where
                 self.source.must_load();
             }
             Event::Resume => {
-                info!(name: "hot_reload.resumed", target: "hot_reload::resumed", source = self.around.source, "resumed");
+                info!(target: "hot_reload::resumed", source = self.around.source, "resumed");
                 self.source.must_load();
                 self.sink.report(&mut |status| {
                     status.is_paused = false;
@@ -313,7 +311,7 @@ where
                 });
             }
             Event::Pause => {
-                info!(name: "hot_reload.paused", target: "hot_reload::paused", source = self.around.source, "paused");
+                info!(target: "hot_reload::paused", source = self.around.source, "paused");
                 self.sink.report(&mut |status| status.is_paused = true);
             }
             _ => {}
@@ -329,33 +327,9 @@ where
     }
 }
 
-/// Looks once: a look that panics or hangs has failed, no more.
-async fn look<V, S>(
-    source: &mut (impl Follow<V, S> + ?Sized),
-    patience: Patience,
-    load_timeout: Duration,
-) -> ReloadResult<Look<V>, V, S> {
-    let look = poll_fn(|cx| {
-        // What panicked is dropped, and never polled again.
-        catch_unwind(AssertUnwindSafe(|| source.poll_look(cx, patience)))
-            .unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))))
-    });
-    let looked = timeout(load_timeout, look).await;
-    source.abandon_look();
-    looked.unwrap_or_else(|_| {
-        Err(ReloaderError::Other(anyhow::anyhow!(
-            "the load was given up on after {load_timeout:?}; a longer load_timeout gives it more"
-        )))
-    })
-}
-
 /// Waits until the value on trial has proved itself, or failed to.
 fn proof(trial: &mut Option<Trial>, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
     trial.as_mut().map_or(Poll::Pending, |trial| trial.as_mut().poll(cx))
-}
-
-fn panicked<V, S>(panic: &(dyn std::any::Any + Send)) -> ReloaderError<V, S> {
-    ReloaderError::Other(anyhow::anyhow!("the loader panicked: {}", words(panic)))
 }
 
 async fn at(deadline: Option<Instant>) {

@@ -167,7 +167,7 @@ pub(super) async fn read_events(watcher: Arc<Watcher>) {
         match thread.spawn(move || read_until(stopped, instance, &watcher)) {
             Ok(_thread) => pending().await,
             Err(error) if !is_said => {
-                warn!(name: "hot_reload.no_events", target: "hot_reload::no_events", %error, "inotify can't be read: changes are not noticed until it can");
+                warn!(target: "hot_reload::no_events", %error, "inotify can't be read: changes are not noticed until it can");
                 is_said = true;
             }
             Err(_) => {}

@@ -1,0 +1,40 @@
+//! One look at a source that may panic or hang.
+
+use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::Poll,
+    time::Duration,
+};
+
+use tokio::time::timeout;
+
+use crate::{
+    error::{ReloadResult, ReloaderError},
+    follow::{Follow, Look, Patience},
+    panic::words,
+};
+
+/// Looks once: a look that panics or hangs has failed, no more.
+pub(super) async fn look<V, S>(
+    source: &mut (impl Follow<V, S> + ?Sized),
+    patience: Patience,
+    load_timeout: Duration,
+) -> ReloadResult<Look<V>, V, S> {
+    let look = poll_fn(|cx| {
+        // What panicked is dropped, and never polled again.
+        catch_unwind(AssertUnwindSafe(|| source.poll_look(cx, patience)))
+            .unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))))
+    });
+    let looked = timeout(load_timeout, look).await;
+    source.abandon_look();
+    looked.unwrap_or_else(|_| {
+        Err(ReloaderError::Other(anyhow::anyhow!(
+            "the load was given up on after {load_timeout:?}; a longer load_timeout gives it more"
+        )))
+    })
+}
+
+fn panicked<V, S>(panic: &(dyn std::any::Any + Send)) -> ReloaderError<V, S> {
+    ReloaderError::Other(anyhow::anyhow!("the loader panicked: {}", words(panic)))
+}

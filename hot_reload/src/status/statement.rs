@@ -1,0 +1,205 @@
+//! The status of one service, shared by all who ask for it.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio::sync::watch;
+
+use super::Status;
+use crate::lock::lock;
+
+/// The status of a service, and who waits for it to change.
+#[derive(Default)]
+pub(crate) struct Statement {
+    status: Mutex<Status>,
+    alive: AtomicUsize,
+    /// Made for the first who waits: most services have none.
+    changes: OnceLock<watch::Sender<()>>,
+}
+
+impl Statement {
+    pub(crate) fn get(&self) -> Status {
+        // Relaxed: a count that nothing else depends on.
+        Status { alive: self.alive.load(Ordering::Relaxed), ..self.lock().clone() }
+    }
+
+    /// Changes the status, and wakes those who wait if it is another now.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Status)) {
+        let mut status = self.lock();
+        let Some(changes) = self.changes.get() else { return change(&mut status) };
+        let before = status.clone();
+        change(&mut status);
+        // That a look has found nothing new is no news.
+        let is_news = before != Status { last_load: before.last_load, ..status.clone() };
+        drop(status);
+        if is_news {
+            changes.send_replace(());
+        }
+    }
+
+    fn changes(&self) -> watch::Receiver<()> {
+        // Under the lock, so that no change falls in between.
+        let _unchanged = self.lock();
+        self.changes.get_or_init(|| watch::Sender::new(())).subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Status> {
+        lock(&self.status)
+    }
+}
+
+/// Counts one generation for as long as it lives.
+pub(crate) struct Alive(Arc<Statement>);
+
+impl Alive {
+    pub(crate) fn new(statement: &Arc<Statement>) -> Self {
+        statement.alive.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(statement))
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.alive.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Follows the status of a service; from
+/// [`ReloaderReceiver::watch_status`](crate::ReloaderReceiver::watch_status).
+///
+/// It keeps no service from ending.
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(not(feature = "toml"))] fn main() {}
+/// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+/// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+/// # struct Config { workers: u32 }
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("config.toml");
+/// # std::fs::write(&path, "workers = 2")?;
+/// # let mut config = hot_reload::TomlFile::<Config>::watch(&path).await?;
+/// let mut status = config.watch_status();
+/// std::fs::write(&path, "workers = many")?;
+/// let bad = status.wait_for(|now| now.last_error.is_some()).await;
+///
+/// let at = bad.last_error_at.unwrap();
+/// assert_eq!((at.line, at.column), (Some(1), Some(11)));
+/// assert_eq!(bad.generation, 1); // which keeps serving
+/// # Ok(()) }).await? }
+/// ```
+#[derive(Clone)]
+pub struct StatusReceiver {
+    statement: Arc<Statement>,
+    changes: watch::Receiver<()>,
+}
+
+impl StatusReceiver {
+    pub(crate) fn new(statement: Arc<Statement>) -> Self {
+        let changes = statement.changes();
+        Self { statement, changes }
+    }
+
+    /// Returns the status as it is now.
+    pub fn get(&self) -> Status {
+        self.statement.get()
+    }
+
+    /// Waits until the status has changed since the last call, and returns it.
+    ///
+    /// That a look has found nothing new does not count. Of a service that is gone nothing changes
+    /// any more: once its end was seen, or where this receiver was made after it, the call never
+    /// resolves. A loop has to stop at [`Health::Ended`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: the next call yields the same change.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::hybrid();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
+    /// # let handle = service.handle();
+    /// # tokio::spawn(async move { service.start_with_realtime().await });
+    /// # config.wait_for_generation(1).await?;
+    /// use hot_reload::Health;
+    ///
+    /// let mut status = config.watch_status();
+    /// # let mut words = Vec::new();
+    /// # let end = tokio::spawn(async move { handle.shutdown().await });
+    /// loop {
+    ///     let now = status.changed().await;
+    ///     println!("hot_reload is {}", now.health);
+    ///     # words.push(now.health);
+    ///     if now.health == Health::Ended {
+    ///         break;
+    ///     }
+    /// }
+    /// # end.await?;
+    /// # assert_eq!(words.last(), Some(&Health::Ended));
+    /// # Ok(()) }).await? }
+    /// ```
+    pub async fn changed(&mut self) -> Status {
+        // The sender lives as long as the statement, which this holds.
+        let _changed = self.changes.changed().await;
+        self.get()
+    }
+
+    /// Waits for a status that `is_it` accepts, the one there is now included.
+    ///
+    /// It never resolves where the service is gone and its last status is not accepted: have
+    /// `is_it` accept [`Health::Ended`] as well where that may come.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, what it has looked at counts as seen.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::hybrid();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
+    /// # tokio::spawn(async move { service.start_with_realtime().await });
+    /// let mut status = config.watch_status();
+    /// // Open the port only once there is something to serve.
+    /// let ready = status.wait_for(|now| now.is_ready()).await;
+    /// assert_eq!(ready.generation, 1);
+    /// # Ok(()) }).await? }
+    /// ```
+    pub async fn wait_for(&mut self, mut is_it: impl FnMut(&Status) -> bool) -> Status {
+        loop {
+            self.changes.mark_unchanged();
+            let status = self.get();
+            if is_it(&status) {
+                return status;
+            }
+            let _changed = self.changes.changed().await;
+        }
+    }
+}
