@@ -41,6 +41,13 @@ pub(crate) async fn run<V, S>(
 ) where
     S: Display,
 {
+    let name = source.name();
+    let name = name.as_deref();
+    let metrics = Metrics::of(name);
+    let _stopped = StopGuard { sink, control, metrics: &metrics };
+    if control.is_over() {
+        return;
+    }
     let limit = options.load_timeout.unwrap_or_else(|| source.load_timeout());
     // What an earlier run has said is over.
     let (is_paused, pinned) = (control.is_paused(), control.pinned());
@@ -56,10 +63,6 @@ pub(crate) async fn run<V, S>(
             ..Status::default()
         };
     });
-    let name = source.name();
-    let name = name.as_deref();
-    let metrics = Metrics::of(name);
-    let _stopped = StopGuard { sink, control, metrics: &metrics };
     let _running = control.run();
     let mut shell = Shell {
         source,

@@ -7,7 +7,7 @@ use std::sync::{
 
 use tokio::sync::watch;
 
-use super::Status;
+use super::{Health, Status};
 use crate::lock::lock;
 
 /// The status of a service, and who waits for it to change.
@@ -112,9 +112,8 @@ impl StatusReceiver {
 
     /// Waits until the status has changed since the last call, and returns it.
     ///
-    /// That a look has found nothing new does not count. Of a service that is gone nothing changes
-    /// any more: once its end was seen, or where this receiver was made after it, the call never
-    /// resolves. A loop has to stop at [`Health::Ended`].
+    /// That a look has found nothing new does not count. `None` once the service has
+    /// [ended](Health::Ended) and nothing unseen is left.
     ///
     /// # Cancel safety
     ///
@@ -138,33 +137,29 @@ impl StatusReceiver {
     /// # let handle = service.handle();
     /// # tokio::spawn(async move { service.start_with_realtime().await });
     /// # config.wait_for_generation(1).await?;
-    /// use hot_reload::Health;
-    ///
     /// let mut status = config.watch_status();
     /// # let mut words = Vec::new();
     /// # let end = tokio::spawn(async move { handle.shutdown().await });
-    /// loop {
-    ///     let now = status.changed().await;
-    ///     println!("hot_reload is {}", now.health);
+    /// while let Some(now) = status.changed().await {
+    ///     println!("the configuration is {now}");
     ///     # words.push(now.health);
-    ///     if now.health == Health::Ended {
-    ///         break;
-    ///     }
     /// }
     /// # end.await?;
-    /// # assert_eq!(words.last(), Some(&Health::Ended));
+    /// # assert_eq!(words.last(), Some(&hot_reload::Health::Ended));
     /// # Ok(()) }).await? }
     /// ```
-    pub async fn changed(&mut self) -> Status {
+    pub async fn changed(&mut self) -> Option<Status> {
         // The sender lives as long as the statement, which this holds.
+        if !self.changes.has_changed().is_ok_and(|has| has) && self.has_ended() {
+            return None;
+        }
         let _changed = self.changes.changed().await;
-        self.get()
+        Some(self.get())
     }
 
     /// Waits for a status that `is_it` accepts, the one there is now included.
     ///
-    /// It never resolves where the service is gone and its last status is not accepted: have
-    /// `is_it` accept [`Health::Ended`] as well where that may come.
+    /// `None` where the service has [ended](Health::Ended), and that was not accepted.
     ///
     /// # Cancel safety
     ///
@@ -189,17 +184,24 @@ impl StatusReceiver {
     /// let mut status = config.watch_status();
     /// // Open the port only once there is something to serve.
     /// let ready = status.wait_for(|now| now.is_ready()).await;
-    /// assert_eq!(ready.generation, 1);
+    /// assert_eq!(ready.map(|now| now.generation), Some(1));
     /// # Ok(()) }).await? }
     /// ```
-    pub async fn wait_for(&mut self, mut is_it: impl FnMut(&Status) -> bool) -> Status {
+    pub async fn wait_for(&mut self, mut is_it: impl FnMut(&Status) -> bool) -> Option<Status> {
         loop {
             self.changes.mark_unchanged();
             let status = self.get();
             if is_it(&status) {
-                return status;
+                return Some(status);
+            }
+            if status.health == Health::Ended {
+                return None;
             }
             let _changed = self.changes.changed().await;
         }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.get().health == Health::Ended
     }
 }
