@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test crate uses its part")]
 
 pub mod book;
+pub mod patience;
+pub mod source;
 
 use std::{
     path::{Path, PathBuf},
@@ -13,6 +15,7 @@ use std::{
 use hot_reload::{
     Health, ReloaderOptions, ReloaderReceiver, ReloaderService, TomlFile, WatchStrategy,
 };
+pub use patience::{PATIENCE, within};
 use serde::Deserialize;
 use tempfile::TempDir;
 use tokio::{
@@ -20,9 +23,6 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-
-/// Longer than anything here takes, also on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the files under test hold; every part may be missing, so that half a file parses too.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
