@@ -3,162 +3,191 @@
 
 mod common;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, time::Duration};
 
-use common::{Config, PATIENCE, config, options, text};
+use common::{
+    Config, Lab as Member, PATIENCE, config,
+    source::{Held, Store},
+    text, within,
+};
 use hot_reload::{
-    Group, Health, ReloaderReceiver, ReloaderService, Snapshot, Status, TomlFile, WatchStrategy,
+    Group, Health, ReloaderOptions, ReloaderReceiver, ReloaderService, Snapshot, WatchEvent,
 };
-use tempfile::TempDir;
-use tokio::{task::JoinHandle, time::timeout};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
 
-type Pair = (Snapshot<Config>, Snapshot<Config>);
+const MILLISECOND: Duration = Duration::from_millis(1);
+/// How long all members have to be quiet.
+const QUIET: Duration = Duration::from_millis(50);
+/// How long a storm of changes may hold a group up.
+const CEILING: Duration = Duration::from_secs(3);
 
+/// A group of two sources in this process, which has published what they hold.
 struct Lab {
-    both: ReloaderReceiver<Pair>,
+    both: ReloaderReceiver<(Snapshot<u32>, Snapshot<u32>)>,
+    left: Store<u32>,
+    right: Store<u32>,
     tasks: Vec<JoinHandle<()>>,
-    left: PathBuf,
-    right: PathBuf,
-    _dir: TempDir,
-}
-
-fn follow(
-    path: &Path,
-    strategy: WatchStrategy,
-) -> (ReloaderReceiver<Config, String>, JoinHandle<()>) {
-    let file = TomlFile::from_path(path).unwrap();
-    let (service, rx) = ReloaderService::from_reloader(file, options(strategy));
-    let task = tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
-    (rx, task)
 }
 
 impl Lab {
-    async fn new(strategy: WatchStrategy) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let [left, right] = ["left", "right"].map(|name| dir.path().join(name));
-        for path in [&left, &right] {
-            fs::write(path, text("one")).unwrap();
-        }
-        let (one, first) = follow(&left, strategy);
-        let (other, second) = follow(&right, strategy);
+    async fn new() -> Self {
+        let (left, one, first) = follow(1);
+        let (right, other, second) = follow(1);
         let (group, both) = Group::of((one, other));
         let tasks = vec![first, second, tokio::spawn(group.run())];
-        let mut lab = Self { both, tasks, left, right, _dir: dir };
-        lab.expect("one", "one").await;
+        let mut lab = Self { both, left, right, tasks };
+        within(lab.both.changed()).await.unwrap();
+        assert_eq!(lab.pair(), (1, 1));
         lab
     }
 
-    async fn expect(&mut self, left: &str, right: &str) {
-        let want = |pair: &Pair| *pair.0 == config(left) && *pair.1 == config(right);
-        let arrived = timeout(PATIENCE, self.both.wait_for(want)).await;
-        assert!(arrived.is_ok(), "{:?} {:?}", self.both.get(), self.both.status());
+    fn pair(&self) -> (u32, u32) {
+        let pair = self.both.snapshot().unwrap();
+        (*pair.0, *pair.1)
     }
 
-    async fn status(&self, is_it: impl FnMut(&Status) -> bool) -> Status {
-        let status = timeout(PATIENCE, self.both.watch_status().wait_for(is_it)).await;
-        status.unwrap_or_else(|_| panic!("{:?}", self.both.status()))
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+    /// Checks that `want` is published after exactly this long, and nothing before.
+    async fn expect_after(&mut self, wait: Duration, want: (u32, u32)) {
+        let begun = Instant::now();
+        let before = timeout(wait - MILLISECOND, self.both.changed()).await;
+        assert!(before.is_err(), "{:?} after {:?}", self.pair(), begun.elapsed());
+        within(self.both.changed()).await.unwrap();
+        assert_eq!((self.pair(), begun.elapsed()), (want, wait));
     }
 }
 
-with_events! {
-    async fn edits_made_together_are_seen_together(strategy) {
-        let mut lab = Lab::new(strategy).await;
-        for n in 0..20 {
-            let name = n.to_string();
-            fs::write(&lab.left, text(&name)).unwrap();
-            tokio::time::sleep(Duration::from_millis(n % 10)).await;
-            fs::write(&lab.right, text(&name)).unwrap();
-            timeout(PATIENCE, lab.both.changed()).await.unwrap().unwrap();
-            let pair = lab.both.snapshot().unwrap();
-            assert_eq!((&*pair.0, &*pair.1), (&config(&name), &config(&name)));
+fn follow(value: u32) -> (Store<u32>, ReloaderReceiver<u32>, JoinHandle<()>) {
+    let source = Store::of(Held::Value(value));
+    let (service, rx) = ReloaderService::from_reloader(source.clone(), ReloaderOptions::realtime());
+    let task = tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
+    (source, rx, task)
+}
+
+/// Has a source hold another value, and say so.
+async fn push(source: &Store<u32>, value: u32) {
+    source.holds(Held::Value(value));
+    source.push(WatchEvent::Changed(value)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn edits_within_the_quiet_period_are_seen_together() {
+    let mut lab = Lab::new().await;
+    push(&lab.left, 2).await;
+    sleep(QUIET - MILLISECOND).await;
+    push(&lab.right, 2).await;
+    lab.expect_after(QUIET, (2, 2)).await;
+    push(&lab.right, 3).await;
+    push(&lab.left, 3).await;
+    lab.expect_after(QUIET, (3, 3)).await;
+    assert_eq!(lab.both.borrow().generation(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn edits_further_apart_are_seen_one_after_the_other() {
+    let mut lab = Lab::new().await;
+    push(&lab.left, 2).await;
+    lab.expect_after(QUIET, (2, 1)).await;
+    sleep(MILLISECOND).await;
+    push(&lab.right, 2).await;
+    lab.expect_after(QUIET, (2, 2)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_that_is_taken_back_publishes_nothing() {
+    let mut lab = Lab::new().await;
+    push(&lab.left, 2).await;
+    sleep(QUIET - MILLISECOND).await;
+    push(&lab.left, 1).await;
+    assert!(timeout(2 * CEILING, lab.both.changed()).await.is_err(), "{:?}", lab.pair());
+}
+
+/// Whatever is the newest by then is published.
+#[tokio::test(start_paused = true)]
+async fn a_storm_of_one_does_not_starve_the_readers_of_both() {
+    let mut lab = Lab::new().await;
+    let left = lab.left.clone();
+    let begun = Instant::now();
+    let storm = tokio::spawn(async move {
+        for n in 2.. {
+            push(&left, n).await;
+            sleep(QUIET / 2).await;
         }
-        assert_eq!(lab.both.borrow().generation(), 21);
-    }
+    });
+    let before = timeout(CEILING - MILLISECOND, lab.both.changed()).await;
+    assert!(before.is_err(), "{:?} after {:?}", lab.pair(), begun.elapsed());
+    within(lab.both.changed()).await.unwrap();
+    assert_eq!(begun.elapsed(), CEILING);
+    within(lab.both.changed()).await.unwrap();
+    assert!(begun.elapsed() >= 2 * CEILING, "{:?}", begun.elapsed());
+    storm.abort();
+    let _ended = within(storm).await;
+    push(&lab.left, 0).await;
+    within(lab.both.wait_for(|both| *both.0 == 0)).await.unwrap();
+}
 
-    async fn a_bad_half_holds_the_other_back(strategy) {
-        let mut lab = Lab::new(strategy).await;
-        fs::write(&lab.right, "name = ").unwrap();
-        let status = lab.status(|status| status.health == Health::Retrying).await;
-        assert!(status.unapplied_since.is_some() && status.is_ready());
-        assert!(status.last_error.unwrap().contains("right"));
-        fs::write(&lab.left, text("two")).unwrap();
-        let changed = timeout(Duration::from_millis(500), lab.both.changed()).await;
-        assert!(changed.is_err(), "{:?}", lab.both.get());
-        fs::write(&lab.right, text("two")).unwrap();
-        lab.expect("two", "two").await;
-        assert_eq!(lab.both.borrow().generation(), 2);
-        lab.status(|status| status.health == Health::Fresh).await;
+#[tokio::test(start_paused = true)]
+async fn a_bad_half_holds_the_other_back() {
+    let mut lab = Lab::new().await;
+    lab.right.holds(Held::Nothing);
+    lab.right.push(WatchEvent::Error("it is bad".into())).await;
+    let mut status = lab.both.watch_status();
+    let bad = within(status.wait_for(|status| status.health == Health::Retrying)).await;
+    assert!(bad.unapplied_since.is_some() && bad.is_ready());
+    push(&lab.left, 2).await;
+    let changed = timeout(100 * CEILING, lab.both.changed()).await;
+    assert!(changed.is_err(), "{:?}", lab.pair());
+    push(&lab.right, 2).await;
+    let mended = within(lab.both.changed()).await;
+    assert!(mended.is_ok() && lab.pair() == (2, 2), "{:?}", lab.pair());
+    within(status.wait_for(|status| status.health == Health::Fresh)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_ends_with_its_last_receiver() {
+    let Lab { both, tasks, .. } = Lab::new().await;
+    drop(both);
+    // And the services of its members with it, since nobody else receives.
+    for task in tasks {
+        within(task).await.unwrap();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_ends_with_the_service_of_a_member() {
+    let mut lab = Lab::new().await;
+    lab.tasks[0].abort();
+    within(async { while lab.both.changed().await.is_ok() {} }).await;
+    assert_eq!((lab.both.status().health, lab.pair()), (Health::Ended, (1, 1)));
 }
 
 in_every_strategy! {
-    async fn an_edit_of_one_is_enough(strategy) {
-        let mut lab = Lab::new(strategy).await;
-        fs::write(&lab.left, text("two")).unwrap();
-        lab.expect("two", "one").await;
-        fs::write(&lab.right, text("six")).unwrap();
-        lab.expect("two", "six").await;
+    async fn files_are_followed_together(strategy) {
+        let left = Member::with_one(strategy).await;
+        let mut right = Member::with_one(strategy).await;
+        let (group, mut both) = Group::of((left.rx.clone(), right.rx.clone()));
+        let group = tokio::spawn(group.run());
+        let mut expect = async |one: &str, other: &str| {
+            let want = (config(one), config(other));
+            let is_it = |both: &(Snapshot<Config>, Snapshot<Config>)| {
+                (&*both.0, &*both.1) == (&want.0, &want.1)
+            };
+            let arrived = timeout(PATIENCE, both.wait_for(is_it)).await;
+            assert!(arrived.is_ok(), "{:?} {:?}", both.get(), both.status());
+            arrived.unwrap().unwrap().generation()
+        };
+        expect("one", "one").await;
+        left.write(text("two"));
+        let before = expect("two", "one").await;
+        // What one of them holds is not seen while the other is bad.
+        right.write("name = ");
+        assert!(right.expect_failure().await.contains("config.toml"));
+        fs::write(&left.path, text("six")).unwrap();
+        within(left.rx.clone().wait_for(|value| *value == config("six"))).await.unwrap();
+        right.write(text("six"));
+        assert_eq!(expect("six", "six").await, before + 1);
+        group.abort();
     }
-}
-
-#[tokio::test]
-async fn an_edit_that_is_taken_back_publishes_nothing() {
-    let mut lab = Lab::new(WatchStrategy::Realtime).await;
-    fs::write(&lab.left, text("two")).unwrap();
-    fs::write(&lab.left, text("one")).unwrap();
-    let changed = timeout(Duration::from_millis(300), lab.both.changed()).await;
-    assert!(changed.is_err(), "{:?}", lab.both.get());
-}
-
-#[tokio::test]
-async fn a_storm_of_one_does_not_starve_the_readers_of_both() {
-    let mut lab = Lab::new(WatchStrategy::Realtime).await;
-    let left = lab.left.clone();
-    let storm = tokio::spawn(async move {
-        for n in 0.. {
-            fs::write(&left, text(&n.to_string())).unwrap();
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    for _ in 0..2 {
-        timeout(PATIENCE, lab.both.changed()).await.unwrap().unwrap();
-    }
-    storm.abort();
-    let _ended = storm.await;
-    fs::write(&lab.left, text("rest")).unwrap();
-    lab.expect("rest", "one").await;
-}
-
-#[tokio::test]
-async fn a_group_ends_with_its_last_receiver() {
-    let dir = tempfile::tempdir().unwrap();
-    let (one, first) = follow(&dir.path().join("one"), WatchStrategy::Realtime);
-    let (other, second) = follow(&dir.path().join("other"), WatchStrategy::Realtime);
-    let (group, both) = Group::of((one, other));
-    let group = tokio::spawn(group.run());
-    drop(both);
-    // And the services of its members with it, since nobody else receives.
-    for task in [group, first, second] {
-        timeout(PATIENCE, task).await.unwrap().unwrap();
-    }
-}
-
-#[tokio::test]
-async fn a_group_ends_with_the_service_of_a_member() {
-    let mut lab = Lab::new(WatchStrategy::Realtime).await;
-    lab.tasks[0].abort();
-    let ended = timeout(PATIENCE, async { while lab.both.changed().await.is_ok() {} });
-    ended.await.unwrap();
-    assert_eq!(lab.both.status().health, Health::Ended);
-    assert_eq!(*lab.both.snapshot().unwrap().1, config("one"));
 }
