@@ -1,27 +1,25 @@
 //! What can be done with a receiver beside reading it.
 
+#[path = "common/patience.rs"]
+mod patience;
+#[path = "common/source.rs"]
+mod source;
+
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU32, Ordering},
+        mpsc,
     },
     thread,
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
-use hot_reload::{
-    RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, ReloaderConfig, ReloaderReceiver,
-    ReloaderService, WatchEvent,
-};
-use tokio::{
-    sync::mpsc,
-    task::JoinHandle,
-    time::{sleep, timeout},
-};
+use hot_reload::{ReloaderConfig, ReloaderReceiver, ReloaderService, WatchEvent};
+use patience::{PATIENCE, within};
+use source::{Held, Store};
+use tokio::{task::JoinHandle, time::timeout};
 use tokio_stream::StreamExt;
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Config {
@@ -40,43 +38,20 @@ fn config(name: &str, body: u64, rate: u64) -> Config {
 }
 
 /// A source that publishes what it is given.
-#[derive(Clone, Default)]
-struct Pushed {
-    sender: Arc<Mutex<Option<mpsc::Sender<WatchEvent<Config>>>>>,
-}
-
-#[async_trait]
-impl Reload<Config> for Pushed {
-    type Source = ();
-
-    async fn new((): &()) -> ReloadResult<Self, Config> {
-        Ok(Self::default())
-    }
-
-    async fn reload(&self) -> ReloadResult<Option<Config>, Config> {
-        Ok(Some(config("first", 1, 1)))
-    }
-}
-
-#[async_trait]
-impl RealtimeWatch<Config> for Pushed {
-    async fn watch_realtime(&self) -> ReloadResult<RealtimeWatchHandle<Config>, Config> {
-        let (tx, rx) = mpsc::channel(1);
-        *self.sender.lock().unwrap() = Some(tx);
-        Ok(RealtimeWatchHandle::new(rx))
-    }
+fn source() -> Store<Config> {
+    Store::of(Held::Value(config("first", 1, 1)))
 }
 
 /// A service whose first value has arrived.
 struct Lab {
-    source: Pushed,
+    source: Store<Config>,
     rx: ReloaderReceiver<Config>,
     task: JoinHandle<()>,
 }
 
 impl Lab {
     async fn new() -> Self {
-        let source = Pushed::default();
+        let source = source();
         let (service, rx) =
             ReloaderService::from_reloader(source.clone(), ReloaderConfig::realtime());
         let task = tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
@@ -85,24 +60,17 @@ impl Lab {
         lab
     }
 
-    async fn push(&self, next: Config) {
-        let sender = self.source.sender.lock().unwrap().clone().unwrap();
-        sender.send(WatchEvent::Changed(next)).await.unwrap();
-    }
-
     async fn publish(&mut self, next: Config) {
-        self.push(next).await;
+        self.source.push(WatchEvent::Changed(next)).await;
         within(self.rx.changed()).await.unwrap();
     }
 }
 
-async fn within<R>(future: impl Future<Output = R>) -> R {
-    timeout(PATIENCE, future).await.expect("in time")
-}
-
-/// Whether nothing is published to `rx` for a while.
-async fn is_silent<V: Eq>(rx: &mut ReloaderReceiver<V>) -> bool {
-    timeout(Duration::from_millis(50), rx.changed()).await.is_err()
+/// Checks that `part` was not woken, and has the value that it had: no publication of the whole is
+/// seen before that of its part.
+async fn is_as_it_was<V: Eq>(part: &mut ReloaderReceiver<V>, generation: u64) {
+    assert_eq!(part.borrow().generation(), generation);
+    assert!(timeout(Duration::ZERO, part.changed()).await.is_err(), "woken for nothing");
 }
 
 #[tokio::test]
@@ -172,7 +140,7 @@ async fn a_projection_is_woken_only_when_its_part_changes() {
     // Like any receiver it has its first value to await.
     within(limits.changed()).await.unwrap();
     lab.publish(config("renamed", 1, 1)).await;
-    assert!(is_silent(&mut limits).await);
+    is_as_it_was(&mut limits, 1).await;
     lab.publish(config("renamed", 2, 1)).await;
     within(limits.changed()).await.unwrap();
     assert_eq!(limits.borrow().as_ref().unwrap().body, 2);
@@ -185,7 +153,7 @@ async fn a_projection_is_projected_again() {
     let mut body = lab.rx.project(|config| &config.limits).project(|limits| &limits.body);
     within(body.changed()).await.unwrap();
     lab.publish(config("first", 1, 9)).await;
-    assert!(is_silent(&mut body).await);
+    is_as_it_was(&mut body, 1).await;
     lab.publish(config("first", 7, 9)).await;
     within(body.changed()).await.unwrap();
     assert_eq!(body.get(), Some(7));
@@ -204,8 +172,7 @@ async fn a_projection_is_in_place_before_anyone_is_woken() {
 
 #[tokio::test]
 async fn a_projection_made_before_the_first_value_gets_it() {
-    let source = Pushed::default();
-    let (service, rx) = ReloaderService::from_reloader(source, ReloaderConfig::realtime());
+    let (service, rx) = ReloaderService::from_reloader(source(), ReloaderConfig::realtime());
     let mut name = rx.project(|config| &config.name);
     assert_eq!(name.get(), None);
     let _task = tokio::spawn(async move { service.start_with_realtime().await });
@@ -220,8 +187,7 @@ async fn a_service_goes_on_for_a_projection_alone_and_ends_with_it() {
     within(body.changed()).await.unwrap();
     let Lab { source, rx, task } = lab;
     drop(rx);
-    let sender = source.sender.lock().unwrap().clone().unwrap();
-    sender.send(WatchEvent::Changed(config("first", 5, 5))).await.unwrap();
+    source.push(WatchEvent::Changed(config("first", 5, 5))).await;
     within(body.changed()).await.unwrap();
     assert_eq!(body.get(), Some(5));
     assert_eq!(body.status().generation, 2);
@@ -321,7 +287,7 @@ async fn whoever_reads_a_value_finds_its_status_and_the_other_way_round() {
 async fn a_thread_outside_the_runtime_waits_and_reads() {
     let mut lab = Lab::new().await;
     let mut rx = lab.rx.clone();
-    let (tx, heard) = std::sync::mpsc::channel();
+    let (tx, heard) = mpsc::channel();
     let thread = thread::spawn(move || {
         while rx.blocking_changed().is_ok() {
             tx.send(rx.get().unwrap().name).unwrap();
@@ -330,24 +296,44 @@ async fn a_thread_outside_the_runtime_waits_and_reads() {
     lab.publish(config("two", 1, 1)).await;
     assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), "two");
     lab.task.abort();
+    // It hears of the end as well.
+    assert_eq!(heard.recv_timeout(PATIENCE), Err(mpsc::RecvTimeoutError::Disconnected));
     thread.join().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thread_outside_the_runtime_waits_no_longer_than_it_wants() {
-    let mut lab = Lab::new().await;
+    let lab = Lab::new().await;
     let mut rx = lab.rx.clone();
     let patience = Duration::from_millis(50);
-    let (mut rx, waited) = thread::spawn(move || {
+    let thread = thread::spawn(move || {
         let begun = Instant::now();
         assert!(!rx.blocking_changed_within(patience).unwrap());
-        (rx, begun.elapsed())
-    })
-    .join()
-    .unwrap();
-    assert!(waited >= patience);
-    lab.publish(config("two", 1, 1)).await;
-    let changed = thread::spawn(move || rx.blocking_changed_within(Duration::MAX).unwrap());
-    sleep(Duration::ZERO).await;
-    assert!(changed.join().unwrap());
+        begun.elapsed()
+    });
+    assert!(thread.join().unwrap() >= patience);
+}
+
+/// In half of the rounds it waits already, in the others the value comes first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thread_outside_the_runtime_that_would_wait_for_ever_is_woken() {
+    const ROUNDS: u64 = 40;
+    let mut lab = Lab::new().await;
+    let mut rx = lab.rx.clone();
+    let (tx, heard) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        for round in 1..=ROUNDS {
+            let patience = if round % 4 < 2 { Duration::MAX } else { 2 * PATIENCE };
+            assert!(rx.blocking_changed_within(patience).unwrap());
+            tx.send(rx.get().unwrap().limits.body).unwrap();
+        }
+    });
+    for round in 1..=ROUNDS {
+        if round % 2 == 0 {
+            thread::sleep(Duration::from_millis(5));
+        }
+        lab.publish(config("next", round, 0)).await;
+        assert_eq!(heard.recv_timeout(PATIENCE), Ok(round));
+    }
+    thread.join().unwrap();
 }
