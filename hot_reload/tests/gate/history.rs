@@ -4,22 +4,24 @@ use std::{
     fs,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
+use crate::{
+    Lab,
+    common::{Config, config, options, text, within},
+};
 use async_trait::async_trait;
 use hot_reload::{
     Health, Reload, ReloadResult, ReloaderOptions, ReloaderService, TomlFile, Triggered,
     WatchStrategy,
 };
-use tokio::time::{sleep, timeout};
 
-use crate::{
-    Lab,
-    common::{Config, PATIENCE, config, options, text},
-};
+fn is_refused(answer: &Triggered) -> bool {
+    matches!(answer, Triggered::Failed(why) if why.contains("pinned"))
+}
 
 #[tokio::test]
 async fn a_value_of_the_history_is_pinned_until_told_otherwise() {
@@ -30,23 +32,26 @@ async fn a_value_of_the_history_is_pinned_until_told_otherwise() {
     }
     let kept: Vec<_> = lab.handle.history().iter().map(|past| past.generation).collect();
     assert_eq!(kept, [2, 3, 4]);
-    match lab.handle.rollback(1).await {
+    match within(lab.handle.rollback(1)).await {
         Triggered::Failed(why) => assert!(why.contains("generation 1 is not kept"), "{why}"),
         other => panic!("{other:?}"),
     }
     assert_eq!(lab.rx.status().pinned, None);
-    assert_eq!(lab.handle.rollback(2).await, Triggered::Published(5));
+    assert_eq!(within(lab.handle.rollback(2)).await, Triggered::Published(5));
     assert_eq!(lab.rx.get(), Some(config("two")));
     let status = lab.status(|status| status.is_paused).await;
     assert_eq!((status.pinned, status.health), (Some(2), Health::RolledBack));
 
     lab.write("new");
-    assert!(matches!(lab.handle.trigger().await, Triggered::Failed(_)));
-    sleep(Duration::from_millis(600)).await;
+    lab.seen_elsewhere("new").await;
+    for _ in 0..5 {
+        assert!(is_refused(&within(lab.handle.trigger()).await));
+    }
     assert_eq!(lab.rx.get(), Some(config("two")));
 
     lab.handle.resume();
     lab.expect("new").await;
+    assert_eq!(lab.generation(), 6);
     let status = lab.status(|status| status.health == Health::Fresh).await;
     assert_eq!((status.pinned, status.is_paused), (None, false));
 }
@@ -57,7 +62,7 @@ async fn resuming_takes_what_the_source_has_held_all_the_time() {
     let mut lab = Lab::new(WatchStrategy::Realtime, |service| service.history(2)).await;
     lab.write("two");
     lab.expect("two").await;
-    assert_eq!(lab.handle.rollback(1).await, Triggered::Published(3));
+    assert_eq!(within(lab.handle.rollback(1)).await, Triggered::Published(3));
     assert_eq!(lab.rx.get(), Some(config("one")));
     lab.handle.resume();
     lab.expect("two").await;
@@ -65,20 +70,19 @@ async fn resuming_takes_what_the_source_has_held_all_the_time() {
 
 #[tokio::test]
 async fn a_rollback_passes_the_gate() {
-    let is_closed = Arc::new(AtomicU32::new(0));
+    let is_closed = Arc::new(AtomicBool::new(false));
     let closed = Arc::clone(&is_closed);
     let mut lab = Lab::new(WatchStrategy::Realtime, |service| {
-        service.history(2).validate(move |_, _| match closed.load(Ordering::SeqCst) {
-            0 => Ok(()),
-            _ => Err("closed"),
+        service.history(2).validate(move |_, _| {
+            if closed.load(Ordering::SeqCst) { Err("closed") } else { Ok(()) }
         })
     })
     .await;
     lab.write("two");
     lab.expect("two").await;
-    is_closed.store(1, Ordering::SeqCst);
+    is_closed.store(true, Ordering::SeqCst);
     let failed = Triggered::Failed("refused by validation: closed".into());
-    assert_eq!(lab.handle.rollback(1).await, failed);
+    assert_eq!(within(lab.handle.rollback(1)).await, failed);
     assert_eq!((lab.rx.get(), lab.rx.status().pinned), (Some(config("two")), None));
 }
 
@@ -129,19 +133,24 @@ async fn a_value_stays_pinned_when_the_service_is_started_again() {
         tokio::spawn(async move { service.start_with_realtime().await.unwrap() })
     };
     let first = start();
-    timeout(PATIENCE, rx.changed()).await.unwrap().unwrap();
+    within(rx.changed()).await.unwrap();
     fs::write(&path, text("two")).unwrap();
-    timeout(PATIENCE, rx.wait_for_generation(2)).await.unwrap().unwrap();
-    assert_eq!(handle.rollback(1).await, Triggered::Published(3));
+    within(rx.wait_for_generation(2)).await.unwrap();
+    assert_eq!(within(handle.rollback(1)).await, Triggered::Published(3));
     first.abort();
     let _stopped = first.await;
     let second = start();
-    sleep(Duration::from_millis(500)).await;
+    let mut status = rx.watch_status();
+    within(status.wait_for(|status| status.health == Health::RolledBack)).await;
+    for _ in 0..5 {
+        assert!(is_refused(&within(handle.trigger()).await));
+    }
     let status = rx.status();
     assert_eq!((rx.get(), status.pinned), (Some(config("one")), Some(1)));
     assert_eq!((status.health, status.is_paused), (Health::RolledBack, true));
     handle.resume();
-    timeout(PATIENCE, rx.wait_for(|value| *value == config("two"))).await.unwrap().unwrap();
+    let resumed = within(rx.wait_for(|value| *value == config("two"))).await.unwrap();
+    assert_eq!(resumed.generation(), 4);
     second.abort();
 }
 
@@ -151,7 +160,7 @@ async fn resuming_right_after_a_roll_back_takes_what_the_source_holds() {
     lab.write("two");
     lab.expect("two").await;
     for _ in 0..30 {
-        assert!(matches!(lab.handle.rollback(1).await, Triggered::Published(_)));
+        assert!(matches!(within(lab.handle.rollback(1)).await, Triggered::Published(_)));
         lab.handle.resume();
         lab.expect("two").await;
         lab.status(|status| status.pinned.is_none() && !status.is_paused).await;
@@ -182,25 +191,25 @@ async fn what_a_source_gives_once_is_not_lost() {
         .poll_interval(Duration::from_millis(10))
         .backoff(Duration::from_millis(10), Duration::from_millis(20));
     let (service, mut rx) = ReloaderService::<_, u32>::from_reloader(source.clone(), options);
-    let is_closed = Arc::new(AtomicU32::new(0));
+    let is_closed = Arc::new(AtomicBool::new(false));
     let closed = Arc::clone(&is_closed);
-    let service = service.history(9).validate(move |_, _| {
-        if closed.load(Ordering::SeqCst) == 1 { Err("closed") } else { Ok(()) }
-    });
+    let service = service
+        .history(9)
+        .validate(move |_, _| if closed.load(Ordering::SeqCst) { Err("closed") } else { Ok(()) });
     let handle = service.handle();
     let task = tokio::spawn(async move { service.start().await.unwrap() });
     let gives = |value| *source.0.lock().unwrap() = Some(value);
     gives(1);
-    timeout(PATIENCE, rx.wait_for(|value| *value == 1)).await.unwrap().unwrap();
-    is_closed.store(1, Ordering::SeqCst);
+    within(rx.wait_for(|value| *value == 1)).await.unwrap();
+    is_closed.store(true, Ordering::SeqCst);
     gives(2);
     let mut status = rx.watch_status();
     let refused = status.wait_for(|status| status.failures > 2);
-    timeout(PATIENCE, refused).await.unwrap();
-    is_closed.store(0, Ordering::SeqCst);
-    timeout(PATIENCE, rx.wait_for(|value| *value == 2)).await.unwrap().unwrap();
-    assert_eq!(handle.rollback(1).await, Triggered::Published(3));
+    within(refused).await;
+    is_closed.store(false, Ordering::SeqCst);
+    within(rx.wait_for(|value| *value == 2)).await.unwrap();
+    assert_eq!(within(handle.rollback(1)).await, Triggered::Published(3));
     handle.resume();
-    timeout(PATIENCE, rx.wait_for(|value| *value == 2)).await.unwrap().unwrap();
+    within(rx.wait_for(|value| *value == 2)).await.unwrap();
     task.abort();
 }

@@ -9,9 +9,14 @@ mod probation;
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use common::{Config, PATIENCE, config, options, text};
+use common::{
+    Config, PATIENCE, config, options,
+    source::{Held, Store},
+    text, within,
+};
 use hot_reload::{
-    ReloaderHandle, ReloaderReceiver, ReloaderService, Status, TomlFile, WatchStrategy,
+    ReloaderHandle, ReloaderOptions, ReloaderReceiver, ReloaderService, Status, TomlFile,
+    Triggered, WatchStrategy,
 };
 use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::timeout};
@@ -71,6 +76,18 @@ impl Lab {
     pub(crate) fn generation(&self) -> u64 {
         self.rx.borrow().generation()
     }
+
+    /// Waits for this generation, or a later one: one that serves for a moment only may be missed.
+    pub(crate) async fn until(&mut self, generation: u64) {
+        within(self.rx.wait_for_generation(generation)).await.unwrap();
+    }
+
+    /// Waits until another service has seen that the file holds this, so that this one might have.
+    pub(crate) async fn seen_elsewhere(&self, name: &str) {
+        let other = TomlFile::<Config>::watch(&self.path);
+        let mut other = within(other).await.unwrap();
+        within(other.wait_for(|value| *value == config(name))).await.unwrap();
+    }
 }
 
 impl Drop for Lab {
@@ -78,3 +95,43 @@ impl Drop for Lab {
         self.task.abort();
     }
 }
+
+/// A service that follows a source in this process, and looks only when it is told to.
+pub(crate) struct Idle {
+    pub(crate) store: Store<u32>,
+    pub(crate) rx: ReloaderReceiver<u32>,
+    pub(crate) handle: ReloaderHandle,
+    task: JoinHandle<()>,
+}
+
+impl Idle {
+    /// One whose source holds 1, which has arrived, with a service made by `with`.
+    pub(crate) async fn new(
+        options: ReloaderOptions,
+        with: impl FnOnce(ReloaderService<Store<u32>, u32>) -> ReloaderService<Store<u32>, u32>,
+    ) -> Self {
+        let store = Store::of(Held::Value(1));
+        let options = options.poll_interval(NEVER).backoff(NEVER, NEVER);
+        let (service, rx) = ReloaderService::from_reloader(store.clone(), options);
+        let service = with(service);
+        let handle = service.handle();
+        let task = tokio::spawn(async move { service.start().await.unwrap() });
+        let mut idle = Self { store, rx, handle, task };
+        within(idle.rx.changed()).await.unwrap();
+        idle
+    }
+
+    /// Has the source hold `value`, and be looked at.
+    pub(crate) async fn load(&self, value: u32) -> Triggered {
+        self.store.holds(Held::Value(value));
+        within(self.handle.trigger()).await
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+pub(crate) const NEVER: Duration = Duration::from_secs(24 * 60 * 60);

@@ -5,20 +5,23 @@ use std::{
     io::Write,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
+        mpsc,
     },
     time::Duration,
 };
 
-use hot_reload::{Candidate, Health, ReloaderService, TomlFile, Triggered, WatchStrategy};
+use hot_reload::{
+    Candidate, Health, ReloaderOptions, ReloaderService, TomlFile, Triggered, WatchStrategy,
+};
 use tokio::{
     net::TcpListener,
     time::{sleep, timeout},
 };
 
 use crate::{
-    Lab,
-    common::{Config, PATIENCE, config, options},
+    Idle, Lab,
+    common::{Config, PATIENCE, config, options, within},
     in_every_strategy,
 };
 
@@ -46,23 +49,23 @@ in_every_strategy! {
 
     /// The file is the same all the time.
     async fn what_was_refused_is_tried_again(strategy) {
-        let is_full = Arc::new(AtomicU32::new(0));
+        let is_full = Arc::new(AtomicBool::new(false));
         let full = Arc::clone(&is_full);
         let mut lab = Lab::new(strategy, |service| {
-            service.validate(move |new, _| match full.load(Ordering::SeqCst) {
-                1 if new.name == "two" => Err("the disk is full"),
-                _ => Ok(()),
+            service.validate(move |new, _| {
+                let is_in_the_way = full.load(Ordering::SeqCst) && new.name == "two";
+                if is_in_the_way { Err("the disk is full") } else { Ok(()) }
             })
         })
         .await;
-        is_full.store(1, Ordering::SeqCst);
+        is_full.store(true, Ordering::SeqCst);
         lab.write("two");
         lab.refused_by("validation").await;
         // With backoff, not in a busy loop.
         let tried = lab.status(|status| status.failures > 2).await.failures;
         sleep(Duration::from_millis(200)).await;
         assert!(lab.rx.status().failures < tried + 30, "{:?}", lab.rx.status());
-        is_full.store(0, Ordering::SeqCst);
+        is_full.store(false, Ordering::SeqCst);
         lab.expect("two").await;
         lab.status(|status| status.health == Health::Fresh).await;
     }
@@ -70,29 +73,67 @@ in_every_strategy! {
 
 #[tokio::test]
 async fn a_validation_that_panics_or_hangs_has_refused() {
+    let (let_go, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
     let mut lab = Lab::new(WatchStrategy::Realtime, |service| {
-        service.validate(|new, _| match new.name.as_str() {
+        service.validate(move |new, _| match new.name.as_str() {
             "panic" => panic!("on purpose"),
             "hang" => {
-                std::thread::sleep(Duration::from_secs(3));
+                let _let_go = held.lock().unwrap().recv_timeout(2 * PATIENCE);
                 Ok(())
             }
             _ => Ok::<_, String>(()),
         })
     })
     .await;
+    let says = async |lab: &Lab, words: &str| {
+        lab.status(|status| status.last_error.as_deref().is_some_and(|why| why.contains(words)))
+            .await
+    };
     lab.write("panic");
-    lab.status(|status| {
-        status.last_error.as_deref().is_some_and(|why| why.contains("panicked: on purpose"))
-    })
-    .await;
+    says(&lab, "panicked: on purpose").await;
     lab.write("hang");
-    lab.status(|status| {
-        status.last_error.as_deref().is_some_and(|why| why.contains("did not answer within 1s"))
-    })
-    .await;
+    says(&lab, "did not answer within 1s").await;
+    // It is not asked again before it has answered, so that it holds no second thread.
     lab.write("two");
+    says(&lab, "still hangs on an earlier value").await;
+    assert_eq!((lab.rx.get(), lab.generation()), (Some(config("one")), 1));
+    drop(let_go);
     lab.expect("two").await;
+    assert_eq!(lab.generation(), 2);
+}
+
+/// It accepts and refuses in turns, whatever it is asked about.
+#[tokio::test(start_paused = true)]
+async fn a_validation_that_disagrees_with_itself_loses_no_value() {
+    let moody = || {
+        let asked = AtomicU32::new(0);
+        move |_: &u32, _: Option<&u32>| {
+            if asked.fetch_add(1, Ordering::SeqCst) % 2 == 0 { Ok(()) } else { Err("not now") }
+        }
+    };
+    let refused = Triggered::Failed("refused by validation: not now".into());
+    let idle =
+        Idle::new(ReloaderOptions::polling(), |service| service.history(9).validate(moody())).await;
+    assert_eq!(idle.load(2).await, refused);
+    assert_eq!((idle.rx.get(), idle.rx.status().health), (Some(1), Health::Retrying));
+    assert_eq!(idle.load(2).await, Triggered::Published(2));
+    // It is asked about what is new alone.
+    assert_eq!(idle.load(2).await, Triggered::Unchanged);
+    assert_eq!(within(idle.handle.rollback(1)).await, refused);
+    assert_eq!((idle.rx.get(), idle.rx.status().pinned), (Some(2), None));
+    assert_eq!(within(idle.handle.rollback(1)).await, Triggered::Published(3));
+    assert_eq!(idle.rx.get(), Some(1));
+
+    // Of a value that serves already, a refusal takes nothing away.
+    let forced = ReloaderOptions::polling().force_reload(true);
+    let idle = Idle::new(forced, |service| service.validate(moody())).await;
+    for generation in 2..9 {
+        assert_eq!(idle.load(1).await, refused);
+        assert_eq!((idle.rx.get(), idle.rx.status().failures), (Some(1), 1));
+        assert_eq!(idle.load(1).await, Triggered::Published(generation));
+        assert_eq!(idle.rx.status().health, Health::Fresh);
+    }
 }
 
 /// Counts what is prepared and not undone.

@@ -1,7 +1,6 @@
 //! Values that turn out bad after they were published.
 
 use std::{
-    fs,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -9,37 +8,47 @@ use std::{
     time::Duration,
 };
 
-use hot_reload::{Group, Health, Reason, ReloaderService, TomlFile, Triggered, WatchStrategy};
+use hot_reload::{Group, Health, Reason, ReloaderOptions, Triggered, WatchStrategy};
 use tokio::{
-    net::TcpStream,
-    time::{sleep, timeout},
+    task::yield_now,
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
-    Lab,
-    common::{Config, PATIENCE, config, options, text},
+    Idle, Lab, NEVER,
+    common::{PATIENCE, config, source::Held, within},
     in_every_strategy,
 };
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// A check of a value that is good unless it says otherwise. A good one passes before the service
+/// looks at anything again; a bad one serves for a moment.
+async fn is_well(name: &str) -> Result<(), &'static str> {
+    if name == "bad" {
+        yield_now().await;
+        return Err("it answers 503");
+    }
+    Ok(())
+}
 
 in_every_strategy! {
     async fn a_value_that_fails_its_probation_gives_way_to_the_last_good_one(strategy) {
         let checks = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&checks);
         let mut lab = Lab::new(strategy, |service| {
-            service.probation(Duration::from_millis(200), move |value| {
+            service.probation(PATIENCE, move |value| {
                 counted.fetch_add(1, Ordering::SeqCst);
-                async move {
-                    sleep(Duration::from_millis(20)).await;
-                    if value.name == "bad" { Err("it answers 503") } else { Ok(()) }
-                }
+                async move { is_well(&value.name).await }
             })
         })
         .await;
-        sleep(Duration::from_millis(60)).await;
         lab.write("bad");
-        lab.expect("bad").await;
-        lab.expect("one").await;
+        // The second was the bad one.
+        lab.until(3).await;
         let status = lab.rx.status();
+        assert_eq!((lab.rx.get(), lab.generation()), (Some(config("one")), 3));
         assert_eq!((status.health, status.generation), (Health::RolledBack, 3));
         assert_eq!(status.refused_by.as_deref(), Some("probation"));
         let why = "refused by probation: it answers 503";
@@ -49,9 +58,10 @@ in_every_strategy! {
 
         // It is not tried again while the source holds it, however often that is looked at.
         lab.write("bad");
-        let failed = Triggered::Failed(why.into());
-        assert_eq!(timeout(PATIENCE, lab.handle.trigger()).await.unwrap(), failed);
-        sleep(Duration::from_millis(600)).await;
+        for _ in 0..5 {
+            let failed = Triggered::Failed(why.into());
+            assert_eq!(within(lab.handle.trigger()).await, failed);
+        }
         assert_eq!((lab.generation(), checks.load(Ordering::SeqCst)), (3, 2));
         assert_eq!(lab.rx.status().health, Health::RolledBack);
 
@@ -61,11 +71,12 @@ in_every_strategy! {
         assert_eq!(lab.generation(), 3);
         // And from then on it is as good as any other.
         lab.write("bad");
-        lab.expect("bad").await;
-        lab.expect("one").await;
+        lab.until(5).await;
+        assert_eq!((lab.rx.get(), lab.generation()), (Some(config("one")), 5));
         lab.write("two");
         lab.expect("two").await;
         lab.status(|status| status.health == Health::Fresh).await;
+        assert_eq!(lab.generation(), 6);
     }
 }
 
@@ -77,100 +88,129 @@ async fn a_first_value_that_fails_its_probation_stays() {
     .await;
     lab.refused_by("probation").await;
     // Looking again makes it no better.
-    assert!(matches!(lab.handle.trigger().await, Triggered::Failed(_)));
+    assert!(matches!(within(lab.handle.trigger()).await, Triggered::Failed(_)));
     let status = lab.refused_by("probation").await;
     assert_eq!((status.generation, lab.rx.get()), (1, Some(config("one"))));
 }
 
-#[tokio::test]
+/// One millisecond either side of the end of its window.
+#[tokio::test(start_paused = true)]
 async fn a_health_check_that_is_not_over_in_time_has_passed() {
-    let mut lab = Lab::new(WatchStrategy::Realtime, |service| {
-        service.probation(Duration::from_millis(50), |value| async move {
-            if value.name != "bad" {
-                std::future::pending::<()>().await;
-            }
-            // Long enough to be in the window of nothing but this value.
-            TcpStream::connect("127.0.0.1:1").await.map(drop)
+    for (takes, is_in_time) in [(WINDOW - MILLISECOND, true), (WINDOW + MILLISECOND, false)] {
+        let mut idle = Idle::new(ReloaderOptions::polling(), |service| {
+            service.probation(WINDOW, move |value| async move {
+                if *value == 1 {
+                    std::future::pending::<()>().await;
+                }
+                sleep(takes).await;
+                Err("it answers 503")
+            })
         })
-    })
-    .await;
-    sleep(Duration::from_millis(100)).await;
-    lab.write("two");
-    lab.expect("two").await;
-    sleep(Duration::from_millis(100)).await;
-    lab.write("bad");
-    lab.expect("bad").await;
-    lab.expect("two").await;
+        .await;
+        sleep(WINDOW + MILLISECOND).await;
+        let begun = Instant::now();
+        assert_eq!(idle.load(2).await, Triggered::Published(2));
+        if is_in_time {
+            within(idle.rx.wait_for_generation(3)).await.unwrap();
+            assert_eq!((begun.elapsed(), idle.rx.get()), (takes, Some(1)));
+        } else {
+            sleep(NEVER).await;
+            assert_eq!((idle.rx.borrow().generation(), idle.rx.get()), (2, Some(2)));
+        }
+    }
 }
 
-#[tokio::test]
+/// A good value that has not passed yet is none to go back to.
+#[tokio::test(start_paused = true)]
+async fn a_value_has_to_pass_before_it_is_gone_back_to() {
+    for (passes_after, goes_back_to) in [(9, 3), (11, 1)] {
+        let mut idle = Idle::new(ReloaderOptions::polling(), move |service| {
+            service.probation(NEVER, move |value| async move {
+                match *value {
+                    1 => return Ok(()),
+                    3 => sleep(passes_after * MILLISECOND).await,
+                    _ => return Err("it answers 503"),
+                }
+                Ok(())
+            })
+        })
+        .await;
+        assert_eq!(idle.load(3).await, Triggered::Published(2));
+        sleep(10 * MILLISECOND).await;
+        assert_eq!(idle.load(4).await, Triggered::Published(3));
+        within(idle.rx.wait_for_generation(4)).await.unwrap();
+        assert_eq!(idle.rx.get(), Some(goes_back_to));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_roll_back_that_is_refused_is_tried_again() {
     let refusals = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&refusals);
-    let mut lab = Lab::new(WatchStrategy::Realtime, |service| {
+    let mut lab = Idle::new(ReloaderOptions::polling(), |service| {
         service
-            .probation(Duration::from_millis(50), |value| async move {
-                if value.name == "bad" { Err("it answers 503") } else { Ok(()) }
+            .probation(WINDOW, |value| async move {
+                if *value == 2 { Err("it answers 503") } else { Ok(()) }
             })
-            .validate(move |new, current| match current {
-                Some(current) if current.name == "bad" && new.name == "one" => {
-                    let n = counted.fetch_add(1, Ordering::SeqCst);
-                    if n < 3 { Err("the port is not free yet") } else { Ok(()) }
-                }
-                _ => Ok(()),
+            .prepare("listener", move |candidate| {
+                let is_back = candidate.current.is_some_and(|current| *current == 2);
+                let is_taken = is_back && counted.fetch_add(1, Ordering::SeqCst) < 3;
+                let outcome = if is_taken { Err("the port is not free yet") } else { Ok(|| {}) };
+                async move { outcome }
             })
     })
     .await;
-    sleep(Duration::from_millis(100)).await;
-    lab.write("bad");
-    lab.expect("bad").await;
-    lab.expect("one").await;
-    assert_eq!(refusals.load(Ordering::SeqCst), 4);
-    lab.status(|status| status.health == Health::RolledBack).await;
+    assert_eq!(lab.load(2).await, Triggered::Published(2));
+    timeout(10 * NEVER, lab.rx.wait_for_generation(3)).await.unwrap().unwrap();
+    assert_eq!((lab.rx.get(), refusals.load(Ordering::SeqCst)), (Some(1), 4));
+    assert_eq!(lab.rx.status().health, Health::RolledBack);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_group_follows_a_member_that_takes_a_value_back() {
-    let lab = Lab::new(WatchStrategy::Realtime, |service| {
-        service.probation(Duration::from_secs(1), |value| async move {
-            sleep(Duration::from_millis(200)).await;
-            if value.name == "bad" { Err("it answers 503") } else { Ok(()) }
+    let member = || {
+        Idle::new(ReloaderOptions::polling(), |service| {
+            service.probation(WINDOW, |value| async move {
+                if *value == 2 {
+                    sleep(WINDOW / 2).await;
+                    return Err("it answers 503");
+                }
+                Ok(())
+            })
         })
-    })
-    .await;
-    let other = Lab::new(WatchStrategy::Realtime, |service| service).await;
-    let (group, mut both) = Group::of((lab.rx.clone(), other.rx.clone()));
+    };
+    let (one, other) = (member().await, member().await);
+    let (group, mut both) = Group::of((one.rx.clone(), other.rx.clone()));
     let group = tokio::spawn(group.run());
-    sleep(Duration::from_millis(300)).await;
-    lab.write("bad");
-    for name in ["bad", "one"] {
-        let seen = timeout(PATIENCE, both.wait_for(|both| both.0.name == name)).await;
-        assert!(seen.is_ok_and(|seen| seen.is_ok()), "{name}: {:?}", both.status());
+    assert_eq!(one.load(2).await, Triggered::Published(2));
+    for want in [2, 1] {
+        let seen = within(both.wait_for(|both| *both.0 == want)).await;
+        assert!(seen.is_ok(), "{want}: {:?}", both.status());
     }
-    other.write("two");
-    timeout(PATIENCE, both.wait_for(|both| both.1.name == "two")).await.unwrap().unwrap();
+    assert_eq!(other.load(3).await, Triggered::Published(2));
+    within(both.wait_for(|both| *both.1 == 3)).await.unwrap();
     group.abort();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_stale_stays_so_however_often_it_is_looked_at() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("config.toml");
-    fs::write(&path, text("one")).unwrap();
-    let file = TomlFile::<Config>::from_path(&path).unwrap();
-    let options = options(WatchStrategy::Polling).max_staleness(Duration::from_millis(300));
-    let (service, mut rx) = ReloaderService::from_reloader(file, options.force_reload(true));
-    let service = service.probation(Duration::from_millis(50), |value| async move {
-        if value.name == "bad" { Err("it answers 503") } else { Ok(()) }
-    });
-    let task = tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
-    timeout(PATIENCE, rx.changed()).await.unwrap().unwrap();
-    sleep(Duration::from_millis(100)).await;
-    fs::write(&path, text("bad")).unwrap();
-    let mut status = rx.watch_status();
-    let stale = status.wait_for(|status| status.health == Health::Stale);
-    timeout(PATIENCE, stale).await.unwrap();
-    sleep(Duration::from_millis(300)).await;
-    assert_eq!(rx.status().health, Health::Stale);
-    task.abort();
+    let options = ReloaderOptions::polling().force_reload(true).max_staleness(WINDOW);
+    let lab = Idle::new(options, |service| {
+        service.probation(WINDOW, |value| async move {
+            if *value == 2 { Err("it answers 503") } else { Ok(()) }
+        })
+    })
+    .await;
+    assert_eq!(lab.load(2).await, Triggered::Published(2));
+    let begun = Instant::now();
+    let mut status = lab.rx.watch_status();
+    within(status.wait_for(|status| status.health == Health::Stale)).await;
+    assert_eq!(begun.elapsed(), WINDOW);
+    for _ in 0..5 {
+        assert!(matches!(lab.load(2).await, Triggered::Failed(_)));
+        assert_eq!(lab.rx.status().health, Health::Stale);
+    }
+    lab.store.holds(Held::Value(3));
+    assert!(matches!(within(lab.handle.trigger()).await, Triggered::Published(_)));
+    assert_eq!(lab.rx.status().health, Health::Fresh);
 }
