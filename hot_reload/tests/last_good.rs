@@ -4,8 +4,12 @@
 mod common;
 
 use std::{
-    fs,
+    collections::BTreeSet,
+    ffi::OsString,
+    fs::{self, File},
+    io::Write,
     path::{Path, PathBuf},
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -14,7 +18,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use common::{PATIENCE, options};
+use common::{PATIENCE, options, within};
 use hot_reload::{
     Health, Reason, Reload, ReloadResult, ReloaderError, ReloaderOptions, ReloaderReceiver,
     ReloaderService, TomlFile, Triggered, WatchStrategy,
@@ -112,7 +116,8 @@ async fn a_start_without_the_source_is_one_from_the_last_good_value() {
 
     // The source is taken as soon as it is back, though it holds the same.
     write(&dir, "one");
-    let fresh = run.rx.watch_status().wait_for(|status| !status.is_restored).await;
+    let mut status = run.rx.watch_status();
+    let fresh = within(status.wait_for(|status| !status.is_restored)).await;
     assert_eq!((fresh.health, fresh.generation), (Health::Fresh, 1));
     write(&dir, "two");
     run.expect("two").await;
@@ -132,7 +137,7 @@ async fn a_source_that_is_there_comes_first() {
     let dir = after_a_run("one").await;
     write(&dir, "two");
     let mut run = Run::new(&dir, |service| service);
-    run.rx.changed().await.unwrap();
+    within(run.rx.changed()).await.unwrap();
     assert_eq!(run.rx.get().unwrap().name, "two");
     assert!(!run.rx.status().is_restored);
 }
@@ -145,7 +150,8 @@ async fn what_is_torn_or_foreign_is_ignored() {
     for bytes in [&whole[..whole.len() - 1], &whole[..3], &[], &foreign] {
         fs::write(kept(&dir), bytes).unwrap();
         let mut run = Run::new(&dir, |service| service);
-        let status = run.rx.watch_status().wait_for(|status| status.failures > 1).await;
+        let mut status = run.rx.watch_status();
+        let status = within(status.wait_for(|status| status.failures > 1)).await;
         assert_eq!((status.generation, status.is_ready()), (0, false));
         write(&dir, "six");
         run.expect("six").await;
@@ -161,25 +167,46 @@ async fn what_the_gate_refuses_is_ignored() {
     let run = Run::new(&dir, |service| {
         service.validate(|new, _| if new.name == "one" { Err("no more") } else { Ok(()) })
     });
-    let status = run.rx.watch_status().wait_for(|status| status.failures > 1).await;
+    let mut status = run.rx.watch_status();
+    let status = within(status.wait_for(|status| status.failures > 1)).await;
     assert_eq!(status.generation, 0);
 }
 
+/// Shutting down waits for whatever is being written.
 #[tokio::test]
 async fn a_value_on_probation_is_not_kept() {
     let dir = after_a_run("one").await;
     write(&dir, "one");
+    let mut handle = None;
     let mut run = Run::new(&dir, |service| {
-        service.probation(Duration::from_millis(100), |value| async move {
-            sleep(Duration::from_millis(30)).await;
+        handle = Some(service.handle());
+        service.probation(PATIENCE, |value| async move {
+            if value.name == "two" {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, String>(())
+        })
+    });
+    run.expect("one").await;
+    write(&dir, "two");
+    run.expect("two").await;
+    within(handle.unwrap().shutdown()).await;
+    assert!(fs::read_to_string(kept(&dir)).unwrap().contains("one"));
+}
+
+#[tokio::test]
+async fn a_value_that_failed_its_probation_is_not_kept_and_the_next_is() {
+    let dir = after_a_run("one").await;
+    write(&dir, "one");
+    let mut run = Run::new(&dir, |service| {
+        service.probation(PATIENCE, |value| async move {
             if value.name == "bad" { Err("it does not work") } else { Ok(()) }
         })
     });
     run.expect("one").await;
-    sleep(Duration::from_millis(60)).await;
     write(&dir, "bad");
-    run.expect("bad").await;
-    run.expect("one").await;
+    let back = within(run.rx.wait_for_generation(3)).await.unwrap();
+    assert_eq!((&*back.name, back.generation()), ("one", 3));
     assert!(fs::read_to_string(kept(&dir)).unwrap().contains("one"));
     write(&dir, "two");
     is_kept(&kept(&dir), "two").await;
@@ -219,6 +246,75 @@ async fn a_disk_that_takes_nothing_keeps_no_value_from_its_receivers() {
     assert!(cleared.await.is_ok(), "temporary files are left");
 }
 
+/// How much is left of the disk: nothing, or less than the value needs.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_is_full_keeps_the_old_value() {
+    const OWN_MOUNTS: &[&str] =
+        &["unshare", "--user", "--map-root-user", "--mount", "--propagation", "private"];
+    if !common::alone_under("a_disk_that_is_full_keeps_the_old_value", OWN_MOUNTS) {
+        return;
+    }
+    for free in [0, 8 * 1024] {
+        common::block_on(keeps_the_old_value_with(free));
+    }
+}
+
+#[cfg(target_os = "linux")]
+async fn keeps_the_old_value_with(free: u64) {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", "size=256k", "none"]).arg(disk.path());
+    assert!(mount.status().unwrap().success());
+    let (kept, filler) = (disk.path().join("kept"), disk.path().join("filler"));
+    let start = || {
+        let mut handle = None;
+        let run = Run::new(&dir, |service| {
+            handle = Some(service.handle());
+            service.last_good(&kept)
+        });
+        (run, handle.unwrap())
+    };
+    // Larger than what is left.
+    let large = |digit: &str| digit.repeat(16 * 1024);
+
+    write(&dir, &large("1"));
+    let (mut run, handle) = start();
+    run.expect(&large("1")).await;
+    // It ends once what it has to write is written, or can't be.
+    within(handle.shutdown()).await;
+    let old = fs::read(&kept).unwrap();
+    assert!(old.ends_with(b"1\"}"));
+
+    let mut file = File::create(&filler).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    file.set_len(file.metadata().unwrap().len() - free).unwrap();
+    drop(file);
+    let (mut run, handle) = start();
+    for digit in ["2", "3"] {
+        write(&dir, &large(digit));
+        run.expect(&large(digit)).await;
+    }
+    within(handle.shutdown()).await;
+    assert!(fs::read(&kept).unwrap() == old, "another is kept");
+    let left = fs::read_dir(&disk).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: BTreeSet<_> = left.collect();
+    assert_eq!(left, ["filler", "kept"].map(OsString::from).into());
+
+    // A later run starts from it, on a disk that is as full as before.
+    fs::remove_file(source(&dir)).unwrap();
+    let (mut run, handle) = start();
+    run.expect(&large("1")).await;
+    assert!(run.rx.status().is_restored);
+    // Once there is room, the next is kept.
+    fs::remove_file(&filler).unwrap();
+    write(&dir, &large("4"));
+    run.expect(&large("4")).await;
+    within(handle.shutdown()).await;
+    assert!(fs::read(&kept).unwrap().ends_with(b"4\"}"));
+    assert!(Command::new("umount").arg(disk.path()).status().unwrap().success());
+}
+
 /// Only the newest is written while another is.
 #[tokio::test]
 async fn a_burst_ends_with_the_last_one_kept() {
@@ -247,7 +343,7 @@ async fn a_value_that_was_rolled_back_to_is_kept() {
     write(&dir, "two");
     run.expect("two").await;
     is_kept(&kept(&dir), "two").await;
-    assert_eq!(handle.unwrap().rollback(1).await, Triggered::Published(3));
+    assert_eq!(within(handle.unwrap().rollback(1)).await, Triggered::Published(3));
     is_kept(&kept(&dir), "one").await;
 }
 
@@ -262,7 +358,7 @@ async fn a_bad_value_gives_way_to_the_restored_one() {
     });
     run.expect("one").await;
     write(&dir, "bad");
-    timeout(PATIENCE, run.rx.wait_for_generation(3)).await.unwrap().unwrap();
+    within(run.rx.wait_for_generation(3)).await.unwrap();
     assert_eq!(run.rx.get().unwrap().name, "one");
     assert_eq!(run.rx.status().health, Health::RolledBack);
 }
@@ -279,7 +375,7 @@ async fn shutting_down_waits_for_what_is_yet_to_be_written() {
             service
         });
         run.expect(&name).await;
-        handle.unwrap().shutdown().await;
+        within(handle.unwrap().shutdown()).await;
         assert!(fs::read_to_string(kept(&dir)).unwrap().contains(&name));
     }
 }
