@@ -1,6 +1,6 @@
 //! A live value under test: a directory, a service that follows a file in it, and its receiver.
 
-#![allow(dead_code, unreachable_pub, reason = "each test crate uses its part")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test crate uses its part")]
 
 pub mod book;
 pub mod patience;
@@ -16,7 +16,7 @@ use hot_reload::{
     Health, ReloaderOptions, ReloaderReceiver, ReloaderService, TomlFile, WatchStrategy,
 };
 pub use patience::{PATIENCE, within};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use tokio::{
     runtime::{Builder, Runtime},
@@ -25,7 +25,7 @@ use tokio::{
 };
 
 /// What the files under test hold; every part may be missing, so that half a file parses too.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     pub name: String,
