@@ -6,16 +6,20 @@ mod common;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, fs,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-use common::{Config, PATIENCE, options, text};
-use hot_reload::{Health, ReloaderOptions, ReloaderService, Status, TomlFile, WatchStrategy};
+use common::{Config, PATIENCE, options, text, within};
+use hot_reload::{
+    Health, Mechanism, ReloaderHandle, ReloaderOptions, ReloaderReceiver, ReloaderService, Status,
+    TomlFile, Triggered, WatchStrategy,
+};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tokio::{runtime::Builder, time::timeout};
 use tracing::{
-    Event, Level, Subscriber,
+    Dispatch, Event, Level, Subscriber,
     field::{Field, Visit},
 };
 use tracing_subscriber::{Layer, layer::Context, prelude::*};
@@ -59,29 +63,48 @@ impl Log {
     }
 }
 
-/// Runs `test` with a file that holds a secret; returns what was logged and measured.
+type Service = ReloaderService<TomlFile<Config>, Config, String>;
+
+/// Runs `test` with a file and a service of its own; returns what was logged and measured.
 fn observe<T: Future>(options: ReloaderOptions, test: impl FnOnce(Lab) -> T) -> (Log, Snapshotter) {
+    let with = |service: Service, _: &Path| {
+        service
+            .validate(|new, _| if new.name == SECRET { Err(format!("{new:?}")) } else { Ok(()) })
+            .probation(Duration::from_millis(50), |value| async move {
+                if value.name == "sick" { Err("it answers 503") } else { Ok(()) }
+            })
+    };
+    observe_with(options, with, test)
+}
+
+/// The same with a service made by `with`, which has the directory of the file.
+fn observe_with<T: Future>(
+    options: ReloaderOptions,
+    with: impl FnOnce(Service, &Path) -> Service,
+    test: impl FnOnce(Lab) -> T,
+) -> (Log, Snapshotter) {
     let log = Log::default();
     let recorder = DebuggingRecorder::new();
     let measured = recorder.snapshotter();
-    // Both are of this thread, and so is the runtime.
-    let _logging = tracing_subscriber::registry().with(log.clone()).set_default();
+    // Of each thread of this runtime, those that may block included.
+    let logging = Dispatch::new(tracing_subscriber::registry().with(log.clone()));
+    let _logging = tracing::dispatcher::set_default(&logging);
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .on_thread_start(move || std::mem::forget(tracing::dispatcher::set_default(&logging)))
+        .build()
+        .unwrap();
     metrics::with_local_recorder(&recorder, || {
-        Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        runtime.block_on(async {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("config.toml");
             fs::write(&path, text("one")).unwrap();
             let file = TomlFile::<Config>::from_path(&path).unwrap();
             let (service, rx) = ReloaderService::from_reloader(file, options);
-            let service = service
-                .validate(
-                    |new, _| if new.name == SECRET { Err(format!("{new:?}")) } else { Ok(()) },
-                )
-                .probation(Duration::from_millis(50), |value| async move {
-                    if value.name == "sick" { Err("it answers 503") } else { Ok(()) }
-                });
+            let service = with(service, dir.path());
+            let handle = service.handle();
             let task = tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
-            test(Lab { rx, path }).await;
+            test(Lab { rx, handle, path }).await;
             task.abort();
             let _stopped = task.await;
         });
@@ -90,15 +113,26 @@ fn observe<T: Future>(options: ReloaderOptions, test: impl FnOnce(Lab) -> T) -> 
 }
 
 struct Lab {
-    rx: hot_reload::ReloaderReceiver<Config, String>,
-    path: std::path::PathBuf,
+    rx: ReloaderReceiver<Config, String>,
+    handle: ReloaderHandle,
+    path: PathBuf,
 }
 
 impl Lab {
     async fn write(&self, name: &str, is_it: impl FnMut(&Status) -> bool) {
         fs::write(&self.path, text(name)).unwrap();
+        self.until(is_it).await;
+    }
+
+    async fn until(&self, is_it: impl FnMut(&Status) -> bool) {
         let status = timeout(PATIENCE, self.rx.watch_status().wait_for(is_it)).await;
-        status.unwrap_or_else(|_| panic!("{name}: {:?}", self.rx.status()));
+        status.unwrap_or_else(|_| panic!("{:?}", self.rx.status()));
+    }
+
+    /// Ends the service once `is_it`, and waits until it has written what it has to.
+    async fn lives_until(self, is_it: impl FnMut(&Status) -> bool) {
+        self.until(is_it).await;
+        within(self.handle.shutdown()).await;
     }
 
     async fn lead_a_life(self) {
@@ -141,6 +175,36 @@ fn events_have_names_and_fields_and_no_values() {
     assert!(!all.contains(SECRET), "{all}");
 }
 
+/// The names in the table of the documentation.
+fn documented() -> BTreeSet<&'static str> {
+    let rows = include_str!("../src/lib.rs").lines();
+    let names = rows.filter(|row| row.starts_with("//! | `hot_reload."));
+    names
+        .flat_map(|row| row["//! | ".len()..].split(" | ").next().unwrap().split(", "))
+        .map(|name| name.trim_matches('`'))
+        .collect()
+}
+
+impl Log {
+    /// Checks that there is such an event, that it is documented, and what it tells.
+    fn tells(&self, name: &str, level: Level, fields: &[&str]) {
+        assert!(documented().contains(name), "{name} is not in {:?}", documented());
+        let line = self.first(name);
+        assert_eq!(line.level, level, "{line:?}");
+        for field in fields {
+            let told = line.fields.get(field);
+            assert!(told.is_some_and(|told| !told.is_empty()), "{line:?} has no {field}");
+        }
+    }
+}
+
+#[test]
+fn no_event_is_undocumented() {
+    let (log, _) = observe(options(WatchStrategy::Hybrid), Lab::lead_a_life);
+    assert!(log.names().is_subset(&documented()), "{:?}", log.names());
+    assert!(documented().len() > 14, "{:?}", documented());
+}
+
 #[test]
 fn a_stale_value_is_told() {
     let options = options(WatchStrategy::Realtime).max_staleness(Duration::from_millis(100));
@@ -148,7 +212,134 @@ fn a_stale_value_is_told() {
         lab.write("one", |status| status.generation == 1).await;
         lab.write(SECRET, |status| status.health == Health::Stale).await;
     });
-    assert_eq!(log.first("hot_reload::stale").level, Level::WARN);
+    log.tells("hot_reload.stale", Level::WARN, &["source"]);
+}
+
+#[test]
+fn a_roll_back_that_can_not_be_is_told_and_so_is_the_end() {
+    let (log, _) = observe(options(WatchStrategy::Realtime), |lab| async move {
+        lab.until(|status| status.generation == 1).await;
+        let answer = within(lab.handle.rollback(7)).await;
+        assert!(matches!(answer, Triggered::Failed(_)), "{answer:?}");
+        within(lab.handle.shutdown()).await;
+    });
+    log.tells("hot_reload.not_rolled_back", Level::WARN, &["source", "reason"]);
+    log.tells("hot_reload.ended", Level::DEBUG, &["source"]);
+}
+
+/// Of a projection, and of a commit: neither can refuse a value any more.
+#[test]
+fn a_panic_is_told_without_what_it_quotes() {
+    let with = |service: Service, _: &Path| {
+        service.prepare("listener", |candidate| async move {
+            Ok::<_, String>(move || assert_ne!(candidate.new.name, SECRET))
+        })
+    };
+    let (log, _) = observe_with(options(WatchStrategy::Realtime), with, |lab| async move {
+        lab.until(|status| status.generation == 1).await;
+        lab.write(SECRET, |status| status.generation == 2).await;
+    });
+    log.tells("hot_reload.panicked", Level::ERROR, &["panic", "part"]);
+    let (other, _) = observe_with(
+        options(WatchStrategy::Realtime),
+        |service, _| service,
+        |lab| async move {
+            lab.until(|status| status.generation == 1).await;
+            let _name = lab.rx.project(|config| {
+                assert_ne!(config.name, SECRET);
+                &config.name
+            });
+            lab.write(SECRET, |status| status.generation == 2).await;
+        },
+    );
+    other.tells("hot_reload.panicked", Level::ERROR, &["panic"]);
+    for log in [log, other] {
+        let all = format!("{:?}", log.0.lock().unwrap());
+        assert!(!all.contains(SECRET), "{all}");
+    }
+}
+
+#[cfg(feature = "last-good")]
+#[test]
+fn what_becomes_of_the_last_good_value_is_told() {
+    let (log, _) = observe_with(
+        options(WatchStrategy::Realtime),
+        |service, dir| service.last_good(dir.join("kept")),
+        |lab| lab.lives_until(|status| status.generation == 1),
+    );
+    log.tells("hot_reload.kept", Level::DEBUG, &["path", "generation"]);
+    let (log, _) = observe_with(
+        options(WatchStrategy::Realtime),
+        |service, dir| {
+            // A directory can't be replaced by a file.
+            fs::create_dir(dir.join("kept")).unwrap();
+            service.last_good(dir.join("kept"))
+        },
+        |lab| lab.lives_until(|status| status.generation == 1),
+    );
+    log.tells("hot_reload.not_kept", Level::WARN, &["path", "reason"]);
+}
+
+/// Has `service` find `kept` as its last good value, and no source.
+#[cfg(feature = "last-good")]
+fn without_source(service: Service, dir: &Path, kept: &str) -> Service {
+    fs::remove_file(dir.join("config.toml")).unwrap();
+    fs::write(dir.join("kept"), kept).unwrap();
+    service.last_good(dir.join("kept"))
+}
+
+#[cfg(feature = "last-good")]
+#[test]
+fn a_start_from_the_last_good_value_is_told_and_so_is_one_that_can_not_be() {
+    let json = format!("{{\"name\":\"{SECRET}\"}}");
+    let sum = crc32fast::hash(json.as_bytes());
+    let kept = format!("hot_reload last good 1 {sum:08x} {}\n{json}", json.len());
+    let (log, _) = observe_with(
+        options(WatchStrategy::Realtime),
+        |service, dir| without_source(service, dir, &kept),
+        |lab| lab.lives_until(|status| status.is_restored),
+    );
+    log.tells("hot_reload.restored", Level::WARN, &["source"]);
+    // By what it is.
+    let (torn, _) = observe_with(
+        options(WatchStrategy::Realtime),
+        |service, dir| without_source(service, dir, &kept[..kept.len() - 1]),
+        |lab| lab.lives_until(|status| status.failures > 1),
+    );
+    torn.tells("hot_reload.not_restored", Level::WARN, &["path", "reason"]);
+    // By what it holds.
+    let (refused, _) = observe_with(
+        options(WatchStrategy::Realtime),
+        |service, dir| {
+            without_source(service, dir, &kept).validate(|new, _| Err::<(), _>(format!("{new:?}")))
+        },
+        |lab| lab.lives_until(|status| status.failures > 1),
+    );
+    refused.tells("hot_reload.not_restored", Level::WARN, &["source", "reason"]);
+    for log in [log, torn, refused] {
+        let all = format!("{:?}", log.0.lock().unwrap());
+        assert!(!all.contains(SECRET), "{all}");
+    }
+}
+
+/// A user namespace has limits of its own (`namespaces(7)`).
+#[cfg(target_os = "linux")]
+#[test]
+fn events_that_can_not_be_had_are_told_and_so_are_those_that_can_again() {
+    const LIMIT: &str = "/proc/sys/user/max_inotify_instances";
+    let name = "events_that_can_not_be_had_are_told_and_so_are_those_that_can_again";
+    if !common::alone_under(name, &["unshare", "--user", "--map-root-user"]) {
+        return;
+    }
+    fs::write(LIMIT, "0").unwrap();
+    let (log, _) = observe(options(WatchStrategy::Realtime), |lab| async move {
+        lab.until(|status| status.health == Health::Degraded).await;
+        fs::write(LIMIT, "1000").unwrap();
+        lab.until(|status| status.mechanism == Some(Mechanism::Events)).await;
+        within(lab.handle.shutdown()).await;
+    });
+    log.tells("hot_reload.degraded", Level::WARN, &["source", "reason"]);
+    log.tells("hot_reload.has_events", Level::INFO, &["source"]);
 }
 
 #[test]
@@ -203,6 +394,38 @@ fn metrics_have_names_and_labels() {
     assert_eq!(take("hot_reload_edit_to_visible_seconds"), 4);
 }
 
+/// Of a file that an archive or an image has brought along.
+#[test]
+#[cfg(target_os = "linux")]
+fn an_edit_is_as_old_as_its_arrival_whatever_the_file_is_dated() {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    for years in [0, 130] {
+        let (_, measured) = observe(options(WatchStrategy::Realtime), |lab| async move {
+            lab.until(|status| status.generation == 1).await;
+            let next = lab.path.with_file_name(".next");
+            fs::write(&next, text("two")).unwrap();
+            let file = fs::File::options().append(true).open(&next).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + years * YEAR).unwrap();
+            fs::rename(next, &lab.path).unwrap();
+            lab.until(|status| status.generation == 2).await;
+        });
+        let ages = edits(&measured);
+        assert!(matches!(ages.as_slice(), [age] if (0.0..20.0).contains(age)), "{years}: {ages:?}");
+    }
+}
+
+/// What was measured from edits to what they published, in seconds.
+fn edits(measured: &Snapshotter) -> Vec<f64> {
+    let all = measured.snapshot().into_vec();
+    let known = all.into_iter().find_map(|(key, _, _, value)| match value {
+        DebugValue::Histogram(all) if key.key().name() == "hot_reload_edit_to_visible_seconds" => {
+            Some(all.into_iter().map(|one| one.into_inner()).collect())
+        }
+        _ => None,
+    });
+    known.unwrap_or_default()
+}
+
 /// A link that is turned to a file of long ago is an edit of now.
 #[test]
 #[cfg(target_os = "linux")]
@@ -224,14 +447,8 @@ fn an_edit_is_as_old_as_the_link_that_was_turned() {
         timeout(PATIENCE, lab.rx.watch_status().wait_for(is_second)).await.unwrap();
         told.set(begun.elapsed()).unwrap();
     });
-    let all = measured.snapshot().into_vec();
-    let known = all.iter().find_map(|(key, _, _, value)| match value {
-        DebugValue::Histogram(all) if key.key().name() == "hot_reload_edit_to_visible_seconds" => {
-            Some(all.iter().map(|one| one.into_inner()).collect::<Vec<_>>())
-        }
-        _ => None,
-    });
+    let ages = edits(&measured);
     let took = took.get().unwrap().as_secs_f64();
     // Some filesystems have it no finer than the timer's tick.
-    assert!(matches!(known.as_deref(), Some([age]) if *age < took + 0.02), "{known:?} {took}");
+    assert!(matches!(ages.as_slice(), [age] if *age < took + 0.02), "{ages:?} {took}");
 }
