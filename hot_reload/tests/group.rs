@@ -69,7 +69,7 @@ fn follow(value: u32) -> (Store<u32>, ReloaderReceiver<u32>, JoinHandle<()>) {
 /// Has a source hold another value, and say so.
 async fn push(source: &Store<u32>, value: u32) {
     source.holds(Held::Value(value));
-    source.push(WatchEvent::Changed(value)).await;
+    within(source.push(WatchEvent::Changed(value))).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,7 +132,7 @@ async fn a_storm_of_one_does_not_starve_the_readers_of_both() {
 async fn a_bad_half_holds_the_other_back() {
     let mut lab = Lab::new().await;
     lab.right.holds(Held::Nothing);
-    lab.right.push(WatchEvent::Error("it is bad".into())).await;
+    within(lab.right.push(WatchEvent::Error("it is bad".into()))).await;
     let mut status = lab.both.watch_status();
     let bad = within(status.wait_for(|status| status.health == Health::Retrying)).await;
     assert!(bad.unapplied_since.is_some() && bad.is_ready());

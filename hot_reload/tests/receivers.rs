@@ -61,7 +61,7 @@ impl Lab {
     }
 
     async fn publish(&mut self, next: Config) {
-        self.source.push(WatchEvent::Changed(next)).await;
+        within(self.source.push(WatchEvent::Changed(next))).await;
         within(self.rx.changed()).await.unwrap();
     }
 }
@@ -187,7 +187,7 @@ async fn a_service_goes_on_for_a_projection_alone_and_ends_with_it() {
     within(body.changed()).await.unwrap();
     let Lab { source, rx, task } = lab;
     drop(rx);
-    source.push(WatchEvent::Changed(config("first", 5, 5))).await;
+    within(source.push(WatchEvent::Changed(config("first", 5, 5)))).await;
     within(body.changed()).await.unwrap();
     assert_eq!(body.get(), Some(5));
     assert_eq!(body.status().generation, 2);

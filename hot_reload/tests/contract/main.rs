@@ -2,18 +2,18 @@
 
 #[cfg(feature = "file-reloader")]
 mod files;
+#[path = "../common/patience.rs"]
+mod patience;
 mod values;
 
 use std::{
     borrow::Cow,
     fmt::{Debug, Display},
-    time::Duration,
 };
 
 use hot_reload::ReloaderReceiver;
+use patience::PATIENCE;
 use tokio::time::timeout;
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn expect<V, S>(rx: &mut ReloaderReceiver<V, S>, want: &V)
 where
