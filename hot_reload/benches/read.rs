@@ -78,8 +78,8 @@ fn main() {
     let (tx_full, full) = start(|service| service.history(16));
     let mut status = full.watch_status();
     runtime.spawn(async move {
-        loop {
-            black_box(status.changed().await);
+        while let Ok(status) = status.changed().await {
+            black_box(status);
         }
     });
     let plain = Arc::new(value(0));

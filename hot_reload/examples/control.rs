@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     show("more workers", &config, &mut workers).await;
 
     std::fs::write(&path, "name = 'two'\nworkers = \n")?;
-    status.wait_for(|status| status.health == Health::Retrying).await;
+    status.wait_for(|status| status.health == Health::Retrying).await?;
     show("a bad edit", &config, &mut workers).await;
 
     let outcome = handle.rollback(2).await;

@@ -43,16 +43,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         });
     tokio::spawn(async move { service.start_with_realtime().await });
     let mut status = config.watch_status();
-    status.wait_for(|status| status.health == Health::Fresh).await;
+    status.wait_for(|status| status.health == Health::Fresh).await?;
 
     let taken = TcpListener::bind("127.0.0.1:0").await?;
     for (port, upstream) in [(80, "good"), (taken.local_addr()?.port(), "good"), (0, "bad")] {
         // Until it is known to be good, there is nothing to go back to.
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        status.wait_for(|status| status.probation_until.is_none()).await?;
         write(port, upstream)?;
         let seen = status.get().last_error;
         let refused =
-            status.wait_for(|now| now.last_error.is_some() && now.last_error != seen).await;
+            status.wait_for(|now| now.last_error.is_some() && now.last_error != seen).await?;
         println!("{}: {}", refused.health, refused.last_error.unwrap_or_default());
         println!("  serving {:?}", config.get().map(|config| config.upstream));
     }

@@ -169,7 +169,7 @@ pub use self::{
     options::ReloaderOptions,
     reload::{RealtimeWatch, RealtimeWatchHandle, Reload, WatchEvent},
     service::{Candidate, Past, ReloaderHandle, ReloaderService, Triggered},
-    status::{Health, Location, Status, StatusReceiver},
+    status::{Health, Location, ServiceEnded, Status, StatusReceiver},
 };
 
 /// Has the example of the README run.

@@ -6,8 +6,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-pub use self::statement::StatusReceiver;
 pub(crate) use self::statement::{Alive, Statement};
+pub use self::statement::{ServiceEnded, StatusReceiver};
 use crate::{config::WatchStrategy, follow::Mechanism};
 
 /// How a service is doing, at the moment it was asked.

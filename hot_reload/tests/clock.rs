@@ -86,7 +86,7 @@ in_every_strategy! {
             lab.write("name = ");
             touch(&lab.path, time);
             let mut status = lab.rx.watch_status();
-            within(status.wait_for(|status| status.health == Health::Stale)).await;
+            within(status.wait_for(|status| status.health == Health::Stale)).await.unwrap();
             assert!(begun.elapsed() >= limit, "{:?}", begun.elapsed());
         }
     }

@@ -54,12 +54,12 @@ impl Lab {
     }
 
     async fn until(&self, health: Health) {
-        within(self.rx.watch_status().wait_for(|status| status.health == health)).await;
+        within(self.rx.watch_status().wait_for(|status| status.health == health)).await.unwrap();
     }
 
     async fn pause(&self) {
         self.handle.pause();
-        within(self.rx.watch_status().wait_for(|status| status.is_paused)).await;
+        within(self.rx.watch_status().wait_for(|status| status.is_paused)).await.unwrap();
     }
 }
 
@@ -203,16 +203,17 @@ async fn a_source_out_of_reach_makes_the_value_stale_on_time() {
     // The look that finds it is the next.
     let since = begun + SECOND;
     let mut status = lab.rx.watch_status();
-    let retrying = within(status.wait_for(|status| status.health == Health::Retrying)).await;
+    let retrying =
+        within(status.wait_for(|status| status.health == Health::Retrying)).await.unwrap();
     assert_eq!((Instant::now(), retrying.unapplied_since), (since, Some(since)));
     assert!(retrying.is_ready());
     sleep_until(since + 30 * SECOND - MILLISECOND).await;
     assert!(lab.rx.status().is_ready(), "{:?}", lab.rx.status());
-    let stale = within(status.wait_for(|status| status.health == Health::Stale)).await;
+    let stale = within(status.wait_for(|status| status.health == Health::Stale)).await.unwrap();
     assert_eq!(since.elapsed(), 30 * SECOND);
     assert!(!stale.is_ready() && stale.failures > 20, "{stale:?}");
     lab.store.holds(Held::Value(1));
-    let fresh = within(status.wait_for(|status| status.health == Health::Fresh)).await;
+    let fresh = within(status.wait_for(|status| status.health == Health::Fresh)).await.unwrap();
     assert_eq!((fresh.failures, fresh.unapplied_since), (0, None));
 }
 
@@ -253,6 +254,6 @@ async fn whoever_watches_the_status_is_woken_by_news_alone() {
     assert!(quiet.is_err(), "{quiet:?}");
     assert_eq!(lab.store.loads(), 11);
     lab.store.holds(Held::Nothing);
-    let failed = within(status.wait_for(|status| status.failures > 0)).await;
+    let failed = within(status.wait_for(|status| status.failures > 0)).await.unwrap();
     assert_eq!(failed.last_error.as_deref(), Some("the store is empty"));
 }

@@ -49,13 +49,13 @@ impl Lab {
         (*pair.0, *pair.1)
     }
 
-    /// Checks that `want` is published after exactly this long, and nothing before.
-    async fn expect_after(&mut self, wait: Duration, want: (u32, u32)) {
+    /// Checks that `pair` is published after exactly this long, and nothing before.
+    async fn expect_after(&mut self, wait: Duration, pair: (u32, u32)) {
         let begun = Instant::now();
-        let before = timeout(wait - MILLISECOND, self.both.changed()).await;
+        let before = timeout(wait.saturating_sub(MILLISECOND), self.both.changed()).await;
         assert!(before.is_err(), "{:?} after {:?}", self.pair(), begun.elapsed());
         within(self.both.changed()).await.unwrap();
-        assert_eq!((self.pair(), begun.elapsed()), (want, wait));
+        assert_eq!((self.pair(), begun.elapsed()), (pair, wait));
     }
 }
 
@@ -76,7 +76,7 @@ async fn push(source: &Store<u32>, value: u32) {
 async fn edits_within_the_quiet_period_are_seen_together() {
     let mut lab = Lab::new().await;
     push(&lab.left, 2).await;
-    sleep(QUIET - MILLISECOND).await;
+    sleep(QUIET.saturating_sub(MILLISECOND)).await;
     push(&lab.right, 2).await;
     lab.expect_after(QUIET, (2, 2)).await;
     push(&lab.right, 3).await;
@@ -99,7 +99,7 @@ async fn edits_further_apart_are_seen_one_after_the_other() {
 async fn an_edit_that_is_taken_back_publishes_nothing() {
     let mut lab = Lab::new().await;
     push(&lab.left, 2).await;
-    sleep(QUIET - MILLISECOND).await;
+    sleep(QUIET.saturating_sub(MILLISECOND)).await;
     push(&lab.left, 1).await;
     assert!(timeout(2 * CEILING, lab.both.changed()).await.is_err(), "{:?}", lab.pair());
 }
@@ -116,7 +116,7 @@ async fn a_storm_of_one_does_not_starve_the_readers_of_both() {
             sleep(QUIET / 2).await;
         }
     });
-    let before = timeout(CEILING - MILLISECOND, lab.both.changed()).await;
+    let before = timeout(CEILING.saturating_sub(MILLISECOND), lab.both.changed()).await;
     assert!(before.is_err(), "{:?} after {:?}", lab.pair(), begun.elapsed());
     within(lab.both.changed()).await.unwrap();
     assert_eq!(begun.elapsed(), CEILING);
@@ -134,7 +134,7 @@ async fn a_bad_half_holds_the_other_back() {
     lab.right.holds(Held::Nothing);
     within(lab.right.push(WatchEvent::Error("it is bad".into()))).await;
     let mut status = lab.both.watch_status();
-    let bad = within(status.wait_for(|status| status.health == Health::Retrying)).await;
+    let bad = within(status.wait_for(|status| status.health == Health::Retrying)).await.unwrap();
     assert!(bad.unapplied_since.is_some() && bad.is_ready());
     push(&lab.left, 2).await;
     let changed = timeout(100 * CEILING, lab.both.changed()).await;
@@ -142,7 +142,7 @@ async fn a_bad_half_holds_the_other_back() {
     push(&lab.right, 2).await;
     let mended = within(lab.both.changed()).await;
     assert!(mended.is_ok() && lab.pair() == (2, 2), "{:?}", lab.pair());
-    within(status.wait_for(|status| status.health == Health::Fresh)).await;
+    within(status.wait_for(|status| status.health == Health::Fresh)).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

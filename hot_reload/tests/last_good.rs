@@ -117,7 +117,7 @@ async fn a_start_without_the_source_is_one_from_the_last_good_value() {
     // The source is taken as soon as it is back, though it holds the same.
     write(&dir, "one");
     let mut status = run.rx.watch_status();
-    let fresh = within(status.wait_for(|status| !status.is_restored)).await;
+    let fresh = within(status.wait_for(|status| !status.is_restored)).await.unwrap();
     assert_eq!((fresh.health, fresh.generation), (Health::Fresh, 1));
     write(&dir, "two");
     run.expect("two").await;
@@ -151,7 +151,7 @@ async fn what_is_torn_or_foreign_is_ignored() {
         fs::write(kept(&dir), bytes).unwrap();
         let mut run = Run::new(&dir, |service| service);
         let mut status = run.rx.watch_status();
-        let status = within(status.wait_for(|status| status.failures > 1)).await;
+        let status = within(status.wait_for(|status| status.failures > 1)).await.unwrap();
         assert_eq!((status.generation, status.is_ready()), (0, false));
         write(&dir, "six");
         run.expect("six").await;
@@ -168,7 +168,7 @@ async fn what_the_gate_refuses_is_ignored() {
         service.validate(|new, _| if new.name == "one" { Err("no more") } else { Ok(()) })
     });
     let mut status = run.rx.watch_status();
-    let status = within(status.wait_for(|status| status.failures > 1)).await;
+    let status = within(status.wait_for(|status| status.failures > 1)).await.unwrap();
     assert_eq!(status.generation, 0);
 }
 

@@ -107,7 +107,7 @@ async fn before_its_first_look() {
 #[tokio::test(start_paused = true)]
 async fn while_it_waits_after_a_failure() {
     let lab = Lab::start(Held::Nothing, |service| service);
-    within(lab.rx.watch_status().wait_for(|status| status.failures > 0)).await;
+    within(lab.rx.watch_status().wait_for(|status| status.failures > 0)).await.unwrap();
     lab.ends().await;
 }
 
@@ -127,7 +127,7 @@ async fn while_a_load_hangs() {
 async fn while_it_is_paused() {
     let lab = Lab::with_one(|service| service).await;
     lab.handle.pause();
-    within(lab.rx.watch_status().wait_for(|status| status.is_paused)).await;
+    within(lab.rx.watch_status().wait_for(|status| status.is_paused)).await.unwrap();
     lab.ends().await;
 }
 
@@ -231,7 +231,9 @@ async fn while_a_bad_value_can_not_be_taken_back() {
     lab.store.holds(Held::Value(2));
     assert_eq!(within(lab.handle.trigger()).await, Triggered::Published(2));
     let mut status = lab.rx.watch_status();
-    within(status.wait_for(|status| status.refused_by.as_deref() == Some("probation"))).await;
+    within(status.wait_for(|status| status.refused_by.as_deref() == Some("probation")))
+        .await
+        .unwrap();
     lab.ends().await;
 }
 
@@ -284,7 +286,7 @@ in_every_strategy! {
         within(rx.changed()).await.unwrap();
         let mut writer = File::create(&path).unwrap();
         writer.write_all(b"name = ").unwrap();
-        within(rx.watch_status().wait_for(|status| status.unapplied_since.is_some())).await;
+        within(rx.watch_status().wait_for(|status| status.unapplied_since.is_some())).await.unwrap();
         // Whoever waits for the writer as well is told.
         let asking = handle.clone();
         let asking = tokio::spawn(async move { asking.trigger().await });

@@ -66,6 +66,12 @@ impl Drop for Alive {
     }
 }
 
+/// Nothing changes any more in the status of a service that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the reloader service has ended")]
+#[non_exhaustive]
+pub struct ServiceEnded;
+
 /// Follows the status of a service; from
 /// [`ReloaderReceiver::watch_status`](crate::ReloaderReceiver::watch_status).
 ///
@@ -112,8 +118,11 @@ impl StatusReceiver {
 
     /// Waits until the status has changed since the last call, and returns it.
     ///
-    /// That a look has found nothing new does not count. `None` once the service has
-    /// [ended](Health::Ended) and nothing unseen is left.
+    /// That a look has found nothing new does not count.
+    ///
+    /// # Errors
+    ///
+    /// Once the service has [ended](Health::Ended) and nothing unseen is left.
     ///
     /// # Cancel safety
     ///
@@ -140,7 +149,7 @@ impl StatusReceiver {
     /// let mut status = config.watch_status();
     /// # let mut words = Vec::new();
     /// # let end = tokio::spawn(async move { handle.shutdown().await });
-    /// while let Some(now) = status.changed().await {
+    /// while let Ok(now) = status.changed().await {
     ///     println!("the configuration is {now}");
     ///     # words.push(now.health);
     /// }
@@ -148,18 +157,20 @@ impl StatusReceiver {
     /// # assert_eq!(words.last(), Some(&hot_reload::Health::Ended));
     /// # Ok(()) }).await? }
     /// ```
-    pub async fn changed(&mut self) -> Option<Status> {
+    pub async fn changed(&mut self) -> Result<Status, ServiceEnded> {
         // The sender lives as long as the statement, which this holds.
         if !self.changes.has_changed().is_ok_and(|has| has) && self.has_ended() {
-            return None;
+            return Err(ServiceEnded);
         }
         let _changed = self.changes.changed().await;
-        Some(self.get())
+        Ok(self.get())
     }
 
     /// Waits for a status that `is_it` accepts, the one there is now included.
     ///
-    /// `None` where the service has [ended](Health::Ended), and that was not accepted.
+    /// # Errors
+    ///
+    /// When the service has [ended](Health::Ended), and that was not accepted.
     ///
     /// # Cancel safety
     ///
@@ -183,19 +194,22 @@ impl StatusReceiver {
     /// # tokio::spawn(async move { service.start_with_realtime().await });
     /// let mut status = config.watch_status();
     /// // Open the port only once there is something to serve.
-    /// let ready = status.wait_for(|now| now.is_ready()).await;
-    /// assert_eq!(ready.map(|now| now.generation), Some(1));
+    /// let ready = status.wait_for(|now| now.is_ready()).await?;
+    /// assert_eq!(ready.generation, 1);
     /// # Ok(()) }).await? }
     /// ```
-    pub async fn wait_for(&mut self, mut is_it: impl FnMut(&Status) -> bool) -> Option<Status> {
+    pub async fn wait_for(
+        &mut self,
+        mut is_it: impl FnMut(&Status) -> bool,
+    ) -> Result<Status, ServiceEnded> {
         loop {
             self.changes.mark_unchanged();
             let status = self.get();
             if is_it(&status) {
-                return Some(status);
+                return Ok(status);
             }
             if status.health == Health::Ended {
-                return None;
+                return Err(ServiceEnded);
             }
             let _changed = self.changes.changed().await;
         }

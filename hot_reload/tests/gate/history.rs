@@ -141,7 +141,7 @@ async fn a_value_stays_pinned_when_the_service_is_started_again() {
     let _stopped = first.await;
     let second = start();
     let mut status = rx.watch_status();
-    within(status.wait_for(|status| status.health == Health::RolledBack)).await;
+    within(status.wait_for(|status| status.health == Health::RolledBack)).await.unwrap();
     for _ in 0..5 {
         assert!(is_refused(&within(handle.trigger()).await));
     }
@@ -205,7 +205,7 @@ async fn what_a_source_gives_once_is_not_lost() {
     gives(2);
     let mut status = rx.watch_status();
     let refused = status.wait_for(|status| status.failures > 2);
-    within(refused).await;
+    within(refused).await.unwrap();
     is_closed.store(false, Ordering::SeqCst);
     within(rx.wait_for(|value| *value == 2)).await.unwrap();
     assert_eq!(within(handle.rollback(1)).await, Triggered::Published(3));

@@ -65,7 +65,7 @@ impl Lab {
 
     pub(crate) async fn status(&self, is_it: impl FnMut(&Status) -> bool) -> Status {
         let status = timeout(PATIENCE, self.rx.watch_status().wait_for(is_it)).await;
-        status.unwrap_or_else(|_| panic!("{:?}", self.rx.status()))
+        status.unwrap_or_else(|_| panic!("{:?}", self.rx.status())).unwrap()
     }
 
     /// Waits until the service says that it refuses what the file holds.

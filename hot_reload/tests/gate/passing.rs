@@ -109,7 +109,11 @@ async fn a_validation_that_disagrees_with_itself_loses_no_value() {
     let moody = || {
         let asked = AtomicU32::new(0);
         move |_: &u32, _: Option<&u32>| {
-            if asked.fetch_add(1, Ordering::SeqCst) % 2 == 0 { Ok(()) } else { Err("not now") }
+            if asked.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
+                Ok(())
+            } else {
+                Err("not now")
+            }
         }
     };
     let refused = Triggered::Failed("refused by validation: not now".into());
@@ -276,7 +280,7 @@ async fn a_value_whose_comparison_or_drop_panics_ends_nothing() {
     let mut status = rx.watch_status();
     write("incomparable");
     let refused = status.wait_for(|status| status.refused_by.as_deref() == Some("comparison"));
-    let refused = timeout(PATIENCE, refused).await.unwrap();
+    let refused = timeout(PATIENCE, refused).await.unwrap().unwrap();
     assert!(refused.last_error.unwrap().contains("on purpose"));
     for name in ["immortal", "two"] {
         write(name);
