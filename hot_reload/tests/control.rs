@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hot_reload::{
     Health, Mechanism, Reason, ReloaderHandle, ReloaderOptions, ReloaderReceiver, ReloaderService,
-    Triggered, WatchStrategy,
+    Status, Triggered, WatchStrategy,
 };
 use patience::{PATIENCE, within};
 use source::{Held, Store};
@@ -190,6 +190,44 @@ async fn a_hangup_triggers_a_load() {
     kill_process(getpid(), Signal::HUP).unwrap();
     within(lab.rx.wait_for(|value| *value == 2)).await.unwrap();
     assert_eq!(lab.rx.snapshot().unwrap().reason(), Reason::Signal);
+}
+
+/// To be asked twice changes nothing, and what listens goes with the service and its handles.
+#[cfg(all(unix, feature = "signal"))]
+#[tokio::test]
+async fn nothing_listens_to_hangups_for_a_service_that_is_gone() {
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let lab = Lab::idle().await;
+    let of_service = tasks();
+    lab.handle.trigger_on_sighup().unwrap();
+    lab.handle.trigger_on_sighup().unwrap();
+    let count = |want| async move {
+        while tasks() != want {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(count(of_service + 1)).await;
+    lab.task.abort();
+    drop(lab);
+    within(count(before)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_watches_the_status_hears_of_the_end() {
+    let lab = Lab::idle().await;
+    let mut status = lab.rx.watch_status();
+    within(lab.handle.shutdown()).await;
+    let last = within(async {
+        let mut last = None;
+        while let Ok(now) = status.changed().await {
+            last = Some(now.health);
+        }
+        last
+    });
+    assert_eq!(last.await, Some(Health::Ended));
+    assert!(within(status.wait_for(Status::is_ready)).await.is_err());
+    assert!(within(lab.rx.watch_status().changed()).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     Lab,
-    common::{Config, config, options, text, within},
+    common::{Config, PATIENCE, config, options, text, within},
 };
 use async_trait::async_trait;
 use hot_reload::{
@@ -212,4 +212,46 @@ async fn what_a_source_gives_once_is_not_lost() {
     handle.resume();
     within(rx.wait_for(|value| *value == 2)).await.unwrap();
     task.abort();
+}
+
+/// What is published anew takes no second place.
+#[tokio::test]
+async fn a_history_holds_each_value_once_and_says_which_are_bad() {
+    let mut lab = Lab::new(WatchStrategy::Realtime, |service| {
+        service.history(3).probation(PATIENCE, |value| async move {
+            if value.name == "bad" { Err("it answers 503") } else { Ok(()) }
+        })
+    })
+    .await;
+    lab.write("two");
+    lab.expect("two").await;
+    lab.status(|status| status.probation_until.is_none()).await;
+    lab.write("bad");
+    lab.until(4).await;
+    let told = |lab: &Lab| -> Vec<_> {
+        let history = lab.handle.history();
+        history.iter().map(|past| (past.generation, past.of, past.is_bad)).collect()
+    };
+    assert_eq!(told(&lab), [(1, None, false), (3, None, true), (4, Some(2), false)]);
+    assert_eq!(within(lab.handle.rollback(1)).await, Triggered::Published(5));
+    assert_eq!(told(&lab), [(3, None, true), (4, Some(2), false), (5, Some(1), false)]);
+    // By the number that it had first.
+    assert_eq!(within(lab.handle.rollback(2)).await, Triggered::Published(6));
+    assert_eq!(within(lab.handle.rollback(1)).await, Triggered::Published(7));
+    assert_eq!(lab.rx.get(), Some(config("one")));
+    assert_eq!(told(&lab), [(3, None, true), (6, Some(2), false), (7, Some(1), false)]);
+}
+
+#[tokio::test]
+async fn a_history_bounded_in_bytes_alone_keeps_what_there_is_room_for() {
+    let mut lab = Lab::new(WatchStrategy::Realtime, |service| {
+        service.history_bytes(9, |value| value.name.len())
+    })
+    .await;
+    for name in ["two", "six", "ten"] {
+        lab.write(name);
+        lab.expect(name).await;
+    }
+    let kept: Vec<_> = lab.handle.history().iter().map(|past| past.generation).collect();
+    assert_eq!(kept, [2, 3, 4]);
 }

@@ -111,7 +111,7 @@ impl Idle {
         with: impl FnOnce(ReloaderService<Store<u32>, u32>) -> ReloaderService<Store<u32>, u32>,
     ) -> Self {
         let store = Store::of(Held::Value(1));
-        let options = options.poll_interval(NEVER).backoff(NEVER, NEVER);
+        let options = options.poll_interval(NEVER);
         let (service, rx) = ReloaderService::from_reloader(store.clone(), options);
         let service = with(service);
         let handle = service.handle();
@@ -132,6 +132,11 @@ impl Drop for Idle {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Options of a service that does nothing unless it is told to.
+pub(crate) fn never_by_itself() -> ReloaderOptions {
+    ReloaderOptions::polling().backoff(NEVER, NEVER)
 }
 
 pub(crate) const NEVER: Duration = Duration::from_secs(24 * 60 * 60);

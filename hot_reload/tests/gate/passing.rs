@@ -11,9 +11,7 @@ use std::{
     time::Duration,
 };
 
-use hot_reload::{
-    Candidate, Health, ReloaderOptions, ReloaderService, TomlFile, Triggered, WatchStrategy,
-};
+use hot_reload::{Candidate, Health, ReloaderService, TomlFile, Triggered, WatchStrategy};
 use tokio::{
     net::TcpListener,
     time::{sleep, timeout},
@@ -22,7 +20,7 @@ use tokio::{
 use crate::{
     Idle, Lab,
     common::{Config, PATIENCE, config, options, within},
-    in_every_strategy,
+    in_every_strategy, never_by_itself,
 };
 
 in_every_strategy! {
@@ -117,8 +115,7 @@ async fn a_validation_that_disagrees_with_itself_loses_no_value() {
         }
     };
     let refused = Triggered::Failed("refused by validation: not now".into());
-    let idle =
-        Idle::new(ReloaderOptions::polling(), |service| service.history(9).validate(moody())).await;
+    let idle = Idle::new(never_by_itself(), |service| service.history(9).validate(moody())).await;
     assert_eq!(idle.load(2).await, refused);
     assert_eq!((idle.rx.get(), idle.rx.status().health), (Some(1), Health::Retrying));
     assert_eq!(idle.load(2).await, Triggered::Published(2));
@@ -130,7 +127,7 @@ async fn a_validation_that_disagrees_with_itself_loses_no_value() {
     assert_eq!(idle.rx.get(), Some(1));
 
     // Of a value that serves already, a refusal takes nothing away.
-    let forced = ReloaderOptions::polling().force_reload(true);
+    let forced = never_by_itself().force_reload(true);
     let idle = Idle::new(forced, |service| service.validate(moody())).await;
     for generation in 2..9 {
         assert_eq!(idle.load(1).await, refused);

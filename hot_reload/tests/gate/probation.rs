@@ -17,7 +17,7 @@ use tokio::{
 use crate::{
     Idle, Lab, NEVER,
     common::{PATIENCE, config, source::Held, within},
-    in_every_strategy,
+    in_every_strategy, never_by_itself,
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -99,7 +99,7 @@ async fn a_health_check_that_is_not_over_in_time_has_passed() {
     for (takes, is_in_time) in
         [(WINDOW.saturating_sub(MILLISECOND), true), (WINDOW + MILLISECOND, false)]
     {
-        let mut idle = Idle::new(ReloaderOptions::polling(), |service| {
+        let mut idle = Idle::new(never_by_itself(), |service| {
             service.probation(WINDOW, move |value| async move {
                 if *value == 1 {
                     std::future::pending::<()>().await;
@@ -126,7 +126,7 @@ async fn a_health_check_that_is_not_over_in_time_has_passed() {
 #[tokio::test(start_paused = true)]
 async fn a_value_has_to_pass_before_it_is_gone_back_to() {
     for (passes_after, goes_back_to) in [(9, 3), (11, 1)] {
-        let mut idle = Idle::new(ReloaderOptions::polling(), move |service| {
+        let mut idle = Idle::new(never_by_itself(), move |service| {
             service.probation(NEVER, move |value| async move {
                 match *value {
                     1 => return Ok(()),
@@ -149,7 +149,7 @@ async fn a_value_has_to_pass_before_it_is_gone_back_to() {
 async fn a_roll_back_that_is_refused_is_tried_again() {
     let refusals = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&refusals);
-    let mut lab = Idle::new(ReloaderOptions::polling(), |service| {
+    let mut lab = Idle::new(never_by_itself(), |service| {
         service
             .probation(WINDOW, |value| async move {
                 if *value == 2 { Err("it answers 503") } else { Ok(()) }
@@ -171,7 +171,7 @@ async fn a_roll_back_that_is_refused_is_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn a_group_follows_a_member_that_takes_a_value_back() {
     let member = || {
-        Idle::new(ReloaderOptions::polling(), |service| {
+        Idle::new(never_by_itself(), |service| {
             service.probation(WINDOW, |value| async move {
                 if *value == 2 {
                     sleep(WINDOW / 2).await;
@@ -196,7 +196,7 @@ async fn a_group_follows_a_member_that_takes_a_value_back() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_stale_stays_so_however_often_it_is_looked_at() {
-    let options = ReloaderOptions::polling().force_reload(true).max_staleness(WINDOW);
+    let options = never_by_itself().force_reload(true).max_staleness(WINDOW);
     let lab = Idle::new(options, |service| {
         service.probation(WINDOW, |value| async move {
             if *value == 2 { Err("it answers 503") } else { Ok(()) }
@@ -215,4 +215,42 @@ async fn what_is_stale_stays_so_however_often_it_is_looked_at() {
     lab.store.holds(Held::Value(3));
     assert!(matches!(within(lab.handle.trigger()).await, Triggered::Published(_)));
     assert_eq!(lab.rx.status().health, Health::Fresh);
+}
+
+/// However often the roll-back is tried, which is more often than it takes to be stale.
+#[tokio::test(start_paused = true)]
+async fn a_bad_value_that_can_not_be_taken_back_gets_stale_on_time() {
+    let options = ReloaderOptions::polling().max_staleness(WINDOW).backoff(WINDOW / 8, WINDOW / 8);
+    let lab = Idle::new(options, |service| {
+        service
+            .probation(WINDOW, |value| async move {
+                if *value == 2 { Err("it answers 503") } else { Ok(()) }
+            })
+            .prepare("listener", |candidate| {
+                let is_back = candidate.current.is_some_and(|current| *current == 2);
+                let outcome = if is_back { Err("the port is not free") } else { Ok(|| {}) };
+                async move { outcome }
+            })
+    })
+    .await;
+    assert_eq!(lab.load(2).await, Triggered::Published(2));
+    let begun = Instant::now();
+    let mut status = lab.rx.watch_status();
+    let stale = within(status.wait_for(|status| status.health == Health::Stale)).await.unwrap();
+    assert_eq!(begun.elapsed(), WINDOW);
+    assert_eq!((stale.generation, stale.refused_by.as_deref()), (2, Some("probation")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_says_until_when_a_value_is_on_probation() {
+    let lab = Idle::new(never_by_itself(), |service| {
+        service.probation(WINDOW, |_| std::future::pending::<Result<(), String>>())
+    })
+    .await;
+    assert_eq!(lab.load(2).await, Triggered::Published(2));
+    let until = Instant::now() + WINDOW;
+    assert_eq!(lab.rx.status().probation_until, Some(until));
+    let mut status = lab.rx.watch_status();
+    within(status.wait_for(|status| status.probation_until.is_none())).await.unwrap();
+    assert_eq!(Instant::now(), until);
 }
