@@ -101,7 +101,7 @@ in_every_strategy! {
         let reloader = TomlFile::<Config>::from_path(&path).unwrap().allow_empty(true);
         let (service, mut rx) = ReloaderService::from_reloader(reloader, options(strategy));
         let task = tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
-        rx.changed().await.unwrap();
+        common::within(rx.changed()).await.unwrap();
         fs::write(&path, "").unwrap();
         tokio::time::timeout(common::PATIENCE, rx.changed()).await.unwrap().unwrap();
         assert_eq!(rx.get(), Some(Config::default()));

@@ -17,6 +17,8 @@ use hot_reload::{
     TomlFile, Triggered, WatchStrategy,
 };
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+#[cfg(target_os = "linux")]
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{runtime::Builder, time::timeout};
 use tracing::{
     Dispatch, Event, Level, Subscriber,
@@ -332,6 +334,38 @@ fn events_that_can_not_be_had_are_told_and_so_are_those_that_can_again() {
     });
     log.tells("hot_reload::degraded", Level::WARN, &["source", "error"]);
     log.tells("hot_reload::has_events", Level::INFO, &["source"]);
+}
+
+/// The limit on processes counts threads, and does not hold for root.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_thread_for_events_that_is_not_to_be_had_is_told() {
+    let name = "a_thread_for_events_that_is_not_to_be_had_is_told";
+    if !common::alone_under(name, &["setpriv", "--reuid=65534", "--clear-groups"]) {
+        return;
+    }
+    let log = Log::default();
+    let _logging = tracing_subscriber::registry().with(log.clone()).set_default();
+    let without_io = Builder::new_current_thread().enable_time().build().unwrap();
+    without_io.block_on(async {
+        // One for files is there already.
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+        let limit = getrlimit(Resource::Nproc);
+        setrlimit(Resource::Nproc, Rlimit { current: Some(1), ..limit }).unwrap();
+        let lab = common::Lab::new(WatchStrategy::Realtime, |dir| {
+            fs::write(dir.join("config.toml"), text("one")).unwrap();
+        })
+        .await;
+        within(async {
+            while !log.names().contains("hot_reload.no_events") {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+        setrlimit(Resource::Nproc, limit).unwrap();
+        within(lab.rx.clone().changed()).await.unwrap();
+    });
+    log.tells("hot_reload.no_events", Level::WARN, &["error"]);
 }
 
 #[test]
