@@ -380,6 +380,28 @@ async fn shutting_down_waits_for_what_is_yet_to_be_written() {
     }
 }
 
+/// As on a disk that does not answer, the file is one that nobody has opened for writing yet.
+#[cfg(unix)]
+#[tokio::test]
+async fn shutting_down_does_not_wait_for_a_disk_that_hangs() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(Command::new("mkfifo").arg(kept(&dir)).status().unwrap().success());
+    let patient = options(WatchStrategy::Realtime).load_timeout(3 * PATIENCE);
+    let mut handle = None;
+    let mut run = Run::with_options(&dir, patient, |service| {
+        handle = Some(service.handle());
+        service
+    });
+    // There is no source.
+    within(run.rx.watch_status().wait_for(|status| status.failures > 0)).await;
+    let shut_down = timeout(PATIENCE, handle.unwrap().shutdown()).await;
+    // The runtime waits for the thread that reads.
+    drop(File::options().write(true).open(kept(&dir)).unwrap());
+    assert!(shut_down.is_ok(), "{:?}", run.rx.status());
+    within(&mut run.task).await.unwrap();
+    assert_eq!(run.rx.status().health, Health::Ended);
+}
+
 /// Fails once, then has nothing new, as a source does that is asked for changes only.
 #[derive(Clone, Default)]
 struct Quiet(Arc<AtomicU32>);
