@@ -432,6 +432,7 @@ fn an_edit_is_as_old_as_its_arrival_whatever_the_file_is_dated() {
             fs::write(&next, text("two")).unwrap();
             let file = fs::File::options().append(true).open(&next).unwrap();
             file.set_modified(SystemTime::UNIX_EPOCH + years * YEAR).unwrap();
+            drop(file);
             fs::rename(next, &lab.path).unwrap();
             lab.until(|status| status.generation == 2).await;
         });
