@@ -109,6 +109,9 @@ impl<M: Members> Group<M> {
         loop {
             self.say(&followers);
             let is_held_up = followers.iter().any(|one| holds_up(&one.status()));
+            if let Some(changed) = changed.as_mut().filter(|_| is_held_up) {
+                changed.is_free_since = Instant::now();
+            }
             let due = changed.as_ref().filter(|_| !is_held_up).map(Changed::is_due_at);
             let event = tokio::select! {
                 biased;
@@ -199,16 +202,18 @@ fn rank(health: Health) -> u8 {
 struct Changed {
     first: Instant,
     last: Instant,
+    /// Since when no member has held it up.
+    is_free_since: Instant,
 }
 
 impl Changed {
     fn now() -> Self {
         let now = Instant::now();
-        Self { first: now, last: now }
+        Self { first: now, last: now, is_free_since: now }
     }
 
     fn is_due_at(&self) -> Instant {
-        (self.last + QUIET).min(self.first + CEILING)
+        (self.last + QUIET).min(self.is_free_since + CEILING)
     }
 }
 

@@ -118,6 +118,7 @@
 //!   event either; looking finds them.
 //! - A `subPath` mount of a `ConfigMap` never updates, as the kubelet leaves the old file in place.
 //!   Mount the directory.
+//! - A file whose times lie in the future is read at every look, since they can't prove it unchanged.
 //! - An edit through another hard link, of a file that was renamed into place less than 250 ms
 //!   before, is noticed when those are over.
 //! - A synchronous loader that hangs keeps its blocking thread, since no thread can be stopped: one

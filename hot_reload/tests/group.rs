@@ -191,3 +191,16 @@ in_every_strategy! {
         group.abort();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn edits_made_together_after_a_bad_spell_are_seen_together() {
+    let mut lab = Lab::new().await;
+    lab.right.holds(Held::Nothing);
+    within(lab.right.push(WatchEvent::Error("it is bad".into()))).await;
+    push(&lab.left, 2).await;
+    assert!(timeout(2 * CEILING, lab.both.changed()).await.is_err());
+    push(&lab.right, 3).await;
+    sleep(QUIET.saturating_sub(MILLISECOND)).await;
+    push(&lab.left, 3).await;
+    lab.expect_after(QUIET, (3, 3)).await;
+}

@@ -393,7 +393,7 @@ async fn shutting_down_does_not_wait_for_a_disk_that_hangs() {
         service
     });
     // There is no source.
-    within(run.rx.watch_status().wait_for(|status| status.failures > 0)).await;
+    within(run.rx.watch_status().wait_for(|status| status.failures > 0)).await.unwrap();
     let shut_down = timeout(PATIENCE, handle.unwrap().shutdown()).await;
     // The runtime waits for the thread that reads.
     drop(File::options().write(true).open(kept(&dir)).unwrap());

@@ -357,7 +357,7 @@ fn a_thread_for_events_that_is_not_to_be_had_is_told() {
         })
         .await;
         within(async {
-            while !log.names().contains("hot_reload.no_events") {
+            while !log.names().contains("hot_reload::no_events") {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         })
@@ -365,7 +365,7 @@ fn a_thread_for_events_that_is_not_to_be_had_is_told() {
         setrlimit(Resource::Nproc, limit).unwrap();
         within(lab.rx.clone().changed()).await.unwrap();
     });
-    log.tells("hot_reload.no_events", Level::WARN, &["error"]);
+    log.tells("hot_reload::no_events", Level::WARN, &["error"]);
 }
 
 #[test]
