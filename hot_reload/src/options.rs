@@ -132,7 +132,7 @@ impl ReloaderOptions {
     /// # config.changed().await?;
     ///
     /// std::fs::remove_file(&path)?;
-    /// let status = config.watch_status().wait_for(|now| now.health == Health::Stale).await;
+    /// let status = config.watch_status().wait_for(|now| now.health == Health::Stale).await?;
     /// assert!(!status.is_ready());
     /// assert_eq!(config.get().unwrap().workers, 2);
     /// # Ok(()) }).await? }

@@ -136,7 +136,7 @@ impl Status {
     ///
     /// // A bad edit is no reason to take it out of service: the last good value is there.
     /// std::fs::write(&path, "workers = many")?;
-    /// let status = config.watch_status().wait_for(|now| now.failures > 0).await;
+    /// let status = config.watch_status().wait_for(|now| now.failures > 0).await?;
     /// assert!(status.is_ready());
     /// # Ok(()) }).await? }
     /// ```

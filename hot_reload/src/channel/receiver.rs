@@ -189,16 +189,10 @@ impl<V, S> ReloaderReceiver<V, S> {
     /// # let handle = service.handle();
     /// # tokio::spawn(async move { service.start_with_realtime().await });
     /// # config.wait_for_generation(1).await?;
-    /// use hot_reload::Health;
-    ///
     /// let mut status = config.watch_status();
     /// let log = tokio::spawn(async move {
-    ///     loop {
-    ///         let now = status.changed().await;
-    ///         println!("{}: {:?}", now.health, now.last_error);
-    ///         if now.health == Health::Ended {
-    ///             break; // nothing comes after it
-    ///         }
+    ///     while let Ok(now) = status.changed().await {
+    ///         println!("the configuration is {now}");
     ///     }
     /// });
     /// # handle.shutdown().await;

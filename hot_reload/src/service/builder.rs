@@ -76,7 +76,7 @@ where
     /// # config.changed().await?;
     ///
     /// std::fs::write(&path, "workers = 100")?;
-    /// let status = config.watch_status().wait_for(|now| now.refused_by.is_some()).await;
+    /// let status = config.watch_status().wait_for(|now| now.refused_by.is_some()).await?;
     /// assert_eq!(status.refused_by.as_deref(), Some("validation"));
     /// assert_eq!(config.get().unwrap().workers, 2);
     /// # Ok(()) }).await? }
@@ -139,7 +139,7 @@ where
     /// # std::fs::write(&path, format!("address = '{address}'"))?;
     ///
     /// // An address that is taken:
-    /// let status = config.watch_status().wait_for(|now| now.refused_by.is_some()).await;
+    /// let status = config.watch_status().wait_for(|now| now.refused_by.is_some()).await?;
     /// assert_eq!(status.refused_by.as_deref(), Some("listener"));
     /// # Ok(()) }).await? }
     /// ```
@@ -196,7 +196,7 @@ where
     ///
     /// std::fs::write(&path, "upstream = 'bad'")?;
     /// let mut status = config.watch_status();
-    /// let status = status.wait_for(|now| now.health == Health::RolledBack).await;
+    /// let status = status.wait_for(|now| now.health == Health::RolledBack).await?;
     /// assert_eq!(status.refused_by.as_deref(), Some("probation"));
     /// assert_eq!(config.get().unwrap().upstream, "good");
     /// # Ok(()) }).await? }

@@ -177,7 +177,7 @@ impl ReloaderHandle {
     /// # tokio::spawn(async move { service.start_with_realtime().await });
     /// # config.wait_for_generation(1).await?;
     /// handle.pause();
-    /// config.watch_status().wait_for(|now| now.is_paused).await;
+    /// config.watch_status().wait_for(|now| now.is_paused).await?;
     /// std::fs::write(&path, "workers = 4")?;
     /// # assert!(handle.is_paused());
     /// handle.resume();

@@ -92,7 +92,7 @@ pub struct ServiceEnded;
 /// # let mut config = hot_reload::TomlFile::<Config>::watch(&path).await?;
 /// let mut status = config.watch_status();
 /// std::fs::write(&path, "workers = many")?;
-/// let bad = status.wait_for(|now| now.last_error.is_some()).await;
+/// let bad = status.wait_for(|now| now.last_error.is_some()).await?;
 ///
 /// let at = bad.last_error_at.unwrap();
 /// assert_eq!((at.line, at.column), (Some(1), Some(11)));
