@@ -1,6 +1,9 @@
 //! What a service counts and measures, through the [`metrics`] facade; nothing without the feature.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 #[cfg(feature = "metrics")]
 use crate::change::Reason;
@@ -38,7 +41,7 @@ mod name {
 
 #[cfg(feature = "metrics")]
 impl Metrics {
-    pub(super) fn of(source: Option<&str>) -> Self {
+    pub(super) fn of(source: Option<&Arc<str>>) -> Self {
         use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
         describe_counter!(name::LOADS, "Loads, by what came of them.");
@@ -68,7 +71,10 @@ impl Metrics {
         describe_gauge!(name::ALIVE, "Generations that are held.");
         describe_gauge!(name::READY, "1 while there is a value that may be served.");
         describe_gauge!(name::MECHANISM, "1 for how changes are noticed now, 0 for the others.");
-        Self { source: source.unwrap_or_default().to_owned().into() }
+        let source = source.map_or(metrics::SharedString::const_str(""), |source| {
+            metrics::SharedString::from_shared(Arc::clone(source))
+        });
+        Self { source }
     }
 
     /// Takes note of a load that is over.
@@ -141,7 +147,7 @@ impl Metrics {
 #[cfg(not(feature = "metrics"))]
 #[allow(clippy::unused_self, reason = "the same calls with and without")]
 impl Metrics {
-    pub(super) fn of(_source: Option<&str>) -> Self {
+    pub(super) fn of(_source: Option<&Arc<str>>) -> Self {
         Self {}
     }
 

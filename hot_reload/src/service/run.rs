@@ -42,8 +42,8 @@ pub(crate) async fn run<V, S>(
     S: Display,
 {
     let name = source.name();
+    let metrics = Metrics::of(name.as_ref());
     let name = name.as_deref();
-    let metrics = Metrics::of(name);
     let _stopped = StopGuard { sink, control, metrics: &metrics };
     if control.is_over() {
         return;
@@ -113,7 +113,7 @@ struct Shell<'a, V, S, F: ?Sized, K> {
     /// What the newest value has yet to prove.
     trial: Option<Trial>,
     /// A bad value that could not be taken back yet.
-    withdrawal: Option<Withdrawal>,
+    withdrawal: Option<Box<Withdrawal>>,
     may_restore: bool,
     _values: PhantomData<fn() -> (V, S)>,
 }
@@ -221,7 +221,8 @@ where
                 self.trial = None;
                 match outcome {
                     Ok(()) => self.sink.acquit(),
-                    Err(words) => self.withdraw(Withdrawal::first(words)).await,
+                    // Seldom, and large.
+                    Err(words) => Box::pin(self.withdraw(Withdrawal::first(words).into())).await,
                 }
                 None
             }
@@ -248,7 +249,7 @@ where
             self.doubt.tell_staleness(self.sink, self.around.source);
         }
         if let Some(withdrawal) = self.withdrawal.take_if(|withdrawal| withdrawal.again <= now) {
-            self.withdraw(withdrawal).await;
+            Box::pin(self.withdraw(withdrawal)).await;
         }
         state.deadline().filter(|due| *due <= now).map(|_| Event::Tick)
     }
@@ -259,21 +260,20 @@ where
     }
 
     /// Takes back the newest value, which is bad.
-    async fn withdraw(&mut self, withdrawal: Withdrawal) {
+    async fn withdraw(&mut self, mut withdrawal: Box<Withdrawal>) {
         if withdrawal.attempts == 0 {
             self.doubt.clear();
             self.doubt.arises(Instant::now());
             self.doubt.show(self.sink);
         }
         let words = Some(withdrawal.words.as_str());
-        // Seldom, and large.
-        let rolled_back =
-            Box::pin(roll_back(Recall::LastGood, words, &self.around, self.sink)).await;
+        let rolled_back = roll_back(Recall::LastGood, words, &self.around, self.sink).await;
         if let RolledBack::Refused(_) = rolled_back {
             // As by a port that is not free again yet.
-            let attempts = withdrawal.attempts.saturating_add(1);
-            let again = Instant::now() + self.timing.backoff.pause(attempts, fastrand::f64());
-            self.withdrawal = Some(Withdrawal { attempts, again, ..withdrawal });
+            withdrawal.attempts = withdrawal.attempts.saturating_add(1);
+            let pause = self.timing.backoff.pause(withdrawal.attempts, fastrand::f64());
+            withdrawal.again = Instant::now() + pause;
+            self.withdrawal = Some(withdrawal);
         }
     }
 
