@@ -3,15 +3,15 @@
 use std::{io, sync::Arc, time::Duration};
 
 use axum::Router;
-use socket2::SockRef;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    time::sleep,
-};
+use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
-use crate::{connection, live::Live};
+use crate::{
+    connection,
+    live::Live,
+    socket::{Listener, Peer, Stream},
+};
 
 /// Descriptors run out all at once and come back one by one: trying at once would only burn the
 /// processor, and waiting longer would keep clients out that could be served.
@@ -19,7 +19,7 @@ const PAUSE_WITHOUT_DESCRIPTORS: Duration = Duration::from_millis(100);
 
 /// Where connections come in, and what each is served by.
 pub(crate) struct Door {
-    pub(crate) socket: Arc<TcpListener>,
+    pub(crate) listener: Arc<Listener>,
     pub(crate) router: Router,
     pub(crate) live: Arc<Live>,
     pub(crate) connections: TaskTracker,
@@ -37,12 +37,12 @@ impl Door {
             let accepted = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
-                accepted = self.socket.accept() => accepted,
+                accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _peer)) => {
+                Ok((stream, peer)) => {
                     is_short = false;
-                    self.serve(stream);
+                    self.serve(stream, peer);
                 }
                 Err(error) if is_of_the_client(&error) => debug!(%error, "a client was gone"),
                 Err(error) => {
@@ -57,25 +57,14 @@ impl Door {
                 }
             }
         }
-        while let Ok(stream) = self.accept_now() {
-            self.serve(stream);
+        while let Ok((stream, peer)) = self.listener.accept_now() {
+            self.serve(stream, peer);
         }
     }
 
-    fn serve(&self, stream: TcpStream) {
-        self.connections.spawn(connection::serve(
-            stream,
-            self.router.clone(),
-            Arc::clone(&self.live),
-            self.stop.clone(),
-        ));
-    }
-
-    /// Accepts a connection that is there already; tokio may not have heard of it yet.
-    fn accept_now(&self) -> io::Result<TcpStream> {
-        let (stream, _peer) = SockRef::from(&*self.socket).accept()?;
-        stream.set_nonblocking(true)?;
-        TcpStream::from_std(stream.into())
+    fn serve(&self, stream: Stream, peer: Peer) {
+        let (router, live, stop) = (self.router.clone(), Arc::clone(&self.live), self.stop.clone());
+        self.connections.spawn(connection::serve(stream, peer, router, live, stop));
     }
 }
 

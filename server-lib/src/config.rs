@@ -1,13 +1,15 @@
 //! What can be set on a server, all of it hot.
 
+mod admin;
 mod headers;
 mod listen;
 
-pub(crate) use self::listen::covers;
-use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU64, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU64, time::Duration};
 
 use axum::http::HeaderMap;
 use serde::{Deserialize, Deserializer};
+
+use crate::{address::Address, plan::Spot, role::Role};
 
 /// Everything that a running server takes from its configuration.
 ///
@@ -36,7 +38,11 @@ pub struct ServerConfig {
     /// Addresses to listen on, at least one; an IPv6 one is for IPv6 alone. Port 0 is any free
     /// port, kept for as long as the address is listed.
     #[serde(deserialize_with = "listen::addresses")]
-    pub listen_addresses: Vec<SocketAddr>,
+    pub listen_addresses: Vec<Address>,
+    /// Where whoever looks after the server is listened to: a loopback address, or a socket of the
+    /// file system, which only its owner can connect to; nowhere by default.
+    #[serde(default, deserialize_with = "admin::address")]
+    pub admin_address: Option<Address>,
     /// What `GET /` says beside id and name; empty by default.
     #[serde(default)]
     pub greeting: String,
@@ -94,6 +100,11 @@ impl ServerConfig {
     pub fn validate(&self) -> Result<(), InvalidConfig> {
         listen::check(&self.listen_addresses)
             .map_err(|problem| InvalidConfig { key: "listen_addresses", problem })?;
+        if let Some(address) = &self.admin_address {
+            admin::check(address)
+                .and_then(|()| listen::admit(&self.listen_addresses, address))
+                .map_err(|problem| InvalidConfig { key: "admin_address", problem })?;
+        }
         if self.request_timeout_ms == 0 {
             let problem = "0 leaves no time for any request".to_owned();
             return Err(InvalidConfig { key: "request_timeout_ms", problem });
@@ -107,6 +118,7 @@ impl ServerConfig {
             ("id", self.id != other.id),
             ("name", self.name != other.name),
             ("listen_addresses", self.listen_addresses != other.listen_addresses),
+            ("admin_address", self.admin_address != other.admin_address),
             ("greeting", self.greeting != other.greeting),
             ("request_timeout_ms", self.request_timeout_ms != other.request_timeout_ms),
             ("max_body_bytes", self.max_body_bytes != other.max_body_bytes),
@@ -116,6 +128,13 @@ impl ServerConfig {
         .into_iter()
         .filter_map(|(name, differs)| differs.then_some(name))
         .collect()
+    }
+
+    /// Every address that is wanted, and what for.
+    pub(crate) fn spots(&self) -> Vec<Spot> {
+        let http = self.listen_addresses.iter().map(|address| (Role::Http, address.clone()));
+        let admin = self.admin_address.iter().map(|address| (Role::Admin, address.clone()));
+        http.chain(admin).collect()
     }
 
     pub(crate) fn headers(&self) -> Result<HeaderMap, InvalidConfig> {
@@ -139,6 +158,7 @@ impl Default for ServerConfig {
             id: 0,
             name: defaults::name(),
             listen_addresses: Vec::new(),
+            admin_address: None,
             greeting: String::new(),
             request_timeout_ms: defaults::request_timeout_ms(),
             max_body_bytes: defaults::max_body_bytes(),
@@ -176,7 +196,11 @@ mod tests {
                 "'127.0.0.1:80'",
                 "127.0.0.1:80 is part of 0.0.0.0:80, which is listed too",
             ),
-            ("listen_addresses = ['here']", "'here'", "invalid socket address syntax"),
+            (
+                "listen_addresses = ['here']",
+                "'here'",
+                "an address is an IP address and a port, such as 127.0.0.1:8080 or [::1]:0, or unix: and an absolute path",
+            ),
             (
                 &format!("{address}[response_headers]\n'a b' = 'c'"),
                 "'a b'",

@@ -10,14 +10,14 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
-    net::TcpStream,
+    io::{AsyncRead, AsyncWrite},
     sync::SetOnce,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::live::Live;
+use crate::{live::Live, socket::Peer};
 
 /// A client that had connected before its address was closed has its request on the way: this is
 /// a round trip to the other side of the earth. A longer one would hold up the end for clients
@@ -31,20 +31,22 @@ const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Serves a connection to its end; after `stop`, to the end of its requests under way, for as long
 /// as the configuration allows.
 pub(crate) async fn serve(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    peer: Peer,
     router: Router,
     live: Arc<Live>,
     stop: CancellationToken,
 ) {
-    // Answers are written whole, so waiting to fill a segment only delays them (tcp(7)). A socket
-    // that is gone already says so when it is read.
-    let _ = stream.set_nodelay(true);
     let mut builder = Builder::new(TokioExecutor::new());
     // With a timer, hyper gives up on a client that doesn't finish its head within 30 s.
     builder.http1().timer(TokioTimer::new());
     builder.http2().timer(TokioTimer::new());
     let begun = Arc::new(SetOnce::new());
-    let service = Noting { begun: Arc::clone(&begun), answers: TowerToHyperService::new(router) };
+    let service = Noting {
+        begun: Arc::clone(&begun),
+        client: Client { peer, draining: stop.clone() },
+        answers: TowerToHyperService::new(router),
+    };
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
 
     let silent = async {
@@ -81,9 +83,18 @@ pub(crate) async fn serve(
     }
 }
 
-/// Notes that a first request has begun.
+/// Whose request it is; in the extensions of each.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    pub(crate) peer: Peer,
+    /// Cancelled once its connection is to end.
+    pub(crate) draining: CancellationToken,
+}
+
+/// Notes that a first request has begun, and whose it is.
 struct Noting<S> {
     begun: Arc<SetOnce<()>>,
+    client: Client,
     answers: S,
 }
 
@@ -92,9 +103,10 @@ impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Noting<S> {
     type Error = S::Error;
     type Future = S::Future;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         // Set already by an earlier one.
         let _ = self.begun.set(());
+        request.extensions_mut().insert(self.client.clone());
         self.answers.call(request)
     }
 }

@@ -1,10 +1,13 @@
 //! What a server runs in.
 
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
 use hot_reload::ReloaderReceiver;
 use tokio::{runtime::Handle, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{error::IncompleteContext, status::ServerStatus};
+use crate::{error::IncompleteContext, inherit::Inherited, router, status::ServerStatus};
 
 /// What a server runs in: where its configuration comes from, what ends it, and what it says.
 ///
@@ -14,6 +17,9 @@ pub struct ServerContext<V, S = &'static str> {
     pub(crate) runtime: Option<Handle>,
     pub(crate) shutdown: CancellationToken,
     pub(crate) status: watch::Sender<ServerStatus>,
+    pub(crate) routes: Router,
+    /// Taken by the first who opens with it.
+    pub(crate) inherited: Arc<Mutex<Inherited>>,
 }
 
 /// Makes a [`ServerContext`]; only the receiver must be given.
@@ -36,6 +42,8 @@ pub struct ServerContextBuilder<V, S = &'static str> {
     receiver: Option<ReloaderReceiver<V, S>>,
     runtime: Option<Handle>,
     shutdown: CancellationToken,
+    routes: Option<Router>,
+    inherited: Inherited,
 }
 
 impl<V, S> ServerContext<V, S> {
@@ -58,6 +66,8 @@ impl<V, S> Clone for ServerContext<V, S> {
             runtime: self.runtime.clone(),
             shutdown: self.shutdown.clone(),
             status: self.status.clone(),
+            routes: self.routes.clone(),
+            inherited: Arc::clone(&self.inherited),
         }
     }
 }
@@ -82,6 +92,21 @@ impl<V, S> ServerContextBuilder<V, S> {
         self
     }
 
+    /// Sets what the application answers; by default a few routes that show the configuration.
+    ///
+    /// Limits, time-outs and response headers of the configuration stand around it.
+    pub fn routes(mut self, routes: Router) -> Self {
+        self.routes = Some(routes);
+        self
+    }
+
+    /// Sets the sockets that the process was started with, as [`Inherited::from_env`] finds them; by
+    /// default none, whatever the environment says.
+    pub fn inherited(mut self, inherited: Inherited) -> Self {
+        self.inherited = inherited;
+        self
+    }
+
     /// Makes the context.
     ///
     /// # Errors
@@ -93,12 +118,20 @@ impl<V, S> ServerContextBuilder<V, S> {
             runtime: self.runtime,
             shutdown: self.shutdown,
             status: watch::Sender::default(),
+            routes: self.routes.unwrap_or_else(router::example),
+            inherited: Arc::new(Mutex::new(self.inherited)),
         })
     }
 }
 
 impl<V, S> Default for ServerContextBuilder<V, S> {
     fn default() -> Self {
-        Self { receiver: None, runtime: None, shutdown: CancellationToken::new() }
+        Self {
+            receiver: None,
+            runtime: None,
+            shutdown: CancellationToken::new(),
+            routes: None,
+            inherited: Inherited::default(),
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Why a server can't run.
 
-use std::{error::Error, io, net::SocketAddr};
+use std::{error::Error, io};
 
-use crate::config::InvalidConfig;
+use crate::{address::Address, config::InvalidConfig, site::Refused};
 
 /// Why a server didn't start, or had to end.
 ///
@@ -17,6 +17,9 @@ pub enum ServerError {
     /// An address of the first configuration can't be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A socket that the process was started with can't be listened on.
+    #[error("an inherited socket can't be listened on")]
+    Inherited(#[source] io::Error),
     /// The reloader service can't run as it was made.
     #[error("the configuration can't be followed")]
     Reloader(#[source] Box<dyn Error + Send + Sync>),
@@ -29,7 +32,7 @@ pub enum ServerError {
 #[derive(Debug, thiserror::Error)]
 #[error("{address} can't be bound")]
 pub struct BindError {
-    address: SocketAddr,
+    address: Address,
     #[source]
     cause: io::Error,
 }
@@ -40,13 +43,13 @@ pub struct BindError {
 pub struct IncompleteContext;
 
 impl BindError {
-    pub(crate) fn new(address: SocketAddr, cause: io::Error) -> Self {
+    pub(crate) fn new(address: Address, cause: io::Error) -> Self {
         Self { address, cause }
     }
 
     /// Returns the address that is meant.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> &Address {
+        &self.address
     }
 
     /// Whether someone else listens there, which may pass.
@@ -64,4 +67,14 @@ pub(crate) fn chain(error: &dyn Error) -> String {
         next = cause.source();
     }
     told
+}
+
+impl From<Refused> for ServerError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Invalid(invalid) => Self::Invalid(invalid),
+            Refused::Bind(failure) => Self::Bind(failure),
+            Refused::Inherited(cause) => Self::Inherited(cause),
+        }
+    }
 }

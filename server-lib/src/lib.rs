@@ -53,26 +53,30 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod address;
 mod config;
 mod connection;
 mod context;
 mod error;
+mod inherit;
 mod live;
 mod plan;
 mod probe;
-mod refusal;
+mod role;
 mod router;
-mod run;
 mod server;
 mod site;
 mod socket;
 mod status;
 
 pub use self::{
+    address::{Address, InvalidAddress},
     config::{InvalidConfig, ServerConfig},
     context::{ServerContext, ServerContextBuilder},
     error::{BindError, IncompleteContext, ServerError},
+    inherit::Inherited,
     probe::probe,
+    role::Role,
     server::Server,
     status::{Refusal, ServerStatus},
 };

@@ -6,14 +6,14 @@ use axum::http::HeaderMap;
 use crate::config::{InvalidConfig, ServerConfig};
 
 /// A configuration in use, which every request takes one snapshot of.
-///
-/// The receiver holds the newest value; this is the newest that works.
 pub(crate) type Live = ArcSwap<Applied>;
 
 /// One configuration that works, made ready for requests.
+#[derive(Debug, Default)]
 pub(crate) struct Applied {
     pub(crate) config: ServerConfig,
     pub(crate) headers: HeaderMap,
+    /// 0 before the first.
     pub(crate) generation: u64,
 }
 

@@ -1,19 +1,22 @@
 //! Which addresses to open, keep and close.
 
-use std::net::SocketAddr;
+use crate::{address::Address, role::Role};
+
+/// An address and what it is for.
+pub(crate) type Spot = (Role, Address);
 
 /// The way from the addresses that are listened on to those that are wanted.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
-    pub(crate) add: Vec<SocketAddr>,
-    pub(crate) drop: Vec<SocketAddr>,
+    pub(crate) add: Vec<Spot>,
+    pub(crate) drop: Vec<Spot>,
 }
 
 impl Plan {
     /// Plans by the addresses as they are configured, so that a port 0 keeps the port it found.
-    pub(crate) fn between(open: &[SocketAddr], wanted: &[SocketAddr]) -> Self {
-        let missing_in = |list: &[SocketAddr], of: &[SocketAddr]| {
-            of.iter().filter(|address| !list.contains(address)).copied().collect()
+    pub(crate) fn between(open: &[Spot], wanted: &[Spot]) -> Self {
+        let missing_in = |list: &[Spot], of: &[Spot]| {
+            of.iter().filter(|spot| !list.contains(spot)).cloned().collect()
         };
         Self { add: missing_in(open, wanted), drop: missing_in(wanted, open) }
     }
@@ -23,8 +26,12 @@ impl Plan {
 mod tests {
     use super::*;
 
-    fn addresses(list: &str) -> Vec<SocketAddr> {
-        list.split_whitespace().map(|port| format!("127.0.0.1:{port}").parse().unwrap()).collect()
+    fn spots(list: &str) -> Vec<Spot> {
+        let spot = |port: &str| {
+            let role = if port.len() > 1 { Role::Https } else { Role::Http };
+            (role, format!("127.0.0.1:{port}").parse().unwrap())
+        };
+        list.split_whitespace().map(spot).collect()
     }
 
     #[test]
@@ -38,9 +45,11 @@ mod tests {
             ("1", "2 3", "2 3", "1"),
             ("1 2", "", "", "1 2"),
             ("0", "0", "", ""),
+            // The same port for something else is another.
+            ("1", "01", "01", "1"),
         ] {
-            let plan = Plan::between(&addresses(open), &addresses(wanted));
-            let want = Plan { add: addresses(add), drop: addresses(drop) };
+            let plan = Plan::between(&spots(open), &spots(wanted));
+            let want = Plan { add: spots(add), drop: spots(drop) };
             assert_eq!(plan, want, "{open:?} to {wanted:?}");
         }
     }

@@ -8,6 +8,6 @@ use crate::{config::ServerConfig, error::BindError, socket};
 /// to be given this very configuration; any other failure is one for that server too.
 pub fn probe(config: &ServerConfig) -> Vec<BindError> {
     let bound: Vec<_> =
-        config.listen_addresses.iter().map(|&address| socket::bind(address)).collect();
+        config.spots().iter().map(|(role, address)| socket::bind(address, *role)).collect();
     bound.into_iter().filter_map(Result::err).collect()
 }

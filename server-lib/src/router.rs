@@ -19,15 +19,20 @@ use crate::live::{Applied, Live};
 
 type Snapshot = Extension<Arc<Applied>>;
 
-/// Makes the routes; whatever they read of the configuration is in the request's extensions.
-pub(crate) fn router(live: Arc<Live>) -> Router {
+/// What is answered where the application brings no routes of its own.
+pub(crate) fn example() -> Router {
     Router::new()
         .route("/", get(root))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/echo", post(|body: Bytes| async { body }))
+}
+
+/// Puts the configuration around the application's routes.
+pub(crate) fn around(routes: Router, live: &Arc<Live>) -> Router {
+    routes
         // The limit of axum's own, 2 MB, would stand beside ours.
         .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(live, with_snapshot))
+        .layer(from_fn_with_state(Arc::clone(live), with_snapshot))
 }
 
 /// What `GET /` says.

@@ -1,16 +1,29 @@
 //! The server.
 
-use std::{borrow::Cow, error::Error, fmt::Display, pin::pin, sync::Arc};
+use std::{
+    borrow::Cow,
+    error::Error,
+    fmt::Display,
+    future::pending,
+    sync::{Arc, PoisonError},
+};
 
 use hot_reload::{RealtimeWatch, Reload, ReloadResult, ReloaderService};
+use tokio::{runtime::Handle, sync::oneshot};
+use tracing::{info, warn};
 
-use crate::{config::ServerConfig, context::ServerContext, error::ServerError, run::run};
+use crate::{
+    config::ServerConfig,
+    context::ServerContext,
+    error::ServerError,
+    site::{Refused, Site},
+};
 
 /// An HTTP server that answers from a live configuration.
 ///
 /// It runs for as long as its entrypoint is polled, and ends when its
 /// [shutdown](ServerContext::shutdown) is cancelled. `V` is whatever the reloader service loads; a
-/// value that makes the same [`ServerConfig`] as the one in use changes nothing.
+/// value that makes the same [`ServerConfig`] as the one in use opens and closes nothing.
 pub struct Server<V, S = &'static str> {
     /// What it runs in.
     pub context: Arc<ServerContext<V, S>>,
@@ -23,6 +36,9 @@ impl<V, S> Server<V, S> {
     }
 }
 
+/// What a service calls this part of the program, when it refuses a value.
+const PART: &str = "server";
+
 impl<V, S> Server<V, S>
 where
     V: Into<ServerConfig> + Eq + Clone + Send + Sync + 'static,
@@ -31,8 +47,9 @@ where
     /// Runs the server and a service that polls, until shutdown.
     ///
     /// It waits for a first configuration, however long it takes. From then on no configuration
-    /// ends it: one that can't work is refused as a whole, said so in the
-    /// [status](ServerContext::status) and the log, and tried again while the reason may pass.
+    /// ends it: one that can't work is refused as a whole by the service's
+    /// [`prepare`](ReloaderService::prepare), said so in the [status](ServerContext::status) and the
+    /// log, and tried again while the source holds it.
     ///
     /// # Errors
     ///
@@ -47,7 +64,9 @@ where
     where
         T: Reload<V, S> + Clone,
     {
-        self.beside(service.start()).await
+        let (site, refused) = self.open();
+        let service = admitted_by(&site, service);
+        self.serve(&site, refused, service.start()).await
     }
 
     /// Runs the server and a service of any strategy, until shutdown.
@@ -68,27 +87,78 @@ where
     where
         T: RealtimeWatch<V, S> + Clone,
     {
-        self.beside(service.start_with_realtime()).await
+        let (site, refused) = self.open();
+        let service = admitted_by(&site, service);
+        self.serve(&site, refused, service.start_with_realtime()).await
+    }
+
+    fn open(&self) -> (Arc<Site>, oneshot::Receiver<Refused>) {
+        let context = &self.context;
+        let runtime = context.runtime.clone().unwrap_or_else(Handle::current);
+        let inherited = &mut *context.inherited.lock().unwrap_or_else(PoisonError::into_inner);
+        let inherited = std::mem::take(inherited);
+        Site::new(context.routes.clone(), runtime, inherited, context.status.clone())
     }
 
     /// Serves while `service` runs.
-    async fn beside(
+    async fn serve(
         &self,
+        site: &Site,
+        refused: oneshot::Receiver<Refused>,
         service: impl Future<Output = ReloadResult<(), V, S>>,
     ) -> Result<(), ServerError> {
-        let mut served = pin!(run(&self.context));
+        let shutdown = &self.context.shutdown;
         tokio::select! {
-            served = served.as_mut() => served,
+            biased;
+            () = shutdown.cancelled() => {}
+            refused = first(refused) => return Err(refused.into()),
+            () = self.tell_refusals(site) => {}
             ended = service => {
                 ended.map_err(|error| ServerError::Reloader(Box::<dyn Error + Send + Sync>::from(error)))?;
-                served.await
+                if site.generation() == 0 {
+                    return Err(ServerError::NoConfig);
+                }
+                warn!("the reloader service has ended: the configuration stays as it is");
+                shutdown.cancelled().await;
             }
         }
+        info!("shutting down");
+        site.drain().await;
+        Ok(())
+    }
+
+    /// Keeps in the server's status whether the newest configuration is refused.
+    async fn tell_refusals(&self, site: &Site) {
+        let mut status = self.context.receiver.watch_status();
+        while let Ok(status) = status.changed().await {
+            site.tell_refusal(status.refused_by.as_deref() == Some(PART));
+        }
+        pending::<()>().await;
     }
 }
 
-impl<V, S> Clone for Server<V, S> {
-    fn clone(&self) -> Self {
-        Self { context: Arc::clone(&self.context) }
+/// Has each value of `service` pass `site`.
+fn admitted_by<T, V, S>(
+    site: &Arc<Site>,
+    service: ReloaderService<T, V, S>,
+) -> ReloaderService<T, V, S>
+where
+    T: Reload<V, S> + Clone,
+    V: Into<ServerConfig> + Eq + Clone + Send + Sync + 'static,
+    S: Into<Cow<'static, str>> + Display,
+{
+    let site = Arc::clone(site);
+    service.prepare(PART, move |candidate| {
+        let config = V::clone(&candidate.new).into();
+        let prepared = site.prepare(config, candidate.new.generation());
+        async move { prepared.map(|prepared| || prepared.commit()) }
+    })
+}
+
+/// Waits until the first configuration is refused.
+async fn first(refused: oneshot::Receiver<Refused>) -> Refused {
+    match refused.await {
+        Ok(refused) => refused,
+        Err(_) => pending().await,
     }
 }

@@ -1,23 +1,35 @@
 //! What a server has open to the world.
 
-use std::{error::Error, net::SocketAddr, sync::Arc};
+use std::{
+    error::Error,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use axum::Router;
-use tokio::{net::TcpListener, runtime::Handle, task::JoinHandle};
+use tokio::{
+    runtime::Handle,
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
 };
-use tracing::info;
+use tracing::{debug, info};
 
 use crate::{
     accept::Door,
-    config::{InvalidConfig, ServerConfig, covers},
+    address::Address,
+    config::{InvalidConfig, ServerConfig},
     error::BindError,
+    inherit::Inherited,
     live::{Applied, Live},
-    plan::Plan,
-    router::router,
-    socket,
+    plan::{Plan, Spot},
+    role::Role,
+    router,
+    socket::{self, Listener},
+    status::{Refusal, ServerStatus},
 };
 
 /// The configuration in use and the listeners it asks for, always both of the same generation.
@@ -28,7 +40,13 @@ pub(crate) struct Site {
     live: Arc<Live>,
     router: Router,
     runtime: Handle,
-    listeners: Vec<Listener>,
+    open: Mutex<Vec<Open>>,
+    inherited: Mutex<Inherited>,
+    /// What was refused last.
+    refusal: Mutex<Option<Refusal>>,
+    /// Hears of the first configuration, if that is refused.
+    refused_first: Mutex<Option<oneshot::Sender<Refused>>>,
+    status: watch::Sender<ServerStatus>,
     /// Accepting and serving, so that the end of all of it can be awaited.
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -42,196 +60,272 @@ pub(crate) enum Refused {
     Invalid(#[from] InvalidConfig),
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error("an inherited socket can't be listened on")]
+    Inherited(#[source] io::Error),
 }
 
-/// What became of a configuration.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// It is in use from now on.
-    Applied,
-    /// It says what the one in use says.
-    Unchanged,
-    /// The one before goes on in every part.
-    Refused(Refused),
-}
-
-struct Listener {
-    /// As it is configured.
-    address: SocketAddr,
+/// An address that is listened on.
+struct Open {
+    spot: Spot,
     /// As it was bound.
-    local: SocketAddr,
-    socket: Arc<TcpListener>,
+    local: Address,
+    listener: Arc<Listener>,
+    /// Whether somebody else has bound it, who says how long it lasts.
+    is_foreign: bool,
     stop: CancellationToken,
     accepting: JoinHandle<()>,
 }
 
 struct Bound {
-    address: SocketAddr,
-    local: SocketAddr,
-    socket: TcpListener,
+    spot: Spot,
+    local: Address,
+    listener: Listener,
+    is_foreign: bool,
+}
+
+/// A configuration whose addresses are bound; dropped, they are let go of.
+pub(crate) struct Prepared {
+    site: Arc<Site>,
+    applied: Applied,
+    bound: Vec<Bound>,
+    leaving: Vec<Spot>,
 }
 
 impl Site {
-    /// Opens with a first configuration.
-    pub(crate) fn open(applied: Applied, runtime: Handle) -> Result<Self, BindError> {
-        let bound = bind_all(&applied.config.listen_addresses, &[], &runtime)?;
-        let live = Arc::new(Live::from_pointee(applied));
+    /// Makes one with nothing open; the second part is why its first configuration is refused, if it
+    /// is.
+    pub(crate) fn new(
+        routes: Router,
+        runtime: Handle,
+        inherited: Inherited,
+        status: watch::Sender<ServerStatus>,
+    ) -> (Arc<Self>, oneshot::Receiver<Refused>) {
+        let live = Arc::new(Live::default());
         let stop = CancellationToken::new();
-        let mut site = Self {
-            router: router(Arc::clone(&live)),
+        let (refused_first, refused) = oneshot::channel();
+        let site = Self {
+            router: router::around(routes, &live),
             live,
             runtime,
-            listeners: Vec::new(),
+            open: Mutex::default(),
+            inherited: Mutex::new(inherited),
+            refusal: Mutex::default(),
+            refused_first: Mutex::new(Some(refused_first)),
+            status,
             tasks: TaskTracker::new(),
             _stop_on_drop: stop.clone().drop_guard(),
             stop,
         };
-        site.listen(bound);
-        Ok(site)
+        (Arc::new(site), refused)
     }
 
-    /// Puts a configuration in place, as a whole or not at all.
-    ///
-    /// # Cancel safety
-    ///
-    /// Once the new configuration is in place it stays; addresses that are no longer wanted are
-    /// closed even then.
-    pub(crate) async fn offer(&mut self, config: ServerConfig, generation: u64) -> Outcome {
-        let current = self.live.load_full();
-        if config == current.config {
-            return Outcome::Unchanged;
-        }
-        let changed = current.config.changed_parts(&config);
-        let plan = Plan::between(&self.addresses(), &config.listen_addresses);
-        let (applied, bound) = match self.prepare(config, generation, &plan) {
-            Ok(prepared) => prepared,
-            Err(refused) => return Outcome::Refused(refused),
-        };
-        self.live.store(Arc::new(applied));
-        self.listen(bound);
-        info!(generation, ?changed, "in use");
-        self.close(&plan.drop).await;
-        Outcome::Applied
-    }
-
-    /// Returns the addresses that are listened on, in the order of the configuration.
-    pub(crate) fn local_addresses(&self) -> Vec<SocketAddr> {
-        let live = self.live.load();
-        let local = |address: &SocketAddr| {
-            self.listeners.iter().find(|listener| listener.address == *address)
-        };
-        live.config.listen_addresses.iter().filter_map(local).map(|found| found.local).collect()
+    /// Does all that may fail for a configuration, and changes nothing.
+    pub(crate) fn prepare(
+        self: &Arc<Self>,
+        config: ServerConfig,
+        generation: u64,
+    ) -> Result<Prepared, String> {
+        self.try_prepare(config, generation).map_err(|refused| {
+            let reason = crate::error::chain(&refused as &dyn Error);
+            *lock(&self.refusal) = Some(Refusal { generation, reason: reason.as_str().into() });
+            if self.generation() == 0 {
+                // Nobody may be waiting for it any more.
+                let _ = lock(&self.refused_first).take().map(|tell| tell.send(refused));
+            }
+            reason
+        })
     }
 
     pub(crate) fn generation(&self) -> u64 {
         self.live.load().generation
     }
 
+    /// Puts into the status what was refused last, if it `is_refused` still.
+    pub(crate) fn tell_refusal(&self, is_refused: bool) {
+        let refusal = lock(&self.refusal).clone().filter(|_| is_refused);
+        self.status.send_if_modified(|status| {
+            let is_news = status.refusal != refusal;
+            status.refusal = refusal;
+            is_news
+        });
+    }
+
     /// Closes every address and waits for the requests under way, at most the drain timeout.
-    pub(crate) async fn drain(mut self) {
+    pub(crate) async fn drain(&self) {
         let limit = self.live.load().config.drain_timeout();
         self.stop.cancel();
         self.tasks.close();
         // The addresses are free for whoever comes next, before the last request is answered.
-        let listeners = std::mem::take(&mut self.listeners);
-        for Listener { accepting, .. } in listeners {
-            // It ends by `stop`, and had it panicked, it would have let go of the socket as well.
-            let _ = accepting.await;
+        let open = std::mem::take(&mut *lock(&self.open));
+        for one in open {
+            one.close().await;
         }
+        self.status.send_modify(|status| status.local_addresses.clear());
         if !self.tasks.is_empty() {
             info!(connections = self.tasks.len(), ?limit, "waiting for requests under way");
         }
         self.tasks.wait().await;
     }
 
-    /// Does all that may fail, and changes nothing.
-    fn prepare(
-        &self,
+    fn try_prepare(
+        self: &Arc<Self>,
         config: ServerConfig,
         generation: u64,
-        plan: &Plan,
-    ) -> Result<(Applied, Vec<Bound>), Refused> {
+    ) -> Result<Prepared, Refused> {
         let applied = Applied::new(config, generation)?;
-        let leaving: Vec<_> =
-            self.listeners.iter().filter(|open| plan.drop.contains(&open.address)).collect();
-        Ok((applied, bind_all(&plan.add, &leaving, &self.runtime)?))
-    }
-
-    fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().map(|listener| listener.address).collect()
-    }
-
-    fn listen(&mut self, bound: Vec<Bound>) {
-        for Bound { address, local, socket } in bound {
-            let socket = Arc::new(socket);
-            info!(address = %local, "listening");
-            let stop = self.stop.child_token();
-            let door = Door {
-                socket: Arc::clone(&socket),
-                router: self.router.clone(),
-                live: Arc::clone(&self.live),
-                connections: self.tasks.clone(),
-                stop: stop.clone(),
-            };
-            let accepting = self.tasks.spawn_on(door.attend(), &self.runtime);
-            self.listeners.push(Listener { address, local, socket, stop, accepting });
+        // The sockets are to be polled by the runtime that serves them.
+        let _within = self.runtime.enter();
+        let open = lock(&self.open);
+        let mut bound = Vec::new();
+        let is_first = open.is_empty();
+        if is_first {
+            bound = self.foreign().map_err(Refused::Inherited)?;
         }
+        let foreign = open.iter().filter(|one| one.is_foreign).map(|one| one.spot.0);
+        let foreign: Vec<Role> = foreign.chain(bound.iter().map(|one| one.spot.0)).collect();
+        let mut wanted = applied.config.spots();
+        wanted.retain(|(role, _)| !foreign.contains(role));
+        let ours: Vec<Spot> =
+            open.iter().filter(|one| !one.is_foreign).map(|one| one.spot.clone()).collect();
+        let plan = Plan::between(&ours, &wanted);
+        let leaving: Vec<&Open> = open.iter().filter(|one| plan.drop.contains(&one.spot)).collect();
+        for spot in plan.add {
+            bound.push(self.bind(spot, &leaving)?);
+        }
+        Ok(Prepared { site: Arc::clone(self), applied, bound, leaving: plan.drop })
     }
 
-    /// Stops listening on `addresses`; they are free when it returns.
-    async fn close(&mut self, addresses: &[SocketAddr]) {
-        let (gone, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.listeners)
+    /// The sockets that others have bound.
+    fn foreign(&self) -> io::Result<Vec<Bound>> {
+        let foreign = lock(&self.inherited).foreign()?;
+        foreign
             .into_iter()
-            .partition(|listener| addresses.contains(&listener.address));
-        self.listeners = kept;
-        for listener in &gone {
-            listener.stop.cancel();
-        }
-        for Listener { local, socket, accepting, .. } in gone {
-            // It ends by `stop`, and had it panicked, it would have let go of the socket as well.
-            let _ = accepting.await;
-            drop(socket);
-            info!(address = %local, "closed");
-        }
-    }
-}
-
-impl Refused {
-    /// Whether the reason lies outside the configuration, so that it may pass.
-    pub(crate) fn may_pass(&self) -> bool {
-        matches!(self, Self::Bind(_))
-    }
-
-    pub(crate) fn reason(&self) -> String {
-        crate::error::chain(self as &dyn Error)
-    }
-}
-
-/// Binds every address or none; `leaving` are to be closed once this is done.
-fn bind_all(
-    addresses: &[SocketAddr],
-    leaving: &[&Listener],
-    runtime: &Handle,
-) -> Result<Vec<Bound>, BindError> {
-    // The sockets are to be polled by the runtime that serves them.
-    let _within = runtime.enter();
-    let bind = |&address| {
-        let told = |cause| BindError::new(address, cause);
-        let in_the_way: Vec<_> = leaving
-            .iter()
-            .filter(|open| {
-                open.local == address || covers(open.local, address) || covers(address, open.local)
+            .map(|(role, listener)| {
+                let local = listener.local_address()?;
+                let spot = (role, local.clone());
+                Ok(Bound { spot, local, listener, is_foreign: true })
             })
-            .map(|open| &*open.socket)
-            .collect();
-        let socket = if in_the_way.is_empty() {
-            socket::bind(address)?
-        } else {
-            socket::bind_beside(address, &in_the_way)?
+            .collect()
+    }
+
+    fn bind(&self, spot: Spot, leaving: &[&Open]) -> Result<Bound, BindError> {
+        let (role, address) = &spot;
+        let handed_over = lock(&self.inherited).handed_over(*role, address);
+        let listener = match handed_over {
+            Some(listener) => listener,
+            None => bind(*role, address, leaving)?,
         };
-        let socket = TcpListener::from_std(socket).map_err(told)?;
-        let local = socket.local_addr().map_err(told)?;
-        Ok(Bound { address, local, socket })
-    };
-    addresses.iter().map(bind).collect()
+        let local =
+            listener.local_address().map_err(|cause| BindError::new(address.clone(), cause))?;
+        Ok(Bound { spot, local, listener, is_foreign: false })
+    }
+
+    fn listen(&self, bound: Bound) -> Open {
+        let Bound { spot, local, listener, is_foreign } = bound;
+        let listener = Arc::new(listener);
+        let purpose = (spot.0 != Role::Http).then(|| spot.0.as_str());
+        let inherited = is_foreign.then_some(true);
+        info!(address = %local, purpose, inherited, "listening");
+        let stop = self.stop.child_token();
+        let door = Door {
+            listener: Arc::clone(&listener),
+            router: self.router.clone(),
+            live: Arc::clone(&self.live),
+            connections: self.tasks.clone(),
+            stop: stop.clone(),
+        };
+        let accepting = self.tasks.spawn_on(door.attend(), &self.runtime);
+        Open { spot, local, listener, is_foreign, stop, accepting }
+    }
+
+    /// Puts into the status what there is now.
+    fn tell(&self) {
+        let open = lock(&self.open);
+        let generation = self.generation();
+        self.status.send_modify(|status| {
+            status.generation = generation;
+            status.local_addresses = self.local_addresses(&open);
+            status.admin_address =
+                open.iter().find(|one| one.spot.0 == Role::Admin).map(|one| one.local.clone());
+        });
+    }
+
+    /// The addresses that are listened on for the application, in the order of the configuration.
+    fn local_addresses(&self, open: &[Open]) -> Vec<Address> {
+        let listed = self.live.load().config.spots();
+        let place = |one: &&Open| listed.iter().position(|spot| *spot == one.spot);
+        let mut all: Vec<&Open> = open.iter().filter(|one| one.spot.0 != Role::Admin).collect();
+        all.sort_by_key(place);
+        all.into_iter().map(|one| one.local.clone()).collect()
+    }
+}
+
+impl Prepared {
+    /// Puts the configuration in place.
+    pub(crate) fn commit(self) {
+        let Self { site, applied, bound, leaving } = self;
+        let generation = applied.generation;
+        let applied = Arc::new(applied);
+        let before = site.live.swap(Arc::clone(&applied));
+        let changed = before.config.changed_parts(&applied.config);
+        // Those of an earlier process that nobody has asked for.
+        lock(&site.inherited).forget();
+        let mut open = lock(&site.open);
+        open.extend(bound.into_iter().map(|bound| site.listen(bound)));
+        let is_gone = |one: &mut Open| !one.is_foreign && leaving.contains(&one.spot);
+        let gone: Vec<Open> = open.extract_if(.., is_gone).collect();
+        drop(open);
+        if changed.is_empty() {
+            debug!(generation, "in use, and the same to the server");
+        } else {
+            info!(generation, ?changed, "in use");
+        }
+        if gone.is_empty() {
+            return site.tell();
+        }
+        let (tasks, runtime) = (site.tasks.clone(), site.runtime.clone());
+        tasks.spawn_on(
+            async move {
+                for one in gone {
+                    one.close().await;
+                }
+                site.tell();
+            },
+            &runtime,
+        );
+    }
+}
+
+impl Open {
+    /// Stops listening; the address is free once it returns.
+    async fn close(self) {
+        self.stop.cancel();
+        // It ends by `stop`, and had it panicked, it would have let go of the socket as well.
+        let _ = self.accepting.await;
+        drop(self.listener);
+        if let (Some(path), false) = (self.local.path(), self.is_foreign) {
+            socket::unlink(path);
+        }
+        info!(address = %self.local, "closed");
+    }
+}
+
+/// Binds an address of which others, that are about to be closed, may hold a part.
+fn bind(role: Role, address: &Address, leaving: &[&Open]) -> Result<Listener, BindError> {
+    let in_the_way: Vec<&Listener> = leaving
+        .iter()
+        .filter(|open| {
+            open.local == *address || open.local.covers(address) || address.covers(&open.local)
+        })
+        .map(|open| &*open.listener)
+        .collect();
+    match address {
+        Address::Tcp(tcp) if !in_the_way.is_empty() => socket::bind_beside(*tcp, &in_the_way),
+        _ => socket::bind(address, role),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing under these locks can panic half-way.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,18 +1,96 @@
 //! Listening sockets.
 
-use std::{io, net::SocketAddr};
+use std::{
+    fs::Permissions,
+    io,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio_util::either::Either;
 
-use crate::error::BindError;
+use crate::{address::Address, error::BindError, role::Role};
 
 /// Connections that wait to be accepted; Linux cuts it to `net.core.somaxconn`, 4096 by default.
-const BACKLOG: i32 = 1024;
+const BACKLOG: i32 = 4096;
 
-/// Binds `address` and listens on it, without blocking.
-pub(crate) fn bind(address: SocketAddr) -> Result<std::net::TcpListener, BindError> {
-    open(address, Sharing::No).map(Into::into).map_err(|cause| BindError::new(address, cause))
+/// A connection, by whichever family.
+pub(crate) type Stream = Either<TcpStream, UnixStream>;
+
+/// A socket that is listened on.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    pub(crate) async fn accept(&self) -> io::Result<(Stream, Peer)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                // Answers are written whole, so waiting to fill a segment only delays them (tcp(7)).
+                // A socket that is gone already says so when it is read.
+                let _ = stream.set_nodelay(true);
+                Ok((Either::Left(stream), Peer::Ip(peer)))
+            }
+            Self::Unix(listener) => {
+                let (stream, _unnamed) = listener.accept().await?;
+                Ok((Either::Right(stream), Peer::Local))
+            }
+        }
+    }
+
+    /// Accepts a connection that is there already; tokio may not have heard of it yet.
+    pub(crate) fn accept_now(&self) -> io::Result<(Stream, Peer)> {
+        let (stream, peer) = self.as_socket().accept()?;
+        stream.set_nonblocking(true)?;
+        Ok(match self {
+            Self::Tcp(_) => {
+                let peer = peer.as_socket().map_or(Peer::Local, Peer::Ip);
+                (Either::Left(TcpStream::from_std(stream.into())?), peer)
+            }
+            Self::Unix(_) => (Either::Right(UnixStream::from_std(stream.into())?), Peer::Local),
+        })
+    }
+
+    pub(crate) fn as_socket(&self) -> SockRef<'_> {
+        match self {
+            Self::Tcp(listener) => SockRef::from(listener),
+            Self::Unix(listener) => SockRef::from(listener),
+        }
+    }
+
+    /// Returns the address that it has.
+    pub(crate) fn local_address(&self) -> io::Result<Address> {
+        match self {
+            Self::Tcp(listener) => Ok(Address::Tcp(listener.local_addr()?)),
+            Self::Unix(listener) => {
+                let address = listener.local_addr()?;
+                Ok(Address::Unix(address.as_pathname().map_or_else(PathBuf::new, Path::to_owned)))
+            }
+        }
+    }
+}
+
+/// Who is at the other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    Ip(SocketAddr),
+    /// A process of this machine, by a socket of the file system.
+    Local,
+}
+
+/// Binds `address` and listens on it, without blocking. In a runtime.
+pub(crate) fn bind(address: &Address, role: Role) -> Result<Listener, BindError> {
+    match address {
+        Address::Tcp(tcp) => open(*tcp, Sharing::No).and_then(tcp_listener),
+        Address::Unix(path) => bind_unix(path, role),
+    }
+    .map_err(|cause| BindError::new(address.clone(), cause))
 }
 
 /// As [`bind`], of an address that `leaving` still hold, in whole or in part, all of them ours and
@@ -20,22 +98,38 @@ pub(crate) fn bind(address: SocketAddr) -> Result<std::net::TcpListener, BindErr
 /// listens.
 pub(crate) fn bind_beside(
     address: SocketAddr,
-    leaving: &[&TcpListener],
-) -> Result<std::net::TcpListener, BindError> {
+    leaving: &[&Listener],
+) -> Result<Listener, BindError> {
     // socket(7): every socket that is to share an address must have SO_REUSEPORT, and it may be
     // set on one that listens already. It is taken back, so that another server of ours, which
     // never asks for it, is told as ever that the address is in use.
     let shared = |is_shared| {
-        leaving.iter().try_for_each(|listener| share(&SockRef::from(*listener), is_shared))
+        leaving.iter().try_for_each(|listener| listener.as_socket().set_reuse_port(is_shared))
     };
     let bound = shared(true).and_then(|()| open(address, Sharing::Yes));
     let taken_back = shared(false);
     bound
-        .and_then(|socket| {
-            taken_back.and_then(|()| share(&SockRef::from(&socket), false)).map(|()| socket)
-        })
-        .map(Into::into)
-        .map_err(|cause| BindError::new(address, cause))
+        .and_then(|socket| taken_back.and_then(|()| socket.set_reuse_port(false)).map(|()| socket))
+        .and_then(tcp_listener)
+        .map_err(|cause| BindError::new(address.into(), cause))
+}
+
+/// Makes an inherited socket one of ours: it doesn't block, and has our backlog, which `listen(2)`
+/// raises on one that listens already.
+pub(crate) fn adopt(socket: Socket) -> io::Result<Listener> {
+    socket.set_nonblocking(true)?;
+    socket.listen(BACKLOG)?;
+    if socket.local_addr()?.is_unix() {
+        UnixListener::from_std(socket.into()).map(Listener::Unix)
+    } else {
+        tcp_listener(socket)
+    }
+}
+
+/// Removes a socket of the file system that nobody listens on any more.
+pub(crate) fn unlink(path: &Path) {
+    // Another may have removed it already.
+    let _ = std::fs::remove_file(path);
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,31 +138,42 @@ enum Sharing {
     No,
 }
 
+fn tcp_listener(socket: Socket) -> io::Result<Listener> {
+    TcpListener::from_std(socket.into()).map(Listener::Tcp)
+}
+
 fn open(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     // So that connections of a server before us, in TIME_WAIT, don't keep the address; another
-    // listener still does (socket(7)). Elsewhere than on Unix it would let two listen at once.
-    #[cfg(unix)]
+    // listener still does (socket(7)).
     socket.set_reuse_address(true)?;
     // Otherwise it depends on net.ipv6.bindv6only whether `[::]` takes IPv4 as well (ipv6(7)).
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     if sharing == Sharing::Yes {
-        share(&SockRef::from(&socket), true)?;
+        socket.set_reuse_port(true)?;
     }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket)
 }
 
-#[cfg(unix)]
-fn share(socket: &Socket, is_shared: bool) -> io::Result<()> {
-    socket.set_reuse_port(is_shared)
-}
-
-#[cfg(not(unix))]
-fn share(_socket: &Socket, _is_shared: bool) -> io::Result<()> {
-    Err(io::ErrorKind::AddrInUse.into())
+fn bind_unix(path: &Path, role: Role) -> io::Result<Listener> {
+    // A socket outlives the process that bound it (unix(7)); one that nobody answers is a left-over.
+    if let Err(error) = std::os::unix::net::UnixStream::connect(path)
+        && error.kind() == io::ErrorKind::ConnectionRefused
+    {
+        unlink(path);
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&socket2::SockAddr::unix(path)?)?;
+    if role == Role::Admin {
+        // Nobody can connect before it is listened on.
+        std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    }
+    socket.listen(BACKLOG)?;
+    UnixListener::from_std(socket.into()).map(Listener::Unix)
 }

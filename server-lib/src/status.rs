@@ -1,6 +1,8 @@
 //! What a server can say of itself.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
+
+use crate::address::Address;
 
 /// What a server is doing; from [`ServerContext::status`](crate::ServerContext::status).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -10,7 +12,9 @@ pub struct ServerStatus {
     pub generation: u64,
     /// Addresses that are listened on, in the order of the configuration and with the ports that
     /// were found for port 0; empty before the first and after the last.
-    pub local_addresses: Vec<SocketAddr>,
+    pub local_addresses: Vec<Address>,
+    /// Where whoever looks after the server is listened to, if anywhere.
+    pub admin_address: Option<Address>,
     /// The newest configuration, where it can't be used.
     pub refusal: Option<Refusal>,
 }

@@ -9,7 +9,7 @@ use std::{
 
 use common::{Client, Lab, PATIENCE, text};
 use hot_reload::WatchStrategy::{self, Hybrid, Polling, Realtime};
-use server_lib::ServerError;
+use server_lib::{Address, ServerError};
 use tokio::{net::TcpStream, time::timeout};
 
 const LOOPBACK: &str = "127.0.0.1:0";
@@ -44,14 +44,15 @@ async fn opens_and_closes_addresses() {
     let first = lab.address();
 
     let both = lab.apply(&text("two", &[LOOPBACK, SECOND])).await;
-    let [kept, second] = both.local_addresses[..] else { panic!("{both:?}") };
+    let tcp: Vec<_> = both.local_addresses.iter().filter_map(Address::socket_addr).collect();
+    let [kept, second] = tcp[..] else { panic!("{both:?}") };
     assert_eq!(kept, first, "an address that stays keeps its port");
     assert_eq!(Client::connect(second).await.name().await, "two");
 
     let mut idle = Client::connect(first).await;
     assert_eq!(idle.name().await, "two");
     let after = lab.apply(&text("three", &[SECOND])).await;
-    assert_eq!(after.local_addresses, [second]);
+    assert_eq!(after.local_addresses, [second.into()]);
     let refused = timeout(PATIENCE, TcpStream::connect(first)).await.unwrap().unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
     idle.closed().await;
@@ -66,7 +67,7 @@ async fn refuses_as_a_whole_what_cannot_be_bound() {
     // No machine has this one: RFC 5737.
     lab.replace(&text("two", &[SECOND, "192.0.2.1:80"]));
     let status = lab.until("it is refused", |status| status.refusal.is_some()).await;
-    assert_eq!((status.generation, &status.local_addresses[..]), (1, &[first][..]));
+    assert_eq!((status.generation, &status.local_addresses[..]), (1, &[first.into()][..]));
     let refusal = status.refusal.unwrap();
     assert_eq!(refusal.generation, 2);
     assert!(refusal.reason.starts_with("192.0.2.1:80 can't be bound: "), "{refusal:?}");
@@ -88,7 +89,7 @@ async fn tries_again_by_itself_until_the_address_is_free() {
 
     drop(other);
     let status = lab.until("it is in use", |status| status.refusal.is_none()).await;
-    assert_eq!((status.generation, &status.local_addresses[..]), (2, &[taken][..]));
+    assert_eq!((status.generation, &status.local_addresses[..]), (2, &[taken.into()][..]));
     assert_eq!(lab.name().await, "two");
     lab.end().await;
 }

@@ -1,52 +1,45 @@
 //! Which addresses can be listened on together.
 
-use std::{
-    fmt,
-    net::{IpAddr, SocketAddr},
-};
+use std::fmt;
 
 use serde::{
-    Deserialize, Deserializer,
+    Deserializer,
     de::{DeserializeSeed, Error, SeqAccess, Visitor},
 };
+
+use crate::address::Address;
 
 const NONE: &str = "no address to listen on";
 
 /// Checks a list of addresses, in its order.
-pub(super) fn check(addresses: &[SocketAddr]) -> Result<(), String> {
+pub(super) fn check(addresses: &[Address]) -> Result<(), String> {
     if addresses.is_empty() {
         return Err(NONE.to_owned());
     }
-    addresses.iter().enumerate().try_for_each(|(n, &address)| admit(&addresses[..n], address))
+    addresses.iter().enumerate().try_for_each(|(n, address)| admit(&addresses[..n], address))
 }
 
 /// Deserializes a list of addresses; an error stands where the address does that it is about.
-pub(super) fn addresses<'de, D>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error>
+pub(super) fn addresses<'de, D>(deserializer: D) -> Result<Vec<Address>, D::Error>
 where
     D: Deserializer<'de>,
 {
     deserializer.deserialize_seq(List)
 }
 
-/// Whether `one` takes the port of `other` on every address of its family.
-pub(crate) fn covers(one: SocketAddr, other: SocketAddr) -> bool {
-    // An IPv6 socket is for IPv6 alone, see `socket::bind`.
-    let same_family = matches!(
-        (one.ip(), other.ip()),
-        (IpAddr::V4(_), IpAddr::V4(_)) | (IpAddr::V6(_), IpAddr::V6(_))
-    );
-    same_family && one.ip().is_unspecified() && one.port() == other.port() && one.port() != 0
-}
-
-fn admit(listed: &[SocketAddr], address: SocketAddr) -> Result<(), String> {
-    for &other in listed {
+/// Whether `address` can be listened on beside those that are `listed`.
+pub(super) fn admit<'a>(
+    listed: impl IntoIterator<Item = &'a Address>,
+    address: &Address,
+) -> Result<(), String> {
+    for other in listed {
         if other == address {
             return Err(format!("{address} is listed twice"));
         }
-        if covers(other, address) {
+        if other.covers(address) {
             return Err(format!("{address} is part of {other}, which is listed too"));
         }
-        if covers(address, other) {
+        if address.covers(other) {
             return Err(format!("{other} is part of {address}, and is listed too"));
         }
     }
@@ -56,7 +49,7 @@ fn admit(listed: &[SocketAddr], address: SocketAddr) -> Result<(), String> {
 struct List;
 
 impl<'de> Visitor<'de> for List {
-    type Value = Vec<SocketAddr>;
+    type Value = Vec<Address>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of addresses such as \"127.0.0.1:8080\"")
@@ -72,36 +65,30 @@ impl<'de> Visitor<'de> for List {
 }
 
 /// One more address beside those that are listed.
-struct Beside<'a>(&'a [SocketAddr]);
+struct Beside<'a>(&'a [Address]);
 
 impl<'de> DeserializeSeed<'de> for Beside<'_> {
-    type Value = SocketAddr;
+    type Value = Address;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<SocketAddr, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Address, D::Error> {
         // The check runs inside the element's own deserializer, which knows where it stands.
-        struct One<'a>(&'a [SocketAddr]);
+        struct One<'a>(&'a [Address]);
 
         impl Visitor<'_> for One<'_> {
-            type Value = SocketAddr;
+            type Value = Address;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an address such as \"127.0.0.1:8080\"")
             }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<SocketAddr, E> {
+            fn visit_str<E: Error>(self, text: &str) -> Result<Address, E> {
                 let address = text.parse().map_err(E::custom)?;
-                admit(self.0, address).map_err(E::custom)?;
+                admit(self.0, &address).map_err(E::custom)?;
                 Ok(address)
             }
         }
 
-        if deserializer.is_human_readable() {
-            deserializer.deserialize_str(One(self.0))
-        } else {
-            let address = SocketAddr::deserialize(deserializer)?;
-            admit(self.0, address).map_err(D::Error::custom)?;
-            Ok(address)
-        }
+        deserializer.deserialize_str(One(self.0))
     }
 }
 
@@ -125,7 +112,7 @@ mod tests {
             (&["127.0.0.1:80", "0.0.0.0:80"], false),
             (&["[::1]:80", "[::]:80"], false),
         ] {
-            let addresses: Vec<SocketAddr> =
+            let addresses: Vec<Address> =
                 listed.iter().map(|address| address.parse().unwrap()).collect();
             assert_eq!(check(&addresses).is_ok(), good, "{listed:?}");
         }

@@ -106,7 +106,7 @@ impl Lab {
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.status.borrow().local_addresses[0]
+        self.status.borrow().local_addresses[0].socket_addr().unwrap()
     }
 
     pub async fn client(&self) -> Client {
