@@ -16,8 +16,11 @@ Examples:
   RUST_LOG=debug server-bin -c config.toml         say more
 
 A configuration that is broken while the daemon runs is reported with its file, line and column,
-and the last good one goes on. SIGINT and SIGTERM end the daemon once the requests under way have
-been answered; a second one ends it at once.
+and the last good one goes on. SIGHUP has the file loaded now, and the log say what came of it.
+SIGINT and SIGTERM end the daemon once the requests under way have been answered; a second one ends
+it at once.
+
+Sockets that the daemon is started with (LISTEN_FDS) come before the addresses of the configuration.
 
 Exit codes:
   0  told to end by a signal; with --check: the configuration is good

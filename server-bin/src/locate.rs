@@ -1,16 +1,17 @@
 //! Where in the file an address stands that can't be bound.
 
-use std::{error::Error, net::SocketAddr, ops::Range, path::Path};
+use std::{error::Error, ops::Range, path::Path};
 
 use hot_reload::FileError;
 use serde::Deserialize;
-use server_lib::BindError;
+use server_lib::{Address, BindError};
 use toml::Spanned;
 
 /// As much of the file as is needed to find an address in it.
 #[derive(Deserialize)]
 struct Listed {
-    listen_addresses: Vec<Spanned<SocketAddr>>,
+    listen_addresses: Vec<Spanned<Address>>,
+    admin_address: Option<Spanned<Address>>,
 }
 
 /// Tells `failure` as the parser's errors are told: file, line, column and the line itself.
@@ -27,9 +28,10 @@ pub(crate) fn tell(path: &Path, failure: &BindError) -> String {
 }
 
 /// The bytes of `text` that are the address.
-fn span(address: SocketAddr, text: &str) -> Option<Range<usize>> {
+fn span(address: &Address, text: &str) -> Option<Range<usize>> {
     let listed: Listed = toml::from_str(text).ok()?;
-    let found = listed.listen_addresses.iter().find(|listed| *listed.as_ref() == address)?;
+    let mut all = listed.listen_addresses.iter().chain(&listed.admin_address);
+    let found = all.find(|listed| listed.as_ref() == address)?;
     Some(found.span())
 }
 
@@ -40,9 +42,9 @@ mod tests {
     #[test]
     fn finds_an_address_where_it_stands() {
         let text = "name = 'ü'\nlisten_addresses = [\n  '127.0.0.1:1',\n  # ü\n  '[::1]:2', ]\n";
-        let at = |address: &str| span(address.parse().unwrap(), text);
+        let at = |address: &str| span(&address.parse().unwrap(), text);
         assert_eq!(at("[::1]:2").map(|span| &text[span]), Some("'[::1]:2'"));
         assert_eq!(at("[::1]:3"), None);
-        assert_eq!(span("[::1]:2".parse().unwrap(), "broken"), None);
+        assert_eq!(span(&"[::1]:2".parse().unwrap(), "broken"), None);
     }
 }

@@ -12,7 +12,7 @@ use std::{error::Error, io::IsTerminal, process::ExitCode};
 
 use clap::Parser;
 use hot_reload::{Reload, ReloaderOptions, ReloaderService, TomlFile};
-use server_lib::{Server, ServerConfig, ServerContextBuilder, ServerError};
+use server_lib::{Inherited, Server, ServerConfig, ServerContextBuilder, ServerError};
 use tracing::info;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
@@ -36,6 +36,8 @@ async fn main() -> ExitCode {
 
 /// Runs the daemon until it is told to end.
 async fn serve(cli: Cli) -> Result<(), Failure> {
+    // Before anything else is opened.
+    let inherited = Inherited::from_env();
     let shutdown = signals::shutdown()?;
     let reloader = TomlFile::<ServerConfig>::from_path(&cli.config)?;
     // A service waits for a bad file to become good; whoever starts a daemon is told at once.
@@ -46,8 +48,12 @@ async fn serve(cli: Cli) -> Result<(), Failure> {
         ReloaderOptions::polling().strategy(cli.watch_mode.into()).poll_interval(cli.poll_interval);
     info!(config = %path.display(), mode = ?cli.watch_mode, "following");
     let (service, receiver) = ReloaderService::from_reloader(reloader, options);
-    let context =
-        ServerContextBuilder::default().context_rx(receiver).shutdown(shutdown).build()?;
+    let context = ServerContextBuilder::default()
+        .context_rx(receiver)
+        .inherited(inherited)
+        .daemon()
+        .shutdown(shutdown)
+        .build()?;
     match Server::new(context).entrypoint_with_realtime(service).await {
         Err(ServerError::Bind(failure)) => Err(locate::tell(&path, &failure).into()),
         done => Ok(done?),

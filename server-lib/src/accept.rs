@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use crate::{
     connection,
     live::Live,
-    socket::{Listener, Peer, Stream},
+    socket::{Listener, Stream},
 };
 
 /// Descriptors run out all at once and come back one by one: trying at once would only burn the
@@ -40,9 +40,9 @@ impl Door {
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => {
+                Ok(stream) => {
                     is_short = false;
-                    self.serve(stream, peer);
+                    self.serve(stream);
                 }
                 Err(error) if is_of_the_client(&error) => debug!(%error, "a client was gone"),
                 Err(error) => {
@@ -57,14 +57,14 @@ impl Door {
                 }
             }
         }
-        while let Ok((stream, peer)) = self.listener.accept_now() {
-            self.serve(stream, peer);
+        while let Ok(stream) = self.listener.accept_now() {
+            self.serve(stream);
         }
     }
 
-    fn serve(&self, stream: Stream, peer: Peer) {
+    fn serve(&self, stream: Stream) {
         let (router, live, stop) = (self.router.clone(), Arc::clone(&self.live), self.stop.clone());
-        self.connections.spawn(connection::serve(stream, peer, router, live, stop));
+        self.connections.spawn(connection::serve(stream, router, live, stop));
     }
 }
 

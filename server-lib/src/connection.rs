@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::{live::Live, socket::Peer};
+use crate::live::Live;
 
 /// A client that had connected before its address was closed has its request on the way: this is
 /// a round trip to the other side of the earth. A longer one would hold up the end for clients
@@ -32,7 +32,6 @@ const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// as the configuration allows.
 pub(crate) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
-    peer: Peer,
     router: Router,
     live: Arc<Live>,
     stop: CancellationToken,
@@ -42,11 +41,7 @@ pub(crate) async fn serve(
     builder.http1().timer(TokioTimer::new());
     builder.http2().timer(TokioTimer::new());
     let begun = Arc::new(SetOnce::new());
-    let service = Noting {
-        begun: Arc::clone(&begun),
-        client: Client { peer, draining: stop.clone() },
-        answers: TowerToHyperService::new(router),
-    };
+    let service = Noting { begun: Arc::clone(&begun), answers: TowerToHyperService::new(router) };
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
 
     let silent = async {
@@ -83,18 +78,9 @@ pub(crate) async fn serve(
     }
 }
 
-/// Whose request it is; in the extensions of each.
-#[derive(Debug, Clone)]
-pub(crate) struct Client {
-    pub(crate) peer: Peer,
-    /// Cancelled once its connection is to end.
-    pub(crate) draining: CancellationToken,
-}
-
-/// Notes that a first request has begun, and whose it is.
+/// Notes that a first request has begun.
 struct Noting<S> {
     begun: Arc<SetOnce<()>>,
-    client: Client,
     answers: S,
 }
 
@@ -103,10 +89,9 @@ impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Noting<S> {
     type Error = S::Error;
     type Future = S::Future;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
         // Set already by an earlier one.
         let _ = self.begun.set(());
-        request.extensions_mut().insert(self.client.clone());
         self.answers.call(request)
     }
 }

@@ -18,6 +18,8 @@ pub struct ServerContext<V, S = &'static str> {
     pub(crate) shutdown: CancellationToken,
     pub(crate) status: watch::Sender<ServerStatus>,
     pub(crate) routes: Router,
+    /// Whether it is to attend to systemd and to signals.
+    pub(crate) is_daemon: bool,
     /// Taken by the first who opens with it.
     pub(crate) inherited: Arc<Mutex<Inherited>>,
 }
@@ -43,6 +45,7 @@ pub struct ServerContextBuilder<V, S = &'static str> {
     runtime: Option<Handle>,
     shutdown: CancellationToken,
     routes: Option<Router>,
+    is_daemon: bool,
     inherited: Inherited,
 }
 
@@ -67,6 +70,7 @@ impl<V, S> Clone for ServerContext<V, S> {
             shutdown: self.shutdown.clone(),
             status: self.status.clone(),
             routes: self.routes.clone(),
+            is_daemon: self.is_daemon,
             inherited: Arc::clone(&self.inherited),
         }
     }
@@ -107,6 +111,14 @@ impl<V, S> ServerContextBuilder<V, S> {
         self
     }
 
+    /// Has the server behave as a daemon: `SIGHUP` loads the configuration now, and systemd is told
+    /// when it is ready, reloads, drains and is alive, as `Type=notify-reload` and `WatchdogSec=` ask
+    /// for (`sd_notify(3)`). Without systemd nobody is told.
+    pub fn daemon(mut self) -> Self {
+        self.is_daemon = true;
+        self
+    }
+
     /// Makes the context.
     ///
     /// # Errors
@@ -119,6 +131,7 @@ impl<V, S> ServerContextBuilder<V, S> {
             shutdown: self.shutdown,
             status: watch::Sender::default(),
             routes: self.routes.unwrap_or_else(router::example),
+            is_daemon: self.is_daemon,
             inherited: Arc::new(Mutex::new(self.inherited)),
         })
     }
@@ -131,6 +144,7 @@ impl<V, S> Default for ServerContextBuilder<V, S> {
             runtime: None,
             shutdown: CancellationToken::new(),
             routes: None,
+            is_daemon: false,
             inherited: Inherited::default(),
         }
     }

@@ -20,6 +20,9 @@ pub enum ServerError {
     /// A socket that the process was started with can't be listened on.
     #[error("an inherited socket can't be listened on")]
     Inherited(#[source] io::Error),
+    /// The signals of a daemon can't be listened to.
+    #[error("signals can't be listened to")]
+    Signals(#[source] io::Error),
     /// The reloader service can't run as it was made.
     #[error("the configuration can't be followed")]
     Reloader(#[source] Box<dyn Error + Send + Sync>),

@@ -57,6 +57,7 @@ mod address;
 mod config;
 mod connection;
 mod context;
+mod daemon;
 mod error;
 mod inherit;
 mod live;

@@ -8,13 +8,14 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use hot_reload::{RealtimeWatch, Reload, ReloadResult, ReloaderService};
+use hot_reload::{RealtimeWatch, Reload, ReloadResult, ReloaderHandle, ReloaderService};
 use tokio::{runtime::Handle, sync::oneshot};
 use tracing::{info, warn};
 
 use crate::{
     config::ServerConfig,
     context::ServerContext,
+    daemon::{Daemon, tell_drain},
     error::ServerError,
     site::{Refused, Site},
 };
@@ -66,7 +67,7 @@ where
     {
         let (site, refused) = self.open();
         let service = admitted_by(&site, service);
-        self.serve(&site, refused, service.start()).await
+        self.serve(&site, refused, service.handle(), service.start()).await
     }
 
     /// Runs the server and a service of any strategy, until shutdown.
@@ -89,7 +90,7 @@ where
     {
         let (site, refused) = self.open();
         let service = admitted_by(&site, service);
-        self.serve(&site, refused, service.start_with_realtime()).await
+        self.serve(&site, refused, service.handle(), service.start_with_realtime()).await
     }
 
     fn open(&self) -> (Arc<Site>, oneshot::Receiver<Refused>) {
@@ -105,14 +106,24 @@ where
         &self,
         site: &Site,
         refused: oneshot::Receiver<Refused>,
+        handle: ReloaderHandle,
         service: impl Future<Output = ReloadResult<(), V, S>>,
     ) -> Result<(), ServerError> {
         let shutdown = &self.context.shutdown;
+        let daemon = self.context.is_daemon.then(|| Daemon::new(self.context.status(), handle));
+        let mut daemon = daemon.transpose().map_err(ServerError::Signals)?;
+        let attend = async {
+            match &mut daemon {
+                Some(daemon) => daemon.attend().await,
+                None => pending().await,
+            }
+        };
         tokio::select! {
             biased;
             () = shutdown.cancelled() => {}
             refused = first(refused) => return Err(refused.into()),
             () = self.tell_refusals(site) => {}
+            () = attend => {}
             ended = service => {
                 ended.map_err(|error| ServerError::Reloader(Box::<dyn Error + Send + Sync>::from(error)))?;
                 if site.generation() == 0 {
@@ -123,7 +134,11 @@ where
             }
         }
         info!("shutting down");
-        site.drain().await;
+        tokio::select! {
+            biased;
+            () = site.drain() => {}
+            () = tell_drain(), if self.context.is_daemon => {}
+        }
         Ok(())
     }
 

@@ -28,32 +28,29 @@ pub(crate) enum Listener {
 }
 
 impl Listener {
-    pub(crate) async fn accept(&self) -> io::Result<(Stream, Peer)> {
+    pub(crate) async fn accept(&self) -> io::Result<Stream> {
         match self {
             Self::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
+                let (stream, _peer) = listener.accept().await?;
                 // Answers are written whole, so waiting to fill a segment only delays them (tcp(7)).
                 // A socket that is gone already says so when it is read.
                 let _ = stream.set_nodelay(true);
-                Ok((Either::Left(stream), Peer::Ip(peer)))
+                Ok(Either::Left(stream))
             }
             Self::Unix(listener) => {
                 let (stream, _unnamed) = listener.accept().await?;
-                Ok((Either::Right(stream), Peer::Local))
+                Ok(Either::Right(stream))
             }
         }
     }
 
     /// Accepts a connection that is there already; tokio may not have heard of it yet.
-    pub(crate) fn accept_now(&self) -> io::Result<(Stream, Peer)> {
-        let (stream, peer) = self.as_socket().accept()?;
+    pub(crate) fn accept_now(&self) -> io::Result<Stream> {
+        let (stream, _peer) = self.as_socket().accept()?;
         stream.set_nonblocking(true)?;
         Ok(match self {
-            Self::Tcp(_) => {
-                let peer = peer.as_socket().map_or(Peer::Local, Peer::Ip);
-                (Either::Left(TcpStream::from_std(stream.into())?), peer)
-            }
-            Self::Unix(_) => (Either::Right(UnixStream::from_std(stream.into())?), Peer::Local),
+            Self::Tcp(_) => Either::Left(TcpStream::from_std(stream.into())?),
+            Self::Unix(_) => Either::Right(UnixStream::from_std(stream.into())?),
         })
     }
 
@@ -74,14 +71,6 @@ impl Listener {
             }
         }
     }
-}
-
-/// Who is at the other end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Peer {
-    Ip(SocketAddr),
-    /// A process of this machine, by a socket of the file system.
-    Local,
 }
 
 /// Binds `address` and listens on it, without blocking. In a runtime.

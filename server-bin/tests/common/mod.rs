@@ -69,13 +69,14 @@ pub struct Daemon {
 impl Daemon {
     /// Starts it on `config` and waits until it listens.
     pub fn start(config: &Path, args: &[&str]) -> Self {
-        let mut child = program()
-            .arg("--config")
-            .arg(config)
-            .args(args)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut daemon = Self::spawn(program().arg("--config").arg(config).args(args));
+        daemon.listens();
+        daemon
+    }
+
+    /// Starts it by `command`, and waits for nothing.
+    pub fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let (tell, lines) = channel();
         let stderr = child.stderr.take().unwrap();
         spawn(move || {
@@ -85,10 +86,15 @@ impl Daemon {
             }
         });
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut daemon = Self { child, lines, log: String::new(), address: nowhere };
-        let line = daemon.until("listening address=");
-        daemon.address = line.rsplit('=').next().unwrap().parse().unwrap();
-        daemon
+        Self { child, lines, log: String::new(), address: nowhere }
+    }
+
+    /// Waits until it listens, and returns the line that says so.
+    pub fn listens(&mut self) -> String {
+        let line = self.until("listening address=");
+        let address = line.split("address=").nth(1).unwrap();
+        self.address = address.split(' ').next().unwrap().parse().unwrap();
+        line
     }
 
     /// Waits until it logs a line that has `part` in it, and returns the line.
@@ -132,12 +138,21 @@ impl Daemon {
     }
 
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     /// Sends it a signal and waits for its end.
-    pub fn end_by(mut self, signal: Signal) -> ExitStatus {
+    pub fn end_by(self, signal: Signal) -> ExitStatus {
         self.signal(signal);
+        self.ends()
+    }
+
+    /// Waits for its end.
+    pub fn ends(mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -1,0 +1,102 @@
+//! What systemd is told, by a receiver that checks who tells it.
+
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::{
+    io::IoSliceMut, mem::MaybeUninit, os::unix::net::UnixDatagram, path::Path, time::Duration,
+};
+
+use common::{Daemon, File, PATIENCE, program, text};
+use rustix::{
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg, sockopt::set_socket_passcred,
+    },
+    process::Signal,
+};
+
+struct Systemd(UnixDatagram);
+
+impl Systemd {
+    fn at(path: &Path) -> Self {
+        let socket = UnixDatagram::bind(path).unwrap();
+        set_socket_passcred(&socket, true).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self(socket)
+    }
+
+    /// Returns the next datagram, which has to be from `daemon`.
+    fn hears(&self, daemon: &Daemon) -> String {
+        let mut text = [0; 4096];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut parts = [IoSliceMut::new(&mut text)];
+        let told = recvmsg(&self.0, &mut parts, &mut ancillary, RecvFlags::empty());
+        let told = told.unwrap_or_else(|error| panic!("nothing is told: {error}\n{}", daemon.log));
+        let by = ancillary.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmCredentials(by) => Some(by.pid),
+            _ => None,
+        });
+        assert_eq!(by, Some(daemon.pid()), "by somebody else");
+        String::from_utf8(text[..told.bytes].to_vec()).unwrap()
+    }
+
+    /// Waits for a datagram that has `part` in it.
+    fn hears_of(&self, part: &str, daemon: &Daemon) -> String {
+        loop {
+            let told = self.hears(daemon);
+            if told.contains(part) {
+                return told;
+            }
+        }
+    }
+}
+
+#[test]
+fn systemd_is_told_of_readiness_reloads_and_the_end() {
+    let file = File::new(&text("one"));
+    let path = file.path.with_file_name("notify");
+    let systemd = Systemd::at(&path);
+    let mut command = program();
+    command.args(["--watch-mode", "polling", "--poll-interval", "1h", "--config"]).arg(&file.path);
+    let mut daemon = Daemon::spawn(command.env("NOTIFY_SOCKET", &path));
+    daemon.listens();
+    assert_eq!(systemd.hears(&daemon), "READY=1\nSTATUS=serving generation 1\n");
+
+    file.write(&text("two"));
+    daemon.signal(Signal::HUP);
+    let reloading = systemd.hears(&daemon);
+    let time = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect(&reloading);
+    assert!(time.trim().parse::<u64>().is_ok(), "{reloading}");
+    let ready = systemd.hears_of("READY=1", &daemon);
+    assert_eq!(ready, "READY=1\nSTATUS=serving generation 2\n");
+    assert_eq!(daemon.name(), "two");
+
+    // What is bad is answered as well, and harms nothing.
+    file.write("name = ");
+    daemon.signal(Signal::HUP);
+    assert!(systemd.hears_of("RELOADING=1", &daemon).starts_with("RELOADING=1\n"));
+    assert_eq!(systemd.hears_of("READY=1", &daemon), ready);
+    daemon.until("SIGHUP: the last good configuration goes on");
+    assert_eq!(daemon.name(), "two");
+
+    daemon.signal(Signal::TERM);
+    assert!(systemd.hears_of("STOPPING=1", &daemon).starts_with("STOPPING=1\n"));
+    assert_eq!(daemon.ends().code(), Some(0));
+}
+
+#[test]
+fn a_watchdog_is_told_that_it_is_alive() {
+    let file = File::new(&text("one"));
+    let path = file.path.with_file_name("notify");
+    let systemd = Systemd::at(&path);
+    let mut command = program();
+    command.arg("--config").arg(&file.path).env("NOTIFY_SOCKET", &path);
+    let limit = Duration::from_millis(200);
+    let mut daemon = Daemon::spawn(command.env("WATCHDOG_USEC", limit.as_micros().to_string()));
+    daemon.listens();
+    for _ in 0..3 {
+        systemd.hears_of("WATCHDOG=1", &daemon);
+    }
+}

@@ -1,0 +1,64 @@
+//! Sockets of the file system.
+
+mod common;
+
+use std::{
+    os::unix::net::{UnixListener, UnixStream},
+    path::Path,
+};
+
+use common::{Lab, PATIENCE, text};
+use hot_reload::WatchStrategy::Realtime;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
+
+/// Asks for the name by the socket at `path`.
+async fn name_by(path: &Path) -> String {
+    let mut stream = tokio::net::UnixStream::connect(path).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    let (_head, body) = answer.split_once("\r\n\r\n").expect(&answer);
+    let said: serde_json::Value = serde_json::from_str(body).expect(&answer);
+    said["name"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_socket_of_the_file_system_is_opened_and_removed_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("http.sock");
+    let address = format!("unix:{}", path.display());
+    let mut lab = Lab::new(Realtime, &text("one", &["127.0.0.1:0"])).await;
+    let status = lab.apply(&text("two", &["127.0.0.1:0", &address])).await;
+    assert_eq!(status.local_addresses[1].to_string(), address);
+    assert_eq!(name_by(&path).await, "two");
+    lab.apply(&text("three", &["127.0.0.1:0"])).await;
+    assert!(!path.exists());
+    assert_eq!(lab.name().await, "three");
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn a_socket_that_nobody_answers_is_taken_over_and_one_that_somebody_does_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("http.sock");
+    // It outlives who has bound it.
+    drop(UnixListener::bind(&path).unwrap());
+    let address = format!("unix:{}", path.display());
+    let lab = Lab::new(Realtime, &text("one", &["127.0.0.1:0", &address])).await;
+    assert_eq!(name_by(&path).await, "one");
+    lab.end().await;
+
+    let taken = UnixListener::bind(&path).unwrap();
+    let mut lab = Lab::new(Realtime, &text("two", &["127.0.0.1:0"])).await;
+    lab.replace(&text("three", &["127.0.0.1:0", &address]));
+    let status = lab.until("it is refused", |status| status.refusal.is_some()).await;
+    let reason = status.refusal.unwrap().reason;
+    assert!(reason.contains("http.sock can't be bound"), "{reason}");
+    assert_eq!(lab.name().await, "two");
+    UnixStream::connect(&path).unwrap();
+    drop(taken);
+    lab.end().await;
+}
