@@ -18,6 +18,9 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use self::cli::Cli;
 
+/// How many configurations can be rolled back to, the one in use included.
+const HISTORY: usize = 20;
+
 type Failure = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
@@ -48,6 +51,7 @@ async fn serve(cli: Cli) -> Result<(), Failure> {
         ReloaderOptions::polling().strategy(cli.watch_mode.into()).poll_interval(cli.poll_interval);
     info!(config = %path.display(), mode = ?cli.watch_mode, "following");
     let (service, receiver) = ReloaderService::from_reloader(reloader, options);
+    let service = service.history(HISTORY);
     let context = ServerContextBuilder::default()
         .context_rx(receiver)
         .inherited(inherited)

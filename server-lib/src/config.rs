@@ -102,7 +102,11 @@ impl ServerConfig {
             .map_err(|problem| InvalidConfig { key: "listen_addresses", problem })?;
         if let Some(address) = &self.admin_address {
             admin::check(address)
-                .and_then(|()| listen::admit(&self.listen_addresses, address))
+                .and_then(|()| match address.socket_addr() {
+                    // Another port is found for it.
+                    Some(tcp) if tcp.port() == 0 => Ok(()),
+                    _ => listen::admit(&self.listen_addresses, address),
+                })
                 .map_err(|problem| InvalidConfig { key: "admin_address", problem })?;
         }
         if self.request_timeout_ms == 0 {

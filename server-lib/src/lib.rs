@@ -54,6 +54,7 @@
 
 mod accept;
 mod address;
+mod admin;
 mod config;
 mod connection;
 mod context;

@@ -13,6 +13,7 @@ use tokio::{runtime::Handle, sync::oneshot};
 use tracing::{info, warn};
 
 use crate::{
+    admin::Admin,
     config::ServerConfig,
     context::ServerContext,
     daemon::{Daemon, tell_drain},
@@ -65,7 +66,7 @@ where
     where
         T: Reload<V, S> + Clone,
     {
-        let (site, refused) = self.open();
+        let (site, refused) = self.open(service.handle());
         let service = admitted_by(&site, service);
         self.serve(&site, refused, service.handle(), service.start()).await
     }
@@ -88,17 +89,24 @@ where
     where
         T: RealtimeWatch<V, S> + Clone,
     {
-        let (site, refused) = self.open();
+        let (site, refused) = self.open(service.handle());
         let service = admitted_by(&site, service);
         self.serve(&site, refused, service.handle(), service.start_with_realtime()).await
     }
 
-    fn open(&self) -> (Arc<Site>, oneshot::Receiver<Refused>) {
+    fn open(&self, handle: ReloaderHandle) -> (Arc<Site>, oneshot::Receiver<Refused>) {
         let context = &self.context;
+        let admin = Admin {
+            handle,
+            reloader: context.receiver.watch_status(),
+            server: context.status(),
+            shutdown: context.shutdown(),
+        };
         let runtime = context.runtime.clone().unwrap_or_else(Handle::current);
         let inherited = &mut *context.inherited.lock().unwrap_or_else(PoisonError::into_inner);
         let inherited = std::mem::take(inherited);
-        Site::new(context.routes.clone(), runtime, inherited, context.status.clone())
+        let (routes, status) = (context.routes.clone(), context.status.clone());
+        Site::new(routes, admin.router(), runtime, inherited, status)
     }
 
     /// Serves while `service` runs.

@@ -39,6 +39,7 @@ use crate::{
 pub(crate) struct Site {
     live: Arc<Live>,
     router: Router,
+    admin: Router,
     runtime: Handle,
     open: Mutex<Vec<Open>>,
     inherited: Mutex<Inherited>,
@@ -96,6 +97,7 @@ impl Site {
     /// is.
     pub(crate) fn new(
         routes: Router,
+        admin: Router,
         runtime: Handle,
         inherited: Inherited,
         status: watch::Sender<ServerStatus>,
@@ -106,6 +108,7 @@ impl Site {
         let site = Self {
             router: router::around(routes, &live),
             live,
+            admin,
             runtime,
             open: Mutex::default(),
             inherited: Mutex::new(inherited),
@@ -229,7 +232,7 @@ impl Site {
         let stop = self.stop.child_token();
         let door = Door {
             listener: Arc::clone(&listener),
-            router: self.router.clone(),
+            router: if spot.0 == Role::Admin { &self.admin } else { &self.router }.clone(),
             live: Arc::clone(&self.live),
             connections: self.tasks.clone(),
             stop: stop.clone(),

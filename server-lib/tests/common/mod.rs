@@ -1,6 +1,6 @@
 //! A server under test: a directory, a file in it, the server that follows it, and its clients.
 
-#![allow(dead_code, unreachable_pub, reason = "each test crate uses its part")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test crate uses its part")]
 
 mod client;
 
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-pub use self::client::Client;
+pub use self::client::{Client, Response};
 
 /// Longer than anything here takes, also on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,6 +31,8 @@ pub fn text(name: &str, addresses: &[&str]) -> String {
     format!("name = {name:?}\nlisten_addresses = {addresses:?}\n")
 }
 
+type Service = ReloaderService<TomlFile<ServerConfig>, ServerConfig, String>;
+
 pub struct Lab {
     pub receiver: ReloaderReceiver<ServerConfig, String>,
     pub status: watch::Receiver<ServerStatus>,
@@ -43,11 +45,21 @@ pub struct Lab {
 impl Lab {
     /// Starts a server with `text`; it may not be up yet.
     pub fn start(strategy: WatchStrategy, text: &str) -> Self {
+        Self::start_with(strategy, text, |service| service)
+    }
+
+    /// Starts a server with `text`, and with a service made by `with`.
+    fn start_with(
+        strategy: WatchStrategy,
+        text: &str,
+        with: impl FnOnce(Service) -> Service,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.toml");
         std::fs::write(&path, text).unwrap();
         let reloader = TomlFile::<ServerConfig>::from_path(&path).unwrap();
         let (service, receiver) = ReloaderService::from_reloader(reloader, options(strategy));
+        let service = with(service);
         let context = ServerContextBuilder::default().context_rx(receiver.clone()).build().unwrap();
         let (status, shutdown) = (context.status(), context.shutdown());
         let server = Server::new(context);
@@ -62,7 +74,16 @@ impl Lab {
 
     /// Starts a server with `text` and waits until it answers.
     pub async fn new(strategy: WatchStrategy, text: &str) -> Self {
-        let mut lab = Self::start(strategy, text);
+        Self::with(strategy, text, |service| service).await
+    }
+
+    /// Starts a server with `text`, and with a service made by `with`, and waits until it answers.
+    pub async fn with(
+        strategy: WatchStrategy,
+        text: &str,
+        with: impl FnOnce(Service) -> Service,
+    ) -> Self {
+        let mut lab = Self::start_with(strategy, text, with);
         lab.until("it is up", |status| status.generation > 0).await;
         lab
     }
