@@ -33,11 +33,14 @@
 //!
 //! # How it works
 //!
-//! One event loop takes each new value. A pure plan says which addresses are to be opened, kept
-//! and closed; the new ones are bound first, and only when all of them are is the value put in
-//! place, in one step, for every request that begins after it. A value that can't work is refused
-//! as a whole: the old one goes on in every part, and the new one is tried again while the reason
-//! may pass. Each request holds one snapshot of the configuration from its first byte to its last.
+//! Each new value passes the gate of its service
+//! ([`prepare`](hot_reload::ReloaderService::prepare)). A pure plan says which addresses are to be
+//! opened, kept and closed; the new ones are bound first, and only when all of them are is the value
+//! put in place, in one step, for every request that begins after it. A value that can't work is
+//! refused as a whole: the old one goes on in every part, and the new one is tried again while the
+//! source holds it. Each request holds one snapshot of the configuration from its first byte to its last.
+//!
+//! An application brings its own [routes](ServerContextBuilder::routes); without them there are these:
 //!
 //! | endpoint | answer |
 //! |---|---|
@@ -45,7 +48,12 @@
 //! | `GET /healthz` | `ok` |
 //! | `POST /echo` | the body, where `max_body_bytes` allows it |
 //!
+//! On the [admin address](ServerConfig::admin_address) there are `/livez`, `/readyz`, `/status`,
+//! `/history`, `POST /reload`, `POST /rollback/{generation}` and `POST /resume`.
+//!
 //! # Known problems
+//!
+//! It is for Unix.
 //!
 //! Two addresses that differ only in how they are written to the same effect, as an IPv4 address
 //! mapped into IPv6, are found out by the system when they are bound and not before.

@@ -278,7 +278,9 @@ impl Prepared {
         let is_gone = |one: &mut Open| !one.is_foreign && leaving.contains(&one.spot);
         let gone: Vec<Open> = open.extract_if(.., is_gone).collect();
         drop(open);
-        if changed.is_empty() {
+        if before.generation == 0 {
+            info!(generation, "in use");
+        } else if changed.is_empty() {
             debug!(generation, "in use, and the same to the server");
         } else {
             info!(generation, ?changed, "in use");
