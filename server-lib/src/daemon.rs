@@ -1,6 +1,6 @@
 //! What a daemon owes to who started it: systemd is told how it is doing, and `SIGHUP` is answered.
 
-use std::{future::pending, io, time::Duration};
+use std::{future::pending, io, pin::Pin, time::Duration};
 
 use hot_reload::{ReloaderHandle, Triggered};
 use sd_notify::NotifyState;
@@ -42,6 +42,7 @@ impl Daemon {
     /// hangs.
     pub(crate) async fn attend(&mut self) {
         let mut watchdog = Watchdog::from_env();
+        let mut reloading: Option<Reloading> = None;
         loop {
             tokio::select! {
                 biased;
@@ -51,7 +52,14 @@ impl Daemon {
                     }
                     self.show();
                 }
-                Some(()) = self.hangups.recv() => self.reload().await,
+                outcome = over(&mut reloading) => {
+                    reloading = None;
+                    self.has_reloaded(&outcome);
+                }
+                // One after another, while everything else goes on.
+                Some(()) = self.hangups.recv(), if reloading.is_none() => {
+                    reloading = Some(self.reload());
+                }
                 () = watchdog.is_due() => tell(&[NotifyState::Watchdog]),
             }
         }
@@ -59,12 +67,17 @@ impl Daemon {
 
     /// Loads the configuration now, as systemd has it of `Type=notify-reload`: the beginning is told
     /// in one datagram with the time, by the clock that nobody sets, and then the end.
-    async fn reload(&mut self) {
+    fn reload(&self) -> Reloading {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => tell(&[NotifyState::Reloading, now]),
             Err(error) => warn!(%error, "systemd can't be told of the reload"),
         }
-        match self.handle.trigger().await {
+        let handle = self.handle.clone();
+        Box::pin(async move { handle.trigger().await })
+    }
+
+    fn has_reloaded(&mut self, outcome: &Triggered) {
+        match outcome {
             // Why is in the log of the reloader, and in its status.
             Triggered::Failed(_) => warn!("SIGHUP: the last good configuration goes on"),
             outcome => info!(%outcome, "SIGHUP"),
@@ -81,6 +94,16 @@ impl Daemon {
         let state: Vec<_> = ready.into_iter().chain([NotifyState::Status(&words)]).collect();
         tell(&state);
         self.shown = words;
+    }
+}
+
+/// A load that somebody has asked for by signal.
+type Reloading = Pin<Box<dyn Future<Output = Triggered> + Send>>;
+
+async fn over(reloading: &mut Option<Reloading>) -> Triggered {
+    match reloading {
+        Some(reloading) => reloading.await,
+        None => pending().await,
     }
 }
 

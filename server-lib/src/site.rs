@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     io,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -73,6 +74,8 @@ struct Open {
     listener: Arc<Listener>,
     /// Whether somebody else has bound it, who says how long it lasts.
     is_foreign: bool,
+    /// Removed once nobody listens on it.
+    file: Option<SocketFile>,
     stop: CancellationToken,
     accepting: JoinHandle<()>,
 }
@@ -82,6 +85,16 @@ struct Bound {
     local: Address,
     listener: Listener,
     is_foreign: bool,
+    file: Option<SocketFile>,
+}
+
+/// A socket of the file system, which outlives who has bound it (unix(7)).
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        socket::unlink(&self.0);
+    }
 }
 
 /// A configuration whose addresses are bound; dropped, they are let go of.
@@ -206,7 +219,7 @@ impl Site {
             .map(|(role, listener)| {
                 let local = listener.local_address()?;
                 let spot = (role, local.clone());
-                Ok(Bound { spot, local, listener, is_foreign: true })
+                Ok(Bound { spot, local, listener, is_foreign: true, file: None })
             })
             .collect()
     }
@@ -220,11 +233,12 @@ impl Site {
         };
         let local =
             listener.local_address().map_err(|cause| BindError::new(address.clone(), cause))?;
-        Ok(Bound { spot, local, listener, is_foreign: false })
+        let file = local.path().map(|path| SocketFile(path.to_owned()));
+        Ok(Bound { spot, local, listener, is_foreign: false, file })
     }
 
     fn listen(&self, bound: Bound) -> Open {
-        let Bound { spot, local, listener, is_foreign } = bound;
+        let Bound { spot, local, listener, is_foreign, file } = bound;
         let listener = Arc::new(listener);
         let purpose = (spot.0 != Role::Http).then(|| spot.0.as_str());
         let inherited = is_foreign.then_some(true);
@@ -238,7 +252,7 @@ impl Site {
             stop: stop.clone(),
         };
         let accepting = self.tasks.spawn_on(door.attend(), &self.runtime);
-        Open { spot, local, listener, is_foreign, stop, accepting }
+        Open { spot, local, listener, is_foreign, file, stop, accepting }
     }
 
     /// Puts into the status what there is now.
@@ -307,10 +321,9 @@ impl Open {
         self.stop.cancel();
         // It ends by `stop`, and had it panicked, it would have let go of the socket as well.
         let _ = self.accepting.await;
+        // First, so that it is not somebody else's by then.
+        drop(self.file);
         drop(self.listener);
-        if let (Some(path), false) = (self.local.path(), self.is_foreign) {
-            socket::unlink(path);
-        }
         info!(address = %self.local, "closed");
     }
 }

@@ -41,6 +41,19 @@ async fn a_socket_of_the_file_system_is_opened_and_removed_again() {
 }
 
 #[tokio::test]
+async fn a_configuration_that_is_refused_leaves_no_socket_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("http.sock");
+    let address = format!("unix:{}", path.display());
+    let mut lab = Lab::new(Realtime, &text("one", &["127.0.0.1:0"])).await;
+    // No machine has this one: RFC 5737.
+    lab.replace(&text("two", &[&address, "192.0.2.1:80"]));
+    lab.until("it is refused", |status| status.refusal.is_some()).await;
+    assert!(!path.exists());
+    lab.end().await;
+}
+
+#[tokio::test]
 async fn a_socket_that_nobody_answers_is_taken_over_and_one_that_somebody_does_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("http.sock");
