@@ -47,7 +47,7 @@ fn a_file_that_is_a_bind_mount_is_followed() {
             lab.expect_silence(Duration::from_millis(500)).await;
             fs::write(&lab.path, text("ten")).unwrap();
             lab.expect(config("ten")).await;
-            run("umount", &[&lab.path]);
+            run("umount --lazy", &[&lab.path]);
         });
     }
 }
@@ -67,7 +67,7 @@ fn a_mount_over_the_file_is_found_by_looking() {
             lab.expect(config("two")).await;
             fs::write(&other, text("six")).unwrap();
             lab.expect(config("six")).await;
-            run("umount", &[&lab.path]);
+            run("umount --lazy", &[&lab.path]);
             lab.expect(config("one")).await;
             lab.write(text("ten"));
             lab.expect(config("ten")).await;
@@ -93,7 +93,7 @@ fn a_tmpfs_over_the_directory_is_found_by_looking() {
             lab.expect_failure().await;
             lab.write(text("two"));
             lab.expect(config("two")).await;
-            run("umount", &[&dir]);
+            run("umount --lazy", &[&dir]);
             lab.expect(config("one")).await;
             lab.write(text("six"));
             lab.expect(config("six")).await;
@@ -123,7 +123,7 @@ fn a_file_on_tmpfs_is_followed_until_it_is_unmounted_and_after() {
                 fs::rename(lab.root.join("a/next"), &lab.path).unwrap();
                 lab.expect(config("renamed")).await;
             }
-            run("umount", &[&lab.root.join("a")]);
+            run("umount --lazy", &[&lab.root.join("a")]);
             lab.expect(config("below")).await;
             lab.write(text("ten"));
             lab.expect(config("ten")).await;
