@@ -158,6 +158,18 @@ in_every_strategy! {
         shelf.expect(&["2"]).await;
     }
 
+    /// Once looked at no further than that nothing is there, as there was nothing before.
+    async fn an_included_link_to_what_is_yet_to_be_is_followed(strategy) {
+        let mut shelf = Shelf::new(strategy, &[("main", "a\ninclude b?")]).await;
+        shelf.expect(&["a"]).await;
+        symlink("elsewhere", shelf.root.join(".next")).unwrap();
+        fs::rename(shelf.root.join(".next"), shelf.root.join("b")).unwrap();
+        // Long enough for a look at it.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        shelf.write("elsewhere", "1");
+        shelf.expect(&["a", "1"]).await;
+    }
+
     /// The same file twice, and the main file itself.
     async fn a_set_may_name_a_file_twice(strategy) {
         let mut shelf =

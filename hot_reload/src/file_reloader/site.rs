@@ -244,8 +244,10 @@ impl Site {
     fn lead(&self, survey: &Survey) -> Lead {
         let is_known = self.places.len() == survey.identities.len();
         let strangers = survey.identities.iter().zip(&self.places);
-        let mut strangers =
-            strangers.filter(|(found, was)| place(found.as_ref()) != **was).peekable();
+        // Where nothing is there may be a link by now, to where something is yet to be.
+        let mut strangers = strangers
+            .filter(|(found, was)| found.is_none() || place(found.as_ref()) != **was)
+            .peekable();
         let is_replacement = |(found, was): (&Option<Identity>, &Option<Place>)| {
             let mut files = survey.files.iter();
             was.is_some() && files.any(|file| Some(file.identity) == *found && file.may_rest())
