@@ -7,7 +7,8 @@ use crate::{config::ServerConfig, error::BindError, socket};
 /// An address that [is in use](BindError::is_in_use) may well be in use by a server that is going
 /// to be given this very configuration; any other failure is one for that server too.
 pub fn probe(config: &ServerConfig) -> Vec<BindError> {
-    let bound: Vec<_> =
-        config.spots().iter().map(|(role, address)| socket::bind(address, *role)).collect();
-    bound.into_iter().filter_map(Result::err).collect()
+    // All at once, since one may be in the way of another.
+    let probes: Vec<_> =
+        config.spots().iter().map(|(role, address)| socket::probe(address, *role)).collect();
+    probes.into_iter().filter_map(Result::err).collect()
 }

@@ -4,7 +4,7 @@ use std::{
     fs::Permissions,
     io,
     net::SocketAddr,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -75,11 +75,28 @@ impl Listener {
 
 /// Binds `address` and listens on it, without blocking. In a runtime.
 pub(crate) fn bind(address: &Address, role: Role) -> Result<Listener, BindError> {
-    match address {
-        Address::Tcp(tcp) => open(*tcp, Sharing::No).and_then(tcp_listener),
-        Address::Unix(path) => bind_unix(path, role),
+    open(address, role).and_then(listener).map_err(|cause| BindError::new(address.clone(), cause))
+}
+
+/// Binds `address` for a moment, in no runtime: nothing is left once the result is dropped.
+pub(crate) fn probe(address: &Address, role: Role) -> Result<Probe, BindError> {
+    let socket = open(address, role).map_err(|cause| BindError::new(address.clone(), cause))?;
+    Ok(Probe { _socket: socket, path: address.path().map(Path::to_owned) })
+}
+
+/// An address that is held to see whether it can be.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    _socket: Socket,
+    path: Option<PathBuf>,
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            unlink(path);
+        }
     }
-    .map_err(|cause| BindError::new(address.clone(), cause))
 }
 
 /// As [`bind`], of an address that `leaving` still hold, in whole or in part, all of them ours and
@@ -95,11 +112,11 @@ pub(crate) fn bind_beside(
     let shared = |is_shared| {
         leaving.iter().try_for_each(|listener| listener.as_socket().set_reuse_port(is_shared))
     };
-    let bound = shared(true).and_then(|()| open(address, Sharing::Yes));
+    let bound = shared(true).and_then(|()| open_tcp(address, Sharing::Yes));
     let taken_back = shared(false);
     bound
         .and_then(|socket| taken_back.and_then(|()| socket.set_reuse_port(false)).map(|()| socket))
-        .and_then(tcp_listener)
+        .and_then(listener)
         .map_err(|cause| BindError::new(address.into(), cause))
 }
 
@@ -108,11 +125,7 @@ pub(crate) fn bind_beside(
 pub(crate) fn adopt(socket: Socket) -> io::Result<Listener> {
     socket.set_nonblocking(true)?;
     socket.listen(BACKLOG)?;
-    if socket.local_addr()?.is_unix() {
-        UnixListener::from_std(socket.into()).map(Listener::Unix)
-    } else {
-        tcp_listener(socket)
-    }
+    listener(socket)
 }
 
 /// Removes a socket of the file system that nobody listens on any more.
@@ -127,11 +140,23 @@ enum Sharing {
     No,
 }
 
-fn tcp_listener(socket: Socket) -> io::Result<Listener> {
-    TcpListener::from_std(socket.into()).map(Listener::Tcp)
+/// Has the runtime poll a socket that is listened on.
+fn listener(socket: Socket) -> io::Result<Listener> {
+    if socket.local_addr()?.is_unix() {
+        UnixListener::from_std(socket.into()).map(Listener::Unix)
+    } else {
+        TcpListener::from_std(socket.into()).map(Listener::Tcp)
+    }
 }
 
-fn open(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
+fn open(address: &Address, role: Role) -> io::Result<Socket> {
+    match address {
+        Address::Tcp(tcp) => open_tcp(*tcp, Sharing::No),
+        Address::Unix(path) => open_unix(path, role),
+    }
+}
+
+fn open_tcp(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     // So that connections of a server before us, in TIME_WAIT, don't keep the address; another
@@ -149,9 +174,11 @@ fn open(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn bind_unix(path: &Path, role: Role) -> io::Result<Listener> {
+fn open_unix(path: &Path, role: Role) -> io::Result<Socket> {
     // A socket outlives the process that bound it (unix(7)); one that nobody answers is a left-over.
-    if let Err(error) = std::os::unix::net::UnixStream::connect(path)
+    // Of a file that is no socket connect(2) says the same, and that is somebody's.
+    if path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket())
+        && let Err(error) = std::os::unix::net::UnixStream::connect(path)
         && error.kind() == io::ErrorKind::ConnectionRefused
     {
         unlink(path);
@@ -164,5 +191,5 @@ fn bind_unix(path: &Path, role: Role) -> io::Result<Listener> {
         std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
     }
     socket.listen(BACKLOG)?;
-    UnixListener::from_std(socket.into()).map(Listener::Unix)
+    Ok(socket)
 }

@@ -9,6 +9,7 @@ use std::{
 
 use common::{Lab, PATIENCE, text};
 use hot_reload::WatchStrategy::Realtime;
+use server_lib::{ServerConfig, probe};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::timeout,
@@ -51,6 +52,32 @@ async fn a_configuration_that_is_refused_leaves_no_socket_behind() {
     lab.until("it is refused", |status| status.refusal.is_some()).await;
     assert!(!path.exists());
     lab.end().await;
+}
+
+/// Once removed: connect(2) says of a file that is no socket what it says of one that nobody answers.
+#[tokio::test]
+async fn what_is_no_socket_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("precious");
+    std::fs::write(&path, "precious").unwrap();
+    let address = format!("unix:{}", path.display());
+    let mut lab = Lab::new(Realtime, &text("one", &["127.0.0.1:0"])).await;
+    lab.replace(&text("two", &["127.0.0.1:0", &address]));
+    lab.until("it is refused", |status| status.refusal.is_some()).await;
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+    lab.end().await;
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+}
+
+/// Without a runtime, as the function asks for none.
+#[test]
+fn a_probe_leaves_no_socket_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("http.sock");
+    let address = format!("unix:{}", path.display());
+    let config: ServerConfig = toml::from_str(&text("one", &["127.0.0.1:0", &address])).unwrap();
+    assert!(probe(&config).is_empty());
+    assert!(!path.exists());
 }
 
 #[tokio::test]
