@@ -30,7 +30,9 @@ use crate::{
 };
 
 /// One published value and its number.
+#[repr(C)]
 pub(crate) struct Generation<V> {
+    _apart: Apart,
     /// `None` until something is published, and where `None` itself was sent.
     value: Option<V>,
     /// 0 before the first publication, then one more at each.
@@ -40,6 +42,15 @@ pub(crate) struct Generation<V> {
     published: OnceLock<Instant>,
     /// Counts it; `None` where it is not one of a service, but of a part.
     _alive: Option<Alive>,
+}
+
+/// Keeps a value off the cache line, of 64 bytes, that the counts of its [`Arc`] are at the start of.
+///
+/// Whoever takes a snapshot writes to those, which would hold up all who only read the value. Room, in
+/// place of an alignment: an allocator pays for that with far more.
+#[derive(Default)]
+struct Apart {
+    _room: [u64; 6],
 }
 
 /// What the sender and every receiver hold in common.
@@ -99,7 +110,14 @@ impl<V> ReloaderSender<V> {
     fn next(&self, value: Option<V>, origin: Origin) -> Arc<Generation<V>> {
         let number = *self.published.borrow() + 1;
         let alive = (!self.is_part).then(|| Alive::new(&self.cell.statement));
-        Arc::new(Generation { value, number, origin, published: OnceLock::new(), _alive: alive })
+        Arc::new(Generation {
+            _apart: Apart::default(),
+            value,
+            number,
+            origin,
+            published: OnceLock::new(),
+            _alive: alive,
+        })
     }
 
     fn put(&self, next: &Arc<Generation<V>>, change: impl FnOnce(&mut Status)) {
@@ -177,8 +195,14 @@ fn halves<V, S>(
     is_part: bool,
 ) -> (ReloaderSender<V>, ReloaderReceiver<V, S>) {
     let origin = Origin { reason: Reason::Initial, seen: Instant::now() };
-    let nothing =
-        Generation { value: None, number: 0, origin, published: OnceLock::new(), _alive: None };
+    let nothing = Generation {
+        _apart: Apart::default(),
+        value: None,
+        number: 0,
+        origin,
+        published: OnceLock::new(),
+        _alive: None,
+    };
     let cell = Arc::new(Cell {
         current: ArcSwap::from_pointee(nothing),
         statement,

@@ -313,11 +313,12 @@ where
             if let Some(mut source) = self.source.follow_realtime(&options) {
                 run(&mut *source, &self.sink(), &options, &self.control).await;
             } else if options.strategy == WatchStrategy::Polling {
-                let mut source = Polled::new(&self.source, options.poll_interval);
-                run(&mut source, &self.sink(), &options, &self.control).await;
+                // Boxed, as they are large, and a source that follows itself has no need of the room.
+                let mut source = Box::new(Polled::new(&self.source, options.poll_interval));
+                run(&mut *source, &self.sink(), &options, &self.control).await;
             } else {
-                let mut source = Pushed::new(&self.source, &options);
-                run(&mut source, &self.sink(), &options, &self.control).await;
+                let mut source = Box::new(Pushed::new(&self.source, &options));
+                run(&mut *source, &self.sink(), &options, &self.control).await;
             }
         });
         self.until_shutdown(run).await;

@@ -52,6 +52,8 @@ pub(super) struct Opened {
     pub(super) identity: Identity,
     /// How many names it has.
     pub(super) links: u64,
+    /// The user that it belongs to.
+    pub(super) owner: u32,
     /// Whether the name it was opened by is its own, rather than that of a link to it.
     pub(super) by_own_name: bool,
     pub(super) filesystem: Filesystem,
@@ -68,16 +70,25 @@ pub(super) enum Writers {
     Some,
 }
 
+/// Files of which the same is told: their device and their owner.
+pub(super) type Domain = (u64, u32);
+
 impl Opened {
     /// Tells whether anyone has the file open for writing.
     pub(super) fn writers(&self) -> Writers {
         platform::writers(&self.file)
     }
 
+    /// What decides whether this process is told of writers: a filesystem and a user (`fcntl(2)`).
+    pub(super) fn domain(&self) -> Domain {
+        (self.identity.device, self.owner)
+    }
+
     /// Whether nothing is missed while only the directory that it was found in is watched: it has no
-    /// other name, and its writers are told by asking.
-    pub(super) fn may_rest(&self) -> bool {
-        self.links == 1 && self.by_own_name && self.writers() != Writers::Unknown
+    /// other name, and its writers are told by asking, as they are known to be in the domain `told`.
+    pub(super) fn may_rest(&self, told: Option<Domain>) -> bool {
+        let is_told = || told == Some(self.domain()) || self.writers() != Writers::Unknown;
+        self.links == 1 && self.by_own_name && is_told()
     }
 
     /// Whether the file holds nothing; those of /proc and /sys only say so.

@@ -13,7 +13,7 @@ use super::{
     error::{FileError, Problem},
     identity::Identity,
     load::{turn_to_load, unblock, unblock_in},
-    open::{Filesystem, Filesystems, How, Opened, WouldBlock},
+    open::{Domain, Filesystem, Filesystems, How, Opened, WouldBlock},
     survey::{Holds, Survey},
     watcher::{Files, Follower, NoWatch, Subscription},
 };
@@ -34,6 +34,8 @@ pub(super) struct Site {
     places: Vec<Option<Place>>,
     /// When a file that took another's place is to be watched itself.
     rests_until: Option<Instant>,
+    /// Where it is known that writers are told of.
+    told: Option<Domain>,
     /// What is known of filesystems.
     known: Arc<Filesystems>,
     /// One on the way to the files whose server may not answer, if any is; `None` before the way was
@@ -70,6 +72,7 @@ impl Site {
             no_events: None,
             places: Vec::new(),
             rests_until: None,
+            told: None,
             known: Arc::default(),
             way: None,
             filesystem: Filesystem::Local,
@@ -222,6 +225,7 @@ impl Site {
             let now = Instant::now();
             if lead == Lead::Replaced {
                 self.rests_until = Some(now + REST);
+                self.told = surveyed.0.files.first().map(|file| file.domain());
             }
             if arm {
                 self.arm(how, now)?;
@@ -250,7 +254,8 @@ impl Site {
             .peekable();
         let is_replacement = |(found, was): (&Option<Identity>, &Option<Place>)| {
             let mut files = survey.files.iter();
-            was.is_some() && files.any(|file| Some(file.identity) == *found && file.may_rest())
+            was.is_some()
+                && files.any(|file| Some(file.identity) == *found && file.may_rest(self.told))
         };
         if !is_known {
             Lead::Elsewhere

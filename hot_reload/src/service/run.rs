@@ -163,10 +163,11 @@ where
             loop {
                 tokio::select! {
                     biased;
+                    // First, since most looks wait for nothing.
+                    found = &mut look => break found,
                     () = self.sink.closed() => return Event::NoReceivers,
                     () = control.shutdown() => return Event::Shutdown,
                     () = at(self.doubt.limit()) => self.doubt.tell_staleness(self.sink, name),
-                    found = &mut look => break found,
                 }
             }
         };
@@ -337,7 +338,8 @@ fn proof(trial: &mut Option<Trial>, cx: &mut Context<'_>) -> Poll<Result<(), Str
 
 async fn at(deadline: Option<Instant>) {
     match deadline {
-        Some(deadline) => sleep_until(deadline).await,
+        // Boxed, so that a service that waits for no moment, as most do, takes no room for one.
+        Some(deadline) => Box::pin(sleep_until(deadline)).await,
         None => std::future::pending().await,
     }
 }

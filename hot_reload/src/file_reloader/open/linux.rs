@@ -31,8 +31,32 @@ pub(super) fn writers(file: &File) -> Writers {
 }
 
 pub(super) fn open(path: &Path, how: How, filesystems: &Filesystems) -> Result<Found, Failed> {
-    // Opening a FIFO or a device does something to it, so the path is opened without its content
-    // first, and what it is decides.
+    // Opening a FIFO or a device does something to it, so what it is decides first.
+    let by_own_name = match inspect(path, how, filesystems)? {
+        Inspected::File { by_own_name } => by_own_name,
+        Inspected::Other(other) => return Ok(other),
+    };
+    // Should a FIFO take its place right now, NONBLOCK keeps the opening from waiting for a writer.
+    let file = open_with(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, how)?;
+    let found = fstat(&file).map_err(failed)?;
+    if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
+        return Ok(Found::Special("replaced by something else", identity_of(&found)));
+    }
+    let (identity, links, owner) = (identity_of(&found), links_of(&found), found.st_uid);
+    let filesystem = filesystems.get(identity.device).unwrap_or_else(|| filesystem_of(&file));
+    Ok(Found::File(Opened { file: file.into(), identity, links, owner, by_own_name, filesystem }))
+}
+
+/// What a path leads to, as far as that decides whether it is opened.
+enum Inspected {
+    File { by_own_name: bool },
+    Other(Found),
+}
+
+fn inspect(path: &Path, how: How, filesystems: &Filesystems) -> Result<Inspected, Failed> {
+    if how == How::Cached && is_plain(path, filesystems) {
+        return Ok(Inspected::File { by_own_name: true });
+    }
     let mut place = open_with(path, OFlags::PATH | OFlags::NOFOLLOW, how)?;
     let mut found = look_at(&place, how, filesystems)?;
     let by_own_name = FileType::from_raw_mode(found.st_mode) != FileType::Symlink;
@@ -40,27 +64,32 @@ pub(super) fn open(path: &Path, how: How, filesystems: &Filesystems) -> Result<F
         place = open_with(path, OFlags::PATH, how)?;
         found = look_at(&place, how, filesystems)?;
     }
-    let special = |what| Ok(Found::Special(what, identity_of(&found)));
-    match FileType::from_raw_mode(found.st_mode) {
-        FileType::RegularFile => {}
-        FileType::Directory => return Ok(Found::Directory(identity_of(&found))),
-        FileType::Fifo => return special("a FIFO"),
-        FileType::Socket => return special("a socket"),
-        FileType::CharacterDevice | FileType::BlockDevice => {
-            return special("a device");
-        }
-        _ => return special("something else"),
-    }
-    // Should a FIFO take its place right now, NONBLOCK keeps the opening from waiting for a writer.
-    let file = open_with(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, how)?;
-    let found = fstat(&file).map_err(failed)?;
-    if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
-        return Ok(Found::Special("replaced by something else", identity_of(&found)));
-    }
-    let (identity, links) = (identity_of(&found), links_of(&found));
-    let filesystem = filesystems.get(identity.device).unwrap_or_else(|| filesystem_of(&file));
-    Ok(Found::File(Opened { file: file.into(), identity, links, by_own_name, filesystem }))
+    let special = |what| Found::Special(what, identity_of(&found));
+    Ok(Inspected::Other(match FileType::from_raw_mode(found.st_mode) {
+        FileType::RegularFile => return Ok(Inspected::File { by_own_name }),
+        FileType::Directory => Found::Directory(identity_of(&found)),
+        FileType::Fifo => special("a FIFO"),
+        FileType::Socket => special("a socket"),
+        FileType::CharacterDevice | FileType::BlockDevice => special("a device"),
+        _ => special("something else"),
+    }))
 }
+
+/// Whether a path leads to a regular file by its own name, and no server has to be asked for it: the
+/// common case, told by one system call.
+///
+/// The name is in memory where somebody has just told of it, or looked at it, as of every file that
+/// is looked at here.
+fn is_plain(path: &Path, filesystems: &Filesystems) -> bool {
+    statx(CWD, path, GLANCE, StatxFlags::TYPE).is_ok_and(|found| {
+        FileType::from_raw_mode(found.stx_mode.into()) == FileType::RegularFile
+            && answers(device_of(&found), filesystems).is_ok()
+    })
+}
+
+/// How a name is looked at without following it, and without asking a server for what is in memory.
+const GLANCE: AtFlags =
+    AtFlags::SYMLINK_NOFOLLOW.union(AtFlags::NO_AUTOMOUNT).union(AtFlags::STATX_DONT_SYNC);
 
 /// Tells what a place is, which with [`How::Cached`] no server is asked for.
 fn look_at(place: &OwnedFd, how: How, filesystems: &Filesystems) -> Result<Stat, Failed> {
@@ -84,8 +113,7 @@ pub(super) fn glance(
         });
         return Ok(found.ok());
     }
-    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
-    match statx(CWD, path, flags, StatxFlags::TYPE | StatxFlags::INO | StatxFlags::CTIME) {
+    match statx(CWD, path, GLANCE, StatxFlags::TYPE | StatxFlags::INO | StatxFlags::CTIME) {
         Ok(found) => {
             let device = device_of(&found);
             answers(device, filesystems)?;
