@@ -107,9 +107,13 @@ async fn over(reloading: &mut Option<Reloading>) -> Triggered {
     }
 }
 
-/// Tells that the server drains, for as long as it is polled.
-pub(crate) async fn tell_drain() {
+/// Tells that the server is about to drain.
+pub(crate) fn tell_stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("waiting for requests under way")]);
+}
+
+/// Asks for more time, for as long as it is polled.
+pub(crate) async fn ask_for_time() {
     let more = u32::try_from((2 * MORE_TIME).as_micros()).unwrap_or(u32::MAX);
     let mut again = interval_at(Instant::now(), MORE_TIME);
     loop {

@@ -16,7 +16,7 @@ use crate::{
     admin::Admin,
     config::ServerConfig,
     context::ServerContext,
-    daemon::{Daemon, tell_drain},
+    daemon::{Daemon, ask_for_time, tell_stopping},
     error::ServerError,
     site::{Refused, Site},
 };
@@ -142,10 +142,14 @@ where
             }
         }
         info!("shutting down");
+        if self.context.is_daemon {
+            // Before a drain that may be over at once.
+            tell_stopping();
+        }
         tokio::select! {
             biased;
             () = site.drain() => {}
-            () = tell_drain(), if self.context.is_daemon => {}
+            () = ask_for_time(), if self.context.is_daemon => {}
         }
         Ok(())
     }
