@@ -13,7 +13,7 @@ use rustix::{
     net::{
         RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg, sockopt::set_socket_passcred,
     },
-    process::Signal,
+    process::{Pid, Signal, kill_process},
 };
 
 struct Systemd(UnixDatagram);
@@ -28,18 +28,24 @@ impl Systemd {
 
     /// Returns the next datagram, which has to be from `daemon`.
     fn hears(&self, daemon: &Daemon) -> String {
+        let (by, told) = self.hears_anybody();
+        assert_eq!(by, daemon.pid(), "by somebody else: {told}");
+        told
+    }
+
+    /// Returns the next datagram, and the process that it is from.
+    fn hears_anybody(&self) -> (Pid, String) {
         let mut text = [0; 4096];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let mut parts = [IoSliceMut::new(&mut text)];
         let told = recvmsg(&self.0, &mut parts, &mut ancillary, RecvFlags::empty());
-        let told = told.unwrap_or_else(|error| panic!("nothing is told: {error}\n{}", daemon.log));
+        let told = told.unwrap_or_else(|error| panic!("nothing is told: {error}"));
         let by = ancillary.drain().find_map(|message| match message {
             RecvAncillaryMessage::ScmCredentials(by) => Some(by.pid),
             _ => None,
         });
-        assert_eq!(by, Some(daemon.pid()), "by somebody else");
-        String::from_utf8(text[..told.bytes].to_vec()).unwrap()
+        (by.unwrap(), String::from_utf8(text[..told.bytes].to_vec()).unwrap())
     }
 
     /// Waits for a datagram that has `part` in it.
@@ -84,6 +90,35 @@ fn systemd_is_told_of_readiness_reloads_and_the_end() {
     daemon.signal(Signal::TERM);
     assert!(systemd.hears_of("STOPPING=1", &daemon).starts_with("STOPPING=1\n"));
     assert_eq!(daemon.ends().code(), Some(0));
+}
+
+/// The manager takes word from the main process alone, so that names the next one before it lets go.
+#[test]
+fn systemd_is_told_which_process_goes_on() {
+    let file = File::new(&text("one"));
+    let path = file.path.with_file_name("notify");
+    let systemd = Systemd::at(&path);
+    let mut command = program();
+    command.arg("--config").arg(&file.path).env("NOTIFY_SOCKET", &path);
+    let mut daemon = Daemon::spawn(&mut command);
+    daemon.listens();
+    systemd.hears_of("READY=1", &daemon);
+
+    daemon.signal(Signal::USR2);
+    let named = systemd.hears(&daemon);
+    let id = named.trim().strip_prefix("MAINPID=").and_then(|id| id.parse().ok()).expect(&named);
+    let next = Pid::from_raw(id).unwrap();
+    let (by, told) = systemd.hears_anybody();
+    assert_eq!((by, told), (next, format!("MAINPID={id}\n")));
+    let (by, told) = systemd.hears_anybody();
+    assert_eq!((by, &*told), (next, "READY=1\nSTATUS=serving generation 1\n"));
+    assert_eq!(daemon.ends().code(), Some(0));
+
+    kill_process(next, Signal::TERM).unwrap();
+    // Of the first nothing more was heard: to systemd, the service has stopped only now.
+    let (by, told) = systemd.hears_anybody();
+    assert_eq!(by, next);
+    assert!(told.starts_with("STOPPING=1\n"), "{told}");
 }
 
 #[test]

@@ -111,9 +111,14 @@ impl<V, S> ServerContextBuilder<V, S> {
         self
     }
 
-    /// Has the server behave as a daemon: `SIGHUP` loads the configuration now, and systemd is told
-    /// when it is ready, reloads, drains and is alive, as `Type=notify-reload` and `WatchdogSec=` ask
-    /// for (`sd_notify(3)`). Without systemd nobody is told.
+    /// Has the server behave as a daemon, which asks for a runtime with I/O and time.
+    ///
+    /// `SIGHUP` loads the configuration now. `SIGUSR2` starts the executable anew, whatever is in its
+    /// file by then, with the same arguments and with the sockets of this process: once it serves, this
+    /// one ends as by its [shutdown](ServerContext::shutdown), and if it doesn't, nothing has changed.
+    /// That takes the sockets from [`inherited`](Self::inherited). Systemd is told when the server is
+    /// ready, reloads, drains, is alive and goes on as another process, as `Type=notify-reload` and
+    /// `WatchdogSec=` ask for (`sd_notify(3)`). Without systemd nobody is told.
     pub fn daemon(mut self) -> Self {
         self.is_daemon = true;
         self

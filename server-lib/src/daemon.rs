@@ -1,6 +1,6 @@
-//! What a daemon owes to who started it: systemd is told how it is doing, and `SIGHUP` is answered.
+//! What a daemon owes to who started it: systemd is told how it is doing, and signals are answered.
 
-use std::{future::pending, io, pin::Pin, time::Duration};
+use std::{future::pending, io, pin::Pin, sync::Arc, time::Duration};
 
 use hot_reload::{ReloaderHandle, Triggered};
 use sd_notify::NotifyState;
@@ -11,7 +11,11 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::status::ServerStatus;
+use crate::{
+    site::Site,
+    status::ServerStatus,
+    upgrade::{NotReplaced, Predecessor, Program, Successor},
+};
 
 /// How often a drain that goes on asks for more time, and how much: systemd gives up on one that has
 /// asked for nothing within its own limit (`sd_notify(3)`, `EXTEND_TIMEOUT_USEC`).
@@ -19,30 +23,47 @@ const MORE_TIME: Duration = Duration::from_secs(5);
 
 /// Attends to systemd and to signals, beside a server.
 pub(crate) struct Daemon {
+    site: Arc<Site>,
     status: watch::Receiver<ServerStatus>,
     handle: ReloaderHandle,
     hangups: Signal,
+    upgrades: Signal,
+    program: Program,
+    /// Who is to be told first that this process is ready.
+    predecessor: Option<Predecessor>,
     /// What systemd shows; empty until it was told that the server is ready.
     shown: String,
 }
 
 impl Daemon {
-    /// From here on `SIGHUP` does not end the process any more.
+    /// From here on neither `SIGHUP` nor `SIGUSR2` ends the process any more.
     pub(crate) fn new(
+        site: &Arc<Site>,
         status: watch::Receiver<ServerStatus>,
         handle: ReloaderHandle,
     ) -> io::Result<Self> {
-        let hangups = signal(SignalKind::hangup())?;
-        Ok(Self { status, handle, hangups, shown: String::new() })
+        let predecessor = site.predecessor().map(Predecessor::new).transpose()?;
+        Ok(Self {
+            site: Arc::clone(site),
+            status,
+            handle,
+            hangups: signal(SignalKind::hangup())?,
+            upgrades: signal(SignalKind::user_defined2())?,
+            program: Program::of_this_process()?,
+            predecessor,
+            shown: String::new(),
+        })
     }
 
-    /// Tells systemd whatever there is to tell, for as long as it is polled.
+    /// Tells systemd whatever there is to tell, until another process has taken over.
     ///
     /// It is polled by the task that applies configurations, so that a watchdog hears of one that
     /// hangs.
     pub(crate) async fn attend(&mut self) {
         let mut watchdog = Watchdog::from_env();
-        let mut reloading: Option<Reloading> = None;
+        let mut reloading: Option<Doing<Triggered>> = None;
+        let mut upgrading: Option<Doing<Result<Successor, NotReplaced>>> = None;
+        let mut relieving: Option<Doing<()>> = None;
         loop {
             tokio::select! {
                 biased;
@@ -50,24 +71,72 @@ impl Daemon {
                     if changed.is_err() {
                         return pending().await;
                     }
+                    let serves = self.status.borrow().generation > 0;
+                    match self.predecessor.take_if(|_| serves) {
+                        Some(predecessor) => relieving = Some(Box::pin(predecessor.relieve())),
+                        // Until the one before lets go, systemd hears of nobody else.
+                        None if relieving.is_none() => self.show(),
+                        None => {}
+                    }
+                }
+                () = over(&mut relieving) => {
+                    relieving = None;
+                    info!("in the place of an earlier process");
+                    tell(&[NotifyState::MainPid(std::process::id())]);
                     self.show();
                 }
                 outcome = over(&mut reloading) => {
                     reloading = None;
                     self.has_reloaded(&outcome);
                 }
+                started = over(&mut upgrading) => {
+                    upgrading = None;
+                    match started {
+                        Ok(successor) => return self.hand_over_to(successor).await,
+                        Err(error) => {
+                            let error = crate::error::chain(&error);
+                            warn!(error, "SIGUSR2: nothing has changed, since there is no new process");
+                        }
+                    }
+                }
                 // One after another, while everything else goes on.
                 Some(()) = self.hangups.recv(), if reloading.is_none() => {
                     reloading = Some(self.reload());
+                }
+                Some(()) = self.upgrades.recv(), if upgrading.is_none() => {
+                    upgrading = self.upgrade();
                 }
                 () = watchdog.is_due() => tell(&[NotifyState::Watchdog]),
             }
         }
     }
 
+    /// Starts the new executable.
+    fn upgrade(&self) -> Option<Doing<Result<Successor, NotReplaced>>> {
+        match self.site.sockets() {
+            Ok(sockets) => {
+                info!(sockets = sockets.len(), "SIGUSR2: starting a new process");
+                let program = self.program.clone();
+                Some(Box::pin(async move { program.start(sockets).await }))
+            }
+            Err(error) => {
+                warn!(%error, "SIGUSR2: nothing has changed, since the sockets can't be handed over");
+                None
+            }
+        }
+    }
+
+    async fn hand_over_to(&self, successor: Successor) {
+        info!(process = successor.id, "SIGUSR2: a new process has taken over");
+        // First, since from then on what this process tells is of no interest to systemd.
+        tell(&[NotifyState::MainPid(successor.id)]);
+        self.site.keep_files();
+        successor.release().await;
+    }
+
     /// Loads the configuration now, as systemd has it of `Type=notify-reload`: the beginning is told
     /// in one datagram with the time, by the clock that nobody sets, and then the end.
-    fn reload(&self) -> Reloading {
+    fn reload(&self) -> Doing<Triggered> {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => tell(&[NotifyState::Reloading, now]),
             Err(error) => warn!(%error, "systemd can't be told of the reload"),
@@ -97,12 +166,12 @@ impl Daemon {
     }
 }
 
-/// A load that somebody has asked for by signal.
-type Reloading = Pin<Box<dyn Future<Output = Triggered> + Send>>;
+/// What somebody has asked for by signal, while it is done.
+type Doing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-async fn over(reloading: &mut Option<Reloading>) -> Triggered {
-    match reloading {
-        Some(reloading) => reloading.await,
+async fn over<T>(doing: &mut Option<Doing<T>>) -> T {
+    match doing {
+        Some(doing) => doing.await,
         None => pending().await,
     }
 }

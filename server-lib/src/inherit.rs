@@ -1,9 +1,9 @@
 //! Sockets that the process was started with: `sd_listen_fds(3)`.
 
-use std::{env, io};
+use std::{env, io, os::unix::net::UnixStream};
 
 use listenfd::ListenFd;
-use socket2::Socket;
+use socket2::{Domain, Socket, Type};
 use tracing::warn;
 
 use crate::{
@@ -21,13 +21,19 @@ use crate::{
 ///
 /// [`ServerContextBuilder::inherited`]: crate::ServerContextBuilder::inherited
 #[derive(Debug, Default)]
-pub struct Inherited(Vec<Named>);
+pub struct Inherited {
+    sockets: Vec<Named>,
+    predecessor: Option<UnixStream>,
+}
 
 #[derive(Debug)]
 struct Named {
     name: String,
     socket: Socket,
 }
+
+/// The name of what a process and the one that takes its place talk by.
+pub(crate) const PREDECESSOR: &str = "handed-over";
 
 /// What the name of a socket begins with that is handed over from process to process.
 const HANDED_OVER: &str = "handed-over";
@@ -49,8 +55,18 @@ impl Inherited {
         let mut names = names.split(':');
         let mut found = ListenFd::from_env();
         let mut sockets = Vec::new();
+        let mut predecessor = None;
         for n in 0..found.len() {
             let name = names.next().unwrap_or_default().to_owned();
+            if name == PREDECESSOR {
+                let family = (Domain::UNIX.into(), Type::STREAM.into());
+                predecessor =
+                    found.take_custom(n, family.0, family.1, "pair").unwrap_or_else(|error| {
+                        warn!(name, %error, "whoever hands over can't be told anything");
+                        None
+                    });
+                continue;
+            }
             let socket = match found.take_tcp_listener(n) {
                 Ok(socket) => socket.map(Socket::from),
                 Err(_) => match found.take_unix_listener(n) {
@@ -63,23 +79,28 @@ impl Inherited {
             };
             sockets.extend(socket.map(|socket| Named { name, socket }));
         }
-        Self(sockets)
+        Self { sockets, predecessor }
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.sockets.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.sockets.is_empty()
+    }
+
+    /// Returns the way to talk to the process that has started this one to take its place, if one has.
+    pub(crate) fn predecessor(&mut self) -> Option<UnixStream> {
+        self.predecessor.take()
     }
 
     /// Returns the one that an earlier process has bound for this; in a runtime.
     pub(crate) fn handed_over(&self, role: Role, address: &Address) -> Option<Listener> {
         let name = name_of(role, address);
-        let one = self.0.iter().find(|one| one.name == name)?;
+        let one = self.sockets.iter().find(|one| one.name == name)?;
         one.listener()
             .inspect_err(|error| warn!(name, %error, "a socket that was handed over is of no use"))
             .ok()
@@ -87,13 +108,13 @@ impl Inherited {
 
     /// Returns those that somebody else has bound; in a runtime.
     pub(crate) fn foreign(&self) -> io::Result<Vec<(Role, Listener)>> {
-        let foreign = self.0.iter().filter(|one| !one.name.starts_with(HANDED_OVER));
+        let foreign = self.sockets.iter().filter(|one| !one.name.starts_with(HANDED_OVER));
         foreign.map(|one| Ok((one.role(), one.listener()?))).collect()
     }
 
     /// Lets go of all: what was asked for is held by who has asked.
     pub(crate) fn forget(&mut self) {
-        self.0.clear();
+        self.sockets.clear();
     }
 }
 

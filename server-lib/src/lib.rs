@@ -78,6 +78,7 @@ mod server;
 mod site;
 mod socket;
 mod status;
+mod upgrade;
 
 pub use self::{
     address::{Address, InvalidAddress},

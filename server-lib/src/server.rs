@@ -112,13 +112,14 @@ where
     /// Serves while `service` runs.
     async fn serve(
         &self,
-        site: &Site,
+        site: &Arc<Site>,
         refused: oneshot::Receiver<Refused>,
         handle: ReloaderHandle,
         service: impl Future<Output = ReloadResult<(), V, S>>,
     ) -> Result<(), ServerError> {
         let shutdown = &self.context.shutdown;
-        let daemon = self.context.is_daemon.then(|| Daemon::new(self.context.status(), handle));
+        let daemon =
+            self.context.is_daemon.then(|| Daemon::new(site, self.context.status(), handle));
         let mut daemon = daemon.transpose().map_err(ServerError::Signals)?;
         let attend = async {
             match &mut daemon {
@@ -126,12 +127,17 @@ where
                 None => pending().await,
             }
         };
+        let mut is_replaced = false;
         tokio::select! {
             biased;
             () = shutdown.cancelled() => {}
             refused = first(refused) => return Err(refused.into()),
             () = self.tell_refusals(site) => {}
-            () = attend => {}
+            () = attend => {
+                is_replaced = true;
+                // For whoever else ends by it.
+                shutdown.cancel();
+            }
             ended = service => {
                 ended.map_err(|error| ServerError::Reloader(Box::<dyn Error + Send + Sync>::from(error)))?;
                 if site.generation() == 0 {
@@ -142,14 +148,16 @@ where
             }
         }
         info!("shutting down");
-        if self.context.is_daemon {
+        // To systemd, it is the new process that goes on.
+        let is_told = self.context.is_daemon && !is_replaced;
+        if is_told {
             // Before a drain that may be over at once.
             tell_stopping();
         }
         tokio::select! {
             biased;
             () = site.drain() => {}
-            () = ask_for_time(), if self.context.is_daemon => {}
+            () = ask_for_time(), if is_told => {}
         }
         Ok(())
     }

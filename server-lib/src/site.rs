@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     io,
+    os::unix::net::UnixStream,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -24,13 +25,14 @@ use crate::{
     address::Address,
     config::{InvalidConfig, ServerConfig},
     error::BindError,
-    inherit::Inherited,
+    inherit::{self, Inherited},
     live::{Applied, Live},
     plan::{Plan, Spot},
     role::Role,
     router,
     socket::{self, Listener},
     status::{Refusal, ServerStatus},
+    upgrade,
 };
 
 /// The configuration in use and the listeners it asks for, always both of the same generation.
@@ -89,11 +91,19 @@ struct Bound {
 }
 
 /// A socket of the file system, which outlives who has bound it (unix(7)).
-struct SocketFile(PathBuf);
+struct SocketFile(Option<PathBuf>);
+
+impl SocketFile {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        socket::unlink(&self.0);
+        if let Some(path) = &self.0 {
+            socket::unlink(path);
+        }
     }
 }
 
@@ -166,6 +176,26 @@ impl Site {
         });
     }
 
+    /// Returns the way to talk to the process that this one takes the place of, if there is one.
+    pub(crate) fn predecessor(&self) -> Option<UnixStream> {
+        lock(&self.inherited).predecessor()
+    }
+
+    /// Returns handles of every socket that is listened on, for another process to take over.
+    pub(crate) fn sockets(&self) -> io::Result<Vec<upgrade::Named>> {
+        let open = lock(&self.open);
+        open.iter().map(|one| Ok((one.name(), one.listener.handle()?))).collect()
+    }
+
+    /// Leaves the sockets of the file system in their place, where another process listens on them.
+    pub(crate) fn keep_files(&self) {
+        for one in &mut *lock(&self.open) {
+            if let Some(file) = one.file.take() {
+                file.keep();
+            }
+        }
+    }
+
     /// Closes every address and waits for the requests under way, at most the drain timeout.
     pub(crate) async fn drain(&self) {
         let limit = self.live.load().config.drain_timeout();
@@ -233,7 +263,7 @@ impl Site {
         };
         let local =
             listener.local_address().map_err(|cause| BindError::new(address.clone(), cause))?;
-        let file = local.path().map(|path| SocketFile(path.to_owned()));
+        let file = local.path().map(|path| SocketFile(Some(path.to_owned())));
         Ok(Bound { spot, local, listener, is_foreign: false, file })
     }
 
@@ -316,6 +346,12 @@ impl Prepared {
 }
 
 impl Open {
+    /// The name that another process knows its socket by.
+    fn name(&self) -> String {
+        let (role, address) = &self.spot;
+        if self.is_foreign { role.to_string() } else { inherit::name_of(*role, address) }
+    }
+
     /// Stops listening; the address is free once it returns.
     async fn close(self) {
         self.stop.cancel();

@@ -4,6 +4,7 @@ use std::{
     fs::Permissions,
     io,
     net::SocketAddr,
+    os::fd::{AsFd, OwnedFd},
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
 };
@@ -52,6 +53,14 @@ impl Listener {
             Self::Tcp(_) => Either::Left(TcpStream::from_std(stream.into())?),
             Self::Unix(_) => Either::Right(UnixStream::from_std(stream.into())?),
         })
+    }
+
+    /// Returns another handle of it, for another process.
+    pub(crate) fn handle(&self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd().try_clone_to_owned(),
+            Self::Unix(listener) => listener.as_fd().try_clone_to_owned(),
+        }
     }
 
     pub(crate) fn as_socket(&self) -> SockRef<'_> {

@@ -118,23 +118,12 @@ impl Daemon {
 
     /// Asks for the name, on a connection of its own.
     pub fn name(&self) -> String {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(b"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").unwrap();
-        let mut response = String::new();
-        stream.read_to_string(&mut response).unwrap();
-        let (_head, body) = response.split_once("\r\n\r\n").expect(&response);
-        let said: serde_json::Value = serde_json::from_str(body).expect(&response);
-        said["name"].as_str().unwrap().to_owned()
+        name_at(self.address)
     }
 
     /// Asks until it says `want`.
     pub fn expect(&self, want: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while self.name() != want {
-            assert!(Instant::now() < deadline, "it doesn't say {want}:\n{}", self.log);
-            sleep(Duration::from_millis(5));
-        }
+        expect_at(self.address, want);
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -169,5 +158,30 @@ impl Drop for Daemon {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Asks who answers at `address`, on a connection of its own.
+pub fn name_at(address: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (_head, body) = response.split_once("\r\n\r\n").expect(&response);
+    let said: serde_json::Value = serde_json::from_str(body).expect(&response);
+    said["name"].as_str().unwrap().to_owned()
+}
+
+/// Asks until `want` answers at `address`.
+pub fn expect_at(address: SocketAddr, want: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let name = name_at(address);
+        if name == want {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{name} answers, not {want}");
+        sleep(Duration::from_millis(5));
     }
 }
