@@ -16,6 +16,7 @@ mod look;
 mod open;
 mod settle;
 mod site;
+mod slot;
 mod survey;
 mod watcher;
 

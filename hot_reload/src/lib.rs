@@ -126,6 +126,7 @@
 //! - The log masks what error messages have in quotes. A loader of your own that puts a secret
 //!   elsewhere into its error will see it logged.
 
+mod at_once;
 mod backoff;
 mod busy;
 mod change;

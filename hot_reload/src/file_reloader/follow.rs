@@ -9,10 +9,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::sync::{Mutex, OwnedMutexGuard};
-
 use super::{
-    FileSettings, bell::Reasons, error::FileError, load::Load, look::Looker, watcher::Follower,
+    FileSettings, bell::Reasons, error::FileError, load::Load, look::Looker, slot::Slot,
+    watcher::Follower,
 };
 use crate::{
     error::{ReloadResult, ReloaderError},
@@ -30,8 +29,8 @@ type Looking<V> = Pin<Box<dyn Future<Output = Result<Look<V>, FileError>> + Send
 pub(super) struct FileFollow<L, V> {
     name: Arc<str>,
     follower: Arc<Follower>,
-    /// Held by the look that is under way, and by nobody else.
-    looker: Arc<Mutex<Looker<L>>>,
+    /// Taken by the look that is under way.
+    looker: Slot<Looker<L>>,
     look: Option<Looking<V>>,
 }
 
@@ -46,11 +45,11 @@ impl<L, V> FileFollow<L, V> {
         let name = path.display().to_string().into();
         let follower = Arc::default();
         let looker = Looker::watched(path, &follower, loader, settings, options);
-        Self { name, follower, looker: Arc::new(Mutex::new(looker)), look: None }
+        Self { name, follower, looker: Slot::new(looker), look: None }
     }
 
     fn between_looks<R>(&self, read: impl FnOnce(&Looker<L>) -> R) -> Option<R> {
-        self.looker.try_lock().ok().map(|looker| read(&looker))
+        self.looker.read(read)
     }
 }
 
@@ -76,11 +75,10 @@ where
         patience: Patience,
     ) -> Poll<ReloadResult<Look<V>, V, String>> {
         let look = self.look.get_or_insert_with(|| {
-            let looker = Arc::clone(&self.looker);
-            Box::pin(async move {
-                let mut looker: OwnedMutexGuard<_> = looker.lock_owned().await;
-                looker.look(patience).await
-            })
+            let Some(mut looker) = self.looker.take() else {
+                unreachable!("it is taken by a look that is under way, and there is none");
+            };
+            Box::pin(async move { looker.look(patience).await })
         });
         let looked = ready!(look.as_mut().poll(cx));
         self.look = None;

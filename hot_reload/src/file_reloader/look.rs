@@ -21,6 +21,7 @@ use super::{
     watcher::{Audit, Audited, Follower, NoWatch, Opaque, Rule},
 };
 use crate::{
+    at_once::at_once,
     config::WatchStrategy,
     follow::{Look, Mechanism, Patience},
     options::ReloaderOptions,
@@ -340,6 +341,9 @@ impl<L> Looker<L> {
         let preemptible = !std::mem::take(&mut self.preempted);
         let load = self.loader.load(&self.site.paths()[0], opened);
         let mut load = std::pin::pin!(load);
+        if let Some(loaded) = at_once(load.as_mut()).await {
+            return loaded.map(Some);
+        }
         tokio::select! {
             biased;
             loaded = &mut load => return loaded.map(Some),

@@ -3,6 +3,7 @@
 use std::{
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     task::Poll,
     time::Duration,
 };
@@ -10,6 +11,7 @@ use std::{
 use tokio::time::timeout;
 
 use crate::{
+    at_once::at_once,
     error::{ReloadResult, ReloaderError},
     follow::{Follow, Look, Patience},
     panic::words,
@@ -21,12 +23,17 @@ pub(super) async fn look<V, S>(
     patience: Patience,
     load_timeout: Duration,
 ) -> ReloadResult<Look<V>, V, S> {
-    let look = poll_fn(|cx| {
-        // What panicked is dropped, and never polled again.
-        catch_unwind(AssertUnwindSafe(|| source.poll_look(cx, patience)))
-            .unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))))
-    });
-    let looked = timeout(load_timeout, look).await;
+    let looked = {
+        let mut look = pin!(poll_fn(|cx| {
+            // What panicked is dropped, and never polled again.
+            catch_unwind(AssertUnwindSafe(|| source.poll_look(cx, patience)))
+                .unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))))
+        }));
+        match at_once(look.as_mut()).await {
+            Some(looked) => Ok(looked),
+            None => timeout(load_timeout, look).await,
+        }
+    };
     source.abandon_look();
     looked.unwrap_or_else(|_| {
         Err(ReloaderError::Other(anyhow::anyhow!(
