@@ -229,6 +229,27 @@ fn several_drain_at_once_and_each_answers_what_it_has_begun() {
     drop(newest);
 }
 
+#[test]
+fn the_new_one_goes_on_when_the_old_is_killed_in_mid_drain() {
+    let file = File::new(&text("one"));
+    let mut old = Daemon::start(&file.path, &[]);
+    let address = old.address;
+    let mut under_way = half_a_request(&old);
+    let new = Successor::of(&mut old);
+    old.until("waiting for requests under way");
+    assert_eq!(old.end_by(Signal::KILL).code(), None);
+    // Only what the killed one had begun is lost.
+    let mut response = Vec::new();
+    let _ = under_way.read_to_end(&mut response);
+    assert_eq!(response, b"");
+    for name in ["two", "three"] {
+        file.write(&text(name));
+        common::expect_at(address, name);
+    }
+    new.signal(Signal::TERM);
+    new.ends();
+}
+
 /// A request of which all but the end has been sent, and read.
 fn half_a_request(daemon: &Daemon) -> TcpStream {
     let mut stream = TcpStream::connect(daemon.address).unwrap();
