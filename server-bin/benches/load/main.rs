@@ -1,12 +1,13 @@
 //! No request is lost, whatever is reloaded: the real daemon under load, on all cores.
 //!
 //! `cargo bench -p server-bin --bench load`; `-- --short` for a run of seconds. It fails if any
-//! request has.
+//! request has. Where there is `wrk`, that asks as well.
 
 #![allow(unreachable_pub, reason = "a program")]
 
 mod client;
 mod daemon;
+mod wrk;
 
 use std::{
     sync::{
@@ -20,6 +21,7 @@ use std::{
 use client::{Kind, Seen};
 use daemon::{Daemon, free};
 use tokio::{runtime::Runtime, task::JoinSet};
+use wrk::Wrk;
 
 /// How many clients there are of each kind: enough that connections wait to be accepted.
 const CLIENTS: [(Kind, usize); 3] = [(Kind::KeepAlive, 16), (Kind::Fresh, 32), (Kind::Slow, 8)];
@@ -64,6 +66,7 @@ fn scenario(name: &str, how_long: Duration, disturb: Disturb) -> usize {
             clients.spawn_on(ask, runtime.handle());
         }
     }
+    let wrk = Wrk::start(daemon.address);
     sleep(Duration::from_millis(500));
     seen.take();
     sleep(how_long / 4);
@@ -75,9 +78,10 @@ fn scenario(name: &str, how_long: Duration, disturb: Disturb) -> usize {
     sleep(how_long / 4);
     quiet.extend(seen.take());
 
+    let others = wrk.map(Wrk::end).unwrap_or_default();
     stop.store(true, Ordering::Relaxed);
     runtime.block_on(async { while clients.join_next().await.is_some() {} });
-    let failures = seen.failures();
+    let failures = [seen.failures(), others].concat();
     let (calm, wild) = (p99(&mut quiet), p99(&mut disturbed));
     #[allow(clippy::cast_precision_loss, reason = "a figure of a few digits")]
     let rate = disturbed.len() as f64 / took.as_secs_f64();
