@@ -2,21 +2,26 @@
 
 #![forbid(unsafe_code)]
 
+mod ask;
 mod check;
 mod cli;
+mod development;
+mod help;
 mod interval;
 mod locate;
+mod print;
+mod report;
+mod schema;
 mod signals;
 
 use std::{error::Error, io::IsTerminal, process::ExitCode};
 
-use clap::Parser;
 use hot_reload::{Reload, ReloaderOptions, ReloaderService, TomlFile};
 use server_lib::{Inherited, Server, ServerConfig, ServerContextBuilder, ServerError};
 use tracing::info;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-use self::cli::Cli;
+use self::cli::{Cli, Command};
 
 /// How many configurations can be rolled back to, the one in use included.
 const HISTORY: usize = 20;
@@ -25,11 +30,10 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     log_to_stderr();
-    let done = if cli.check { check::check(&cli.config).await } else { serve(cli).await };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
+    match carry_out(cli).await {
+        Ok(code) => code,
         Err(failure) => {
             report(failure.as_ref());
             ExitCode::FAILURE
@@ -37,14 +41,34 @@ async fn main() -> ExitCode {
     }
 }
 
+/// Does what the command line asks for.
+async fn carry_out(cli: Cli) -> Result<ExitCode, Failure> {
+    match &cli.command {
+        Some(Command::Status { place, json }) => return ask::status(place, *json).await,
+        Some(Command::Reload { place }) => return ask::order(place, "/reload").await,
+        Some(Command::Rollback { place, generation }) => {
+            return ask::order(place, &format!("/rollback/{generation}")).await;
+        }
+        Some(Command::Resume { place }) => return ask::order(place, "/resume").await,
+        Some(Command::Completions { shell }) => print::print(print::completions(*shell))?,
+        Some(Command::Man) => print::print(print::manual()?)?,
+        None if cli.print_schema => print::print(schema::text())?,
+        None if cli.check => check::check(cli.config()).await?,
+        None => serve(cli).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Runs the daemon until it is told to end.
 async fn serve(cli: Cli) -> Result<(), Failure> {
     // Before anything else is opened.
     let inherited = Inherited::from_env();
     let shutdown = signals::shutdown()?;
-    let reloader = TomlFile::<ServerConfig>::from_path(&cli.config)?;
+    let reloader = TomlFile::<ServerConfig>::from_path(cli.config())?;
     // A service waits for a bad file to become good; whoever starts a daemon is told at once.
-    reloader.reload().await?;
+    if let Some(first) = reloader.reload().await? {
+        development::advise(&inherited, &first);
+    }
     let path = reloader.path().to_owned();
 
     let options =
