@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{
-    Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint,
     builder::{PathBufValueParser, TypedValueParser},
     error::ErrorKind,
     parser::ValueSource,
@@ -25,7 +25,7 @@ use crate::{help, interval};
 #[command(max_term_width = 100, subcommand_negates_reqs = true)]
 pub(crate) struct Cli {
     /// Configuration file, TOML
-    #[arg(short, long, value_name = "FILE", value_parser = file())]
+    #[arg(short, long, value_name = "FILE", value_parser = file(), value_hint = ValueHint::FilePath)]
     #[arg(required_unless_present = "print_schema")]
     config: Option<PathBuf>,
 
@@ -97,7 +97,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Place {
     /// Configuration file that it runs on, which says where to ask
-    #[arg(short, long, value_name = "FILE", value_parser = file())]
+    #[arg(short, long, value_name = "FILE", value_parser = file(), value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
 
     /// Address to ask instead: an IP address and a port, or unix: and a path
