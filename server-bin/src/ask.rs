@@ -86,8 +86,10 @@ pub(crate) async fn order(place: &Place, path: &str) -> Result<ExitCode, Failure
 
 async fn try_status(place: &Place) -> Result<(Status, Vec<Entry>, Bytes), Unanswered> {
     let address = address(place)?;
-    let (status, raw) = get(&address, "/status").await?;
-    let (history, _raw) = get(&address, "/history").await?;
+    let (status, history) = (get(&address, "/status"), get(&address, "/history"));
+    // Both within one deadline.
+    let (status, history) = tokio::join!(status, history);
+    let ((status, raw), (history, _raw)) = (status?, history?);
     Ok((status, history, raw))
 }
 

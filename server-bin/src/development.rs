@@ -54,7 +54,9 @@ fn started_by() -> Started {
         (run.to_vec(), vec!["--exts".to_owned(), "rs".to_owned()])
     } else {
         let file = env::current_exe().map(|path| path.to_string_lossy().into_owned());
-        (vec![program.clone()], vec!["--watch".to_owned(), file.unwrap_or(program)])
+        // A build is where version control is told not to look, and watchexec goes by that.
+        let rebuilt = ["--no-vcs-ignore".to_owned(), "--watch".to_owned()].into_iter();
+        (vec![program.clone()], rebuilt.chain([file.unwrap_or(program)]).collect())
     };
     Started { again: again.into_iter().chain(args).collect(), rebuilt }
 }

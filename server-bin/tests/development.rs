@@ -54,7 +54,8 @@ fn a_terminal_is_told_the_command() {
     let words = advised(&says_in_a_terminal(plain(), &file));
     let program = env!("CARGO_BIN_EXE_server-bin");
     let want = ["systemfd", "--no-pid", "-s", "http::127.0.0.1:0", "--"];
-    let want = [&want[..], &["watchexec", "--restart", "--watch", program, "-n", "--"]].concat();
+    let watch = ["watchexec", "--restart", "--no-vcs-ignore", "--watch", program, "-n", "--"];
+    let want = [&want[..], &watch].concat();
     assert_eq!(words, [&want[..], &[program, "--config", file.name()]].concat());
 
     let mut command = plain();

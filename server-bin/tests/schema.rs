@@ -61,7 +61,23 @@ fn every_key_is_there_and_explained() {
         assert!(!description.contains("[`") && !description.contains('\n'), "{description}");
     }
     assert_eq!(schema["properties"].as_object().unwrap().len(), keys.len());
+    everywhere_explained(&schema);
     assert_eq!(schema["properties"]["request_timeout_ms"]["default"], 30_000);
+}
+
+/// Checks tables within tables as well.
+fn everywhere_explained(part: &Value) {
+    if let Some(keys) = part.get("properties").and_then(Value::as_object) {
+        assert_eq!(part["additionalProperties"], false, "typos are taken: {part}");
+        for (key, schema) in keys {
+            assert!(schema["description"].is_string(), "{key} is not explained: {part}");
+        }
+    }
+    match part {
+        Value::Object(parts) => parts.values().for_each(everywhere_explained),
+        Value::Array(parts) => parts.iter().for_each(everywhere_explained),
+        _ => {}
+    }
 }
 
 #[test]
