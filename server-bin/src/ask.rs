@@ -22,7 +22,7 @@ use crate::{
     Failure,
     cli::Place,
     print::print,
-    report::{Entry, Status, report},
+    report::{Entry, Status, harmless, report},
 };
 
 /// What is asked is at hand, so a daemon that takes longer hangs.
@@ -75,9 +75,9 @@ pub(crate) async fn order(place: &Place, path: &str) -> Result<ExitCode, Failure
         Ok(answer) => answer,
         Err(unanswered) => return Ok(unanswered.tell()),
     };
-    let said = String::from_utf8_lossy(&said);
+    let said = harmless(&String::from_utf8_lossy(&said));
     if code.is_success() {
-        print(said.as_bytes())?;
+        print(said)?;
         return Ok(ExitCode::SUCCESS);
     }
     eprintln!("error: {}", said.trim_end());

@@ -101,13 +101,16 @@ impl Report {
         let first = lines.next().map(wrapped).unwrap_or_default();
         for (n, line) in first.iter().map(String::as_str).chain(lines).enumerate() {
             let name = if n == 0 { name } else { "" };
-            // A file's own text may be in it, and is not to move the cursor about.
-            let line = line.replace(char::is_control, "\u{fffd}");
-            let row = format!("{name:COLUMN$}{line}");
+            let row = format!("{name:COLUMN$}{}", harmless(line));
             // Writing to a string can't fail.
             let _ = writeln!(self.0, "{}", row.trim_end());
         }
     }
+}
+
+/// Returns a text in which nothing moves the cursor about: a file's own text may be in it.
+pub(crate) fn harmless(text: &str) -> String {
+    text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
 }
 
 /// Breaks a line between words.

@@ -11,12 +11,14 @@ const DESCRIPTION: &str =
 
 /// Returns the JSON Schema of a configuration, as text.
 pub(crate) fn text() -> String {
-    let settings =
-        SchemaSettings::draft2020_12().with_transform(RecursiveTransform(for_people_and_toml));
-    let mut schema = settings.into_generator().into_root_schema_for::<ServerConfig>();
+    let mut schema = settings().into_generator().into_root_schema_for::<ServerConfig>();
     schema.insert("title".to_owned(), json!(TITLE));
     schema.insert("description".to_owned(), json!(DESCRIPTION));
     format!("{:#}\n", schema.to_value())
+}
+
+fn settings() -> SchemaSettings {
+    SchemaSettings::draft2020_12().with_transform(RecursiveTransform(for_people_and_toml))
 }
 
 /// Makes of what was written for Rust what is read in an editor of TOML.
@@ -85,7 +87,35 @@ fn plain(documentation: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use schemars::JsonSchema;
+
     use super::*;
+
+    #[test]
+    fn optional_keys_have_no_null() {
+        #[derive(JsonSchema)]
+        #[allow(dead_code, reason = "only its shape counts")]
+        struct Table {
+            port: Option<u16>,
+            #[serde(default)]
+            within: Option<Within>,
+        }
+        #[derive(JsonSchema)]
+        #[allow(dead_code, reason = "only its shape counts")]
+        struct Within {
+            bytes: u64,
+        }
+        let schema = settings().into_generator().into_root_schema_for::<Table>();
+        assert_eq!(
+            schema.get("properties"),
+            Some(&json!({
+                "port": { "type": "integer", "minimum": 0, "maximum": 65535 },
+                "within": { "anyOf": [{ "$ref": "#/$defs/Within" }] },
+            }))
+        );
+        let within = schema.pointer("/$defs/Within/properties/bytes");
+        assert_eq!(within, Some(&json!({ "type": "integer", "minimum": 0 })));
+    }
 
     #[test]
     fn documentation_becomes_plain_text() {

@@ -106,6 +106,26 @@ fn nobody_is_told_in_production() {
 }
 
 #[test]
+fn nobody_is_told_in_a_container() {
+    let unshare = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
+    let has_namespaces = Command::new("unshare").args(unshare).arg("true").status();
+    if !has_namespaces.is_ok_and(|status| status.success()) {
+        return eprintln!("skipped: namespaces are not to be had here");
+    }
+    let file = File::new(&text("one"));
+    let (plain, mut command) = (plain(), Command::new("unshare"));
+    command.args(unshare).arg(plain.get_program());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let log = says_in_a_terminal(command, &file);
+    assert!(!log.contains(ADVICE), "{log}");
+}
+
+#[test]
 fn a_shell_of_a_desktop_is_told() {
     let file = File::new(&text("one"));
     let mut command = plain();
