@@ -22,9 +22,7 @@ pub(crate) async fn check(path: &Path) -> Result<(), Failure> {
         eprintln!("warning: {address} is in use now, maybe by a daemon that runs already");
     }
     let mut said = format!("{}: good\n", reloader.path().display());
-    let http = config.listen_addresses.iter().map(|address| ("http", address));
-    for (role, address) in http.chain(config.admin_address.iter().map(|address| ("admin", address)))
-    {
+    for (role, address) in config.addresses() {
         // Writing to a string can't fail.
         let _ = writeln!(said, "  {role:<6} {address}");
     }

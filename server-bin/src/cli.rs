@@ -146,6 +146,11 @@ impl Cli {
         Ok(cli)
     }
 
+    /// Whether there is a daemon to be, and not another task.
+    pub(crate) fn is_to_serve(&self) -> bool {
+        self.command.is_none() && !self.check && !self.print_schema
+    }
+
     /// The configuration file to serve by, or to check.
     pub(crate) fn config(&self) -> &Path {
         // The parser asks for it where there is no other task.

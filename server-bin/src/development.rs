@@ -7,20 +7,24 @@ use std::{
     process,
 };
 
-use server_lib::{Address, Inherited, ServerConfig};
+use server_lib::{Address, Inherited, Role, ServerConfig};
 use tracing::info;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 
 /// Tells it whoever develops; in production nobody is there to read it.
 pub(crate) fn advise(inherited: &Inherited, config: &ServerConfig) {
-    if inherited.is_empty() && stderr().is_terminal() && !is_by_service_manager() {
-        let command = command(&config.listen_addresses, &started_by());
-        info!(
-            "no inherited socket: while this is restarted, connections are refused; to keep it \
-             open: {command}"
-        );
+    if !inherited.is_empty() || !stderr().is_terminal() || is_by_service_manager() {
+        return;
     }
+    // Whoever looks after it can ask once more.
+    let mut sockets = config.addresses();
+    sockets.retain(|(role, _address)| *role != Role::Admin);
+    let command = command(&sockets, &started_by());
+    info!(
+        "no inherited socket: while this is restarted, connections are refused; to keep it open: \
+         {command}"
+    );
 }
 
 /// Whether systemd has started this process, or whoever has started it; or a container has, whose
@@ -64,15 +68,20 @@ fn started_by() -> Started {
 /// Returns the command that holds the sockets while a new build takes the place of the old one.
 ///
 /// systemfd becomes what it starts, so it takes something in between that outlives the daemon.
-fn command(addresses: &[Address], started: &Started) -> String {
-    let socket = |address: &Address| match address.path() {
+fn command(sockets: &[(Role, Address)], started: &Started) -> String {
+    // systemfd names none, and one without a name is for plain HTTP.
+    let names: Vec<_> = sockets.iter().map(|(role, _address)| role.as_str()).collect();
+    let is_named = sockets.iter().any(|(role, _address)| *role != Role::Http);
+    let names = is_named.then(|| ["env".to_owned(), format!("LISTEN_FDNAMES={}", names.join(":"))]);
+    let socket = |(role, address): &(Role, Address)| match address.path() {
         Some(path) => format!("unix::{}", path.display()),
-        None => format!("http::{address}"),
+        None => format!("{role}::{address}"),
     };
-    let sockets = addresses.iter().flat_map(|address| ["-s".to_owned(), socket(address)]);
-    let words: Vec<String> = ["systemfd", "--no-pid"]
-        .map(str::to_owned)
+    let sockets = sockets.iter().flat_map(|one| ["-s".to_owned(), socket(one)]);
+    let words: Vec<String> = names
         .into_iter()
+        .flatten()
+        .chain(["systemfd", "--no-pid"].map(str::to_owned))
         .chain(sockets)
         .chain(["--", "watchexec", "--restart"].map(str::to_owned))
         .chain(started.rebuilt.iter().cloned())
@@ -90,15 +99,26 @@ mod tests {
 
     #[test]
     fn the_command_keeps_every_address_and_argument() {
-        let addresses = ["127.0.0.1:80", "[::1]:80", "unix:/a b"].map(|text| text.parse().unwrap());
         let words = |text: &str| text.split(' ').map(str::to_owned).collect();
         let mut again: Vec<_> = words("server-bin -c");
         again.push("a b".to_owned());
         let started = Started { again, rebuilt: words("--exts rs") };
+        let socket = |role, address: &str| (role, address.parse().unwrap());
+        let mut sockets = vec![
+            socket(Role::Http, "127.0.0.1:80"),
+            socket(Role::Http, "[::1]:80"),
+            socket(Role::Http, "unix:/a b"),
+        ];
         assert_eq!(
-            command(&addresses, &started),
+            command(&sockets, &started),
             "systemfd --no-pid -s http::127.0.0.1:80 -s 'http::[::1]:80' -s 'unix::/a b' -- \
              watchexec --restart --exts rs -n -- server-bin -c 'a b'"
         );
+        sockets.drain(1..);
+        sockets.push(socket(Role::Https, "127.0.0.1:443"));
+        let command = command(&sockets, &started);
+        let want = "env 'LISTEN_FDNAMES=http:https' systemfd --no-pid -s http::127.0.0.1:80 -s \
+                    https::127.0.0.1:443 -- ";
+        assert!(command.starts_with(want), "{command}");
     }
 }

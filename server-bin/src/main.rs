@@ -13,6 +13,7 @@ mod print;
 mod report;
 mod schema;
 mod signals;
+mod task;
 
 use std::{error::Error, io::IsTerminal, process::ExitCode};
 
@@ -21,7 +22,7 @@ use server_lib::{Inherited, Server, ServerConfig, ServerContextBuilder, ServerEr
 use tracing::info;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-use self::cli::{Cli, Command};
+use self::cli::Cli;
 
 /// How many configurations can be rolled back to, the one in use included.
 const HISTORY: usize = 20;
@@ -32,31 +33,18 @@ type Failure = Box<dyn Error + Send + Sync>;
 async fn main() -> ExitCode {
     let cli = Cli::read();
     log_to_stderr();
-    match carry_out(cli).await {
+    let done = if cli.is_to_serve() {
+        serve(cli).await.map(|()| ExitCode::SUCCESS)
+    } else {
+        task::carry_out(&cli).await
+    };
+    match done {
         Ok(code) => code,
         Err(failure) => {
             report(failure.as_ref());
             ExitCode::FAILURE
         }
     }
-}
-
-/// Does what the command line asks for.
-async fn carry_out(cli: Cli) -> Result<ExitCode, Failure> {
-    match &cli.command {
-        Some(Command::Status { place, json }) => return ask::status(place, *json).await,
-        Some(Command::Reload { place }) => return ask::order(place, "/reload").await,
-        Some(Command::Rollback { place, generation }) => {
-            return ask::order(place, &format!("/rollback/{generation}")).await;
-        }
-        Some(Command::Resume { place }) => return ask::order(place, "/resume").await,
-        Some(Command::Completions { shell }) => print::print(print::completions(*shell))?,
-        Some(Command::Man) => print::print(print::manual()?)?,
-        None if cli.print_schema => print::print(schema::text())?,
-        None if cli.check => check::check(cli.config()).await?,
-        None => serve(cli).await?,
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs the daemon until it is told to end.

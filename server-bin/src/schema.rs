@@ -60,26 +60,26 @@ fn without_null(schema: &mut Map<String, Value>) {
     }
 }
 
-/// Makes plain text of documentation: paragraphs of one line each, and links that are only their
-/// text.
+/// Makes plain text of documentation: paragraphs of one line each, without examples, and links that
+/// are only their text.
 fn plain(documentation: &str) -> String {
-    let paragraphs = documentation.split("\n\n").map(|text| text.replace('\n', " "));
+    let prose = documentation.split("\n\n").take_while(|paragraph| !paragraph.starts_with('#'));
+    let paragraphs = prose.map(|text| text.replace('\n', " "));
     let text = paragraphs.collect::<Vec<_>>().join("\n\n");
     let mut plain = String::new();
     let mut rest = text.as_str();
-    while let Some((before, linked)) = rest.split_once("[`") {
+    while let Some((before, bracketed)) = rest.split_once('[') {
         plain.push_str(before);
-        plain.push('`');
-        let Some((name, after)) = linked.split_once("`]") else {
-            rest = linked;
-            break;
-        };
-        plain.push_str(name);
-        plain.push('`');
-        rest = match after.strip_prefix('(').and_then(|target| target.split_once(')')) {
-            Some((_target, after)) => after,
-            None => after,
-        };
+        let linked = bracketed.split_once(']').and_then(|(name, after)| {
+            let target = after.strip_prefix('(').and_then(|after| after.split_once(')'));
+            match target {
+                Some((_target, after)) => Some((name, after)),
+                None => name.starts_with('`').then_some((name, after)),
+            }
+        });
+        let (text, after) = linked.unwrap_or(("[", bracketed));
+        plain.push_str(text);
+        rest = after;
     }
     plain.push_str(rest);
     plain
@@ -122,7 +122,7 @@ mod tests {
         for (documentation, want) in [
             ("one\ntwo\n\nthree", "one two\n\nthree"),
             ("see [`a`], [`b`](c::b) and [::]:80", "see `a`, `b` and [::]:80"),
-            ("an end [`without", "an end `without"),
+            ("an end [`without", "an end [`without"),
         ] {
             assert_eq!(plain(documentation), want);
         }

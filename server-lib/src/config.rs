@@ -141,6 +141,11 @@ impl ServerConfig {
         .collect()
     }
 
+    /// Returns every address to listen on, and what for.
+    pub fn addresses(&self) -> Vec<(Role, Address)> {
+        self.spots()
+    }
+
     /// Every address that is wanted, and what for.
     pub(crate) fn spots(&self) -> Vec<Spot> {
         let http = self.listen_addresses.iter().map(|address| (Role::Http, address.clone()));
