@@ -81,7 +81,7 @@ pub(crate) const STATUS: &str = "\
 Exit codes:
   0  it is ready, and serves the newest configuration
   1  it runs, but is not ready, or serves an earlier configuration, or
-     follows its file only in part
+     does not follow its file as it should
   2  the command line is wrong
   3  nobody answers there
   4  where to ask is not known: the file has no admin_address, or is

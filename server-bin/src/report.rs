@@ -13,11 +13,18 @@ const COLUMN: usize = 12;
 /// How long a line of the second column gets, in characters, before it goes on below.
 const WIDTH: usize = 80 - COLUMN;
 
-/// As much of `GET /status` as is told.
+/// As much of `GET /status` as is told; what a daemon of another version doesn't say is left out.
 #[derive(Debug, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "they are as independent as what they tell of")]
 pub(crate) struct Status {
     health: String,
     ready: bool,
+    #[serde(default)]
+    draining: bool,
+    #[serde(default)]
+    paused: bool,
+    #[serde(default)]
+    restored: bool,
     generation: u64,
     pinned: Option<u64>,
     age: Option<f64>,
@@ -47,20 +54,29 @@ pub(crate) struct Entry {
     of: Option<u64>,
     #[serde(default)]
     bad: bool,
+    #[serde(default)]
+    changed: Option<Vec<String>>,
 }
 
 impl Status {
     /// Whether there is nothing to see to.
     pub(crate) fn is_well(&self) -> bool {
-        self.ready && self.health == "fresh" && self.refused_by.is_none()
+        self.ready && self.health == "fresh" && self.refused_by.is_none() && !self.paused
     }
 }
 
 /// Returns a few lines that say it.
 pub(crate) fn report(status: &Status, history: &[Entry]) -> String {
     let mut report = Report(String::new());
-    let ready = if status.ready { "ready" } else { "not ready" };
-    report.row("health", &format!("{}, {ready}", status.health.replace('_', " ")));
+    let words = [
+        (true, if status.ready { "ready" } else { "not ready" }),
+        (status.draining, "draining"),
+        (status.paused, "paused"),
+        (status.restored, "restored from a copy"),
+    ];
+    let words = words.into_iter().filter_map(|(is_so, word)| is_so.then_some(word));
+    let health = status.health.replace('_', " ");
+    report.row("health", &format!("{health}, {}", words.collect::<Vec<_>>().join(", ")));
     let since = status.age.map(|age| format!(", for {}", short(age))).unwrap_or_default();
     report.row("generation", &format!("{}{since}", status.generation));
     if let Some(pinned) = status.pinned {
@@ -84,10 +100,14 @@ pub(crate) fn report(status: &Status, history: &[Entry]) -> String {
 
 impl Entry {
     fn line(&self) -> String {
-        let Self { generation, reason, age, of, bad } = self;
+        let Self { generation, reason, age, of, bad, changed } = self;
         let of = of.map(|of| format!(" to {of}")).unwrap_or_default();
         let bad = if *bad { ", bad" } else { "" };
-        format!("{generation:<4} {:<14} {} ago{bad}", format!("{reason}{of}"), short(*age))
+        let changed = changed.iter().flatten().fold(String::new(), |list, key| {
+            if list.is_empty() { format!(": {key}") } else { format!("{list}, {key}") }
+        });
+        let reason = format!("{reason}{of}");
+        format!("{generation:<4} {reason:<14} {} ago{bad}{changed}", short(*age))
     }
 }
 
@@ -158,16 +178,17 @@ mod tests {
     fn says_the_little_that_there_is() {
         let history = serde_json::from_str::<Vec<Entry>>(
             r#"[{"generation": 1, "reason": "initial", "age": 90000, "of": null, "bad": true},
-                {"generation": 2, "reason": "rollback", "age": 0.4, "of": 1, "bad": false}]"#,
+                {"generation": 2, "reason": "rollback", "age": 0.4, "of": 1, "bad": false,
+                 "changed": ["name", "greeting"]}]"#,
         );
         assert_eq!(
-            report(&status(""), &history.unwrap()),
-            "health      fresh, ready\n\
+            report(&status(r#", "paused": true"#), &history.unwrap()),
+            "health      fresh, ready, paused\n\
              generation  2, for 1m 1s\n\
              addresses   127.0.0.1:1\n            \
                          [::1]:1\n\
              history     1    initial        1day 1h ago, bad\n            \
-                         2    rollback to 1  0s ago\n"
+                         2    rollback to 1  0s ago: name, greeting\n"
         );
     }
 
