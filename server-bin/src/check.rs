@@ -1,14 +1,11 @@
 //! `--check`: says beforehand what the daemon would say.
 
-use std::{
-    io::{Write, stdout},
-    path::Path,
-};
+use std::{fmt::Write, path::Path};
 
 use hot_reload::{Reload, TomlFile};
 use server_lib::{ServerConfig, probe};
 
-use crate::{Failure, locate};
+use crate::{Failure, locate, print::print};
 
 /// Loads and validates the file, and tries its addresses; nothing is served.
 ///
@@ -24,6 +21,11 @@ pub(crate) async fn check(path: &Path) -> Result<(), Failure> {
         let address = failure.address();
         eprintln!("warning: {address} is in use now, maybe by a daemon that runs already");
     }
-    writeln!(stdout(), "{}: good", reloader.path().display())?;
+    let mut said = format!("{}: good\n", reloader.path().display());
+    for (role, address) in config.addresses() {
+        // Writing to a string can't fail.
+        let _ = writeln!(said, "  {role:<6} {address}");
+    }
+    print(said)?;
     Ok(())
 }

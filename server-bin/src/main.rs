@@ -2,15 +2,21 @@
 
 #![forbid(unsafe_code)]
 
+mod ask;
 mod check;
 mod cli;
+mod development;
+mod help;
 mod interval;
 mod locate;
+mod print;
+mod report;
+mod schema;
 mod signals;
+mod task;
 
 use std::{error::Error, io::IsTerminal, process::ExitCode};
 
-use clap::Parser;
 use hot_reload::{Reload, ReloaderOptions, ReloaderService, TomlFile};
 use server_lib::{Inherited, Server, ServerConfig, ServerContextBuilder, ServerError};
 use tracing::info;
@@ -25,11 +31,15 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     log_to_stderr();
-    let done = if cli.check { check::check(&cli.config).await } else { serve(cli).await };
+    let done = if cli.is_to_serve() {
+        serve(cli).await.map(|()| ExitCode::SUCCESS)
+    } else {
+        task::carry_out(&cli).await
+    };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             report(failure.as_ref());
             ExitCode::FAILURE
@@ -42,9 +52,11 @@ async fn serve(cli: Cli) -> Result<(), Failure> {
     // Before anything else is opened.
     let inherited = Inherited::from_env();
     let shutdown = signals::shutdown()?;
-    let reloader = TomlFile::<ServerConfig>::from_path(&cli.config)?;
+    let reloader = TomlFile::<ServerConfig>::from_path(cli.config())?;
     // A service waits for a bad file to become good; whoever starts a daemon is told at once.
-    reloader.reload().await?;
+    if let Some(first) = reloader.reload().await? {
+        development::advise(&inherited, &first);
+    }
     let path = reloader.path().to_owned();
 
     let options =

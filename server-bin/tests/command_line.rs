@@ -21,6 +21,10 @@ fn a_wrong_command_line_exits_with_2() {
         &["-c", "config.toml", "--poll-interval", "soon"],
         &["-c", "config.toml", "--poll-interval", "0"],
         &["-c", "config.toml", "--chekc"],
+        &["-c", "-"],
+        &["-c", "-", "--check"],
+        &["-c", "config.toml", "--check", "status"],
+        &["status"],
     ] {
         let output = run(args);
         assert_eq!(output.status.code(), Some(2), "{args:?}");
@@ -33,7 +37,62 @@ fn help_shows_examples_and_exit_codes() {
     let output = run(&["--help"]);
     assert_eq!(output.status.code(), Some(0));
     let help = said(&output.stdout);
-    assert!(help.contains("Examples:") && help.contains("Exit codes:"), "{help}");
+    for part in ["Examples:\n", "What is hot:\n", "Signals:\n", "Exit codes:\n", "#:schema "] {
+        assert!(help.contains(part), "{part} is not in:\n{help}");
+    }
+    let short = said(&run(&["-h"]).stdout);
+    assert!(short.lines().count() < 35 && !short.contains("Examples:"), "{short}");
+    for command in ["status", "reload", "rollback", "resume"] {
+        let help = said(&run(&[command, "--help"]).stdout);
+        assert!(help.contains("Exit codes:\n"), "{help}");
+    }
+}
+
+#[test]
+fn the_manual_page_is_one_that_man_understands() {
+    let output = run(&["man"]);
+    assert_eq!(output.status.code(), Some(0));
+    let file = File::new(&said(&output.stdout));
+    // Without what has a terminal show letters as bold.
+    let groff = ["-man", "-Tutf8", "-ww", "-P-cbou", file.name()];
+    let Ok(output) = std::process::Command::new("groff").args(groff).output() else {
+        return eprintln!("skipped: groff is not to be had here");
+    };
+    assert_eq!(said(&output.stderr), "", "warnings");
+    let page = said(&output.stdout);
+    for part in ["EXAMPLES", "SIGNALS", "EXIT CODES", "server-bin rollback", "--print-schema"] {
+        assert!(page.contains(part), "{part} is not in:\n{page}");
+    }
+}
+
+#[test]
+fn shells_get_completions() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = run(&["completions", shell]);
+        let script = said(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{shell}");
+        assert!(script.contains("watch-mode") && script.contains("rollback"), "{shell}");
+    }
+    let file = File::new(&said(&run(&["completions", "bash"]).stdout));
+    let script = format!(
+        "source {}; COMP_WORDS=(server-bin sta); COMP_CWORD=1; _server__bin server-bin sta; \
+         echo \"${{COMPREPLY[@]}}\"",
+        file.name()
+    );
+    let Ok(output) = std::process::Command::new("bash").args(["-c", &script]).output() else {
+        return eprintln!("skipped: bash is not to be had here");
+    };
+    assert_eq!(said(&output.stdout), "status\n", "{output:?}");
+}
+
+#[test]
+fn nobody_has_to_read_it_to_its_end() {
+    for args in [&["--print-schema"][..], &["man"], &["completions", "bash"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let status = common::program().args(args).stdout(writer).status().unwrap();
+        assert_eq!(status.code(), Some(0), "{args:?}");
+    }
 }
 
 #[test]
@@ -48,7 +107,28 @@ fn check_says_that_it_is_good() {
     let file = File::new(&text("one"));
     let output = run(&["-c", file.name(), "--check"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(said(&output.stdout).starts_with(&format!("{}: good", file.name())), "{output:?}");
+    assert!(said(&output.stdout).starts_with(&format!("{}: good\n", file.name())), "{output:?}");
+}
+
+#[test]
+fn check_says_where_it_would_listen() {
+    let text = "listen_addresses = ['[::1]:0', '127.0.0.1:0']\nadmin_address = '127.0.0.1:0'\n";
+    let file = File::new(text);
+    let output = run(&["-c", file.name(), "--check"]);
+    let want = "  http   [::1]:0\n  http   127.0.0.1:0\n  admin  127.0.0.1:0\n";
+    assert!(said(&output.stdout).ends_with(&format!(": good\n{want}")), "{output:?}");
+}
+
+#[test]
+fn a_directory_is_no_configuration() {
+    let file = File::new("");
+    let dir = file.path.parent().unwrap().to_str().unwrap();
+    for args in [&["-c", dir, "--check"][..], &["-c", dir]] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let want = format!("error: {dir}: a directory, not a regular file");
+        assert!(said(&output.stderr).starts_with(&want), "{output:?}");
+    }
 }
 
 #[test]

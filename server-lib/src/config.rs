@@ -3,6 +3,8 @@
 mod admin;
 mod headers;
 mod listen;
+#[cfg(feature = "schema")]
+mod schema;
 
 use std::{collections::BTreeMap, num::NonZeroU64, time::Duration};
 
@@ -27,6 +29,7 @@ use crate::{address::Address, plan::Spot, role::Role};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ServerConfig {
     /// Number of this server; 0 by default.
@@ -38,16 +41,19 @@ pub struct ServerConfig {
     /// Addresses to listen on, at least one; an IPv6 one is for IPv6 alone. Port 0 is any free
     /// port, kept for as long as the address is listed.
     #[serde(deserialize_with = "listen::addresses")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), extend("uniqueItems" = true)))]
     pub listen_addresses: Vec<Address>,
     /// Where whoever looks after the server is listened to: a loopback address, or a socket of the
     /// file system, which only its owner can connect to; nowhere by default.
     #[serde(default, deserialize_with = "admin::address")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "schema::local_address"))]
     pub admin_address: Option<Address>,
     /// What `GET /` says beside id and name; empty by default.
     #[serde(default)]
     pub greeting: String,
     /// How long a request may take in all, in milliseconds; 30 000 by default.
     #[serde(default = "defaults::request_timeout_ms", deserialize_with = "at_least_one")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub request_timeout_ms: u64,
     /// Size up to which the body of a request is taken, in bytes; 1 MiB by default.
     #[serde(default = "defaults::max_body_bytes")]
@@ -58,6 +64,7 @@ pub struct ServerConfig {
     pub drain_timeout_ms: u64,
     /// Headers of every response; none by default.
     #[serde(default, deserialize_with = "headers::pairs")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "schema::headers"))]
     pub response_headers: BTreeMap<String, String>,
 }
 
@@ -132,6 +139,11 @@ impl ServerConfig {
         .into_iter()
         .filter_map(|(name, differs)| differs.then_some(name))
         .collect()
+    }
+
+    /// Returns every address to listen on, and what for.
+    pub fn addresses(&self) -> Vec<(Role, Address)> {
+        self.spots()
     }
 
     /// Every address that is wanted, and what for.

@@ -51,6 +51,12 @@
 //! On the [admin address](ServerConfig::admin_address) there are `/livez`, `/readyz`, `/status`,
 //! `/history`, `POST /reload`, `POST /rollback/{generation}` and `POST /resume`.
 //!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `schema` | `schemars::JsonSchema` of [`ServerConfig`], by which an editor completes and checks it |
+//!
 //! # Known problems
 //!
 //! It is for Unix.

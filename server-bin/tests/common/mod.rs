@@ -77,8 +77,13 @@ impl Daemon {
     /// Starts it by `command`, and waits for nothing.
     pub fn spawn(command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let (tell, lines) = channel();
         let stderr = child.stderr.take().unwrap();
+        Self::reading(child, stderr)
+    }
+
+    /// Takes one that was started, and where to read its log.
+    pub fn reading(child: Child, stderr: impl Read + Send + 'static) -> Self {
+        let (tell, lines) = channel();
         spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 // The test may be over.

@@ -9,7 +9,7 @@ use serde::{
 };
 
 /// Those that frame a message or belong to one connection: RFC 9110, sections 7.6.1 and 8.6.
-const OURS: [HeaderName; 6] = [
+pub(super) const OURS: [HeaderName; 6] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
     header::TE,

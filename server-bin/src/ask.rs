@@ -1,0 +1,175 @@
+//! `status`, `reload`, `rollback` and `resume`: what the daemon that runs is asked.
+
+use std::{path::Path, process::ExitCode, time::Duration};
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::{
+    Method, Request, StatusCode,
+    body::Bytes,
+    client::conn::http1,
+    header::{CONNECTION, HOST},
+};
+use hyper_util::rt::TokioIo;
+use serde::{Deserialize, de::DeserializeOwned};
+use server_lib::Address;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
+
+use crate::{
+    Failure,
+    cli::Place,
+    print::print,
+    report::{Entry, Status, harmless, report},
+};
+
+/// What is asked is at hand, so a daemon that takes longer hangs.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Many times what there is to say, and little to hold: whoever else may answer there.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+
+/// It is running, but not as it should, or doesn't do what it is told.
+const AMISS: u8 = 1;
+const NOBODY: u8 = 3;
+const NOWHERE: u8 = 4;
+
+/// Why there is no answer.
+struct Unanswered {
+    code: u8,
+    why: String,
+}
+
+impl Unanswered {
+    fn tell(self) -> ExitCode {
+        eprintln!("error: {}", self.why);
+        ExitCode::from(self.code)
+    }
+}
+
+/// Prints how the daemon is doing, and has the exit code say it as well.
+pub(crate) async fn status(place: &Place, as_json: bool) -> Result<ExitCode, Failure> {
+    match try_status(place).await {
+        Err(unanswered) => Ok(unanswered.tell()),
+        Ok((status, history, raw)) => {
+            if as_json {
+                print(&raw)?;
+                print("\n")?;
+            } else {
+                print(report(&status, &history))?;
+            }
+            Ok(if status.is_well() { ExitCode::SUCCESS } else { AMISS.into() })
+        }
+    }
+}
+
+/// Has the daemon do what `path` stands for, and prints what came of it.
+pub(crate) async fn order(place: &Place, path: &str) -> Result<ExitCode, Failure> {
+    let answer = async {
+        let address = address(place)?;
+        ask(&address, Method::POST, path).await
+    };
+    let (code, said) = match answer.await {
+        Ok(answer) => answer,
+        Err(unanswered) => return Ok(unanswered.tell()),
+    };
+    let said = harmless(&String::from_utf8_lossy(&said));
+    if code.is_success() {
+        print(said)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("error: {}", said.trim_end());
+    Ok(AMISS.into())
+}
+
+async fn try_status(place: &Place) -> Result<(Status, Vec<Entry>, Bytes), Unanswered> {
+    let address = address(place)?;
+    let (status, history) = (get(&address, "/status"), get(&address, "/history"));
+    // Both within one deadline.
+    let (status, history) = tokio::join!(status, history);
+    let ((status, raw), (history, _raw)) = (status?, history?);
+    Ok((status, history, raw))
+}
+
+async fn get<T: DeserializeOwned>(address: &Address, path: &str) -> Result<(T, Bytes), Unanswered> {
+    let (code, body) = ask(address, Method::GET, path).await?;
+    let parsed = serde_json::from_slice(&body).ok().filter(|_| code == StatusCode::OK);
+    let why = || format!("whoever answers at {address} is no server-bin: {path} is {code}");
+    let value = parsed.ok_or_else(|| Unanswered { code: NOBODY, why: why() })?;
+    Ok((value, body))
+}
+
+/// Returns the address to ask at.
+fn address(place: &Place) -> Result<Address, Unanswered> {
+    if let Some(address) = &place.admin {
+        return Ok(address.clone());
+    }
+    let path = place.config.as_deref().unwrap_or(Path::new(""));
+    configured(path).map_err(|why| Unanswered {
+        code: NOWHERE,
+        why: format!("{}: {why}; --admin ADDRESS says where to ask", path.display()),
+    })
+}
+
+/// Reads no more of the file than it takes, so that a daemon can be asked about a file that is bad.
+fn configured(path: &Path) -> Result<Address, String> {
+    #[derive(Deserialize)]
+    struct Part {
+        admin_address: Option<Address>,
+    }
+
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let part: Part = toml::from_str(&text).map_err(|error| error.message().to_owned())?;
+    let address = part.admin_address.ok_or("no admin_address is configured")?;
+    match address.socket_addr() {
+        Some(tcp) if tcp.port() == 0 => Err("port 0 of admin_address is any port".to_owned()),
+        _ => Ok(address),
+    }
+}
+
+async fn ask(
+    address: &Address,
+    method: Method,
+    path: &str,
+) -> Result<(StatusCode, Bytes), Unanswered> {
+    let answered = async {
+        match address {
+            Address::Tcp(tcp) => over(TcpStream::connect(tcp).await?, method, path).await,
+            Address::Unix(file) => over(UnixStream::connect(file).await?, method, path).await,
+            _ => Err("no such address is known".into()),
+        }
+    };
+    let nobody = |why: String| Unanswered {
+        code: NOBODY,
+        why: format!("nobody answers at {address}: {why}"),
+    };
+    match timeout(DEADLINE, answered).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(failure)) => Err(nobody(failure.to_string())),
+        Err(_elapsed) => Err(nobody(format!("not within {} s", DEADLINE.as_secs()))),
+    }
+}
+
+/// Sends a request on a connection of its own.
+async fn over(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    method: Method,
+    path: &str,
+) -> Result<(StatusCode, Bytes), Failure> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Why it ends, the answer says as well.
+    tokio::spawn(connection);
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, "localhost")
+        .header(CONNECTION, "close")
+        .header("x-requested-by", env!("CARGO_PKG_NAME"))
+        .body(Empty::<Bytes>::new())?;
+    let response = sender.send_request(request).await?;
+    let code = response.status();
+    let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await?;
+    Ok((code, body.to_bytes()))
+}

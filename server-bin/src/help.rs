@@ -1,0 +1,120 @@
+//! What `--help` and the manual page say beside the options; `-h` says where to find it.
+//!
+//! No line is longer than a terminal is wide, and each is printed as it is here.
+
+/// How wide the text is: a terminal of 80 columns without the indent of a manual page.
+pub(crate) const WIDTH: usize = 72;
+
+/// A heading and what is below it.
+pub(crate) type Section = (&'static str, &'static str);
+
+pub(crate) const SHORT: &str = "'--help' says more: examples, exit codes, signals, what is hot.";
+
+pub(crate) const USAGE: &str = "server-bin --config <FILE> [OPTIONS]
+       server-bin <COMMAND> [OPTIONS]";
+
+pub(crate) const SECTIONS: [Section; 5] = [
+    (
+        "Examples",
+        "\
+server-bin --config config.toml
+    Serve, and follow the file.
+server-bin -c config.toml -w polling --poll-interval 500ms
+    Follow it on a network file system.
+server-bin -c config.toml --check
+    Say whether the file is good, and where it would listen.
+server-bin status -c config.toml
+    Ask the daemon that runs how it is doing.
+server-bin --print-schema > server-bin.schema.json
+    Have an editor complete and check the file: Taplo and Even Better
+    TOML take the schema that its first line names:
+    #:schema ./server-bin.schema.json
+source <(server-bin completions bash)
+    Have the shell complete this command line.
+server-bin man | man -l -
+    Read the manual page.
+RUST_LOG=debug server-bin -c config.toml
+    Say more in the log, which goes to standard error.",
+    ),
+    (
+        "What is hot",
+        "\
+Everything in the configuration file: save it, and it is in use. A new
+address is opened before one that is gone is closed. What is broken is
+reported with its file, line and column, and the last good configuration
+goes on. The command line holds for as long as the process does.
+
+Sockets that the daemon is started with (LISTEN_FDS) come before the
+addresses of the configuration.",
+    ),
+    (
+        "Signals",
+        "\
+HUP        load the configuration now; the log says what came of it
+TERM, INT  end once the requests under way have been answered; a second
+           one ends it at once
+USR2       start the new executable with the same sockets, and drain
+           this one",
+    ),
+    (
+        "Environment",
+        "\
+RUST_LOG       what is logged, such as debug or server_lib=debug
+NO_COLOR       no colours, also in a terminal
+LISTEN_FDS     sockets to take over, with LISTEN_PID and LISTEN_FDNAMES
+NOTIFY_SOCKET  whom to tell of readiness and reloads, with WATCHDOG_USEC",
+    ),
+    (
+        "Exit codes",
+        "\
+0  told to end by a signal; with --check: the configuration is good
+1  the configuration is bad or can't be used, at the start or with
+   --check; or a second signal ended it at once
+2  the command line is wrong
+
+Those of status, reload, rollback and resume are in the help of each.",
+    ),
+];
+
+/// Exit codes of `status`.
+pub(crate) const STATUS: &str = "\
+Exit codes:
+  0  it is ready, and serves the newest configuration
+  1  it runs, but is not ready, or serves an earlier configuration, or
+     does not follow its file as it should
+  2  the command line is wrong
+  3  nobody answers there
+  4  where to ask is not known: the file has no admin_address, or is
+     broken; --admin helps";
+
+/// Exit codes of what has the daemon do something.
+pub(crate) const ORDER: &str = "\
+Exit codes:
+  0  it is done
+  1  it is refused, and said why
+  2  the command line is wrong
+  3  nobody answers there
+  4  where to ask is not known: the file has no admin_address, or is
+     broken; --admin helps";
+
+/// Returns all sections, one below the other.
+pub(crate) fn long() -> String {
+    let section = |(heading, text): Section| {
+        let lines: Vec<_> = text.lines().map(|line| format!("  {line}")).collect();
+        format!("{heading}:\n{}", lines.join("\n"))
+    };
+    SECTIONS.map(section).join("\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_no_wider_than_a_terminal() {
+        let texts = SECTIONS.map(|(_heading, text)| text).into_iter();
+        for line in texts.chain([STATUS, ORDER, SHORT]).flat_map(str::lines) {
+            assert!(line.len() <= WIDTH, "{line}");
+        }
+    }
+}

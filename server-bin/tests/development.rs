@@ -1,0 +1,146 @@
+//! What development without inherited sockets costs is said in a terminal, and nowhere else.
+
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::{
+    fs::File as Terminal,
+    net::TcpListener,
+    os::fd::{AsFd, OwnedFd},
+    process::Command,
+};
+
+use command_fds::{CommandFdExt, FdMapping};
+use common::{Daemon, File, program, text};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+
+const ADVICE: &str = "no inherited socket: while this is restarted, connections are refused";
+
+/// The program as a shell has it, whoever runs the tests.
+fn plain() -> Command {
+    let mut command = program();
+    for name in ["CARGO_PKG_NAME", "INVOCATION_ID", "JOURNAL_STREAM", "NOTIFY_SOCKET"] {
+        command.env_remove(name);
+    }
+    command.env_remove("SYSTEMD_EXEC_PID").env("NO_COLOR", "1");
+    command
+}
+
+/// Starts it with its log in a terminal, and returns what it says until it serves.
+fn says_in_a_terminal(mut command: Command, file: &File) -> String {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let theirs = ioctl_tiocgptpeer(ours.as_fd(), OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    command.arg("--config").arg(&file.path).stderr(theirs);
+    let child = command.spawn().unwrap();
+    // It has our handle of its side too, without which the end is an end.
+    drop(command);
+    let mut daemon = Daemon::reading(child, Terminal::from(ours));
+    daemon.until("in use generation=1");
+    daemon.log.clone()
+}
+
+/// The command that the advice has.
+fn advised(log: &str) -> Vec<String> {
+    let line = log.lines().find(|line| line.contains(ADVICE)).unwrap_or_else(|| panic!("{log}"));
+    shlex::split(line.split_once("to keep it open: ").unwrap().1.trim_end()).unwrap()
+}
+
+#[test]
+fn a_terminal_is_told_the_command() {
+    let file = File::new(&text("one"));
+    let words = advised(&says_in_a_terminal(plain(), &file));
+    let program = env!("CARGO_BIN_EXE_server-bin");
+    let want = ["systemfd", "--no-pid", "-s", "http::127.0.0.1:0", "--"];
+    let watch = ["watchexec", "--restart", "--no-vcs-ignore", "--watch", program, "-n", "--"];
+    let want = [&want[..], &watch].concat();
+    assert_eq!(words, [&want[..], &[program, "--config", file.name()]].concat());
+
+    let mut command = plain();
+    command.env("CARGO_PKG_NAME", "server-bin");
+    let words = advised(&says_in_a_terminal(command, &file)).join(" ");
+    let want = format!(" -n -- cargo run -p server-bin -- --config {}", file.name());
+    assert!(words.ends_with(&want), "{words}");
+}
+
+#[test]
+fn the_command_keeps_the_socket() {
+    if Command::new("systemfd").arg("--version").output().is_err() {
+        return eprintln!("skipped: systemfd is not to be had here");
+    }
+    let file = File::new(&text("one"));
+    let mut words = advised(&says_in_a_terminal(plain(), &file));
+    // What restarts it is left out.
+    let between = words.iter().position(|word| word == "watchexec").unwrap();
+    let start = words.iter().rposition(|word| word == "--").unwrap();
+    words.drain(between..=start);
+    let mut daemon = Daemon::spawn(Command::new(&words[0]).args(&words[1..]));
+    let line = daemon.listens();
+    assert!(line.contains("inherited=true"), "{line}");
+    assert_eq!(daemon.name(), "one");
+}
+
+#[test]
+fn nobody_is_told_in_production() {
+    let file = File::new(&text("one"));
+    let mut daemon = Daemon::spawn(plain().arg("--config").arg(&file.path));
+    daemon.until("in use generation=1");
+    assert!(!daemon.log.contains(ADVICE), "no terminal: {}", daemon.log);
+
+    let own = std::process::id().to_string();
+    let nowhere = file.path.with_file_name("nobody-listens");
+    for (name, value) in [
+        ("INVOCATION_ID", "0123"),
+        ("JOURNAL_STREAM", "8:1"),
+        ("NOTIFY_SOCKET", nowhere.to_str().unwrap()),
+        // The parent of the daemon.
+        ("SYSTEMD_EXEC_PID", &own),
+    ] {
+        let mut command = plain();
+        command.env(name, value);
+        let log = says_in_a_terminal(command, &file);
+        assert!(!log.contains(ADVICE), "{name}: {log}");
+    }
+}
+
+#[test]
+fn nobody_is_told_in_a_container() {
+    let unshare = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
+    let has_namespaces = Command::new("unshare").args(unshare).arg("true").status();
+    if !has_namespaces.is_ok_and(|status| status.success()) {
+        return eprintln!("skipped: namespaces are not to be had here");
+    }
+    let file = File::new(&text("one"));
+    let (plain, mut command) = (plain(), Command::new("unshare"));
+    command.args(unshare).arg(plain.get_program());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let log = says_in_a_terminal(command, &file);
+    assert!(!log.contains(ADVICE), "{log}");
+}
+
+#[test]
+fn a_shell_of_a_desktop_is_told() {
+    let file = File::new(&text("one"));
+    let mut command = plain();
+    command.envs([("SYSTEMD_EXEC_PID", "1"), ("INVOCATION_ID", "0123")]);
+    advised(&says_in_a_terminal(command, &file));
+}
+
+#[test]
+fn nobody_is_told_who_has_brought_a_socket() {
+    let file = File::new(&text("one"));
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut command = plain();
+    command.env("LISTEN_FDS", "1").env_remove("LISTEN_PID").env_remove("LISTEN_FDNAMES");
+    let mapping = FdMapping { parent_fd: OwnedFd::from(socket), child_fd: 3 };
+    command.fd_mappings(vec![mapping]).unwrap();
+    let log = says_in_a_terminal(command, &file);
+    assert!(log.contains("inherited=true") && !log.contains(ADVICE), "{log}");
+}

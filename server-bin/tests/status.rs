@@ -1,0 +1,208 @@
+//! What the daemon that runs says to `status`, `reload`, `rollback` and `resume`.
+
+#![cfg(unix)]
+
+mod common;
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    process::Output,
+    thread::spawn,
+    time::Instant,
+};
+
+use common::{Daemon, File, PATIENCE, run, text};
+
+/// A daemon, its file, and the socket that it is asked at.
+struct Asked {
+    file: File,
+    socket: PathBuf,
+    daemon: Daemon,
+}
+
+impl Asked {
+    fn new() -> Self {
+        let file = File::new("");
+        let socket = file.path.with_file_name("admin.sock");
+        file.write(&Self::text(&socket, "one"));
+        let daemon = Daemon::start(&file.path, &["--watch-mode", "realtime"]);
+        let mut asked = Self { file, socket, daemon };
+        asked.daemon.until("in use generation=1");
+        asked
+    }
+
+    fn text(socket: &std::path::Path, name: &str) -> String {
+        format!("{}admin_address = 'unix:{}'\n", text(name), socket.display())
+    }
+
+    fn name(&self, name: &str) {
+        self.file.write(&Self::text(&self.socket, name));
+        self.daemon.expect(name);
+    }
+
+    /// Asks by the file.
+    fn ask(&self, args: &[&str]) -> Output {
+        run(&[args, &["--config", self.file.name()]].concat())
+    }
+}
+
+#[track_caller]
+fn said(output: &Output, code: i32) -> String {
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    let said = if code == 0 || output.stderr.is_empty() { &output.stdout } else { &output.stderr };
+    String::from_utf8(said.clone()).unwrap()
+}
+
+#[test]
+fn status_says_how_it_is_doing() {
+    let mut asked = Asked::new();
+    let report = said(&asked.ask(&["status"]), 0);
+    for want in [
+        "health      fresh, ready\n",
+        "generation  1, for ",
+        "follows by  events\n",
+        &format!("addresses   {}\n", asked.daemon.address),
+        "history     1    initial ",
+    ] {
+        assert!(report.contains(want), "{want} is not in:\n{report}");
+    }
+    // Whether the file is said before or after.
+    let before = run(&["--config", asked.file.name(), "status"]);
+    assert!(said(&before, 0).starts_with("health      fresh, ready\n"));
+
+    let raw = said(&asked.ask(&["status", "--json"]), 0);
+    let raw: serde_json::Value = serde_json::from_str(&raw).unwrap();
+    assert_eq!((&raw["health"], &raw["generation"]), (&"fresh".into(), &1.into()));
+
+    // A key that is not known, so that the file still says where to ask.
+    asked.file.write(&format!("naem = 1\n{}", Asked::text(&asked.socket, "two")));
+    asked.daemon.until("unknown field");
+    let report = said(&asked.ask(&["status"]), 1);
+    let place = format!("error       {}:1:1: unknown field `naem`", asked.file.name());
+    assert!(report.starts_with("health      retrying, ready\n"), "{report}");
+    assert!(report.contains(&place) && report.contains("\n            1 | naem = 1\n"), "{report}");
+    assert!(report.lines().all(|line| line.len() <= 80 || line.contains(&place)), "{report}");
+}
+
+#[test]
+fn a_file_that_is_broken_still_leaves_the_address() {
+    let mut asked = Asked::new();
+    asked.file.write("name = ");
+    asked.daemon.until(&format!("{}:1:8: ", asked.file.name()));
+    let answer = said(&asked.ask(&["status"]), 4);
+    assert!(answer.starts_with("error: ") && answer.contains("--admin ADDRESS"), "{answer}");
+    let admin = format!("unix:{}", asked.socket.display());
+    let report = said(&asked.ask(&["status", "--admin", &admin]), 1);
+    assert!(report.contains(":1:8: "), "{report}");
+    let alone = run(&["status", "--admin", &admin]);
+    assert_eq!(alone.status.code(), Some(1), "{alone:?}");
+}
+
+#[test]
+fn an_edit_that_is_refused_is_told_by_whom() {
+    let mut asked = Asked::new();
+    let text = Asked::text(&asked.socket, "two").replace("127.0.0.1:0", "192.0.2.1:80");
+    asked.file.write(&text);
+    asked.daemon.until("192.0.2.1:80 can't be bound");
+    let report = said(&asked.ask(&["status"]), 1);
+    assert!(report.contains(", refused by the server\n"), "{report}");
+    assert!(report.contains("192.0.2.1:80 can't be bound"), "{report}");
+}
+
+#[test]
+fn it_is_told_to_roll_back_and_to_resume() {
+    let asked = Asked::new();
+    asked.name("two");
+    assert_eq!(said(&asked.ask(&["reload"]), 0), "unchanged\n");
+    assert_eq!(said(&asked.ask(&["rollback", "1"]), 0), "published generation 3\n");
+    asked.daemon.expect("one");
+    let report = said(&asked.ask(&["status"]), 1);
+    assert!(report.starts_with("health      rolled back, ready\n"), "{report}");
+    assert!(report.contains("\npinned      to 1,"), "{report}");
+    assert!(report.contains("3    rollback to 1 "), "{report}");
+    assert!(said(&asked.ask(&["reload"]), 1).starts_with("error: failed: pinned"));
+    assert!(said(&asked.ask(&["rollback", "99"]), 1).contains("generation 99 is not kept"));
+    assert_eq!(said(&asked.ask(&["resume"]), 0), "resumed\n");
+    asked.daemon.expect("two");
+    said(&asked.ask(&["status"]), 0);
+}
+
+#[test]
+fn an_address_of_the_machine_can_be_asked_as_well() {
+    let file = File::new(&format!("{}admin_address = '[::1]:0'\n", text("one")));
+    let mut daemon = Daemon::start(&file.path, &[]);
+    let line = daemon.until("purpose=\"admin\"");
+    let address = line.split_once("address=").unwrap().1.split(' ').next().unwrap();
+    daemon.until("in use generation=1");
+    assert!(said(&run(&["status", "--admin", address]), 0).starts_with("health      fresh"));
+    assert_eq!(said(&run(&["reload", "--admin", address]), 0), "unchanged\n");
+}
+
+#[test]
+fn nobody_answers() {
+    let file = File::new("");
+    let socket = file.path.with_file_name("admin.sock");
+    file.write(&Asked::text(&socket, "one"));
+    for args in [&["status"][..], &["status", "--json"], &["reload"], &["rollback", "1"]] {
+        let answer = said(&run(&[args, &["-c", file.name()]].concat()), 3);
+        let want = format!("error: nobody answers at unix:{}: ", socket.display());
+        assert!(answer.starts_with(&want), "{answer}");
+    }
+}
+
+#[test]
+fn where_to_ask_is_not_known() {
+    let port_0 = format!("{}admin_address = '127.0.0.1:0'\n", text("one"));
+    for (text, want) in [
+        (text("one").as_str(), "no admin_address is configured"),
+        (&port_0, "port 0 of admin_address is any port"),
+        ("admin_address = 'here'", "an address is an IP address and a port"),
+    ] {
+        let file = File::new(text);
+        let answer = said(&run(&["status", "-c", file.name()]), 4);
+        assert!(answer.starts_with(&format!("error: {}: {want}", file.name())), "{answer}");
+    }
+    said(&run(&["status", "-c", "/nowhere/config.toml"]), 4);
+}
+
+/// Answers every request with `response`, or never if that is empty.
+fn other(response: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    spawn(move || {
+        let mut kept = Vec::new();
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            // The first part of a request is enough to answer.
+            let _ = stream.read(&mut [0; 1024]);
+            if !response.is_empty() {
+                let _ = stream.write_all(response.as_bytes());
+                continue;
+            }
+            kept.push(stream);
+        }
+    });
+    address
+}
+
+#[test]
+fn somebody_else_is_told_from_a_daemon() {
+    for (response, want) in [
+        ("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "/status is 404 Not Found"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]", "/status is 200 OK"),
+        ("SSH-2.0-OpenSSH\r\n", "nobody answers at "),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n[]", "nobody answers at "),
+    ] {
+        let answer = said(&run(&["status", "--admin", &other(response).to_string()]), 3);
+        assert!(answer.contains(want), "{response:?}: {answer}");
+    }
+}
+
+#[test]
+fn a_daemon_that_hangs_is_not_waited_for() {
+    let begun = Instant::now();
+    let answer = said(&run(&["status", "--admin", &other("").to_string()]), 3);
+    assert!(answer.ends_with(": not within 5 s\n"), "{answer}");
+    assert!(begun.elapsed() < PATIENCE);
+}
