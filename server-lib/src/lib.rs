@@ -63,6 +63,7 @@
 mod accept;
 mod address;
 mod admin;
+mod changes;
 mod config;
 mod connection;
 mod context;
@@ -70,6 +71,7 @@ mod daemon;
 mod error;
 mod inherit;
 mod live;
+mod metrics;
 mod plan;
 mod probe;
 mod role;

@@ -1,6 +1,6 @@
 //! What is answered, each time from one snapshot of the configuration.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     Extension, Json, Router,
@@ -15,7 +15,10 @@ use http_body_util::Limited;
 use serde::Serialize;
 use tokio::time::timeout;
 
-use crate::live::{Applied, Live};
+use crate::{
+    live::{Applied, Live},
+    metrics::Metrics,
+};
 
 type Snapshot = Extension<Arc<Applied>>;
 
@@ -27,12 +30,13 @@ pub(crate) fn example() -> Router {
         .route("/echo", post(|body: Bytes| async { body }))
 }
 
-/// Puts the configuration around the application's routes.
-pub(crate) fn around(routes: Router, live: &Arc<Live>) -> Router {
+/// Puts the configuration around the application's routes, and counts what they answer.
+pub(crate) fn around(routes: Router, live: &Arc<Live>, metrics: &Arc<Metrics>) -> Router {
+    let state = (Arc::clone(live), Arc::clone(metrics));
     routes
         // The limit of axum's own, 2 MB, would stand beside ours.
         .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(Arc::clone(live), with_snapshot))
+        .layer(from_fn_with_state(state, with_snapshot))
 }
 
 /// What `GET /` says.
@@ -56,7 +60,12 @@ async fn root(Extension(applied): Snapshot) -> Response {
 }
 
 /// Takes the one snapshot of a request, and applies what it says of every request.
-async fn with_snapshot(State(live): State<Arc<Live>>, request: Request, next: Next) -> Response {
+async fn with_snapshot(
+    State((live, metrics)): State<(Arc<Live>, Arc<Metrics>)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let begun = Instant::now();
     let applied = live.load_full();
     let config = &applied.config;
     let mut response = if declared_size(&request).is_some_and(|size| size > config.max_body_bytes) {
@@ -72,6 +81,7 @@ async fn with_snapshot(State(live): State<Arc<Live>>, request: Request, next: Ne
         }
     };
     response.headers_mut().extend(applied.headers.clone());
+    metrics.answered(response.status(), begun.elapsed());
     response
 }
 

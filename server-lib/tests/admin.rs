@@ -44,7 +44,7 @@ async fn it_says_how_it_is_doing() {
     assert_eq!((&status["health"], &status["error_at"]["line"]), (&"retrying".into(), &1.into()));
     assert_eq!(ask(&lab, "GET", "/readyz").await.status, 200, "the last good one serves");
     // The application's routes are elsewhere, and the other way round.
-    assert_eq!(ask(&lab, "GET", "/").await.status, 404);
+    assert_eq!(ask(&lab, "GET", "/healthz").await.status, 404);
     assert_eq!(lab.client().await.get("/status").await.status, 404);
     lab.apply(&with_admin("two")).await;
     lab.end().await;
