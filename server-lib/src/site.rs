@@ -5,6 +5,7 @@ use std::{
     io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use axum::Router;
@@ -12,6 +13,7 @@ use tokio::{
     runtime::Handle,
     sync::{oneshot, watch},
     task::JoinHandle,
+    time::timeout,
 };
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -35,6 +37,10 @@ use crate::{
     socket::{self, Listener},
     status::{Refusal, ServerStatus},
 };
+
+/// How long whoever looks after the server may take to read what was answered last: all else is over
+/// by then.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// The configuration in use and the listeners it asks for, always both of the same generation.
 ///
@@ -209,7 +215,9 @@ impl Site {
             one.close().await;
         }
         self.status.send_modify(|status| status.admin_address = None);
-        self.admin_tasks.wait().await;
+        if timeout(LAST_ANSWERS, self.admin_tasks.wait()).await.is_err() {
+            debug!("somebody who looks after the server doesn't read the last answer");
+        }
     }
 
     fn try_prepare(
