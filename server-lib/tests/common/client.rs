@@ -65,8 +65,8 @@ impl Client {
         let mut headers = Vec::new();
         loop {
             let line = self.line().await;
-            let Some((name, value)) = line.split_once(": ") else { break };
-            headers.push((name.to_owned(), value.to_owned()));
+            let Some((name, value)) = line.split_once(':') else { break };
+            headers.push((name.to_owned(), value.trim().to_owned()));
         }
         let mut response = Response { status, headers, body: String::new() };
         let length = response.header("content-length").and_then(|text| text.parse().ok());
