@@ -1,4 +1,4 @@
-//! A browser without a window, by WebDriver (<https://www.w3.org/TR/webdriver2/>).
+//! A browser without a window, by `WebDriver` (<https://www.w3.org/TR/webdriver2/>).
 
 use std::{
     io::{BufRead, BufReader},
@@ -60,10 +60,10 @@ impl Browser {
             line.rsplit_once("successfully on port ")?.1.trim_end_matches('.').parse::<u16>().ok()
         });
         let address = SocketAddr::from(([127, 0, 0, 1], port.expect("it says no port")));
+        let data = format!("--user-data-dir={}", profile.path().display());
         let mut browser = Self { driver, address, session: String::new(), _profile: profile };
 
-        let profile = format!("--user-data-dir={}", browser._profile.path().display());
-        let flags: Vec<&str> = FLAGS.into_iter().chain([profile.as_str()]).collect();
+        let flags: Vec<&str> = FLAGS.into_iter().chain([data.as_str()]).collect();
         let wanted = json!({
             "goog:chromeOptions": { "args": flags },
             "goog:loggingPrefs": { "browser": "ALL" },
@@ -94,9 +94,8 @@ impl Browser {
                 sleep(Duration::from_millis(20)).await;
             }
         });
-        if waited.await.is_err() {
-            panic!("not so: {expression}\n{}", self.text("body").await);
-        }
+        let is_so = waited.await.is_ok();
+        assert!(is_so, "not so: {expression}\n{}", self.text("body").await);
     }
 
     /// Waits until the text that is to be seen of an element has `part` in it.
