@@ -114,6 +114,9 @@ impl<V, S> ServerContextBuilder<V, S> {
     /// Has the server behave as a daemon: `SIGHUP` loads the configuration now, and systemd is told
     /// when it is ready, reloads, drains and is alive, as `Type=notify-reload` and `WatchdogSec=` ask
     /// for (`sd_notify(3)`). Without systemd nobody is told.
+    ///
+    /// It records metrics for the [admin address](crate::ServerConfig::admin_address), in a recorder
+    /// for the whole process that it installs unless there is one.
     pub fn daemon(mut self) -> Self {
         self.is_daemon = true;
         self

@@ -33,6 +33,21 @@ impl Events {
         told.await.expect("nothing is told")
     }
 
+    /// Waits for the end, before which nothing is told any more.
+    async fn end(&mut self) {
+        let over = timeout(PATIENCE, async {
+            loop {
+                let line = self.0.line().await;
+                assert!(!line.starts_with("data: "), "{line}");
+                // The last chunk of a body.
+                if line == "0" {
+                    return;
+                }
+            }
+        });
+        over.await.expect("it goes on");
+    }
+
     /// Waits until what is told has `value` as `key`.
     async fn until(&mut self, key: &str, value: impl Into<Value>) -> Value {
         let value = value.into();
@@ -106,4 +121,19 @@ async fn a_reader_hears_of_the_end_and_holds_up_nothing() {
     lab.end().await;
     // The drain timeout is ten seconds.
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_reader_is_told_where_it_goes_on() {
+    let mut lab = Lab::new(Realtime, &with_admin("one")).await;
+    let mut reader = Events::open(&lab).await;
+    reader.next().await;
+    lab.apply(&with_admin("two").replace("'127.0.0.1:0'\n", "'[::1]:0'\n")).await;
+    let there = lab.until("it is elsewhere", |status| {
+        status.admin_address.as_ref().is_some_and(|at| at.to_string().starts_with("[::1]"))
+    });
+    let there = there.await.admin_address.unwrap().to_string();
+    reader.until("admin_address", there).await;
+    reader.end().await;
+    lab.end().await;
 }

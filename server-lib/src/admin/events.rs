@@ -14,6 +14,7 @@ use super::{
     Admin,
     report::{Entry, Report},
 };
+use crate::address::Address;
 
 /// A burst of changes is told at once: nobody reads faster.
 const APART: Duration = Duration::from_millis(100);
@@ -35,11 +36,12 @@ struct Picture {
 /// `GET /events`: a [picture](Picture) now, and another whenever something has changed
 /// (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
 ///
-/// It ends as soon as the server is to end, so that it holds up nothing.
+/// It ends as soon as the server is to end or another address is for this, so that it holds up nothing.
 pub(super) async fn events(
     State(admin): State<Admin>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let feed = Feed { admin, told: None, is_followed: true };
+    let address = admin.server.borrow().admin_address.clone();
+    let feed = Feed { admin, address, told: None, is_followed: true };
     let events = stream::unfold(feed, |mut feed| async {
         let event = feed.next().await?;
         Some((Ok(event), feed))
@@ -50,6 +52,8 @@ pub(super) async fn events(
 /// What one reader is told.
 struct Feed {
     admin: Admin,
+    /// Where it asked; elsewhere, it is told so and no more.
+    address: Option<Address>,
     /// When it was told something last.
     told: Option<Instant>,
     /// Whether the configuration's source may still have news.
@@ -60,6 +64,9 @@ impl Feed {
     /// Waits for the next event; `None` is the end.
     async fn next(&mut self) -> Option<Event> {
         if let Some(told) = self.told {
+            if self.admin.server.borrow().admin_address != self.address {
+                return None;
+            }
             self.changed().await;
             tokio::select! {
                 biased;
