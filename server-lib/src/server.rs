@@ -162,7 +162,7 @@ where
         }
         tokio::select! {
             biased;
-            () = site.drain() => {}
+            () = site.drain(false) => {}
             () = ask_for_time(), if self.context.is_daemon => {}
         }
         Ok(())

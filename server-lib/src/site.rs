@@ -190,12 +190,13 @@ impl Site {
 
     /// Closes every address and waits for the requests under way, at most the drain timeout.
     ///
-    /// Whoever looks after the server can see it drain: theirs is closed last.
-    pub(crate) async fn drain(&self) {
+    /// Whoever looks after the server can see it drain: theirs is closed last, unless the server
+    /// `is_replaced` by another process that answers there already.
+    pub(crate) async fn drain(&self, is_replaced: bool) {
         let limit = self.live.load().config.drain_timeout();
         let open = std::mem::take(&mut *lock(&self.open));
-        let (admin, open): (Vec<Open>, Vec<Open>) =
-            open.into_iter().partition(|one| one.spot.0 == Role::Admin);
+        let is_last = |one: &Open| one.spot.0 == Role::Admin && !is_replaced;
+        let (admin, open): (Vec<Open>, Vec<Open>) = open.into_iter().partition(is_last);
         for one in &open {
             one.stop.cancel();
         }

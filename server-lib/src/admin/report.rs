@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hot_reload::{Mechanism, Past, Status, WatchStrategy};
+use hot_reload::{Past, Status, WatchStrategy};
 use serde::Serialize;
 
 use crate::{address::Address, status::ServerStatus};
@@ -23,9 +23,7 @@ pub(super) struct Report {
     age: Option<f64>,
     source: Option<String>,
     strategy: Option<&'static str>,
-    mechanism: Option<&'static str>,
-    /// Why changes are not noticed as they were asked to be.
-    mechanism_reason: Option<String>,
+    mechanism: Option<String>,
     failures: u32,
     error: Option<String>,
     error_at: Option<Place>,
@@ -93,11 +91,7 @@ impl Report {
                 WatchStrategy::Realtime => "realtime",
                 WatchStrategy::Hybrid => "hybrid",
             }),
-            mechanism: status.mechanism.as_ref().map(Mechanism::as_str),
-            mechanism_reason: match status.mechanism {
-                Some(Mechanism::Degraded(why)) => Some(why.into_owned()),
-                _ => None,
-            },
+            mechanism: status.mechanism.map(|mechanism| mechanism.to_string()),
             failures: status.failures,
             error: status.last_error.map(|error| error.to_string()),
             error_at: status.last_error_at.map(|at| Place {

@@ -62,6 +62,7 @@ async fn its_buttons_reload_serve_again_and_resume() {
     let Some((mut lab, browser)) = open(&with_admin("one")).await else { return };
     browser.enter("#reload").await;
     browser.until_text("#said", "unchanged").await;
+    assert_eq!(browser.value("document.activeElement.id").await, "reload", "it has lost the focus");
     lab.apply(&with_admin("two")).await;
     browser.until_text("#generation", "2").await;
 
@@ -70,7 +71,7 @@ async fn its_buttons_reload_serve_again_and_resume() {
     browser.until_text("#generation", "3").await;
     assert_eq!(lab.name().await, "one");
     browser.until_text("#pinned", "Generation 1 is pinned").await;
-    assert_eq!(browser.value("document.getElementById('reload').disabled").await, true);
+    assert_eq!(browser.value("document.getElementById('reload').ariaDisabled").await, "true");
 
     browser.enter("#resume").await;
     browser.until_text("#generation", "4").await;
