@@ -117,6 +117,8 @@ async fn a_reader_hears_of_the_end_and_holds_up_nothing() {
     reader.next().await;
     let mut deaf = Events::open(&lab).await;
     deaf.next().await;
+    lab.shutdown.cancel();
+    reader.end().await;
     let begun = Instant::now();
     lab.end().await;
     // The drain timeout is ten seconds.
