@@ -22,6 +22,12 @@ use crate::{
 
 type Snapshot = Extension<Arc<Applied>>;
 
+/// What stands around the application's routes.
+struct Around {
+    live: Arc<Live>,
+    metrics: Arc<Metrics>,
+}
+
 /// What is answered where the application brings no routes of its own.
 pub(crate) fn example() -> Router {
     Router::new()
@@ -32,11 +38,11 @@ pub(crate) fn example() -> Router {
 
 /// Puts the configuration around the application's routes, and counts what they answer.
 pub(crate) fn around(routes: Router, live: &Arc<Live>, metrics: &Arc<Metrics>) -> Router {
-    let state = (Arc::clone(live), Arc::clone(metrics));
+    let around = Around { live: Arc::clone(live), metrics: Arc::clone(metrics) };
     routes
         // The limit of axum's own, 2 MB, would stand beside ours.
         .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(state, with_snapshot))
+        .layer(from_fn_with_state(Arc::new(around), with_snapshot))
 }
 
 /// What `GET /` says.
@@ -61,12 +67,12 @@ async fn root(Extension(applied): Snapshot) -> Response {
 
 /// Takes the one snapshot of a request, and applies what it says of every request.
 async fn with_snapshot(
-    State((live, metrics)): State<(Arc<Live>, Arc<Metrics>)>,
+    State(around): State<Arc<Around>>,
     request: Request,
     next: Next,
 ) -> Response {
     let begun = Instant::now();
-    let applied = live.load_full();
+    let applied = around.live.load_full();
     let config = &applied.config;
     let mut response = if declared_size(&request).is_some_and(|size| size > config.max_body_bytes) {
         StatusCode::PAYLOAD_TOO_LARGE.into_response()
@@ -81,7 +87,7 @@ async fn with_snapshot(
         }
     };
     response.headers_mut().extend(applied.headers.clone());
-    metrics.answered(response.status(), begun.elapsed());
+    around.metrics.answered(response.status(), begun.elapsed());
     response
 }
 

@@ -64,7 +64,9 @@ async fn requests_connections_and_configurations_are_counted() {
 
     lab.apply(&with_admin("two")).await;
     // It parses, and can't work.
-    lab.break_by(&with_admin("three").replace("[\"127.0.0.1:0\"]", "[\"192.0.2.1:9\"]")).await;
+    let unfit = with_admin("three").replace("[\"127.0.0.1:0\"]", "[\"192.0.2.1:9\"]");
+    lab.break_by(&unfit).await;
+    lab.break_by(&unfit).await;
     drop(client);
     let closed =
         timeout(PATIENCE, async { while samples(&lab).await["server_lib_connections"] != "0" {} });
