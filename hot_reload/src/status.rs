@@ -16,6 +16,9 @@ use crate::{config::WatchStrategy, follow::Mechanism};
 pub struct Status {
     /// Whether the newest value is what the source holds.
     pub health: Health,
+    /// What the source is called, as logs have it; `None` until the service has started, and for one
+    /// without a name.
+    pub source: Option<Arc<str>>,
     /// How changes were asked to be noticed; `None` until the service has started.
     pub strategy: Option<WatchStrategy>,
     /// How they are noticed, and why not otherwise; `None` until the first look has ended.
@@ -194,6 +197,7 @@ impl Default for Status {
     fn default() -> Self {
         Self {
             health: Health::Starting,
+            source: None,
             strategy: None,
             mechanism: None,
             is_restored: false,

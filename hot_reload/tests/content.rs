@@ -90,6 +90,11 @@ in_every_strategy! {
         assert_eq!(lab.rx.status().failures, 0);
     }
 
+    async fn the_status_names_the_file(strategy) {
+        let lab = Lab::with_one(strategy).await;
+        assert_eq!(lab.rx.status().source.as_deref(), lab.path.to_str());
+    }
+
     async fn an_empty_file_renamed_into_place_is_refused(strategy) {
         is_refused(strategy, "empty", |path| fs::write(path, "").unwrap()).await;
     }

@@ -276,6 +276,7 @@ async fn the_status_says_all_there_is_to_say() {
     let lab = Lab::idle().await;
     let status = lab.rx.status();
     assert_eq!(status.health.to_string(), "fresh");
+    assert_eq!(status.source, None, "it has no name");
     assert_eq!(status.strategy, Some(WatchStrategy::Polling));
     assert_eq!(status.mechanism, Some(Mechanism::Polling));
     assert_eq!((status.generation, status.failures), (1, 0));

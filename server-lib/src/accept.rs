@@ -10,6 +10,7 @@ use tracing::{debug, warn};
 use crate::{
     connection,
     live::Live,
+    metrics::Metrics,
     socket::{Listener, Stream},
 };
 
@@ -22,6 +23,7 @@ pub(crate) struct Door {
     pub(crate) listener: Arc<Listener>,
     pub(crate) router: Router,
     pub(crate) live: Arc<Live>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) connections: TaskTracker,
     pub(crate) stop: CancellationToken,
 }
@@ -64,7 +66,11 @@ impl Door {
 
     fn serve(&self, stream: Stream) {
         let (router, live, stop) = (self.router.clone(), Arc::clone(&self.live), self.stop.clone());
-        self.connections.spawn(connection::serve(stream, router, live, stop));
+        let connected = self.metrics.connected();
+        self.connections.spawn(async move {
+            connection::serve(stream, router, live, stop).await;
+            drop(connected);
+        });
     }
 }
 

@@ -119,6 +119,9 @@ impl<V, S> ServerContextBuilder<V, S> {
     /// That takes the sockets from [`inherited`](Self::inherited). Systemd is told when the server is
     /// ready, reloads, drains, is alive and goes on as another process, as `Type=notify-reload` and
     /// `WatchdogSec=` ask for (`sd_notify(3)`). Without systemd nobody is told.
+    ///
+    /// It records metrics for the [admin address](crate::ServerConfig::admin_address), in a recorder
+    /// for the whole process that it installs unless there is one.
     pub fn daemon(mut self) -> Self {
         self.is_daemon = true;
         self

@@ -48,8 +48,31 @@
 //! | `GET /healthz` | `ok` |
 //! | `POST /echo` | the body, where `max_body_bytes` allows it |
 //!
-//! On the [admin address](ServerConfig::admin_address) there are `/livez`, `/readyz`, `/status`,
-//! `/history`, `POST /reload`, `POST /rollback/{generation}` and `POST /resume`.
+//! On the [admin address](ServerConfig::admin_address), which is closed last, there are these:
+//!
+//! | endpoint | answer |
+//! |---|---|
+//! | `GET /` | a page that shows all of this live |
+//! | `GET /livez`, `GET /readyz` | whether it runs; whether it may be sent requests: not once it is to end |
+//! | `GET /status`, `GET /history` | what is served, and what was, with the keys that changed, as JSON |
+//! | `GET /events` | both, now and whenever something changes, as server-sent events |
+//! | `GET /metrics` | the metrics below and those of [`hot_reload`], for Prometheus |
+//! | `POST /reload` | the configuration is loaded now |
+//! | `POST /rollback/{generation}`, `POST /resume` | an earlier one serves again; the source is followed again |
+//!
+//! What changes something takes a header `X-Requested-By`, with any value.
+//!
+//! A [daemon](ServerContextBuilder::daemon) records metrics, unless the application has installed
+//! a recorder of the [`metrics`](https://docs.rs/metrics) facade, which then has them:
+//!
+//! | metric | kind |
+//! |---|---|
+//! | `server_lib_requests_total` | counter, with the label `code`: `2xx` and the like |
+//! | `server_lib_request_duration_seconds` | histogram: from the head of a request to that of its answer |
+//! | `server_lib_connections` | gauge: those that are open |
+//! | `server_lib_connections_total` | counter |
+//! | `server_lib_generation` | gauge: of the configuration in use |
+//! | `server_lib_refusals_total` | counter: configurations refused as a whole |
 //!
 //! # Features
 //!
@@ -69,6 +92,7 @@
 mod accept;
 mod address;
 mod admin;
+mod changes;
 mod config;
 mod connection;
 mod context;
@@ -76,6 +100,7 @@ mod daemon;
 mod error;
 mod inherit;
 mod live;
+mod metrics;
 mod plan;
 mod probe;
 mod role;

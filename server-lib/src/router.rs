@@ -1,6 +1,6 @@
 //! What is answered, each time from one snapshot of the configuration.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     Extension, Json, Router,
@@ -15,9 +15,18 @@ use http_body_util::Limited;
 use serde::Serialize;
 use tokio::time::timeout;
 
-use crate::live::{Applied, Live};
+use crate::{
+    live::{Applied, Live},
+    metrics::Metrics,
+};
 
 type Snapshot = Extension<Arc<Applied>>;
+
+/// What stands around the application's routes.
+struct Around {
+    live: Arc<Live>,
+    metrics: Arc<Metrics>,
+}
 
 /// What is answered where the application brings no routes of its own.
 pub(crate) fn example() -> Router {
@@ -27,12 +36,13 @@ pub(crate) fn example() -> Router {
         .route("/echo", post(|body: Bytes| async { body }))
 }
 
-/// Puts the configuration around the application's routes.
-pub(crate) fn around(routes: Router, live: &Arc<Live>) -> Router {
+/// Puts the configuration around the application's routes, and counts what they answer.
+pub(crate) fn around(routes: Router, live: &Arc<Live>, metrics: &Arc<Metrics>) -> Router {
+    let around = Around { live: Arc::clone(live), metrics: Arc::clone(metrics) };
     routes
         // The limit of axum's own, 2 MB, would stand beside ours.
         .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(Arc::clone(live), with_snapshot))
+        .layer(from_fn_with_state(Arc::new(around), with_snapshot))
 }
 
 /// What `GET /` says.
@@ -56,8 +66,13 @@ async fn root(Extension(applied): Snapshot) -> Response {
 }
 
 /// Takes the one snapshot of a request, and applies what it says of every request.
-async fn with_snapshot(State(live): State<Arc<Live>>, request: Request, next: Next) -> Response {
-    let applied = live.load_full();
+async fn with_snapshot(
+    State(around): State<Arc<Around>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let begun = Instant::now();
+    let applied = around.live.load_full();
     let config = &applied.config;
     let mut response = if declared_size(&request).is_some_and(|size| size > config.max_body_bytes) {
         StatusCode::PAYLOAD_TOO_LARGE.into_response()
@@ -72,6 +87,7 @@ async fn with_snapshot(State(live): State<Arc<Live>>, request: Request, next: Ne
         }
     };
     response.headers_mut().extend(applied.headers.clone());
+    around.metrics.answered(response.status(), begun.elapsed());
     response
 }
 

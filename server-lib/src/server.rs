@@ -18,6 +18,8 @@ use crate::{
     context::ServerContext,
     daemon::{Daemon, ask_for_time, tell_stopping},
     error::ServerError,
+    live::Live,
+    metrics::{Exporter, Metrics},
     site::{Refused, Site},
 };
 
@@ -101,12 +103,17 @@ where
             reloader: context.receiver.watch_status(),
             server: context.status(),
             shutdown: context.shutdown(),
+            live: Arc::new(Live::default()),
+            changes: Arc::default(),
+            // Before anything is looked up in it.
+            exporter: context.is_daemon.then(Exporter::installed).flatten(),
+            metrics: Arc::new(Metrics::of_the_recorder()),
         };
         let runtime = context.runtime.clone().unwrap_or_else(Handle::current);
         let inherited = &mut *context.inherited.lock().unwrap_or_else(PoisonError::into_inner);
         let inherited = std::mem::take(inherited);
         let (routes, status) = (context.routes.clone(), context.status.clone());
-        Site::new(routes, admin.router(), runtime, inherited, status)
+        Site::new(routes, admin, runtime, inherited, status)
     }
 
     /// Serves while `service` runs.
@@ -127,6 +134,12 @@ where
                 None => pending().await,
             }
         };
+        let keep_up = async {
+            match self.context.is_daemon.then(Exporter::installed).flatten() {
+                Some(exporter) => exporter.keep_up().await,
+                None => pending().await,
+            }
+        };
         let mut is_replaced = false;
         tokio::select! {
             biased;
@@ -138,6 +151,7 @@ where
                 // For whoever else ends by it.
                 shutdown.cancel();
             }
+            () = keep_up => {}
             ended = service => {
                 ended.map_err(|error| ServerError::Reloader(Box::<dyn Error + Send + Sync>::from(error)))?;
                 if site.generation() == 0 {
@@ -156,7 +170,7 @@ where
         }
         tokio::select! {
             biased;
-            () = site.drain() => {}
+            () = site.drain(is_replaced) => {}
             () = ask_for_time(), if is_told => {}
         }
         Ok(())

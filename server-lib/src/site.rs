@@ -6,6 +6,7 @@ use std::{
     os::unix::net::UnixStream,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use axum::Router;
@@ -13,6 +14,7 @@ use tokio::{
     runtime::Handle,
     sync::{oneshot, watch},
     task::JoinHandle,
+    time::timeout,
 };
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -23,10 +25,13 @@ use tracing::{debug, info};
 use crate::{
     accept::Door,
     address::Address,
+    admin::Admin,
+    changes::Changes,
     config::{InvalidConfig, ServerConfig},
     error::BindError,
     inherit::{self, Inherited},
     live::{Applied, Live},
+    metrics::Metrics,
     plan::{Plan, Spot},
     role::Role,
     router,
@@ -35,12 +40,18 @@ use crate::{
     upgrade,
 };
 
+/// How long whoever looks after the server may take to read what was answered last: all else is over
+/// by then.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
 /// The configuration in use and the listeners it asks for, always both of the same generation.
 ///
 /// Dropped, it stops accepting at once, and its connections end by themselves as in
 /// [`drain`](Self::drain).
 pub(crate) struct Site {
     live: Arc<Live>,
+    changes: Arc<Changes>,
+    metrics: Arc<Metrics>,
     router: Router,
     admin: Router,
     runtime: Handle,
@@ -53,6 +64,8 @@ pub(crate) struct Site {
     status: watch::Sender<ServerStatus>,
     /// Accepting and serving, so that the end of all of it can be awaited.
     tasks: TaskTracker,
+    /// The same for whoever looks after the server.
+    admin_tasks: TaskTracker,
     stop: CancellationToken,
     _stop_on_drop: DropGuard,
 }
@@ -120,18 +133,21 @@ impl Site {
     /// is.
     pub(crate) fn new(
         routes: Router,
-        admin: Router,
+        admin: Admin,
         runtime: Handle,
         inherited: Inherited,
         status: watch::Sender<ServerStatus>,
     ) -> (Arc<Self>, oneshot::Receiver<Refused>) {
-        let live = Arc::new(Live::default());
+        let live = Arc::clone(&admin.live);
+        let (changes, metrics) = (Arc::clone(&admin.changes), Arc::clone(&admin.metrics));
         let stop = CancellationToken::new();
         let (refused_first, refused) = oneshot::channel();
         let site = Self {
-            router: router::around(routes, &live),
+            router: router::around(routes, &live, &metrics),
             live,
-            admin,
+            changes,
+            metrics,
+            admin: admin.router(),
             runtime,
             open: Mutex::default(),
             inherited: Mutex::new(inherited),
@@ -139,6 +155,7 @@ impl Site {
             refused_first: Mutex::new(Some(refused_first)),
             status,
             tasks: TaskTracker::new(),
+            admin_tasks: TaskTracker::new(),
             _stop_on_drop: stop.clone().drop_guard(),
             stop,
         };
@@ -153,7 +170,12 @@ impl Site {
     ) -> Result<Prepared, String> {
         self.try_prepare(config, generation).map_err(|refused| {
             let reason = crate::error::chain(&refused as &dyn Error);
-            *lock(&self.refusal) = Some(Refusal { generation, reason: reason.as_str().into() });
+            let refusal = Some(Refusal { generation, reason: reason.as_str().into() });
+            let before = std::mem::replace(&mut *lock(&self.refusal), refusal.clone());
+            if before != refusal {
+                // And not each time that it is tried again.
+                self.metrics.refused();
+            }
             if self.generation() == 0 {
                 // Nobody may be waiting for it any more.
                 let _ = lock(&self.refused_first).take().map(|tell| tell.send(refused));
@@ -197,12 +219,19 @@ impl Site {
     }
 
     /// Closes every address and waits for the requests under way, at most the drain timeout.
-    pub(crate) async fn drain(&self) {
+    ///
+    /// Whoever looks after the server can see it drain: theirs is closed last, unless the server
+    /// `is_replaced` by another process that answers there already.
+    pub(crate) async fn drain(&self, is_replaced: bool) {
         let limit = self.live.load().config.drain_timeout();
-        self.stop.cancel();
+        let open = std::mem::take(&mut *lock(&self.open));
+        let is_last = |one: &Open| one.spot.0 == Role::Admin && !is_replaced;
+        let (admin, open): (Vec<Open>, Vec<Open>) = open.into_iter().partition(is_last);
+        for one in &open {
+            one.stop.cancel();
+        }
         self.tasks.close();
         // The addresses are free for whoever comes next, before the last request is answered.
-        let open = std::mem::take(&mut *lock(&self.open));
         for one in open {
             one.close().await;
         }
@@ -211,6 +240,15 @@ impl Site {
             info!(connections = self.tasks.len(), ?limit, "waiting for requests under way");
         }
         self.tasks.wait().await;
+        self.stop.cancel();
+        self.admin_tasks.close();
+        for one in admin {
+            one.close().await;
+        }
+        self.status.send_modify(|status| status.admin_address = None);
+        if timeout(LAST_ANSWERS, self.admin_tasks.wait()).await.is_err() {
+            debug!("somebody who looks after the server doesn't read the last answer");
+        }
     }
 
     fn try_prepare(
@@ -274,14 +312,19 @@ impl Site {
         let inherited = is_foreign.then_some(true);
         info!(address = %local, purpose, inherited, "listening");
         let stop = self.stop.child_token();
+        let is_admin = spot.0 == Role::Admin;
+        // Whoever looks after the server is no part of what is measured.
+        let metrics = if is_admin { Arc::new(Metrics::none()) } else { Arc::clone(&self.metrics) };
+        let tasks = if is_admin { &self.admin_tasks } else { &self.tasks };
         let door = Door {
             listener: Arc::clone(&listener),
-            router: if spot.0 == Role::Admin { &self.admin } else { &self.router }.clone(),
+            router: if is_admin { &self.admin } else { &self.router }.clone(),
             live: Arc::clone(&self.live),
-            connections: self.tasks.clone(),
+            metrics,
+            connections: tasks.clone(),
             stop: stop.clone(),
         };
-        let accepting = self.tasks.spawn_on(door.attend(), &self.runtime);
+        let accepting = tasks.spawn_on(door.attend(), &self.runtime);
         Open { spot, local, listener, is_foreign, file, stop, accepting }
     }
 
@@ -315,6 +358,10 @@ impl Prepared {
         let applied = Arc::new(applied);
         let before = site.live.swap(Arc::clone(&applied));
         let changed = before.config.changed_parts(&applied.config);
+        site.metrics.applied(generation);
+        if before.generation > 0 {
+            site.changes.note(generation, changed.clone());
+        }
         // Those of an earlier process that nobody has asked for.
         lock(&site.inherited).forget();
         let mut open = lock(&site.open);

@@ -2,33 +2,11 @@
 
 mod common;
 
-use std::{net::SocketAddr, os::unix::fs::PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 
-use common::{Client, Lab, Response, text};
+use common::{Client, Lab, PATIENCE, admin, ask, json, text, with_admin};
 use hot_reload::WatchStrategy::Realtime;
-
-/// A configuration with `name`, and an address for who looks after it.
-fn with_admin(name: &str) -> String {
-    format!("{}admin_address = '127.0.0.1:0'\n", text(name, &["127.0.0.1:0"]))
-}
-
-fn admin(lab: &Lab) -> SocketAddr {
-    lab.status.borrow().admin_address.as_ref().unwrap().socket_addr().unwrap()
-}
-
-async fn ask(lab: &Lab, method: &str, path: &str) -> Response {
-    let mut client = Client::connect(admin(lab)).await;
-    let request =
-        format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nx-requested-by: a test\r\n\r\n");
-    client.send(&request).await;
-    client.response().await
-}
-
-async fn json(lab: &Lab, path: &str) -> serde_json::Value {
-    let answer = ask(lab, "GET", path).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    serde_json::from_str(&answer.body).unwrap()
-}
+use tokio::{net::TcpStream, time::timeout};
 
 #[tokio::test]
 async fn it_says_how_it_is_doing() {
@@ -44,7 +22,7 @@ async fn it_says_how_it_is_doing() {
     assert_eq!((&status["health"], &status["error_at"]["line"]), (&"retrying".into(), &1.into()));
     assert_eq!(ask(&lab, "GET", "/readyz").await.status, 200, "the last good one serves");
     // The application's routes are elsewhere, and the other way round.
-    assert_eq!(ask(&lab, "GET", "/").await.status, 404);
+    assert_eq!(ask(&lab, "GET", "/healthz").await.status, 404);
     assert_eq!(lab.client().await.get("/status").await.status, 404);
     lab.apply(&with_admin("two")).await;
     lab.end().await;
@@ -69,6 +47,85 @@ async fn it_reloads_and_rolls_back() {
     assert_eq!(ask(&lab, "POST", "/resume").await.status, 200);
     lab.until("it is resumed", |status| status.generation == 4).await;
     assert_eq!(lab.name().await, "two");
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn history_has_the_keys_that_changed_and_no_value() {
+    let lab = Lab::with(Realtime, &with_admin("one"), |service| service.history(3)).await;
+    let mut lab = lab;
+    lab.apply(&format!("greeting = 'secret'\n{}", with_admin("two"))).await;
+    let history = json(&lab, "/history").await;
+    assert_eq!(history[0]["changed"], serde_json::Value::Null, "{history}");
+    assert_eq!(history[1]["changed"], serde_json::json!(["name", "greeting"]), "{history}");
+    assert!(!history.to_string().contains("secret"), "{history}");
+    assert_eq!(ask(&lab, "POST", "/rollback/1").await.status, 200);
+    let history = json(&lab, "/history").await;
+    let last = history.as_array().unwrap().last().unwrap();
+    assert_eq!((&last["of"], &last["changed"]), (&1.into(), &history[0]["changed"]), "{history}");
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn it_says_where_the_configuration_is_from_and_how_that_is_followed() {
+    let lab = Lab::new(Realtime, &with_admin("one")).await;
+    let status = json(&lab, "/status").await;
+    assert_eq!(status["source"], lab.path.to_str().unwrap());
+    assert_eq!((&status["strategy"], &status["mechanism"]), (&"realtime".into(), &"events".into()));
+    assert_eq!((&status["name"], &status["draining"]), (&"one".into(), &false.into()));
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn it_can_be_seen_draining() {
+    let lab = Lab::new(Realtime, &with_admin("one")).await;
+    let mut slow = lab.client().await;
+    slow.send(
+        "POST /echo HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n",
+    )
+    .await;
+    assert_eq!(slow.response().await.status, 100);
+    let (admin, address) = (admin(&lab), lab.address());
+    let mut idle = Client::connect(admin).await;
+    idle.send("GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    assert_eq!(idle.response().await.status, 200);
+
+    lab.shutdown.cancel();
+    let closed = timeout(PATIENCE, async { while TcpStream::connect(address).await.is_ok() {} });
+    closed.await.expect("still listening");
+    let ready = ask(&lab, "GET", "/readyz").await;
+    assert_eq!((ready.status, ready.body.as_str()), (503, "not ready: shutting down\n"));
+    idle.send("GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    assert_eq!(idle.response().await.status, 200);
+    assert_eq!(json(&lab, "/status").await["draining"], true);
+
+    slow.send("last").await;
+    assert_eq!(slow.response().await.body, "last");
+    lab.end().await;
+    idle.closed().await;
+    assert!(TcpStream::connect(admin).await.is_err());
+}
+
+#[tokio::test]
+async fn without_a_daemon_nothing_is_recorded() {
+    let lab = Lab::new(Realtime, &with_admin("one")).await;
+    let answer = ask(&lab, "GET", "/metrics").await;
+    assert_eq!(answer.status, 501);
+    assert!(answer.body.contains("no daemon"), "{answer:?}");
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn its_page_runs_nothing_but_its_own() {
+    let lab = Lab::new(Realtime, &with_admin("one")).await;
+    let (page, other) = (ask(&lab, "GET", "/").await, ask(&lab, "GET", "/").await);
+    assert_eq!((page.status, page.header("cache-control")), (200, Some("no-store")));
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'; script-src 'nonce-"), "{policy}");
+    assert_ne!(Some(policy), other.header("content-security-policy"));
+    let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap();
+    assert!(page.body.contains(&format!("<script nonce=\"{nonce}\">")), "{nonce}");
+    assert!(!page.body.contains("://"), "it asks for something elsewhere");
     lab.end().await;
 }
 

@@ -43,7 +43,6 @@ pub(crate) async fn run<V, S>(
 {
     let name = source.name();
     let metrics = Metrics::of(name.as_ref());
-    let name = name.as_deref();
     let _stopped = StopGuard { sink, control, metrics: &metrics };
     if control.is_over() {
         return;
@@ -54,6 +53,7 @@ pub(crate) async fn run<V, S>(
     sink.report(&mut |status| {
         *status = Status {
             health: if pinned.is_some() { Health::RolledBack } else { Health::Starting },
+            source: name.clone(),
             strategy: Some(options.strategy),
             is_paused,
             pinned,
@@ -63,6 +63,7 @@ pub(crate) async fn run<V, S>(
             ..Status::default()
         };
     });
+    let name = name.as_deref();
     let _running = control.run();
     let mut shell = Shell {
         source,

@@ -53,7 +53,7 @@ impl Client {
         assert_eq!(rest, b"", "{}", String::from_utf8_lossy(&rest));
     }
 
-    async fn line(&mut self) -> String {
+    pub async fn line(&mut self) -> String {
         let mut line = String::new();
         assert_ne!(self.0.read_line(&mut line).await.unwrap(), 0, "closed");
         line.trim_end().to_owned()
@@ -65,8 +65,8 @@ impl Client {
         let mut headers = Vec::new();
         loop {
             let line = self.line().await;
-            let Some((name, value)) = line.split_once(": ") else { break };
-            headers.push((name.to_owned(), value.to_owned()));
+            let Some((name, value)) = line.split_once(':') else { break };
+            headers.push((name.to_owned(), value.trim().to_owned()));
         }
         let mut response = Response { status, headers, body: String::new() };
         let length = response.header("content-length").and_then(|text| text.parse().ok());
@@ -79,6 +79,9 @@ impl Client {
 
 impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 }

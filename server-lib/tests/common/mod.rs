@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test crate uses its part")]
 
+mod admin;
 mod client;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -12,7 +13,10 @@ use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-pub use self::client::{Client, Response};
+pub use self::{
+    admin::{admin, ask, json, with_admin},
+    client::{Client, Response},
+};
 
 /// Longer than anything here takes, also on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -32,9 +36,20 @@ pub fn text(name: &str, addresses: &[&str]) -> String {
 }
 
 type Service = ReloaderService<TomlFile<ServerConfig>, ServerConfig, String>;
+type Receiver = ReloaderReceiver<ServerConfig, String>;
+type Builder = ServerContextBuilder<ServerConfig, String>;
+
+fn source(strategy: WatchStrategy, text: &str) -> (Service, Receiver, PathBuf, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, text).unwrap();
+    let reloader = TomlFile::<ServerConfig>::from_path(&path).unwrap();
+    let (service, receiver) = ReloaderService::from_reloader(reloader, options(strategy));
+    (service, receiver, path, dir)
+}
 
 pub struct Lab {
-    pub receiver: ReloaderReceiver<ServerConfig, String>,
+    pub receiver: Receiver,
     pub status: watch::Receiver<ServerStatus>,
     pub shutdown: CancellationToken,
     pub running: JoinHandle<Result<(), ServerError>>,
@@ -54,13 +69,29 @@ impl Lab {
         text: &str,
         with: impl FnOnce(Service) -> Service,
     ) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("config.toml");
-        std::fs::write(&path, text).unwrap();
-        let reloader = TomlFile::<ServerConfig>::from_path(&path).unwrap();
-        let (service, receiver) = ReloaderService::from_reloader(reloader, options(strategy));
-        let service = with(service);
-        let context = ServerContextBuilder::default().context_rx(receiver.clone()).build().unwrap();
+        let (service, receiver, path, dir) = source(strategy, text);
+        Self::run(strategy, with(service), receiver, path, dir, |context| context)
+    }
+
+    /// Starts a daemon with `text`, and waits until it answers.
+    pub async fn daemon(strategy: WatchStrategy, text: &str) -> Self {
+        let (service, receiver, path, dir) = source(strategy, text);
+        let mut lab =
+            Self::run(strategy, service, receiver, path, dir, ServerContextBuilder::daemon);
+        lab.until("it is up", |status| status.generation > 0).await;
+        lab
+    }
+
+    fn run(
+        strategy: WatchStrategy,
+        service: Service,
+        receiver: Receiver,
+        path: PathBuf,
+        dir: TempDir,
+        with: impl FnOnce(Builder) -> Builder,
+    ) -> Self {
+        let context = with(ServerContextBuilder::default().context_rx(receiver.clone()));
+        let context = context.build().unwrap();
         let (status, shutdown) = (context.status(), context.shutdown());
         let server = Server::new(context);
         let running = tokio::spawn(async move {

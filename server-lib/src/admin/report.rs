@@ -1,0 +1,109 @@
+//! What is said of a server, as JSON.
+
+use std::time::Duration;
+
+use hot_reload::{Past, Status, WatchStrategy};
+use serde::Serialize;
+
+use crate::{address::Address, status::ServerStatus};
+
+/// What `GET /status` says; durations are in seconds.
+#[derive(Serialize)]
+#[allow(clippy::struct_excessive_bools, reason = "they are as independent as what they tell of")]
+pub(super) struct Report {
+    name: String,
+    health: &'static str,
+    ready: bool,
+    /// Whether the server is about to end.
+    draining: bool,
+    generation: u64,
+    pinned: Option<u64>,
+    paused: bool,
+    restored: bool,
+    age: Option<f64>,
+    source: Option<String>,
+    strategy: Option<&'static str>,
+    mechanism: Option<String>,
+    failures: u32,
+    error: Option<String>,
+    error_at: Option<Place>,
+    refused_by: Option<String>,
+    unapplied_for: Option<f64>,
+    generations_alive: usize,
+    addresses: Vec<Address>,
+    admin_address: Option<Address>,
+}
+
+/// What takes more than the statuses to know.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Is {
+    pub(super) ready: bool,
+    pub(super) draining: bool,
+}
+
+#[derive(Serialize)]
+struct Place {
+    source: String,
+    line: Option<usize>,
+    column: Option<usize>,
+}
+
+/// One line of `GET /history`.
+#[derive(Serialize)]
+pub(super) struct Entry {
+    generation: u64,
+    reason: &'static str,
+    age: f64,
+    of: Option<u64>,
+    bad: bool,
+    /// The keys by which it differs from the one before; of the first there are none to tell.
+    changed: Option<Vec<&'static str>>,
+}
+
+impl Entry {
+    pub(super) fn new(past: &Past, changed: Option<Vec<&'static str>>) -> Self {
+        Self {
+            generation: past.generation,
+            reason: past.reason.as_str(),
+            age: past.published_at.elapsed().as_secs_f64(),
+            of: past.of,
+            bad: past.is_bad,
+            changed,
+        }
+    }
+}
+
+impl Report {
+    pub(super) fn new(name: String, status: Status, server: &ServerStatus, is: Is) -> Self {
+        Self {
+            name,
+            health: status.health.as_str(),
+            ready: is.ready,
+            draining: is.draining,
+            generation: server.generation,
+            pinned: status.pinned,
+            paused: status.is_paused,
+            restored: status.is_restored,
+            age: status.age().as_ref().map(Duration::as_secs_f64),
+            source: status.source.map(|source| source.to_string()),
+            strategy: status.strategy.map(|strategy| match strategy {
+                WatchStrategy::Polling => "polling",
+                WatchStrategy::Realtime => "realtime",
+                WatchStrategy::Hybrid => "hybrid",
+            }),
+            mechanism: status.mechanism.map(|mechanism| mechanism.to_string()),
+            failures: status.failures,
+            error: status.last_error.map(|error| error.to_string()),
+            error_at: status.last_error_at.map(|at| Place {
+                source: at.source.to_string(),
+                line: at.line,
+                column: at.column,
+            }),
+            refused_by: status.refused_by.map(|by| by.to_string()),
+            unapplied_for: status.unapplied_since.map(|since| since.elapsed().as_secs_f64()),
+            generations_alive: status.alive,
+            addresses: server.local_addresses.clone(),
+            admin_address: server.admin_address.clone(),
+        }
+    }
+}
