@@ -71,7 +71,7 @@ pub(crate) fn report(status: &Status, history: &[Entry]) -> String {
     let words = [
         (true, if status.ready { "ready" } else { "not ready" }),
         (status.draining, "draining"),
-        (status.paused, "paused"),
+        (status.paused && status.pinned.is_none(), "paused"),
         (status.restored, "restored from a copy"),
     ];
     let words = words.into_iter().filter_map(|(is_so, word)| is_so.then_some(word));
