@@ -6,17 +6,21 @@ use std::{
 };
 
 use hot_reload::{Reload, TomlFile};
-use server_lib::{ServerConfig, probe};
+use server_lib::{ServerConfig, probe, probe_certificates};
 
 use crate::{Failure, locate};
 
-/// Loads and validates the file, and tries its addresses; nothing is served.
+/// Loads and validates the file, and tries its addresses and certificates; nothing is served.
 ///
 /// An address that is in use is only worth a warning, since a daemon that runs on this very file
 /// is what uses it.
 pub(crate) async fn check(path: &Path) -> Result<(), Failure> {
     let reloader = TomlFile::<ServerConfig>::from_path(path)?;
     let config = reloader.reload().await?.ok_or("nothing to load")?;
+    config.validate().map_err(|invalid| locate::tell_invalid(reloader.path(), &invalid))?;
+    if let Some(failure) = probe_certificates(&config).into_iter().next() {
+        return Err(locate::tell_certificate(reloader.path(), &failure).into());
+    }
     for failure in probe(&config) {
         if !failure.is_in_use() {
             return Err(locate::tell(reloader.path(), &failure).into());

@@ -11,6 +11,7 @@ use crate::{
     connection,
     live::Live,
     socket::{Listener, Stream},
+    tls::handshake,
 };
 
 /// Descriptors run out all at once and come back one by one: trying at once would only burn the
@@ -22,6 +23,8 @@ pub(crate) struct Door {
     pub(crate) listener: Arc<Listener>,
     pub(crate) router: Router,
     pub(crate) live: Arc<Live>,
+    /// What a handshake goes by, where there is one.
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
     pub(crate) connections: TaskTracker,
     pub(crate) stop: CancellationToken,
 }
@@ -64,7 +67,15 @@ impl Door {
 
     fn serve(&self, stream: Stream) {
         let (router, live, stop) = (self.router.clone(), Arc::clone(&self.live), self.stop.clone());
-        self.connections.spawn(connection::serve(stream, router, live, stop));
+        let Some(tls) = self.tls.clone() else {
+            self.connections.spawn(connection::serve(stream, router, live, stop));
+            return;
+        };
+        self.connections.spawn(async move {
+            if let Some(stream) = handshake(stream, tls, &live, &stop).await {
+                connection::serve(stream, router, live, stop).await;
+            }
+        });
     }
 }
 

@@ -1,6 +1,6 @@
 //! What whoever looks after the server can ask, and have done.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use axum::{
     Json, Router,
@@ -15,7 +15,7 @@ use serde::Serialize;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{address::Address, status::ServerStatus};
+use crate::{address::Address, status::ServerStatus, tls::CertificateStatus};
 
 /// What a request that changes something has to have: no page of another site can send it without
 /// asking first, which nobody here answers (<https://fetch.spec.whatwg.org/#cors-preflight-fetch>).
@@ -61,6 +61,34 @@ struct Report {
     unapplied_for: Option<f64>,
     generations_alive: usize,
     addresses: Vec<Address>,
+    certificates: Vec<Pair>,
+}
+
+/// One of `certificates` in `GET /status`.
+#[derive(Serialize)]
+struct Pair {
+    names: Vec<String>,
+    /// Since 1970.
+    not_after: i64,
+    days_left: i64,
+    expiry: &'static str,
+    certificate: PathBuf,
+    key: PathBuf,
+    error: Option<String>,
+}
+
+impl From<&CertificateStatus> for Pair {
+    fn from(status: &CertificateStatus) -> Self {
+        Self {
+            names: status.names.clone(),
+            not_after: status.not_after,
+            days_left: status.days_left(),
+            expiry: status.expiry.as_str(),
+            certificate: status.certificate.clone(),
+            key: status.key.clone(),
+            error: status.error.as_deref().map(str::to_owned),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -108,6 +136,7 @@ impl Report {
             unapplied_for: status.unapplied_since.map(|since| age(since).as_secs_f64()),
             generations_alive: status.alive,
             addresses: server.local_addresses.clone(),
+            certificates: server.certificates.iter().map(Pair::from).collect(),
         }
     }
 }

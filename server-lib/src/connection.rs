@@ -22,7 +22,7 @@ use crate::live::Live;
 /// A client that had connected before its address was closed has its request on the way: this is
 /// a round trip to the other side of the earth. A longer one would hold up the end for clients
 /// that connect in advance and say nothing.
-const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(250);
+pub(crate) const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(250);
 
 /// As long as hyper gives a client to finish the head of a request; before its first byte hyper
 /// would wait for ever.

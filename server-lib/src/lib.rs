@@ -78,15 +78,17 @@ mod server;
 mod site;
 mod socket;
 mod status;
+mod tls;
 
 pub use self::{
     address::{Address, InvalidAddress},
-    config::{InvalidConfig, ServerConfig},
+    config::{CertificatePaths, InvalidConfig, ServerConfig, TlsConfig},
     context::{ServerContext, ServerContextBuilder},
     error::{BindError, IncompleteContext, ServerError},
     inherit::Inherited,
-    probe::probe,
+    probe::{probe, probe_certificates},
     role::Role,
     server::Server,
     status::{Refusal, ServerStatus},
+    tls::{CertificateError, CertificateStatus, Expiry},
 };

@@ -31,6 +31,7 @@ use crate::{
     router,
     socket::{self, Listener},
     status::{Refusal, ServerStatus},
+    tls::{CertificateError, Tls},
 };
 
 /// The configuration in use and the listeners it asks for, always both of the same generation.
@@ -41,6 +42,7 @@ pub(crate) struct Site {
     live: Arc<Live>,
     router: Router,
     admin: Router,
+    tls: Tls,
     runtime: Handle,
     open: Mutex<Vec<Open>>,
     inherited: Mutex<Inherited>,
@@ -62,6 +64,8 @@ pub(crate) enum Refused {
     Invalid(#[from] InvalidConfig),
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     #[error("an inherited socket can't be listened on")]
     Inherited(#[source] io::Error),
 }
@@ -120,6 +124,7 @@ impl Site {
         let (refused_first, refused) = oneshot::channel();
         let site = Self {
             router: router::around(routes, &live),
+            tls: Tls::new(&live, &status),
             live,
             admin,
             runtime,
@@ -136,12 +141,13 @@ impl Site {
     }
 
     /// Does all that may fail for a configuration, and changes nothing.
-    pub(crate) fn prepare(
+    pub(crate) async fn prepare(
         self: &Arc<Self>,
         config: ServerConfig,
         generation: u64,
     ) -> Result<Prepared, String> {
-        self.try_prepare(config, generation).map_err(|refused| {
+        let loaded = self.load(config, generation).await;
+        loaded.and_then(|applied| self.try_prepare(applied)).map_err(|refused| {
             let reason = crate::error::chain(&refused as &dyn Error);
             *lock(&self.refusal) = Some(Refusal { generation, reason: reason.as_str().into() });
             if self.generation() == 0 {
@@ -183,12 +189,14 @@ impl Site {
         self.tasks.wait().await;
     }
 
-    fn try_prepare(
-        self: &Arc<Self>,
-        config: ServerConfig,
-        generation: u64,
-    ) -> Result<Prepared, Refused> {
-        let applied = Applied::new(config, generation)?;
+    /// Finds whatever comes from elsewhere than the configuration.
+    async fn load(&self, config: ServerConfig, generation: u64) -> Result<Applied, Refused> {
+        let mut applied = Applied::new(config, generation)?;
+        applied.certificates = self.tls.load(&applied.config.tls).await?;
+        Ok(applied)
+    }
+
+    fn try_prepare(self: &Arc<Self>, applied: Applied) -> Result<Prepared, Refused> {
         // The sockets are to be polled by the runtime that serves them.
         let _within = self.runtime.enter();
         let open = lock(&self.open);
@@ -199,6 +207,9 @@ impl Site {
         }
         let foreign = open.iter().filter(|one| one.is_foreign).map(|one| one.spot.0);
         let foreign: Vec<Role> = foreign.chain(bound.iter().map(|one| one.spot.0)).collect();
+        if foreign.contains(&Role::Https) && applied.certificates.is_empty() {
+            return Err(InvalidConfig::no_certificate().into());
+        }
         let mut wanted = applied.config.spots();
         wanted.retain(|(role, _)| !foreign.contains(role));
         let ours: Vec<Spot> =
@@ -248,6 +259,7 @@ impl Site {
             listener: Arc::clone(&listener),
             router: if spot.0 == Role::Admin { &self.admin } else { &self.router }.clone(),
             live: Arc::clone(&self.live),
+            tls: (spot.0 == Role::Https).then(|| Arc::clone(&self.tls.config)),
             connections: self.tasks.clone(),
             stop: stop.clone(),
         };
@@ -262,6 +274,10 @@ impl Site {
         self.status.send_modify(|status| {
             status.generation = generation;
             status.local_addresses = self.local_addresses(&open);
+            status.certificates = {
+                let applied = self.live.load();
+                applied.certificates.status(&applied.config.tls)
+            };
             status.admin_address =
                 open.iter().find(|one| one.spot.0 == Role::Admin).map(|one| one.local.clone());
         });
@@ -285,6 +301,7 @@ impl Prepared {
         let applied = Arc::new(applied);
         let before = site.live.swap(Arc::clone(&applied));
         let changed = before.config.changed_parts(&applied.config);
+        site.tls.follow(&site.runtime);
         // Those of an earlier process that nobody has asked for.
         lock(&site.inherited).forget();
         let mut open = lock(&site.open);

@@ -3,11 +3,14 @@
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test crate uses its part")]
 
 mod client;
+pub mod tls;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use hot_reload::{ReloaderOptions, ReloaderReceiver, ReloaderService, TomlFile, WatchStrategy};
-use server_lib::{Server, ServerConfig, ServerContextBuilder, ServerError, ServerStatus};
+use server_lib::{
+    CertificateStatus, Server, ServerConfig, ServerContextBuilder, ServerError, ServerStatus,
+};
 use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -128,6 +131,15 @@ impl Lab {
 
     pub fn address(&self) -> SocketAddr {
         self.status.borrow().local_addresses[0].socket_addr().unwrap()
+    }
+
+    /// Waits until the status of the first certificate is as `is_so` has it, and returns it.
+    pub async fn until_certificate(
+        &mut self,
+        what: &str,
+        mut is_so: impl FnMut(&CertificateStatus) -> bool,
+    ) -> CertificateStatus {
+        self.until(what, |status| is_so(&status.certificates[0])).await.certificates.remove(0)
     }
 
     pub async fn client(&self) -> Client {

@@ -1,0 +1,64 @@
+//! The beginning of a connection over TLS.
+
+use std::{io, sync::Arc, time::Duration};
+
+use rustls::{ServerConfig, server::Acceptor};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{sleep, timeout},
+};
+use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::{connection::FIRST_REQUEST_GRACE, live::Live};
+
+/// A handshake is two round trips at the most; a client that needs longer holds a descriptor for
+/// nothing.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Shakes hands with a client; `None` where nothing comes of it.
+///
+/// After `stop` a client that has begun may finish within the drain timeout, and one that has not is
+/// waited for as long as for a first request.
+pub(crate) async fn handshake<S>(
+    stream: S,
+    config: Arc<ServerConfig>,
+    live: &Live,
+    stop: &CancellationToken,
+) -> Option<TlsStream<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let shaking = async {
+        let hello = tokio::select! {
+            biased;
+            hello = LazyConfigAcceptor::new(Acceptor::default(), stream) => hello?,
+            () = after(stop, || FIRST_REQUEST_GRACE) => return Err(io::ErrorKind::TimedOut.into()),
+        };
+        tokio::select! {
+            biased;
+            done = hello.into_stream(config) => done,
+            () = after(stop, || live.load().config.drain_timeout()) => {
+                Err(io::ErrorKind::TimedOut.into())
+            }
+        }
+    };
+    match timeout(HANDSHAKE_TIMEOUT, shaking).await {
+        Ok(Ok(stream)) => Some(stream),
+        // Port scans and plain HTTP are no news to anybody.
+        Ok(Err(error)) => {
+            debug!(%error, "no handshake");
+            None
+        }
+        Err(_elapsed) => {
+            debug!("cut off: its handshake took too long");
+            None
+        }
+    }
+}
+
+async fn after(stop: &CancellationToken, grace: impl FnOnce() -> Duration) {
+    stop.cancelled().await;
+    sleep(grace()).await;
+}
