@@ -6,7 +6,7 @@ use std::{
 };
 
 use hot_reload::{Reload, TomlFile};
-use server_lib::{ServerConfig, probe, probe_certificates};
+use server_lib::{Expiry, ServerConfig, probe, probe_certificates};
 
 use crate::{Failure, locate};
 
@@ -18,8 +18,15 @@ pub(crate) async fn check(path: &Path) -> Result<(), Failure> {
     let reloader = TomlFile::<ServerConfig>::from_path(path)?;
     let config = reloader.reload().await?.ok_or("nothing to load")?;
     config.validate().map_err(|invalid| locate::tell_invalid(reloader.path(), &invalid))?;
-    if let Some(failure) = probe_certificates(&config).into_iter().next() {
-        return Err(locate::tell_certificate(reloader.path(), &failure).into());
+    for probed in probe_certificates(&config) {
+        let status =
+            probed.map_err(|failure| locate::tell_certificate(reloader.path(), &failure))?;
+        let (file, days) = (status.certificate.display(), status.days_left());
+        match status.expiry {
+            Expiry::Over => eprintln!("warning: {file} has expired, and clients refuse it"),
+            Expiry::Near => eprintln!("warning: {file} expires in {days} days"),
+            _ => {}
+        }
     }
     for failure in probe(&config) {
         if !failure.is_in_use() {

@@ -4,7 +4,7 @@ use crate::{
     config::ServerConfig,
     error::BindError,
     socket,
-    tls::{self, CertificateError},
+    tls::{self, CertificateError, CertificateStatus},
 };
 
 /// Tries to bind each address of `config`, keeps none, and returns those that can't be.
@@ -18,7 +18,10 @@ pub fn probe(config: &ServerConfig) -> Vec<BindError> {
     probes.into_iter().filter_map(Result::err).collect()
 }
 
-/// Tries to load each certificate of `config`, and returns those that can't be served; may block.
-pub fn probe_certificates(config: &ServerConfig) -> Vec<CertificateError> {
+/// Tries to load each certificate of `config`, and returns how it is or why it can't be served; may
+/// block.
+pub fn probe_certificates(
+    config: &ServerConfig,
+) -> Vec<Result<CertificateStatus, CertificateError>> {
     tls::probe(&config.tls)
 }

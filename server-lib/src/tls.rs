@@ -102,7 +102,8 @@ impl Tls {
     }
 }
 
-/// Tries to load each pair of `config`, and returns why those can't be served that can't.
-pub(crate) fn probe(config: &TlsConfig) -> Vec<CertificateError> {
-    config.certificates.iter().filter_map(|paths| Pair::load(paths.clone()).err()).collect()
+/// Tries to load each pair of `config`; may block.
+pub(crate) fn probe(config: &TlsConfig) -> Vec<Result<CertificateStatus, CertificateError>> {
+    let pairs = config.certificates.iter().map(|paths| Pair::load(paths.clone()));
+    pairs.map(|pair| Ok(pair?.status(config.expiry_warning_days))).collect()
 }

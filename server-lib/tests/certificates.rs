@@ -159,6 +159,69 @@ async fn renews_by_the_swap_of_a_mount_under_load() {
     lab.end().await;
 }
 
+/// As certbot does: both are links, which are replaced one after the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn renews_by_one_link_after_the_other_under_load() {
+    let (authority, dir) = (Authority::new(), tempfile::tempdir().unwrap());
+    let issued: Vec<Issued> = (0..3).map(|_| authority.issue(&[NAME])).collect();
+    let files = Files::at(dir.path(), "live");
+    let link = |n: usize, issued: &Issued| {
+        let archive = Files::at(dir.path(), &format!("archive{n}"));
+        archive.write(issued);
+        for (to, at) in [(&archive.certificate, &files.certificate), (&archive.key, &files.key)] {
+            let next = at.with_extension("next");
+            symlink(to.file_name().unwrap(), &next).unwrap();
+            std::fs::rename(next, at).unwrap();
+        }
+    };
+    link(0, &issued[0]);
+    let lab = Lab::new(Realtime, &https("one", &[&files])).await;
+    let client = authority.client(&[]);
+    let load = Load::on(lab.address(), &client, &issued.iter().collect::<Vec<_>>());
+    for (n, next) in issued.iter().enumerate().skip(1) {
+        load.goes_on().await;
+        link(n, next);
+        until_served(&client, lab.address(), NAME, &next.leaf).await;
+    }
+    load.end().await;
+    lab.end().await;
+}
+
+/// Whatever is written in whatever order, nobody is turned away, and the last good pair wins.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn survives_writers_that_know_no_order() {
+    let mut bench = Bench::new().await;
+    let issued: Vec<Issued> = (0..4).map(|_| bench.authority.issue(&[NAME])).collect();
+    let mut known: Vec<&Issued> = issued.iter().collect();
+    known.push(&bench.first);
+    let load = Load::on(bench.address(), &bench.client(), &known);
+    // A fixed walk, so that a failure can be had again.
+    let mut walk = 7_usize;
+    for _ in 0..200 {
+        walk = (walk * 61 + 17) % 10_007;
+        let one = &issued[walk % 4];
+        match walk / 4 % 6 {
+            0 => replace(&bench.files.certificate, &one.chain),
+            1 => replace(&bench.files.key, &one.key),
+            2 => std::fs::write(&bench.files.certificate, &one.chain).unwrap(),
+            3 => std::fs::write(&bench.files.key, &one.key[..walk % one.key.len()]).unwrap(),
+            // It may be gone already.
+            4 => drop(std::fs::remove_file(&bench.files.key)),
+            _ => bench.files.write(one),
+        }
+        if walk.is_multiple_of(7) {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+        }
+    }
+    let last = bench.authority.issue(&[NAME]);
+    load.goes_on().await;
+    load.end().await;
+    bench.files.write(&last);
+    bench.until_served(&last).await;
+    bench.until("it is good", |status| status.error.is_none()).await;
+    bench.lab.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_comes_a_moment_later_is_waited_for_in_silence() {
     let mut bench = Bench::new().await;

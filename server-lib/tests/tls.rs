@@ -2,15 +2,18 @@
 
 mod common;
 
+use std::{error::Error, fs::Permissions, os::unix::fs::PermissionsExt};
+
 use axum::body::Body;
 use common::{
-    Lab, PATIENCE,
+    Client, Lab, PATIENCE, text,
     tls::{Authority, Files, https, leaf, served, shake},
 };
 use hot_reload::WatchStrategy::Realtime;
 use http_body_util::BodyExt;
 use hyper::{Request, Version, client::conn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::SignatureScheme;
 use server_lib::{ServerConfig, ServerError, probe_certificates};
 use tempfile::TempDir;
 use tokio::{
@@ -95,6 +98,22 @@ async fn chooses_by_the_name_that_the_client_asks_for() {
 }
 
 #[tokio::test]
+async fn chooses_by_the_kinds_of_keys_that_the_client_takes() {
+    let authority = Authority::new();
+    let (_dir, files) = files(&["p256", "ed25519"]);
+    let p256 = authority.issue(&["example.com"]);
+    let ed25519 = authority.issue_ed25519(&["example.com"]);
+    files[0].write(&p256);
+    files[1].write(&ed25519);
+    let lab = Lab::new(Realtime, &https("one", &[&files[0], &files[1]])).await;
+    let address = lab.address();
+    let client = authority.client_of(SignatureScheme::ED25519);
+    assert_eq!(leaf(&client, address, "example.com").await, ed25519.leaf);
+    assert_eq!(leaf(&authority.client(&[]), address, "example.com").await, p256.leaf);
+    lab.end().await;
+}
+
+#[tokio::test]
 async fn the_list_of_certificates_is_hot_and_refused_as_a_whole() {
     let authority = Authority::new();
     let (_dir, files) = files(&["one", "two", "missing"]);
@@ -155,8 +174,8 @@ async fn a_pair_that_can_not_be_served_is_an_error_at_the_start() {
         assert!(!error.to_string().contains("AAAA"), "{error}");
 
         let config: ServerConfig = toml::from_str(&text).unwrap();
-        let probed: Vec<_> = probe_certificates(&config).iter().map(ToString::to_string).collect();
-        assert_eq!(probed, [error.to_string()]);
+        let probed = probe_certificates(&config).remove(0).unwrap_err();
+        assert_eq!(probed.to_string(), error.to_string());
     }
     // One file may have both.
     std::fs::write(&pair.key, good.key.clone() + &good.chain).unwrap();
@@ -192,25 +211,83 @@ async fn an_idle_connection_ends_with_the_server_and_one_under_way_is_answered()
     files[0].write(&authority.issue(&["example.com"]));
     let lab = Lab::new(Realtime, &https("one", &[&files[0]])).await;
     let client = authority.client(&["http/1.1"]);
-    let mut idle = shake(&client, lab.address(), "example.com").await.unwrap();
-    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
-    let mut some = [0; 4096];
-    let n = idle.read(&mut some).await.unwrap();
-    assert!(some[..n].starts_with(b"HTTP/1.1 200"));
-    let mut busy = shake(&client, lab.address(), "example.com").await.unwrap();
-    let head =
-        "POST /echo HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n";
-    busy.write_all(head.as_bytes()).await.unwrap();
+    let mut idle = Client::over(shake(&client, lab.address(), "example.com").await.unwrap());
+    assert_eq!(idle.name().await, "one");
+    let mut busy = Client::over(shake(&client, lab.address(), "example.com").await.unwrap());
+    busy.send(
+        "POST /echo HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n",
+    )
+    .await;
     // The answer to `expect` says that the request has begun.
-    let n = busy.read(&mut some).await.unwrap();
-    assert!(some[..n].starts_with(b"HTTP/1.1 100"));
+    assert_eq!(busy.response().await.status, 100);
     lab.shutdown.cancel();
-    let mut rest = Vec::new();
-    timeout(PATIENCE, idle.read_to_end(&mut rest)).await.expect("still open").unwrap();
-    assert_eq!(rest, b"", "and with close_notify, or it were an error");
-    busy.write_all(b"last").await.unwrap();
-    timeout(PATIENCE, busy.read_to_end(&mut rest)).await.expect("still open").unwrap();
-    let answer = String::from_utf8(rest).unwrap();
-    assert!(answer.ends_with("last") && answer.contains("connection: close"), "{answer}");
+    idle.closed().await;
+    busy.send("last").await;
+    let response = busy.response().await;
+    assert_eq!((&response.body[..], response.header("connection")), ("last", Some("close")));
+    busy.closed().await;
     lab.end().await;
+}
+
+#[tokio::test]
+async fn shakes_hands_with_those_who_had_connected_before_it_ended() {
+    let authority = Authority::new();
+    let (_dir, files) = files(&["one"]);
+    files[0].write(&authority.issue(&["example.com"]));
+    let lab = Lab::new(Realtime, &https("one", &[&files[0]])).await;
+    // Blocking, so that the server has no chance to accept it before it is told to end.
+    let address = lab.address();
+    let connect = |_| std::net::TcpStream::connect(address).unwrap();
+    let connected: Vec<_> = (0..8).map(connect).collect();
+    lab.shutdown.cancel();
+    for stream in connected {
+        stream.set_nonblocking(true).unwrap();
+        let stream = TcpStream::from_std(stream).unwrap();
+        let name = "example.com".try_into().unwrap();
+        let stream = authority.client(&[]).connect(name, stream).await.unwrap();
+        assert_eq!(Client::over(stream).name().await, "one");
+    }
+    lab.end().await;
+}
+
+/// A port that was in clear text is one over TLS, and back.
+#[tokio::test]
+async fn an_address_changes_over_to_tls() {
+    let authority = Authority::new();
+    let (_dir, files) = files(&["one"]);
+    files[0].write(&authority.issue(&["example.com"]));
+    let mut lab = Lab::new(Realtime, &text("one", &["127.0.0.1:0"])).await;
+    let address = lab.address().to_string();
+    lab.apply(&text("two", &[&address])).await;
+    for name in ["three", "four"] {
+        let over_tls = https(name, &[&files[0]]).replace("127.0.0.1:0", &address);
+        lab.apply(&over_tls).await;
+        lab.until("it is closed", |status| status.local_addresses.len() == 1).await;
+        let stream = shake(&authority.client(&[]), lab.address(), "example.com").await.unwrap();
+        assert_eq!(Client::over(stream).name().await, name);
+        lab.apply(&text("five", &[&address])).await;
+        lab.until("it is closed", |status| status.local_addresses.len() == 1).await;
+        assert_eq!(lab.name().await, "five");
+    }
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_be_read_is_an_error_that_says_so() {
+    let authority = Authority::new();
+    let (_dir, files) = files(&["one"]);
+    files[0].write(&authority.issue(&["example.com"]));
+    std::fs::set_permissions(&files[0].key, Permissions::from_mode(0o000)).unwrap();
+    // Whoever may read everything can't see it fail: capabilities(7), CAP_DAC_OVERRIDE.
+    let may_read_all = std::fs::read(&files[0].key).is_ok();
+    if may_read_all {
+        std::fs::remove_file(&files[0].key).unwrap();
+        std::fs::create_dir(&files[0].key).unwrap();
+    }
+    let lab = Lab::start(Realtime, &https("one", &[&files[0]]));
+    let error = timeout(PATIENCE, lab.running).await.unwrap().unwrap().unwrap_err();
+    assert!(error.to_string().ends_with("one.key.pem: can't be read"), "{error}");
+    let cause = error.source().unwrap().to_string();
+    let says = if may_read_all { "not a regular file" } else { "denied" };
+    assert!(cause.contains(says), "{cause}");
 }

@@ -208,7 +208,7 @@ impl Doubt {
 }
 
 fn source(path: &Path) -> Result<(Service, ReloaderReceiver<Pem, String>), FileError> {
-    let file = FileReloader::from_path(path)?.max_size(MAX_SIZE as u64);
+    let file = FileReloader::from_path(path)?.max_size(MAX_SIZE);
     Ok(ReloaderService::from_reloader(file, ReloaderOptions::hybrid()))
 }
 

@@ -11,6 +11,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
+use zeroize::Zeroizing;
 
 use super::{
     error::{CertificateError, Problem},
@@ -51,9 +52,7 @@ impl Material {
         let (not_before, not_after) =
             (validity.not_before.timestamp(), validity.not_after.timestamp());
 
-        let key = ring::default_provider()
-            .key_provider
-            .load_private_key(key)
+        let key = ring::sign::any_supported_type(&key)
             .map_err(|_unusable| of_key(Problem::UnusableKey))?;
         let certified = CertifiedKey::new(chain, key);
         certified.keys_match().map_err(|error| match error {
@@ -83,8 +82,8 @@ fn chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
     if chain.is_empty() { Err(Problem::NoCertificate) } else { Ok(chain) }
 }
 
-fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, Problem> {
-    PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
+fn private_key(text: &[u8]) -> Result<Zeroizing<PrivateKeyDer<'static>>, Problem> {
+    PrivateKeyDer::from_pem_slice(text).map(Zeroizing::new).map_err(|error| match error {
         pem::Error::NoItemsFound if is_encrypted(text) => Problem::Encrypted,
         pem::Error::NoItemsFound => Problem::NoKey,
         _ => Problem::NotPem,
@@ -109,4 +108,40 @@ fn names(leaf: &X509Certificate<'_>) -> Vec<String> {
         _ => None,
     };
     listed.value.general_names.iter().filter_map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever follows the files would be gone for good.
+    #[test]
+    fn no_broken_byte_makes_it_panic() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let names = vec!["example.com".to_owned(), "127.0.0.1".to_owned()];
+        let params = rcgen::CertificateParams::new(names).unwrap();
+        let certificate = params.self_signed(&key).unwrap().pem();
+        let key = key.serialize_pem();
+        let paths = CertificatePaths { certificate: "certificate".into(), key: "key".into() };
+        let make = |certificate: &[u8], key: &[u8]| {
+            Material::new(&paths, &Pem::new(certificate), &Pem::new(key))
+        };
+        let good = make(certificate.as_bytes(), key.as_bytes()).map_err(|error| error.to_string());
+        let good = good.map(|material| material.names).unwrap();
+        assert_eq!(good, ["example.com", "127.0.0.1"]);
+        for byte in [b'A', b'z', b'\n', 0xff] {
+            for n in 0..certificate.len() {
+                let mut broken = certificate.clone().into_bytes();
+                broken[n] = byte;
+                // It may hit what nobody reads.
+                let _ = make(&broken, key.as_bytes());
+                let _ = make(&broken[..n], key.as_bytes());
+            }
+            for n in 0..key.len() {
+                let mut broken = key.clone().into_bytes();
+                broken[n] = byte;
+                let _ = make(certificate.as_bytes(), &broken);
+            }
+        }
+    }
 }

@@ -12,13 +12,18 @@ use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
 /// More than any chain with its key takes, in bytes.
-pub(super) const MAX_SIZE: usize = 1024 * 1024;
+pub(super) const MAX_SIZE: u64 = 1024 * 1024;
 
 /// What a file holds, as it is: never printed, and overwritten in memory once nobody has it.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Pem(Zeroizing<Vec<u8>>);
 
 impl Pem {
+    #[cfg(test)]
+    pub(super) fn new(bytes: &[u8]) -> Self {
+        Self(Zeroizing::new(bytes.to_vec()))
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }
@@ -29,16 +34,17 @@ impl TryFrom<&PathBuf> for Pem {
 
     fn try_from(path: &PathBuf) -> io::Result<Self> {
         // Before it is opened, since that blocks on a pipe (fifo(7)).
-        if !std::fs::metadata(path)?.is_file() {
+        let found = std::fs::metadata(path)?;
+        if !found.is_file() {
             return Err(io::Error::other("not a regular file"));
         }
-        // At its full size at once: a buffer that grows leaves copies behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SIZE));
-        let mut file = File::open(path)?.take(MAX_SIZE as u64 + 1);
-        file.read_to_end(&mut bytes)?;
-        if bytes.len() > MAX_SIZE {
+        if found.len() > MAX_SIZE {
             return Err(io::Error::other("more than 1 MiB, which no certificate takes"));
         }
+        // At its full size at once: a buffer that grows leaves copies behind.
+        let size = usize::try_from(found.len()).map_err(io::Error::other)?;
+        let mut bytes = Zeroizing::new(Vec::with_capacity(size + 1));
+        File::open(path)?.take(MAX_SIZE).read_to_end(&mut bytes)?;
         Ok(Self(bytes))
     }
 }

@@ -37,7 +37,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     pub async fn get(&mut self, path: &str) -> Response {
-        self.send(&format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n")).await;
+        self.get_from("test", path).await
+    }
+
+    pub async fn get_from(&mut self, host: &str, path: &str) -> Response {
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n")).await;
         self.response().await
     }
 

@@ -8,11 +8,12 @@ use std::{
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    PKCS_ED25519,
 };
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, RootCertStore, SignatureScheme,
     client::Resumption,
-    crypto::ring,
+    crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, ServerName},
 };
 use tokio::{net::TcpStream, time::timeout};
@@ -75,12 +76,25 @@ impl Authority {
         })
     }
 
+    /// Issues a certificate for a key of another kind.
+    pub fn issue_ed25519(&self, names: &[&str]) -> Issued {
+        self.issue_of(&KeyPair::generate_for(&PKCS_ED25519).unwrap(), names, |_| {})
+    }
+
     fn issue_with(&self, names: &[&str], with: impl FnOnce(&mut CertificateParams)) -> Issued {
+        self.issue_of(&KeyPair::generate().unwrap(), names, with)
+    }
+
+    fn issue_of(
+        &self,
+        key: &KeyPair,
+        names: &[&str],
+        with: impl FnOnce(&mut CertificateParams),
+    ) -> Issued {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         with(&mut params);
-        let key = KeyPair::generate().unwrap();
-        let leaf = params.signed_by(&key, &*self.intermediate).unwrap();
+        let leaf = params.signed_by(key, &*self.intermediate).unwrap();
         Issued {
             chain: leaf.pem() + &self.intermediate.pem(),
             key: key.serialize_pem(),
@@ -100,9 +114,22 @@ impl Authority {
 
     /// Returns a client that trusts the root, and resumes nothing.
     pub fn client(&self, protocols: &[&str]) -> TlsConnector {
+        self.client_by(ring::default_provider(), protocols)
+    }
+
+    /// Returns one that takes keys of one kind.
+    pub fn client_of(&self, scheme: SignatureScheme) -> TlsConnector {
+        let mut provider = ring::default_provider();
+        let known = &mut provider.signature_verification_algorithms;
+        let kept: Vec<_> = known.mapping.iter().filter(|(of, _)| *of == scheme).copied().collect();
+        known.mapping = kept.leak();
+        self.client_by(provider, &[])
+    }
+
+    fn client_by(&self, provider: CryptoProvider, protocols: &[&str]) -> TlsConnector {
         let mut roots = RootCertStore::empty();
         roots.add(self.root.der().clone()).unwrap();
-        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
