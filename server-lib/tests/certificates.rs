@@ -255,7 +255,7 @@ async fn a_bad_pair_leaves_the_old_one_and_is_served_once_it_is_mended() {
     bench.until_served(&used).await;
     let Files { certificate, key } = bench.files.clone();
     for (what, says) in [
-        ("another key", "key.pem: not the key of the certificate in "),
+        ("another key", "key.pem: not the key of the first certificate in "),
         ("no key", "key.pem: no private key in it"),
         ("no certificate", "certificate.pem: no certificate in it"),
         ("cut off", "certificate.pem: not PEM, or cut off"),

@@ -145,15 +145,17 @@ async fn a_pair_that_can_not_be_served_is_an_error_at_the_start() {
     let (good, other) = (authority.issue(&["example.com"]), authority.issue(&["example.com"]));
     let encrypted =
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----";
+    let traditional = "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,AA\n\nAAAA\n-----END EC PRIVATE KEY-----\n";
     let malformed = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let behind = good.chain.clone() + malformed;
     let cut_off = &good.key[..good.key.len() / 2];
     for (certificate, key, says) in [
         (Some(good.chain.as_str()), None, "key.pem: not there"),
         (None, Some(good.key.as_str()), "certificate.pem: not there"),
-        (Some(&good.chain), Some(&other.key), "key.pem: not the key of the certificate in"),
+        (Some(&good.chain), Some(&other.key), "key.pem: not the key of the first certificate in"),
         (Some(&good.chain), Some("hello"), "key.pem: no private key in it"),
         (Some(&good.chain), Some(encrypted), "key.pem: the key is encrypted"),
+        (Some(&good.chain), Some(traditional), "key.pem: the key is encrypted"),
         (Some(&good.chain), Some(cut_off), "key.pem: not PEM, or cut off"),
         (Some("hello"), Some(&good.key), "certificate.pem: no certificate in it"),
         (Some(malformed), Some(&good.key), "certificate.pem: certificate 1 of the chain"),

@@ -70,7 +70,7 @@ impl fmt::Display for CertificateError {
             }
             Problem::Unusable(why) => write!(f, "can't be served: {why}"),
             Problem::Mismatch(certificate) => {
-                write!(f, "not the key of the certificate in {}", certificate.display())
+                write!(f, "not the key of the first certificate in {}", certificate.display())
             }
             Problem::Expired => f.write_str("expired, while the one in use is still valid"),
             Problem::NotYetValid => f.write_str("not valid yet, while the one in use is"),

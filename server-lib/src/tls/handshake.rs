@@ -62,3 +62,27 @@ async fn after(stop: &CancellationToken, grace: impl FnOnce() -> Duration) {
     stop.cancelled().await;
     sleep(grace()).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::duplex, sync::watch, time::Instant};
+
+    use super::*;
+    use crate::tls::Tls;
+
+    #[tokio::test(start_paused = true)]
+    async fn gives_up_on_a_client_that_says_nothing() {
+        let live = Arc::new(Live::default());
+        let config = Tls::new(&live, &watch::Sender::default()).config;
+        for (is_stopped, want) in [(false, HANDSHAKE_TIMEOUT), (true, FIRST_REQUEST_GRACE)] {
+            let (_client, stream) = duplex(1024);
+            let stop = CancellationToken::new();
+            if is_stopped {
+                stop.cancel();
+            }
+            let begun = Instant::now();
+            assert!(handshake(stream, Arc::clone(&config), &live, &stop).await.is_none());
+            assert_eq!(begun.elapsed(), want);
+        }
+    }
+}

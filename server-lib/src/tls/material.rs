@@ -84,16 +84,18 @@ fn chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
 
 fn private_key(text: &[u8]) -> Result<Zeroizing<PrivateKeyDer<'static>>, Problem> {
     PrivateKeyDer::from_pem_slice(text).map(Zeroizing::new).map_err(|error| match error {
-        pem::Error::NoItemsFound if is_encrypted(text) => Problem::Encrypted,
+        _ if is_encrypted(text) => Problem::Encrypted,
         pem::Error::NoItemsFound => Problem::NoKey,
         _ => Problem::NotPem,
     })
 }
 
-/// Whether there is a key for which it takes a passphrase: RFC 7468, section 11.
+/// Whether there is a key for which it takes a passphrase: RFC 7468, section 11, and RFC 1421,
+/// section 4.6.1.1, which OpenSSL goes by in its traditional format.
 fn is_encrypted(text: &[u8]) -> bool {
-    let marker = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
-    text.windows(marker.len()).any(|window| window == marker)
+    [&b"-----BEGIN ENCRYPTED PRIVATE KEY-----"[..], b"Proc-Type: 4,ENCRYPTED"]
+        .iter()
+        .any(|marker| text.windows(marker.len()).any(|window| window == *marker))
 }
 
 /// The names that clients go by: RFC 9525, section 6.
