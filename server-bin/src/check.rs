@@ -3,17 +3,28 @@
 use std::{fmt::Write, path::Path};
 
 use hot_reload::{Reload, TomlFile};
-use server_lib::{ServerConfig, probe};
+use server_lib::{Expiry, ServerConfig, probe, probe_certificates};
 
 use crate::{Failure, locate, print::print};
 
-/// Loads and validates the file, and tries its addresses; nothing is served.
+/// Loads and validates the file, and tries its addresses and certificates; nothing is served.
 ///
 /// An address that is in use is only worth a warning, since a daemon that runs on this very file
 /// is what uses it.
 pub(crate) async fn check(path: &Path) -> Result<(), Failure> {
     let reloader = TomlFile::<ServerConfig>::from_path(path)?;
     let config = reloader.reload().await?.ok_or("nothing to load")?;
+    config.validate().map_err(|invalid| locate::tell_invalid(reloader.path(), &invalid))?;
+    for probed in probe_certificates(&config) {
+        let status =
+            probed.map_err(|failure| locate::tell_certificate(reloader.path(), &failure))?;
+        let (file, days) = (status.certificate.display(), status.days_left());
+        match status.expiry {
+            Expiry::Over => eprintln!("warning: {file} has expired, and clients refuse it"),
+            Expiry::Near => eprintln!("warning: {file} expires in {days} days"),
+            _ => {}
+        }
+    }
     for failure in probe(&config) {
         if !failure.is_in_use() {
             return Err(locate::tell(reloader.path(), &failure).into());

@@ -72,6 +72,10 @@ async fn serve(cli: Cli) -> Result<(), Failure> {
         .build()?;
     match Server::new(context).entrypoint_with_realtime(service).await {
         Err(ServerError::Bind(failure)) => Err(locate::tell(&path, &failure).into()),
+        Err(ServerError::Certificate(failure)) => {
+            Err(locate::tell_certificate(&path, &failure).into())
+        }
+        Err(ServerError::Invalid(invalid)) => Err(locate::tell_invalid(&path, &invalid).into()),
         done => Ok(done?),
     }
 }

@@ -63,6 +63,16 @@ fn takes_a_socket_without_a_process_number() {
     serves(activated(&file, vec![socket], &[]), &file, address);
 }
 
+/// Once served in clear text.
+#[test]
+fn a_socket_over_tls_takes_a_certificate() {
+    let file = File::new(&text("one"));
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut daemon = activated(&file, vec![socket], &[("LISTEN_FDNAMES", "https")]);
+    daemon.until("a socket over TLS, which was inherited, needs a certificate");
+    assert_eq!(daemon.ends().code(), Some(1));
+}
+
 #[test]
 fn takes_several_and_keeps_them_open_for_the_next() {
     let file = File::new(&text("one"));

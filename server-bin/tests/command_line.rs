@@ -142,7 +142,16 @@ fn check_and_start_say_where_it_is_bad() {
         ),
         ("listen_addresses = []\n", ":1:20: no address to listen on\n"),
         ("listen_addresses = ['127.0.0.1:0']\nnaem = 'one'\n", ":2:1: unknown field `naem`"),
-        ("name = 'one'\n", ":1:1: missing field `listen_addresses`"),
+        ("name = 'one'\n", ": listen_addresses: no address to listen on"),
+        (
+            "https_addresses = ['127.0.0.1:0']\n",
+            ":1:19: they take a certificate: list one in [[tls.certificates]]\n",
+        ),
+        (
+            "https_addresses = ['127.0.0.1:0']\n[[tls.certificates]]\n\
+             certificate = '/nowhere/tls.crt'\nkey = '/nowhere/tls.key'\n",
+            ":3:15: /nowhere/tls.crt: not there",
+        ),
         ("", ": empty"),
     ] {
         let file = File::new(text);

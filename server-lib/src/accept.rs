@@ -12,6 +12,7 @@ use crate::{
     live::Live,
     metrics::Metrics,
     socket::{Listener, Stream},
+    tls::handshake,
 };
 
 /// Descriptors run out all at once and come back one by one: trying at once would only burn the
@@ -24,6 +25,8 @@ pub(crate) struct Door {
     pub(crate) router: Router,
     pub(crate) live: Arc<Live>,
     pub(crate) metrics: Arc<Metrics>,
+    /// What a handshake goes by, where there is one.
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
     pub(crate) connections: TaskTracker,
     pub(crate) stop: CancellationToken,
 }
@@ -66,9 +69,16 @@ impl Door {
 
     fn serve(&self, stream: Stream) {
         let (router, live, stop) = (self.router.clone(), Arc::clone(&self.live), self.stop.clone());
-        let connected = self.metrics.connected();
+        let (connected, tls) = (self.metrics.connected(), self.tls.clone());
         self.connections.spawn(async move {
-            connection::serve(stream, router, live, stop).await;
+            match tls {
+                None => connection::serve(stream, router, live, stop).await,
+                Some(tls) => {
+                    if let Some(stream) = handshake(stream, tls, &live, &stop).await {
+                        connection::serve(stream, router, live, stop).await;
+                    }
+                }
+            }
             drop(connected);
         });
     }

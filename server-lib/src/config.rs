@@ -5,18 +5,21 @@ mod headers;
 mod listen;
 #[cfg(feature = "schema")]
 mod schema;
+mod tls;
 
 use std::{collections::BTreeMap, num::NonZeroU64, time::Duration};
 
 use axum::http::HeaderMap;
 use serde::{Deserialize, Deserializer};
 
+pub use self::tls::{CertificatePaths, TlsConfig};
 use crate::{address::Address, plan::Spot, role::Role};
 
 /// Everything that a running server takes from its configuration.
 ///
-/// Only `listen_addresses` must be given. A key that is not known is an error, so that a typo is
-/// one with line and column. Compared as a whole, to tell a change from a repetition.
+/// Only an address must be given: one of `listen_addresses` or of `https_addresses`. A key that is not
+/// known is an error, so that a typo is one with line and column. Compared as a whole, to tell a change
+/// from a repetition.
 ///
 /// # Examples
 ///
@@ -29,7 +32,14 @@ use crate::{address::Address, plan::Spot, role::Role};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("anyOf" = [
+        {"required": ["listen_addresses"], "properties": {"listen_addresses": {"minItems": 1}}},
+        {"required": ["https_addresses"], "properties": {"https_addresses": {"minItems": 1}}},
+    ]))
+)]
 #[serde(deny_unknown_fields)]
 pub struct ServerConfig {
     /// Number of this server; 0 by default.
@@ -38,11 +48,18 @@ pub struct ServerConfig {
     /// Name of this server; `server` by default.
     #[serde(default = "defaults::name")]
     pub name: String,
-    /// Addresses to listen on, at least one; an IPv6 one is for IPv6 alone. Port 0 is any free
-    /// port, kept for as long as the address is listed.
-    #[serde(deserialize_with = "listen::addresses")]
-    #[cfg_attr(feature = "schema", schemars(length(min = 1), extend("uniqueItems" = true)))]
+    /// Addresses to listen on in clear text; none by default. An IPv6 one is for IPv6 alone. Port 0
+    /// is any free port, kept for as long as the address is listed.
+    #[serde(default, deserialize_with = "listen::addresses")]
+    #[cfg_attr(feature = "schema", schemars(extend("uniqueItems" = true)))]
     pub listen_addresses: Vec<Address>,
+    /// Addresses to listen on over TLS, with the certificates of `tls`; none by default.
+    #[serde(default, deserialize_with = "listen::addresses")]
+    #[cfg_attr(feature = "schema", schemars(extend("uniqueItems" = true)))]
+    pub https_addresses: Vec<Address>,
+    /// Which certificates are served over TLS.
+    #[serde(default)]
+    pub tls: TlsConfig,
     /// Where whoever looks after the server is listened to: a loopback address, or a socket of the
     /// file system, which only its owner can connect to; nowhere by default.
     #[serde(default, deserialize_with = "admin::address")]
@@ -94,6 +111,24 @@ mod defaults {
     }
 }
 
+impl InvalidConfig {
+    /// Returns the key that is meant, by its path in a file.
+    pub fn key(&self) -> &'static str {
+        self.key
+    }
+
+    /// Returns what is wrong with it.
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
+
+    /// Of a socket over TLS that the process was started with.
+    pub(crate) fn no_certificate() -> Self {
+        let problem = "a socket over TLS, which was inherited, needs a certificate".to_owned();
+        Self { key: "tls.certificates", problem }
+    }
+}
+
 impl ServerConfig {
     /// Checks what can be checked without asking the system.
     ///
@@ -102,19 +137,23 @@ impl ServerConfig {
     ///
     /// # Errors
     ///
-    /// When there is no address, two of them get in each other's way, the timeout is 0, or a
-    /// header is none or not ours to set.
+    /// When there is no address, two of them get in each other's way, there is no certificate for
+    /// those over TLS, the timeout is 0, or a header is none or not ours to set.
     pub fn validate(&self) -> Result<(), InvalidConfig> {
-        listen::check(&self.listen_addresses)
-            .map_err(|problem| InvalidConfig { key: "listen_addresses", problem })?;
+        let invalid = |key| move |problem| InvalidConfig { key, problem };
+        let (http, https) = (&self.listen_addresses, &self.https_addresses);
+        listen::check(http, https).map_err(invalid("listen_addresses"))?;
+        listen::check_beside(https, http).map_err(invalid("https_addresses"))?;
+        tls::suffice(&self.tls, !https.is_empty()).map_err(invalid("https_addresses"))?;
+        tls::check(&self.tls).map_err(invalid("tls.certificates"))?;
         if let Some(address) = &self.admin_address {
             admin::check(address)
                 .and_then(|()| match address.socket_addr() {
                     // Another port is found for it.
                     Some(tcp) if tcp.port() == 0 => Ok(()),
-                    _ => listen::admit(&self.listen_addresses, address),
+                    _ => listen::admit(http.iter().chain(https), address),
                 })
-                .map_err(|problem| InvalidConfig { key: "admin_address", problem })?;
+                .map_err(invalid("admin_address"))?;
         }
         if self.request_timeout_ms == 0 {
             let problem = "0 leaves no time for any request".to_owned();
@@ -129,6 +168,8 @@ impl ServerConfig {
             ("id", self.id != other.id),
             ("name", self.name != other.name),
             ("listen_addresses", self.listen_addresses != other.listen_addresses),
+            ("https_addresses", self.https_addresses != other.https_addresses),
+            ("tls", self.tls != other.tls),
             ("admin_address", self.admin_address != other.admin_address),
             ("greeting", self.greeting != other.greeting),
             ("request_timeout_ms", self.request_timeout_ms != other.request_timeout_ms),
@@ -149,8 +190,9 @@ impl ServerConfig {
     /// Every address that is wanted, and what for.
     pub(crate) fn spots(&self) -> Vec<Spot> {
         let http = self.listen_addresses.iter().map(|address| (Role::Http, address.clone()));
+        let https = self.https_addresses.iter().map(|address| (Role::Https, address.clone()));
         let admin = self.admin_address.iter().map(|address| (Role::Admin, address.clone()));
-        http.chain(admin).collect()
+        http.chain(https).chain(admin).collect()
     }
 
     pub(crate) fn headers(&self) -> Result<HeaderMap, InvalidConfig> {
@@ -174,6 +216,8 @@ impl Default for ServerConfig {
             id: 0,
             name: defaults::name(),
             listen_addresses: Vec::new(),
+            https_addresses: Vec::new(),
+            tls: TlsConfig::default(),
             admin_address: None,
             greeting: String::new(),
             request_timeout_ms: defaults::request_timeout_ms(),
@@ -201,7 +245,6 @@ mod tests {
     fn points_at_what_is_wrong() {
         let address = "listen_addresses = ['127.0.0.1:1']\n";
         for (text, at, message) in [
-            ("listen_addresses = []", "[]", "no address to listen on"),
             (
                 "listen_addresses = ['127.0.0.1:1', '127.0.0.1:2', '127.0.0.1:1']",
                 "'127.0.0.1:1']",
@@ -257,6 +300,25 @@ mod tests {
         assert_eq!(good.validate(), Ok(()));
         for (bad, key) in [
             (ServerConfig::default(), "listen_addresses"),
+            (ServerConfig { https_addresses: address(), ..good.clone() }, "https_addresses"),
+            (
+                ServerConfig {
+                    https_addresses: address(),
+                    listen_addresses: Vec::new(),
+                    ..good.clone()
+                },
+                "https_addresses",
+            ),
+            (
+                ServerConfig {
+                    tls: toml::from_str(
+                        &"[[certificates]]\ncertificate = 'a'\nkey = 'b'\n".repeat(2),
+                    )
+                    .unwrap(),
+                    ..good.clone()
+                },
+                "tls.certificates",
+            ),
             (ServerConfig { request_timeout_ms: 0, ..good.clone() }, "request_timeout_ms"),
             (
                 ServerConfig {

@@ -31,7 +31,7 @@ use crate::live::Live;
 /// A client that had connected before its address was closed may have a request on the way: this is
 /// a round trip to the other side of the earth. A longer one would hold up the end for clients
 /// that connect in advance, or keep a connection, and say nothing.
-const LAST_REQUEST_GRACE: Duration = Duration::from_millis(250);
+pub(crate) const LAST_REQUEST_GRACE: Duration = Duration::from_millis(250);
 
 /// As long as hyper gives a client to finish the head of a request; before its first byte hyper
 /// would wait for ever.

@@ -2,7 +2,7 @@
 
 use std::{error::Error, io};
 
-use crate::{address::Address, config::InvalidConfig, site::Refused};
+use crate::{address::Address, config::InvalidConfig, site::Refused, tls::CertificateError};
 
 /// Why a server didn't start, or had to end.
 ///
@@ -17,6 +17,9 @@ pub enum ServerError {
     /// An address of the first configuration can't be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A certificate of the first configuration can't be served.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// A socket that the process was started with can't be listened on.
     #[error("an inherited socket can't be listened on")]
     Inherited(#[source] io::Error),
@@ -77,6 +80,7 @@ impl From<Refused> for ServerError {
         match refused {
             Refused::Invalid(invalid) => Self::Invalid(invalid),
             Refused::Bind(failure) => Self::Bind(failure),
+            Refused::Certificate(failure) => Self::Certificate(failure),
             Refused::Inherited(cause) => Self::Inherited(cause),
         }
     }

@@ -40,6 +40,14 @@
 //! refused as a whole: the old one goes on in every part, and the new one is tried again while the
 //! source holds it. Each request holds one snapshot of the configuration from its first byte to its last.
 //!
+//! Over TLS ([`https_addresses`](ServerConfig::https_addresses)) clients are served one of the
+//! certificates of [`TlsConfig`], by the name they ask for and the keys they take, and HTTP/2 or HTTP/1.1
+//! by ALPN. The files of each certificate are followed by themselves: a new one is served, to whoever
+//! connects from then on, once its key belongs to it. Whatever else the files hold, the last good pair
+//! goes on, and the [status](ServerStatus::certificates) says why. With the facade of [`metrics`], a gauge
+//! `server_lib_certificate_expiry_timestamp_seconds` tells the last second in which each is valid, by the
+//! label `certificate`, its file; it is NaN once the certificate is served no more.
+//!
 //! An application brings its own [routes](ServerContextBuilder::routes); without them there are these:
 //!
 //! | endpoint | answer |
@@ -84,6 +92,9 @@
 //!
 //! It is for Unix.
 //!
+//! A client that resumes a TLS session is not shown the certificate again, so that it learns of a new
+//! one when the session is over.
+//!
 //! Two addresses that differ only in how they are written to the same effect, as an IPv4 address
 //! mapped into IPv6, are found out by the system when they are bound and not before.
 
@@ -109,16 +120,18 @@ mod server;
 mod site;
 mod socket;
 mod status;
+mod tls;
 mod upgrade;
 
 pub use self::{
     address::{Address, InvalidAddress},
-    config::{InvalidConfig, ServerConfig},
+    config::{CertificatePaths, InvalidConfig, ServerConfig, TlsConfig},
     context::{ServerContext, ServerContextBuilder},
     error::{BindError, IncompleteContext, ServerError},
     inherit::Inherited,
-    probe::probe,
+    probe::{probe, probe_certificates},
     role::Role,
     server::Server,
     status::{Refusal, ServerStatus},
+    tls::{CertificateError, CertificateStatus, Expiry},
 };

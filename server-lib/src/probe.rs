@@ -1,6 +1,11 @@
 //! Whether a configuration would work here and now.
 
-use crate::{config::ServerConfig, error::BindError, socket};
+use crate::{
+    config::ServerConfig,
+    error::BindError,
+    socket,
+    tls::{self, CertificateError, CertificateStatus},
+};
 
 /// Tries to bind each address of `config`, keeps none, and returns those that can't be.
 ///
@@ -11,4 +16,12 @@ pub fn probe(config: &ServerConfig) -> Vec<BindError> {
     let probes: Vec<_> =
         config.spots().iter().map(|(role, address)| socket::probe(address, *role)).collect();
     probes.into_iter().filter_map(Result::err).collect()
+}
+
+/// Tries to load each certificate of `config`, and returns how it is or why it can't be served; may
+/// block.
+pub fn probe_certificates(
+    config: &ServerConfig,
+) -> Vec<Result<CertificateStatus, CertificateError>> {
+    tls::probe(&config.tls)
 }

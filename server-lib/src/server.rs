@@ -198,9 +198,12 @@ where
 {
     let site = Arc::clone(site);
     service.prepare(PART, move |candidate| {
-        let config = V::clone(&candidate.new).into();
-        let prepared = site.prepare(config, candidate.new.generation());
-        async move { prepared.map(|prepared| || prepared.commit()) }
+        let site = Arc::clone(&site);
+        async move {
+            let config = V::clone(&candidate.new).into();
+            let prepared = site.prepare(config, candidate.new.generation()).await;
+            prepared.map(|prepared| || prepared.commit())
+        }
     })
 }
 

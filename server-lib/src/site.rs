@@ -37,6 +37,7 @@ use crate::{
     router,
     socket::{self, Listener},
     status::{Refusal, ServerStatus},
+    tls::{CertificateError, Tls},
     upgrade,
 };
 
@@ -54,6 +55,7 @@ pub(crate) struct Site {
     metrics: Arc<Metrics>,
     router: Router,
     admin: Router,
+    tls: Tls,
     runtime: Handle,
     open: Mutex<Vec<Open>>,
     inherited: Mutex<Inherited>,
@@ -77,6 +79,8 @@ pub(crate) enum Refused {
     Invalid(#[from] InvalidConfig),
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     #[error("an inherited socket can't be listened on")]
     Inherited(#[source] io::Error),
 }
@@ -144,6 +148,7 @@ impl Site {
         let (refused_first, refused) = oneshot::channel();
         let site = Self {
             router: router::around(routes, &live, &metrics),
+            tls: Tls::new(&live, &status),
             live,
             changes,
             metrics,
@@ -163,12 +168,13 @@ impl Site {
     }
 
     /// Does all that may fail for a configuration, and changes nothing.
-    pub(crate) fn prepare(
+    pub(crate) async fn prepare(
         self: &Arc<Self>,
         config: ServerConfig,
         generation: u64,
     ) -> Result<Prepared, String> {
-        self.try_prepare(config, generation).map_err(|refused| {
+        let loaded = self.load(config, generation).await;
+        loaded.and_then(|applied| self.try_prepare(applied)).map_err(|refused| {
             let reason = crate::error::chain(&refused as &dyn Error);
             let refusal = Some(Refusal { generation, reason: reason.as_str().into() });
             let before = std::mem::replace(&mut *lock(&self.refusal), refusal.clone());
@@ -251,12 +257,14 @@ impl Site {
         }
     }
 
-    fn try_prepare(
-        self: &Arc<Self>,
-        config: ServerConfig,
-        generation: u64,
-    ) -> Result<Prepared, Refused> {
-        let applied = Applied::new(config, generation)?;
+    /// Finds whatever comes from elsewhere than the configuration.
+    async fn load(&self, config: ServerConfig, generation: u64) -> Result<Applied, Refused> {
+        let mut applied = Applied::new(config, generation)?;
+        applied.certificates = self.tls.load(&applied.config.tls).await?;
+        Ok(applied)
+    }
+
+    fn try_prepare(self: &Arc<Self>, applied: Applied) -> Result<Prepared, Refused> {
         // The sockets are to be polled by the runtime that serves them.
         let _within = self.runtime.enter();
         let open = lock(&self.open);
@@ -267,6 +275,9 @@ impl Site {
         }
         let foreign = open.iter().filter(|one| one.is_foreign).map(|one| one.spot.0);
         let foreign: Vec<Role> = foreign.chain(bound.iter().map(|one| one.spot.0)).collect();
+        if foreign.contains(&Role::Https) && applied.certificates.is_empty() {
+            return Err(InvalidConfig::no_certificate().into());
+        }
         let mut wanted = applied.config.spots();
         wanted.retain(|(role, _)| !foreign.contains(role));
         let ours: Vec<Spot> =
@@ -322,6 +333,7 @@ impl Site {
             live: Arc::clone(&self.live),
             metrics,
             connections: tasks.clone(),
+            tls: (spot.0 == Role::Https).then(|| Arc::clone(&self.tls.config)),
             stop: stop.clone(),
         };
         let accepting = tasks.spawn_on(door.attend(), &self.runtime);
@@ -335,6 +347,10 @@ impl Site {
         self.status.send_modify(|status| {
             status.generation = generation;
             status.local_addresses = self.local_addresses(&open);
+            status.certificates = {
+                let applied = self.live.load();
+                applied.certificates.status(&applied.config.tls)
+            };
             status.admin_address =
                 open.iter().find(|one| one.spot.0 == Role::Admin).map(|one| one.local.clone());
         });
@@ -362,6 +378,7 @@ impl Prepared {
         if before.generation > 0 {
             site.changes.note(generation, changed.clone());
         }
+        site.tls.follow(&site.runtime);
         // Those of an earlier process that nobody has asked for.
         lock(&site.inherited).forget();
         let mut open = lock(&site.open);

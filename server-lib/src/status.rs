@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::address::Address;
+use crate::{address::Address, tls::CertificateStatus};
 
 /// What a server is doing; from [`ServerContext::status`](crate::ServerContext::status).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct ServerStatus {
     pub local_addresses: Vec<Address>,
     /// Where whoever looks after the server is listened to, if anywhere.
     pub admin_address: Option<Address>,
+    /// Certificates that are served, in the order of the configuration.
+    pub certificates: Vec<CertificateStatus>,
     /// The newest configuration, where it can't be used.
     pub refusal: Option<Refusal>,
 }

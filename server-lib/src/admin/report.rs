@@ -1,11 +1,11 @@
 //! What is said of a server, as JSON.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use hot_reload::{Past, Status, WatchStrategy};
 use serde::Serialize;
 
-use crate::{address::Address, status::ServerStatus};
+use crate::{address::Address, status::ServerStatus, tls::CertificateStatus};
 
 /// What `GET /status` says; durations are in seconds.
 #[derive(Serialize)]
@@ -32,6 +32,34 @@ pub(super) struct Report {
     generations_alive: usize,
     addresses: Vec<Address>,
     admin_address: Option<Address>,
+    certificates: Vec<Pair>,
+}
+
+/// One of `certificates` in `GET /status`.
+#[derive(Serialize)]
+struct Pair {
+    names: Vec<String>,
+    /// Since 1970.
+    not_after: i64,
+    days_left: i64,
+    expiry: &'static str,
+    certificate: PathBuf,
+    key: PathBuf,
+    error: Option<String>,
+}
+
+impl From<&CertificateStatus> for Pair {
+    fn from(status: &CertificateStatus) -> Self {
+        Self {
+            names: status.names.clone(),
+            not_after: status.not_after,
+            days_left: status.days_left(),
+            expiry: status.expiry.as_str(),
+            certificate: status.certificate.clone(),
+            key: status.key.clone(),
+            error: status.error.as_deref().map(str::to_owned),
+        }
+    }
 }
 
 /// What takes more than the statuses to know.
@@ -104,6 +132,7 @@ impl Report {
             generations_alive: status.alive,
             addresses: server.local_addresses.clone(),
             admin_address: server.admin_address.clone(),
+            certificates: server.certificates.iter().map(Pair::from).collect(),
         }
     }
 }

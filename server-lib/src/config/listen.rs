@@ -11,12 +11,22 @@ use crate::address::Address;
 
 const NONE: &str = "no address to listen on";
 
-/// Checks a list of addresses, in its order.
-pub(super) fn check(addresses: &[Address]) -> Result<(), String> {
-    if addresses.is_empty() {
+/// Checks a list of addresses, in its order; it may be empty if there are `others`.
+pub(super) fn check(addresses: &[Address], others: &[Address]) -> Result<(), String> {
+    if addresses.is_empty() && others.is_empty() {
         return Err(NONE.to_owned());
     }
-    addresses.iter().enumerate().try_for_each(|(n, address)| admit(&addresses[..n], address))
+    check_beside(addresses, &[])
+}
+
+/// Checks a list of addresses, in its order, beside those that are `listed` before.
+pub(super) fn check_beside(addresses: &[Address], listed: &[Address]) -> Result<(), String> {
+    // Each port 0 is another port, but twice in one list it is a mistake.
+    let listed = || listed.iter().filter(|one| one.socket_addr().is_none_or(|tcp| tcp.port() != 0));
+    addresses
+        .iter()
+        .enumerate()
+        .try_for_each(|(n, address)| admit(listed().chain(&addresses[..n]), address))
 }
 
 /// Deserializes a list of addresses; an error stands where the address does that it is about.
@@ -60,7 +70,7 @@ impl<'de> Visitor<'de> for List {
         while let Some(address) = list.next_element_seed(Beside(&listed))? {
             listed.push(address);
         }
-        if listed.is_empty() { Err(Error::custom(NONE)) } else { Ok(listed) }
+        Ok(listed)
     }
 }
 
@@ -114,7 +124,7 @@ mod tests {
         ] {
             let addresses: Vec<Address> =
                 listed.iter().map(|address| address.parse().unwrap()).collect();
-            assert_eq!(check(&addresses).is_ok(), good, "{listed:?}");
+            assert_eq!(check(&addresses, &[]).is_ok(), good, "{listed:?}");
         }
     }
 }

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     net::TcpStream,
     time::timeout,
 };
 
 use super::PATIENCE;
 
-pub struct Client(BufReader<TcpStream>);
+pub struct Client<S = TcpStream>(BufReader<S>);
 
 #[derive(Debug)]
 pub struct Response {
@@ -22,15 +22,26 @@ pub struct Response {
 impl Client {
     pub async fn connect(address: SocketAddr) -> Self {
         let stream = timeout(PATIENCE, TcpStream::connect(address)).await.unwrap().unwrap();
+        Self::over(stream)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub fn over(stream: S) -> Self {
         Self(BufReader::new(stream))
     }
 
     pub async fn send(&mut self, text: &str) {
         self.0.get_mut().write_all(text.as_bytes()).await.unwrap();
+        self.0.get_mut().flush().await.unwrap();
     }
 
     pub async fn get(&mut self, path: &str) -> Response {
-        self.send(&format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n")).await;
+        self.get_from("test", path).await
+    }
+
+    pub async fn get_from(&mut self, host: &str, path: &str) -> Response {
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n")).await;
         self.response().await
     }
 

@@ -4,11 +4,14 @@
 
 mod admin;
 mod client;
+pub mod tls;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use hot_reload::{ReloaderOptions, ReloaderReceiver, ReloaderService, TomlFile, WatchStrategy};
-use server_lib::{Server, ServerConfig, ServerContextBuilder, ServerError, ServerStatus};
+use server_lib::{
+    CertificateStatus, Server, ServerConfig, ServerContextBuilder, ServerError, ServerStatus,
+};
 use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -159,6 +162,15 @@ impl Lab {
 
     pub fn address(&self) -> SocketAddr {
         self.status.borrow().local_addresses[0].socket_addr().unwrap()
+    }
+
+    /// Waits until the status of the first certificate is as `is_so` has it, and returns it.
+    pub async fn until_certificate(
+        &mut self,
+        what: &str,
+        mut is_so: impl FnMut(&CertificateStatus) -> bool,
+    ) -> CertificateStatus {
+        self.until(what, |status| is_so(&status.certificates[0])).await.certificates.remove(0)
     }
 
     pub async fn client(&self) -> Client {
