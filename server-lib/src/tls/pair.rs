@@ -45,7 +45,7 @@ impl CertificateStatus {
 
 /// How often a pair that doesn't match is read again before it is called bad, and the pause before
 /// each: whoever replaces one file after the other, or a link to both, is done by then.
-const READINGS: u32 = 5;
+const READINGS: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A pair of files, and the last good pair that was in them.
