@@ -26,7 +26,7 @@ pub struct CertificateStatus {
     pub names: Vec<String>,
     /// Last second in which it is valid, since 1970.
     pub not_after: i64,
-    /// How near that is, as of the last look; it is looked at every hour.
+    /// How near that is, as of the last look; it is looked at every minute.
     pub expiry: Expiry,
     /// The file that it came from.
     pub certificate: PathBuf,
