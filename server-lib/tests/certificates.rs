@@ -293,6 +293,22 @@ async fn a_bad_pair_leaves_the_old_one_and_is_served_once_it_is_mended() {
 }
 
 #[tokio::test]
+async fn a_start_in_the_middle_of_a_renewal_waits_for_its_end() {
+    let (authority, dir) = (Authority::new(), tempfile::tempdir().unwrap());
+    let files = Files::at(dir.path(), "pair");
+    let renewed = authority.issue(&[NAME]);
+    files.write(&authority.issue(&[NAME]));
+    replace(&files.certificate, &renewed.chain);
+    let mut lab = Lab::start(Realtime, &https("one", &[&files]));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    replace(&files.key, &renewed.key);
+    lab.until("it is up", |status| status.generation > 0).await;
+    let client = authority.client(&[]);
+    assert_eq!(leaf(&client, lab.address(), NAME).await, renewed.leaf);
+    lab.end().await;
+}
+
+#[tokio::test]
 async fn an_intermediate_alone_is_a_change() {
     let mut bench = Bench::new().await;
     let renewed = bench.authority.renew_intermediate(&bench.first);
@@ -349,7 +365,7 @@ async fn the_status_tells_when_a_certificate_ends() {
     for (seconds, expiry, days) in [
         (30 * 86_400 + 3600, Expiry::Far, 30),
         (3 * 86_400 + 3600, Expiry::Near, 3),
-        (2, Expiry::Near, 0),
+        (3600, Expiry::Near, 0),
     ] {
         let issued = bench.authority.issue_for(&[NAME], seconds);
         bench.files.write(&issued);

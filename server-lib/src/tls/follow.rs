@@ -28,8 +28,9 @@ use crate::{config::CertificatePaths, error::chain, live::Live, status::ServerSt
 /// How long files that don't match are waited for in silence: whoever renews a certificate writes
 /// one after the other.
 const GRACE: Duration = Duration::from_secs(3);
-/// How often it is asked how near the end is.
-const ASK_AGAIN: Duration = Duration::from_secs(60 * 60);
+/// How often it is asked how near the end is, and whether one that was not valid yet is by now: as long
+/// as clocks are apart.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 type Files = (Snapshot<Pem>, Snapshot<Pem>);
 type Service = ReloaderService<FileReloader<Pem>, Pem, String>;

@@ -26,7 +26,7 @@ pub struct CertificateStatus {
     pub names: Vec<String>,
     /// Last second in which it is valid, since 1970.
     pub not_after: i64,
-    /// How near that is, as of the last look; it is looked at every hour.
+    /// How near that is, as of the last look; it is looked at every minute.
     pub expiry: Expiry,
     /// The file that it came from.
     pub certificate: PathBuf,
@@ -45,7 +45,7 @@ impl CertificateStatus {
 
 /// How often a pair that doesn't match is read again before it is called bad, and the pause before
 /// each: whoever replaces one file after the other, or a link to both, is done by then.
-const READINGS: u32 = 5;
+const READINGS: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A pair of files, and the last good pair that was in them.
