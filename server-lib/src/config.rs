@@ -36,8 +36,8 @@ use crate::{address::Address, plan::Spot, role::Role};
     feature = "schema",
     derive(schemars::JsonSchema),
     schemars(extend("anyOf" = [
-        {"required": ["listen_addresses"], "properties": {"listen_addresses": {"minItems": 1}}},
-        {"required": ["https_addresses"], "properties": {"https_addresses": {"minItems": 1}}},
+        {"required": ["listen_addresses"]},
+        {"required": ["https_addresses"]},
     ]))
 )]
 #[serde(deny_unknown_fields)]
@@ -51,11 +51,11 @@ pub struct ServerConfig {
     /// Addresses to listen on in clear text; none by default. An IPv6 one is for IPv6 alone. Port 0
     /// is any free port, kept for as long as the address is listed.
     #[serde(default, deserialize_with = "listen::addresses")]
-    #[cfg_attr(feature = "schema", schemars(extend("uniqueItems" = true)))]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), extend("uniqueItems" = true)))]
     pub listen_addresses: Vec<Address>,
     /// Addresses to listen on over TLS, with the certificates of `tls`; none by default.
     #[serde(default, deserialize_with = "listen::addresses")]
-    #[cfg_attr(feature = "schema", schemars(extend("uniqueItems" = true)))]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), extend("uniqueItems" = true)))]
     pub https_addresses: Vec<Address>,
     /// Which certificates are served over TLS.
     #[serde(default)]
