@@ -4,11 +4,12 @@ use std::{io, sync::Arc, time::Duration};
 
 use axum::Router;
 use tokio::time::sleep;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, warn};
+use tokio_util::{either::Either, sync::CancellationToken, task::TaskTracker};
+use tracing::{debug, info, warn};
 
 use crate::{
     connection,
+    limits::{Slot, Slots},
     live::Live,
     socket::{Listener, Stream},
 };
@@ -23,6 +24,8 @@ pub(crate) struct Door {
     pub(crate) router: Router,
     pub(crate) live: Arc<Live>,
     pub(crate) connections: TaskTracker,
+    /// What each connection takes one of, where they are limited.
+    pub(crate) slots: Option<Arc<Slots>>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -41,8 +44,12 @@ impl Door {
             };
             match accepted {
                 Ok(stream) => {
+                    if is_short {
+                        info!("connections are accepted again");
+                    }
                     is_short = false;
-                    self.serve(stream);
+                    let slot = self.slot().await;
+                    self.serve(stream, slot);
                 }
                 Err(error) if is_of_the_client(&error) => debug!(%error, "a client was gone"),
                 Err(error) => {
@@ -58,13 +65,32 @@ impl Door {
             }
         }
         while let Ok(stream) = self.listener.accept_now() {
-            self.serve(stream);
+            self.serve(stream, self.slots.as_deref().map(Slots::take_anyway));
         }
     }
 
-    fn serve(&self, stream: Stream) {
+    /// Waits until there is room for a connection; those behind it wait to be accepted.
+    async fn slot(&self) -> Option<Slot> {
+        let slots = self.slots.as_deref()?;
+        let room = slots.take(|| self.live.load().config.limits.max_connections);
+        tokio::select! {
+            biased;
+            slot = room => Some(slot),
+            () = self.stop.cancelled() => Some(slots.take_anyway()),
+        }
+    }
+
+    fn serve(&self, stream: Stream, slot: Option<Slot>) {
+        let client = match &stream {
+            Either::Left(tcp) => tcp.peer_addr().ok(),
+            Either::Right(_unnamed) => None,
+        };
         let (router, live, stop) = (self.router.clone(), Arc::clone(&self.live), self.stop.clone());
-        self.connections.spawn(connection::serve(stream, router, live, stop));
+        let connection = connection::serve(stream, client, router, live, stop);
+        self.connections.spawn(async move {
+            let _slot = slot;
+            connection.await;
+        });
     }
 }
 

@@ -1,6 +1,6 @@
 //! What whoever looks after the server can ask, and have done.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -15,7 +15,7 @@ use serde::Serialize;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{address::Address, status::ServerStatus};
+use crate::{address::Address, limits::Slots, status::ServerStatus};
 
 /// What a request that changes something has to have: no page of another site can send it without
 /// asking first, which nobody here answers (<https://fetch.spec.whatwg.org/#cors-preflight-fetch>).
@@ -28,6 +28,7 @@ pub(crate) struct Admin {
     pub(crate) reloader: StatusReceiver,
     pub(crate) server: watch::Receiver<ServerStatus>,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) slots: Arc<Slots>,
 }
 
 impl Admin {
@@ -61,6 +62,8 @@ struct Report {
     unapplied_for: Option<f64>,
     generations_alive: usize,
     addresses: Vec<Address>,
+    /// Of the application, in this moment.
+    connections: u64,
 }
 
 #[derive(Serialize)]
@@ -89,7 +92,7 @@ impl From<Past> for Entry {
 }
 
 impl Report {
-    fn new(status: Status, server: &ServerStatus, ready: bool) -> Self {
+    fn new(status: Status, server: &ServerStatus, ready: bool, connections: u64) -> Self {
         Self {
             health: status.health.as_str(),
             ready,
@@ -108,6 +111,7 @@ impl Report {
             unapplied_for: status.unapplied_since.map(|since| age(since).as_secs_f64()),
             generations_alive: status.alive,
             addresses: server.local_addresses.clone(),
+            connections,
         }
     }
 }
@@ -135,7 +139,7 @@ async fn status(State(admin): State<Admin>) -> Json<Report> {
     let status = admin.reloader.get();
     let is_ready = admin.is_ready(&status);
     let server = admin.server.borrow();
-    Json(Report::new(status, &server, is_ready))
+    Json(Report::new(status, &server, is_ready, admin.slots.taken()))
 }
 
 async fn history(State(admin): State<Admin>) -> Json<Vec<Entry>> {

@@ -2,6 +2,7 @@
 
 mod admin;
 mod headers;
+mod limits;
 mod listen;
 
 use std::{collections::BTreeMap, num::NonZeroU64, time::Duration};
@@ -9,6 +10,7 @@ use std::{collections::BTreeMap, num::NonZeroU64, time::Duration};
 use axum::http::HeaderMap;
 use serde::{Deserialize, Deserializer};
 
+pub use self::limits::{Limits, RateLimit, RatePer};
 use crate::{address::Address, plan::Spot, role::Role};
 
 /// Everything that a running server takes from its configuration.
@@ -56,6 +58,9 @@ pub struct ServerConfig {
     /// 10 000 by default.
     #[serde(default = "defaults::drain_timeout_ms")]
     pub drain_timeout_ms: u64,
+    /// What a client may ask of the server, and all of them together.
+    #[serde(default)]
+    pub limits: Limits,
     /// Headers of every response; none by default.
     #[serde(default, deserialize_with = "headers::pairs")]
     pub response_headers: BTreeMap<String, String>,
@@ -95,8 +100,8 @@ impl ServerConfig {
     ///
     /// # Errors
     ///
-    /// When there is no address, two of them get in each other's way, the timeout is 0, or a
-    /// header is none or not ours to set.
+    /// When there is no address, two of them get in each other's way, a timeout or limit is out
+    /// of its range, or a header is none or not ours to set.
     pub fn validate(&self) -> Result<(), InvalidConfig> {
         listen::check(&self.listen_addresses)
             .map_err(|problem| InvalidConfig { key: "listen_addresses", problem })?;
@@ -113,6 +118,7 @@ impl ServerConfig {
             let problem = "0 leaves no time for any request".to_owned();
             return Err(InvalidConfig { key: "request_timeout_ms", problem });
         }
+        self.limits.validate()?;
         self.headers().map(drop)
     }
 
@@ -130,6 +136,7 @@ impl ServerConfig {
             ("response_headers", self.response_headers != other.response_headers),
         ]
         .into_iter()
+        .chain(self.limits.compared(&other.limits))
         .filter_map(|(name, differs)| differs.then_some(name))
         .collect()
     }
@@ -167,6 +174,7 @@ impl Default for ServerConfig {
             request_timeout_ms: defaults::request_timeout_ms(),
             max_body_bytes: defaults::max_body_bytes(),
             drain_timeout_ms: defaults::drain_timeout_ms(),
+            limits: Limits::default(),
             response_headers: BTreeMap::new(),
         }
     }

@@ -67,8 +67,10 @@ mod config;
 mod connection;
 mod context;
 mod daemon;
+mod draining;
 mod error;
 mod inherit;
+mod limits;
 mod live;
 mod plan;
 mod probe;
@@ -81,8 +83,9 @@ mod status;
 
 pub use self::{
     address::{Address, InvalidAddress},
-    config::{InvalidConfig, ServerConfig},
+    config::{InvalidConfig, Limits, RateLimit, RatePer, ServerConfig},
     context::{ServerContext, ServerContextBuilder},
+    draining::Draining,
     error::{BindError, IncompleteContext, ServerError},
     inherit::Inherited,
     probe::probe,

@@ -18,6 +18,7 @@ use crate::{
     context::ServerContext,
     daemon::{Daemon, ask_for_time, tell_stopping},
     error::ServerError,
+    limits::Slots,
     site::{Refused, Site},
 };
 
@@ -96,17 +97,19 @@ where
 
     fn open(&self, handle: ReloaderHandle) -> (Arc<Site>, oneshot::Receiver<Refused>) {
         let context = &self.context;
+        let slots: Arc<Slots> = Arc::default();
         let admin = Admin {
             handle,
             reloader: context.receiver.watch_status(),
             server: context.status(),
             shutdown: context.shutdown(),
+            slots: Arc::clone(&slots),
         };
         let runtime = context.runtime.clone().unwrap_or_else(Handle::current);
         let inherited = &mut *context.inherited.lock().unwrap_or_else(PoisonError::into_inner);
         let inherited = std::mem::take(inherited);
         let (routes, status) = (context.routes.clone(), context.status.clone());
-        Site::new(routes, admin.router(), runtime, inherited, status)
+        Site::new(routes, admin.router(), runtime, inherited, slots, status)
     }
 
     /// Serves while `service` runs.

@@ -25,6 +25,7 @@ use crate::{
     config::{InvalidConfig, ServerConfig},
     error::BindError,
     inherit::Inherited,
+    limits::Slots,
     live::{Applied, Live},
     plan::{Plan, Spot},
     role::Role,
@@ -49,6 +50,8 @@ pub(crate) struct Site {
     /// Hears of the first configuration, if that is refused.
     refused_first: Mutex<Option<oneshot::Sender<Refused>>>,
     status: watch::Sender<ServerStatus>,
+    /// Those of the application's connections.
+    slots: Arc<Slots>,
     /// Accepting and serving, so that the end of all of it can be awaited.
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -113,6 +116,7 @@ impl Site {
         admin: Router,
         runtime: Handle,
         inherited: Inherited,
+        slots: Arc<Slots>,
         status: watch::Sender<ServerStatus>,
     ) -> (Arc<Self>, oneshot::Receiver<Refused>) {
         let live = Arc::new(Live::default());
@@ -128,6 +132,7 @@ impl Site {
             refusal: Mutex::default(),
             refused_first: Mutex::new(Some(refused_first)),
             status,
+            slots,
             tasks: TaskTracker::new(),
             _stop_on_drop: stop.clone().drop_guard(),
             stop,
@@ -188,7 +193,7 @@ impl Site {
         config: ServerConfig,
         generation: u64,
     ) -> Result<Prepared, Refused> {
-        let applied = Applied::new(config, generation)?;
+        let applied = Applied::new(config, generation, &self.live.load())?;
         // The sockets are to be polled by the runtime that serves them.
         let _within = self.runtime.enter();
         let open = lock(&self.open);
@@ -249,6 +254,8 @@ impl Site {
             router: if spot.0 == Role::Admin { &self.admin } else { &self.router }.clone(),
             live: Arc::clone(&self.live),
             connections: self.tasks.clone(),
+            // However many clients there are, whoever looks after the server gets through.
+            slots: (spot.0 != Role::Admin).then(|| Arc::clone(&self.slots)),
             stop: stop.clone(),
         };
         let accepting = self.tasks.spawn_on(door.attend(), &self.runtime);
@@ -285,6 +292,7 @@ impl Prepared {
         let applied = Arc::new(applied);
         let before = site.live.swap(Arc::clone(&applied));
         let changed = before.config.changed_parts(&applied.config);
+        site.slots.limit_has_changed();
         // Those of an earlier process that nobody has asked for.
         lock(&site.inherited).forget();
         let mut open = lock(&site.open);

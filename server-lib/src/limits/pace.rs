@@ -1,0 +1,301 @@
+//! How far a connection is, and how long it may stay there.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
+
+use crate::config::Limits;
+
+/// How long a client is heard out that was refused while it was still sending: closed at once, the
+/// connection would be reset, and the answer with it be lost (RFC 9112, section 9.6).
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What a connection and those who answer its requests note of it.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    allowed: Allowed,
+    state: Mutex<State>,
+    /// It has entered the one phase that may be over sooner than it is looked at.
+    lingering: Notify,
+}
+
+/// How long a connection may stay where it is.
+#[derive(Debug, Clone, Copy)]
+struct Allowed {
+    head: Duration,
+    idle: Duration,
+    write: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It is sending the head of a request; or it has just begun.
+    Head,
+    /// It may begin a request, or not.
+    Idle,
+    /// A request of it is being answered.
+    Busy,
+    /// It has been answered and is heard out.
+    Lingering,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct State {
+    phase: Phase,
+    since: Instant,
+    /// Requests that are being answered.
+    answering: usize,
+    /// Whether what comes in need not be of a request that begins: HTTP/2.
+    is_multiplexed: bool,
+    /// Whether something has come in since the last request.
+    has_sent: bool,
+    /// Whether the last request was refused before all of it had come.
+    is_refused: bool,
+    /// Since when the client has taken nothing of what there is to write.
+    stalled: Option<Instant>,
+}
+
+/// What is to be done about a connection.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It has stayed for too long.
+    CutOff(Overdue),
+    /// It is to be looked at again then.
+    LookAt(Instant),
+}
+
+/// Why a connection is cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Overdue {
+    Head,
+    Idle,
+    Write,
+    Lingering,
+}
+
+impl Pace {
+    /// The connection begins.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let allowed = Allowed {
+            head: limits.header_timeout(),
+            idle: limits.keep_alive_timeout(),
+            write: limits.write_timeout(),
+        };
+        let state = Mutex::new(State::new(Instant::now()));
+        Self { allowed, state, lingering: Notify::new() }
+    }
+
+    pub(crate) fn has_read(&self) {
+        self.state().read(Instant::now());
+    }
+
+    /// Whether a write went on.
+    pub(crate) fn has_written(&self, went_on: bool) {
+        self.state().written(went_on, Instant::now());
+    }
+
+    pub(crate) fn request_begins(&self, is_multiplexed: bool) {
+        self.state().begin(is_multiplexed, Instant::now());
+    }
+
+    /// The request that is being answered is refused, and more of it may be coming.
+    pub(crate) fn has_refused(&self) {
+        self.state().is_refused = true;
+    }
+
+    pub(crate) fn request_ends(&self) {
+        self.state().end(Instant::now());
+    }
+
+    /// Nothing more is written; says whether the client is to be heard out.
+    pub(crate) fn lingers(&self) -> bool {
+        let lingers = self.state().linger(Instant::now());
+        if lingers {
+            self.lingering.notify_one();
+        }
+        lingers
+    }
+
+    /// Waits until the connection has stayed for too long where it is.
+    ///
+    /// It looks now and then, at the earliest time at which that could be so, so that what happens
+    /// in between costs no more than a note.
+    pub(crate) async fn overdue(&self) -> Overdue {
+        loop {
+            let verdict = self.state().verdict(&self.allowed, Instant::now());
+            match verdict {
+                Verdict::CutOff(overdue) => return overdue,
+                // Either will do.
+                Verdict::LookAt(then) => drop(timeout_at(then, self.lingering.notified()).await),
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing under this lock can panic half-way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Overdue {
+    /// Returns what it took longer than.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Head => "header_timeout_ms",
+            Self::Idle => "keep_alive_timeout_ms",
+            Self::Write => "write_timeout_ms",
+            Self::Lingering => "it takes to be told why",
+        }
+    }
+}
+
+impl State {
+    fn new(now: Instant) -> Self {
+        Self {
+            phase: Phase::Head,
+            since: now,
+            answering: 0,
+            is_multiplexed: false,
+            has_sent: false,
+            is_refused: false,
+            stalled: None,
+        }
+    }
+
+    fn enter(&mut self, phase: Phase, now: Instant) {
+        (self.phase, self.since) = (phase, now);
+    }
+
+    fn read(&mut self, now: Instant) {
+        self.has_sent = true;
+        if self.phase == Phase::Idle && !self.is_multiplexed {
+            self.enter(Phase::Head, now);
+        }
+    }
+
+    fn written(&mut self, went_on: bool, now: Instant) {
+        self.stalled = if went_on { None } else { self.stalled.or(Some(now)) };
+    }
+
+    fn begin(&mut self, is_multiplexed: bool, now: Instant) {
+        self.answering += 1;
+        self.is_multiplexed |= is_multiplexed;
+        (self.has_sent, self.is_refused) = (false, false);
+        self.enter(Phase::Busy, now);
+    }
+
+    fn end(&mut self, now: Instant) {
+        self.answering -= 1;
+        if self.answering == 0 && self.phase == Phase::Busy {
+            self.enter(Phase::Idle, now);
+        }
+    }
+
+    fn linger(&mut self, now: Instant) -> bool {
+        if self.phase == Phase::Lingering {
+            return true;
+        }
+        let is_needed = self.is_refused || (self.phase == Phase::Head && self.has_sent);
+        if is_needed {
+            self.enter(Phase::Lingering, now);
+        }
+        is_needed
+    }
+
+    fn verdict(&self, allowed: &Allowed, now: Instant) -> Verdict {
+        // Were it to enter another phase, or to stall, just now, that would not be over before.
+        let soonest = now + allowed.head.min(allowed.idle).min(allowed.write);
+        let phase = match self.phase {
+            Phase::Head => Some((self.since + allowed.head, Overdue::Head)),
+            Phase::Idle => Some((self.since + allowed.idle, Overdue::Idle)),
+            Phase::Lingering => Some((self.since + LINGER, Overdue::Lingering)),
+            Phase::Busy => None,
+        };
+        let stalled = self.stalled.map(|since| (since + allowed.write, Overdue::Write));
+        let ends = [phase, stalled].into_iter().flatten();
+        match ends.min_by_key(|(end, _)| *end) {
+            Some((end, overdue)) if end <= now => Verdict::CutOff(overdue),
+            Some((end, _)) => Verdict::LookAt(end.min(soonest)),
+            None => Verdict::LookAt(soonest),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALLOWED: Allowed = Allowed {
+        head: Duration::from_millis(100),
+        idle: Duration::from_millis(300),
+        write: Duration::from_millis(200),
+    };
+
+    /// What happens to a connection.
+    #[derive(Debug, Clone, Copy)]
+    enum Event {
+        Read,
+        Begin,
+        BeginMultiplexed,
+        End,
+        Stall,
+        Write,
+        Refuse,
+        Linger,
+    }
+
+    #[test]
+    fn a_connection_is_cut_off_where_it_stays_for_too_long() {
+        use Event::*;
+        for (events, then) in [
+            (&[][..], Some((100, Overdue::Head))),
+            // Byte by byte it takes no longer.
+            (&[(10, Read), (90, Read)], Some((100, Overdue::Head))),
+            (&[(10, Read), (20, Begin)], None),
+            (&[(10, Begin), (50, End)], Some((350, Overdue::Idle))),
+            (&[(10, Begin), (50, End), (250, Read), (340, Read)], Some((350, Overdue::Head))),
+            (&[(10, Begin), (20, Begin), (30, End)], None),
+            (&[(10, BeginMultiplexed), (20, End), (200, Read)], Some((320, Overdue::Idle))),
+            (&[(10, Begin), (20, Stall), (30, Stall)], Some((220, Overdue::Write))),
+            (&[(10, Begin), (20, Stall), (30, Write)], None),
+            (
+                &[(10, Begin), (20, Refuse), (30, End), (30, Linger)],
+                Some((1030, Overdue::Lingering)),
+            ),
+            (&[(10, Read), (30, Linger), (40, Read)], Some((1030, Overdue::Lingering))),
+            // There is nothing more to hear.
+            (&[(10, Begin), (30, End), (30, Linger)], Some((330, Overdue::Idle))),
+        ] {
+            let start = Instant::now();
+            let at = |ms| start + Duration::from_millis(ms);
+            let mut state = State::new(start);
+            for (ms, event) in events {
+                let now = at(*ms);
+                match event {
+                    Read => state.read(now),
+                    Begin => state.begin(false, now),
+                    BeginMultiplexed => state.begin(true, now),
+                    End => state.end(now),
+                    Stall => state.written(false, now),
+                    Write => state.written(true, now),
+                    Refuse => state.is_refused = true,
+                    Linger => drop(state.linger(now)),
+                }
+            }
+            let Some((end, overdue)) = then else {
+                let verdict = state.verdict(&ALLOWED, at(100_000));
+                assert_eq!(verdict, Verdict::LookAt(at(100_100)), "{events:?}");
+                continue;
+            };
+            let verdict = state.verdict(&ALLOWED, at(end - 1));
+            assert_eq!(verdict, Verdict::LookAt(at(end)), "{events:?}");
+            assert_eq!(state.verdict(&ALLOWED, at(end)), Verdict::CutOff(overdue), "{events:?}");
+        }
+    }
+}
