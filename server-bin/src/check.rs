@@ -8,7 +8,7 @@ use std::{
 use hot_reload::{Reload, TomlFile};
 use server_lib::{ServerConfig, probe};
 
-use crate::{Failure, locate};
+use crate::{Failure, locate, log};
 
 /// Loads and validates the file, and tries its addresses; nothing is served.
 ///
@@ -17,6 +17,7 @@ use crate::{Failure, locate};
 pub(crate) async fn check(path: &Path) -> Result<(), Failure> {
     let reloader = TomlFile::<ServerConfig>::from_path(path)?;
     let config = reloader.reload().await?.ok_or("nothing to load")?;
+    log::parse(reloader.path(), &config)?;
     for failure in probe(&config) {
         if !failure.is_in_use() {
             return Err(locate::tell(reloader.path(), &failure).into());

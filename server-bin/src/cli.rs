@@ -20,6 +20,11 @@ and the last good one goes on. SIGHUP has the file loaded now, and the log say w
 SIGINT and SIGTERM end the daemon once the requests under way have been answered; a second one ends
 it at once.
 
+All of the configuration takes effect as it is saved, the log's filter (log = \"debug\") included,
+save what the log says needs a restart when it changes: worker_threads. Connections that are open
+keep the time-outs and the size of a head that they began with. RUST_LOG is for where the
+configuration sets no filter.
+
 Sockets that the daemon is started with (LISTEN_FDS) come before the addresses of the configuration.
 
 Exit codes:

@@ -6,15 +6,16 @@ mod check;
 mod cli;
 mod interval;
 mod locate;
+mod log;
 mod signals;
 
-use std::{error::Error, io::IsTerminal, process::ExitCode};
+use std::{error::Error, io, path::Path, process::ExitCode};
 
 use clap::Parser;
 use hot_reload::{Reload, ReloaderOptions, ReloaderService, TomlFile};
 use server_lib::{Inherited, Server, ServerConfig, ServerContextBuilder, ServerError};
+use tokio::runtime::{Builder, Runtime};
 use tracing::info;
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use self::cli::Cli;
 
@@ -23,11 +24,10 @@ const HISTORY: usize = 20;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = Cli::parse();
-    log_to_stderr();
-    let done = if cli.check { check::check(&cli.config).await } else { serve(cli).await };
+    let filter = log::Filter::to_stderr();
+    let done = if cli.check { check(&cli.config) } else { start(cli, filter) };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -37,21 +37,44 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Runs the daemon until it is told to end.
-async fn serve(cli: Cli) -> Result<(), Failure> {
+fn check(path: &Path) -> Result<(), Failure> {
+    on_this_thread()?.block_on(check::check(path))
+}
+
+/// Loads the configuration once, and runs the daemon on as many threads as that asks for.
+fn start(cli: Cli, filter: log::Filter) -> Result<(), Failure> {
     // Before anything else is opened.
     let inherited = Inherited::from_env();
-    let shutdown = signals::shutdown()?;
     let reloader = TomlFile::<ServerConfig>::from_path(&cli.config)?;
     // A service waits for a bad file to become good; whoever starts a daemon is told at once.
-    reloader.reload().await?;
+    let config = on_this_thread()?.block_on(reloader.reload())?.ok_or("nothing to load")?;
+    log::parse(reloader.path(), &config)?;
+    let mut runtime = Builder::new_multi_thread();
+    if let Some(threads) = config.worker_threads {
+        runtime.worker_threads(threads.get());
+    }
+    runtime.enable_all().build()?.block_on(serve(cli, reloader, inherited, filter))
+}
+
+fn on_this_thread() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+/// Runs the daemon until it is told to end.
+async fn serve(
+    cli: Cli,
+    reloader: TomlFile<ServerConfig>,
+    inherited: Inherited,
+    filter: log::Filter,
+) -> Result<(), Failure> {
+    let shutdown = signals::shutdown()?;
     let path = reloader.path().to_owned();
 
     let options =
         ReloaderOptions::polling().strategy(cli.watch_mode.into()).poll_interval(cli.poll_interval);
     info!(config = %path.display(), mode = ?cli.watch_mode, "following");
     let (service, receiver) = ReloaderService::from_reloader(reloader, options);
-    let service = service.history(HISTORY);
+    let service = filter.follow(&path, service).history(HISTORY);
     let context = ServerContextBuilder::default()
         .context_rx(receiver)
         .inherited(inherited)
@@ -62,22 +85,6 @@ async fn serve(cli: Cli) -> Result<(), Failure> {
         Err(ServerError::Bind(failure)) => Err(locate::tell(&path, &failure).into()),
         done => Ok(done?),
     }
-}
-
-fn log_to_stderr() {
-    let filter =
-        EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(is_coloured())
-        .init();
-}
-
-/// Whether whoever reads the log wants colours (<https://no-color.org>).
-fn is_coloured() -> bool {
-    let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    !is_refused && std::io::stderr().is_terminal()
 }
 
 /// Tells an error and its causes, as a compiler does.

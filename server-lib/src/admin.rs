@@ -60,6 +60,7 @@ struct Report {
     error_at: Option<Place>,
     refused_by: Option<String>,
     unapplied_for: Option<f64>,
+    needs_restart: Vec<&'static str>,
     generations_alive: usize,
     addresses: Vec<Address>,
     /// Of the application, in this moment.
@@ -109,6 +110,7 @@ impl Report {
             }),
             refused_by: status.refused_by.map(|by| by.to_string()),
             unapplied_for: status.unapplied_since.map(|since| age(since).as_secs_f64()),
+            needs_restart: server.needs_restart.clone(),
             generations_alive: status.alive,
             addresses: server.local_addresses.clone(),
             connections,

@@ -1,11 +1,16 @@
-//! What can be set on a server, all of it hot.
+//! What can be set on a server, nearly all of it hot.
 
 mod admin;
 mod headers;
 mod limits;
 mod listen;
+mod process;
 
-use std::{collections::BTreeMap, num::NonZeroU64, time::Duration};
+use std::{
+    collections::BTreeMap,
+    num::{NonZeroU64, NonZeroUsize},
+    time::Duration,
+};
 
 use axum::http::HeaderMap;
 use serde::{Deserialize, Deserializer};
@@ -58,6 +63,14 @@ pub struct ServerConfig {
     /// 10 000 by default.
     #[serde(default = "defaults::drain_timeout_ms")]
     pub drain_timeout_ms: u64,
+    /// What is logged, such as `info` or `server_lib=debug,info`; for the program to check, to apply,
+    /// and to choose where it is not set.
+    #[serde(default)]
+    pub log: Option<String>,
+    /// Threads that serve, at most 1024; for the program to start, which by default has as many as
+    /// there are cores. Needs a restart.
+    #[serde(default, deserialize_with = "process::threads")]
+    pub worker_threads: Option<NonZeroUsize>,
     /// What a client may ask of the server, and all of them together.
     #[serde(default)]
     pub limits: Limits,
@@ -118,6 +131,8 @@ impl ServerConfig {
             let problem = "0 leaves no time for any request".to_owned();
             return Err(InvalidConfig { key: "request_timeout_ms", problem });
         }
+        process::check_threads(self.worker_threads)
+            .map_err(|problem| InvalidConfig { key: "worker_threads", problem })?;
         self.limits.validate()?;
         self.headers().map(drop)
     }
@@ -133,12 +148,32 @@ impl ServerConfig {
             ("request_timeout_ms", self.request_timeout_ms != other.request_timeout_ms),
             ("max_body_bytes", self.max_body_bytes != other.max_body_bytes),
             ("drain_timeout_ms", self.drain_timeout_ms != other.drain_timeout_ms),
+            ("log", self.log != other.log),
+            ("worker_threads", self.worker_threads != other.worker_threads),
             ("response_headers", self.response_headers != other.response_headers),
         ]
         .into_iter()
         .chain(self.limits.compared(&other.limits))
         .filter_map(|(name, differs)| differs.then_some(name))
         .collect()
+    }
+
+    /// Returns the parts in which `other` differs and that a process takes once, at its start.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use server_lib::ServerConfig;
+    ///
+    /// let one = ServerConfig::default();
+    /// let two = ServerConfig { id: 2, worker_threads: 4.try_into().ok(), ..one.clone() };
+    /// assert_eq!(one.changed_parts(&two), ["id", "worker_threads"]);
+    /// assert_eq!(one.restart_parts(&two), ["worker_threads"]);
+    /// ```
+    pub fn restart_parts(&self, other: &Self) -> Vec<&'static str> {
+        let mut changed = self.changed_parts(other);
+        changed.retain(|part| process::NOT_HOT.contains(part));
+        changed
     }
 
     /// Every address that is wanted, and what for.
@@ -174,6 +209,8 @@ impl Default for ServerConfig {
             request_timeout_ms: defaults::request_timeout_ms(),
             max_body_bytes: defaults::max_body_bytes(),
             drain_timeout_ms: defaults::drain_timeout_ms(),
+            log: None,
+            worker_threads: None,
             limits: Limits::default(),
             response_headers: BTreeMap::new(),
         }

@@ -4,7 +4,7 @@ use std::{
     error::Error,
     io,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use axum::Router;
@@ -17,7 +17,7 @@ use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
 };
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::{
     accept::Door,
@@ -45,6 +45,8 @@ pub(crate) struct Site {
     runtime: Handle,
     open: Mutex<Vec<Open>>,
     inherited: Mutex<Inherited>,
+    /// The first configuration, whose parts that are not hot are in use to the end.
+    first: OnceLock<ServerConfig>,
     /// What was refused last.
     refusal: Mutex<Option<Refusal>>,
     /// Hears of the first configuration, if that is refused.
@@ -129,6 +131,7 @@ impl Site {
             runtime,
             open: Mutex::default(),
             inherited: Mutex::new(inherited),
+            first: OnceLock::new(),
             refusal: Mutex::default(),
             refused_first: Mutex::new(Some(refused_first)),
             status,
@@ -265,9 +268,14 @@ impl Site {
     /// Puts into the status what there is now.
     fn tell(&self) {
         let open = lock(&self.open);
-        let generation = self.generation();
+        let Applied { config, generation, .. } = &**self.live.load();
+        let needs_restart = self.first.get_or_init(|| config.clone()).restart_parts(config);
         self.status.send_modify(|status| {
-            status.generation = generation;
+            status.generation = *generation;
+            if status.needs_restart != needs_restart {
+                tell_restart(&needs_restart);
+                status.needs_restart = needs_restart;
+            }
             status.local_addresses = self.local_addresses(&open);
             status.admin_address =
                 open.iter().find(|one| one.spot.0 == Role::Admin).map(|one| one.local.clone());
@@ -333,6 +341,14 @@ impl Open {
         drop(self.file);
         drop(self.listener);
         info!(address = %self.local, "closed");
+    }
+}
+
+fn tell_restart(parts: &[&str]) {
+    if parts.is_empty() {
+        info!("needs no restart any more");
+    } else {
+        warn!("needs a restart: {}", parts.join(", "));
     }
 }
 

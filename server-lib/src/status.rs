@@ -15,6 +15,9 @@ pub struct ServerStatus {
     pub local_addresses: Vec<Address>,
     /// Where whoever looks after the server is listened to, if anywhere.
     pub admin_address: Option<Address>,
+    /// Parts of the configuration in use that the process had otherwise at its start, and that it
+    /// takes only then, by their names in a file.
+    pub needs_restart: Vec<&'static str>,
     /// The newest configuration, where it can't be used.
     pub refusal: Option<Refusal>,
 }

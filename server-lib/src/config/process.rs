@@ -1,0 +1,27 @@
+//! What a process takes once, at its start.
+
+use std::num::NonZeroUsize;
+
+use serde::{Deserialize, Deserializer, de::Error};
+
+/// What is not hot, by the names in a file.
+pub(super) const NOT_HOT: [&str; 1] = ["worker_threads"];
+
+/// More than any machine has cores; a number that is meant for something else starts no threads.
+const MOST_THREADS: usize = 1024;
+
+pub(super) fn check_threads(threads: Option<NonZeroUsize>) -> Result<(), String> {
+    if threads.is_none_or(|threads| threads.get() <= MOST_THREADS) {
+        return Ok(());
+    }
+    Err(format!("there are at most {MOST_THREADS} threads"))
+}
+
+pub(super) fn threads<'de, D>(deserializer: D) -> Result<Option<NonZeroUsize>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let threads = Some(NonZeroUsize::deserialize(deserializer)?);
+    check_threads(threads).map_err(D::Error::custom)?;
+    Ok(threads)
+}
