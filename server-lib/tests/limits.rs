@@ -2,35 +2,14 @@
 
 mod common;
 
-use std::net::SocketAddr;
-
-use common::{Client, Lab, PATIENCE, Response, text};
+use common::{Client, Lab, Response, text};
 use hot_reload::WatchStrategy::Realtime;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 const LOOPBACK: &str = "127.0.0.1:0";
 
 fn with(name: &str, limits: &str) -> String {
     format!("{}admin_address = '127.0.0.1:0'\n[limits]\n{limits}\n", text(name, &[LOOPBACK]))
-}
-
-/// How many connections of the application the server counts.
-async fn connections(lab: &Lab) -> u64 {
-    let admin: SocketAddr =
-        lab.status.borrow().admin_address.as_ref().unwrap().socket_addr().unwrap();
-    let mut client = Client::connect(admin).await;
-    client.send("GET /status HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
-    let said: serde_json::Value = serde_json::from_str(&client.response().await.body).unwrap();
-    said["connections"].as_u64().unwrap()
-}
-
-async fn until_connections(lab: &Lab, want: u64) {
-    let reached = timeout(PATIENCE, async {
-        while connections(lab).await != want {
-            sleep(std::time::Duration::from_millis(5)).await;
-        }
-    });
-    reached.await.unwrap_or_else(|_elapsed| panic!("never {want} connections"));
 }
 
 async fn large_head(client: &mut Client, bytes: usize) -> Response {
@@ -49,7 +28,7 @@ async fn connections_beyond_the_limit_wait_until_one_ends() {
     let mut waiting = lab.client().await;
     waiting.send("GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n").await;
     // Whoever looks after the server gets through, and sees how it is.
-    assert_eq!(connections(&lab).await, 2);
+    assert_eq!(lab.connections().await, 2);
     assert_eq!(first.name().await, "one", "those that are there go on");
     drop(first);
     assert_eq!(waiting.response().await.body, "ok\n");
@@ -63,7 +42,7 @@ async fn the_limit_of_connections_is_hot() {
     assert_eq!(first.name().await, "one");
     let mut second = lab.client().await;
     second.send("GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n").await;
-    assert_eq!(connections(&lab).await, 1);
+    assert_eq!(lab.connections().await, 1);
     lab.apply(&with("two", "max_connections = 2")).await;
     assert_eq!(second.response().await.body, "ok\n");
 
@@ -72,7 +51,7 @@ async fn the_limit_of_connections_is_hot() {
     let mut third = lab.client().await;
     third.send("GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n").await;
     drop(first);
-    until_connections(&lab, 1).await;
+    lab.until_connections(1).await;
     assert_eq!(second.name().await, "three");
     drop(second);
     assert_eq!(third.response().await.body, "ok\n");
@@ -127,7 +106,7 @@ async fn too_many_requests_are_refused_and_told_when_to_come_again() {
     assert_eq!(lab.client().await.get("/healthz").await.status, 429, "it is the same client");
     // Whoever looks after the server is no client.
     for _ in 0..5 {
-        connections(&lab).await;
+        lab.connections().await;
     }
     lab.apply(&rate("two", "requests_per_second = 1000")).await;
     assert_eq!(client.name().await, "two", "on a connection that is open");

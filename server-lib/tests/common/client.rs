@@ -45,6 +45,30 @@ impl Client {
         timeout(PATIENCE, self.read()).await.expect("no response")
     }
 
+    /// Sends for as long as the server takes it.
+    pub async fn send_anyway(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        timeout(PATIENCE, self.0.get_mut().write_all(bytes)).await.expect("it takes nothing")
+    }
+
+    /// Reads one line.
+    pub async fn read_line(&mut self) -> String {
+        timeout(PATIENCE, self.line()).await.expect("no line")
+    }
+
+    /// Takes some of what has come, and returns how many bytes.
+    pub async fn take(&mut self) -> usize {
+        let mut some = [0; 65_536];
+        let taken = timeout(PATIENCE, self.0.read(&mut some)).await.expect("nothing comes");
+        taken.unwrap()
+    }
+
+    /// Reads until the server closes the connection, as it may by a reset.
+    pub async fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let _ = timeout(PATIENCE, self.0.read_to_end(&mut rest)).await.expect("still open");
+        rest
+    }
+
     /// Waits for the server to close the connection, which must have nothing left to say.
     pub async fn closed(&mut self) {
         let mut rest = Vec::new();
