@@ -97,6 +97,7 @@ pub(crate) async fn serve(
         ended
     } else {
         connection.as_mut().graceful_shutdown();
+        pace.drains();
         let drain_timeout = live.load().config.drain_timeout();
         tokio::select! {
             biased;

@@ -16,13 +16,20 @@ use crate::config::Limits;
 /// connection would be reset, and the answer with it be lost (RFC 9112, section 9.6).
 const LINGER: Duration = Duration::from_secs(1);
 
+/// What HTTP/2 begins with, as much of it as no other protocol does (RFC 9113, section 3.4).
+const HTTP_2: &[u8] = b"PRI * HTTP/2.0";
+
+/// How long an idle client has to answer that the connection is about to end, which HTTP/2 waits for
+/// (RFC 9113, section 6.8).
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// What a connection and those who answer its requests note of it.
 #[derive(Debug)]
 pub(crate) struct Pace {
     allowed: Allowed,
     state: Mutex<State>,
-    /// It has entered the one phase that may be over sooner than it is looked at.
-    lingering: Notify,
+    /// Something may be over sooner than it is looked at.
+    hurry: Notify,
 }
 
 /// How long a connection may stay where it is.
@@ -57,6 +64,8 @@ struct State {
     has_sent: bool,
     /// Whether the last request was refused before all of it had come.
     is_refused: bool,
+    /// Since when the client knows that the connection is about to end.
+    draining: Option<Instant>,
     /// Since when the client has taken nothing of what there is to write.
     stalled: Option<Instant>,
 }
@@ -88,11 +97,11 @@ impl Pace {
             write: limits.write_timeout(),
         };
         let state = Mutex::new(State::new(Instant::now()));
-        Self { allowed, state, lingering: Notify::new() }
+        Self { allowed, state, hurry: Notify::new() }
     }
 
-    pub(crate) fn has_read(&self) {
-        self.state().read(Instant::now());
+    pub(crate) fn has_read(&self, bytes: &[u8]) {
+        self.state().read(bytes.starts_with(HTTP_2), Instant::now());
     }
 
     /// Whether a write went on.
@@ -117,9 +126,15 @@ impl Pace {
     pub(crate) fn lingers(&self) -> bool {
         let lingers = self.state().linger(Instant::now());
         if lingers {
-            self.lingering.notify_one();
+            self.hurry.notify_one();
         }
         lingers
+    }
+
+    /// The client is told that the connection is about to end.
+    pub(crate) fn drains(&self) {
+        self.state().draining = Some(Instant::now());
+        self.hurry.notify_one();
     }
 
     /// Waits until the connection has stayed for too long where it is.
@@ -132,7 +147,7 @@ impl Pace {
             match verdict {
                 Verdict::CutOff(overdue) => return overdue,
                 // Either will do.
-                Verdict::LookAt(then) => drop(timeout_at(then, self.lingering.notified()).await),
+                Verdict::LookAt(then) => drop(timeout_at(then, self.hurry.notified()).await),
             }
         }
     }
@@ -164,6 +179,7 @@ impl State {
             is_multiplexed: false,
             has_sent: false,
             is_refused: false,
+            draining: None,
             stalled: None,
         }
     }
@@ -172,7 +188,8 @@ impl State {
         (self.phase, self.since) = (phase, now);
     }
 
-    fn read(&mut self, now: Instant) {
+    fn read(&mut self, is_preface: bool, now: Instant) {
+        self.is_multiplexed |= is_preface && !self.has_sent && self.phase == Phase::Head;
         self.has_sent = true;
         if self.phase == Phase::Idle && !self.is_multiplexed {
             self.enter(Phase::Head, now);
@@ -211,14 +228,21 @@ impl State {
     fn verdict(&self, allowed: &Allowed, now: Instant) -> Verdict {
         // Were it to enter another phase, or to stall, just now, that would not be over before.
         let soonest = now + allowed.head.min(allowed.idle).min(allowed.write);
+        let soonest = if self.draining.is_some() { soonest.min(now + GOODBYE) } else { soonest };
         let phase = match self.phase {
             Phase::Head => Some((self.since + allowed.head, Overdue::Head)),
             Phase::Idle => Some((self.since + allowed.idle, Overdue::Idle)),
             Phase::Lingering => Some((self.since + LINGER, Overdue::Lingering)),
             Phase::Busy => None,
         };
+        let is_idle =
+            self.phase == Phase::Idle || (self.phase == Phase::Head && self.is_multiplexed);
+        let goodbye = self
+            .draining
+            .filter(|_| is_idle)
+            .map(|draining| (self.since.max(draining) + GOODBYE, Overdue::Idle));
         let stalled = self.stalled.map(|since| (since + allowed.write, Overdue::Write));
-        let ends = [phase, stalled].into_iter().flatten();
+        let ends = [phase, goodbye, stalled].into_iter().flatten();
         match ends.min_by_key(|(end, _)| *end) {
             Some((end, overdue)) if end <= now => Verdict::CutOff(overdue),
             Some((end, _)) => Verdict::LookAt(end.min(soonest)),
@@ -233,7 +257,7 @@ mod tests {
 
     const ALLOWED: Allowed = Allowed {
         head: Duration::from_millis(100),
-        idle: Duration::from_millis(300),
+        idle: Duration::from_secs(3),
         write: Duration::from_millis(200),
     };
 
@@ -241,6 +265,7 @@ mod tests {
     #[derive(Debug, Clone, Copy)]
     enum Event {
         Read,
+        Preface,
         Begin,
         BeginMultiplexed,
         End,
@@ -248,6 +273,7 @@ mod tests {
         Write,
         Refuse,
         Linger,
+        Drain,
     }
 
     #[test]
@@ -258,10 +284,15 @@ mod tests {
             // Byte by byte it takes no longer.
             (&[(10, Read), (90, Read)], Some((100, Overdue::Head))),
             (&[(10, Read), (20, Begin)], None),
-            (&[(10, Begin), (50, End)], Some((350, Overdue::Idle))),
+            (&[(10, Begin), (50, End)], Some((3050, Overdue::Idle))),
             (&[(10, Begin), (50, End), (250, Read), (340, Read)], Some((350, Overdue::Head))),
+            (&[(10, Begin), (50, End), (500, Drain)], Some((1500, Overdue::Idle))),
+            (&[(10, Begin), (50, Drain), (500, End)], Some((1500, Overdue::Idle))),
+            (&[(10, Begin), (50, Drain)], None),
+            (&[(10, Read), (20, Drain)], Some((100, Overdue::Head))),
+            (&[(10, Preface), (20, Drain)], Some((100, Overdue::Head))),
             (&[(10, Begin), (20, Begin), (30, End)], None),
-            (&[(10, BeginMultiplexed), (20, End), (200, Read)], Some((320, Overdue::Idle))),
+            (&[(10, BeginMultiplexed), (20, End), (200, Read)], Some((3020, Overdue::Idle))),
             (&[(10, Begin), (20, Stall), (30, Stall)], Some((220, Overdue::Write))),
             (&[(10, Begin), (20, Stall), (30, Write)], None),
             (
@@ -270,7 +301,7 @@ mod tests {
             ),
             (&[(10, Read), (30, Linger), (40, Read)], Some((1030, Overdue::Lingering))),
             // There is nothing more to hear.
-            (&[(10, Begin), (30, End), (30, Linger)], Some((330, Overdue::Idle))),
+            (&[(10, Begin), (30, End), (30, Linger)], Some((3030, Overdue::Idle))),
         ] {
             let start = Instant::now();
             let at = |ms| start + Duration::from_millis(ms);
@@ -278,13 +309,15 @@ mod tests {
             for (ms, event) in events {
                 let now = at(*ms);
                 match event {
-                    Read => state.read(now),
+                    Read => state.read(false, now),
+                    Preface => state.read(true, now),
                     Begin => state.begin(false, now),
                     BeginMultiplexed => state.begin(true, now),
                     End => state.end(now),
                     Stall => state.written(false, now),
                     Write => state.written(true, now),
                     Refuse => state.is_refused = true,
+                    Drain => state.draining = Some(now),
                     Linger => drop(state.linger(now)),
                 }
             }

@@ -35,8 +35,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        if buffer.filled().len() > before {
-            self.pace.has_read();
+        let read = &buffer.filled()[before..];
+        if !read.is_empty() {
+            self.pace.has_read(read);
         }
         Poll::Ready(Ok(()))
     }

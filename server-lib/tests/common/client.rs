@@ -57,9 +57,16 @@ impl Client {
 
     /// Takes some of what has come, and returns how many bytes.
     pub async fn take(&mut self) -> usize {
-        let mut some = [0; 65_536];
+        let mut some = vec![0; 65_536];
         let taken = timeout(PATIENCE, self.0.read(&mut some)).await.expect("nothing comes");
         taken.unwrap()
+    }
+
+    /// Reads as many bytes as are asked for.
+    pub async fn exactly(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        timeout(PATIENCE, self.0.read_exact(&mut bytes)).await.expect("too few bytes").unwrap();
+        bytes
     }
 
     /// Reads until the server closes the connection, as it may by a reset.
