@@ -4,6 +4,7 @@
 
 mod check;
 mod cli;
+mod descriptors;
 mod interval;
 mod locate;
 mod log;
@@ -45,6 +46,7 @@ fn check(path: &Path) -> Result<(), Failure> {
 fn start(cli: Cli, filter: log::Filter) -> Result<(), Failure> {
     // Before anything else is opened.
     let inherited = Inherited::from_env();
+    descriptors::allow_all();
     let reloader = TomlFile::<ServerConfig>::from_path(&cli.config)?;
     // A service waits for a bad file to become good; whoever starts a daemon is told at once.
     let config = on_this_thread()?.block_on(reloader.reload())?.ok_or("nothing to load")?;

@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     connection,
-    limits::{Slot, Slots},
+    limits::{Slot, Slots, most_connections},
     live::Live,
     socket::{Listener, Stream},
 };
@@ -72,7 +72,7 @@ impl Door {
     /// Waits until there is room for a connection; those behind it wait to be accepted.
     async fn slot(&self) -> Option<Slot> {
         let slots = self.slots.as_deref()?;
-        let room = slots.take(|| self.live.load().config.limits.max_connections);
+        let room = slots.take(|| most_connections(self.live.load().config.limits.max_connections));
         tokio::select! {
             biased;
             slot = room => Some(slot),

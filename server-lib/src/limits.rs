@@ -1,11 +1,13 @@
 //! What holds clients to the limits of the configuration.
 
+mod descriptors;
 mod pace;
 mod rate;
 mod slots;
 mod stream;
 
 pub(crate) use self::{
+    descriptors::most_connections,
     pace::Pace,
     rate::Rate,
     slots::{Slot, Slots},

@@ -25,7 +25,7 @@ use crate::{
     config::{InvalidConfig, ServerConfig},
     error::BindError,
     inherit::Inherited,
-    limits::Slots,
+    limits::{Slots, most_connections},
     live::{Applied, Live},
     plan::{Plan, Spot},
     role::Role,
@@ -301,6 +301,9 @@ impl Prepared {
         let before = site.live.swap(Arc::clone(&applied));
         let changed = before.config.changed_parts(&applied.config);
         site.slots.limit_has_changed();
+        if before.generation == 0 || changed.contains(&"limits.max_connections") {
+            tell_descriptors(applied.config.limits.max_connections);
+        }
         // Those of an earlier process that nobody has asked for.
         lock(&site.inherited).forget();
         let mut open = lock(&site.open);
@@ -349,6 +352,16 @@ fn tell_restart(parts: &[&str]) {
         info!("needs no restart any more");
     } else {
         warn!("needs a restart: {}", parts.join(", "));
+    }
+}
+
+fn tell_descriptors(wanted: u64) {
+    let most = most_connections(wanted);
+    if most < wanted {
+        warn!(
+            "limits.max_connections is {wanted}, but there are descriptors for {most}: raise \
+             RLIMIT_NOFILE (LimitNOFILE= of systemd)"
+        );
     }
 }
 

@@ -36,7 +36,8 @@ pub struct Limits {
     #[serde(deserialize_with = "header_bytes")]
     pub max_header_bytes: u32,
     /// How many connections are served at once; 10 000 by default. Further ones wait to be accepted,
-    /// in the system's queue, until one ends; those to the admin address don't count.
+    /// in the system's queue, until one ends; those to the admin address don't count. Fewer where the
+    /// process may not have as many descriptors and some to spare.
     #[serde(deserialize_with = "at_least_one")]
     pub max_connections: u64,
     /// How many requests are answered in a time; all of them by default.

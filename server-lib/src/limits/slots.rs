@@ -32,7 +32,7 @@ impl Slots {
                 return slot;
             }
             if !is_told {
-                warn!(limit, "max_connections is reached: further ones wait until one ends");
+                warn!(limit, "no more connections: further ones wait until one ends");
                 is_told = true;
             }
             if taken.changed().await.is_err() {
