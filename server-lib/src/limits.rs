@@ -1,5 +1,6 @@
 //! What holds clients to the limits of the configuration.
 
+mod clients;
 mod descriptors;
 mod pace;
 mod rate;
@@ -7,6 +8,7 @@ mod slots;
 mod stream;
 
 pub(crate) use self::{
+    clients::{Clients, Guest},
     descriptors::most_connections,
     pace::Pace,
     rate::Rate,

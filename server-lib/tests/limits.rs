@@ -59,6 +59,33 @@ async fn the_limit_of_connections_is_hot() {
 }
 
 #[tokio::test]
+async fn a_client_with_too_many_connections_takes_them_from_nobody_else() {
+    let limits = |most| format!("max_connections = 3\nmax_connections_per_client = {most}");
+    let mut lab = Lab::new(Realtime, &with("one", &limits(2))).await;
+    let (mut first, mut second) = (lab.client().await, lab.client().await);
+    assert_eq!((first.name().await, second.name().await), ("one".into(), "one".into()));
+    for _ in 0..20 {
+        lab.client().await.closed().await;
+    }
+    let from_elsewhere = Client::connect_from("127.0.0.9", lab.address()).await.name().await;
+    assert_eq!(from_elsewhere, "one");
+
+    lab.until_connections(2).await;
+    lab.apply(&with("two", &limits(3))).await;
+    assert_eq!(lab.name().await, "two");
+    lab.until_connections(2).await;
+    lab.apply(&with("three", &limits(1))).await;
+    assert_eq!((first.name().await, second.name().await), ("three".into(), "three".into()));
+    drop(first);
+    lab.until_connections(1).await;
+    lab.client().await.closed().await;
+    drop(second);
+    lab.until_connections(0).await;
+    assert_eq!(lab.name().await, "three");
+    lab.end().await;
+}
+
+#[tokio::test]
 async fn the_size_of_a_head_is_limited_for_connections_that_begin() {
     let mut lab = Lab::new(Realtime, &with("one", "max_header_bytes = 8192")).await;
     let mut before = lab.client().await;

@@ -1,6 +1,9 @@
 //! What a client may ask of the server.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    time::Duration,
+};
 
 use serde::{Deserialize, Deserializer, de::Error};
 
@@ -40,6 +43,9 @@ pub struct Limits {
     /// process may not have as many descriptors and some to spare.
     #[serde(deserialize_with = "at_least_one")]
     pub max_connections: u64,
+    /// How many of them one client may have, as a [`RateLimit`] counts clients; all of them by
+    /// default. Further ones are closed at once.
+    pub max_connections_per_client: Option<NonZeroU64>,
     /// How many requests are answered in a time; all of them by default.
     pub rate: Option<RateLimit>,
 }
@@ -92,7 +98,7 @@ impl Limits {
     }
 
     /// Returns each part with whether `other` differs in it, by the names in a file.
-    pub(super) fn compared(&self, other: &Self) -> [(&'static str, bool); 6] {
+    pub(super) fn compared(&self, other: &Self) -> [(&'static str, bool); 7] {
         [
             ("limits.header_timeout_ms", self.header_timeout_ms != other.header_timeout_ms),
             (
@@ -102,6 +108,10 @@ impl Limits {
             ("limits.write_timeout_ms", self.write_timeout_ms != other.write_timeout_ms),
             ("limits.max_header_bytes", self.max_header_bytes != other.max_header_bytes),
             ("limits.max_connections", self.max_connections != other.max_connections),
+            (
+                "limits.max_connections_per_client",
+                self.max_connections_per_client != other.max_connections_per_client,
+            ),
             ("limits.rate", self.rate != other.rate),
         ]
     }
@@ -127,6 +137,7 @@ impl Default for Limits {
             write_timeout_ms: 30_000,
             max_header_bytes: 16 * 1024,
             max_connections: 10_000,
+            max_connections_per_client: None,
             rate: None,
         }
     }

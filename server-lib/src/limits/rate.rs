@@ -1,7 +1,7 @@
 //! How many requests are answered in a time.
 
 use std::{
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
@@ -12,13 +12,11 @@ use governor::{
     state::keyed::HashMapStateStore,
 };
 
+use super::clients;
 use crate::config::{RateLimit, RatePer};
 
 /// Below it, forgetting is not worth the look.
 const FEW: usize = 1024;
-
-/// How much IPv6 a client has of its own: RFC 6177.
-const NETWORK_BITS: u32 = 64;
 
 /// Counts requests by who sends them.
 #[derive(Debug)]
@@ -48,7 +46,7 @@ impl Rate {
     pub(crate) fn admit(&self, client: Option<IpAddr>) -> Result<(), Duration> {
         self.forget_now_and_then();
         let key = match self.limit.per {
-            RatePer::Client => client.map(network),
+            RatePer::Client => client.map(clients::one),
             RatePer::Server => None,
         };
         let checked = self.limiter.check_key(&key);
@@ -63,16 +61,6 @@ impl Rate {
         if self.until_forgetting.fetch_sub(1, Ordering::Relaxed) == 0 {
             self.limiter.retain_recent();
             self.until_forgetting.store(FEW.max(self.limiter.len()), Ordering::Relaxed);
-        }
-    }
-}
-
-/// Returns the address, or the first of the network, that a client has of its own.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - NETWORK_BITS))).into()
         }
     }
 }

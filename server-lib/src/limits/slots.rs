@@ -1,11 +1,24 @@
 //! How many connections there are.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use super::Clients;
+
+/// Which part of all is room to spare.
+const ROOM: u64 = 10;
+
 /// The connections that count, of every address together.
 #[derive(Debug, Default)]
-pub(crate) struct Slots(watch::Sender<u64>);
+pub(crate) struct Slots {
+    taken: watch::Sender<u64>,
+    /// Whether it has been said that there are no more.
+    is_told: AtomicBool,
+    /// Whose they are.
+    pub(crate) clients: Clients,
+}
 
 /// One connection; dropped, it makes room for another.
 #[derive(Debug)]
@@ -14,26 +27,23 @@ pub(crate) struct Slot(watch::Sender<u64>);
 impl Slots {
     /// How many there are.
     pub(crate) fn taken(&self) -> u64 {
-        *self.0.borrow()
+        *self.taken.borrow()
     }
 
     /// Waits until there are fewer than `limit` says at that time, and is one more.
     pub(crate) async fn take(&self, limit: impl Fn() -> u64) -> Slot {
-        let mut taken = self.0.subscribe();
-        let mut is_told = false;
+        let mut taken = self.taken.subscribe();
         loop {
             // Before it is tried, so that no change after that is missed.
             taken.mark_unchanged();
             let limit = limit();
             if let Some(slot) = self.try_take(limit) {
-                if is_told {
-                    info!("there is room for connections again");
-                }
+                self.tell_of_room(limit);
                 return slot;
             }
-            if !is_told {
+            // It guards nothing.
+            if !self.is_told.swap(true, Ordering::Relaxed) {
                 warn!(limit, "no more connections: further ones wait until one ends");
-                is_told = true;
             }
             if taken.changed().await.is_err() {
                 // It is held by ourselves.
@@ -42,24 +52,33 @@ impl Slots {
         }
     }
 
+    /// Says that there is room again, once there is some to spare: what is at its limit is there
+    /// again and again.
+    fn tell_of_room(&self, limit: u64) {
+        let has_room = self.taken() <= limit - limit / ROOM;
+        if has_room && self.is_told.swap(false, Ordering::Relaxed) {
+            info!("there is room for connections again");
+        }
+    }
+
     /// Is one more, whatever the limit.
     pub(crate) fn take_anyway(&self) -> Slot {
-        self.0.send_modify(|taken| *taken += 1);
-        Slot(self.0.clone())
+        self.taken.send_modify(|taken| *taken += 1);
+        Slot(self.taken.clone())
     }
 
     /// Has those who wait look at the limit again.
     pub(crate) fn limit_has_changed(&self) {
-        self.0.send_modify(|_taken| {});
+        self.taken.send_modify(|_taken| {});
     }
 
     fn try_take(&self, limit: u64) -> Option<Slot> {
-        let took = self.0.send_if_modified(|taken| {
+        let took = self.taken.send_if_modified(|taken| {
             let has_room = *taken < limit;
             *taken += u64::from(has_room);
             has_room
         });
-        took.then(|| Slot(self.0.clone()))
+        took.then(|| Slot(self.taken.clone()))
     }
 }
 

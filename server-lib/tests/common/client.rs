@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -22,6 +22,14 @@ pub struct Response {
 impl Client {
     pub async fn connect(address: SocketAddr) -> Self {
         let stream = timeout(PATIENCE, TcpStream::connect(address)).await.unwrap().unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    /// Connects from another address of this machine.
+    pub async fn connect_from(here: &str, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(here.parse().unwrap(), 0)).unwrap();
+        let stream = timeout(PATIENCE, socket.connect(address)).await.unwrap().unwrap();
         Self(BufReader::new(stream))
     }
 
