@@ -105,7 +105,7 @@ impl Door {
 
     fn serve(&self, stream: Stream, client: Option<SocketAddr>, place: Place) {
         let (router, live, stop) = (self.router.clone(), Arc::clone(&self.live), self.stop.clone());
-        let connection = connection::serve(stream, client, router, live, stop);
+        let connection = connection::serve(stream, client, router, live, self.slots.clone(), stop);
         self.connections.spawn(async move {
             let _place = place;
             connection.await;

@@ -12,7 +12,7 @@ use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
     extract::Request,
-    http::{Response, Version},
+    http::{HeaderValue, Response, Version, header::CONNECTION},
 };
 use hyper::{
     body::{Frame, Incoming, SizeHint},
@@ -34,7 +34,7 @@ use tracing::debug;
 use crate::{
     config::Limits,
     draining::Draining,
-    limits::{Pace, Paced},
+    limits::{Pace, Paced, Slots},
     live::Live,
     router::Client,
 };
@@ -60,6 +60,7 @@ pub(crate) async fn serve(
     client: Option<SocketAddr>,
     router: Router,
     live: Arc<Live>,
+    slots: Option<Arc<Slots>>,
     stop: CancellationToken,
 ) {
     let applied = live.load_full();
@@ -71,6 +72,7 @@ pub(crate) async fn serve(
         pace: Arc::clone(&pace),
         client: Client(client.map(|client| client.ip())),
         draining: Draining::new(stop.clone()),
+        slots,
         answers: TowerToHyperService::new(router),
     };
     let stream = Paced::new(stream, Arc::clone(&pace));
@@ -136,6 +138,7 @@ struct Noting<S> {
     pace: Arc<Pace>,
     client: Client,
     draining: Draining,
+    slots: Option<Arc<Slots>>,
     answers: S,
 }
 
@@ -154,10 +157,15 @@ where
         let under_way = UnderWay::begin(&self.pace, request.version());
         request.extensions_mut().insert(self.client);
         request.extensions_mut().insert(self.draining.clone());
+        let slots = self.slots.clone().filter(|_| request.version() < Version::HTTP_2);
         let has_body = !request.body().is_end_stream();
         let answer = self.answers.call(request);
         Box::pin(async move {
-            let response = answer.await?;
+            let mut response = answer.await?;
+            if slots.is_some_and(|slots| slots.is_waited_for()) {
+                // Others get a turn, rather than wait until this one has been idle for long enough.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             if has_body && response.status().is_client_error() {
                 under_way.0.has_refused();
             }

@@ -51,7 +51,26 @@
 //! On the [admin address](ServerConfig::admin_address) there are `/livez`, `/readyz`, `/status`,
 //! `/history`, `POST /reload`, `POST /rollback/{generation}` and `POST /resume`.
 //!
+//! # What is hot
+//!
+//! All of a [`ServerConfig`] is, save what [`restart_parts`](ServerConfig::restart_parts) knows of: it
+//! is in use from the next start on, which the log and the [status](ServerStatus::needs_restart) say
+//! when it changes. [`Limits`] says what holds for connections that are open, and what only for those
+//! that begin. A program that has parts of its own to change adds its
+//! [`prepare`](hot_reload::ReloaderService::prepare) to the service: all parts take a configuration,
+//! or none does.
+//!
+//! # Under attack
+//!
+//! A client that is slow to send a head, or to take an answer, is cut off in time; what is too large
+//! is answered 413 or 431 while it is still being sent; floods of connections, requests and HTTP/2
+//! frames are bounded by [`Limits`]. Whoever looks after the server gets through all the while.
+//! A request learns by its [`Draining`] extension that its connection is about to end.
+//!
 //! # Known problems
+//!
+//! An HTTP/2 client that keeps a stream open and grants it no window holds the answer for as long as
+//! its connection lasts.
 //!
 //! It is for Unix.
 //!

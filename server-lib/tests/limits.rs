@@ -29,8 +29,22 @@ async fn connections_beyond_the_limit_wait_until_one_ends() {
     waiting.send("GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n").await;
     // Whoever looks after the server gets through, and sees how it is.
     assert_eq!(lab.connections().await, 2);
-    assert_eq!(first.name().await, "one", "those that are there go on");
     drop(first);
+    assert_eq!(waiting.response().await.body, "ok\n");
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn who_has_been_answered_gives_way_to_who_waits() {
+    let lab = Lab::new(Realtime, &with("one", "max_connections = 1")).await;
+    let mut kept = lab.client().await;
+    let answer = kept.get("/healthz").await;
+    assert_eq!((answer.status, answer.header("connection")), (200, None));
+    let mut waiting = lab.client().await;
+    waiting.send("GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    // It may not have been seen yet.
+    while kept.get("/healthz").await.header("connection").is_none() {}
+    kept.closed().await;
     assert_eq!(waiting.response().await.body, "ok\n");
     lab.end().await;
 }

@@ -38,9 +38,10 @@ pub struct Limits {
     /// 16 KiB by default, at least 8 KiB and at most 1 MiB. Of a connection.
     #[serde(deserialize_with = "header_bytes")]
     pub max_header_bytes: u32,
-    /// How many connections are served at once; 10 000 by default. Further ones wait to be accepted,
-    /// in the system's queue, until one ends; those to the admin address don't count. Fewer where the
-    /// process may not have as many descriptors and some to spare.
+    /// How many connections are served at once; 10 000 by default, and fewer where the process may
+    /// not have as many descriptors and some to spare. Further ones wait to be accepted, in the
+    /// system's queue, until one ends; while any wait, each of HTTP/1 ends after its next answer.
+    /// Those to the admin address don't count.
     #[serde(deserialize_with = "at_least_one")]
     pub max_connections: u64,
     /// How many of them one client may have, as a [`RateLimit`] counts clients; all of them by

@@ -30,6 +30,11 @@ impl Slots {
         *self.taken.borrow()
     }
 
+    /// Whether there were no more of late.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.is_told.load(Ordering::Relaxed)
+    }
+
     /// Waits until there are fewer than `limit` says at that time, and is one more.
     pub(crate) async fn take(&self, limit: impl Fn() -> u64) -> Slot {
         let mut taken = self.taken.subscribe();
