@@ -20,10 +20,12 @@ and the last good one goes on. SIGHUP has the file loaded now, and the log say w
 SIGINT and SIGTERM end the daemon once the requests under way have been answered; a second one ends
 it at once.
 
-All of the configuration takes effect as it is saved, the log's filter (log = \"debug\") included,
-save what the log says needs a restart when it changes: worker_threads. Connections that are open
-keep the time-outs and the size of a head that they began with. RUST_LOG is for where the
-configuration sets no filter.
+In use as the file is saved: addresses, the log's filter, time-outs, the limits of heads, bodies,
+connections and requests, headers of responses, and what is answered. Connections that are open keep
+the limits of time and of heads that they began with.
+In use from the next start on, as the log says when it changes: worker_threads.
+
+The filter of the log is the configuration's, as in log = \"debug\"; RUST_LOG, where that has none.
 
 Sockets that the daemon is started with (LISTEN_FDS) come before the addresses of the configuration.
 
@@ -85,5 +87,12 @@ mod tests {
     #[test]
     fn is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_lists_what_is_not_hot() {
+        let (_, rest) = AFTER_HELP.split_once("from the next start on").unwrap();
+        let listed = rest.split_once(": ").unwrap().1.split_once(".\n").unwrap().0;
+        assert_eq!(listed.split(", ").collect::<Vec<_>>(), server_lib::ServerConfig::NOT_HOT);
     }
 }

@@ -158,24 +158,6 @@ impl ServerConfig {
         .collect()
     }
 
-    /// Returns the parts in which `other` differs and that a process takes once, at its start.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use server_lib::ServerConfig;
-    ///
-    /// let one = ServerConfig::default();
-    /// let two = ServerConfig { id: 2, worker_threads: 4.try_into().ok(), ..one.clone() };
-    /// assert_eq!(one.changed_parts(&two), ["id", "worker_threads"]);
-    /// assert_eq!(one.restart_parts(&two), ["worker_threads"]);
-    /// ```
-    pub fn restart_parts(&self, other: &Self) -> Vec<&'static str> {
-        let mut changed = self.changed_parts(other);
-        changed.retain(|part| process::NOT_HOT.contains(part));
-        changed
-    }
-
     /// Every address that is wanted, and what for.
     pub(crate) fn spots(&self) -> Vec<Spot> {
         let http = self.listen_addresses.iter().map(|address| (Role::Http, address.clone()));

@@ -53,9 +53,9 @@
 //!
 //! # What is hot
 //!
-//! All of a [`ServerConfig`] is, save what [`restart_parts`](ServerConfig::restart_parts) knows of: it
-//! is in use from the next start on, which the log and the [status](ServerStatus::needs_restart) say
-//! when it changes. [`Limits`] says what holds for connections that are open, and what only for those
+//! All of a [`ServerConfig`] is, save a [few parts](ServerConfig::NOT_HOT): they
+//! are in use from the next start on, which the log and the [status](ServerStatus::needs_restart) say
+//! when they change. [`Limits`] says what holds for connections that are open, and what only for those
 //! that begin. A program that has parts of its own to change adds its
 //! [`prepare`](hot_reload::ReloaderService::prepare) to the service: all parts take a configuration,
 //! or none does.

@@ -5,11 +5,12 @@ mod descriptors;
 mod pace;
 mod rate;
 mod slots;
+mod state;
 mod stream;
 
 pub(crate) use self::{
     clients::{Clients, Guest},
-    descriptors::most_connections,
+    descriptors::{most_connections, tell_shortage},
     pace::Pace,
     rate::Rate,
     slots::{Slot, Slots},

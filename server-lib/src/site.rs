@@ -25,7 +25,7 @@ use crate::{
     config::{InvalidConfig, ServerConfig},
     error::BindError,
     inherit::Inherited,
-    limits::{Slots, most_connections},
+    limits::{Slots, tell_shortage},
     live::{Applied, Live},
     plan::{Plan, Spot},
     role::Role,
@@ -302,7 +302,7 @@ impl Prepared {
         let changed = before.config.changed_parts(&applied.config);
         site.slots.limit_has_changed();
         if before.generation == 0 || changed.contains(&"limits.max_connections") {
-            tell_descriptors(applied.config.limits.max_connections);
+            tell_shortage(applied.config.limits.max_connections);
         }
         // Those of an earlier process that nobody has asked for.
         lock(&site.inherited).forget();
@@ -352,16 +352,6 @@ fn tell_restart(parts: &[&str]) {
         info!("needs no restart any more");
     } else {
         warn!("needs a restart: {}", parts.join(", "));
-    }
-}
-
-fn tell_descriptors(wanted: u64) {
-    let most = most_connections(wanted);
-    if most < wanted {
-        warn!(
-            "limits.max_connections is {wanted}, but there are descriptors for {most}: raise \
-             RLIMIT_NOFILE (LimitNOFILE= of systemd)"
-        );
     }
 }
 

@@ -156,3 +156,43 @@ fn header_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Er
     check_header_bytes(bytes).map_err(D::Error::custom)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::ServerConfig, *};
+
+    #[test]
+    fn names_each_part_that_changed() {
+        let before = ServerConfig::default();
+        for text in [
+            "header_timeout_ms = 1",
+            "keep_alive_timeout_ms = 1",
+            "write_timeout_ms = 1",
+            "max_header_bytes = 10_000",
+            "max_connections = 1",
+            "max_connections_per_client = 1",
+            "rate.requests_per_second = 1",
+        ] {
+            let limits = toml::from_str(text).unwrap();
+            let after = ServerConfig { limits, ..before.clone() };
+            let key = text.split([' ', '.']).next().unwrap();
+            assert_eq!(before.changed_parts(&after), [format!("limits.{key}")]);
+        }
+    }
+
+    #[test]
+    fn validates_what_was_not_deserialized() {
+        let good = Limits::default();
+        assert_eq!(good.validate(), Ok(()));
+        for (bad, key) in [
+            (Limits { header_timeout_ms: 0, ..good.clone() }, "limits.header_timeout_ms"),
+            (Limits { keep_alive_timeout_ms: 0, ..good.clone() }, "limits.keep_alive_timeout_ms"),
+            (Limits { write_timeout_ms: 0, ..good.clone() }, "limits.write_timeout_ms"),
+            (Limits { max_header_bytes: 8191, ..good.clone() }, "limits.max_header_bytes"),
+            (Limits { max_header_bytes: 1 << 21, ..good.clone() }, "limits.max_header_bytes"),
+            (Limits { max_connections: 0, ..good.clone() }, "limits.max_connections"),
+        ] {
+            assert_eq!(bad.validate().unwrap_err().key, key);
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! How many connections there are descriptors for.
 
 use rustix::process::{Resource, getrlimit};
+use tracing::warn;
 
 /// Descriptors for what is not a connection: files that are read, listeners, whoever looks after the
 /// server, and what the application has open.
@@ -11,6 +12,17 @@ const RESERVED: u64 = 64;
 pub(crate) fn most_connections(wanted: u64) -> u64 {
     // Asked each time, since it can be changed from outside: prlimit(1).
     among(wanted, getrlimit(Resource::Nofile).current)
+}
+
+/// Says so where there are not as many as are `wanted`.
+pub(crate) fn tell_shortage(wanted: u64) {
+    let most = most_connections(wanted);
+    if most < wanted {
+        warn!(
+            "limits.max_connections is {wanted}, but there are descriptors for {most}: raise \
+             RLIMIT_NOFILE (LimitNOFILE= of systemd)"
+        );
+    }
 }
 
 fn among(wanted: u64, descriptors: Option<u64>) -> u64 {
