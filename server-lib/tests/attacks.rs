@@ -211,18 +211,18 @@ async fn nothing_is_left_of_a_client_that_is_gone() {
 
 #[tokio::test]
 async fn who_takes_nothing_of_an_answer_is_cut_off() {
-    let text = with("[limits]\nwrite_timeout_ms = 300");
+    let text = with("[limits]\nwrite_timeout_ms = 1000");
     let lab = Lab::with_routes(Realtime, &text, endless()).await;
     let mut client = lab.client().await;
     client.send("GET /always HTTP/1.1\r\nhost: test\r\n\r\n").await;
     client.read_line().await;
     // It goes on reading now and then, and longer than the limit.
-    for _ in 0..20 {
+    for _ in 0..30 {
         let mut taken = 0;
         while taken < 4_000_000 {
             taken += client.take().await;
         }
-        sleep(Duration::from_millis(30)).await;
+        sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(lab.connections().await, 1);
     lab.until_connections(0).await;

@@ -116,18 +116,18 @@ async fn the_size_of_a_head_is_limited_for_connections_that_begin() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_and_one_that_asks_again_is_not() {
-    let limits = "keep_alive_timeout_ms = 300\nheader_timeout_ms = 60_000";
+    let limits = "keep_alive_timeout_ms = 1000\nheader_timeout_ms = 60_000";
     let lab = Lab::new(Realtime, &with("one", limits)).await;
     let (mut idle, mut asking) = (lab.client().await, lab.client().await);
     assert_eq!(idle.name().await, "one");
     for _ in 0..6 {
         assert_eq!(asking.name().await, "one");
-        sleep(std::time::Duration::from_millis(100)).await;
+        sleep(std::time::Duration::from_millis(200)).await;
     }
     idle.closed().await;
     // Its first request has another limit.
     let mut silent = lab.client().await;
-    sleep(std::time::Duration::from_millis(400)).await;
+    sleep(std::time::Duration::from_millis(1200)).await;
     assert_eq!(silent.name().await, "one");
     lab.end().await;
 }
@@ -188,5 +188,42 @@ async fn a_limit_that_makes_no_sense_is_refused_with_its_place() {
         assert!(error.contains(want), "{bad}: {error}");
         assert_eq!(lab.name().await, "one");
     }
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn a_connection_keeps_the_time_outs_that_it_began_with() {
+    let mut lab = Lab::new(Realtime, &with("one", "keep_alive_timeout_ms = 60_000")).await;
+    let mut before = lab.client().await;
+    assert_eq!(before.name().await, "one");
+    lab.apply(&with("two", "keep_alive_timeout_ms = 200\nheader_timeout_ms = 200")).await;
+    let (mut idle, mut slow) = (lab.client().await, lab.client().await);
+    assert_eq!(idle.name().await, "two");
+    slow.send("GET /").await;
+    idle.closed().await;
+    slow.closed().await;
+    assert_eq!(before.name().await, "two");
+
+    lab.apply(&with("three", "keep_alive_timeout_ms = 60_000")).await;
+    let mut after = lab.client().await;
+    assert_eq!(after.name().await, "three");
+    sleep(std::time::Duration::from_millis(300)).await;
+    assert_eq!((before.name().await, after.name().await), ("three".into(), "three".into()));
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn a_request_has_the_time_out_that_it_begins_with() {
+    let slow = "POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 5\r\n\r\nab";
+    let mut lab = Lab::new(Realtime, &with("one", "")).await;
+    let (mut patient, mut hurried) = (lab.client().await, lab.client().await);
+    patient.send(&slow.replace("host", "expect: 100-continue\r\nhost").replace("ab", "")).await;
+    assert_eq!((patient.response().await.status, hurried.name().await), (100, "one".into()));
+    let short = with("two", "").replace("[limits]", "request_timeout_ms = 200\n[limits]");
+    lab.apply(&short).await;
+    hurried.send(slow).await;
+    assert_eq!(hurried.response().await.status, 408);
+    patient.send("abcde").await;
+    assert_eq!(patient.response().await.body, "abcde");
     lab.end().await;
 }

@@ -67,7 +67,9 @@ impl Client {
     pub async fn take(&mut self) -> usize {
         let mut some = vec![0; 65_536];
         let taken = timeout(PATIENCE, self.0.read(&mut some)).await.expect("nothing comes");
-        taken.unwrap()
+        let taken = taken.unwrap();
+        assert_ne!(taken, 0, "closed");
+        taken
     }
 
     /// Reads as many bytes as are asked for.
