@@ -5,7 +5,7 @@ use std::{fmt::Write, path::Path};
 use hot_reload::{Reload, TomlFile};
 use server_lib::{Expiry, ServerConfig, probe, probe_certificates};
 
-use crate::{Failure, locate, print::print};
+use crate::{Failure, locate, log, print::print};
 
 /// Loads and validates the file, and tries its addresses and certificates; nothing is served.
 ///
@@ -15,6 +15,7 @@ pub(crate) async fn check(path: &Path) -> Result<(), Failure> {
     let reloader = TomlFile::<ServerConfig>::from_path(path)?;
     let config = reloader.reload().await?.ok_or("nothing to load")?;
     config.validate().map_err(|invalid| locate::tell_invalid(reloader.path(), &invalid))?;
+    log::parse(reloader.path(), &config)?;
     for probed in probe_certificates(&config) {
         let status =
             probed.map_err(|failure| locate::tell_certificate(reloader.path(), &failure))?;

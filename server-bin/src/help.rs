@@ -39,10 +39,16 @@ RUST_LOG=debug server-bin -c config.toml
     (
         "What is hot",
         "\
-Everything in the configuration file: save it, and it is in use. A new
-address is opened before one that is gone is closed. What is broken is
-reported with its file, line and column, and the last good configuration
-goes on. The command line holds for as long as the process does.
+What is in the configuration file: save it, and it is in use, addresses,
+certificates, the filter of the log, time-outs, limits, headers and
+answers. A new address is opened before one that is gone is closed.
+Connections that are open keep the limits of time and of heads that they
+began with. What is broken is reported with its file, line and column,
+and the last good configuration goes on.
+
+In use from the next start on, as the log says when it changes:
+worker_threads.
+The command line holds for as long as the process does.
 
 Sockets that the daemon is started with (LISTEN_FDS) come before the
 addresses of the configuration.",
@@ -54,12 +60,13 @@ HUP        load the configuration now; the log says what came of it
 TERM, INT  end once the requests under way have been answered; a second
            one ends it at once
 USR2       start the new executable with the same sockets, and drain
-           this one",
+           this one once that serves",
     ),
     (
         "Environment",
         "\
-RUST_LOG       what is logged, such as debug or server_lib=debug
+RUST_LOG       what is logged, such as debug or server_lib=debug, where
+               the configuration has no log
 NO_COLOR       no colours, also in a terminal
 LISTEN_FDS     sockets to take over, with LISTEN_PID and LISTEN_FDNAMES
 NOTIFY_SOCKET  whom to tell of readiness and reloads, with WATCHDOG_USEC",
@@ -109,6 +116,14 @@ pub(crate) fn long() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_what_is_not_hot() {
+        let text = long();
+        let (_, rest) = text.split_once("when it changes:\n").unwrap();
+        let listed = rest.split_once(".\n").unwrap().0.trim();
+        assert_eq!(listed.split(", ").collect::<Vec<_>>(), server_lib::ServerConfig::NOT_HOT);
+    }
 
     #[test]
     fn is_no_wider_than_a_terminal() {

@@ -5,22 +5,24 @@
 mod ask;
 mod check;
 mod cli;
+mod descriptors;
 mod development;
 mod help;
 mod interval;
 mod locate;
+mod log;
 mod print;
 mod report;
 mod schema;
 mod signals;
 mod task;
 
-use std::{error::Error, io::IsTerminal, process::ExitCode};
+use std::{error::Error, io, process::ExitCode};
 
 use hot_reload::{Reload, ReloaderOptions, ReloaderService, TomlFile};
 use server_lib::{Inherited, Server, ServerConfig, ServerContextBuilder, ServerError};
+use tokio::runtime::{Builder, Runtime};
 use tracing::info;
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use self::cli::Cli;
 
@@ -29,14 +31,13 @@ const HISTORY: usize = 20;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = Cli::read();
-    log_to_stderr();
+    let filter = log::Filter::to_stderr();
     let done = if cli.is_to_serve() {
-        serve(cli).await.map(|()| ExitCode::SUCCESS)
+        start(cli, filter).map(|()| ExitCode::SUCCESS)
     } else {
-        task::carry_out(&cli).await
+        carry_out(&cli)
     };
     match done {
         Ok(code) => code,
@@ -47,23 +48,46 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Runs the daemon until it is told to end.
-async fn serve(cli: Cli) -> Result<(), Failure> {
+fn carry_out(cli: &Cli) -> Result<ExitCode, Failure> {
+    on_this_thread()?.block_on(task::carry_out(cli))
+}
+
+/// Loads the configuration once, and runs the daemon on as many threads as that asks for.
+fn start(cli: Cli, filter: log::Filter) -> Result<(), Failure> {
     // Before anything else is opened.
     let inherited = Inherited::from_env();
-    let shutdown = signals::shutdown()?;
+    descriptors::allow_all();
     let reloader = TomlFile::<ServerConfig>::from_path(cli.config())?;
     // A service waits for a bad file to become good; whoever starts a daemon is told at once.
-    if let Some(first) = reloader.reload().await? {
-        development::advise(&inherited, &first);
+    let config = on_this_thread()?.block_on(reloader.reload())?.ok_or("nothing to load")?;
+    log::parse(reloader.path(), &config)?;
+    development::advise(&inherited, &config);
+    let mut runtime = Builder::new_multi_thread();
+    if let Some(threads) = config.worker_threads {
+        runtime.worker_threads(threads.get());
     }
+    runtime.enable_all().build()?.block_on(serve(cli, reloader, inherited, filter))
+}
+
+fn on_this_thread() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+/// Runs the daemon until it is told to end.
+async fn serve(
+    cli: Cli,
+    reloader: TomlFile<ServerConfig>,
+    inherited: Inherited,
+    filter: log::Filter,
+) -> Result<(), Failure> {
+    let shutdown = signals::shutdown()?;
     let path = reloader.path().to_owned();
 
     let options =
         ReloaderOptions::polling().strategy(cli.watch_mode.into()).poll_interval(cli.poll_interval);
     info!(config = %path.display(), mode = ?cli.watch_mode, "following");
     let (service, receiver) = ReloaderService::from_reloader(reloader, options);
-    let service = service.history(HISTORY);
+    let service = filter.follow(&path, service).history(HISTORY);
     let context = ServerContextBuilder::default()
         .context_rx(receiver)
         .inherited(inherited)
@@ -78,22 +102,6 @@ async fn serve(cli: Cli) -> Result<(), Failure> {
         Err(ServerError::Invalid(invalid)) => Err(locate::tell_invalid(&path, &invalid).into()),
         done => Ok(done?),
     }
-}
-
-fn log_to_stderr() {
-    let filter =
-        EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(is_coloured())
-        .init();
-}
-
-/// Whether whoever reads the log wants colours (<https://no-color.org>).
-fn is_coloured() -> bool {
-    let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    !is_refused && std::io::stderr().is_terminal()
 }
 
 /// Tells an error and its causes, as a compiler does.

@@ -6,8 +6,8 @@ use server_lib::ServerConfig;
 
 /// What an editor says of the whole.
 const TITLE: &str = "Configuration of server-bin";
-const DESCRIPTION: &str =
-    "What server-bin serves by. All of it is hot: save the file, and it is in use.";
+const DESCRIPTION: &str = "What server-bin serves by. Save the file, and it is in use, all but \
+                           worker_threads, which takes a restart.";
 
 /// Returns the JSON Schema of a configuration, as text.
 pub(crate) fn text() -> String {

@@ -1,14 +1,15 @@
 //! One task per listening address.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{future::pending, io, net::SocketAddr, num::NonZeroU64, sync::Arc, time::Duration};
 
 use axum::Router;
-use tokio::time::sleep;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, warn};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::{either::Either, sync::CancellationToken, task::TaskTracker};
+use tracing::{debug, info, warn};
 
 use crate::{
     connection,
+    limits::{Guest, Slot, Slots, most_connections},
     live::Live,
     metrics::Metrics,
     socket::{Listener, Stream},
@@ -19,6 +20,10 @@ use crate::{
 /// processor, and waiting longer would keep clients out that could be served.
 const PAUSE_WITHOUT_DESCRIPTORS: Duration = Duration::from_millis(100);
 
+/// How long nothing may fail before that is said to be over: descriptors that come back one by one
+/// are taken at once, and each would be told.
+const CALM: Duration = Duration::from_secs(1);
+
 /// Where connections come in, and what each is served by.
 pub(crate) struct Door {
     pub(crate) listener: Arc<Listener>,
@@ -28,6 +33,8 @@ pub(crate) struct Door {
     /// What a handshake goes by, where there is one.
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
     pub(crate) connections: TaskTracker,
+    /// What each connection takes one of, where they are limited.
+    pub(crate) slots: Option<Arc<Slots>>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -37,24 +44,26 @@ impl Door {
     /// Those that the system had established by then are served as well: to their clients they
     /// were accepted.
     pub(crate) async fn attend(self) {
-        let mut is_short = false;
+        let mut calm: Option<Instant> = None;
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
                 accepted = self.listener.accept() => accepted,
+                () = until(calm) => {
+                    info!("connections are accepted again");
+                    calm = None;
+                    continue;
+                }
             };
             match accepted {
-                Ok(stream) => {
-                    is_short = false;
-                    self.serve(stream);
-                }
+                Ok(stream) => self.welcome(stream).await,
                 Err(error) if is_of_the_client(&error) => debug!(%error, "a client was gone"),
                 Err(error) => {
-                    if !is_short {
+                    if calm.is_none() {
                         warn!(%error, "connections can't be accepted for now");
                     }
-                    is_short = true;
+                    calm = Some(Instant::now() + CALM);
                     tokio::select! {
                         () = self.stop.cancelled() => break,
                         () = sleep(PAUSE_WITHOUT_DESCRIPTORS) => {}
@@ -63,24 +72,79 @@ impl Door {
             }
         }
         while let Ok(stream) = self.listener.accept_now() {
-            self.serve(stream);
+            let client = client(&stream);
+            let place = Place {
+                _slot: self.slots.as_deref().map(Slots::take_anyway),
+                _guest: self.guest(client).ok().flatten(),
+            };
+            self.serve(stream, client, place);
         }
     }
 
-    fn serve(&self, stream: Stream) {
+    /// Serves a connection once there is room for it, unless its client has too many already; those
+    /// behind it wait to be accepted.
+    async fn welcome(&self, stream: Stream) {
+        let client = client(&stream);
+        let Ok(guest) = self.guest(client) else {
+            return debug!(?client, "closed: beyond max_connections_per_client");
+        };
+        let place = Place { _slot: self.slot().await, _guest: guest };
+        self.serve(stream, client, place);
+    }
+
+    fn guest(&self, client: Option<SocketAddr>) -> Result<Option<Guest>, TooMany> {
+        let Some((slots, client)) = self.slots.as_deref().zip(client) else { return Ok(None) };
+        let limit = self.live.load().config.limits.max_connections_per_client;
+        slots.clients.admit(client.ip(), limit.map(NonZeroU64::get)).map(Some).ok_or(TooMany)
+    }
+
+    async fn slot(&self) -> Option<Slot> {
+        let slots = self.slots.as_deref()?;
+        let room = slots.take(|| most_connections(self.live.load().config.limits.max_connections));
+        tokio::select! {
+            biased;
+            slot = room => Some(slot),
+            () = self.stop.cancelled() => Some(slots.take_anyway()),
+        }
+    }
+
+    fn serve(&self, stream: Stream, client: Option<SocketAddr>, place: Place) {
         let (router, live, stop) = (self.router.clone(), Arc::clone(&self.live), self.stop.clone());
-        let (connected, tls) = (self.metrics.connected(), self.tls.clone());
+        let (slots, tls) = (self.slots.clone(), self.tls.clone());
+        let connected = self.metrics.connected();
         self.connections.spawn(async move {
-            match tls {
-                None => connection::serve(stream, router, live, stop).await,
-                Some(tls) => {
-                    if let Some(stream) = handshake(stream, tls, &live, &stop).await {
-                        connection::serve(stream, router, live, stop).await;
-                    }
-                }
+            let _until_its_end = (place, connected);
+            let Some(tls) = tls else {
+                return connection::serve(stream, client, router, live, slots, stop).await;
+            };
+            if let Some(stream) = handshake(stream, tls, &live, &stop).await {
+                connection::serve(stream, client, router, live, slots, stop).await;
             }
-            drop(connected);
         });
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}
+
+/// What a connection takes up for as long as it lasts.
+struct Place {
+    _slot: Option<Slot>,
+    _guest: Option<Guest>,
+}
+
+/// A client has as many connections as it may have.
+struct TooMany;
+
+/// Who is at the other end, where it is of the network.
+fn client(stream: &Stream) -> Option<SocketAddr> {
+    match stream {
+        Either::Left(tcp) => tcp.peer_addr().ok(),
+        Either::Right(_unnamed) => None,
     }
 }
 

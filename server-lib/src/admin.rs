@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use self::report::{Entry, Is, Report};
 use crate::{
     changes::Changes,
+    limits::Slots,
     live::Live,
     metrics::{Exporter, Metrics},
     status::ServerStatus,
@@ -38,6 +39,7 @@ pub(crate) struct Admin {
     pub(crate) changes: Arc<Changes>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) exporter: Option<Exporter>,
+    pub(crate) slots: Arc<Slots>,
 }
 
 impl Admin {
@@ -64,7 +66,11 @@ impl Admin {
 
     fn report(&self) -> Report {
         let status = self.reloader.get();
-        let is = Is { ready: self.is_ready(&status), draining: self.shutdown.is_cancelled() };
+        let is = Is {
+            ready: self.is_ready(&status),
+            draining: self.shutdown.is_cancelled(),
+            connections: self.slots.taken(),
+        };
         let name = self.live.load().config.name.clone();
         Report::new(name, status, &self.server.borrow(), is)
     }

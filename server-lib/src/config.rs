@@ -1,18 +1,27 @@
-//! What can be set on a server, all of it hot.
+//! What can be set on a server, nearly all of it hot.
 
 mod admin;
 mod headers;
+mod limits;
 mod listen;
+mod process;
 #[cfg(feature = "schema")]
 mod schema;
 mod tls;
 
-use std::{collections::BTreeMap, num::NonZeroU64, time::Duration};
+use std::{
+    collections::BTreeMap,
+    num::{NonZeroU64, NonZeroUsize},
+    time::Duration,
+};
 
 use axum::http::HeaderMap;
 use serde::{Deserialize, Deserializer};
 
-pub use self::tls::{CertificatePaths, TlsConfig};
+pub use self::{
+    limits::{Limits, RateLimit, RatePer},
+    tls::{CertificatePaths, TlsConfig},
+};
 use crate::{address::Address, plan::Spot, role::Role};
 
 /// Everything that a running server takes from its configuration.
@@ -79,6 +88,18 @@ pub struct ServerConfig {
     /// 10 000 by default.
     #[serde(default = "defaults::drain_timeout_ms")]
     pub drain_timeout_ms: u64,
+    /// What is logged, such as `info` or `server_lib=debug,info`; for the program to check, to apply,
+    /// and to choose where it is not set.
+    #[serde(default)]
+    pub log: Option<String>,
+    /// Threads that serve, at most 1024; for the program to start, which by default has as many as
+    /// there are cores. Needs a restart.
+    #[serde(default, deserialize_with = "process::threads")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1024)))]
+    pub worker_threads: Option<NonZeroUsize>,
+    /// What a client may ask of the server, and all of them together.
+    #[serde(default)]
+    pub limits: Limits,
     /// Headers of every response; none by default.
     #[serde(default, deserialize_with = "headers::pairs")]
     #[cfg_attr(feature = "schema", schemars(schema_with = "schema::headers"))]
@@ -138,7 +159,7 @@ impl ServerConfig {
     /// # Errors
     ///
     /// When there is no address, two of them get in each other's way, there is no certificate for
-    /// those over TLS, the timeout is 0, or a header is none or not ours to set.
+    /// those over TLS, a timeout or limit is out of its range, or a header is none or not ours to set.
     pub fn validate(&self) -> Result<(), InvalidConfig> {
         let invalid = |key| move |problem| InvalidConfig { key, problem };
         let (http, https) = (&self.listen_addresses, &self.https_addresses);
@@ -159,6 +180,9 @@ impl ServerConfig {
             let problem = "0 leaves no time for any request".to_owned();
             return Err(InvalidConfig { key: "request_timeout_ms", problem });
         }
+        process::check_threads(self.worker_threads)
+            .map_err(|problem| InvalidConfig { key: "worker_threads", problem })?;
+        self.limits.validate()?;
         self.headers().map(drop)
     }
 
@@ -175,9 +199,12 @@ impl ServerConfig {
             ("request_timeout_ms", self.request_timeout_ms != other.request_timeout_ms),
             ("max_body_bytes", self.max_body_bytes != other.max_body_bytes),
             ("drain_timeout_ms", self.drain_timeout_ms != other.drain_timeout_ms),
+            ("log", self.log != other.log),
+            ("worker_threads", self.worker_threads != other.worker_threads),
             ("response_headers", self.response_headers != other.response_headers),
         ]
         .into_iter()
+        .chain(self.limits.compared(&other.limits))
         .filter_map(|(name, differs)| differs.then_some(name))
         .collect()
     }
@@ -223,6 +250,9 @@ impl Default for ServerConfig {
             request_timeout_ms: defaults::request_timeout_ms(),
             max_body_bytes: defaults::max_body_bytes(),
             drain_timeout_ms: defaults::drain_timeout_ms(),
+            log: None,
+            worker_threads: None,
+            limits: Limits::default(),
             response_headers: BTreeMap::new(),
         }
     }

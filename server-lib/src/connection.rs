@@ -1,18 +1,23 @@
 //! One connection, HTTP/1 or HTTP/2 as the client begins.
 
 use std::{
-    future::pending,
+    net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
 use axum::{
     Router,
+    body::{Body, Bytes, HttpBody},
     extract::Request,
     http::{HeaderValue, Response, Version, header::CONNECTION},
 };
-use hyper::{body::Incoming, service::Service};
+use hyper::{
+    body::{Frame, Incoming, SizeHint},
+    service::Service,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -26,42 +31,63 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::live::Live;
+use crate::{
+    config::Limits,
+    draining::Draining,
+    limits::{Pace, Paced, Slots},
+    live::Live,
+    router::Client,
+};
 
 /// A client that had connected before its address was closed may have a request on the way: this is
 /// a round trip to the other side of the earth. A longer one would hold up the end for clients
 /// that connect in advance, or keep a connection, and say nothing.
 pub(crate) const LAST_REQUEST_GRACE: Duration = Duration::from_millis(250);
 
-/// As long as hyper gives a client to finish the head of a request; before its first byte hyper
-/// would wait for ever.
-const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Streams of one HTTP/2 connection at once, as RFC 9113, section 6.5.2, has for the least.
+const STREAMS: u32 = 100;
+
+/// Streams of one HTTP/2 connection that the client has reset before they were even looked at, and
+/// streams that were reset for errors of the client: beyond it the connection ends (CVE-2023-44487,
+/// RUSTSEC-2024-0003).
+const PENDING_RESETS: usize = 20;
+const LOCAL_RESETS: usize = 256;
 
 /// Serves a connection to its end; after `stop`, to the end of its requests under way, for as long
 /// as the configuration allows.
 pub(crate) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    client: Option<SocketAddr>,
     router: Router,
     live: Arc<Live>,
+    slots: Option<Arc<Slots>>,
     stop: CancellationToken,
 ) {
-    let mut builder = Builder::new(TokioExecutor::new());
-    // With a timer, hyper gives up on a client that doesn't finish its head within 30 s.
-    builder.http1().timer(TokioTimer::new());
-    builder.http2().timer(TokioTimer::new());
+    let applied = live.load_full();
+    let limits = &applied.config.limits;
+    let pace = Arc::new(Pace::new(limits));
     let talk = Arc::new(Talk { begun: SetOnce::new(), stop: stop.clone() });
-    let service = Noting { talk: Arc::clone(&talk), answers: TowerToHyperService::new(router) };
+    let service = Noting {
+        talk: Arc::clone(&talk),
+        pace: Arc::clone(&pace),
+        client: Client(client.map(|client| client.ip())),
+        draining: Draining::new(stop.clone()),
+        slots,
+        answers: TowerToHyperService::new(router),
+    };
+    let stream = Paced::new(stream, Arc::clone(&pace));
+    let builder = builder(limits);
+    // A connection may be long.
+    drop(applied);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
 
-    let silent = async {
-        if timeout(FIRST_REQUEST_TIMEOUT, talk.begun.wait()).await.is_ok() {
-            pending::<()>().await;
-        }
-    };
+    let mut overdue = pin!(pace.overdue());
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => Some(ended),
-        () = silent => return debug!("cut off: it has asked nothing"),
+        overdue = overdue.as_mut() => {
+            return debug!("cut off: it took longer than {}", overdue.as_str());
+        }
         () = stop.cancelled() => None,
     };
     let ended = if let Some(ended) = ended {
@@ -78,16 +104,38 @@ pub(crate) async fn serve(
                 }
             }
             connection.as_mut().graceful_shutdown();
+            pace.drains();
             connection.as_mut().await
         };
-        match timeout(drain_timeout, drained).await {
-            Ok(ended) => ended,
-            Err(_elapsed) => return debug!("cut off: it took longer than drain_timeout_ms"),
+        tokio::select! {
+            biased;
+            ended = timeout(drain_timeout, drained) => match ended {
+                Ok(ended) => ended,
+                Err(_elapsed) => return debug!("cut off: it took longer than drain_timeout_ms"),
+            },
+            overdue = overdue => {
+                return debug!("cut off: it took longer than {}", overdue.as_str());
+            }
         }
     };
     if let Err(error) = ended {
         debug!(%error, "ended by an error");
     }
+}
+
+fn builder(limits: &Limits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    let header_bytes = usize::try_from(limits.max_header_bytes).unwrap_or(usize::MAX);
+    // Time is kept by `Pace`, which tells a head that is slow from a connection that is idle.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(header_bytes);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(limits.max_header_bytes)
+        .max_concurrent_streams(STREAMS)
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_local_error_reset_streams(LOCAL_RESETS);
+    builder
 }
 
 /// What is known of the requests on a connection.
@@ -104,34 +152,90 @@ impl Talk {
     }
 }
 
-/// Takes note of requests, and tells clients of HTTP/1 when one is the last.
+/// Notes when requests begin and end, and tells them, and those who ask, what there is to know of their
+/// connection.
 struct Noting<S> {
     talk: Arc<Talk>,
+    pace: Arc<Pace>,
+    client: Client,
+    draining: Draining,
+    slots: Option<Arc<Slots>>,
     answers: S,
 }
 
-impl<S, B> Service<Request<Incoming>> for Noting<S>
+impl<S> Service<Request<Incoming>> for Noting<S>
 where
-    S: Service<Request<Incoming>, Response = Response<B>>,
+    S: Service<Request<Incoming>, Response = Response<Body>>,
     S::Future: Send + 'static,
 {
-    type Response = Response<B>;
+    type Response = Response<Answer>;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<B>, S::Error>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let is_http2 = request.version() == Version::HTTP_2;
         // Set already by an earlier one.
         let _ = self.talk.begun.set(is_http2);
-        let talk = Arc::clone(&self.talk);
+        let under_way = UnderWay::begin(&self.pace, request.version());
+        request.extensions_mut().insert(self.client);
+        request.extensions_mut().insert(self.draining.clone());
+        let (talk, slots) = (Arc::clone(&self.talk), self.slots.clone());
+        let has_body = !request.body().is_end_stream();
         let answer = self.answers.call(request);
         Box::pin(async move {
             let mut response = answer.await?;
+            // Others get a turn, rather than wait until this one has been idle for long enough.
+            let is_waited_for = || slots.is_some_and(|slots| slots.is_waited_for());
             // The connection of which it is (RFC 9112, section 9.6); HTTP/2 has no such header.
-            if talk.stop.is_cancelled() && !is_http2 {
+            if !is_http2 && (talk.stop.is_cancelled() || is_waited_for()) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok(response)
+            if has_body && response.status().is_client_error() {
+                under_way.0.has_refused();
+            }
+            Ok(response.map(|body| Answer { body, _under_way: under_way }))
         })
+    }
+}
+
+/// A request from its beginning to the last of its answer.
+struct UnderWay(Arc<Pace>);
+
+impl UnderWay {
+    fn begin(pace: &Arc<Pace>, version: Version) -> Self {
+        pace.request_begins(version == Version::HTTP_2);
+        Self(Arc::clone(pace))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.request_ends();
+    }
+}
+
+/// The body of an answer.
+struct Answer {
+    body: Body,
+    _under_way: UnderWay,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

@@ -88,7 +88,26 @@
 //! |---|---|
 //! | `schema` | `schemars::JsonSchema` of [`ServerConfig`], by which an editor completes and checks it |
 //!
+//! # What is hot
+//!
+//! All of a [`ServerConfig`] is, save a [few parts](ServerConfig::NOT_HOT): they
+//! are in use from the next start on, which the log and the [status](ServerStatus::needs_restart) say
+//! when they change. [`Limits`] says what holds for connections that are open, and what only for those
+//! that begin. A program that has parts of its own to change adds its
+//! [`prepare`](hot_reload::ReloaderService::prepare) to the service: all parts take a configuration,
+//! or none does.
+//!
+//! # Under attack
+//!
+//! A client that is slow to send a head, or to take an answer, is cut off in time; what is too large
+//! is answered 413 or 431 while it is still being sent; floods of connections, requests and HTTP/2
+//! frames are bounded by [`Limits`]. Whoever looks after the server gets through all the while.
+//! A request learns by its [`Draining`] extension that its connection is about to end.
+//!
 //! # Known problems
+//!
+//! An HTTP/2 client that keeps a stream open and grants it no window holds the answer for as long as
+//! its connection lasts.
 //!
 //! It is for Unix.
 //!
@@ -108,8 +127,10 @@ mod config;
 mod connection;
 mod context;
 mod daemon;
+mod draining;
 mod error;
 mod inherit;
+mod limits;
 mod live;
 mod metrics;
 mod plan;
@@ -125,8 +146,11 @@ mod upgrade;
 
 pub use self::{
     address::{Address, InvalidAddress},
-    config::{CertificatePaths, InvalidConfig, ServerConfig, TlsConfig},
+    config::{
+        CertificatePaths, InvalidConfig, Limits, RateLimit, RatePer, ServerConfig, TlsConfig,
+    },
     context::{ServerContext, ServerContextBuilder},
+    draining::Draining,
     error::{BindError, IncompleteContext, ServerError},
     inherit::Inherited,
     probe::{probe, probe_certificates},

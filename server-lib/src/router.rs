@@ -1,6 +1,10 @@
 //! What is answered, each time from one snapshot of the configuration.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Extension, Json, Router,
@@ -27,6 +31,9 @@ struct Around {
     live: Arc<Live>,
     metrics: Arc<Metrics>,
 }
+/// Who has sent a request, where it came by TCP: an extension of each.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Client(pub(crate) Option<IpAddr>);
 
 /// What is answered where the application brings no routes of its own.
 pub(crate) fn example() -> Router {
@@ -74,7 +81,11 @@ async fn with_snapshot(
     let begun = Instant::now();
     let applied = around.live.load_full();
     let config = &applied.config;
-    let mut response = if declared_size(&request).is_some_and(|size| size > config.max_body_bytes) {
+    let client = request.extensions().get::<Client>().and_then(|client| client.0);
+    let admitted = applied.rate.as_ref().map_or(Ok(()), |rate| rate.admit(client));
+    let mut response = if let Err(wait) = admitted {
+        too_many(wait)
+    } else if declared_size(&request).is_some_and(|size| size > config.max_body_bytes) {
         StatusCode::PAYLOAD_TOO_LARGE.into_response()
     } else {
         // A body that can't be so large on this machine is not limited by it.
@@ -89,6 +100,14 @@ async fn with_snapshot(
     response.headers_mut().extend(applied.headers.clone());
     around.metrics.answered(response.status(), begun.elapsed());
     response
+}
+
+/// Answers a client that is to come again after `wait`.
+fn too_many(wait: Duration) -> Response {
+    // Whole seconds, RFC 9110, section 10.2.3; one too early would only be refused again.
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let headers = [(header::RETRY_AFTER, seconds.to_string())];
+    (StatusCode::TOO_MANY_REQUESTS, headers).into_response()
 }
 
 fn declared_size(request: &Request) -> Option<u64> {

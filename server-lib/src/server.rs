@@ -18,6 +18,7 @@ use crate::{
     context::ServerContext,
     daemon::{Daemon, ask_for_time, tell_stopping},
     error::ServerError,
+    limits::Slots,
     live::Live,
     metrics::{Exporter, Metrics},
     site::{Refused, Site},
@@ -98,6 +99,7 @@ where
 
     fn open(&self, handle: ReloaderHandle) -> (Arc<Site>, oneshot::Receiver<Refused>) {
         let context = &self.context;
+        let slots: Arc<Slots> = Arc::default();
         let admin = Admin {
             handle,
             reloader: context.receiver.watch_status(),
@@ -108,12 +110,13 @@ where
             // Before anything is looked up in it.
             exporter: context.is_daemon.then(Exporter::installed).flatten(),
             metrics: Arc::new(Metrics::of_the_recorder()),
+            slots: Arc::clone(&slots),
         };
         let runtime = context.runtime.clone().unwrap_or_else(Handle::current);
         let inherited = &mut *context.inherited.lock().unwrap_or_else(PoisonError::into_inner);
         let inherited = std::mem::take(inherited);
         let (routes, status) = (context.routes.clone(), context.status.clone());
-        Site::new(routes, admin, runtime, inherited, status)
+        Site::new(routes, admin, runtime, inherited, slots, status)
     }
 
     /// Serves while `service` runs.

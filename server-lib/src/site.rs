@@ -5,7 +5,7 @@ use std::{
     io,
     os::unix::net::UnixStream,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
 };
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::{
     accept::Door,
@@ -30,6 +30,7 @@ use crate::{
     config::{InvalidConfig, ServerConfig},
     error::BindError,
     inherit::{self, Inherited},
+    limits::{Slots, tell_shortage},
     live::{Applied, Live},
     metrics::Metrics,
     plan::{Plan, Spot},
@@ -59,11 +60,15 @@ pub(crate) struct Site {
     runtime: Handle,
     open: Mutex<Vec<Open>>,
     inherited: Mutex<Inherited>,
+    /// The first configuration, whose parts that are not hot are in use to the end.
+    first: OnceLock<ServerConfig>,
     /// What was refused last.
     refusal: Mutex<Option<Refusal>>,
     /// Hears of the first configuration, if that is refused.
     refused_first: Mutex<Option<oneshot::Sender<Refused>>>,
     status: watch::Sender<ServerStatus>,
+    /// Those of the application's connections.
+    slots: Arc<Slots>,
     /// Accepting and serving, so that the end of all of it can be awaited.
     tasks: TaskTracker,
     /// The same for whoever looks after the server.
@@ -140,6 +145,7 @@ impl Site {
         admin: Admin,
         runtime: Handle,
         inherited: Inherited,
+        slots: Arc<Slots>,
         status: watch::Sender<ServerStatus>,
     ) -> (Arc<Self>, oneshot::Receiver<Refused>) {
         let live = Arc::clone(&admin.live);
@@ -156,9 +162,11 @@ impl Site {
             runtime,
             open: Mutex::default(),
             inherited: Mutex::new(inherited),
+            first: OnceLock::new(),
             refusal: Mutex::default(),
             refused_first: Mutex::new(Some(refused_first)),
             status,
+            slots,
             tasks: TaskTracker::new(),
             admin_tasks: TaskTracker::new(),
             _stop_on_drop: stop.clone().drop_guard(),
@@ -259,7 +267,7 @@ impl Site {
 
     /// Finds whatever comes from elsewhere than the configuration.
     async fn load(&self, config: ServerConfig, generation: u64) -> Result<Applied, Refused> {
-        let mut applied = Applied::new(config, generation)?;
+        let mut applied = Applied::new(config, generation, &self.live.load())?;
         applied.certificates = self.tls.load(&applied.config.tls).await?;
         Ok(applied)
     }
@@ -333,6 +341,8 @@ impl Site {
             live: Arc::clone(&self.live),
             metrics,
             connections: tasks.clone(),
+            // However many clients there are, whoever looks after the server gets through.
+            slots: (!is_admin).then(|| Arc::clone(&self.slots)),
             tls: (spot.0 == Role::Https).then(|| Arc::clone(&self.tls.config)),
             stop: stop.clone(),
         };
@@ -343,14 +353,16 @@ impl Site {
     /// Puts into the status what there is now.
     fn tell(&self) {
         let open = lock(&self.open);
-        let generation = self.generation();
+        let Applied { config, certificates, generation, .. } = &**self.live.load();
+        let needs_restart = self.first.get_or_init(|| config.clone()).restart_parts(config);
         self.status.send_modify(|status| {
-            status.generation = generation;
+            status.generation = *generation;
+            if status.needs_restart != needs_restart {
+                tell_restart(&needs_restart);
+                status.needs_restart = needs_restart;
+            }
             status.local_addresses = self.local_addresses(&open);
-            status.certificates = {
-                let applied = self.live.load();
-                applied.certificates.status(&applied.config.tls)
-            };
+            status.certificates = certificates.status(&config.tls);
             status.admin_address =
                 open.iter().find(|one| one.spot.0 == Role::Admin).map(|one| one.local.clone());
         });
@@ -379,6 +391,10 @@ impl Prepared {
             site.changes.note(generation, changed.clone());
         }
         site.tls.follow(&site.runtime);
+        site.slots.limit_has_changed();
+        if before.generation == 0 || changed.contains(&"limits.max_connections") {
+            tell_shortage(applied.config.limits.max_connections);
+        }
         // Those of an earlier process that nobody has asked for.
         lock(&site.inherited).forget();
         let mut open = lock(&site.open);
@@ -425,6 +441,14 @@ impl Open {
         drop(self.file);
         drop(self.listener);
         info!(address = %self.local, "closed");
+    }
+}
+
+fn tell_restart(parts: &[&str]) {
+    if parts.is_empty() {
+        info!("needs no restart any more");
+    } else {
+        warn!("needs a restart: {}", parts.join(", "));
     }
 }
 

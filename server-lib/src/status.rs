@@ -17,6 +17,9 @@ pub struct ServerStatus {
     pub admin_address: Option<Address>,
     /// Certificates that are served, in the order of the configuration.
     pub certificates: Vec<CertificateStatus>,
+    /// Parts of the configuration in use that the process had otherwise at its start, and that it
+    /// takes only then, by their names in a file.
+    pub needs_restart: Vec<&'static str>,
     /// The newest configuration, where it can't be used.
     pub refusal: Option<Refusal>,
 }

@@ -29,8 +29,11 @@ pub(super) struct Report {
     error_at: Option<Place>,
     refused_by: Option<String>,
     unapplied_for: Option<f64>,
+    needs_restart: Vec<&'static str>,
     generations_alive: usize,
     addresses: Vec<Address>,
+    /// Of the application, in this moment.
+    connections: u64,
     admin_address: Option<Address>,
     certificates: Vec<Pair>,
 }
@@ -67,6 +70,7 @@ impl From<&CertificateStatus> for Pair {
 pub(super) struct Is {
     pub(super) ready: bool,
     pub(super) draining: bool,
+    pub(super) connections: u64,
 }
 
 #[derive(Serialize)]
@@ -129,8 +133,10 @@ impl Report {
             }),
             refused_by: status.refused_by.map(|by| by.to_string()),
             unapplied_for: status.unapplied_since.map(|since| since.elapsed().as_secs_f64()),
+            needs_restart: server.needs_restart.clone(),
             generations_alive: status.alive,
             addresses: server.local_addresses.clone(),
+            connections: is.connections,
             admin_address: server.admin_address.clone(),
             certificates: server.certificates.iter().map(Pair::from).collect(),
         }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -22,6 +22,14 @@ pub struct Response {
 impl Client {
     pub async fn connect(address: SocketAddr) -> Self {
         let stream = timeout(PATIENCE, TcpStream::connect(address)).await.unwrap().unwrap();
+        Self::over(stream)
+    }
+
+    /// Connects from another address of this machine.
+    pub async fn connect_from(here: &str, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(here.parse().unwrap(), 0)).unwrap();
+        let stream = timeout(PATIENCE, socket.connect(address)).await.unwrap().unwrap();
         Self::over(stream)
     }
 }
@@ -54,6 +62,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     pub async fn response(&mut self) -> Response {
         timeout(PATIENCE, self.read()).await.expect("no response")
+    }
+
+    /// Sends for as long as the server takes it.
+    pub async fn send_anyway(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        timeout(PATIENCE, self.0.get_mut().write_all(bytes)).await.expect("it takes nothing")
+    }
+
+    /// Reads one line.
+    pub async fn read_line(&mut self) -> String {
+        timeout(PATIENCE, self.line()).await.expect("no line")
+    }
+
+    /// Takes some of what has come, and returns how many bytes.
+    pub async fn take(&mut self) -> usize {
+        let mut some = vec![0; 65_536];
+        let taken = timeout(PATIENCE, self.0.read(&mut some)).await.expect("nothing comes");
+        let taken = taken.unwrap();
+        assert_ne!(taken, 0, "closed");
+        taken
+    }
+
+    /// Reads as many bytes as are asked for.
+    pub async fn exactly(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        timeout(PATIENCE, self.0.read_exact(&mut bytes)).await.expect("too few bytes").unwrap();
+        bytes
+    }
+
+    /// Reads until the server closes the connection, as it may by a reset.
+    pub async fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let _ = timeout(PATIENCE, self.0.read_to_end(&mut rest)).await.expect("still open");
+        rest
     }
 
     /// Waits for the server to close the connection, which must have nothing left to say.

@@ -8,6 +8,7 @@ pub mod tls;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use axum::Router;
 use hot_reload::{ReloaderOptions, ReloaderReceiver, ReloaderService, TomlFile, WatchStrategy};
 use server_lib::{
     CertificateStatus, Server, ServerConfig, ServerContextBuilder, ServerError, ServerStatus,
@@ -63,7 +64,12 @@ pub struct Lab {
 impl Lab {
     /// Starts a server with `text`; it may not be up yet.
     pub fn start(strategy: WatchStrategy, text: &str) -> Self {
-        Self::start_with(strategy, text, |service| service)
+        Self::start_with(strategy, text, |service| service, None)
+    }
+
+    /// Starts a server with `text` and an application's own `routes`, and waits until it answers.
+    pub async fn with_routes(strategy: WatchStrategy, text: &str, routes: Router) -> Self {
+        Self::start_with(strategy, text, |service| service, Some(routes)).up().await
     }
 
     /// Starts a server with `text`, and with a service made by `with`.
@@ -71,9 +77,13 @@ impl Lab {
         strategy: WatchStrategy,
         text: &str,
         with: impl FnOnce(Service) -> Service,
+        routes: Option<Router>,
     ) -> Self {
         let (service, receiver, path, dir) = source(strategy, text);
-        Self::run(strategy, with(service), receiver, path, dir, |context| context)
+        Self::run(strategy, with(service), receiver, path, dir, |context| match routes {
+            Some(routes) => context.routes(routes),
+            None => context,
+        })
     }
 
     /// Starts a daemon with `text`, and waits until it answers.
@@ -117,9 +127,31 @@ impl Lab {
         text: &str,
         with: impl FnOnce(Service) -> Service,
     ) -> Self {
-        let mut lab = Self::start_with(strategy, text, with);
-        lab.until("it is up", |status| status.generation > 0).await;
-        lab
+        Self::start_with(strategy, text, with, None).up().await
+    }
+
+    async fn up(mut self) -> Self {
+        self.until("it is up", |status| status.generation > 0).await;
+        self
+    }
+
+    /// How many connections of the application the server counts; it takes an admin address.
+    pub async fn connections(&self) -> u64 {
+        let admin = self.status.borrow().admin_address.clone().unwrap();
+        let mut client = Client::connect(admin.socket_addr().unwrap()).await;
+        client.send("GET /status HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+        let said: serde_json::Value = serde_json::from_str(&client.response().await.body).unwrap();
+        said["connections"].as_u64().unwrap()
+    }
+
+    /// Waits until it counts as many.
+    pub async fn until_connections(&self, want: u64) {
+        let reached = timeout(PATIENCE, async {
+            while self.connections().await != want {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        reached.await.unwrap_or_else(|_elapsed| panic!("never {want} connections"));
     }
 
     /// Waits until the status is as `is_so` has it, and returns it.

@@ -1,0 +1,209 @@
+//! What a client may ask of the server.
+
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    time::Duration,
+};
+
+use serde::{Deserialize, Deserializer, de::Error};
+
+use super::{InvalidConfig, at_least_one};
+
+/// What hyper takes for the head of a request at the least.
+const LEAST_HEADER_BYTES: u32 = 8192;
+
+/// More than any head of a request has; what a client may have the server hold for each connection.
+const MOST_HEADER_BYTES: u32 = 1024 * 1024;
+
+/// What one client may ask of the server, and all of them together; the table `[limits]`.
+///
+/// What is said of a connection holds for those that begin after it is in use; what is said of
+/// requests, or of all connections together, for those that are open as well.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// How long the head of a request may take from its first byte to its last, and the first one
+    /// from the beginning of its connection, in milliseconds; 10 000 by default. Of a connection.
+    #[serde(deserialize_with = "at_least_one")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
+    pub header_timeout_ms: u64,
+    /// How long a connection may lie idle between two requests, in milliseconds; 75 000 by default.
+    /// Of a connection.
+    #[serde(deserialize_with = "at_least_one")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
+    pub keep_alive_timeout_ms: u64,
+    /// How long a client may take nothing of an answer that is on its way, in milliseconds; 30 000 by
+    /// default. Of a connection.
+    #[serde(deserialize_with = "at_least_one")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
+    pub write_timeout_ms: u64,
+    /// Size up to which the head of a request is taken, in bytes; a larger one is answered 431.
+    /// 16 KiB by default, at least 8 KiB and at most 1 MiB. Of a connection.
+    #[serde(deserialize_with = "header_bytes")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(range(min = LEAST_HEADER_BYTES, max = MOST_HEADER_BYTES))
+    )]
+    pub max_header_bytes: u32,
+    /// How many connections are served at once; 10 000 by default, and fewer where the process may
+    /// not have as many descriptors and some to spare. Further ones wait to be accepted, in the
+    /// system's queue, until one ends; while any wait, each of HTTP/1 ends after its next answer.
+    /// Those to the admin address don't count.
+    #[serde(deserialize_with = "at_least_one")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
+    pub max_connections: u64,
+    /// How many of them one client may have, as a [`RateLimit`] counts clients; all of them by
+    /// default. Further ones are closed at once.
+    pub max_connections_per_client: Option<NonZeroU64>,
+    /// How many requests are answered in a time; all of them by default.
+    pub rate: Option<RateLimit>,
+}
+
+/// How many requests are answered in a time, the table `[limits.rate]`; those beyond it are answered
+/// 429, with the time to wait in `Retry-After`.
+///
+/// Nobody who is limited gets more by an edit that leaves this table as it was; one that changes it
+/// starts to count anew.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// How many requests in a second, over a longer time.
+    pub requests_per_second: NonZeroU32,
+    /// How many at once, after a time of none; as many as in a second by default.
+    #[serde(default)]
+    pub burst: Option<NonZeroU32>,
+    /// Who is counted as one; each client by default.
+    #[serde(default)]
+    pub per: RatePer,
+}
+
+/// Who is counted as one by a [`RateLimit`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum RatePer {
+    /// Each IPv4 address, and each IPv6 network of 64 bits, which is what a client has of its own
+    /// (RFC 6177); on sockets of the file system, all clients together.
+    #[default]
+    Client,
+    /// All clients together.
+    Server,
+}
+
+impl Limits {
+    pub(super) fn validate(&self) -> Result<(), InvalidConfig> {
+        for (key, value) in [
+            ("limits.header_timeout_ms", self.header_timeout_ms),
+            ("limits.keep_alive_timeout_ms", self.keep_alive_timeout_ms),
+            ("limits.write_timeout_ms", self.write_timeout_ms),
+            ("limits.max_connections", self.max_connections),
+        ] {
+            if value == 0 {
+                return Err(InvalidConfig { key, problem: "it is at least 1".to_owned() });
+            }
+        }
+        check_header_bytes(self.max_header_bytes)
+            .map_err(|problem| InvalidConfig { key: "limits.max_header_bytes", problem })
+    }
+
+    /// Returns each part with whether `other` differs in it, by the names in a file.
+    pub(super) fn compared(&self, other: &Self) -> [(&'static str, bool); 7] {
+        [
+            ("limits.header_timeout_ms", self.header_timeout_ms != other.header_timeout_ms),
+            (
+                "limits.keep_alive_timeout_ms",
+                self.keep_alive_timeout_ms != other.keep_alive_timeout_ms,
+            ),
+            ("limits.write_timeout_ms", self.write_timeout_ms != other.write_timeout_ms),
+            ("limits.max_header_bytes", self.max_header_bytes != other.max_header_bytes),
+            ("limits.max_connections", self.max_connections != other.max_connections),
+            (
+                "limits.max_connections_per_client",
+                self.max_connections_per_client != other.max_connections_per_client,
+            ),
+            ("limits.rate", self.rate != other.rate),
+        ]
+    }
+
+    pub(crate) fn header_timeout(&self) -> Duration {
+        Duration::from_millis(self.header_timeout_ms)
+    }
+
+    pub(crate) fn keep_alive_timeout(&self) -> Duration {
+        Duration::from_millis(self.keep_alive_timeout_ms)
+    }
+
+    pub(crate) fn write_timeout(&self) -> Duration {
+        Duration::from_millis(self.write_timeout_ms)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_timeout_ms: 10_000,
+            keep_alive_timeout_ms: 75_000,
+            write_timeout_ms: 30_000,
+            max_header_bytes: 16 * 1024,
+            max_connections: 10_000,
+            max_connections_per_client: None,
+            rate: None,
+        }
+    }
+}
+
+fn check_header_bytes(bytes: u32) -> Result<(), String> {
+    if (LEAST_HEADER_BYTES..=MOST_HEADER_BYTES).contains(&bytes) {
+        return Ok(());
+    }
+    Err(format!("it is at least {LEAST_HEADER_BYTES} and at most {MOST_HEADER_BYTES}"))
+}
+
+fn header_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let bytes = u32::deserialize(deserializer)?;
+    check_header_bytes(bytes).map_err(D::Error::custom)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::ServerConfig, *};
+
+    #[test]
+    fn names_each_part_that_changed() {
+        let before = ServerConfig::default();
+        for text in [
+            "header_timeout_ms = 1",
+            "keep_alive_timeout_ms = 1",
+            "write_timeout_ms = 1",
+            "max_header_bytes = 10_000",
+            "max_connections = 1",
+            "max_connections_per_client = 1",
+            "rate.requests_per_second = 1",
+        ] {
+            let limits = toml::from_str(text).unwrap();
+            let after = ServerConfig { limits, ..before.clone() };
+            let key = text.split([' ', '.']).next().unwrap();
+            assert_eq!(before.changed_parts(&after), [format!("limits.{key}")]);
+        }
+    }
+
+    #[test]
+    fn validates_what_was_not_deserialized() {
+        let good = Limits::default();
+        assert_eq!(good.validate(), Ok(()));
+        for (bad, key) in [
+            (Limits { header_timeout_ms: 0, ..good.clone() }, "limits.header_timeout_ms"),
+            (Limits { keep_alive_timeout_ms: 0, ..good.clone() }, "limits.keep_alive_timeout_ms"),
+            (Limits { write_timeout_ms: 0, ..good.clone() }, "limits.write_timeout_ms"),
+            (Limits { max_header_bytes: 8191, ..good.clone() }, "limits.max_header_bytes"),
+            (Limits { max_header_bytes: 1 << 21, ..good.clone() }, "limits.max_header_bytes"),
+            (Limits { max_connections: 0, ..good.clone() }, "limits.max_connections"),
+        ] {
+            assert_eq!(bad.validate().unwrap_err().key, key);
+        }
+    }
+}

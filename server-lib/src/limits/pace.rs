@@ -1,0 +1,120 @@
+//! What a connection notes of itself, to be cut off in time.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
+
+use super::state::{Allowed, Overdue, Phase, State, Verdict};
+use crate::config::Limits;
+
+/// What HTTP/2 begins with, as much of it as no other protocol does (RFC 9113, section 3.4).
+const HTTP_2: &[u8] = b"PRI * HTTP/2.0";
+
+/// What a connection and those who answer its requests note of it.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    allowed: Allowed,
+    state: Mutex<State>,
+    /// Something may be over sooner than it is looked at.
+    hurry: Notify,
+}
+
+impl Pace {
+    /// The connection begins.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let allowed = Allowed {
+            head: limits.header_timeout(),
+            idle: limits.keep_alive_timeout(),
+            write: limits.write_timeout(),
+        };
+        let state = Mutex::new(State::new(Instant::now()));
+        Self { allowed, state, hurry: Notify::new() }
+    }
+
+    pub(crate) fn has_read(&self, bytes: &[u8]) {
+        self.state().read(bytes.starts_with(HTTP_2), Instant::now());
+    }
+
+    /// Whether a write went on.
+    pub(crate) fn has_written(&self, went_on: bool) {
+        self.state().written(went_on, Instant::now());
+    }
+
+    pub(crate) fn request_begins(&self, is_multiplexed: bool) {
+        self.state().begin(is_multiplexed, Instant::now());
+    }
+
+    /// The request that is being answered is refused, and more of it may be coming.
+    pub(crate) fn has_refused(&self) {
+        self.state().is_refused = true;
+    }
+
+    pub(crate) fn request_ends(&self) {
+        self.state().end(Instant::now());
+    }
+
+    /// Nothing more is written; says whether the client is to be heard out.
+    pub(crate) fn lingers(&self) -> bool {
+        let mut state = self.state();
+        let lingered = state.phase == Phase::Lingering;
+        let lingers = state.linger(Instant::now());
+        // Once: it is polled by the very task that this wakes.
+        if lingers && !lingered {
+            self.hurry.notify_one();
+        }
+        lingers
+    }
+
+    /// The client is told that the connection is about to end.
+    pub(crate) fn drains(&self) {
+        self.state().draining = Some(Instant::now());
+        self.hurry.notify_one();
+    }
+
+    /// Waits until the connection has stayed for too long where it is.
+    ///
+    /// It looks now and then, at the earliest time at which that could be so, so that what happens
+    /// in between costs no more than a note.
+    pub(crate) async fn overdue(&self) -> Overdue {
+        loop {
+            let verdict = self.state().verdict(&self.allowed, Instant::now());
+            match verdict {
+                Verdict::CutOff(overdue) => return overdue,
+                // Either will do.
+                Verdict::LookAt(then) => drop(timeout_at(then, self.hurry.notified()).await),
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing under this lock can panic half-way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Once time and again, so that a connection kept the processor busy while it lingered.
+    #[tokio::test(start_paused = true)]
+    async fn who_looks_is_woken_once_for_a_connection_that_lingers() {
+        let pace = Pace::new(&Limits::default());
+        pace.request_begins(false);
+        pace.has_refused();
+        pace.request_ends();
+        let woken = || timeout(Duration::ZERO, pace.hurry.notified());
+        assert!(pace.lingers());
+        assert!(woken().await.is_ok());
+        assert!(pace.lingers());
+        assert!(woken().await.is_err());
+        assert_eq!(pace.overdue().await, Overdue::Lingering);
+    }
+}

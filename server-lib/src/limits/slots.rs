@@ -1,0 +1,138 @@
+//! How many connections there are.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::Clients;
+
+/// Which part of all is room to spare.
+const ROOM: u64 = 10;
+
+/// The connections that count, of every address together.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    taken: watch::Sender<u64>,
+    /// Whether it has been said that there are no more.
+    is_told: AtomicBool,
+    /// Whose they are.
+    pub(crate) clients: Clients,
+}
+
+/// One connection; dropped, it makes room for another.
+#[derive(Debug)]
+pub(crate) struct Slot(watch::Sender<u64>);
+
+impl Slots {
+    /// How many there are.
+    pub(crate) fn taken(&self) -> u64 {
+        *self.taken.borrow()
+    }
+
+    /// Whether there were no more of late.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.is_told.load(Ordering::Relaxed)
+    }
+
+    /// Waits until there are fewer than `limit` says at that time, and is one more.
+    pub(crate) async fn take(&self, limit: impl Fn() -> u64) -> Slot {
+        let mut taken = self.taken.subscribe();
+        loop {
+            // Before it is tried, so that no change after that is missed.
+            taken.mark_unchanged();
+            let limit = limit();
+            if let Some(slot) = self.try_take(limit) {
+                self.tell_of_room(limit);
+                return slot;
+            }
+            // It guards nothing.
+            if !self.is_told.swap(true, Ordering::Relaxed) {
+                warn!(limit, "no more connections: further ones wait until one ends");
+            }
+            if taken.changed().await.is_err() {
+                // It is held by ourselves.
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Says that there is room again, once there is some to spare: what is at its limit is there
+    /// again and again.
+    fn tell_of_room(&self, limit: u64) {
+        let has_room = self.taken() <= limit - limit / ROOM;
+        if has_room && self.is_told.swap(false, Ordering::Relaxed) {
+            info!("there is room for connections again");
+        }
+    }
+
+    /// Is one more, whatever the limit.
+    pub(crate) fn take_anyway(&self) -> Slot {
+        self.taken.send_modify(|taken| *taken += 1);
+        Slot(self.taken.clone())
+    }
+
+    /// Has those who wait look at the limit again.
+    pub(crate) fn limit_has_changed(&self) {
+        self.taken.send_modify(|_taken| {});
+    }
+
+    fn try_take(&self, limit: u64) -> Option<Slot> {
+        let took = self.taken.send_if_modified(|taken| {
+            let has_room = *taken < limit;
+            *taken += u64::from(has_room);
+            has_room
+        });
+        took.then(|| Slot(self.taken.clone()))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.send_modify(|taken| *taken -= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicU64, Ordering::Relaxed},
+        },
+        time::Duration,
+    };
+
+    use tokio::{task::JoinHandle, time::timeout};
+
+    use super::*;
+
+    /// Asks for a slot, and sees it refused for now.
+    async fn waits(slots: &Arc<Slots>, limit: &Arc<AtomicU64>) -> JoinHandle<Slot> {
+        let (slots, limit) = (Arc::clone(slots), Arc::clone(limit));
+        let mut waiting = tokio::spawn(async move { slots.take(|| limit.load(Relaxed)).await });
+        assert!(timeout(Duration::from_secs(1), &mut waiting).await.is_err());
+        waiting
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_for_an_end_or_for_a_higher_limit() {
+        let (slots, limit) = (Arc::new(Slots::default()), Arc::new(AtomicU64::new(1)));
+        let first = slots.take(|| 1).await;
+        let second = waits(&slots, &limit).await;
+        drop(first);
+        let second = second.await.unwrap();
+
+        let third = waits(&slots, &limit).await;
+        limit.store(2, Relaxed);
+        slots.limit_has_changed();
+        let third = third.await.unwrap();
+        assert_eq!(slots.taken(), 2);
+
+        limit.store(1, Relaxed);
+        drop(second);
+        let fourth = waits(&slots, &limit).await;
+        drop(third);
+        fourth.await.unwrap();
+    }
+}
