@@ -1,10 +1,12 @@
 //! What a server has open to the world.
 
+mod open;
+mod prepared;
+
 use std::{
     error::Error,
     io,
     os::unix::net::UnixStream,
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
@@ -13,7 +15,6 @@ use axum::Router;
 use tokio::{
     runtime::Handle,
     sync::{oneshot, watch},
-    task::JoinHandle,
     time::timeout,
 };
 use tokio_util::{
@@ -22,6 +23,8 @@ use tokio_util::{
 };
 use tracing::{debug, info, warn};
 
+use self::open::{Bound, Open, SocketFile, bind};
+pub(crate) use self::prepared::Prepared;
 use crate::{
     accept::Door,
     address::Address,
@@ -29,14 +32,13 @@ use crate::{
     changes::Changes,
     config::{InvalidConfig, ServerConfig},
     error::BindError,
-    inherit::{self, Inherited},
-    limits::{Slots, tell_shortage},
+    inherit::Inherited,
+    limits::Slots,
     live::{Applied, Live},
     metrics::Metrics,
     plan::{Plan, Spot},
     role::Role,
     router,
-    socket::{self, Listener},
     status::{Refusal, ServerStatus},
     tls::{CertificateError, Tls},
     upgrade,
@@ -88,53 +90,6 @@ pub(crate) enum Refused {
     Certificate(#[from] CertificateError),
     #[error("an inherited socket can't be listened on")]
     Inherited(#[source] io::Error),
-}
-
-/// An address that is listened on.
-struct Open {
-    spot: Spot,
-    /// As it was bound.
-    local: Address,
-    listener: Arc<Listener>,
-    /// Whether somebody else has bound it, who says how long it lasts.
-    is_foreign: bool,
-    /// Removed once nobody listens on it.
-    file: Option<SocketFile>,
-    stop: CancellationToken,
-    accepting: JoinHandle<()>,
-}
-
-struct Bound {
-    spot: Spot,
-    local: Address,
-    listener: Listener,
-    is_foreign: bool,
-    file: Option<SocketFile>,
-}
-
-/// A socket of the file system, which outlives who has bound it (unix(7)).
-struct SocketFile(Option<PathBuf>);
-
-impl SocketFile {
-    fn keep(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            socket::unlink(path);
-        }
-    }
-}
-
-/// A configuration whose addresses are bound; dropped, they are let go of.
-pub(crate) struct Prepared {
-    site: Arc<Site>,
-    applied: Applied,
-    bound: Vec<Bound>,
-    leaving: Vec<Spot>,
 }
 
 impl Site {
@@ -320,7 +275,7 @@ impl Site {
         };
         let local =
             listener.local_address().map_err(|cause| BindError::new(address.clone(), cause))?;
-        let file = local.path().map(|path| SocketFile(Some(path.to_owned())));
+        let file = local.path().map(SocketFile::new);
         Ok(Bound { spot, local, listener, is_foreign: false, file })
     }
 
@@ -378,92 +333,11 @@ impl Site {
     }
 }
 
-impl Prepared {
-    /// Puts the configuration in place.
-    pub(crate) fn commit(self) {
-        let Self { site, applied, bound, leaving } = self;
-        let generation = applied.generation;
-        let applied = Arc::new(applied);
-        let before = site.live.swap(Arc::clone(&applied));
-        let changed = before.config.changed_parts(&applied.config);
-        site.metrics.applied(generation);
-        if before.generation > 0 {
-            site.changes.note(generation, changed.clone());
-        }
-        site.tls.follow(&site.runtime);
-        site.slots.limit_has_changed();
-        if before.generation == 0 || changed.contains(&"limits.max_connections") {
-            tell_shortage(applied.config.limits.max_connections);
-        }
-        // Those of an earlier process that nobody has asked for.
-        lock(&site.inherited).forget();
-        let mut open = lock(&site.open);
-        open.extend(bound.into_iter().map(|bound| site.listen(bound)));
-        let is_gone = |one: &mut Open| !one.is_foreign && leaving.contains(&one.spot);
-        let gone: Vec<Open> = open.extract_if(.., is_gone).collect();
-        drop(open);
-        if before.generation == 0 {
-            info!(generation, "in use");
-        } else if changed.is_empty() {
-            debug!(generation, "in use, and the same to the server");
-        } else {
-            info!(generation, ?changed, "in use");
-        }
-        if gone.is_empty() {
-            return site.tell();
-        }
-        let (tasks, runtime) = (site.tasks.clone(), site.runtime.clone());
-        tasks.spawn_on(
-            async move {
-                for one in gone {
-                    one.close().await;
-                }
-                site.tell();
-            },
-            &runtime,
-        );
-    }
-}
-
-impl Open {
-    /// The name that another process knows its socket by.
-    fn name(&self) -> String {
-        let (role, address) = &self.spot;
-        if self.is_foreign { role.to_string() } else { inherit::name_of(*role, address) }
-    }
-
-    /// Stops listening; the address is free once it returns.
-    async fn close(self) {
-        self.stop.cancel();
-        // It ends by `stop`, and had it panicked, it would have let go of the socket as well.
-        let _ = self.accepting.await;
-        // First, so that it is not somebody else's by then.
-        drop(self.file);
-        drop(self.listener);
-        info!(address = %self.local, "closed");
-    }
-}
-
 fn tell_restart(parts: &[&str]) {
     if parts.is_empty() {
         info!("needs no restart any more");
     } else {
         warn!("needs a restart: {}", parts.join(", "));
-    }
-}
-
-/// Binds an address of which others, that are about to be closed, may hold a part.
-fn bind(role: Role, address: &Address, leaving: &[&Open]) -> Result<Listener, BindError> {
-    let in_the_way: Vec<&Listener> = leaving
-        .iter()
-        .filter(|open| {
-            open.local == *address || open.local.covers(address) || address.covers(&open.local)
-        })
-        .map(|open| &*open.listener)
-        .collect();
-    match address {
-        Address::Tcp(tcp) if !in_the_way.is_empty() => socket::bind_beside(*tcp, &in_the_way),
-        _ => socket::bind(address, role),
     }
 }
 

@@ -69,7 +69,7 @@ impl RolledBack {
             Self::To(generation) => Triggered::Published(*generation),
             Self::NotKept => Triggered::Failed(
                 format!(
-                    "generation {number} is not kept; history() has those that are, and \
+                    "generation {number} is not kept; the history has those that are, and \
                      ReloaderService::history says how many"
                 )
                 .into(),

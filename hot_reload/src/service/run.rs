@@ -136,7 +136,7 @@ impl Withdrawal {
 }
 
 /// What a trigger is answered while a value is pinned.
-const PINNED: &str = "pinned to an earlier generation; resume() lets go of it";
+const PINNED: &str = "pinned to an earlier generation until it is resumed";
 
 impl<V, S, F, K> Shell<'_, V, S, F, K>
 where

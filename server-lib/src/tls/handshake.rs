@@ -13,11 +13,8 @@ use tracing::debug;
 
 use crate::{connection::LAST_REQUEST_GRACE, live::Live};
 
-/// A handshake is two round trips at the most; a client that needs longer holds a descriptor for
-/// nothing.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Shakes hands with a client; `None` where nothing comes of it.
+/// Shakes hands with a client, which may take as long as the head of a request; `None` where nothing
+/// comes of it.
 ///
 /// After `stop` a client that has begun may finish within the drain timeout, and one that has not is
 /// waited for as long as for a first request.
@@ -44,7 +41,8 @@ where
             }
         }
     };
-    match timeout(HANDSHAKE_TIMEOUT, shaking).await {
+    let limit = live.load().config.limits.header_timeout();
+    match timeout(limit, shaking).await {
         Ok(Ok(stream)) => Some(stream),
         // Port scans and plain HTTP are no news to anybody.
         Ok(Err(error)) => {
@@ -74,7 +72,8 @@ mod tests {
     async fn gives_up_on_a_client_that_says_nothing() {
         let live = Arc::new(Live::default());
         let config = Tls::new(&live, &watch::Sender::default()).config;
-        for (is_stopped, want) in [(false, HANDSHAKE_TIMEOUT), (true, LAST_REQUEST_GRACE)] {
+        let limit = live.load().config.limits.header_timeout();
+        for (is_stopped, want) in [(false, limit), (true, LAST_REQUEST_GRACE)] {
             let (_client, stream) = duplex(1024);
             let stop = CancellationToken::new();
             if is_stopped {

@@ -1,0 +1,66 @@
+//! A configuration that is ready to be put in place.
+
+use std::sync::Arc;
+
+use tracing::{debug, info};
+
+use super::{
+    Site, lock,
+    open::{Bound, Open},
+};
+use crate::{limits::tell_shortage, live::Applied, plan::Spot};
+
+/// A configuration whose addresses are bound; dropped, they are let go of.
+pub(crate) struct Prepared {
+    pub(super) site: Arc<Site>,
+    pub(super) applied: Applied,
+    pub(super) bound: Vec<Bound>,
+    pub(super) leaving: Vec<Spot>,
+}
+
+impl Prepared {
+    /// Puts the configuration in place.
+    pub(crate) fn commit(self) {
+        let Self { site, applied, bound, leaving } = self;
+        let generation = applied.generation;
+        let applied = Arc::new(applied);
+        let before = site.live.swap(Arc::clone(&applied));
+        let changed = before.config.changed_parts(&applied.config);
+        site.metrics.applied(generation);
+        if before.generation > 0 {
+            site.changes.note(generation, changed.clone());
+        }
+        site.tls.follow(&site.runtime);
+        site.slots.limit_has_changed();
+        if before.generation == 0 || changed.contains(&"limits.max_connections") {
+            tell_shortage(applied.config.limits.max_connections);
+        }
+        // Those of an earlier process that nobody has asked for.
+        lock(&site.inherited).forget();
+        let mut open = lock(&site.open);
+        open.extend(bound.into_iter().map(|bound| site.listen(bound)));
+        let is_gone = |one: &mut Open| !one.is_foreign && leaving.contains(&one.spot);
+        let gone: Vec<Open> = open.extract_if(.., is_gone).collect();
+        drop(open);
+        if before.generation == 0 {
+            info!(generation, "in use");
+        } else if changed.is_empty() {
+            debug!(generation, "in use, and the same to the server");
+        } else {
+            info!(generation, ?changed, "in use");
+        }
+        if gone.is_empty() {
+            return site.tell();
+        }
+        let (tasks, runtime) = (site.tasks.clone(), site.runtime.clone());
+        tasks.spawn_on(
+            async move {
+                for one in gone {
+                    one.close().await;
+                }
+                site.tell();
+            },
+            &runtime,
+        );
+    }
+}
