@@ -44,9 +44,7 @@
 //! certificates of [`TlsConfig`], by the name they ask for and the keys they take, and HTTP/2 or HTTP/1.1
 //! by ALPN. The files of each certificate are followed by themselves: a new one is served, to whoever
 //! connects from then on, once its key belongs to it. Whatever else the files hold, the last good pair
-//! goes on, and the [status](ServerStatus::certificates) says why. With the facade of [`metrics`], a gauge
-//! `server_lib_certificate_expiry_timestamp_seconds` tells the last second in which each is valid, by the
-//! label `certificate`, its file; it is NaN once the certificate is served no more.
+//! goes on, and the [status](ServerStatus::certificates) says why.
 //!
 //! An application brings its own [routes](ServerContextBuilder::routes); without them there are these:
 //!
@@ -80,6 +78,7 @@
 //! | `server_lib_connections` | gauge: those that are open |
 //! | `server_lib_connections_total` | counter |
 //! | `server_lib_generation` | gauge: of the configuration in use |
+//! | `server_lib_certificate_expiry_timestamp_seconds` | gauge, with the label `certificate`: its file; the end, since 1970; NaN once it is served no more |
 //! | `server_lib_refusals_total` | counter: configurations refused as a whole |
 //!
 //! # Features
