@@ -201,6 +201,23 @@ fn sockets_of_the_file_system_are_handed_over_too() {
     assert!(!http.exists() && !admin.exists());
 }
 
+/// Once removed, by the one that had taken it over for a moment.
+#[test]
+fn a_socket_of_the_file_system_stays_when_the_new_process_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("http");
+    let listed =
+        |more: &str| text("one").replace("\"]", &format!("\", \"unix:{}\"{more}]", path.display()));
+    let file = File::new(&listed(""));
+    let mut daemon = Daemon::start(&file.path, &[]);
+    // No machine has this one: RFC 5737.
+    file.write(&listed(", \"192.0.2.1:80\""));
+    daemon.until("192.0.2.1:80 can't be bound");
+    daemon.signal(Signal::USR2);
+    daemon.until("it ended before it was ready");
+    UnixStream::connect(&path).unwrap();
+}
+
 #[test]
 fn several_drain_at_once_and_each_answers_what_it_has_begun() {
     let file = File::new(&text("one"));

@@ -23,7 +23,7 @@ use tokio_util::{
 };
 use tracing::{debug, info, warn};
 
-use self::open::{Bound, Open, SocketFile, bind};
+use self::open::{Bound, Open, Owner, SocketFile, bind};
 pub(crate) use self::prepared::Prepared;
 use crate::{
     accept::Door,
@@ -261,7 +261,7 @@ impl Site {
             .map(|(role, listener)| {
                 let local = listener.local_address()?;
                 let spot = (role, local.clone());
-                Ok(Bound { spot, local, listener, is_foreign: true, file: None })
+                Ok(Bound { spot, local, listener, owner: Owner::Foreign })
             })
             .collect()
     }
@@ -269,22 +269,34 @@ impl Site {
     fn bind(&self, spot: Spot, leaving: &[&Open]) -> Result<Bound, BindError> {
         let (role, address) = &spot;
         let handed_over = lock(&self.inherited).handed_over(*role, address);
+        let is_handed_over = handed_over.is_some();
         let listener = match handed_over {
             Some(listener) => listener,
             None => bind(*role, address, leaving)?,
         };
         let local =
             listener.local_address().map_err(|cause| BindError::new(address.clone(), cause))?;
-        let file = local.path().map(SocketFile::new);
-        Ok(Bound { spot, local, listener, is_foreign: false, file })
+        let owner = if is_handed_over {
+            Owner::Predecessor
+        } else {
+            Owner::This(local.path().map(SocketFile::new))
+        };
+        Ok(Bound { spot, local, listener, owner })
     }
 
     fn listen(&self, bound: Bound) -> Open {
-        let Bound { spot, local, listener, is_foreign, file } = bound;
+        let Bound { spot, local, listener, owner } = bound;
         let listener = Arc::new(listener);
         let purpose = (spot.0 != Role::Http).then(|| spot.0.as_str());
+        let is_foreign = matches!(owner, Owner::Foreign);
         let inherited = is_foreign.then_some(true);
-        info!(address = %local, purpose, inherited, "listening");
+        let handed_over = matches!(owner, Owner::Predecessor).then_some(true);
+        info!(address = %local, purpose, inherited, handed_over, "listening");
+        let file = match owner {
+            Owner::This(file) => file,
+            Owner::Predecessor => local.path().map(SocketFile::new),
+            Owner::Foreign => None,
+        };
         let stop = self.stop.child_token();
         let is_admin = spot.0 == Role::Admin;
         // Whoever looks after the server is no part of what is measured.

@@ -37,8 +37,17 @@ pub(super) struct Bound {
     pub(super) spot: Spot,
     pub(super) local: Address,
     pub(super) listener: Listener,
-    pub(super) is_foreign: bool,
-    pub(super) file: Option<SocketFile>,
+    pub(super) owner: Owner,
+}
+
+/// Who has bound an address.
+pub(super) enum Owner {
+    /// This process, and has made this file of it.
+    This(Option<SocketFile>),
+    /// The process that this one takes the place of: until then the file is that one's.
+    Predecessor,
+    /// Somebody else, who says how long it lasts.
+    Foreign,
 }
 
 /// A socket of the file system, which outlives who has bound it (unix(7)).
