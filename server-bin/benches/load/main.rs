@@ -199,6 +199,7 @@ fn rotate_certificates(daemon: &mut Daemon, course: Course) {
 fn upgrade(daemon: &mut Daemon, course: Course) {
     for _ in 0..course.upgrades_a_turn {
         daemon.upgrade();
-        sleep(10 * EVERY);
+        // Whoever follows the events has to be there again, so that each upgrade ends each stream.
+        sleep(SETTLE);
     }
 }
