@@ -1,23 +1,21 @@
 //! Clients that never forgive: whatever is not answered with 200 and a whole body has failed.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{
+        AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt,
+        BufReader,
+    },
     net::TcpStream,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
+
+use crate::{seen::Seen, trust::Trust};
 
 /// Longer than any answer may take.
-const LONGEST: Duration = Duration::from_secs(10);
+pub const LONGEST: Duration = Duration::from_secs(10);
 
 /// How a client asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,98 +28,141 @@ pub enum Kind {
     Slow,
 }
 
-/// What clients have seen so far.
+/// By what a client asks.
+#[derive(Debug, Clone, Copy)]
+pub enum Over {
+    Tcp,
+    Tls,
+}
+
+/// Whom clients ask, until when, and what they see.
+pub struct Load {
+    pub http: SocketAddr,
+    pub https: SocketAddr,
+    pub admin: SocketAddr,
+    pub trust: Arc<Trust>,
+    pub seen: Seen,
+    pub stop: CancellationToken,
+}
+
+/// What can be talked over.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+type Connection = BufReader<Box<dyn Stream>>;
+
+/// The head of an answer with 200.
 #[derive(Debug, Default)]
-pub struct Seen {
-    latencies: Mutex<Vec<Duration>>,
-    failures: Mutex<Vec<String>>,
+pub struct Head {
+    pub length: Option<usize>,
+    pub is_chunked: bool,
+    /// Whether the server closes the connection after it.
+    pub is_last: bool,
 }
 
-impl Seen {
-    /// Returns the latencies of those that were answered since the last call.
-    pub fn take(&self) -> Vec<Duration> {
-        std::mem::take(&mut self.latencies.lock().expect("no panic"))
-    }
-
-    /// What was not answered, and why.
-    pub fn failures(&self) -> Vec<String> {
-        self.failures.lock().expect("no panic").clone()
-    }
-
-    fn answered(&self, after: Duration) {
-        self.latencies.lock().expect("no panic").push(after);
-    }
-
-    fn failed(&self, kind: Kind, step: &str, error: &io::Error) {
-        self.failures.lock().expect("no panic").push(format!("{kind:?}: {step}: {error}"));
-    }
-}
-
-/// Asks at `address` until `stop`.
-pub async fn ask(kind: Kind, address: SocketAddr, seen: &Seen, stop: &AtomicBool) {
-    while !stop.load(Ordering::Relaxed) {
-        let connected = timeout(LONGEST, TcpStream::connect(address)).await;
-        let stream = match connected.map_err(io::Error::from).flatten() {
+/// Asks until the load stops.
+pub async fn ask(kind: Kind, over: Over, load: &Load) {
+    while !load.stop.is_cancelled() {
+        // Whoever comes anew waits for a connection as well.
+        let mut begun = Instant::now();
+        let mut stream = match within(LONGEST, connect(over, load)).await {
             Ok(stream) => stream,
             Err(error) => {
-                seen.failed(kind, "connecting", &error);
+                load.seen.failed((kind, over, "connecting"), error);
                 continue;
             }
         };
-        // A socket that is gone already says so when it is read.
-        let _ = stream.set_nodelay(true);
-        let mut stream = BufReader::new(stream);
         loop {
-            let begun = Instant::now();
-            match timeout(LONGEST, exchange(&mut stream, kind)).await.map_err(io::Error::from) {
-                Ok(Ok(is_kept)) => {
+            match within(LONGEST, exchange(&mut stream, kind)).await {
+                Ok(is_kept) => {
                     // How long a slow client takes says nothing of the server.
                     if kind != Kind::Slow {
-                        seen.answered(begun.elapsed());
+                        load.seen.answered(begun.elapsed());
                     }
-                    if !is_kept || stop.load(Ordering::Relaxed) {
+                    if !is_kept || load.stop.is_cancelled() {
                         break;
                     }
                 }
-                Ok(Err(error)) | Err(error) => {
-                    seen.failed(kind, "asking", &error);
+                Err(error) => {
+                    load.seen.failed((kind, over, "asking"), error);
                     break;
                 }
             }
+            begun = Instant::now();
         }
     }
 }
 
+/// Waits no longer than that for it.
+pub async fn within<T>(
+    longest: Duration,
+    action: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    timeout(longest, action).await?
+}
+
+async fn connect(over: Over, load: &Load) -> io::Result<Connection> {
+    let address = match over {
+        Over::Tcp => load.http,
+        Over::Tls => load.https,
+    };
+    let stream = TcpStream::connect(address).await?;
+    // A socket that is gone already says so when it is read.
+    let _ = stream.set_nodelay(true);
+    Ok(BufReader::new(match over {
+        Over::Tcp => Box::new(stream),
+        Over::Tls => Box::new(load.trust.shake(stream).await?),
+    }))
+}
+
 /// Asks once; returns whether the connection may be used again.
-async fn exchange(stream: &mut BufReader<TcpStream>, kind: Kind) -> io::Result<bool> {
-    let head = match kind {
+async fn exchange(stream: &mut Connection, kind: Kind) -> io::Result<bool> {
+    let request = match kind {
         Kind::KeepAlive => "GET / HTTP/1.1\r\nhost: load\r\n\r\n",
         Kind::Fresh | Kind::Slow => "GET / HTTP/1.1\r\nhost: load\r\nconnection: close\r\n\r\n",
     };
     if kind == Kind::Slow {
-        for piece in head.as_bytes().chunks(16) {
+        for piece in request.as_bytes().chunks(16) {
             stream.write_all(piece).await?;
+            stream.flush().await?;
             sleep(Duration::from_millis(100)).await;
         }
     } else {
-        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(request.as_bytes()).await?;
+        stream.flush().await?;
     }
-    let (mut is_kept, mut length, mut line) = (true, None, String::new());
-    for n in 0.. {
-        line.clear();
-        if stream.read_line(&mut line).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let text = line.trim_end().to_ascii_lowercase();
-        match text.split_once(": ") {
-            _ if n == 0 && text != "http/1.1 200 ok" => return Err(io::Error::other(text)),
-            _ if text.is_empty() => break,
-            Some(("content-length", value)) => length = value.parse().ok(),
-            Some(("connection", "close")) => is_kept = false,
+    let head = head(stream).await?;
+    let length = head.length.ok_or_else(|| io::Error::other("an answer without a length"))?;
+    stream.read_exact(&mut vec![0; length]).await?;
+    Ok(!head.is_last)
+}
+
+/// Reads the head of an answer, which is to be 200.
+pub async fn head(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Head> {
+    let status = line(stream).await?;
+    if status != "http/1.1 200 ok" {
+        return Err(io::Error::other(status));
+    }
+    let mut head = Head::default();
+    loop {
+        let line = line(stream).await?;
+        match line.split_once(": ") {
+            _ if line.is_empty() => return Ok(head),
+            Some(("content-length", value)) => head.length = value.parse().ok(),
+            Some(("transfer-encoding", "chunked")) => head.is_chunked = true,
+            Some(("connection", "close")) => head.is_last = true,
             _ => {}
         }
     }
-    let length = length.ok_or_else(|| io::Error::other("an answer without a length"))?;
-    stream.read_exact(&mut vec![0; length]).await?;
-    Ok(is_kept)
+}
+
+/// Reads a line, in lower case and without its end.
+pub async fn line(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<String> {
+    let mut line = String::new();
+    stream.read_line(&mut line).await?;
+    match line.strip_suffix("\r\n") {
+        Some(line) => Ok(line.to_ascii_lowercase()),
+        None => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
 }

@@ -1,7 +1,6 @@
 //! The daemon under load: the real program, and its configuration.
 
 use std::{
-    fs,
     io::{BufRead, BufReader},
     net::{SocketAddr, TcpListener},
     path::PathBuf,
@@ -13,27 +12,34 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::certificates::{Certificates, replace};
+
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Daemon {
-    pub address: SocketAddr,
+    pub config: Config,
     /// The process that serves by now.
     process: Pid,
     lines: Receiver<String>,
+}
+
+pub struct Config {
+    pub http: SocketAddr,
+    pub https: SocketAddr,
+    pub admin: SocketAddr,
+    pub certificates: Certificates,
     path: PathBuf,
     edits: u64,
-    dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
 }
 
 impl Daemon {
     pub fn start() -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let path = dir.path().join("config.toml");
-        let address = free();
-        fs::write(&path, text(0, &[address])).expect("a writable directory");
+        let mut config = Config::new();
+        config.edit(&[]);
         let mut command = Command::new(env!("CARGO_BIN_EXE_server-bin"));
-        command.arg("--config").arg(&path).env("RUST_LOG", "warn,server_lib=info");
+        command.arg("--config").arg(&config.path).env("RUST_LOG", "warn,server_lib=info");
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the program runs");
         let process = Pid::from_child(&child);
         let (tell, lines) = channel();
@@ -47,17 +53,9 @@ impl Daemon {
             }
         });
         thread::spawn(move || child.wait());
-        let daemon = Self { address, process, lines, path, edits: 0, dir };
+        let daemon = Self { config, process, lines };
         daemon.until("in use");
         daemon
-    }
-
-    /// Puts another configuration in place, which also listens on `more`.
-    pub fn edit(&mut self, more: &[SocketAddr]) {
-        self.edits += 1;
-        let next = self.dir.path().join("next");
-        fs::write(&next, text(self.edits, &[&[self.address], more].concat())).expect("room");
-        fs::rename(&next, &self.path).expect("a writable directory");
     }
 
     /// Has a new process take the place of the one that serves.
@@ -87,13 +85,34 @@ impl Drop for Daemon {
     }
 }
 
-/// An address that was free a moment ago.
-pub fn free() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address")
+impl Config {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let [http, https, admin] = free();
+        let certificates = Certificates::new(dir.path().join("tls"));
+        let path = dir.path().join("config.toml");
+        Self { http, https, admin, certificates, path, edits: 0, _dir: dir }
+    }
+
+    /// Puts another one in place, which also listens on `more`.
+    pub fn edit(&mut self, more: &[SocketAddr]) {
+        self.edits += 1;
+        let addresses = [&[self.http], more].concat();
+        let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
+        let Self { https, admin, edits, .. } = self;
+        let certificates = self.certificates.listed();
+        let text = format!(
+            "greeting = 'edit {edits}'\nlisten_addresses = {addresses:?}\n\
+             https_addresses = ['{https}']\nadmin_address = '{admin}'\ndrain_timeout_ms = 5000\n\
+             {certificates}"
+        );
+        replace(&self.path, &text);
+    }
 }
 
-fn text(edit: u64, addresses: &[SocketAddr]) -> String {
-    let addresses: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
-    format!("greeting = 'edit {edit}'\nlisten_addresses = {addresses:?}\ndrain_timeout_ms = 5000\n")
+/// Addresses that were free a moment ago.
+pub fn free<const N: usize>() -> [SocketAddr; N] {
+    // All at once, so that none comes twice.
+    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    listeners.map(|listener| listener.local_addr().expect("its address"))
 }

@@ -1,94 +1,146 @@
 //! No request is lost, whatever is reloaded: the real daemon under load, on all cores.
 //!
 //! `cargo bench -p server-bin --bench load`; `-- --short` for a run of seconds. It fails if any
-//! request has. Where there is `wrk`, that asks as well.
+//! request has, or any stream of events was cut off. Where there is `wrk`, that asks as well.
 
 #![allow(unreachable_pub, reason = "a program")]
 
+mod certificates;
 mod client;
 mod daemon;
+mod events;
+mod seen;
+mod trust;
 mod wrk;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     thread::sleep,
     time::{Duration, Instant},
 };
 
-use client::{Kind, Seen};
+use client::{Kind, Load, Over};
 use daemon::{Daemon, free};
+use seen::{Seen, median, p99};
 use tokio::{runtime::Runtime, task::JoinSet};
+use tokio_util::sync::CancellationToken;
 use wrk::Wrk;
 
-/// How many clients there are of each kind: enough that connections wait to be accepted.
-const CLIENTS: [(Kind, usize); 3] = [(Kind::KeepAlive, 16), (Kind::Fresh, 32), (Kind::Slow, 8)];
+/// How many clients there are of each kind, over TCP and over TLS each: enough that connections
+/// wait to be accepted.
+const CLIENTS: [(Kind, usize); 3] = [(Kind::KeepAlive, 8), (Kind::Fresh, 16), (Kind::Slow, 4)];
+
+/// How many follow the events.
+const FOLLOWERS: usize = 8;
 
 /// How often a configuration is put in place.
 const EVERY: Duration = Duration::from_millis(10);
 
+/// How long the load may need to be steady: at first, and after what was disturbed. It is as long as
+/// connections to an address that is closed are served, and a little longer.
+const SETTLE: Duration = Duration::from_millis(350);
+
+/// How a scenario is run: quiet and disturbed in turns, so that what else the machine does tells in
+/// both.
+#[derive(Clone, Copy)]
+struct Course {
+    /// An odd number.
+    turns: usize,
+    quiet: Duration,
+    disturbed: Duration,
+    upgrades_a_turn: usize,
+}
+
+const FULL: Course = Course {
+    turns: 5,
+    quiet: Duration::from_secs(3),
+    disturbed: Duration::from_secs(12),
+    upgrades_a_turn: 10,
+};
+
+const SHORT: Course = Course {
+    turns: 3,
+    quiet: Duration::from_millis(400),
+    disturbed: Duration::from_millis(800),
+    upgrades_a_turn: 2,
+};
+
 /// What happens while clients ask.
-type Disturb = fn(&mut Daemon, until: Instant);
+type Disturb = fn(&mut Daemon, Course);
+
+const SCENARIOS: [(&str, Disturb); 4] = [
+    ("values change 100/s", change_values),
+    ("listeners come and go", change_listeners),
+    ("certificates rotate", rotate_certificates),
+    ("binaries are upgraded", upgrade),
+];
 
 fn main() {
-    let short = std::env::args().any(|arg| arg == "--short");
-    let how_long = Duration::from_secs(if short { 3 } else { 60 });
-    let upgrades: Disturb =
-        if short { |daemon, _| upgrade(daemon, 5) } else { |daemon, _| upgrade(daemon, 50) };
+    let is_short = std::env::args().any(|arg| arg == "--short");
+    let course = if is_short { SHORT } else { FULL };
     println!(
-        "{:<24} {:>10} {:>8} {:>10} {:>10} {:>10} {:>8}",
-        "while", "answered", "failed", "a second", "p99 quiet", "p99", "ratio"
+        "{:<22} {:>9} {:>7} {:>9} {:>13} {:>7} {:>9} {:>9} {:>6}",
+        "while",
+        "answered",
+        "failed",
+        "a second",
+        "certificates",
+        "streams",
+        "p99 quiet",
+        "p99",
+        "ratio"
     );
-    let scenarios: [(&str, Disturb); 3] = [
-        ("values change 100/s", change_values),
-        ("listeners come and go", change_listeners),
-        ("binaries are upgraded", upgrades),
-    ];
-    let mut failed = 0;
-    for (name, disturb) in scenarios {
-        failed += scenario(name, how_long, disturb);
-    }
+    let failed: usize =
+        SCENARIOS.iter().map(|(name, disturb)| scenario(name, course, *disturb)).sum();
     assert_eq!(failed, 0, "requests were lost");
 }
 
-/// Runs one scenario, in turns with quiet, and returns how many requests have failed.
-fn scenario(name: &str, how_long: Duration, disturb: Disturb) -> usize {
+/// Runs one scenario, and returns how many requests have failed.
+fn scenario(name: &str, course: Course, disturb: Disturb) -> usize {
     let mut daemon = Daemon::start();
-    let (seen, stop) = (Arc::new(Seen::default()), Arc::new(AtomicBool::new(false)));
+    let load = Arc::new(Load {
+        http: daemon.config.http,
+        https: daemon.config.https,
+        admin: daemon.config.admin,
+        trust: Arc::clone(&daemon.config.certificates.trust),
+        seen: Seen::default(),
+        stop: CancellationToken::new(),
+    });
     let runtime = Runtime::new().expect("a runtime");
-    let mut clients = JoinSet::new();
-    for (kind, count) in CLIENTS {
-        for _ in 0..count {
-            let (seen, stop, address) = (Arc::clone(&seen), Arc::clone(&stop), daemon.address);
-            let ask = async move { client::ask(kind, address, &seen, &stop).await };
-            clients.spawn_on(ask, runtime.handle());
-        }
+    let mut clients = start_clients(&load, &runtime);
+    let wrk = Wrk::start(load.http);
+
+    let (mut calm, mut wild) = (Vec::new(), Vec::new());
+    let (mut answered, mut disturbed, mut took) = (0, 0, Duration::ZERO);
+    for _ in 0..course.turns {
+        sleep(SETTLE);
+        answered += load.seen.take().len();
+        sleep(course.quiet);
+        let latencies = load.seen.take();
+        answered += latencies.len();
+        calm.push(p99(latencies));
+        let begun = Instant::now();
+        disturb(&mut daemon, course);
+        took += begun.elapsed();
+        let latencies = load.seen.take();
+        disturbed += latencies.len();
+        wild.push(p99(latencies));
     }
-    let wrk = Wrk::start(daemon.address);
-    sleep(Duration::from_millis(500));
-    seen.take();
-    sleep(how_long / 4);
-    let mut quiet = seen.take();
-    let begun = Instant::now();
-    disturb(&mut daemon, begun + how_long);
-    let took = begun.elapsed();
-    let mut disturbed = seen.take();
-    sleep(how_long / 4);
-    quiet.extend(seen.take());
 
     let others = wrk.map(Wrk::end).unwrap_or_default();
-    stop.store(true, Ordering::Relaxed);
+    load.stop.cancel();
     runtime.block_on(async { while clients.join_next().await.is_some() {} });
-    let failures = [seen.failures(), others].concat();
-    let (calm, wild) = (p99(&mut quiet), p99(&mut disturbed));
+    let failures = [load.seen.failures(), others].concat();
+    let (served, issued) = load.trust.served();
+    let (calm, wild) = (median(calm), median(wild));
     #[allow(clippy::cast_precision_loss, reason = "a figure of a few digits")]
-    let rate = disturbed.len() as f64 / took.as_secs_f64();
+    let rate = disturbed as f64 / took.as_secs_f64();
     println!(
-        "{name:<24} {:>10} {:>8} {rate:>10.0} {:>7.2} ms {:>7.2} ms {:>7.2}x",
-        quiet.len() + disturbed.len(),
+        "{name:<22} {:>9} {:>7} {rate:>9.0} {:>13} {:>7} {:>6.2} ms {:>6.2} ms {:>5.2}x",
+        answered + disturbed,
         failures.len(),
+        format!("{served} of {issued}"),
+        load.seen.streams(),
         calm * 1e3,
         wild * 1e3,
         wild / calm,
@@ -99,33 +151,55 @@ fn scenario(name: &str, how_long: Duration, disturb: Disturb) -> usize {
     failures.len()
 }
 
-fn change_values(daemon: &mut Daemon, until: Instant) {
-    while Instant::now() < until {
-        daemon.edit(&[]);
+fn start_clients(load: &Arc<Load>, runtime: &Runtime) -> JoinSet<()> {
+    let mut clients = JoinSet::new();
+    for (kind, count) in CLIENTS {
+        for over in [Over::Tcp, Over::Tls] {
+            for _ in 0..count {
+                let load = Arc::clone(load);
+                let ask = async move { client::ask(kind, over, &load).await };
+                clients.spawn_on(ask, runtime.handle());
+            }
+        }
+    }
+    for _ in 0..FOLLOWERS {
+        let load = Arc::clone(load);
+        clients.spawn_on(async move { events::follow(&load).await }, runtime.handle());
+    }
+    clients
+}
+
+fn change_values(daemon: &mut Daemon, course: Course) {
+    let begun = Instant::now();
+    while begun.elapsed() < course.disturbed {
+        daemon.config.edit(&[]);
         sleep(EVERY);
     }
 }
 
-fn change_listeners(daemon: &mut Daemon, until: Instant) {
-    let others = [free(), free()];
-    while Instant::now() < until {
+fn change_listeners(daemon: &mut Daemon, course: Course) {
+    let (begun, others) = (Instant::now(), free::<2>());
+    while begun.elapsed() < course.disturbed {
         for more in [&others[..1], &others, &others[1..], &[]] {
-            daemon.edit(more);
+            daemon.config.edit(more);
             sleep(5 * EVERY);
         }
     }
 }
 
-fn upgrade(daemon: &mut Daemon, times: usize) {
-    for _ in 0..times {
-        daemon.upgrade();
-        sleep(10 * EVERY);
+fn rotate_certificates(daemon: &mut Daemon, course: Course) {
+    let begun = Instant::now();
+    while begun.elapsed() < course.disturbed {
+        daemon.config.certificates.renew();
+        sleep(8 * EVERY);
     }
+    daemon.config.certificates.until_served();
 }
 
-/// The 99th percentile, in seconds.
-fn p99(latencies: &mut [Duration]) -> f64 {
-    latencies.sort_unstable();
-    let n = latencies.len().saturating_sub(1) * 99 / 100;
-    latencies.get(n).map_or(f64::NAN, Duration::as_secs_f64)
+fn upgrade(daemon: &mut Daemon, course: Course) {
+    for _ in 0..course.upgrades_a_turn {
+        daemon.upgrade();
+        // Whoever follows the events has to be there again, so that each upgrade ends each stream.
+        sleep(SETTLE);
+    }
 }
