@@ -17,9 +17,13 @@ mod schema;
 mod signals;
 mod task;
 
-use std::{error::Error, io, process::ExitCode};
+use std::{
+    error::Error,
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
 
-use hot_reload::{Reload, ReloaderOptions, ReloaderService, TomlFile};
+use hot_reload::{Reload, ReloaderError, ReloaderOptions, ReloaderService, TomlFile};
 use server_lib::{Inherited, Server, ServerConfig, ServerContextBuilder, ServerError};
 use tokio::runtime::{Builder, Runtime};
 use tracing::info;
@@ -59,7 +63,8 @@ fn start(cli: Cli, filter: log::Filter) -> Result<(), Failure> {
     descriptors::allow_all();
     let reloader = TomlFile::<ServerConfig>::from_path(cli.config())?;
     // A service waits for a bad file to become good; whoever starts a daemon is told at once.
-    let config = on_this_thread()?.block_on(reloader.reload())?.ok_or("nothing to load")?;
+    let loaded = on_this_thread()?.block_on(reloader.reload());
+    let config = loaded.map_err(told)?.ok_or("nothing to load")?;
     log::parse(reloader.path(), &config)?;
     development::advise(&inherited, &config);
     let mut runtime = Builder::new_multi_thread();
@@ -67,6 +72,15 @@ fn start(cli: Cli, filter: log::Filter) -> Result<(), Failure> {
         runtime.worker_threads(threads.get());
     }
     runtime.enable_all().build()?.block_on(serve(cli, reloader, inherited, filter))
+}
+
+/// Tells what is wrong with the file; with the line in question only to somebody who sits there, since a
+/// log keeps it, and it may hold a secret.
+fn told(error: ReloaderError<ServerConfig, String>) -> Failure {
+    match error.file_error() {
+        Some(file) if !io::stderr().is_terminal() => file.without_content().into(),
+        _ => error.into(),
+    }
 }
 
 fn on_this_thread() -> io::Result<Runtime> {

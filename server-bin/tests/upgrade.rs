@@ -218,6 +218,57 @@ fn a_socket_of_the_file_system_stays_when_the_new_process_fails() {
     UnixStream::connect(&path).unwrap();
 }
 
+/// Once in the way of the new process, which found the address taken and ended.
+#[test]
+fn what_is_saved_while_a_new_process_starts_is_in_use_in_the_end() {
+    let file = File::new(&text("one"));
+    let installed = Installed::new();
+    let mut daemon = installed.start(&file.path);
+    let (told, go) = (installed.path.with_extension("told"), installed.path.with_extension("go"));
+    installed.put_script(&format!(
+        "touch {}; while ! [ -e {} ]; do sleep 0.01; done; exec {} \"$@\"",
+        told.display(),
+        go.display(),
+        env!("CARGO_BIN_EXE_server-bin"),
+    ));
+    daemon.signal(Signal::USR2);
+    let deadline = Instant::now() + PATIENCE;
+    while !told.exists() {
+        assert!(Instant::now() < deadline, "it doesn't start");
+        sleep(Duration::from_millis(5));
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    file.write(&text("two").replace("\"]", &format!("\", \"{taken}\"]")));
+    // Long enough for it to be applied, if it were to be.
+    sleep(Duration::from_millis(300));
+    assert_eq!(daemon.name(), "one");
+    fs::write(&go, "").unwrap();
+    let _new = Successor::told_by(&mut daemon);
+    assert_eq!(daemon.ends().code(), Some(0));
+    assert_eq!(common::name_at(taken), "two");
+}
+
+#[test]
+fn what_is_pinned_is_not_lost_to_a_new_process() {
+    let file = File::new(&format!("{}admin_address = '127.0.0.1:0'\n", text("one")));
+    let mut daemon = Daemon::start(&file.path, &[]);
+    let admin = daemon.until("purpose=\"admin\"");
+    let admin = admin.split("address=").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    file.write(&format!("{}admin_address = '127.0.0.1:0'\n", text("two")));
+    daemon.expect("two");
+    let ask = |what: &[&str]| {
+        let args = [what, &["--admin", &admin][..]].concat();
+        assert_eq!(common::run(&args).status.code(), Some(0), "{args:?}");
+    };
+    ask(&["rollback", "1"]);
+    daemon.signal(Signal::USR2);
+    daemon.until("an earlier generation is pinned");
+    assert_eq!(daemon.name(), "one");
+    ask(&["resume"]);
+    daemon.expect("two");
+    let _new = Successor::of(&mut daemon);
+}
+
 #[test]
 fn several_drain_at_once_and_each_answers_what_it_has_begun() {
     let file = File::new(&text("one"));
@@ -225,11 +276,13 @@ fn several_drain_at_once_and_each_answers_what_it_has_begun() {
     let address = daemon.address;
     let mut under_way = vec![half_a_request(&daemon)];
     let mut generations = vec![Successor::of(&mut daemon)];
+    // They all log to where the first does.
+    daemon.until("waiting for requests under way");
     for _ in 0..2 {
         under_way.push(half_a_request(&daemon));
         generations.last().unwrap().signal(Signal::USR2);
-        // They all log to where the first does.
         generations.push(Successor::told_by(&mut daemon));
+        daemon.until("waiting for requests under way");
     }
     for mut request in under_way {
         request.write_all(b"\r\n").unwrap();

@@ -71,7 +71,12 @@ impl Door {
                 }
             }
         }
-        while let Ok(stream) = self.listener.accept_now() {
+        loop {
+            let stream = match self.listener.accept_now() {
+                Ok(stream) => stream,
+                Err(error) if is_of_the_client(&error) => continue,
+                Err(_none_left) => break,
+            };
             let client = client(&stream);
             let place = Place {
                 _slot: self.slots.as_deref().map(Slots::take_anyway),
@@ -114,14 +119,29 @@ impl Door {
         let connected = self.metrics.connected();
         self.connections.spawn(async move {
             let _until_its_end = (place, connected);
-            let Some(tls) = tls else {
-                return connection::serve(stream, client, router, live, slots, stop).await;
+            let cut = drained(stop.clone(), Arc::clone(&live));
+            let serve = async {
+                let Some(tls) = tls else {
+                    return connection::serve(stream, client, router, live, slots, stop).await;
+                };
+                if let Some(stream) = handshake(stream, tls, &live, &stop).await {
+                    connection::serve(stream, client, router, live, slots, stop).await;
+                }
             };
-            if let Some(stream) = handshake(stream, tls, &live, &stop).await {
-                connection::serve(stream, client, router, live, slots, stop).await;
+            tokio::select! {
+                biased;
+                () = serve => {}
+                () = cut => debug!("cut off: it took longer than drain_timeout_ms"),
             }
         });
     }
+}
+
+/// Waits until a connection has had its time to end.
+async fn drained(stop: CancellationToken, live: Arc<Live>) {
+    stop.cancelled().await;
+    let limit = live.load().config.drain_timeout();
+    sleep(limit).await;
 }
 
 async fn until(time: Option<Instant>) {

@@ -54,7 +54,7 @@ const PENDING_RESETS: usize = 20;
 const LOCAL_RESETS: usize = 256;
 
 /// Serves a connection to its end; after `stop`, to the end of its requests under way, for as long
-/// as the configuration allows.
+/// as it is polled.
 pub(crate) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     client: Option<SocketAddr>,
@@ -93,7 +93,6 @@ pub(crate) async fn serve(
     let ended = if let Some(ended) = ended {
         ended
     } else {
-        let drain_timeout = live.load().config.drain_timeout();
         let drained = async {
             // HTTP/2 has a word for it (GOAWAY, RFC 9113, section 6.8) that loses no request.
             if !talk.is_http2() {
@@ -109,10 +108,7 @@ pub(crate) async fn serve(
         };
         tokio::select! {
             biased;
-            ended = timeout(drain_timeout, drained) => match ended {
-                Ok(ended) => ended,
-                Err(_elapsed) => return debug!("cut off: it took longer than drain_timeout_ms"),
-            },
+            ended = drained => ended,
             overdue = overdue => {
                 return debug!("cut off: it took longer than {}", overdue.as_str());
             }

@@ -2,7 +2,7 @@
 
 use std::{future::pending, io, pin::Pin, sync::Arc, time::Duration};
 
-use hot_reload::{ReloaderHandle, Triggered};
+use hot_reload::{ReloaderHandle, StatusReceiver, Triggered};
 use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -25,6 +25,7 @@ const MORE_TIME: Duration = Duration::from_secs(5);
 pub(crate) struct Daemon {
     site: Arc<Site>,
     status: watch::Receiver<ServerStatus>,
+    reloader: StatusReceiver,
     handle: ReloaderHandle,
     hangups: Signal,
     upgrades: Signal,
@@ -40,12 +41,14 @@ impl Daemon {
     pub(crate) fn new(
         site: &Arc<Site>,
         status: watch::Receiver<ServerStatus>,
+        reloader: StatusReceiver,
         handle: ReloaderHandle,
     ) -> io::Result<Self> {
         let predecessor = site.predecessor().map(Predecessor::new).transpose()?;
         Ok(Self {
             site: Arc::clone(site),
             status,
+            reloader,
             handle,
             hangups: signal(SignalKind::hangup())?,
             upgrades: signal(SignalKind::user_defined2())?,
@@ -65,6 +68,7 @@ impl Daemon {
         let mut upgrading: Option<Doing<Result<Successor, NotReplaced>>> = None;
         let mut relieving: Option<Doing<()>> = None;
         loop {
+            let serves = self.status.borrow().generation > 0;
             tokio::select! {
                 biased;
                 changed = self.status.changed() => {
@@ -91,6 +95,7 @@ impl Daemon {
                 }
                 started = over(&mut upgrading) => {
                     upgrading = None;
+                    self.site.hold(false);
                     match started {
                         Ok(successor) => return self.hand_over_to(successor).await,
                         Err(error) => {
@@ -103,7 +108,8 @@ impl Daemon {
                 Some(()) = self.hangups.recv(), if reloading.is_none() => {
                     reloading = Some(self.reload());
                 }
-                Some(()) = self.upgrades.recv(), if upgrading.is_none() => {
+                // Before there is a configuration, no socket is where another would look for it.
+                Some(()) = self.upgrades.recv(), if upgrading.is_none() && serves => {
                     upgrading = self.upgrade();
                 }
                 () = watchdog.is_due() => tell(&[NotifyState::Watchdog]),
@@ -113,6 +119,12 @@ impl Daemon {
 
     /// Starts the new executable.
     fn upgrade(&self) -> Option<Doing<Result<Successor, NotReplaced>>> {
+        if let Err(why) = self.may_be_replaced() {
+            warn!("SIGUSR2: nothing has changed, since {why}");
+            return None;
+        }
+        // What is opened after the sockets were counted would be in the way of the new process.
+        self.site.hold(true);
         match self.site.sockets() {
             Ok(sockets) => {
                 info!(sockets = sockets.len(), "SIGUSR2: starting a new process");
@@ -120,10 +132,24 @@ impl Daemon {
                 Some(Box::pin(async move { program.start(sockets).await }))
             }
             Err(error) => {
+                self.site.hold(false);
                 warn!(%error, "SIGUSR2: nothing has changed, since the sockets can't be handed over");
                 None
             }
         }
+    }
+
+    fn may_be_replaced(&self) -> Result<(), &'static str> {
+        // With the first process of a PID namespace, as of a container, ends every other
+        // (pid_namespaces(7)).
+        if std::process::id() == 1 {
+            return Err("this is process 1, with which all others end: give it an init");
+        }
+        if self.reloader.get().pinned.is_some() {
+            return Err("an earlier generation is pinned, of which a new process would not know: \
+                        resume first");
+        }
+        Ok(())
     }
 
     async fn hand_over_to(&self, successor: Successor) {

@@ -113,6 +113,13 @@
 //! A client that resumes a TLS session is not shown the certificate again, so that it learns of a new
 //! one when the session is over.
 //!
+//! A socket of the file system that is to be for another purpose, as one that moves from
+//! `listen_addresses` to `admin_address`, takes two edits: one that lists it no more, and one that does
+//! again.
+//!
+//! By `SIGUSR2`, a socket of the file system that the new process does not take leaves its file behind.
+//! Process 1 can't be replaced, nor one that serves a generation that is pinned: it says so.
+//!
 //! Two addresses that differ only in how they are written to the same effect, as an IPv4 address
 //! mapped into IPv6, are found out by the system when they are bound and not before.
 

@@ -5,6 +5,7 @@ use std::{
     error::Error,
     fmt::Display,
     future::pending,
+    pin::pin,
     sync::{Arc, PoisonError},
 };
 
@@ -128,15 +129,17 @@ where
         service: impl Future<Output = ReloadResult<(), V, S>>,
     ) -> Result<(), ServerError> {
         let shutdown = &self.context.shutdown;
+        let context = &self.context;
+        let reloader = context.receiver.watch_status();
         let daemon =
-            self.context.is_daemon.then(|| Daemon::new(site, self.context.status(), handle));
+            context.is_daemon.then(|| Daemon::new(site, context.status(), reloader, handle));
         let mut daemon = daemon.transpose().map_err(ServerError::Signals)?;
-        let attend = async {
+        let mut attend = pin!(async {
             match &mut daemon {
                 Some(daemon) => daemon.attend().await,
                 None => pending().await,
             }
-        };
+        });
         let keep_up = async {
             match self.context.is_daemon.then(Exporter::installed).flatten() {
                 Some(exporter) => exporter.keep_up().await,
@@ -149,11 +152,7 @@ where
             () = shutdown.cancelled() => {}
             refused = first(refused) => return Err(refused.into()),
             () = self.tell_refusals(site) => {}
-            () = attend => {
-                is_replaced = true;
-                // For whoever else ends by it.
-                shutdown.cancel();
-            }
+            () = attend.as_mut() => is_replaced = true,
             () = keep_up => {}
             ended = service => {
                 ended.map_err(|error| ServerError::Reloader(Box::<dyn Error + Send + Sync>::from(error)))?;
@@ -161,9 +160,15 @@ where
                     return Err(ServerError::NoConfig);
                 }
                 warn!("the reloader service has ended: the configuration stays as it is");
-                shutdown.cancelled().await;
+                tokio::select! {
+                    biased;
+                    () = shutdown.cancelled() => {}
+                    () = attend => is_replaced = true,
+                }
             }
         }
+        // For whoever else ends by it.
+        shutdown.cancel();
         info!("shutting down");
         // To systemd, it is the new process that goes on.
         let is_told = self.context.is_daemon && !is_replaced;

@@ -71,6 +71,8 @@ pub(crate) struct Site {
     status: watch::Sender<ServerStatus>,
     /// Those of the application's connections.
     slots: Arc<Slots>,
+    /// Whether configurations wait.
+    is_held: watch::Sender<bool>,
     /// Accepting and serving, so that the end of all of it can be awaited.
     tasks: TaskTracker,
     /// The same for whoever looks after the server.
@@ -122,6 +124,7 @@ impl Site {
             refused_first: Mutex::new(Some(refused_first)),
             status,
             slots,
+            is_held: watch::Sender::default(),
             tasks: TaskTracker::new(),
             admin_tasks: TaskTracker::new(),
             _stop_on_drop: stop.clone().drop_guard(),
@@ -136,6 +139,8 @@ impl Site {
         config: ServerConfig,
         generation: u64,
     ) -> Result<Prepared, String> {
+        // It fails only without a sender, which is here.
+        let _ = self.is_held.subscribe().wait_for(|is_held| !is_held).await;
         let loaded = self.load(config, generation).await;
         loaded.and_then(|applied| self.try_prepare(applied)).map_err(|refused| {
             let reason = crate::error::chain(&refused as &dyn Error);
@@ -170,6 +175,11 @@ impl Site {
     /// Returns the way to talk to the process that this one takes the place of, if there is one.
     pub(crate) fn predecessor(&self) -> Option<UnixStream> {
         lock(&self.inherited).predecessor()
+    }
+
+    /// Has configurations wait, or go on, while another process starts in the place of this one.
+    pub(crate) fn hold(&self, is_held: bool) {
+        self.is_held.send_replace(is_held);
     }
 
     /// Returns handles of every socket that is listened on, for another process to take over.

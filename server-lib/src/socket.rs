@@ -186,15 +186,19 @@ fn open_tcp(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
 fn open_unix(path: &Path, role: Role) -> io::Result<Socket> {
     // A socket outlives the process that bound it (unix(7)); one that nobody answers is a left-over.
     // Of a file that is no socket connect(2) says the same, and that is somebody's.
-    if path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket())
-        && let Err(error) = std::os::unix::net::UnixStream::connect(path)
-        && error.kind() == io::ErrorKind::ConnectionRefused
-    {
-        unlink(path);
+    let address = socket2::SockAddr::unix(path)?;
+    if path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket()) {
+        let asking = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        // Somebody whose queue is full would otherwise be waited for.
+        asking.set_nonblocking(true)?;
+        let answer = asking.connect(&address);
+        if answer.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+            unlink(path);
+        }
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&socket2::SockAddr::unix(path)?)?;
+    socket.bind(&address)?;
     if role == Role::Admin {
         // Nobody can connect before it is listened on.
         std::fs::set_permissions(path, Permissions::from_mode(0o600))?;

@@ -102,3 +102,20 @@ async fn a_socket_that_nobody_answers_is_taken_over_and_one_that_somebody_does_i
     drop(taken);
     lab.end().await;
 }
+
+/// Once waited for, together with the end of the server.
+#[tokio::test]
+async fn whoever_accepts_nothing_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("http.sock");
+    let full = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+    let address = socket2::SockAddr::unix(&path).unwrap();
+    full.bind(&address).unwrap();
+    full.listen(0).unwrap();
+    let _waiting = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    let mut lab = Lab::new(Realtime, &text("one", &["127.0.0.1:0"])).await;
+    lab.replace(&text("two", &["127.0.0.1:0", &format!("unix:{}", path.display())]));
+    lab.until("it is refused", |status| status.refusal.is_some()).await;
+    assert!(path.exists());
+    lab.end().await;
+}

@@ -1,6 +1,6 @@
 //! The beginning of a connection over TLS.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 
 use rustls::{ServerConfig, server::Acceptor};
 use tokio::{
@@ -16,8 +16,8 @@ use crate::{connection::LAST_REQUEST_GRACE, live::Live};
 /// Shakes hands with a client, which may take as long as the head of a request; `None` where nothing
 /// comes of it.
 ///
-/// After `stop` a client that has begun may finish within the drain timeout, and one that has not is
-/// waited for as long as for a first request.
+/// After `stop` a client that has begun may finish, and one that has not is waited for as long as for a
+/// first request.
 pub(crate) async fn handshake<S>(
     stream: S,
     config: Arc<ServerConfig>,
@@ -31,15 +31,9 @@ where
         let hello = tokio::select! {
             biased;
             hello = LazyConfigAcceptor::new(Acceptor::default(), stream) => hello?,
-            () = after(stop, || LAST_REQUEST_GRACE) => return Err(io::ErrorKind::TimedOut.into()),
+            () = after(stop) => return Err(io::ErrorKind::TimedOut.into()),
         };
-        tokio::select! {
-            biased;
-            done = hello.into_stream(config) => done,
-            () = after(stop, || live.load().config.drain_timeout()) => {
-                Err(io::ErrorKind::TimedOut.into())
-            }
-        }
+        hello.into_stream(config).await
     };
     let limit = live.load().config.limits.header_timeout();
     match timeout(limit, shaking).await {
@@ -56,9 +50,9 @@ where
     }
 }
 
-async fn after(stop: &CancellationToken, grace: impl FnOnce() -> Duration) {
+async fn after(stop: &CancellationToken) {
     stop.cancelled().await;
-    sleep(grace()).await;
+    sleep(LAST_REQUEST_GRACE).await;
 }
 
 #[cfg(test)]
