@@ -95,10 +95,11 @@ impl Daemon {
                 }
                 started = over(&mut upgrading) => {
                     upgrading = None;
-                    self.site.hold(false);
                     match started {
+                        // What waits is the new process's to take, which follows the same source.
                         Ok(successor) => return self.hand_over_to(successor).await,
                         Err(error) => {
+                            self.site.hold(false);
                             let error = crate::error::chain(&error);
                             warn!(error, "SIGUSR2: nothing has changed, since there is no new process");
                         }

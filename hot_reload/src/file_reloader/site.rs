@@ -225,7 +225,10 @@ impl Site {
             let now = Instant::now();
             if lead == Lead::Replaced {
                 self.rests_until = Some(now + REST);
-                self.told = surveyed.0.files.first().map(|file| file.domain());
+                // Of a set, only what has been replaced was asked.
+                let is_new =
+                    |file: &&Arc<Opened>| !self.places.contains(&place(Some(&file.identity)));
+                self.told = surveyed.0.files.iter().find(is_new).map(|file| file.domain());
             }
             if arm {
                 self.arm(how, now)?;
