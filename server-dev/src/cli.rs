@@ -1,0 +1,159 @@
+//! The command line.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Parser, ValueHint};
+
+use crate::{
+    config::{Config, ConfigError, Ready, Service, Words, parse_duration},
+    report::Form,
+    spec::Spec,
+};
+
+/// What a service on the command line is called.
+const ONLY: &str = "server";
+/// Read where the command line names no command and no file.
+pub(crate) const FILE: &str = "server-dev.toml";
+
+const EXAMPLES: &str = "\
+Examples:
+  server-dev -s http::3000 -e rs,toml -- cargo run -p server-bin -- --config config.toml
+  server-dev -s http::3000 -e go --build 'go build -o ./tmp/main .' -- ./tmp/main
+  server-dev                                  all services of ./server-dev.toml
+
+Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 a socket, a folder or the file can't be had; 2 the
+command line is wrong; 130 ended at once, by a second Ctrl-C.";
+
+/// Holds the sockets of a server, builds and starts it anew at every change, and replaces the old
+/// process once the new one is ready.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// A socket to hold and pass on: [name=]{http,https,tcp,unix,udp}::address; may be repeated
+    #[arg(short, long = "socket", value_name = "SOCKET", requires = "command")]
+    sockets: Vec<Spec>,
+
+    /// Only files with these extensions count
+    #[arg(short, long, value_name = "EXT,…", value_delimiter = ',', requires = "command")]
+    extensions: Vec<String>,
+
+    /// A folder or file that the server is made of; may be repeated [default: .]
+    #[arg(short, long, value_name = "PATH", value_hint = ValueHint::AnyPath, requires = "command")]
+    watch: Vec<PathBuf>,
+
+    /// What never counts, beside what git ignores: a glob as in .gitignore; may be repeated
+    #[arg(short, long, value_name = "GLOB", requires = "command")]
+    ignore: Vec<String>,
+
+    /// What has to succeed before the command is started; of `cargo run` it is found by itself
+    #[arg(short, long, value_name = "COMMAND", requires = "command", value_parser = words)]
+    build: Option<Words>,
+
+    /// When a new process is ready: auto, notify (READY=1), or after a time such as 500ms
+    #[arg(long, value_name = "WHEN", requires = "command", value_parser = ready, default_value = "auto")]
+    ready: Ready,
+
+    /// How long no file may change before a change is taken
+    #[arg(long, value_name = "TIME", requires = "command", value_parser = parse_duration, default_value = "50ms")]
+    settle: Duration,
+
+    /// Look at the files this often instead of being told; for folders that can't tell
+    #[arg(long, value_name = "TIME", requires = "command", value_parser = parse_duration)]
+    #[arg(num_args = 0..=1, default_missing_value = "500ms", require_equals = true)]
+    poll: Option<Duration>,
+
+    /// How long an old process may take to end before it is killed
+    #[arg(long, value_name = "TIME", requires = "command", value_parser = parse_duration, default_value = "10s")]
+    grace: Duration,
+
+    /// End the old process before the new one starts; the sockets stay
+    #[arg(long, requires = "command")]
+    no_overlap: bool,
+
+    /// Leave LISTEN_PID out, for a command that starts the server as a child of its own
+    #[arg(long, requires = "command")]
+    no_pid: bool,
+
+    /// File of services
+    #[arg(short, long, value_name = "FILE", default_value = FILE, conflicts_with = "command")]
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) config: PathBuf,
+
+    /// Tell what happens by JSON, an object a line, on stdout
+    #[arg(long)]
+    json: bool,
+
+    /// The server, and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+impl Cli {
+    /// Returns what is to be run.
+    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
+        let Some(command) = Words::new(self.command.clone()) else {
+            return Config::read(&self.config);
+        };
+        let mut service = Service::of(command);
+        service.sockets.clone_from(&self.sockets);
+        service.extensions.clone_from(&self.extensions);
+        service.ignore.clone_from(&self.ignore);
+        service.build.clone_from(&self.build);
+        service.ready = self.ready.clone();
+        service.settle = self.settle;
+        service.poll = self.poll;
+        service.grace = self.grace;
+        service.overlap = !self.no_overlap;
+        service.listen_pid = !self.no_pid;
+        if !self.watch.is_empty() {
+            service.watch.clone_from(&self.watch);
+        }
+        Ok(Config { services: [(ONLY.to_owned(), service)].into() })
+    }
+
+    pub(crate) fn form(&self) -> Form {
+        if self.json { Form::Json } else { Form::Text }
+    }
+}
+
+fn words(text: &str) -> Result<Words, &'static str> {
+    Words::parse(text).ok_or("a command has a program, and its quotes are closed")
+}
+
+fn ready(text: &str) -> Result<Ready, String> {
+    match text {
+        "auto" => Ok(Ready::Auto),
+        "notify" => Ok(Ready::Notify),
+        _ => parse_duration(text).map(Ready::Delay),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn is_a_command_line_that_clap_accepts() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn takes_a_service_from_the_command_line() {
+        let line = "server-dev -s http::0 -e rs,toml --poll --no-overlap -- cargo run -- --port 1";
+        let config = Cli::parse_from(line.split(' ')).config().unwrap();
+        let service = &config.services[ONLY];
+        assert_eq!(service.extensions, ["rs", "toml"]);
+        assert_eq!(service.poll, Some(Duration::from_millis(500)));
+        assert_eq!(service.command.arguments(), ["run", "--", "--port", "1"]);
+        assert!(!service.overlap && service.listen_pid);
+    }
+
+    #[test]
+    fn wants_a_command_for_what_is_of_one() {
+        for line in ["server-dev -s http::0", "server-dev --no-overlap", "server-dev -c a -- b"] {
+            assert_eq!(Cli::try_parse_from(line.split(' ')).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+}

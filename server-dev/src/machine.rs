@@ -1,0 +1,273 @@
+//! What one service does next: a pure transition, carried out by the runner.
+
+use std::time::Duration;
+
+/// How often a server may end soon after it was ready, before only a change starts it anew.
+const CRASHES: u32 = 5;
+/// The pause before a server that has ended is started again; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// What a change asks for, the larger with the smaller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Need {
+    /// The same program anew.
+    Restart,
+    /// Built, then started anew.
+    Build,
+}
+
+/// Where a service is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nothing is under way; a change is waited for.
+    Idle,
+    Building,
+    /// The old process ends before the new one starts.
+    Stopping,
+    /// A new process is not ready yet.
+    Starting,
+    /// A server has ended by itself, and is given a rest.
+    Pausing,
+    /// Everything is to end.
+    Ending,
+    Ended,
+}
+
+/// What has happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    Changed(Need),
+    Built,
+    BuildFailed,
+    /// The old process has ended, as it was told.
+    Stopped,
+    Ready,
+    /// A new process has ended, or has not become ready in time.
+    StartFailed,
+    /// The process that serves has ended by itself.
+    Exited(Exit),
+    /// The rest is over.
+    Rested,
+    Shutdown,
+    /// Nothing runs any more.
+    Gone,
+}
+
+/// How a server ended that nobody had told to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// With success: it has done what it had to.
+    Done,
+    /// It had served for a while.
+    Late,
+    /// Right after it was ready.
+    Soon,
+}
+
+/// What is to be done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Build,
+    CancelBuild,
+    Start,
+    /// Ends the process that is not ready yet.
+    CancelStart,
+    /// The new process serves from here on; one that served before is drained.
+    Switch,
+    /// Ends the process that serves, and says when it has.
+    Stop,
+    Rest(Duration),
+    /// Ends whatever runs, and says when it has.
+    End,
+}
+
+/// One service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Machine {
+    pub(crate) phase: Phase,
+    /// Whether a process is ready and answers.
+    pub(crate) serves: bool,
+    /// Servers that ended soon, one after the other.
+    crashes: u32,
+    /// Whether two processes of it may run at once.
+    overlaps: bool,
+}
+
+impl Machine {
+    pub(crate) fn new(overlaps: bool) -> Self {
+        Self { phase: Phase::Idle, serves: false, crashes: 0, overlaps }
+    }
+
+    /// Returns what comes next, and what is to be done for it, in this order.
+    pub(crate) fn next(self, event: Event) -> (Self, Vec<Effect>) {
+        let to = |phase, effects: &[Effect]| (Self { phase, ..self }, effects.to_vec());
+        match (self.phase, event) {
+            (Phase::Ended, _) | (Phase::Ending, Event::Shutdown) => to(self.phase, &[]),
+            (Phase::Ending, Event::Gone) => to(Phase::Ended, &[]),
+            (Phase::Ending, _) => to(Phase::Ending, &[]),
+            (_, Event::Shutdown) => to(Phase::Ending, &[Effect::End]),
+
+            (_, Event::Changed(need)) => Self { crashes: 0, ..self }.changed(need),
+
+            (Phase::Building, Event::Built) => self.start(&[]),
+            (Phase::Building, Event::BuildFailed) => to(Phase::Idle, &[]),
+            (Phase::Stopping, Event::Stopped) => {
+                (Self { phase: Phase::Starting, serves: false, ..self }, vec![Effect::Start])
+            }
+            (Phase::Starting, Event::Ready) => {
+                (Self { phase: Phase::Idle, serves: true, ..self }, vec![Effect::Switch])
+            }
+            (Phase::Starting, Event::StartFailed) => {
+                // What served before goes on; where nothing does, a change is needed all the same.
+                to(Phase::Idle, &[])
+            }
+            (_, Event::Exited(exit)) => Self { serves: false, ..self }.exited(exit),
+            (Phase::Pausing, Event::Rested) => self.start(&[]),
+
+            // Answers to what was called off meanwhile.
+            (phase, _) => to(phase, &[]),
+        }
+    }
+
+    /// The latest edit wins: whatever is under way for an earlier one is called off.
+    fn changed(self, need: Need) -> (Self, Vec<Effect>) {
+        let to = |phase, effects: &[Effect]| (Self { phase, ..self }, effects.to_vec());
+        match (self.phase, need) {
+            (Phase::Building, _) => to(Phase::Building, &[Effect::CancelBuild, Effect::Build]),
+            (Phase::Starting, Need::Build) => {
+                to(Phase::Building, &[Effect::CancelStart, Effect::Build])
+            }
+            (Phase::Starting, Need::Restart) => self.start(&[Effect::CancelStart]),
+            // What has begun to stop can't be kept; the build is in time for the start.
+            (Phase::Stopping, Need::Restart) => to(Phase::Stopping, &[]),
+            (_, Need::Build) => to(Phase::Building, &[Effect::Build]),
+            (_, Need::Restart) => self.start(&[]),
+        }
+    }
+
+    /// Starts a new process, after the old one where they can't run at once.
+    fn start(self, before: &[Effect]) -> (Self, Vec<Effect>) {
+        let mut effects = before.to_vec();
+        let phase = if self.serves && !self.overlaps {
+            effects.push(Effect::Stop);
+            Phase::Stopping
+        } else {
+            effects.push(Effect::Start);
+            Phase::Starting
+        };
+        (Self { phase, ..self }, effects)
+    }
+
+    fn exited(self, exit: Exit) -> (Self, Vec<Effect>) {
+        let crashes = match exit {
+            Exit::Done => return (Self { crashes: 0, ..self }, vec![]),
+            Exit::Late => 1,
+            Exit::Soon => self.crashes + 1,
+        };
+        let this = Self { crashes, ..self };
+        // A new process is on its way already, or only a change may help.
+        if this.phase != Phase::Idle || crashes > CRASHES {
+            return (this, vec![]);
+        }
+        let pause = FIRST_PAUSE * 2_u32.pow(crashes - 1);
+        (Self { phase: Phase::Pausing, ..this }, vec![Effect::Rest(pause)])
+    }
+
+    /// Whether it has ended too often to be started again without a change.
+    pub(crate) fn has_given_up(self) -> bool {
+        self.phase == Phase::Idle && !self.serves && self.crashes > CRASHES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Effect as F, Event as E, Phase as P, *};
+
+    fn at(phase: Phase, serves: bool) -> Machine {
+        Machine { phase, serves, ..Machine::new(true) }
+    }
+
+    #[test]
+    fn goes_from_each_phase_as_the_table_says() {
+        use Need::{Build, Restart};
+        let quarter = F::Rest(FIRST_PAUSE);
+        #[rustfmt::skip]
+        let table: &[(Phase, bool, Event, Phase, bool, &[Effect])] = &[
+            (P::Idle,     false, E::Changed(Build),     P::Building, false, &[F::Build]),
+            (P::Idle,     true,  E::Changed(Build),     P::Building, true,  &[F::Build]),
+            (P::Idle,     true,  E::Changed(Restart),   P::Starting, true,  &[F::Start]),
+            (P::Building, true,  E::Changed(Build),     P::Building, true,  &[F::CancelBuild, F::Build]),
+            (P::Building, true,  E::Changed(Restart),   P::Building, true,  &[F::CancelBuild, F::Build]),
+            (P::Building, true,  E::Built,              P::Starting, true,  &[F::Start]),
+            (P::Building, true,  E::BuildFailed,        P::Idle,     true,  &[]),
+            (P::Building, false, E::BuildFailed,        P::Idle,     false, &[]),
+            (P::Starting, true,  E::Changed(Build),     P::Building, true,  &[F::CancelStart, F::Build]),
+            (P::Starting, true,  E::Changed(Restart),   P::Starting, true,  &[F::CancelStart, F::Start]),
+            (P::Starting, true,  E::Ready,              P::Idle,     true,  &[F::Switch]),
+            (P::Starting, false, E::Ready,              P::Idle,     true,  &[F::Switch]),
+            (P::Starting, true,  E::StartFailed,        P::Idle,     true,  &[]),
+            (P::Starting, true,  E::Exited(Exit::Soon), P::Starting, false, &[]),
+            (P::Building, true,  E::Exited(Exit::Late), P::Building, false, &[]),
+            (P::Idle,     true,  E::Exited(Exit::Late), P::Pausing,  false, &[quarter]),
+            (P::Idle,     true,  E::Exited(Exit::Soon), P::Pausing,  false, &[quarter]),
+            (P::Idle,     true,  E::Exited(Exit::Done), P::Idle,     false, &[]),
+            (P::Pausing,  false, E::Rested,             P::Starting, false, &[F::Start]),
+            (P::Pausing,  false, E::Changed(Build),     P::Building, false, &[F::Build]),
+            (P::Idle,     true,  E::Shutdown,           P::Ending,   true,  &[F::End]),
+            (P::Building, true,  E::Shutdown,           P::Ending,   true,  &[F::End]),
+            (P::Ending,   true,  E::Changed(Build),     P::Ending,   true,  &[]),
+            (P::Ending,   true,  E::Shutdown,           P::Ending,   true,  &[]),
+            (P::Ending,   true,  E::Gone,               P::Ended,    true,  &[]),
+            // Late answers to what was called off.
+            (P::Idle,     true,  E::Built,              P::Idle,     true,  &[]),
+            (P::Building, true,  E::Ready,              P::Building, true,  &[]),
+            (P::Building, true,  E::StartFailed,        P::Building, true,  &[]),
+            (P::Idle,     true,  E::Rested,             P::Idle,     true,  &[]),
+            (P::Ended,    false, E::Changed(Build),     P::Ended,    false, &[]),
+        ];
+        for &(phase, serves, event, next, goes_on, effects) in table {
+            let (machine, done) = at(phase, serves).next(event);
+            assert_eq!(
+                (machine.phase, machine.serves, done.as_slice()),
+                (next, goes_on, effects),
+                "{phase:?}, {event:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn ends_the_old_one_first_where_two_can_not_run_at_once() {
+        let machine = Machine { phase: P::Building, serves: true, ..Machine::new(false) };
+        let (machine, effects) = machine.next(E::Built);
+        assert_eq!((machine.phase, effects), (P::Stopping, vec![F::Stop]));
+        let (machine, effects) = machine.next(E::Stopped);
+        assert_eq!((machine.phase, machine.serves, effects), (P::Starting, false, vec![F::Start]));
+        // The first one has nobody to wait for.
+        let (machine, effects) =
+            Machine { phase: P::Building, ..Machine::new(false) }.next(E::Built);
+        assert_eq!((machine.phase, effects), (P::Starting, vec![F::Start]));
+    }
+
+    #[test]
+    fn rests_longer_after_each_crash_until_only_a_change_helps() {
+        let mut machine = at(P::Idle, true);
+        for n in 0..CRASHES {
+            let (next, effects) = machine.next(E::Exited(Exit::Soon));
+            assert_eq!(effects, [F::Rest(FIRST_PAUSE * 2_u32.pow(n))]);
+            machine = next.next(E::Rested).0.next(E::Ready).0;
+        }
+        let (machine, effects) = machine.next(E::Exited(Exit::Soon));
+        assert_eq!((machine.phase, effects.len(), machine.has_given_up()), (P::Idle, 0, true));
+        let (machine, effects) = machine.next(E::Changed(Need::Build));
+        assert_eq!((effects, machine.has_given_up()), (vec![F::Build], false));
+    }
+
+    #[test]
+    fn ends_from_everywhere_and_stays_ended() {
+        for phase in [P::Idle, P::Building, P::Stopping, P::Starting, P::Pausing] {
+            let (machine, effects) = at(phase, true).next(E::Shutdown);
+            assert_eq!((machine.phase, effects), (P::Ending, vec![F::End]), "{phase:?}");
+            assert_eq!(machine.next(E::Gone).0.phase, P::Ended);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Runs servers in development: holds their sockets, and builds, starts and replaces them as their
+//! files change.
+//!
+//! `server-dev --help` says how it is used.
+
+mod cargo;
+mod cli;
+mod config;
+mod exec;
+mod machine;
+mod process;
+mod ready;
+mod report;
+mod runner;
+mod sockets;
+mod spec;
+mod tree;
+
+use std::{error::Error, process::ExitCode, sync::Arc};
+
+use clap::Parser;
+use hot_reload::{ReloaderOptions, ReloaderService};
+use rustix::process::{getpid, set_child_subreaper};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cli::Cli,
+    config::{Config, Service},
+    report::{Report, Told},
+    runner::Runner,
+    sockets::Sockets,
+    tree::{Filter, Tree},
+};
+
+/// What a shell says of a program that SIGINT has ended.
+const INTERRUPTED: u8 = 130;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|word| word == exec::WORD) {
+        exec::become_it(arguments);
+    }
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("server-dev: {}", chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error and what it comes from, in a line.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[tokio::main]
+async fn run(cli: &Cli) -> Result<ExitCode, Failure> {
+    let config = cli.config()?;
+    // What a server starts and leaves behind comes to this process, which ends and reaps it
+    // (PR_SET_CHILD_SUBREAPER(2const)).
+    set_child_subreaper(Some(getpid()))?;
+    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let signals = signals.into_iter().map(signal).collect::<Result<Vec<_>, _>>()?;
+    let report = Arc::new(Report::new(cli.form(), config.services.keys().cloned().collect()));
+    let (over, hurry) = (CancellationToken::new(), CancellationToken::new());
+    let mut services = JoinSet::new();
+    for (name, service, sockets, tree) in open(config)? {
+        for (socket, address) in sockets.places() {
+            let told = Told::Listening { name: socket.to_owned(), address };
+            report.tell(&name, &told);
+        }
+        let (report, hurry) = (Arc::clone(&report), hurry.clone());
+        let runner = Runner { name, service, sockets, tree, report, hurry };
+        services.spawn(serve(runner, over.clone()));
+    }
+    tokio::spawn(attend(signals, over.clone(), hurry.clone()));
+    while let Some(ended) = services.join_next().await {
+        ended??;
+    }
+    Ok(if hurry.is_cancelled() { INTERRUPTED.into() } else { ExitCode::SUCCESS })
+}
+
+/// Makes everything that may be refused, of all services, before any of them is started.
+fn open(config: Config) -> Result<Vec<(String, Service, Sockets, Tree)>, Failure> {
+    let open = config.services.into_iter().map(|(name, service)| {
+        let sockets = Sockets::open(&service.sockets)?;
+        let tree = Tree::new(Filter::of(&service)?, service.settle);
+        Ok((name, service, sockets, tree))
+    });
+    open.collect()
+}
+
+/// Follows the files of a service, and runs it.
+async fn serve(runner: Runner, over: CancellationToken) -> Result<(), Failure> {
+    let options = match runner.service.poll {
+        Some(interval) => ReloaderOptions::polling().poll_interval(interval),
+        None => ReloaderOptions::realtime(),
+    };
+    let tree = runner.tree.clone();
+    let (service, mut edits) = ReloaderService::from_reloader(tree.clone(), options);
+    let service = service.with_shutdown(over.clone().cancelled_owned());
+    let following = tokio::spawn(async move { service.start_with_realtime().await });
+    // The files as they were before the first build.
+    edits.changed().await?;
+    let (files, folders) = tree.size();
+    let mechanism = edits.status().mechanism.map_or_else(String::new, |it| it.to_string());
+    runner.report.tell(&runner.name, &Told::Watching { files, folders, mechanism });
+    runner.run(edits, over).await;
+    following.await??;
+    Ok(())
+}
+
+/// The first signal has everything end, the second at once.
+async fn attend(mut signals: Vec<Signal>, over: CancellationToken, hurry: CancellationToken) {
+    for token in [over, hurry] {
+        let any = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+        futures_util::future::select_all(any).await;
+        token.cancel();
+    }
+}

@@ -1,0 +1,213 @@
+//! Processes in groups of their own, from their start until nothing of them is left.
+
+use std::{
+    ffi::OsString,
+    io,
+    os::fd::OwnedFd,
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::process::{
+    Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpgid,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::Child,
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{config::Words, exec::Wish};
+
+/// How often a group is asked whether anybody is left in it; the kernel tells nobody.
+const LOOK: Duration = Duration::from_millis(5);
+/// Lines that are longer are cut in pieces: nothing of what a program writes is kept for ever.
+const LONGEST_LINE: u64 = 64 * 1024;
+/// What this process may have been told by whoever started it, and is not for others.
+const OURS: [&str; 8] = [
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "LISTEN_FDS_FIRST_FD",
+    "LISTEN_PID",
+    "LISTEN_PIDFDID",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+];
+
+/// A program to be run.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) words: Words,
+    pub(crate) directory: PathBuf,
+    pub(crate) env: Vec<(OsString, OsString)>,
+    /// At descriptors 3 and up.
+    pub(crate) descriptors: Vec<OwnedFd>,
+    pub(crate) wish: Wish,
+}
+
+/// How a process is ended.
+#[derive(Debug, Clone)]
+pub(crate) struct End {
+    /// How long it may take after SIGTERM.
+    pub(crate) grace: Duration,
+    /// Once this is cancelled, no longer.
+    pub(crate) hurry: CancellationToken,
+}
+
+/// A line that a process has written.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    pub(crate) is_error: bool,
+    /// Without its end.
+    pub(crate) text: Vec<u8>,
+}
+
+/// A process that runs, and everything that it has started in its group.
+///
+/// Dropped, it is told to end, and nobody waits for it.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// Whose leader it is.
+    pub(crate) group: Pid,
+    told: Option<oneshot::Sender<()>>,
+    attended: JoinHandle<io::Result<ExitStatus>>,
+}
+
+impl Program {
+    /// Starts it; each line that it writes is sent on, for as long as anybody of its group holds the
+    /// other end.
+    pub(crate) fn start(self, end: &End, lines: &mpsc::Sender<Line>) -> io::Result<Running> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .args(self.wish.arguments(self.words.program(), self.words.arguments()))
+            .current_dir(&self.directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        for name in OURS {
+            command.env_remove(name);
+        }
+        command.envs(self.env);
+        let mappings = self.descriptors.into_iter().zip(3..);
+        let mappings = mappings.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });
+        command.fd_mappings(mappings.collect()).map_err(io::Error::other)?;
+        let mut child = tokio::process::Command::from(command).spawn()?;
+        if let Some(stdout) = child.stdout.take() {
+            tokio::spawn(pass_on(stdout, false, lines.clone()));
+        }
+        if let Some(stderr) = child.stderr.take() {
+            tokio::spawn(pass_on(stderr, true, lines.clone()));
+        }
+        let group = child
+            .id()
+            .and_then(|id| Pid::from_raw(id.cast_signed()))
+            .ok_or_else(|| io::Error::other("it has ended already"))?;
+        let (told, hears) = oneshot::channel();
+        let attended = tokio::spawn(attend(child, Group(group), hears, end.clone()));
+        Ok(Running { group, told: Some(told), attended })
+    }
+}
+
+impl Running {
+    pub(crate) fn pid(&self) -> u32 {
+        self.group.as_raw_nonzero().get().cast_unsigned()
+    }
+
+    /// Waits until it has ended by itself, and nothing of its group is left.
+    ///
+    /// Cancel safe.
+    pub(crate) async fn ended(&mut self) -> io::Result<ExitStatus> {
+        (&mut self.attended).await.map_err(io::Error::other)?
+    }
+
+    /// Has it end: SIGTERM, and SIGKILL once the grace is over; returns when nothing is left.
+    pub(crate) async fn end(mut self) -> io::Result<ExitStatus> {
+        drop(self.told.take());
+        self.ended().await
+    }
+
+    /// Sends a signal to all of its group.
+    pub(crate) fn signal(&self, signal: Signal) {
+        Group(self.group).signal(signal);
+    }
+}
+
+/// Waits for a process and for what it leaves behind.
+async fn attend(
+    mut child: Child,
+    group: Group,
+    told: oneshot::Receiver<()>,
+    end: End,
+) -> io::Result<ExitStatus> {
+    let status = tokio::select! {
+        status = child.wait() => Some(status),
+        // Never sent: whoever holds the other end drops it.
+        _ = told => None,
+    };
+    group.signal(Signal::TERM);
+    let gone = async {
+        let status = match status {
+            Some(status) => status,
+            None => child.wait().await,
+        };
+        group.left().await;
+        status
+    };
+    tokio::pin!(gone);
+    tokio::select! {
+        status = &mut gone => return status,
+        () = end.hurry.cancelled() => {}
+        () = sleep(end.grace) => {}
+    }
+    group.signal(Signal::KILL);
+    gone.await
+}
+
+/// The group that a process leads, by the number of the process.
+#[derive(Clone, Copy)]
+struct Group(Pid);
+
+impl Group {
+    fn signal(self, signal: Signal) {
+        // Everybody may have ended already.
+        let _ = kill_process_group(self.0, signal);
+    }
+
+    /// Waits until it is empty. This process is the one that orphans come to, and reaps them.
+    async fn left(self) {
+        loop {
+            while matches!(waitpgid(self.0, WaitOptions::NOHANG), Ok(Some(_))) {}
+            if test_kill_process_group(self.0).is_err() {
+                return;
+            }
+            sleep(LOOK).await;
+        }
+    }
+}
+
+async fn pass_on(from: impl AsyncRead + Unpin, is_error: bool, to: mpsc::Sender<Line>) {
+    let mut from = BufReader::new(from);
+    loop {
+        let mut text = Vec::new();
+        let mut piece = tokio::io::AsyncReadExt::take(&mut from, LONGEST_LINE);
+        match piece.read_until(b'\n', &mut text).await {
+            // Whoever wrote is gone, or is no longer to be understood.
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        if text.last() == Some(&b'\n') {
+            text.pop();
+        }
+        if to.send(Line { is_error, text }).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! What a person, or a program, is told.
+
+use std::{
+    io::{IsTerminal, Write, stderr, stdout},
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use crate::process::Line;
+
+/// Colours of the names before the lines of several services, after those of warnings and errors.
+const COLOURS: [u8; 5] = [36, 35, 34, 32, 33];
+
+/// Something that happened to a service.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum Told {
+    Listening {
+        name: String,
+        address: String,
+    },
+    Watching {
+        files: usize,
+        folders: usize,
+        mechanism: String,
+    },
+    Changed {
+        files: Vec<PathBuf>,
+        more: usize,
+    },
+    Building {
+        command: String,
+    },
+    Built {
+        milliseconds: u64,
+    },
+    BuildFailed {
+        reason: String,
+        serves: bool,
+    },
+    Starting {
+        pid: u32,
+    },
+    Ready {
+        pid: u32,
+        generation: u64,
+        by: &'static str,
+        milliseconds: u64,
+        since_save: Option<u64>,
+    },
+    NotReady {
+        reason: String,
+        serves: bool,
+    },
+    Drained {
+        pid: u32,
+        status: String,
+    },
+    Exited {
+        pid: u32,
+        status: String,
+        again_in_milliseconds: Option<u64>,
+    },
+    GaveUp {
+        reason: String,
+    },
+    Ended,
+}
+
+/// How it is told.
+#[derive(Debug)]
+pub(crate) struct Report {
+    form: Form,
+    is_coloured: bool,
+    /// The names of the services, were there several.
+    names: Vec<String>,
+    /// A line is written whole.
+    turn: Mutex<()>,
+}
+
+/// In which form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Text,
+    /// A JSON object a line, on stdout.
+    Json,
+}
+
+impl Report {
+    pub(crate) fn new(form: Form, names: Vec<String>) -> Self {
+        let is_coloured =
+            stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+        Self { form, is_coloured, names, turn: Mutex::new(()) }
+    }
+
+    pub(crate) fn is_coloured(&self) -> bool {
+        self.is_coloured
+    }
+
+    /// Tells what happened to a service.
+    pub(crate) fn tell(&self, service: &str, told: &Told) {
+        match self.form {
+            Form::Json => self.json(service, told),
+            Form::Text => {
+                let colour = match told {
+                    Told::BuildFailed { .. }
+                    | Told::NotReady { .. }
+                    | Told::Exited { .. }
+                    | Told::GaveUp { .. } => 31,
+                    Told::Ready { .. } => 32,
+                    _ => 2,
+                };
+                let words = self.painted(colour, &format!("server-dev: {}", words(told)));
+                let line = format!("{}{words}\n", self.prefix(service));
+                self.write(true, line.as_bytes());
+            }
+        }
+    }
+
+    /// Passes on what a process has written.
+    pub(crate) fn pass_on(&self, service: &str, line: &Line) {
+        match self.form {
+            Form::Json => {
+                #[derive(Serialize)]
+                struct Output<'a> {
+                    event: &'static str,
+                    stream: &'static str,
+                    line: std::borrow::Cow<'a, str>,
+                }
+                let stream = if line.is_error { "stderr" } else { "stdout" };
+                let text = String::from_utf8_lossy(&line.text);
+                self.json(service, &Output { event: "output", stream, line: text });
+            }
+            Form::Text => {
+                let mut bytes = self.prefix(service).into_bytes();
+                bytes.extend_from_slice(&line.text);
+                bytes.push(b'\n');
+                self.write(line.is_error, &bytes);
+            }
+        }
+    }
+
+    fn json(&self, service: &str, told: &impl Serialize) {
+        #[derive(Serialize)]
+        struct Of<'a, T> {
+            service: &'a str,
+            #[serde(flatten)]
+            told: &'a T,
+        }
+        // It is made of texts and numbers.
+        if let Ok(mut line) = serde_json::to_vec(&Of { service, told }) {
+            line.push(b'\n');
+            self.write(false, &line);
+        }
+    }
+
+    fn prefix(&self, service: &str) -> String {
+        if self.names.len() < 2 {
+            return String::new();
+        }
+        let width = self.names.iter().map(String::len).max().unwrap_or_default();
+        let at = self.names.iter().position(|name| name == service).unwrap_or_default();
+        format!("{} ", self.painted(COLOURS[at % COLOURS.len()], &format!("{service:width$} |")))
+    }
+
+    fn painted(&self, colour: u8, text: &str) -> String {
+        if self.is_coloured { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn write(&self, is_error: bool, bytes: &[u8]) {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever has closed the other end doesn't want to know.
+        let _ = if is_error { stderr().write_all(bytes) } else { stdout().write_all(bytes) };
+    }
+}
+
+fn words(told: &Told) -> String {
+    let goes_on = |serves: &bool| if *serves { "; the old one goes on" } else { "" };
+    match told {
+        Told::Listening { name, address } => format!("{name} on {address}"),
+        Told::Watching { files, folders, mechanism } => {
+            format!("{files} files in {folders} folders are watched by {mechanism}")
+        }
+        Told::Changed { files, more } => {
+            let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+            let more = if *more == 0 { String::new() } else { format!(" and {more} more") };
+            format!("{}{more} changed", files.join(", "))
+        }
+        Told::Building { command } => format!("builds: {command}"),
+        Told::Built { milliseconds } => format!("built in {}", seconds(*milliseconds)),
+        Told::BuildFailed { reason, serves } => {
+            format!("the build failed: {reason}{}", goes_on(serves))
+        }
+        Told::Starting { pid } => format!("starts, pid {pid}"),
+        Told::Ready { pid, generation, by, milliseconds, since_save } => {
+            let since = since_save.map(|since| format!(", {} after the save", seconds(since)));
+            format!(
+                "ready in {}{}: generation {generation}, pid {pid} ({by})",
+                seconds(*milliseconds),
+                since.unwrap_or_default()
+            )
+        }
+        Told::NotReady { reason, serves } => format!("not ready: {reason}{}", goes_on(serves)),
+        Told::Drained { pid, status } => format!("pid {pid}, replaced, has ended: {status}"),
+        Told::Exited { pid, status, again_in_milliseconds } => match again_in_milliseconds {
+            Some(pause) => {
+                format!("pid {pid} has ended: {status}; starts again in {}", seconds(*pause))
+            }
+            None => format!("pid {pid} has ended: {status}; a change starts it again"),
+        },
+        Told::GaveUp { reason } => format!("{reason}; a change starts it again"),
+        Told::Ended => "has ended".to_owned(),
+    }
+}
+
+fn seconds(milliseconds: u64) -> String {
+    let duration = Duration::from_millis(milliseconds);
+    if milliseconds < 1000 {
+        format!("{milliseconds} ms")
+    } else {
+        format!("{:.1} s", duration.as_secs_f64())
+    }
+}

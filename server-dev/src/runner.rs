@@ -1,0 +1,405 @@
+//! One service: carries out what its machine decides.
+
+mod build;
+mod environment;
+mod start;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use hot_reload::ReloaderReceiver;
+use rustix::process::Signal;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    cargo::{Built, CargoRun},
+    config::{Action, Service},
+    machine::{Effect, Event, Exit, Machine, Need, Phase},
+    process::{End, Line, Running},
+    ready::Notified,
+    report::{Report, Told},
+    sockets::Sockets,
+    tree::{Edits, Tree},
+};
+use build::Outcome;
+use start::NotReady;
+
+/// A server that ended before this has crashed; after it, it had worked.
+const SOON: Duration = Duration::from_secs(5);
+/// Files of one change that are named; of more, how many.
+const NAMED: usize = 3;
+/// Lines that wait to be written; whoever writes more waits as well.
+const LINES: usize = 1024;
+
+/// What a runner is given.
+pub(crate) struct Runner {
+    pub(crate) name: String,
+    pub(crate) service: Service,
+    pub(crate) sockets: Sockets,
+    pub(crate) tree: Tree,
+    pub(crate) report: Arc<Report>,
+    /// Once this is cancelled, whatever runs is killed.
+    pub(crate) hurry: CancellationToken,
+}
+
+/// A service at work.
+struct Work {
+    runner: Arc<Runner>,
+    cargo: Option<CargoRun>,
+    machine: Machine,
+    lines: mpsc::Sender<Line>,
+    building: Option<Job<Outcome>>,
+    starting: Option<Job<Result<Ready, NotReady>>>,
+    serving: Option<Serving>,
+    /// Told to end, and waited for by the machine.
+    stopping: Option<tokio::task::JoinHandle<()>>,
+    rests_until: Option<Instant>,
+    /// Whatever was called off or replaced, until nothing of it is left.
+    leaving: TaskTracker,
+    /// What cargo has built last.
+    built: Option<Built>,
+    generation: u64,
+    /// When the file was saved that is the reason for what is under way.
+    saved: Option<SystemTime>,
+}
+
+/// Something that goes on beside, and may be called off.
+struct Job<T> {
+    off: CancellationToken,
+    task: tokio::task::JoinHandle<T>,
+}
+
+/// A process that is ready.
+struct Ready {
+    running: Running,
+    notified: Notified,
+    by: &'static str,
+    took: Duration,
+}
+
+struct Serving {
+    running: Running,
+    notified: Notified,
+    since: Instant,
+}
+
+impl Runner {
+    /// Runs the service until `over` is cancelled, and returns once nothing of it is left.
+    pub(crate) async fn run(
+        self,
+        mut edits: ReloaderReceiver<Edits, String>,
+        over: CancellationToken,
+    ) {
+        let (lines, mut written) = mpsc::channel(LINES);
+        let runner = Arc::new(self);
+        let mut work = Work {
+            cargo: match &runner.service.build {
+                Some(_) => None,
+                None => CargoRun::of(&runner.service.command, runner.report.is_coloured()),
+            },
+            machine: Machine::new(runner.service.overlap),
+            lines,
+            building: None,
+            starting: None,
+            serving: None,
+            stopping: None,
+            rests_until: None,
+            leaving: TaskTracker::new(),
+            built: None,
+            generation: 0,
+            saved: None,
+            runner,
+        };
+        let writer = {
+            let runner = Arc::clone(&work.runner);
+            tokio::spawn(async move {
+                while let Some(line) = written.recv().await {
+                    runner.report.pass_on(&runner.name, &line);
+                }
+            })
+        };
+        let mut seen = edits.get().unwrap_or_default();
+        work.take(Event::Changed(Need::Build)).await;
+        while work.machine.phase != Phase::Ended {
+            let event = tokio::select! {
+                biased;
+                () = over.cancelled(), if work.machine.phase != Phase::Ending => Event::Shutdown,
+                event = work.happens() => event,
+                changed = edits.changed() => {
+                    // The tree's service ends with the runner, not before it.
+                    if changed.is_err() {
+                        over.cancelled().await;
+                        continue;
+                    }
+                    let latest = edits.get().unwrap_or_default();
+                    let need = work.need(&seen, &latest);
+                    seen = latest;
+                    match need {
+                        Some(need) => Event::Changed(need),
+                        None => continue,
+                    }
+                }
+            };
+            work.take(event).await;
+        }
+        work.tell(&Told::Ended);
+        drop(work);
+        // What was written last is shown, though somebody who left the group may hold the other end.
+        let _ = tokio::time::timeout(Duration::from_millis(100), writer).await;
+    }
+}
+
+impl Work {
+    fn tell(&self, told: &Told) {
+        self.runner.report.tell(&self.runner.name, told);
+    }
+
+    /// Waits for whatever comes next of what is under way.
+    ///
+    /// Cancel safe.
+    async fn happens(&mut self) -> Event {
+        let building = finished(&mut self.building);
+        let starting = finished(&mut self.starting);
+        let serving = async {
+            match &mut self.serving {
+                Some(serving) => (serving.running.ended().await, serving.since.elapsed()),
+                None => std::future::pending().await,
+            }
+        };
+        let stopping = async {
+            match &mut self.stopping {
+                Some(stopping) => stopping.await,
+                None => std::future::pending().await,
+            }
+        };
+        let rested = async {
+            match self.rests_until {
+                Some(until) => sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        let is_ending = self.machine.phase == Phase::Ending;
+        tokio::select! {
+            biased;
+            outcome = building => {
+                self.building = None;
+                self.has_built(outcome)
+            }
+            ready = starting => {
+                self.starting = None;
+                self.has_started(ready)
+            }
+            (status, after) = serving => {
+                let pid = self.serving.take().map(|serving| serving.running.pid());
+                self.has_exited(pid.unwrap_or_default(), status, after)
+            }
+            _ = stopping => {
+                self.stopping = None;
+                Event::Stopped
+            }
+            () = rested => {
+                self.rests_until = None;
+                Event::Rested
+            }
+            () = self.leaving.wait(), if is_ending => Event::Gone,
+        }
+    }
+
+    /// What the edits after `seen` ask for, once told.
+    fn need(&mut self, seen: &Edits, latest: &Edits) -> Option<Need> {
+        let edits: Vec<_> = latest.since(seen).cloned().collect();
+        let files = edits.iter().map(|edit| &edit.path).collect::<std::collections::BTreeSet<_>>();
+        if files.is_empty() {
+            return None;
+        }
+        let named = files.iter().take(NAMED).map(|file| self.runner.tree.named(file).to_owned());
+        self.tell(&Told::Changed {
+            files: named.collect(),
+            more: files.len().saturating_sub(NAMED),
+        });
+        let modified = |file: &&std::path::PathBuf| file.metadata().ok()?.modified().ok();
+        self.saved = files.iter().filter_map(modified).max();
+        if edits.iter().any(|edit| edit.action == Action::Signal)
+            && let Some(serving) = &self.serving
+        {
+            serving.running.signal(Signal::HUP);
+        }
+        edits
+            .iter()
+            .filter_map(|edit| match edit.action {
+                Action::Build => Some(Need::Build),
+                Action::Restart => Some(Need::Restart),
+                Action::Signal | Action::Reload | Action::Css | Action::Nothing => None,
+            })
+            .max()
+    }
+
+    /// Moves on by an event, and does what that asks for.
+    async fn take(&mut self, event: Event) {
+        let (machine, effects) = self.machine.next(event);
+        let gave_up = machine.has_given_up() && !self.machine.has_given_up();
+        self.machine = machine;
+        if machine.phase != Phase::Pausing {
+            self.rests_until = None;
+        }
+        for effect in effects {
+            self.carry_out(effect);
+        }
+        if gave_up {
+            self.tell(&Told::GaveUp {
+                reason: "it has ended too often, each time soon".to_owned(),
+            });
+        }
+        // What can't be had at once comes as an event of its own.
+        tokio::task::yield_now().await;
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Build => self.build(),
+            Effect::CancelBuild => {
+                if let Some(building) = self.building.take() {
+                    self.leaving.spawn(async move {
+                        building.off.cancel();
+                        // It has ended the process by then.
+                        let _ = building.task.await;
+                    });
+                }
+            }
+            Effect::Start => self.start(),
+            Effect::CancelStart => self.cancel_start(),
+            Effect::Switch => {}
+            Effect::Stop => {
+                if let Some(serving) = self.serving.take() {
+                    let drained = self.drain(serving);
+                    self.stopping = Some(self.leaving.spawn(drained));
+                }
+            }
+            Effect::Rest(pause) => self.rests_until = Some(Instant::now() + pause),
+            Effect::End => {
+                self.carry_out(Effect::CancelBuild);
+                self.cancel_start();
+                self.carry_out(Effect::Stop);
+                self.leaving.close();
+            }
+        }
+    }
+
+    fn cancel_start(&mut self) {
+        let Some(starting) = self.starting.take() else { return };
+        self.leaving.spawn(async move {
+            starting.off.cancel();
+            // It may have become ready in between.
+            if let Ok(Ok(ready)) = starting.task.await {
+                let _ = ready.running.end().await;
+            }
+        });
+    }
+
+    /// Ends a process, and tells how it did.
+    fn drain(&self, old: Serving) -> impl Future<Output = ()> + Send + 'static {
+        let runner = Arc::clone(&self.runner);
+        let pid = old.running.pid();
+        async move {
+            let status = match old.running.end().await {
+                Ok(status) => status.to_string(),
+                Err(error) => error.to_string(),
+            };
+            // Until here it may have had something to say.
+            drop(old.notified);
+            runner.report.tell(&runner.name, &Told::Drained { pid, status });
+        }
+    }
+
+    fn has_built(&mut self, outcome: Outcome) -> Event {
+        match outcome {
+            Outcome::Built { took, built } => {
+                if let Some(took) = took {
+                    self.tell(&Told::Built { milliseconds: milliseconds(took) });
+                }
+                self.built = built;
+                Event::Built
+            }
+            Outcome::Failed(reason) => {
+                self.tell(&Told::BuildFailed { reason, serves: self.machine.serves });
+                Event::BuildFailed
+            }
+        }
+    }
+
+    fn has_started(&mut self, ready: Result<Ready, NotReady>) -> Event {
+        match ready {
+            Ok(Ready { running, notified, by, took }) => {
+                self.generation += 1;
+                let since_save = self.saved.take().and_then(|saved| saved.elapsed().ok());
+                self.tell(&Told::Ready {
+                    pid: running.pid(),
+                    generation: self.generation,
+                    by,
+                    milliseconds: milliseconds(took),
+                    since_save: since_save.map(milliseconds),
+                });
+                let new = Serving { running, notified, since: Instant::now() };
+                if let Some(old) = self.serving.replace(new) {
+                    let drained = self.drain(old);
+                    self.leaving.spawn(drained);
+                }
+                Event::Ready
+            }
+            Err(reason) => {
+                let serves = self.machine.serves;
+                self.tell(&Told::NotReady { reason: reason.to_string(), serves });
+                Event::StartFailed
+            }
+        }
+    }
+
+    fn has_exited(
+        &mut self,
+        pid: u32,
+        status: std::io::Result<std::process::ExitStatus>,
+        after: Duration,
+    ) -> Event {
+        let exit = match &status {
+            Ok(status) if status.success() => Exit::Done,
+            _ if after < SOON => Exit::Soon,
+            _ => Exit::Late,
+        };
+        let status = match status {
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
+        let event = Event::Exited(exit);
+        let again = self.machine.next(event).1.into_iter().find_map(|effect| match effect {
+            Effect::Rest(pause) => Some(milliseconds(pause)),
+            _ => None,
+        });
+        self.tell(&Told::Exited { pid, status, again_in_milliseconds: again });
+        event
+    }
+
+    fn end(&self) -> End {
+        End { grace: self.runner.service.grace, hurry: self.runner.hurry.clone() }
+    }
+}
+
+/// Waits for a job, forever where there is none.
+async fn finished<T>(job: &mut Option<Job<T>>) -> T {
+    if let Some(job) = job
+        // A job that panicked has said so on stderr; the service then waits for the next change.
+        && let Ok(done) = (&mut job.task).await
+    {
+        return done;
+    }
+    std::future::pending().await
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

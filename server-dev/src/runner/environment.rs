@@ -1,0 +1,122 @@
+//! The variables that a program finds.
+
+use std::{ffi::OsString, io, path::PathBuf};
+
+use crate::{cargo::Built, config::Service, ready::Notified, sockets::Sockets};
+
+/// Read where a service names no file of its own, if it is there.
+const DEFAULT_FILE: &str = ".env";
+
+pub(super) type Variables = Vec<(OsString, OsString)>;
+
+/// Why a file of variables can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", .file.display())]
+pub(crate) struct BadEnvironment {
+    file: PathBuf,
+    problem: String,
+}
+
+/// What a build finds beside what this process has.
+pub(super) fn of_build(service: &Service) -> Result<Variables, BadEnvironment> {
+    let mut variables = of_file(service)?;
+    variables.extend(service.env.iter().map(|(name, value)| (name.into(), value.into())));
+    Ok(variables)
+}
+
+/// What a server finds.
+pub(super) fn of_server(
+    service: &Service,
+    sockets: &Sockets,
+    notified: &Notified,
+    built: Option<&Built>,
+) -> Result<Variables, BadEnvironment> {
+    let mut variables: Variables = vec![("DEV_MODE".into(), "1".into())];
+    if let Some((host, port)) = sockets.first_ip() {
+        variables.push(("HOST".into(), host.into()));
+        variables.push(("PORT".into(), port.into()));
+    }
+    if let Some(directory) = built.and_then(Built::manifest_dir) {
+        variables.push(("CARGO_MANIFEST_DIR".into(), directory.into()));
+    }
+    variables.extend(of_build(service)?);
+    // No file may say these: they tell of what this process has done.
+    variables.push(("NOTIFY_SOCKET".into(), notified.path().into()));
+    if !sockets.is_empty() {
+        variables.push(("LISTEN_FDS".into(), sockets.len().to_string().into()));
+        variables.push(("LISTEN_FDNAMES".into(), sockets.names().into()));
+    }
+    Ok(variables)
+}
+
+/// What the file says that this process's own environment doesn't.
+fn of_file(service: &Service) -> Result<Variables, BadEnvironment> {
+    let file = match &service.env_file {
+        Some(file) => service.directory.join(file),
+        None => service.directory.join(DEFAULT_FILE),
+    };
+    let told = |problem: String| BadEnvironment { file: file.clone(), problem };
+    let read = match dotenvy::from_path_iter(&file) {
+        Ok(read) => read,
+        Err(dotenvy::Error::Io(error))
+            if error.kind() == io::ErrorKind::NotFound && service.env_file.is_none() =>
+        {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(told(error.to_string())),
+    };
+    let mut variables = Vec::new();
+    for variable in read {
+        // Its own words would quote the line, which may be a secret.
+        let (name, value) = variable.map_err(|error| told(without_line(&error)))?;
+        if std::env::var_os(&name).is_none() {
+            variables.push((name.into(), value.into()));
+        }
+    }
+    Ok(variables)
+}
+
+fn without_line(error: &dotenvy::Error) -> String {
+    match error {
+        dotenvy::Error::LineParse(_, at) => {
+            format!("a line can't be read, at its character {at}; each is NAME=value")
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Words;
+
+    fn service(directory: &Path, text: &str) -> Service {
+        std::fs::write(directory.join(DEFAULT_FILE), text).unwrap();
+        let mut service = Service::of(Words::parse("server").unwrap());
+        service.directory = directory.to_owned();
+        service
+    }
+
+    #[test]
+    fn takes_the_file_then_the_service() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut service = service(directory.path(), "A=1\nB='two words'\nPATH=/nowhere\n");
+        service.env.insert("A".into(), "3".into());
+        let pairs: Variables = [("A", "1"), ("B", "two words"), ("A", "3")]
+            .map(|(name, value)| (name.into(), value.into()))
+            .into();
+        assert_eq!(of_build(&service).unwrap(), pairs);
+    }
+
+    #[test]
+    fn tells_of_a_bad_line_without_quoting_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut service = service(directory.path(), "GOOD=1\nTOKEN = sesame seed\n");
+        let error = of_build(&service).unwrap_err().to_string();
+        assert!(error.contains(".env") && !error.contains("sesame"), "{error}");
+        service.env_file = Some("missing.env".into());
+        assert!(of_build(&service).unwrap_err().to_string().contains("missing.env"));
+    }
+}

@@ -1,0 +1,159 @@
+//! What a socket is to be: `[name=]kind::address`.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
+};
+
+/// A socket that is held for a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Spec {
+    /// What `LISTEN_FDNAMES` calls it.
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) place: Place,
+}
+
+/// What is spoken on a socket; to the kernel the first three are one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Http,
+    Https,
+    Tcp,
+    Unix,
+    Udp,
+}
+
+/// Where a socket is bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    Ip(SocketAddr),
+    Path(PathBuf),
+}
+
+/// Why a text is no [`Spec`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InvalidSpec {
+    #[error(
+        "a socket is written as http::3000, tcp::127.0.0.1:3000, unix::/run/app.sock or name=http::3000"
+    )]
+    Form,
+    #[error("a socket is http, https, tcp, unix or udp, not {0}")]
+    Kind(String),
+    #[error("{0} is no port and no address such as 127.0.0.1:3000 or [::1]:3000")]
+    Address(String),
+    #[error("a name of a socket is of printable ASCII without : and = (sd_listen_fds(3)), not {0}")]
+    Name(String),
+}
+
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Tcp => "tcp",
+            Self::Unix => "unix",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+impl FromStr for Spec {
+    type Err = InvalidSpec;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSpec> {
+        let (kind, place) = text.split_once("::").ok_or(InvalidSpec::Form)?;
+        let (name, kind) = match kind.split_once('=') {
+            Some((name, kind)) => (Some(name), kind),
+            None => (None, kind),
+        };
+        let kind = [Kind::Http, Kind::Https, Kind::Tcp, Kind::Unix, Kind::Udp]
+            .into_iter()
+            .find(|known| known.as_str() == kind)
+            .ok_or_else(|| InvalidSpec::Kind(kind.to_owned()))?;
+        let name = name.unwrap_or(kind.as_str());
+        let is_name = |c: char| c.is_ascii_graphic() && c != ':' && c != '=';
+        // FileDescriptorName= in systemd.socket(5) allows 255.
+        if name.is_empty() || name.len() > 255 || !name.chars().all(is_name) {
+            return Err(InvalidSpec::Name(name.to_owned()));
+        }
+        let place = match kind {
+            Kind::Unix if place.is_empty() => return Err(InvalidSpec::Form),
+            Kind::Unix => Place::Path(place.into()),
+            _ => Place::Ip(ip(place)?),
+        };
+        Ok(Self { name: name.to_owned(), kind, place })
+    }
+}
+
+/// A port alone is on the loopback address: nobody else is to reach a server in development.
+fn ip(text: &str) -> Result<SocketAddr, InvalidSpec> {
+    match text.parse::<u16>() {
+        Ok(port) => Ok((IpAddr::V4(Ipv4Addr::LOCALHOST), port).into()),
+        Err(_no_port) => text
+            .strip_prefix("localhost:")
+            .and_then(|port| port.parse().ok())
+            .map(|port: u16| (IpAddr::V4(Ipv4Addr::LOCALHOST), port).into())
+            .or_else(|| text.parse().ok())
+            .ok_or_else(|| InvalidSpec::Address(text.to_owned())),
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Path(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Spec {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_is_written_for_other_runners() {
+        let cases = [
+            ("http::3000", "http", "127.0.0.1:3000"),
+            ("https::[::1]:3443", "https", "[::1]:3443"),
+            ("tcp::0.0.0.0:0", "tcp", "0.0.0.0:0"),
+            ("http::localhost:3000", "http", "127.0.0.1:3000"),
+            ("admin=http::8081", "admin", "127.0.0.1:8081"),
+            ("unix::/run/a b.sock", "unix", "unix:/run/a b.sock"),
+            ("dns=udp::5353", "dns", "127.0.0.1:5353"),
+        ];
+        for (text, name, place) in cases {
+            let spec = text.parse::<Spec>().unwrap();
+            assert_eq!(
+                (spec.name.as_str(), spec.place.to_string().as_str()),
+                (name, place),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        for (text, words) in [
+            ("3000", "is written as"),
+            ("ftp::21", "not ftp"),
+            ("http::web", "web is no port"),
+            ("a:b=http::1", "printable ASCII"),
+            ("=http::1", "printable ASCII"),
+            ("unix::", "is written as"),
+            ("http::70000", "no port"),
+        ] {
+            let error = text.parse::<Spec>().unwrap_err().to_string();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+}

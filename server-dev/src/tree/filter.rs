@@ -1,0 +1,212 @@
+//! Which files count, and what a change of each does.
+
+use std::path::{Path, PathBuf};
+
+use globset::{Glob, GlobMatcher};
+use ignore::{
+    WalkBuilder,
+    gitignore::{Gitignore, GitignoreBuilder},
+};
+
+use crate::config::{Action, Service};
+
+/// What no service is made of: what version control, editors and interpreters keep for themselves.
+const NEVER: [&str; 11] = [
+    ".git/",
+    ".hg/",
+    ".svn/",
+    ".jj/",
+    "*~",
+    "*.sw?",
+    ".#*",
+    "4913",
+    ".DS_Store",
+    "__pycache__/",
+    "node_modules/",
+];
+/// A folder with this file in it can be made anew at any time (bford.info/cachedir), as can cargo's
+/// `target`.
+const CACHE: &str = "CACHEDIR.TAG";
+
+/// Tells the files that count from the others.
+#[derive(Debug)]
+pub(crate) struct Filter {
+    directory: PathBuf,
+    roots: Vec<PathBuf>,
+    extensions: Vec<String>,
+    ignored: Gitignore,
+    rules: Vec<(GlobMatcher, Action)>,
+}
+
+/// Why a service's files can't be told.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InvalidFilter {
+    #[error("{} can't be watched", .0.display())]
+    Root(PathBuf, #[source] std::io::Error),
+    #[error("{0:?} is no glob")]
+    Ignore(String, #[source] ignore::Error),
+    #[error("{0:?} is no glob")]
+    Rule(String, #[source] globset::Error),
+}
+
+impl Filter {
+    pub(crate) fn of(service: &Service) -> Result<Self, InvalidFilter> {
+        let directory = absolute(&service.directory)?;
+        let roots = service.watch.iter().map(|root| absolute(&directory.join(root)));
+        let roots = roots.collect::<Result<Vec<_>, _>>()?;
+        let mut ignored = GitignoreBuilder::new(&directory);
+        for glob in NEVER.iter().copied().chain(service.ignore.iter().map(String::as_str)) {
+            ignored
+                .add_line(None, glob)
+                .map_err(|error| InvalidFilter::Ignore(glob.to_owned(), error))?;
+        }
+        let ignored =
+            ignored.build().map_err(|error| InvalidFilter::Ignore(String::new(), error))?;
+        let rules = service.rules.iter().map(|rule| {
+            let glob = anywhere(&rule.files);
+            let glob = Glob::new(&glob).map_err(|e| InvalidFilter::Rule(rule.files.clone(), e))?;
+            Ok((glob.compile_matcher(), rule.action))
+        });
+        let rules = rules.collect::<Result<_, _>>()?;
+        Ok(Self { directory, roots, extensions: service.extensions.clone(), ignored, rules })
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(super) fn roots(&self) -> &[PathBuf] {
+        &self.roots
+    }
+
+    /// Walks what is below `root`, folders that don't count left out before they are entered.
+    pub(super) fn walk(&self, root: &Path, depth: Option<usize>) -> ignore::Walk {
+        let ignored = self.ignored.clone();
+        WalkBuilder::new(root)
+            .hidden(false)
+            .require_git(false)
+            .max_depth(depth)
+            .filter_entry(move |entry| {
+                let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
+                let counts = !ignored.matched(entry.path(), is_dir).is_ignore();
+                counts && !(is_dir && entry.path().join(CACHE).exists())
+            })
+            .build()
+    }
+
+    /// What a change of a file does; `None` where it doesn't count.
+    pub(super) fn action(&self, path: &Path) -> Option<Action> {
+        let relative = path.strip_prefix(&self.directory).unwrap_or(path);
+        if let Some((_, action)) = self.rules.iter().find(|(glob, _)| glob.is_match(relative)) {
+            return (*action != Action::Nothing).then_some(*action);
+        }
+        // What is ignored is told by these, so a change of one changes what counts.
+        let counts = self.extensions.is_empty()
+            || path
+                .extension()
+                .is_some_and(|found| self.extensions.iter().any(|wanted| found == wanted.as_str()));
+        counts.then_some(Action::Build)
+    }
+}
+
+/// Whether a file says which others count.
+pub(super) fn says_what_counts(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == ".gitignore" || name == ".ignore" || name == CACHE)
+}
+
+/// Reads a glob as `.gitignore` does: without a slash inside, of files in any folder.
+fn anywhere(glob: &str) -> String {
+    let (inner, is_folder) = match glob.strip_suffix('/') {
+        Some(inner) => (inner, true),
+        None => (glob, false),
+    };
+    let inner = match inner.strip_prefix('/') {
+        Some(rooted) => rooted.to_owned(),
+        None if inner.contains('/') => inner.to_owned(),
+        None => format!("**/{inner}"),
+    };
+    if is_folder { format!("{inner}/**") } else { inner }
+}
+
+/// The path as it was named, links kept, from wherever it is asked for later.
+fn absolute(path: &Path) -> Result<PathBuf, InvalidFilter> {
+    let told = |error| InvalidFilter::Root(path.to_owned(), error);
+    std::fs::metadata(path).map_err(told)?;
+    let absolute = std::path::absolute(path).map_err(told)?;
+    // `./src` and `src` are one.
+    Ok(absolute.components().filter(|part| *part != std::path::Component::CurDir).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Rule, Words};
+
+    fn filter(directory: &Path, change: impl FnOnce(&mut Service)) -> Filter {
+        let mut service = Service::of(Words::parse("server").unwrap());
+        service.directory = directory.to_owned();
+        change(&mut service);
+        Filter::of(&service).unwrap()
+    }
+
+    #[test]
+    fn takes_the_first_rule_that_fits_then_the_extensions() {
+        let directory = tempfile::tempdir().unwrap();
+        let rule = |files: &str, action| Rule { files: files.to_owned(), action };
+        let filter = filter(directory.path(), |service| {
+            service.extensions = vec!["rs".into(), "toml".into()];
+            service.rules = vec![
+                rule("docs/", Action::Nothing),
+                rule("*.css", Action::Css),
+                rule("templates/*.html", Action::Reload),
+                rule("/top.rs", Action::Restart),
+            ];
+        });
+        for (path, action) in [
+            ("src/main.rs", Some(Action::Build)),
+            ("Cargo.toml", Some(Action::Build)),
+            ("README.md", None),
+            ("docs/a.rs", None),
+            ("web/deep/a.css", Some(Action::Css)),
+            ("templates/a.html", Some(Action::Reload)),
+            ("other/a.html", None),
+            ("top.rs", Some(Action::Restart)),
+            ("src/top.rs", Some(Action::Build)),
+        ] {
+            assert_eq!(filter.action(&directory.path().join(path)), action, "{path}");
+        }
+    }
+
+    #[test]
+    fn enters_no_folder_that_does_not_count() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        for path in ["src/a.rs", "_build/b.rs", "out/c.rs", ".git/d", "cache/e.rs", "kept/f.rs"] {
+            std::fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
+            std::fs::write(root.join(path), "").unwrap();
+        }
+        std::fs::write(root.join(".gitignore"), "out/\n").unwrap();
+        std::fs::write(root.join("cache").join(CACHE), "").unwrap();
+        let filter = filter(root, |service| service.ignore = vec!["_build/".into()]);
+        let mut folders: Vec<_> = filter
+            .walk(root, None)
+            .flatten()
+            .filter(|entry| entry.file_type().is_some_and(|kind| kind.is_dir()))
+            .map(|entry| entry.path().strip_prefix(root).unwrap().to_owned())
+            .collect();
+        folders.sort();
+        assert_eq!(folders, [Path::new(""), Path::new("kept"), Path::new("src")]);
+    }
+
+    #[test]
+    fn names_the_glob_or_the_folder_that_is_wrong() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut service = Service::of(Words::parse("server").unwrap());
+        service.directory = directory.path().to_owned();
+        service.rules = vec![Rule { files: "a{b".into(), action: Action::Css }];
+        assert!(Filter::of(&service).unwrap_err().to_string().contains("a{b"));
+        service.rules.clear();
+        service.watch = vec!["missing".into()];
+        assert!(Filter::of(&service).unwrap_err().to_string().contains("missing"));
+    }
+}

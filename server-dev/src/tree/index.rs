@@ -1,0 +1,227 @@
+//! What every file that counts was when it was last looked at.
+
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    fs::{self, Metadata},
+    hash::{DefaultHasher, Hasher},
+    io::Read,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Edit,
+    filter::{Filter, says_what_counts},
+};
+
+/// Files above this are compared by their identity alone.
+const LONGEST: u64 = 4 << 20;
+
+/// The files that count, and the folders that they are in.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    files: HashMap<PathBuf, File>,
+    folders: HashSet<PathBuf>,
+    /// Whose contents are not known yet.
+    unknown: Vec<PathBuf>,
+    /// Whether everything was looked at once: what is found before that was no edit.
+    is_complete: bool,
+}
+
+#[derive(Debug)]
+struct File {
+    identity: Identity,
+    hash: Option<u64>,
+}
+
+/// What changes with every edit, on file systems that keep times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    inode: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// A file whose contents are to be read for the first time.
+#[derive(Debug)]
+pub(super) struct Unknown {
+    path: PathBuf,
+    identity: Identity,
+}
+
+impl Index {
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.files.len(), self.folders.len())
+    }
+
+    pub(super) fn folders(&self) -> Vec<PathBuf> {
+        self.folders.iter().cloned().collect()
+    }
+
+    /// Looks at every file below the roots.
+    pub(super) fn look_at_all(&mut self, filter: &Filter, mut edited: impl FnMut(Edit)) {
+        for root in filter.roots() {
+            self.look_below(root, filter, &mut edited);
+        }
+        self.is_complete = true;
+    }
+
+    /// Looks at one path, whatever it is or was.
+    pub(super) fn look_at(&mut self, path: &Path, filter: &Filter, mut edited: impl FnMut(Edit)) {
+        if says_what_counts(path) {
+            return self.look_at_all(filter, edited);
+        }
+        let is_folder = fs::metadata(path).is_ok_and(|found| found.is_dir());
+        if is_folder || self.folders.contains(path) {
+            // In a folder that doesn't count it would be entered all the same.
+            let counts = filter.roots().iter().any(|root| root == path)
+                || path.parent().is_some_and(|parent| {
+                    self.folders.contains(parent)
+                        && filter.walk(parent, Some(1)).flatten().any(|entry| entry.path() == path)
+                });
+            if counts || !is_folder {
+                self.look_below(path, filter, &mut edited);
+            }
+        } else if self.files.contains_key(path) {
+            match fs::metadata(path) {
+                Ok(found) => self.found(path, &found, filter, &mut edited),
+                Err(_gone) => self.lost(path, filter, &mut edited),
+            }
+        } else if filter.action(path).is_some()
+            && let Some(parent) = path.parent()
+            && self.folders.contains(parent)
+        {
+            // Whether a new one counts is told by the files that its folder has for that.
+            let entry = filter.walk(parent, Some(1)).flatten().find(|entry| entry.path() == path);
+            if entry.is_some()
+                && let Ok(found) = fs::metadata(path)
+            {
+                self.found(path, &found, filter, &mut edited);
+            }
+        }
+    }
+
+    fn look_below(&mut self, root: &Path, filter: &Filter, edited: &mut impl FnMut(Edit)) {
+        let mut files = HashSet::new();
+        let mut folders = HashSet::new();
+        for entry in filter.walk(root, None).flatten() {
+            // A link counts as what it leads to; the walk doesn't follow it into folders.
+            let Ok(found) = fs::metadata(entry.path()) else { continue };
+            if found.is_dir() {
+                if entry.file_type().is_some_and(|kind| kind.is_dir()) || entry.depth() == 0 {
+                    folders.insert(entry.into_path());
+                }
+            } else if filter.action(entry.path()).is_some() {
+                self.found(entry.path(), &found, filter, edited);
+                files.insert(entry.into_path());
+            }
+        }
+        let gone =
+            self.files.keys().filter(|path| path.starts_with(root) && !files.contains(*path));
+        for path in gone.cloned().collect::<Vec<_>>() {
+            self.lost(&path, filter, edited);
+        }
+        self.folders.retain(|folder| !folder.starts_with(root));
+        self.folders.extend(folders);
+    }
+
+    fn found(
+        &mut self,
+        path: &Path,
+        found: &Metadata,
+        filter: &Filter,
+        edited: &mut impl FnMut(Edit),
+    ) {
+        if !found.is_file() {
+            return;
+        }
+        let identity = Identity::of(found);
+        match self.files.entry(path.to_owned()) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(File { identity, hash: None });
+                self.unknown.push(path.to_owned());
+                if self.is_complete {
+                    tell(path, filter, edited);
+                }
+            }
+            Entry::Occupied(mut known) => {
+                let file = known.get_mut();
+                if file.identity == identity {
+                    return;
+                }
+                let hash = hash(path, identity.size);
+                let is_touched = hash.is_some() && file.hash == hash;
+                *file = File { identity, hash };
+                if !is_touched {
+                    tell(path, filter, edited);
+                }
+            }
+        }
+    }
+
+    fn lost(&mut self, path: &Path, filter: &Filter, edited: &mut impl FnMut(Edit)) {
+        if self.files.remove(path).is_some() {
+            tell(path, filter, edited);
+        }
+    }
+
+    /// Returns a file that was never read.
+    pub(super) fn next_unknown(&mut self) -> Option<Unknown> {
+        while let Some(path) = self.unknown.pop() {
+            if let Some(File { identity, hash: None }) = self.files.get(&path) {
+                return Some(Unknown { identity: *identity, path });
+            }
+        }
+        None
+    }
+
+    /// Takes what was read, if nobody has edited the file since.
+    pub(super) fn learn(&mut self, unknown: Unknown, hash: Option<u64>) {
+        if let Some(file) = self.files.get_mut(&unknown.path)
+            && file.identity == unknown.identity
+            && fs::metadata(&unknown.path).is_ok_and(|now| Identity::of(&now) == unknown.identity)
+        {
+            file.hash = hash;
+        }
+    }
+}
+
+impl Unknown {
+    pub(super) fn hash(&self) -> Option<u64> {
+        hash(&self.path, self.identity.size)
+    }
+}
+
+impl Identity {
+    fn of(found: &Metadata) -> Self {
+        Self {
+            inode: (found.dev(), found.ino()),
+            size: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        }
+    }
+}
+
+fn tell(path: &Path, filter: &Filter, edited: &mut impl FnMut(Edit)) {
+    if let Some(action) = filter.action(path) {
+        edited(Edit { path: path.to_owned(), action });
+    }
+}
+
+/// Reads a file; `None` where that can't be done, or would take long.
+fn hash(path: &Path, size: u64) -> Option<u64> {
+    if size > LONGEST {
+        return None;
+    }
+    let mut file = fs::File::open(path).ok()?.take(LONGEST);
+    let mut hasher = DefaultHasher::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut buffer).ok()? {
+            0 => return Some(hasher.finish()),
+            length => hasher.write(&buffer[..length]),
+        }
+    }
+}
