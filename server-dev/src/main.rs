@@ -76,7 +76,7 @@ async fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     for (name, service, sockets, tree) in open(config)? {
         for (socket, address) in sockets.places() {
             let told = Told::Listening { name: socket.to_owned(), address };
-            report.tell(&name, &told);
+            report.tell(&name, told);
         }
         let (report, hurry) = (Arc::clone(&report), hurry.clone());
         let runner = Runner { name, service, sockets, tree, report, hurry };
@@ -86,6 +86,7 @@ async fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     while let Some(ended) = services.join_next().await {
         ended??;
     }
+    report.finish();
     Ok(if hurry.is_cancelled() { INTERRUPTED.into() } else { ExitCode::SUCCESS })
 }
 
@@ -113,7 +114,7 @@ async fn serve(runner: Runner, over: CancellationToken) -> Result<(), Failure> {
     edits.changed().await?;
     let (files, folders) = tree.size();
     let mechanism = edits.status().mechanism.map_or_else(String::new, |it| it.to_string());
-    runner.report.tell(&runner.name, &Told::Watching { files, folders, mechanism });
+    runner.report.tell(&runner.name, Told::Watching { files, folders, mechanism });
     runner.run(edits, over).await;
     following.await??;
     Ok(())

@@ -7,6 +7,7 @@ use std::{
     os::unix::process::CommandExt,
     path::PathBuf,
     process::{Command, ExitStatus, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
@@ -17,9 +18,9 @@ use rustix::process::{
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::Child,
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
-    time::sleep,
+    sync::oneshot,
+    task::{JoinHandle, JoinSet},
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +30,8 @@ use crate::{config::Words, exec::Wish};
 const LOOK: Duration = Duration::from_millis(5);
 /// Lines that are longer are cut in pieces: nothing of what a program writes is kept for ever.
 const LONGEST_LINE: u64 = 64 * 1024;
+/// How long the last lines of a process that has ended may take.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// What this process may have been told by whoever started it, and is not for others.
 const OURS: [&str; 8] = [
     "LISTEN_FDS",
@@ -61,6 +64,12 @@ pub(crate) struct End {
     pub(crate) hurry: CancellationToken,
 }
 
+/// Takes what a process writes.
+pub(crate) trait Output: Send + Sync + 'static {
+    /// Takes a line; as long as it doesn't return, the process is held up.
+    fn line(&self, line: Line) -> impl Future<Output = ()> + Send;
+}
+
 /// A line that a process has written.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
@@ -81,9 +90,8 @@ pub(crate) struct Running {
 }
 
 impl Program {
-    /// Starts it; each line that it writes is sent on, for as long as anybody of its group holds the
-    /// other end.
-    pub(crate) fn start(self, end: &End, lines: &mpsc::Sender<Line>) -> io::Result<Running> {
+    /// Starts it; each line that it writes is passed on, for as long as anybody holds the other end.
+    pub(crate) fn start(self, end: &End, output: &Arc<impl Output>) -> io::Result<Running> {
         let mut command = Command::new(std::env::current_exe()?);
         command
             .args(self.wish.arguments(self.words.program(), self.words.arguments()))
@@ -100,18 +108,19 @@ impl Program {
         let mappings = mappings.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });
         command.fd_mappings(mappings.collect()).map_err(io::Error::other)?;
         let mut child = tokio::process::Command::from(command).spawn()?;
+        let mut outputs = JoinSet::new();
         if let Some(stdout) = child.stdout.take() {
-            tokio::spawn(pass_on(stdout, false, lines.clone()));
+            outputs.spawn(pass_on(stdout, false, Arc::clone(output)));
         }
         if let Some(stderr) = child.stderr.take() {
-            tokio::spawn(pass_on(stderr, true, lines.clone()));
+            outputs.spawn(pass_on(stderr, true, Arc::clone(output)));
         }
         let group = child
             .id()
             .and_then(|id| Pid::from_raw(id.cast_signed()))
             .ok_or_else(|| io::Error::other("it has ended already"))?;
         let (told, hears) = oneshot::channel();
-        let attended = tokio::spawn(attend(child, Group(group), hears, end.clone()));
+        let attended = tokio::spawn(attend(child, Group(group), outputs, hears, end.clone()));
         Ok(Running { group, told: Some(told), attended })
     }
 }
@@ -144,6 +153,7 @@ impl Running {
 async fn attend(
     mut child: Child,
     group: Group,
+    mut outputs: JoinSet<()>,
     told: oneshot::Receiver<()>,
     end: End,
 ) -> io::Result<ExitStatus> {
@@ -161,14 +171,25 @@ async fn attend(
         group.left().await;
         status
     };
+    // What was written last has been passed on by then; somebody who left the group may hold it open.
+    let read = async move {
+        timeout(LAST_WORDS, async { while outputs.join_next().await.is_some() {} }).await
+    };
     tokio::pin!(gone);
-    tokio::select! {
-        status = &mut gone => return status,
-        () = end.hurry.cancelled() => {}
-        () = sleep(end.grace) => {}
-    }
-    group.signal(Signal::KILL);
-    gone.await
+    let status = tokio::select! {
+        status = &mut gone => Some(status),
+        () = end.hurry.cancelled() => None,
+        () = sleep(end.grace) => None,
+    };
+    let status = match status {
+        Some(status) => status,
+        None => {
+            group.signal(Signal::KILL);
+            gone.await
+        }
+    };
+    let _is_complete = read.await;
+    status
 }
 
 /// The group that a process leads, by the number of the process.
@@ -193,7 +214,7 @@ impl Group {
     }
 }
 
-async fn pass_on(from: impl AsyncRead + Unpin, is_error: bool, to: mpsc::Sender<Line>) {
+async fn pass_on(from: impl AsyncRead + Unpin, is_error: bool, to: Arc<impl Output>) {
     let mut from = BufReader::new(from);
     loop {
         let mut text = Vec::new();
@@ -206,8 +227,6 @@ async fn pass_on(from: impl AsyncRead + Unpin, is_error: bool, to: mpsc::Sender<
         if text.last() == Some(&b'\n') {
             text.pop();
         }
-        if to.send(Line { is_error, text }).await.is_err() {
-            return;
-        }
+        to.line(Line { is_error, text }).await;
     }
 }

@@ -3,16 +3,21 @@
 use std::{
     io::{IsTerminal, Write, stderr, stdout},
     path::PathBuf,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
 use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::process::Line;
 
 /// Colours of the names before the lines of several services, after those of warnings and errors.
 const COLOURS: [u8; 5] = [36, 35, 34, 32, 33];
+
+/// Lines that wait to be written; whoever writes more waits as well.
+const LINES: usize = 1024;
 
 /// Something that happened to a service.
 #[derive(Debug, Serialize)]
@@ -70,15 +75,22 @@ pub(crate) enum Told {
     Ended,
 }
 
-/// How it is told.
+/// How it is told: in the order in which it happened, by a thread that a terminal may hold up.
 #[derive(Debug)]
 pub(crate) struct Report {
-    form: Form,
+    said: mpsc::UnboundedSender<Said>,
+    /// Room for lines of processes, which wait for it.
+    room: Arc<Semaphore>,
     is_coloured: bool,
-    /// The names of the services, were there several.
-    names: Vec<String>,
-    /// A line is written whole.
-    turn: Mutex<()>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Something to be written.
+#[derive(Debug)]
+enum Said {
+    Told(String, Told),
+    Line(String, Line, OwnedSemaphorePermit),
+    Last,
 }
 
 /// In which form.
@@ -90,10 +102,15 @@ pub(crate) enum Form {
 }
 
 impl Report {
+    /// `names` are those of all services.
     pub(crate) fn new(form: Form, names: Vec<String>) -> Self {
         let is_coloured =
             stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-        Self { form, is_coloured, names, turn: Mutex::new(()) }
+        let (said, hears) = mpsc::unbounded_channel();
+        let writer = Writer { form, is_coloured, names };
+        let writer = thread::spawn(move || writer.run(hears));
+        let room = Arc::new(Semaphore::new(LINES));
+        Self { said, room, is_coloured, writer: Mutex::new(Some(writer)) }
     }
 
     pub(crate) fn is_coloured(&self) -> bool {
@@ -101,7 +118,50 @@ impl Report {
     }
 
     /// Tells what happened to a service.
-    pub(crate) fn tell(&self, service: &str, told: &Told) {
+    pub(crate) fn tell(&self, service: &str, told: Told) {
+        // The other end is gone once everything has ended.
+        let _ = self.said.send(Said::Told(service.to_owned(), told));
+    }
+
+    /// Passes on what a process has written; waits while there is much to be written yet.
+    pub(crate) async fn pass_on(&self, service: &str, line: Line) {
+        if let Ok(room) = Arc::clone(&self.room).acquire_owned().await {
+            // As above.
+            let _ = self.said.send(Said::Line(service.to_owned(), line, room));
+        }
+    }
+
+    /// Waits until everything is written.
+    pub(crate) fn finish(&self) {
+        // As above.
+        let _ = self.said.send(Said::Last);
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            // A panic of it has been told by itself.
+            let _ = writer.join();
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Writer {
+    form: Form,
+    is_coloured: bool,
+    names: Vec<String>,
+}
+
+impl Writer {
+    fn run(&self, mut said: mpsc::UnboundedReceiver<Said>) {
+        while let Some(said) = said.blocking_recv() {
+            match said {
+                Said::Told(service, told) => self.tell(&service, &told),
+                Said::Line(service, line, _room) => self.pass_on(&service, &line),
+                Said::Last => return,
+            }
+        }
+    }
+
+    fn tell(&self, service: &str, told: &Told) {
         match self.form {
             Form::Json => self.json(service, told),
             Form::Text => {
@@ -115,13 +175,12 @@ impl Report {
                 };
                 let words = self.painted(colour, &format!("server-dev: {}", words(told)));
                 let line = format!("{}{words}\n", self.prefix(service));
-                self.write(true, line.as_bytes());
+                write(true, line.as_bytes());
             }
         }
     }
 
-    /// Passes on what a process has written.
-    pub(crate) fn pass_on(&self, service: &str, line: &Line) {
+    fn pass_on(&self, service: &str, line: &Line) {
         match self.form {
             Form::Json => {
                 #[derive(Serialize)]
@@ -138,7 +197,7 @@ impl Report {
                 let mut bytes = self.prefix(service).into_bytes();
                 bytes.extend_from_slice(&line.text);
                 bytes.push(b'\n');
-                self.write(line.is_error, &bytes);
+                write(line.is_error, &bytes);
             }
         }
     }
@@ -153,7 +212,7 @@ impl Report {
         // It is made of texts and numbers.
         if let Ok(mut line) = serde_json::to_vec(&Of { service, told }) {
             line.push(b'\n');
-            self.write(false, &line);
+            write(false, &line);
         }
     }
 
@@ -169,12 +228,11 @@ impl Report {
     fn painted(&self, colour: u8, text: &str) -> String {
         if self.is_coloured { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
     }
+}
 
-    fn write(&self, is_error: bool, bytes: &[u8]) {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever has closed the other end doesn't want to know.
-        let _ = if is_error { stderr().write_all(bytes) } else { stdout().write_all(bytes) };
-    }
+fn write(is_error: bool, bytes: &[u8]) {
+    // Whoever has closed the other end doesn't want to know.
+    let _ = if is_error { stderr().write_all(bytes) } else { stdout().write_all(bytes) };
 }
 
 fn words(told: &Told) -> String {

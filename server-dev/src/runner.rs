@@ -11,17 +11,14 @@ use std::{
 
 use hot_reload::ReloaderReceiver;
 use rustix::process::Signal;
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     cargo::{Built, CargoRun},
     config::{Action, Service},
     machine::{Effect, Event, Exit, Machine, Need, Phase},
-    process::{End, Line, Running},
+    process::{End, Line, Output, Running},
     ready::Notified,
     report::{Report, Told},
     sockets::Sockets,
@@ -34,8 +31,6 @@ use start::NotReady;
 const SOON: Duration = Duration::from_secs(5);
 /// Files of one change that are named; of more, how many.
 const NAMED: usize = 3;
-/// Lines that wait to be written; whoever writes more waits as well.
-const LINES: usize = 1024;
 
 /// What a runner is given.
 pub(crate) struct Runner {
@@ -48,12 +43,18 @@ pub(crate) struct Runner {
     pub(crate) hurry: CancellationToken,
 }
 
+/// What the processes of a service write.
+impl Output for Runner {
+    async fn line(&self, line: Line) {
+        self.report.pass_on(&self.name, line).await;
+    }
+}
+
 /// A service at work.
 struct Work {
     runner: Arc<Runner>,
     cargo: Option<CargoRun>,
     machine: Machine,
-    lines: mpsc::Sender<Line>,
     building: Option<Job<Outcome>>,
     starting: Option<Job<Result<Ready, NotReady>>>,
     serving: Option<Serving>,
@@ -96,7 +97,6 @@ impl Runner {
         mut edits: ReloaderReceiver<Edits, String>,
         over: CancellationToken,
     ) {
-        let (lines, mut written) = mpsc::channel(LINES);
         let runner = Arc::new(self);
         let mut work = Work {
             cargo: match &runner.service.build {
@@ -104,7 +104,6 @@ impl Runner {
                 None => CargoRun::of(&runner.service.command, runner.report.is_coloured()),
             },
             machine: Machine::new(runner.service.overlap),
-            lines,
             building: None,
             starting: None,
             serving: None,
@@ -115,14 +114,6 @@ impl Runner {
             generation: 0,
             saved: None,
             runner,
-        };
-        let writer = {
-            let runner = Arc::clone(&work.runner);
-            tokio::spawn(async move {
-                while let Some(line) = written.recv().await {
-                    runner.report.pass_on(&runner.name, &line);
-                }
-            })
         };
         let mut seen = edits.get().unwrap_or_default();
         work.take(Event::Changed(Need::Build)).await;
@@ -148,15 +139,12 @@ impl Runner {
             };
             work.take(event).await;
         }
-        work.tell(&Told::Ended);
-        drop(work);
-        // What was written last is shown, though somebody who left the group may hold the other end.
-        let _ = tokio::time::timeout(Duration::from_millis(100), writer).await;
+        work.tell(Told::Ended);
     }
 }
 
 impl Work {
-    fn tell(&self, told: &Told) {
+    fn tell(&self, told: Told) {
         self.runner.report.tell(&self.runner.name, told);
     }
 
@@ -219,7 +207,7 @@ impl Work {
             return None;
         }
         let named = files.iter().take(NAMED).map(|file| self.runner.tree.named(file).to_owned());
-        self.tell(&Told::Changed {
+        self.tell(Told::Changed {
             files: named.collect(),
             more: files.len().saturating_sub(NAMED),
         });
@@ -252,9 +240,7 @@ impl Work {
             self.carry_out(effect);
         }
         if gave_up {
-            self.tell(&Told::GaveUp {
-                reason: "it has ended too often, each time soon".to_owned(),
-            });
+            self.tell(Told::GaveUp { reason: "it has ended too often, each time soon".to_owned() });
         }
         // What can't be had at once comes as an event of its own.
         tokio::task::yield_now().await;
@@ -313,7 +299,7 @@ impl Work {
             };
             // Until here it may have had something to say.
             drop(old.notified);
-            runner.report.tell(&runner.name, &Told::Drained { pid, status });
+            runner.report.tell(&runner.name, Told::Drained { pid, status });
         }
     }
 
@@ -321,13 +307,13 @@ impl Work {
         match outcome {
             Outcome::Built { took, built } => {
                 if let Some(took) = took {
-                    self.tell(&Told::Built { milliseconds: milliseconds(took) });
+                    self.tell(Told::Built { milliseconds: milliseconds(took) });
                 }
                 self.built = built;
                 Event::Built
             }
             Outcome::Failed(reason) => {
-                self.tell(&Told::BuildFailed { reason, serves: self.machine.serves });
+                self.tell(Told::BuildFailed { reason, serves: self.machine.serves });
                 Event::BuildFailed
             }
         }
@@ -338,7 +324,7 @@ impl Work {
             Ok(Ready { running, notified, by, took }) => {
                 self.generation += 1;
                 let since_save = self.saved.take().and_then(|saved| saved.elapsed().ok());
-                self.tell(&Told::Ready {
+                self.tell(Told::Ready {
                     pid: running.pid(),
                     generation: self.generation,
                     by,
@@ -354,7 +340,7 @@ impl Work {
             }
             Err(reason) => {
                 let serves = self.machine.serves;
-                self.tell(&Told::NotReady { reason: reason.to_string(), serves });
+                self.tell(Told::NotReady { reason: reason.to_string(), serves });
                 Event::StartFailed
             }
         }
@@ -380,7 +366,7 @@ impl Work {
             Effect::Rest(pause) => Some(milliseconds(pause)),
             _ => None,
         });
-        self.tell(&Told::Exited { pid, status, again_in_milliseconds: again });
+        self.tell(Told::Exited { pid, status, again_in_milliseconds: again });
         event
     }
 

@@ -1,16 +1,19 @@
 //! What has to succeed before a program is started.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use tokio::{sync::mpsc, time::Instant};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Job, Work, environment};
+use super::{Job, Runner, Work, environment};
 use crate::{
     cargo::{Built, CargoRun, Message},
     config::Words,
     exec::Wish,
-    process::{Line, Program},
+    process::{Line, Output, Program},
     report::Told,
 };
 
@@ -33,9 +36,9 @@ impl Work {
             Some(cargo) => Some(cargo.build.clone()),
             None => runner.service.build.clone(),
         };
-        let (lines, end, hears) = (self.lines.clone(), self.end(), off.clone());
+        let (end, hears) = (self.end(), off.clone());
         if let Some(words) = &words {
-            self.tell(&Told::Building { command: words.to_string() });
+            self.tell(Told::Building { command: words.to_string() });
         }
         let task = tokio::spawn(async move {
             let Some(words) = words else { return Outcome::Built { took: None, built: None } };
@@ -51,30 +54,20 @@ impl Work {
                 wish: Wish { listen_pid: false },
             };
             let began = Instant::now();
-            let (sender, read) = match &cargo {
-                Some(_) => {
-                    let (sender, from_cargo) = mpsc::channel(64);
-                    (sender, Some(tokio::spawn(read(from_cargo, lines))))
-                }
-                None => (lines, None),
-            };
-            let mut running = match program.start(&end, &sender) {
+            let output =
+                Arc::new(Read { is_cargo: cargo.is_some(), runner, built: Mutex::default() });
+            let mut running = match program.start(&end, &output) {
                 Ok(running) => running,
                 Err(error) => return Outcome::Failed(error.to_string()),
             };
-            drop(sender);
             let status = tokio::select! {
                 biased;
                 status = running.ended() => status,
                 () = hears.cancelled() => running.end().await,
             };
-            let built = match read {
-                Some(read) => read.await.unwrap_or_default(),
-                None => Vec::new(),
-            };
             match status {
                 Ok(status) if status.success() => {
-                    Outcome::Built { took: Some(began.elapsed()), built: only(built) }
+                    Outcome::Built { took: Some(began.elapsed()), built: output.only() }
                 }
                 Ok(status) => Outcome::Failed(format!("{}: {status}", words.program())),
                 Err(error) => Outcome::Failed(error.to_string()),
@@ -92,32 +85,37 @@ impl Work {
     }
 }
 
-/// Of several programs, cargo alone knows which it would run.
-fn only(mut built: Vec<Built>) -> Option<Built> {
-    built.pop().filter(|_| built.is_empty())
+/// Shows what a build writes, and keeps which programs it has built.
+struct Read {
+    is_cargo: bool,
+    runner: Arc<Runner>,
+    built: Mutex<Vec<Built>>,
 }
 
-/// Shows what cargo has to show, and returns the programs that it has built.
-async fn read(mut from: mpsc::Receiver<Line>, to: mpsc::Sender<Line>) -> Vec<Built> {
-    let mut built = Vec::new();
-    while let Some(line) = from.recv().await {
-        let lines = match Message::read(&line.text).filter(|_| !line.is_error) {
+impl Read {
+    /// Of several programs, cargo alone knows which it would run.
+    fn only(&self) -> Option<Built> {
+        let mut built = self.built();
+        built.pop().filter(|_| built.is_empty())
+    }
+
+    fn built(&self) -> MutexGuard<'_, Vec<Built>> {
+        // It is pushed to, or taken from.
+        self.built.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Output for Read {
+    async fn line(&self, line: Line) {
+        let is_message = self.is_cargo && !line.is_error;
+        match Message::read(&line.text).filter(|_| is_message) {
             Some(Message::CompilerMessage { message }) => {
-                let rendered = message.rendered.unwrap_or_default();
-                let line = |text: &str| Line { is_error: true, text: text.into() };
-                rendered.trim_end().lines().map(line).collect()
+                for text in message.rendered.unwrap_or_default().trim_end().lines() {
+                    self.runner.line(Line { is_error: true, text: text.into() }).await;
+                }
             }
-            Some(message) => {
-                built.extend(message.built());
-                continue;
-            }
-            None => vec![line],
-        };
-        for line in lines {
-            if to.send(line).await.is_err() {
-                return built;
-            }
+            Some(message) => self.built().extend(message.built()),
+            None => self.runner.line(line).await,
         }
     }
-    built
 }

@@ -36,7 +36,7 @@ impl Work {
         let hears = off.clone();
         let (runner, built, command) =
             (Arc::clone(&self.runner), self.built.clone(), self.command());
-        let (lines, end) = (self.lines.clone(), self.end());
+        let end = self.end();
         let before = (!runner.service.overlap).then(|| self.leaving.clone());
         let task = tokio::spawn(async move {
             let service = &runner.service;
@@ -60,8 +60,8 @@ impl Work {
                 wish: Wish { listen_pid: service.listen_pid && !runner.sockets.is_empty() },
             };
             let inodes = runner.sockets.inodes()?;
-            let mut running = program.start(&end, &lines)?;
-            runner.report.tell(&runner.name, &Told::Starting { pid: running.pid() });
+            let mut running = program.start(&end, &runner)?;
+            runner.report.tell(&runner.name, Told::Starting { pid: running.pid() });
             let group = running.group;
             let why = tokio::select! {
                 biased;

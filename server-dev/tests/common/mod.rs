@@ -1,0 +1,182 @@
+//! A `server-dev` of a test's own, in a folder of its own, of which the test reads the events.
+
+#![allow(dead_code, unreachable_pub, reason = "shared by tests that each include it")]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// How long anything may take on a machine that does something else as well.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder of files for a service.
+pub struct Folder(tempfile::TempDir);
+
+impl Folder {
+    /// Makes one that holds these files.
+    pub fn with(files: &[(&str, &str)]) -> Self {
+        let folder = Self(tempfile::tempdir().expect("a temporary directory"));
+        for (name, text) in files {
+            folder.write(name, text);
+        }
+        folder
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, text).expect("room for a file");
+    }
+
+    /// Starts `server-dev` in it, with the words of a command line.
+    pub fn dev(&self, arguments: &[&str]) -> Dev {
+        self.dev_with(arguments, &[])
+    }
+
+    pub fn dev_with(&self, arguments: &[&str], env: &[(&str, &str)]) -> Dev {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_server-dev"))
+            .arg("--json")
+            .args(arguments)
+            .current_dir(self.path())
+            .envs(env.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("server-dev starts");
+        let stdout = BufReader::new(child.stdout.take().expect("its output"));
+        let (tx, events) = channel();
+        thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let event = serde_json::from_str(&line).expect("a JSON object a line");
+                if tx.send(event).is_err() {
+                    return;
+                }
+            }
+        });
+        Dev { child, events, told: Vec::new() }
+    }
+}
+
+/// A `server-dev` that runs; dropped, it is told to end, and waited for.
+pub struct Dev {
+    child: Child,
+    events: Receiver<Value>,
+    /// What it has told so far.
+    pub told: Vec<Value>,
+}
+
+impl Dev {
+    /// Waits for an event of that name which comes after those that were waited for.
+    pub fn wait(&mut self, name: &str) -> Value {
+        self.wait_for(name, |_| true)
+    }
+
+    pub fn wait_for(&mut self, name: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let Ok(event) = self.events.recv_timeout(left) else {
+                panic!("no {name}, but {:#?}", self.told);
+            };
+            self.told.push(event.clone());
+            if event["event"] == name && is_it(&event) {
+                return event;
+            }
+        }
+    }
+
+    /// What it tells within so long.
+    pub fn tells_within(&mut self, time: Duration) -> Vec<Value> {
+        let until = Instant::now() + time;
+        let next =
+            || self.events.recv_timeout(until.saturating_duration_since(Instant::now())).ok();
+        let told: Vec<_> = std::iter::from_fn(next).collect();
+        self.told.extend(told.iter().cloned());
+        told
+    }
+
+    /// The address of the first socket of a service that it holds.
+    pub fn address(&mut self) -> String {
+        let event = self.wait("listening");
+        let address = event["address"].as_str().expect("an address");
+        address.trim_start_matches("http://").to_owned()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().cast_signed()).expect("a process");
+        kill_process(pid, signal).expect("it runs");
+    }
+
+    /// Tells it to end, and waits until it has.
+    pub fn end(mut self) -> ExitStatus {
+        self.signal(Signal::INT);
+        self.wait_for_end()
+    }
+
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                return status;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("it doesn't end; it told {:#?}", self.told);
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        if let (Ok(None), Some(pid)) =
+            (self.child.try_wait(), Pid::from_raw(self.child.id().cast_signed()))
+        {
+            // A test that fails may leave it at any point.
+            let _ = kill_process(pid, Signal::TERM);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// The server of `examples/tiny.rs`, as the test command builds it.
+pub fn tiny() -> String {
+    let dev = PathBuf::from(env!("CARGO_BIN_EXE_server-dev"));
+    let tiny = dev.with_file_name("examples").join("tiny");
+    assert!(tiny.exists(), "built with the tests: {}", tiny.display());
+    tiny.display().to_string()
+}
+
+/// What a server answers to `GET /`, over a connection of its own.
+pub fn get(address: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    Ok(body.to_owned())
+}
+
+/// Whether a process is there, and no zombie.
+pub fn runs(pid: u64) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| !rest.starts_with(" Z")))
+}

@@ -1,0 +1,163 @@
+//! From an edit to the new process, and what stays while there is none.
+
+mod common;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use common::{Folder, get, runs, tiny};
+
+fn pid(event: &serde_json::Value) -> u64 {
+    event["pid"].as_u64().expect("a pid")
+}
+
+#[test]
+fn serves_the_new_process_once_it_is_ready_and_ends_the_old_one() {
+    let folder = Folder::with(&[("value.txt", "one")]);
+    let mut dev = folder.dev(&["-s", "http::0", "--", &tiny()]);
+    let address = dev.address();
+    let first = dev.wait("ready");
+    assert_eq!((first["generation"].as_u64(), get(&address).unwrap()), (Some(1), "one".into()));
+    folder.write("value.txt", "two");
+    let changed = dev.wait("changed");
+    assert_eq!(changed["files"][0], "value.txt");
+    let second = dev.wait("ready");
+    // Until the old one is told to end, both accept.
+    let drained = dev.wait("drained");
+    assert_eq!((second["generation"].as_u64(), get(&address).unwrap()), (Some(2), "two".into()));
+    assert_eq!((pid(&drained), drained["status"].as_str()), (pid(&first), Some("exit status: 0")));
+    assert!(!runs(pid(&first)) && runs(pid(&second)));
+    assert!(dev.end().success());
+    assert!(!runs(pid(&second)));
+}
+
+#[test]
+fn a_server_that_does_not_start_leaves_the_old_one_serving() {
+    let folder = Folder::with(&[("value.txt", "good")]);
+    let mut dev = folder.dev(&["-s", "http::0", "--", &tiny()]);
+    let address = dev.address();
+    let first = dev.wait("ready");
+    folder.write("value.txt", "exit 3");
+    let failed = dev.wait("not-ready");
+    assert!(failed["reason"].as_str().unwrap().contains("exit status: 3"), "{failed}");
+    assert_eq!(failed["serves"], true);
+    assert_eq!(get(&address).unwrap(), "good");
+    assert!(runs(pid(&first)));
+    folder.write("value.txt", "mended");
+    dev.wait("ready");
+    dev.wait("drained");
+    assert_eq!(get(&address).unwrap(), "mended");
+}
+
+#[test]
+fn a_build_that_fails_leaves_the_old_one_serving() {
+    let folder = Folder::with(&[("value.txt", "good"), ("code", "exit 0")]);
+    let mut dev = folder.dev(&["-s", "http::0", "--build", "sh ./code", "--", &tiny()]);
+    let address = dev.address();
+    dev.wait("ready");
+    folder.write("code", "echo 'code:1: no such word' >&2; exit 7");
+    let line = dev.wait_for("output", |event| event["stream"] == "stderr");
+    assert_eq!(line["line"], "code:1: no such word");
+    let failed = dev.wait("build-failed");
+    assert!(failed["reason"].as_str().unwrap().contains("exit status: 7"), "{failed}");
+    assert_eq!(get(&address).unwrap(), "good");
+}
+
+#[test]
+fn connections_made_before_the_first_start_are_answered() {
+    let folder = Folder::with(&[("value.txt", "late")]);
+    let env = [("SLOW_START", "700")];
+    let mut dev = folder.dev_with(&["-s", "http::0", "--", &tiny()], &env);
+    let address = dev.address();
+    assert_eq!(get(&address).unwrap(), "late");
+}
+
+#[test]
+fn no_request_is_lost_over_twenty_replacements() {
+    let folder = Folder::with(&[("value.txt", "0")]);
+    let mut dev = folder.dev(&["-s", "http::0", "--settle", "5ms", "--", &tiny()]);
+    let address = dev.address();
+    dev.wait("ready");
+    let over = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let (over, address) = (Arc::clone(&over), address.clone());
+            thread::spawn(move || {
+                let mut answered = 0;
+                while !over.load(Ordering::Relaxed) {
+                    get(&address).expect("an answer");
+                    answered += 1;
+                }
+                answered
+            })
+        })
+        .collect();
+    for n in 1..=20 {
+        folder.write("value.txt", &n.to_string());
+        dev.wait_for("ready", |event| event["generation"] == n + 1);
+    }
+    dev.wait("drained");
+    over.store(true, Ordering::Relaxed);
+    let answered: u32 = clients.into_iter().map(|client| client.join().unwrap()).sum();
+    assert!(answered > 100, "{answered}");
+    assert_eq!(get(&address).unwrap(), "20");
+}
+
+#[test]
+fn without_overlap_the_old_one_has_ended_before_the_new_one_starts() {
+    let folder = Folder::with(&[("value.txt", "one")]);
+    let mut dev = folder.dev(&["-s", "http::0", "--no-overlap", "--", &tiny()]);
+    let address = dev.address();
+    let first = dev.wait("ready");
+    folder.write("value.txt", "two");
+    let drained = dev.wait("drained");
+    assert_eq!(pid(&drained), pid(&first));
+    dev.wait("starting");
+    dev.wait("ready");
+    assert_eq!(get(&address).unwrap(), "two");
+}
+
+#[test]
+fn the_latest_edit_wins_over_a_build_that_runs() {
+    let folder = Folder::with(&[("value.txt", "one"), ("code", "exit 0")]);
+    let mut dev = folder.dev(&["-s", "http::0", "--build", "sh ./code", "--", &tiny()]);
+    let address = dev.address();
+    dev.wait("ready");
+    folder.write("code", "sleep 600");
+    dev.wait("building");
+    folder.write("code", "exit 0");
+    folder.write("value.txt", "two");
+    dev.wait("ready");
+    dev.wait("drained");
+    assert_eq!(get(&address).unwrap(), "two");
+    assert!(dev.told.iter().all(|event| event["event"] != "build-failed"));
+}
+
+#[test]
+fn a_server_that_says_when_it_is_ready_is_believed() {
+    let folder = Folder::with(&[("value.txt", "one")]);
+    let mut dev = folder
+        .dev_with(&["-s", "http::0", "--ready", "notify", "--", &tiny()], &[("SAYS_READY", "1")]);
+    let ready = dev.wait("ready");
+    assert_eq!(ready["by"], "it said READY=1");
+}
+
+#[test]
+fn a_server_that_crashes_again_and_again_is_left_until_a_change() {
+    let folder = Folder::with(&[("value.txt", "one"), ("server", "sleep 0.1; exit 4")]);
+    let mut dev = folder.dev(&["--ready", "1ms", "--", "sh", "./server"]);
+    for _ in 0..5 {
+        let exited = dev.wait("exited");
+        assert!(exited["again_in_milliseconds"].is_u64(), "{exited}");
+    }
+    dev.wait("gave-up");
+    assert!(dev.tells_within(Duration::from_millis(500)).is_empty());
+    folder.write("server", "sleep 600");
+    dev.wait("ready");
+}
