@@ -4,9 +4,10 @@ mod admin;
 mod headers;
 mod limits;
 mod listen;
-mod process;
+mod parts;
 #[cfg(feature = "schema")]
 mod schema;
+mod threads;
 mod tls;
 
 use std::{
@@ -94,7 +95,7 @@ pub struct ServerConfig {
     pub log: Option<String>,
     /// Threads that serve, at most 1024; for the program to start, which by default has as many as
     /// there are cores. Needs a restart.
-    #[serde(default, deserialize_with = "process::threads")]
+    #[serde(default, deserialize_with = "threads::threads")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1024)))]
     pub worker_threads: Option<NonZeroUsize>,
     /// What a client may ask of the server, and all of them together.
@@ -180,33 +181,10 @@ impl ServerConfig {
             let problem = "0 leaves no time for any request".to_owned();
             return Err(InvalidConfig { key: "request_timeout_ms", problem });
         }
-        process::check_threads(self.worker_threads)
+        threads::check(self.worker_threads)
             .map_err(|problem| InvalidConfig { key: "worker_threads", problem })?;
         self.limits.validate()?;
         self.headers().map(drop)
-    }
-
-    /// Returns the parts in which `other` differs, by their names in a file.
-    pub fn changed_parts(&self, other: &Self) -> Vec<&'static str> {
-        [
-            ("id", self.id != other.id),
-            ("name", self.name != other.name),
-            ("listen_addresses", self.listen_addresses != other.listen_addresses),
-            ("https_addresses", self.https_addresses != other.https_addresses),
-            ("tls", self.tls != other.tls),
-            ("admin_address", self.admin_address != other.admin_address),
-            ("greeting", self.greeting != other.greeting),
-            ("request_timeout_ms", self.request_timeout_ms != other.request_timeout_ms),
-            ("max_body_bytes", self.max_body_bytes != other.max_body_bytes),
-            ("drain_timeout_ms", self.drain_timeout_ms != other.drain_timeout_ms),
-            ("log", self.log != other.log),
-            ("worker_threads", self.worker_threads != other.worker_threads),
-            ("response_headers", self.response_headers != other.response_headers),
-        ]
-        .into_iter()
-        .chain(self.limits.compared(&other.limits))
-        .filter_map(|(name, differs)| differs.then_some(name))
-        .collect()
     }
 
     /// Returns every address to listen on, and what for.
@@ -360,12 +338,5 @@ mod tests {
         ] {
             assert_eq!(bad.validate().unwrap_err().key, key);
         }
-    }
-
-    #[test]
-    fn names_the_parts_that_changed() {
-        let one = ServerConfig::default();
-        let two = ServerConfig { id: 1, greeting: "hello".to_owned(), ..one.clone() };
-        assert_eq!(one.changed_parts(&two), ["id", "greeting"]);
     }
 }

@@ -109,25 +109,6 @@ impl Limits {
             .map_err(|problem| InvalidConfig { key: "limits.max_header_bytes", problem })
     }
 
-    /// Returns each part with whether `other` differs in it, by the names in a file.
-    pub(super) fn compared(&self, other: &Self) -> [(&'static str, bool); 7] {
-        [
-            ("limits.header_timeout_ms", self.header_timeout_ms != other.header_timeout_ms),
-            (
-                "limits.keep_alive_timeout_ms",
-                self.keep_alive_timeout_ms != other.keep_alive_timeout_ms,
-            ),
-            ("limits.write_timeout_ms", self.write_timeout_ms != other.write_timeout_ms),
-            ("limits.max_header_bytes", self.max_header_bytes != other.max_header_bytes),
-            ("limits.max_connections", self.max_connections != other.max_connections),
-            (
-                "limits.max_connections_per_client",
-                self.max_connections_per_client != other.max_connections_per_client,
-            ),
-            ("limits.rate", self.rate != other.rate),
-        ]
-    }
-
     pub(crate) fn header_timeout(&self) -> Duration {
         Duration::from_millis(self.header_timeout_ms)
     }
@@ -170,26 +151,7 @@ fn header_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Er
 
 #[cfg(test)]
 mod tests {
-    use super::{super::ServerConfig, *};
-
-    #[test]
-    fn names_each_part_that_changed() {
-        let before = ServerConfig::default();
-        for text in [
-            "header_timeout_ms = 1",
-            "keep_alive_timeout_ms = 1",
-            "write_timeout_ms = 1",
-            "max_header_bytes = 10_000",
-            "max_connections = 1",
-            "max_connections_per_client = 1",
-            "rate.requests_per_second = 1",
-        ] {
-            let limits = toml::from_str(text).unwrap();
-            let after = ServerConfig { limits, ..before.clone() };
-            let key = text.split([' ', '.']).next().unwrap();
-            assert_eq!(before.changed_parts(&after), [format!("limits.{key}")]);
-        }
-    }
+    use super::*;
 
     #[test]
     fn validates_what_was_not_deserialized() {
