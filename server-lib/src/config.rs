@@ -2,6 +2,7 @@
 
 mod admin;
 mod headers;
+mod invalid;
 mod limits;
 mod listen;
 mod parts;
@@ -9,6 +10,7 @@ mod parts;
 mod schema;
 mod threads;
 mod tls;
+mod validate;
 
 use std::{
     collections::BTreeMap,
@@ -20,6 +22,7 @@ use axum::http::HeaderMap;
 use serde::{Deserialize, Deserializer};
 
 pub use self::{
+    invalid::InvalidConfig,
     limits::{Limits, RateLimit, RatePer},
     tls::{CertificatePaths, TlsConfig},
 };
@@ -107,14 +110,6 @@ pub struct ServerConfig {
     pub response_headers: BTreeMap<String, String>,
 }
 
-/// Why a configuration can't work, whatever the system says.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{key}: {problem}")]
-pub struct InvalidConfig {
-    key: &'static str,
-    problem: String,
-}
-
 mod defaults {
     pub(super) fn name() -> String {
         "server".to_owned()
@@ -133,60 +128,7 @@ mod defaults {
     }
 }
 
-impl InvalidConfig {
-    /// Returns the key that is meant, by its path in a file.
-    pub fn key(&self) -> &'static str {
-        self.key
-    }
-
-    /// Returns what is wrong with it.
-    pub fn problem(&self) -> &str {
-        &self.problem
-    }
-
-    /// Of a socket over TLS that the process was started with.
-    pub(crate) fn no_certificate() -> Self {
-        let problem = "a socket over TLS, which was inherited, needs a certificate".to_owned();
-        Self { key: "tls.certificates", problem }
-    }
-}
-
 impl ServerConfig {
-    /// Checks what can be checked without asking the system.
-    ///
-    /// A configuration that was deserialized has passed already, with line and column of what is
-    /// wrong; this is for those that are made otherwise.
-    ///
-    /// # Errors
-    ///
-    /// When there is no address, two of them get in each other's way, there is no certificate for
-    /// those over TLS, a timeout or limit is out of its range, or a header is none or not ours to set.
-    pub fn validate(&self) -> Result<(), InvalidConfig> {
-        let invalid = |key| move |problem| InvalidConfig { key, problem };
-        let (http, https) = (&self.listen_addresses, &self.https_addresses);
-        listen::check(http, https).map_err(invalid("listen_addresses"))?;
-        listen::check_beside(https, http).map_err(invalid("https_addresses"))?;
-        tls::suffice(&self.tls, !https.is_empty()).map_err(invalid("https_addresses"))?;
-        tls::check(&self.tls).map_err(invalid("tls.certificates"))?;
-        if let Some(address) = &self.admin_address {
-            admin::check(address)
-                .and_then(|()| match address.socket_addr() {
-                    // Another port is found for it.
-                    Some(tcp) if tcp.port() == 0 => Ok(()),
-                    _ => listen::admit(http.iter().chain(https), address),
-                })
-                .map_err(invalid("admin_address"))?;
-        }
-        if self.request_timeout_ms == 0 {
-            let problem = "0 leaves no time for any request".to_owned();
-            return Err(InvalidConfig { key: "request_timeout_ms", problem });
-        }
-        threads::check(self.worker_threads)
-            .map_err(|problem| InvalidConfig { key: "worker_threads", problem })?;
-        self.limits.validate()?;
-        self.headers().map(drop)
-    }
-
     /// Returns every address to listen on, and what for.
     pub fn addresses(&self) -> Vec<(Role, Address)> {
         self.spots()
@@ -202,7 +144,7 @@ impl ServerConfig {
 
     pub(crate) fn headers(&self) -> Result<HeaderMap, InvalidConfig> {
         headers::map(&self.response_headers)
-            .map_err(|problem| InvalidConfig { key: "response_headers", problem })
+            .map_err(|problem| InvalidConfig::new("response_headers", problem))
     }
 
     pub(crate) fn request_timeout(&self) -> Duration {
@@ -244,99 +186,24 @@ fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Er
 mod tests {
     use super::*;
 
-    fn problem(text: &str) -> (String, std::ops::Range<usize>) {
+    /// Parses what is wrong, and returns what is said of which part of it.
+    pub(super) fn problem(text: &str) -> (String, &str) {
         let error = toml::from_str::<ServerConfig>(text).unwrap_err();
-        (error.message().to_owned(), error.span().unwrap())
+        (error.message().to_owned(), &text[error.span().unwrap()])
     }
 
     #[test]
     fn points_at_what_is_wrong() {
-        let address = "listen_addresses = ['127.0.0.1:1']\n";
-        for (text, at, message) in [
-            (
-                "listen_addresses = ['127.0.0.1:1', '127.0.0.1:2', '127.0.0.1:1']",
-                "'127.0.0.1:1']",
-                "127.0.0.1:1 is listed twice",
-            ),
-            (
-                "listen_addresses = ['0.0.0.0:80', '127.0.0.1:80']",
-                "'127.0.0.1:80'",
-                "127.0.0.1:80 is part of 0.0.0.0:80, which is listed too",
-            ),
-            (
-                "listen_addresses = ['here']",
-                "'here'",
-                "an address is an IP address and a port, such as 127.0.0.1:8080 or [::1]:0, or unix: and an absolute path",
-            ),
-            (
-                &format!("{address}[response_headers]\n'a b' = 'c'"),
-                "'a b'",
-                "not a name of a header",
-            ),
-            (
-                &format!("{address}[response_headers]\nx = \"a\\nb\""),
-                "\"a\\nb\"",
-                "not a value of a header",
-            ),
-            (
-                &format!("{address}[response_headers]\nContent-Length = '3'"),
-                "Content-Length",
-                "this header is the server's own",
-            ),
-            (
-                &format!("{address}request_timeout_ms = 0"),
-                "0",
-                "invalid value: integer `0`, expected a nonzero u64",
-            ),
+        for (line, at, says) in [
+            ("greating = 'hello'", "greating", "unknown field `greating`"),
+            ("request_timeout_ms = 0", "0", "invalid value: integer `0`, expected a nonzero u64"),
+            ("limits.max_connections = 0", "0", "invalid value: integer `0`, expected a nonzero"),
+            ("limits.max_header_bytes = 1", "1", "it is at least 8192 and at most 1048576"),
+            ("worker_threads = 1025", "1025", "there are at most 1024 threads"),
         ] {
-            let (said, span) = problem(text);
-            assert_eq!(said, message, "{text}");
-            assert!(at.starts_with(&text[span.clone()]), "{text}: {}", &text[span]);
-        }
-    }
-
-    #[test]
-    fn finds_typos() {
-        let (said, _) = problem("listen_addresses = ['127.0.0.1:1']\ngreating = 'hello'");
-        assert!(said.starts_with("unknown field `greating`"), "{said}");
-    }
-
-    #[test]
-    fn validates_what_was_not_deserialized() {
-        let address = || vec!["127.0.0.1:1".parse().unwrap()];
-        let good = ServerConfig { listen_addresses: address(), ..ServerConfig::default() };
-        assert_eq!(good.validate(), Ok(()));
-        for (bad, key) in [
-            (ServerConfig::default(), "listen_addresses"),
-            (ServerConfig { https_addresses: address(), ..good.clone() }, "https_addresses"),
-            (
-                ServerConfig {
-                    https_addresses: address(),
-                    listen_addresses: Vec::new(),
-                    ..good.clone()
-                },
-                "https_addresses",
-            ),
-            (
-                ServerConfig {
-                    tls: toml::from_str(
-                        &"[[certificates]]\ncertificate = 'a'\nkey = 'b'\n".repeat(2),
-                    )
-                    .unwrap(),
-                    ..good.clone()
-                },
-                "tls.certificates",
-            ),
-            (ServerConfig { request_timeout_ms: 0, ..good.clone() }, "request_timeout_ms"),
-            (
-                ServerConfig {
-                    response_headers: BTreeMap::from([("a b".to_owned(), String::new())]),
-                    ..good.clone()
-                },
-                "response_headers",
-            ),
-        ] {
-            assert_eq!(bad.validate().unwrap_err().key, key);
+            let (said, span) = problem(line);
+            assert!(said.starts_with(says), "{line}: {said}");
+            assert_eq!(span, at, "{line}");
         }
     }
 }

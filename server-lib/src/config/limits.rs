@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, de::Error};
 
-use super::{InvalidConfig, at_least_one};
+use super::at_least_one;
 
 /// What hyper takes for the head of a request at the least.
 const LEAST_HEADER_BYTES: u32 = 8192;
@@ -94,21 +94,6 @@ pub enum RatePer {
 }
 
 impl Limits {
-    pub(super) fn validate(&self) -> Result<(), InvalidConfig> {
-        for (key, value) in [
-            ("limits.header_timeout_ms", self.header_timeout_ms),
-            ("limits.keep_alive_timeout_ms", self.keep_alive_timeout_ms),
-            ("limits.write_timeout_ms", self.write_timeout_ms),
-            ("limits.max_connections", self.max_connections),
-        ] {
-            if value == 0 {
-                return Err(InvalidConfig { key, problem: "it is at least 1".to_owned() });
-            }
-        }
-        check_header_bytes(self.max_header_bytes)
-            .map_err(|problem| InvalidConfig { key: "limits.max_header_bytes", problem })
-    }
-
     pub(crate) fn header_timeout(&self) -> Duration {
         Duration::from_millis(self.header_timeout_ms)
     }
@@ -136,7 +121,7 @@ impl Default for Limits {
     }
 }
 
-fn check_header_bytes(bytes: u32) -> Result<(), String> {
+pub(super) fn check_header_bytes(bytes: u32) -> Result<(), String> {
     if (LEAST_HEADER_BYTES..=MOST_HEADER_BYTES).contains(&bytes) {
         return Ok(());
     }
@@ -147,25 +132,4 @@ fn header_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Er
     let bytes = u32::deserialize(deserializer)?;
     check_header_bytes(bytes).map_err(D::Error::custom)?;
     Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn validates_what_was_not_deserialized() {
-        let good = Limits::default();
-        assert_eq!(good.validate(), Ok(()));
-        for (bad, key) in [
-            (Limits { header_timeout_ms: 0, ..good.clone() }, "limits.header_timeout_ms"),
-            (Limits { keep_alive_timeout_ms: 0, ..good.clone() }, "limits.keep_alive_timeout_ms"),
-            (Limits { write_timeout_ms: 0, ..good.clone() }, "limits.write_timeout_ms"),
-            (Limits { max_header_bytes: 8191, ..good.clone() }, "limits.max_header_bytes"),
-            (Limits { max_header_bytes: 1 << 21, ..good.clone() }, "limits.max_header_bytes"),
-            (Limits { max_connections: 0, ..good.clone() }, "limits.max_connections"),
-        ] {
-            assert_eq!(bad.validate().unwrap_err().key, key);
-        }
-    }
 }
