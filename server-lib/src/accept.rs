@@ -105,7 +105,8 @@ impl Door {
 
     async fn slot(&self) -> Option<Slot> {
         let slots = self.slots.as_deref()?;
-        let room = slots.take(|| most_connections(self.live.load().config.limits.max_connections));
+        let room =
+            slots.take(|| most_connections(self.live.load().config.limits.max_connections.get()));
         tokio::select! {
             biased;
             slot = room => Some(slot),

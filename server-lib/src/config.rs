@@ -19,7 +19,7 @@ use std::{
 };
 
 use axum::http::HeaderMap;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 pub use self::{
     invalid::InvalidConfig,
@@ -27,6 +27,18 @@ pub use self::{
     tls::{CertificatePaths, TlsConfig},
 };
 use crate::{address::Address, plan::Spot, role::Role};
+
+/// Longer than people wait for an answer, and shorter than the minute that a proxy in front gives it
+/// (<https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_read_timeout>).
+const REQUEST_TIMEOUT_MS: NonZeroU64 = NonZeroU64::new(30_000).unwrap();
+
+/// As elsewhere: enough for a form, and too little to fill the memory with
+/// (<https://nginx.org/en/docs/http/ngx_http_core_module.html#client_max_body_size>).
+const MAX_BODY_BYTES: u64 = 1024 * 1024;
+
+/// Well within the time after which a process that was told to end is killed: 90 s by systemd
+/// (`DefaultTimeoutStopSec=`, systemd-system.conf(5)), 30 s by Kubernetes.
+const DRAIN_TIMEOUT_MS: u64 = 10_000;
 
 /// Everything that a running server takes from its configuration.
 ///
@@ -40,7 +52,7 @@ use crate::{address::Address, plan::Spot, role::Role};
 /// use server_lib::ServerConfig;
 ///
 /// let config: ServerConfig = toml::from_str("name = 'one'\nlisten_addresses = ['[::1]:8080']")?;
-/// assert_eq!(config.request_timeout_ms, 30_000);
+/// assert_eq!(config.request_timeout_ms.get(), 30_000);
 /// config.validate()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -53,79 +65,51 @@ use crate::{address::Address, plan::Spot, role::Role};
         {"required": ["https_addresses"]},
     ]))
 )]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct ServerConfig {
     /// Number of this server; 0 by default.
-    #[serde(default)]
     pub id: u32,
     /// Name of this server; `server` by default.
-    #[serde(default = "defaults::name")]
     pub name: String,
     /// Addresses to listen on in clear text; none by default. An IPv6 one is for IPv6 alone. Port 0
     /// is any free port, kept for as long as the address is listed.
-    #[serde(default, deserialize_with = "listen::addresses")]
+    #[serde(deserialize_with = "listen::addresses")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1), extend("uniqueItems" = true)))]
     pub listen_addresses: Vec<Address>,
     /// Addresses to listen on over TLS, with the certificates of `tls`; none by default.
-    #[serde(default, deserialize_with = "listen::addresses")]
+    #[serde(deserialize_with = "listen::addresses")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1), extend("uniqueItems" = true)))]
     pub https_addresses: Vec<Address>,
     /// Which certificates are served over TLS.
-    #[serde(default)]
     pub tls: TlsConfig,
     /// Where whoever looks after the server is listened to: a loopback address, or a socket of the
     /// file system, which only its owner can connect to; nowhere by default.
-    #[serde(default, deserialize_with = "admin::address")]
+    #[serde(deserialize_with = "admin::address")]
     #[cfg_attr(feature = "schema", schemars(schema_with = "schema::local_address"))]
     pub admin_address: Option<Address>,
     /// What `GET /` says beside id and name; empty by default.
-    #[serde(default)]
     pub greeting: String,
     /// How long a request may take in all, in milliseconds; 30 000 by default.
-    #[serde(default = "defaults::request_timeout_ms", deserialize_with = "at_least_one")]
-    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
-    pub request_timeout_ms: u64,
+    pub request_timeout_ms: NonZeroU64,
     /// Size up to which the body of a request is taken, in bytes; 1 MiB by default.
-    #[serde(default = "defaults::max_body_bytes")]
     pub max_body_bytes: u64,
     /// How long requests under way may go on once their address is closed, in milliseconds;
     /// 10 000 by default.
-    #[serde(default = "defaults::drain_timeout_ms")]
     pub drain_timeout_ms: u64,
     /// What is logged, such as `info` or `server_lib=debug,info`; for the program to check, to apply,
     /// and to choose where it is not set.
-    #[serde(default)]
     pub log: Option<String>,
     /// Threads that serve, at most 1024; for the program to start, which by default has as many as
     /// there are cores. Needs a restart.
-    #[serde(default, deserialize_with = "threads::threads")]
+    #[serde(deserialize_with = "threads::threads")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1024)))]
     pub worker_threads: Option<NonZeroUsize>,
     /// What a client may ask of the server, and all of them together.
-    #[serde(default)]
     pub limits: Limits,
     /// Headers of every response; none by default.
-    #[serde(default, deserialize_with = "headers::pairs")]
+    #[serde(deserialize_with = "headers::pairs")]
     #[cfg_attr(feature = "schema", schemars(schema_with = "schema::headers"))]
     pub response_headers: BTreeMap<String, String>,
-}
-
-mod defaults {
-    pub(super) fn name() -> String {
-        "server".to_owned()
-    }
-
-    pub(super) fn request_timeout_ms() -> u64 {
-        30_000
-    }
-
-    pub(super) fn max_body_bytes() -> u64 {
-        1024 * 1024
-    }
-
-    pub(super) fn drain_timeout_ms() -> u64 {
-        10_000
-    }
 }
 
 impl ServerConfig {
@@ -148,7 +132,7 @@ impl ServerConfig {
     }
 
     pub(crate) fn request_timeout(&self) -> Duration {
-        Duration::from_millis(self.request_timeout_ms)
+        Duration::from_millis(self.request_timeout_ms.get())
     }
 
     pub(crate) fn drain_timeout(&self) -> Duration {
@@ -161,25 +145,21 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             id: 0,
-            name: defaults::name(),
+            name: "server".to_owned(),
             listen_addresses: Vec::new(),
             https_addresses: Vec::new(),
             tls: TlsConfig::default(),
             admin_address: None,
             greeting: String::new(),
-            request_timeout_ms: defaults::request_timeout_ms(),
-            max_body_bytes: defaults::max_body_bytes(),
-            drain_timeout_ms: defaults::drain_timeout_ms(),
+            request_timeout_ms: REQUEST_TIMEOUT_MS,
+            max_body_bytes: MAX_BODY_BYTES,
+            drain_timeout_ms: DRAIN_TIMEOUT_MS,
             log: None,
             worker_threads: None,
             limits: Limits::default(),
             response_headers: BTreeMap::new(),
         }
     }
-}
-
-fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    NonZeroU64::deserialize(deserializer).map(NonZeroU64::get)
 }
 
 #[cfg(test)]

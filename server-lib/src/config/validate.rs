@@ -1,6 +1,6 @@
 //! What is checked of a configuration before anything is done for it.
 
-use super::{InvalidConfig, Limits, ServerConfig, admin, limits, listen, threads, tls};
+use super::{InvalidConfig, ServerConfig, admin, limits, listen, threads, tls};
 
 impl ServerConfig {
     /// Checks what can be checked without asking the system.
@@ -28,30 +28,10 @@ impl ServerConfig {
                 })
                 .map_err(invalid("admin_address"))?;
         }
-        if self.request_timeout_ms == 0 {
-            let problem = "0 leaves no time for any request".to_owned();
-            return Err(InvalidConfig::new("request_timeout_ms", problem));
-        }
         threads::check(self.worker_threads).map_err(invalid("worker_threads"))?;
-        self.limits.validate()?;
+        limits::check_header_bytes(self.limits.max_header_bytes)
+            .map_err(invalid("limits.max_header_bytes"))?;
         self.headers().map(drop)
-    }
-}
-
-impl Limits {
-    fn validate(&self) -> Result<(), InvalidConfig> {
-        for (key, value) in [
-            ("limits.header_timeout_ms", self.header_timeout_ms),
-            ("limits.keep_alive_timeout_ms", self.keep_alive_timeout_ms),
-            ("limits.write_timeout_ms", self.write_timeout_ms),
-            ("limits.max_connections", self.max_connections),
-        ] {
-            if value == 0 {
-                return Err(InvalidConfig::new(key, "it is at least 1".to_owned()));
-            }
-        }
-        limits::check_header_bytes(self.max_header_bytes)
-            .map_err(|problem| InvalidConfig::new("limits.max_header_bytes", problem))
     }
 }
 
@@ -60,7 +40,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::address::Address;
+    use crate::{address::Address, config::Limits};
 
     fn listed(addresses: &[&str]) -> Vec<Address> {
         addresses.iter().map(|address| address.parse().unwrap()).collect()
@@ -76,7 +56,6 @@ mod tests {
         let of_limits = |limits| ServerConfig { limits, ..good() };
         for (bad, key) in [
             (ServerConfig { admin_address: "0.0.0.0:2".parse().ok(), ..good() }, "admin_address"),
-            (ServerConfig { request_timeout_ms: 0, ..good() }, "request_timeout_ms"),
             (ServerConfig { worker_threads: 1025.try_into().ok(), ..good() }, "worker_threads"),
             (
                 ServerConfig {
@@ -86,28 +65,12 @@ mod tests {
                 "response_headers",
             ),
             (
-                of_limits(Limits { header_timeout_ms: 0, ..Limits::default() }),
-                "limits.header_timeout_ms",
-            ),
-            (
-                of_limits(Limits { keep_alive_timeout_ms: 0, ..Limits::default() }),
-                "limits.keep_alive_timeout_ms",
-            ),
-            (
-                of_limits(Limits { write_timeout_ms: 0, ..Limits::default() }),
-                "limits.write_timeout_ms",
-            ),
-            (
                 of_limits(Limits { max_header_bytes: 8191, ..Limits::default() }),
                 "limits.max_header_bytes",
             ),
             (
                 of_limits(Limits { max_header_bytes: 1 << 21, ..Limits::default() }),
                 "limits.max_header_bytes",
-            ),
-            (
-                of_limits(Limits { max_connections: 0, ..Limits::default() }),
-                "limits.max_connections",
             ),
         ] {
             assert_eq!(bad.validate().unwrap_err().key(), key);

@@ -33,7 +33,7 @@ impl Prepared {
         site.tls.follow(&site.runtime);
         site.slots.limit_has_changed();
         if before.generation == 0 || changed.contains(&"limits.max_connections") {
-            tell_shortage(applied.config.limits.max_connections);
+            tell_shortage(applied.config.limits.max_connections.get());
         }
         // Those of an earlier process that nobody has asked for.
         lock(&site.inherited).forget();
