@@ -3,6 +3,7 @@
 //! A pair of files is served only while its key belongs to its certificate; whatever else the files
 //! hold, the last good pair goes on.
 
+mod doubt;
 mod error;
 mod expiry;
 mod follow;
