@@ -1,7 +1,5 @@
 //! Sockets that the daemon is started with, by real producers.
 
-#![cfg(unix)]
-
 mod common;
 
 use std::{

@@ -1,7 +1,5 @@
 //! The daemon under attack: it stays, and says so.
 
-#![cfg(unix)]
-
 mod common;
 
 use std::{

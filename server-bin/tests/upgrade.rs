@@ -1,7 +1,5 @@
 //! A new executable takes over the sockets, by SIGUSR2.
 
-#![cfg(unix)]
-
 mod common;
 
 use std::{

@@ -125,6 +125,9 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(not(unix))]
+compile_error!("server-lib is for Unix: it takes its sockets, signals and descriptors");
+
 mod accept;
 mod address;
 mod admin;
