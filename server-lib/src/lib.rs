@@ -81,6 +81,12 @@
 //! | `server_lib_certificate_expiry_timestamp_seconds` | gauge, with the label `certificate`: its file; the end, since 1970; NaN once it is served no more |
 //! | `server_lib_refusals_total` | counter: configurations refused as a whole |
 //!
+//! # Examples
+//!
+//! In `examples/` of the repository, each with the command that runs it: `own_config` has a
+//! configuration of its own with the server's as a part of it, `routes` answers for itself and says
+//! goodbye, `admin` asks and rolls back.
+//!
 //! # Features
 //!
 //! | feature | what it adds |

@@ -59,8 +59,14 @@ where
     ///
     /// # Errors
     ///
-    /// When the first configuration can't work, and when the service was made for events: that
-    /// takes [`entrypoint_with_realtime`](Self::entrypoint_with_realtime).
+    /// When the first configuration can't work, or an inherited socket can't be listened on; when the
+    /// service ends before it has a configuration, or was made for events: that takes
+    /// [`entrypoint_with_realtime`](Self::entrypoint_with_realtime). Of a
+    /// [daemon](crate::ServerContextBuilder::daemon) also when its signals can't be listened to.
+    ///
+    /// # Panics
+    ///
+    /// When it is polled outside of a runtime of tokio with I/O and time.
     ///
     /// # Cancel safety
     ///
@@ -81,7 +87,11 @@ where
     ///
     /// # Errors
     ///
-    /// When the first configuration can't work.
+    /// As those of [`entrypoint`](Self::entrypoint), save that a service may be made for events.
+    ///
+    /// # Panics
+    ///
+    /// As [`entrypoint`](Self::entrypoint).
     ///
     /// # Cancel safety
     ///
