@@ -14,24 +14,24 @@ use toml::Spanned;
 
 /// As much of the file as is needed to find an address or a path in it.
 #[derive(Deserialize)]
-struct Listed {
+struct Places {
     #[serde(default)]
     listen_addresses: Vec<Spanned<Address>>,
     #[serde(default)]
     https_addresses: Vec<Spanned<Address>>,
     admin_address: Option<Spanned<Address>>,
     #[serde(default)]
-    tls: Tls,
+    tls: TlsTable,
 }
 
 #[derive(Default, Deserialize)]
-struct Tls {
+struct TlsTable {
     #[serde(default)]
-    certificates: Vec<Pair>,
+    certificates: Vec<CertificateFiles>,
 }
 
 #[derive(Deserialize)]
-struct Pair {
+struct CertificateFiles {
     certificate: Spanned<PathBuf>,
     key: Spanned<PathBuf>,
 }
@@ -94,7 +94,7 @@ fn value_span(
 
 /// The bytes of `text` that are the address.
 fn span(address: &Address, text: &str) -> Option<Range<usize>> {
-    let listed: Listed = toml::from_str(text).ok()?;
+    let listed: Places = toml::from_str(text).ok()?;
     let application = listed.listen_addresses.iter().chain(&listed.https_addresses);
     let mut all = application.chain(&listed.admin_address);
     let found = all.find(|listed| listed.as_ref() == address)?;
@@ -103,7 +103,7 @@ fn span(address: &Address, text: &str) -> Option<Range<usize>> {
 
 /// The bytes of `text` that are the path of a certificate or a key.
 fn path_span(path: &Path, text: &str) -> Option<Range<usize>> {
-    let listed: Listed = toml::from_str(text).ok()?;
+    let listed: Places = toml::from_str(text).ok()?;
     let mut all = listed.tls.certificates.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
     all.find(|listed| listed.as_ref() == path).map(Spanned::span)
 }
