@@ -7,7 +7,7 @@ mod common;
 use std::{
     fs,
     io::{Read, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     os::unix::{fs::PermissionsExt, net::UnixStream},
     path::{Path, PathBuf},
     process::Command,
@@ -102,9 +102,8 @@ fn a_new_process_takes_over_the_port_that_was_found() {
     let mut old = Daemon::start(&file.path, &[]);
     let address = old.address;
     let new = Successor::of(&mut old);
-    let deaf = old.address;
     assert_eq!(old.ends().code(), Some(0));
-    assert_eq!(common::name_at(deaf), "one");
+    assert_eq!(common::name_at(address), "one");
 
     // It follows the file as the first did.
     file.write(&text("two"));
@@ -237,7 +236,7 @@ fn what_is_saved_while_a_new_process_starts_is_in_use_in_the_end() {
         assert!(Instant::now() < deadline, "it doesn't start");
         sleep(Duration::from_millis(5));
     }
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     file.write(&text("two").replace("\"]", &format!("\", \"{taken}\"]")));
     // Long enough for it to be applied, if it were to be.
     sleep(Duration::from_millis(300));
@@ -246,6 +245,37 @@ fn what_is_saved_while_a_new_process_starts_is_in_use_in_the_end() {
     let _new = Successor::told_by(&mut daemon);
     assert_eq!(daemon.ends().code(), Some(0));
     assert_eq!(common::name_at(taken), "two");
+}
+
+/// Once counted out, what was about to be bound was in the way of the new process.
+#[test]
+fn what_is_being_prepared_is_handed_over_too() {
+    let installed = Installed::new();
+    let [certificate, key] =
+        ["cert.pem", "key.pem"].map(|name| installed.path.with_file_name(name));
+    let (right, other) = (certified(), certified());
+    fs::write(&certificate, right.cert.pem()).unwrap();
+    fs::write(&key, other.signing_key.serialize_pem()).unwrap();
+    let file = File::new(&text("one"));
+    let mut daemon = installed.start(&file.path);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    installed.put_script(&format!("sleep 0.5; exec {} \"$@\"", env!("CARGO_BIN_EXE_server-bin")));
+    file.write(&format!(
+        "{}[[tls.certificates]]\ncertificate = {certificate:?}\nkey = {key:?}\n",
+        text("two").replace("\"]", &format!("\", \"{taken}\"]")),
+    ));
+    // It waits for a key that belongs to it by now.
+    sleep(Duration::from_millis(150));
+    daemon.signal(Signal::USR2);
+    sleep(Duration::from_millis(150));
+    fs::write(&key, right.signing_key.serialize_pem()).unwrap();
+    let _new = Successor::told_by(&mut daemon);
+    assert_eq!(daemon.ends().code(), Some(0));
+    assert_eq!(common::name_at(taken), "two");
+}
+
+fn certified() -> rcgen::CertifiedKey<rcgen::KeyPair> {
+    rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap()
 }
 
 #[test]

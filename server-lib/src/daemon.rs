@@ -6,7 +6,7 @@ use hot_reload::{ReloaderHandle, StatusReceiver, Triggered};
 use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
+    sync::{OwnedMutexGuard, watch},
     time::{Instant, interval_at},
 };
 use tracing::{info, warn};
@@ -65,7 +65,7 @@ impl Daemon {
     pub(crate) async fn attend(&mut self) {
         let mut watchdog = Watchdog::from_env();
         let mut reloading: Option<Doing<Triggered>> = None;
-        let mut upgrading: Option<Doing<Result<Successor, NotReplaced>>> = None;
+        let mut upgrading: Option<Doing<Result<Replacement, NotReplaced>>> = None;
         let mut relieving: Option<Doing<()>> = None;
         loop {
             let serves = self.status.borrow().generation > 0;
@@ -96,12 +96,10 @@ impl Daemon {
                 started = over(&mut upgrading) => {
                     upgrading = None;
                     match started {
-                        // What waits is the new process's to take, which follows the same source.
-                        Ok(successor) => return self.hand_over_to(successor).await,
+                        Ok(replacement) => return self.hand_over_to(replacement).await,
                         Err(error) => {
-                            self.site.hold(false);
                             let error = crate::error::chain(&error);
-                            warn!(error, "SIGUSR2: nothing has changed, since there is no new process");
+                            warn!(error, "SIGUSR2: there is no new process, and nothing has changed");
                         }
                     }
                 }
@@ -111,7 +109,7 @@ impl Daemon {
                 }
                 // Before there is a configuration, no socket is where another would look for it.
                 Some(()) = self.upgrades.recv(), if upgrading.is_none() && serves => {
-                    upgrading = self.upgrade();
+                    upgrading = Some(Box::pin(self.upgrade()));
                 }
                 () = watchdog.is_due() => tell(&[NotifyState::Watchdog]),
             }
@@ -119,41 +117,27 @@ impl Daemon {
     }
 
     /// Starts the new executable.
-    fn upgrade(&self) -> Option<Doing<Result<Successor, NotReplaced>>> {
-        if let Err(why) = self.may_be_replaced() {
-            warn!("SIGUSR2: nothing has changed, since {why}");
-            return None;
-        }
-        // What is opened after the sockets were counted would be in the way of the new process.
-        self.site.hold(true);
-        match self.site.sockets() {
-            Ok(sockets) => {
-                info!(sockets = sockets.len(), "SIGUSR2: starting a new process");
-                let program = self.program.clone();
-                Some(Box::pin(async move { program.start(sockets).await }))
+    fn upgrade(&self) -> impl Future<Output = Result<Replacement, NotReplaced>> + 'static {
+        let (site, reloader) = (Arc::clone(&self.site), self.reloader.clone());
+        let program = self.program.clone();
+        async move {
+            if std::process::id() == 1 {
+                return Err(NotReplaced::First);
             }
-            Err(error) => {
-                self.site.hold(false);
-                warn!(%error, "SIGUSR2: nothing has changed, since the sockets can't be handed over");
-                None
+            // What is opened after the sockets were counted would be in the way of the new process.
+            let turn = Arc::clone(&site.turn).lock_owned().await;
+            if reloader.get().pinned.is_some() {
+                return Err(NotReplaced::Pinned);
             }
+            let sockets = site.sockets().map_err(NotReplaced::Sockets)?;
+            info!(sockets = sockets.len(), "SIGUSR2: starting a new process");
+            let successor = program.start(sockets).await?;
+            Ok(Replacement { successor, turn })
         }
     }
 
-    fn may_be_replaced(&self) -> Result<(), &'static str> {
-        // With the first process of a PID namespace, as of a container, ends every other
-        // (pid_namespaces(7)).
-        if std::process::id() == 1 {
-            return Err("this is process 1, with which all others end: give it an init");
-        }
-        if self.reloader.get().pinned.is_some() {
-            return Err("an earlier generation is pinned, of which a new process would not know: \
-                        resume first");
-        }
-        Ok(())
-    }
-
-    async fn hand_over_to(&self, successor: Successor) {
+    /// Lets go; what waits for its turn is the new process's to take, which follows the same source.
+    async fn hand_over_to(&self, Replacement { successor, turn: _turn }: Replacement) {
         info!(process = successor.id, "SIGUSR2: a new process has taken over");
         // First, since from then on what this process tells is of no interest to systemd.
         tell(&[NotifyState::MainPid(successor.id)]);
@@ -191,6 +175,12 @@ impl Daemon {
         tell(&state);
         self.shown = words;
     }
+}
+
+/// A process that is ready to take over, and that no configuration is applied meanwhile.
+struct Replacement {
+    successor: Successor,
+    turn: OwnedMutexGuard<()>,
 }
 
 /// What somebody has asked for by signal, while it is done.

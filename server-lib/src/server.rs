@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use hot_reload::{RealtimeWatch, Reload, ReloadResult, ReloaderHandle, ReloaderService};
+use hot_reload::{RealtimeWatch, Reload, ReloadResult, ReloaderHandle, ReloaderService, Status};
 use tokio::{runtime::Handle, sync::oneshot};
 use tracing::{info, warn};
 
@@ -23,6 +23,7 @@ use crate::{
     live::Live,
     metrics::{Exporter, Metrics},
     site::{Refused, Site},
+    status::Refusal,
 };
 
 /// An HTTP server that answers from a live configuration.
@@ -188,7 +189,7 @@ where
     async fn tell_refusals(&self, site: &Site) {
         let mut status = self.context.receiver.watch_status();
         while let Ok(status) = status.changed().await {
-            site.tell_refusal(status.refused_by.as_deref() == Some(PART));
+            site.tell_refusal(refusal(&status));
         }
         pending::<()>().await;
     }
@@ -205,7 +206,7 @@ where
     S: Into<Cow<'static, str>> + Display,
 {
     let site = Arc::clone(site);
-    service.prepare(PART, move |candidate| {
+    service.in_turn(Arc::clone(&site.turn)).prepare(PART, move |candidate| {
         let site = Arc::clone(&site);
         async move {
             let config = V::clone(&candidate.new).into();
@@ -213,6 +214,16 @@ where
             prepared.map(|prepared| || prepared.commit())
         }
     })
+}
+
+/// What of a service is refused by a server.
+fn refusal(status: &Status) -> Option<Refusal> {
+    let by = status.refused_by.as_deref().filter(|by| *by == PART)?;
+    let words = status.last_error.as_deref()?;
+    // As a service has it of what its parts say.
+    let reason = words.strip_prefix(&format!("refused by {by}: ")).unwrap_or(words);
+    // It would have been the next.
+    Some(Refusal { generation: status.generation + 1, reason: reason.into() })
 }
 
 /// Waits until the first configuration is refused.

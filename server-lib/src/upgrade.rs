@@ -41,6 +41,14 @@ pub(crate) struct Program(PathBuf);
 /// Why there is no new process.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotReplaced {
+    // With the first process of a PID namespace, as of a container, ends every other
+    // (pid_namespaces(7)).
+    #[error("this is process 1, with which all others end: give it an init")]
+    First,
+    #[error("an earlier generation is pinned, of which a new process would not know: resume first")]
+    Pinned,
+    #[error("the sockets can't be handed over")]
+    Sockets(#[source] io::Error),
     #[error("{} can't be started", .0.display())]
     Start(PathBuf, #[source] io::Error),
     #[error("it ended before it was ready: {0}")]
