@@ -34,6 +34,19 @@ impl Successor {
         Self(id.and_then(Pid::from_raw).expect(&line))
     }
 
+    /// Waits until it writes its number to `file`.
+    fn writes(file: &Path) -> Self {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let id = fs::read_to_string(file).unwrap_or_default();
+            if let Ok(id) = id.trim().parse() {
+                return Self(Pid::from_raw(id).unwrap());
+            }
+            assert!(Instant::now() < deadline, "it doesn't start");
+            sleep(Duration::from_millis(5));
+        }
+    }
+
     fn signal(&self, signal: Signal) {
         kill_process(self.0, signal).unwrap();
     }
@@ -160,18 +173,45 @@ fn told_to_end_it_takes_the_one_that_it_starts_with_it() {
     installed.put_script(&format!("echo $$ > {}; exec sleep 60", told.display()));
     daemon.signal(Signal::USR2);
     daemon.until("starting a new process");
-    let deadline = Instant::now() + PATIENCE;
-    let id = loop {
-        let id = fs::read_to_string(&told).unwrap_or_default();
-        if let Ok(id) = id.trim().parse() {
-            break id;
-        }
-        assert!(Instant::now() < deadline, "it doesn't start");
-        sleep(Duration::from_millis(5));
-    };
-    let started = Successor(Pid::from_raw(id).unwrap());
+    let started = Successor::writes(&told);
     assert_eq!(daemon.end_by(Signal::TERM).code(), Some(0));
     started.ends();
+}
+
+/// Once it went on until the last request was answered, and listened all the while; told twice, it was
+/// left behind.
+#[test]
+fn told_to_end_nobody_takes_its_place() {
+    for times in [1, 2] {
+        let file = File::new(&text("one"));
+        let installed = Installed::new();
+        let mut daemon = installed.start(&file.path);
+        let address = daemon.address;
+        let mut under_way = half_a_request(&daemon);
+        let told = installed.path.with_extension("told");
+        installed.put_script(&format!(
+            "echo $$ > {}; sleep 0.3; exec {} \"$@\"",
+            told.display(),
+            env!("CARGO_BIN_EXE_server-bin"),
+        ));
+        daemon.signal(Signal::USR2);
+        let started = Successor::writes(&told);
+        daemon.signal(Signal::TERM);
+        daemon.until("waiting for requests under way");
+        if times == 2 {
+            assert_eq!(daemon.end_by(Signal::TERM).code(), Some(1));
+        }
+        started.ends();
+        // Whatever it had begun with has ended as well.
+        sleep(Duration::from_millis(500));
+        assert!(TcpStream::connect(address).is_err(), "told {times} times");
+        if times == 1 {
+            under_way.write_all(b"\r\n").unwrap();
+            let mut response = String::new();
+            under_way.read_to_string(&mut response).unwrap();
+            assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+        }
+    }
 }
 
 #[test]

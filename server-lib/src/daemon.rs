@@ -9,6 +9,7 @@ use tokio::{
     sync::{OwnedMutexGuard, watch},
     time::{Instant, interval_at},
 };
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
@@ -30,6 +31,9 @@ pub(crate) struct Daemon {
     hangups: Signal,
     upgrades: Signal,
     program: Program,
+    /// What starts another process.
+    upgrading: Option<Doing<Result<Replacement, NotReplaced>>>,
+    shutdown: CancellationToken,
     /// Who is to be told first that this process is ready.
     predecessor: Option<Predecessor>,
     /// What systemd shows; empty until it was told that the server is ready.
@@ -43,6 +47,7 @@ impl Daemon {
         status: watch::Receiver<ServerStatus>,
         reloader: StatusReceiver,
         handle: ReloaderHandle,
+        shutdown: CancellationToken,
     ) -> io::Result<Self> {
         let predecessor = site.predecessor().map(Predecessor::new).transpose()?;
         Ok(Self {
@@ -53,6 +58,8 @@ impl Daemon {
             hangups: signal(SignalKind::hangup())?,
             upgrades: signal(SignalKind::user_defined2())?,
             program: Program::of_this_process()?,
+            upgrading: None,
+            shutdown,
             predecessor,
             shown: String::new(),
         })
@@ -65,7 +72,6 @@ impl Daemon {
     pub(crate) async fn attend(&mut self) {
         let mut watchdog = Watchdog::from_env();
         let mut reloading: Option<Doing<Triggered>> = None;
-        let mut upgrading: Option<Doing<Result<Replacement, NotReplaced>>> = None;
         let mut relieving: Option<Doing<()>> = None;
         loop {
             let serves = self.status.borrow().generation > 0;
@@ -93,10 +99,10 @@ impl Daemon {
                     reloading = None;
                     self.has_reloaded(&outcome);
                 }
-                started = over(&mut upgrading) => {
-                    upgrading = None;
+                started = over(&mut self.upgrading) => {
+                    self.upgrading = None;
                     match started {
-                        Ok(replacement) => return self.hand_over_to(replacement).await,
+                        Ok(replacement) => return self.hand_over_to(replacement),
                         Err(error) => {
                             let error = crate::error::chain(&error);
                             warn!(error, "SIGUSR2: there is no new process, and nothing has changed");
@@ -108,41 +114,54 @@ impl Daemon {
                     reloading = Some(self.reload());
                 }
                 // Before there is a configuration, no socket is where another would look for it.
-                Some(()) = self.upgrades.recv(), if upgrading.is_none() && serves => {
-                    upgrading = Some(Box::pin(self.upgrade()));
+                Some(()) = self.upgrades.recv(), if self.upgrading.is_none() && serves => {
+                    self.upgrading = Some(Box::pin(self.upgrade()));
                 }
                 () = watchdog.is_due() => tell(&[NotifyState::Watchdog]),
             }
         }
     }
 
+    /// Ends a process that it has started in its place, once its shutdown is cancelled: whoever wants
+    /// this one to end wants nobody to go on.
+    pub(crate) async fn end(&mut self) {
+        let Some(upgrading) = self.upgrading.take() else { return };
+        if let Ok(Replacement { successor, .. }) = upgrading.await {
+            successor.end();
+        }
+    }
+
     /// Starts the new executable.
     fn upgrade(&self) -> impl Future<Output = Result<Replacement, NotReplaced>> + 'static {
         let (site, reloader) = (Arc::clone(&self.site), self.reloader.clone());
-        let program = self.program.clone();
+        let (program, shutdown) = (self.program.clone(), self.shutdown.clone());
         async move {
             if std::process::id() == 1 {
                 return Err(NotReplaced::First);
             }
             // What is opened after the sockets were counted would be in the way of the new process.
-            let turn = Arc::clone(&site.turn).lock_owned().await;
+            let turn = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Err(NotReplaced::Ending),
+                turn = Arc::clone(&site.turn).lock_owned() => turn,
+            };
             if reloader.get().pinned.is_some() {
                 return Err(NotReplaced::Pinned);
             }
             let sockets = site.sockets().map_err(NotReplaced::Sockets)?;
             info!(sockets = sockets.len(), "SIGUSR2: starting a new process");
-            let successor = program.start(sockets).await?;
+            let successor = program.start(sockets, &shutdown).await?;
             Ok(Replacement { successor, turn })
         }
     }
 
     /// Lets go; what waits for its turn is the new process's to take, which follows the same source.
-    async fn hand_over_to(&self, Replacement { successor, turn: _turn }: Replacement) {
+    fn hand_over_to(&self, Replacement { successor, turn: _turn }: Replacement) {
         info!(process = successor.id, "SIGUSR2: a new process has taken over");
         // First, since from then on what this process tells is of no interest to systemd.
         tell(&[NotifyState::MainPid(successor.id)]);
         self.site.keep_files();
-        successor.release().await;
+        successor.release();
     }
 
     /// Loads the configuration now, as systemd has it of `Type=notify-reload`: the beginning is told

@@ -129,51 +129,41 @@ where
         handle: ReloaderHandle,
         service: impl Future<Output = ReloadResult<(), V, S>>,
     ) -> Result<(), ServerError> {
-        let shutdown = &self.context.shutdown;
         let context = &self.context;
-        let reloader = context.receiver.watch_status();
-        let daemon =
-            context.is_daemon.then(|| Daemon::new(site, context.status(), reloader, handle));
-        let mut daemon = daemon.transpose().map_err(ServerError::Signals)?;
-        let mut attend = pin!(async {
+        let shutdown = &context.shutdown;
+        let mut daemon = self.daemon(site, handle)?;
+        let attend = async {
             match &mut daemon {
                 Some(daemon) => daemon.attend().await,
                 None => pending().await,
             }
-        });
-        let keep_up = async {
-            match self.context.is_daemon.then(Exporter::installed).flatten() {
-                Some(exporter) => exporter.keep_up().await,
-                None => pending().await,
-            }
         };
-        let mut is_replaced = false;
-        tokio::select! {
-            biased;
-            () = shutdown.cancelled() => {}
-            refused = first(refused) => return Err(refused.into()),
-            () = self.tell_refusals(site) => {}
-            () = attend.as_mut() => is_replaced = true,
-            () = keep_up => {}
-            ended = service => {
-                ended.map_err(|error| ServerError::Reloader(Box::<dyn Error + Send + Sync>::from(error)))?;
-                if site.generation() == 0 {
-                    return Err(ServerError::NoConfig);
-                }
-                warn!("the reloader service has ended: the configuration stays as it is");
-                tokio::select! {
-                    biased;
-                    () = shutdown.cancelled() => {}
-                    () = attend => is_replaced = true,
-                }
+        let follow = async {
+            let failed = |error| ServerError::Reloader(Box::<dyn Error + Send + Sync>::from(error));
+            service.await.map_err(failed)?;
+            if site.generation() == 0 {
+                return Err(ServerError::NoConfig);
             }
-        }
+            warn!("the reloader service has ended: the configuration stays as it is");
+            pending().await
+        };
+        let mut keep_up = pin!(self.keep_up());
+        let is_replaced = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => false,
+            refused = first(refused) => return Err(refused.into()),
+            () = self.tell_refusals(site) => false,
+            () = attend => true,
+            () = keep_up.as_mut() => false,
+            ended = follow => return ended,
+        };
         // For whoever else ends by it.
         shutdown.cancel();
         info!("shutting down");
         // To systemd, it is the new process that goes on.
-        let is_told = self.context.is_daemon && !is_replaced;
-        if is_told {
+        let is_told = context.is_daemon && !is_replaced;
+        if let Some(daemon) = daemon.as_mut().filter(|_| is_told) {
+            daemon.end().await;
             // Before a drain that may be over at once.
             tell_stopping();
         }
@@ -181,8 +171,30 @@ where
             biased;
             () = site.drain(is_replaced) => {}
             () = ask_for_time(), if is_told => {}
+            () = keep_up => {}
         }
         Ok(())
+    }
+
+    fn daemon(
+        &self,
+        site: &Arc<Site>,
+        handle: ReloaderHandle,
+    ) -> Result<Option<Daemon>, ServerError> {
+        let context = &self.context;
+        let daemon = context.is_daemon.then(|| {
+            let reloader = context.receiver.watch_status();
+            Daemon::new(site, context.status(), reloader, handle, context.shutdown())
+        });
+        daemon.transpose().map_err(ServerError::Signals)
+    }
+
+    /// Keeps what is measured small, for as long as it is polled.
+    async fn keep_up(&self) {
+        match self.context.is_daemon.then(Exporter::installed).flatten() {
+            Some(exporter) => exporter.keep_up().await,
+            None => pending().await,
+        }
     }
 
     /// Keeps in the server's status whether the newest configuration is refused.
