@@ -147,6 +147,7 @@ mod server;
 mod site;
 mod socket;
 mod status;
+mod systemd;
 mod tls;
 mod upgrade;
 

@@ -17,13 +17,14 @@ use crate::{
     admin::Admin,
     config::ServerConfig,
     context::ServerContext,
-    daemon::{Daemon, ask_for_time, tell_stopping},
+    daemon::Daemon,
     error::ServerError,
     limits::Slots,
     live::Live,
     metrics::{Exporter, Metrics},
     site::{Refused, Site},
     status::Refusal,
+    systemd::{ask_for_time, tell_stopping},
 };
 
 /// An HTTP server that answers from a live configuration.
