@@ -114,7 +114,8 @@ fn takes_several_and_keeps_them_open_for_the_next() {
     let sockets = ["127.0.0.1:0", "[::1]:0"].map(|address| TcpListener::bind(address).unwrap());
     let addresses = sockets.each_ref().map(|socket| socket.local_addr().unwrap());
     let kept = sockets.each_ref().map(|socket| socket.try_clone().unwrap());
-    let names = [("LISTEN_FDNAMES", "one:another")];
+    // The second begins as what a process hands over, and is not.
+    let names = [("LISTEN_FDNAMES", "one:handed-over-by-hand")];
     let mut daemon = activated(&file, sockets.into(), &names);
     for address in addresses {
         daemon.listens();

@@ -40,12 +40,12 @@ struct Named {
 pub(crate) const PREDECESSOR: &str = "handed-over";
 
 /// What the name of a socket begins with that is handed over from process to process.
-const HANDED_OVER: &str = "handed-over";
+const HANDED_OVER: &str = "handed-over=";
 
 /// Returns the name under which a socket is handed over; there may be no colon in it.
 pub(crate) fn name_of(role: Role, address: &Address) -> String {
     let address = address.to_string().replace('%', "%25").replace(':', "%3A");
-    format!("{HANDED_OVER}={role}={address}")
+    format!("{HANDED_OVER}{role}={address}")
 }
 
 impl Inherited {
@@ -84,11 +84,6 @@ impl Inherited {
             sockets.extend(socket.map(|socket| Named { name, socket }));
         }
         Self { sockets, predecessor }
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.sockets.len()
     }
 
     /// Whether there is none.
