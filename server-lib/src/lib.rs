@@ -138,6 +138,7 @@ mod error;
 mod inherit;
 mod limits;
 mod live;
+mod lock;
 mod metrics;
 mod plan;
 mod probe;

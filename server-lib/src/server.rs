@@ -1,13 +1,6 @@
 //! The server.
 
-use std::{
-    borrow::Cow,
-    error::Error,
-    fmt::Display,
-    future::pending,
-    pin::pin,
-    sync::{Arc, PoisonError},
-};
+use std::{borrow::Cow, error::Error, fmt::Display, future::pending, pin::pin, sync::Arc};
 
 use hot_reload::{RealtimeWatch, Reload, ReloadResult, ReloaderHandle, ReloaderService, Status};
 use tokio::{runtime::Handle, sync::oneshot};
@@ -21,6 +14,7 @@ use crate::{
     error::ServerError,
     limits::Slots,
     live::Live,
+    lock::lock,
     metrics::{Exporter, Metrics},
     site::{Refused, Site},
     status::Refusal,
@@ -116,8 +110,7 @@ where
             slots: Arc::clone(&slots),
         };
         let runtime = context.runtime.clone().unwrap_or_else(Handle::current);
-        let inherited = &mut *context.inherited.lock().unwrap_or_else(PoisonError::into_inner);
-        let inherited = std::mem::take(inherited);
+        let inherited = std::mem::take(&mut *lock(&context.inherited));
         let (routes, status) = (context.routes.clone(), context.status.clone());
         Site::new(routes, admin, runtime, inherited, slots, status)
     }

@@ -7,7 +7,7 @@ use std::{
     error::Error,
     io,
     os::unix::net::UnixStream,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -35,6 +35,7 @@ use crate::{
     inherit::Inherited,
     limits::Slots,
     live::{Applied, Live},
+    lock::lock,
     metrics::Metrics,
     plan::{Plan, Spot},
     role::Role,
@@ -349,9 +350,4 @@ fn tell_restart(parts: &[&str]) {
     } else {
         warn!("needs a restart: {}", parts.join(", "));
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing under these locks can panic half-way.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
