@@ -157,6 +157,7 @@ mod server;
 mod site;
 mod socket;
 mod status;
+mod systemd;
 mod tls;
 mod upgrade;
 

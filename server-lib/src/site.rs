@@ -7,7 +7,7 @@ use std::{
     error::Error,
     io,
     os::unix::net::UnixStream,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -35,6 +35,7 @@ use crate::{
     inherit::Inherited,
     limits::Slots,
     live::{Applied, Live},
+    lock::lock,
     metrics::Metrics,
     plan::{Plan, Spot},
     role::Role,
@@ -64,15 +65,14 @@ pub(crate) struct Site {
     inherited: Mutex<Inherited>,
     /// The first configuration, whose parts that are not hot are in use to the end.
     first: OnceLock<ServerConfig>,
-    /// What was refused last.
-    refusal: Mutex<Option<Refusal>>,
     /// Hears of the first configuration, if that is refused.
     refused_first: Mutex<Option<oneshot::Sender<Refused>>>,
     status: watch::Sender<ServerStatus>,
     /// Those of the application's connections.
     slots: Arc<Slots>,
-    /// Whether configurations wait.
-    is_held: watch::Sender<bool>,
+    /// Held by each configuration from before it is looked at until it is in use or refused, and by
+    /// whoever needs that none is.
+    pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
     /// Accepting and serving, so that the end of all of it can be awaited.
     tasks: TaskTracker,
     /// The same for whoever looks after the server.
@@ -120,11 +120,10 @@ impl Site {
             open: Mutex::default(),
             inherited: Mutex::new(inherited),
             first: OnceLock::new(),
-            refusal: Mutex::default(),
             refused_first: Mutex::new(Some(refused_first)),
             status,
             slots,
-            is_held: watch::Sender::default(),
+            turn: Arc::default(),
             tasks: TaskTracker::new(),
             admin_tasks: TaskTracker::new(),
             _stop_on_drop: stop.clone().drop_guard(),
@@ -139,17 +138,9 @@ impl Site {
         config: ServerConfig,
         generation: u64,
     ) -> Result<Prepared, String> {
-        // It fails only without a sender, which is here.
-        let _ = self.is_held.subscribe().wait_for(|is_held| !is_held).await;
         let loaded = self.load(config, generation).await;
         loaded.and_then(|applied| self.try_prepare(applied)).map_err(|refused| {
             let reason = crate::error::chain(&refused as &dyn Error);
-            let refusal = Some(Refusal { generation, reason: reason.as_str().into() });
-            let before = std::mem::replace(&mut *lock(&self.refusal), refusal.clone());
-            if before != refusal {
-                // And not each time that it is tried again.
-                self.metrics.refused();
-            }
             if self.generation() == 0 {
                 // Nobody may be waiting for it any more.
                 let _ = lock(&self.refused_first).take().map(|tell| tell.send(refused));
@@ -162,11 +153,14 @@ impl Site {
         self.live.load().generation
     }
 
-    /// Puts into the status what was refused last, if it `is_refused` still.
-    pub(crate) fn tell_refusal(&self, is_refused: bool) {
-        let refusal = lock(&self.refusal).clone().filter(|_| is_refused);
+    /// Puts into the status which configuration is refused, if one is.
+    pub(crate) fn tell_refusal(&self, refusal: Option<Refusal>) {
         self.status.send_if_modified(|status| {
             let is_news = status.refusal != refusal;
+            // And not each time that it is tried again.
+            if is_news && refusal.is_some() {
+                self.metrics.refused();
+            }
             status.refusal = refusal;
             is_news
         });
@@ -175,11 +169,6 @@ impl Site {
     /// Returns the way to talk to the process that this one takes the place of, if there is one.
     pub(crate) fn predecessor(&self) -> Option<UnixStream> {
         lock(&self.inherited).predecessor()
-    }
-
-    /// Has configurations wait, or go on, while another process starts in the place of this one.
-    pub(crate) fn hold(&self, is_held: bool) {
-        self.is_held.send_replace(is_held);
     }
 
     /// Returns handles of every socket that is listened on, for another process to take over.
@@ -361,9 +350,4 @@ fn tell_restart(parts: &[&str]) {
     } else {
         warn!("needs a restart: {}", parts.join(", "));
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing under these locks can panic half-way.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

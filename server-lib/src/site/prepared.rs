@@ -5,10 +5,10 @@ use std::sync::Arc;
 use tracing::{debug, info};
 
 use super::{
-    Site, lock,
+    Site,
     open::{Bound, Open},
 };
-use crate::{limits::tell_shortage, live::Applied, plan::Spot};
+use crate::{limits::tell_shortage, live::Applied, lock::lock, plan::Spot};
 
 /// A configuration whose addresses are bound; dropped, they are let go of.
 pub(crate) struct Prepared {
