@@ -25,7 +25,6 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::SetOnce,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -66,9 +65,7 @@ pub(crate) async fn serve(
     let applied = live.load_full();
     let limits = &applied.config.limits;
     let pace = Arc::new(Pace::new(limits));
-    let talk = Arc::new(Talk { begun: SetOnce::new(), stop: stop.clone() });
     let service = Noting {
-        talk: Arc::clone(&talk),
         pace: Arc::clone(&pace),
         client: Client(client.map(|client| client.ip())),
         draining: Draining::new(stop.clone()),
@@ -81,41 +78,32 @@ pub(crate) async fn serve(
     drop(applied);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
 
-    let mut overdue = pin!(pace.overdue());
-    let ended = tokio::select! {
-        biased;
-        ended = connection.as_mut() => Some(ended),
-        overdue = overdue.as_mut() => {
-            return debug!("cut off: it took longer than {}", overdue.as_str());
-        }
-        () = stop.cancelled() => None,
-    };
-    let ended = if let Some(ended) = ended {
-        ended
-    } else {
-        let drained = async {
-            // HTTP/2 has a word for it (GOAWAY, RFC 9113, section 6.8) that loses no request.
-            if !talk.is_http2() {
-                // Whoever asks now is told that it is the last time; to end a connection that looks idle
-                // would lose the request that is on its way.
-                if let Ok(ended) = timeout(LAST_REQUEST_GRACE, connection.as_mut()).await {
-                    return ended;
-                }
-            }
-            connection.as_mut().graceful_shutdown();
-            pace.drains();
-            connection.as_mut().await
-        };
+    let to_its_end = async {
         tokio::select! {
             biased;
-            ended = drained => ended,
-            overdue = overdue => {
-                return debug!("cut off: it took longer than {}", overdue.as_str());
+            ended = connection.as_mut() => return ended,
+            () = stop.cancelled() => {}
+        }
+        // HTTP/2 has a word for it (GOAWAY, RFC 9113, section 6.8) that loses no request.
+        if !pace.is_multiplexed() {
+            // Whoever asks now is told that it is the last time; to end a connection that looks idle
+            // would lose the request that is on its way.
+            if let Ok(ended) = timeout(LAST_REQUEST_GRACE, connection.as_mut()).await {
+                return ended;
             }
         }
+        connection.as_mut().graceful_shutdown();
+        pace.drains();
+        connection.await
     };
-    if let Err(error) = ended {
-        debug!(%error, "ended by an error");
+    tokio::select! {
+        biased;
+        ended = to_its_end => {
+            if let Err(error) = ended {
+                debug!(%error, "ended by an error");
+            }
+        }
+        overdue = pace.overdue() => debug!("cut off: it took longer than {}", overdue.as_str()),
     }
 }
 
@@ -134,24 +122,9 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
     builder
 }
 
-/// What is known of the requests on a connection.
-#[derive(Debug)]
-struct Talk {
-    /// Set by the first request, to whether it is one of HTTP/2.
-    begun: SetOnce<bool>,
-    stop: CancellationToken,
-}
-
-impl Talk {
-    fn is_http2(&self) -> bool {
-        self.begun.get() == Some(&true)
-    }
-}
-
 /// Notes when requests begin and end, and tells them, and those who ask, what there is to know of their
 /// connection.
 struct Noting<S> {
-    talk: Arc<Talk>,
     pace: Arc<Pace>,
     client: Client,
     draining: Draining,
@@ -170,12 +143,10 @@ where
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let is_http2 = request.version() == Version::HTTP_2;
-        // Set already by an earlier one.
-        let _ = self.talk.begun.set(is_http2);
-        let under_way = UnderWay::begin(&self.pace, request.version());
+        let under_way = UnderWay::begin(&self.pace, is_http2);
         request.extensions_mut().insert(self.client);
         request.extensions_mut().insert(self.draining.clone());
-        let (talk, slots) = (Arc::clone(&self.talk), self.slots.clone());
+        let (draining, slots) = (self.draining.clone(), self.slots.clone());
         let has_body = !request.body().is_end_stream();
         let answer = self.answers.call(request);
         Box::pin(async move {
@@ -183,7 +154,7 @@ where
             // Others get a turn, rather than wait until this one has been idle for long enough.
             let is_waited_for = || slots.is_some_and(|slots| slots.is_waited_for());
             // The connection of which it is (RFC 9112, section 9.6); HTTP/2 has no such header.
-            if !is_http2 && (talk.stop.is_cancelled() || is_waited_for()) {
+            if !is_http2 && (draining.has_begun() || is_waited_for()) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             if has_body && response.status().is_client_error() {
@@ -198,8 +169,8 @@ where
 struct UnderWay(Arc<Pace>);
 
 impl UnderWay {
-    fn begin(pace: &Arc<Pace>, version: Version) -> Self {
-        pace.request_begins(version == Version::HTTP_2);
+    fn begin(pace: &Arc<Pace>, is_multiplexed: bool) -> Self {
+        pace.request_begins(is_multiplexed);
         Self(Arc::clone(pace))
     }
 }

@@ -7,7 +7,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::state::{Allowed, Overdue, Phase, State, Verdict};
+use super::state::{Allowed, Event, Overdue, State, Verdict};
 use crate::config::Limits;
 
 /// What HTTP/2 begins with, as much of it as no other protocol does (RFC 9113, section 3.4).
@@ -35,32 +35,33 @@ impl Pace {
     }
 
     pub(crate) fn has_read(&self, bytes: &[u8]) {
-        self.state().read(bytes.starts_with(HTTP_2), Instant::now());
+        self.note(Event::Read { is_preface: bytes.starts_with(HTTP_2) });
     }
 
     /// Whether a write went on.
     pub(crate) fn has_written(&self, went_on: bool) {
-        self.state().written(went_on, Instant::now());
+        self.note(Event::Written { went_on });
     }
 
     pub(crate) fn request_begins(&self, is_multiplexed: bool) {
-        self.state().begin(is_multiplexed, Instant::now());
+        self.note(Event::Begun { is_multiplexed });
     }
 
     /// The request that is being answered is refused, and more of it may be coming.
     pub(crate) fn has_refused(&self) {
-        self.state().is_refused = true;
+        self.note(Event::Refused);
     }
 
     pub(crate) fn request_ends(&self) {
-        self.state().end(Instant::now());
+        self.note(Event::Ended);
     }
 
     /// Nothing more is written; says whether the client is to be heard out.
     pub(crate) fn lingers(&self) -> bool {
         let mut state = self.state();
-        let lingered = state.phase == Phase::Lingering;
-        let lingers = state.linger(Instant::now());
+        let lingered = state.is_heard_out();
+        state.on(Event::Closing, Instant::now());
+        let lingers = state.is_heard_out();
         // Once: it is polled by the very task that this wakes.
         if lingers && !lingered {
             self.hurry.notify_one();
@@ -70,8 +71,13 @@ impl Pace {
 
     /// The client is told that the connection is about to end.
     pub(crate) fn drains(&self) {
-        self.state().draining = Some(Instant::now());
+        self.note(Event::Draining);
         self.hurry.notify_one();
+    }
+
+    /// Whether the client speaks HTTP/2.
+    pub(crate) fn is_multiplexed(&self) -> bool {
+        self.state().is_multiplexed()
     }
 
     /// Waits until the connection has stayed for too long where it is.
@@ -87,6 +93,10 @@ impl Pace {
                 Verdict::LookAt(then) => drop(timeout_at(then, self.hurry.notified()).await),
             }
         }
+    }
+
+    fn note(&self, event: Event) {
+        self.state().on(event, Instant::now());
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -20,8 +20,27 @@ pub(super) struct Allowed {
     pub(super) write: Duration,
 }
 
+/// What happens to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum Event {
+    /// Something has come in, which may be what HTTP/2 begins with.
+    Read { is_preface: bool },
+    /// Something was to be written.
+    Written { went_on: bool },
+    /// A request has come.
+    Begun { is_multiplexed: bool },
+    /// The request is refused, and more of it may be coming.
+    Refused,
+    /// A request has been answered, or given up.
+    Ended,
+    /// The client is told that the connection is about to end.
+    Draining,
+    /// Nothing more is written.
+    Closing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
     /// It is sending the head of a request; or it has just begun.
     Head,
     /// It may begin a request, or not.
@@ -32,9 +51,10 @@ pub(super) enum Phase {
     Lingering,
 }
 
+/// How far a connection is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct State {
-    pub(super) phase: Phase,
+    phase: Phase,
     since: Instant,
     /// Requests that are being answered.
     answering: usize,
@@ -43,9 +63,9 @@ pub(super) struct State {
     /// Whether something has come in since the last request.
     has_sent: bool,
     /// Whether the last request was refused before all of it had come.
-    pub(super) is_refused: bool,
+    is_refused: bool,
     /// Since when the client knows that the connection is about to end.
-    pub(super) draining: Option<Instant>,
+    draining: Option<Instant>,
     /// Since when the client has taken nothing of what there is to write.
     stalled: Option<Instant>,
 }
@@ -94,47 +114,56 @@ impl State {
         }
     }
 
+    /// Notes what has happened.
+    pub(super) fn on(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Read { is_preface } => {
+                self.is_multiplexed |= is_preface && !self.has_sent && self.phase == Phase::Head;
+                self.has_sent = true;
+                if self.phase == Phase::Idle && !self.is_multiplexed {
+                    self.enter(Phase::Head, now);
+                }
+            }
+            Event::Written { went_on: true } => self.stalled = None,
+            Event::Written { went_on: false } => self.stalled = self.stalled.or(Some(now)),
+            Event::Begun { is_multiplexed } => {
+                self.answering += 1;
+                self.is_multiplexed |= is_multiplexed;
+                (self.has_sent, self.is_refused) = (false, false);
+                self.enter(Phase::Busy, now);
+            }
+            Event::Refused => self.is_refused = true,
+            Event::Ended => {
+                self.answering -= 1;
+                if self.answering == 0 && self.phase == Phase::Busy {
+                    self.enter(Phase::Idle, now);
+                }
+            }
+            Event::Draining => self.draining = Some(now),
+            Event::Closing => {
+                let is_amid_head = self.phase == Phase::Head && self.has_sent;
+                if self.phase != Phase::Lingering && (self.is_refused || is_amid_head) {
+                    self.enter(Phase::Lingering, now);
+                }
+            }
+        }
+    }
+
     fn enter(&mut self, phase: Phase, now: Instant) {
         (self.phase, self.since) = (phase, now);
     }
 
-    pub(super) fn read(&mut self, is_preface: bool, now: Instant) {
-        self.is_multiplexed |= is_preface && !self.has_sent && self.phase == Phase::Head;
-        self.has_sent = true;
-        if self.phase == Phase::Idle && !self.is_multiplexed {
-            self.enter(Phase::Head, now);
-        }
+    /// Whether the client is heard out, though nothing more is written.
+    pub(super) fn is_heard_out(&self) -> bool {
+        self.phase == Phase::Lingering
     }
 
-    pub(super) fn written(&mut self, went_on: bool, now: Instant) {
-        self.stalled = if went_on { None } else { self.stalled.or(Some(now)) };
+    /// Whether what comes in need not be of a request that begins: HTTP/2.
+    pub(super) fn is_multiplexed(&self) -> bool {
+        self.is_multiplexed
     }
 
-    pub(super) fn begin(&mut self, is_multiplexed: bool, now: Instant) {
-        self.answering += 1;
-        self.is_multiplexed |= is_multiplexed;
-        (self.has_sent, self.is_refused) = (false, false);
-        self.enter(Phase::Busy, now);
-    }
-
-    pub(super) fn end(&mut self, now: Instant) {
-        self.answering -= 1;
-        if self.answering == 0 && self.phase == Phase::Busy {
-            self.enter(Phase::Idle, now);
-        }
-    }
-
-    pub(super) fn linger(&mut self, now: Instant) -> bool {
-        if self.phase == Phase::Lingering {
-            return true;
-        }
-        let is_needed = self.is_refused || (self.phase == Phase::Head && self.has_sent);
-        if is_needed {
-            self.enter(Phase::Lingering, now);
-        }
-        is_needed
-    }
-
+    /// Returns what is to be done about it.
     pub(super) fn verdict(&self, allowed: &Allowed, now: Instant) -> Verdict {
         // Were it to enter another phase, or to stall, just now, that would not be over before.
         let soonest = now + allowed.head.min(allowed.idle).min(allowed.write);
@@ -171,65 +200,45 @@ mod tests {
         write: Duration::from_millis(200),
     };
 
-    /// What happens to a connection.
-    #[derive(Debug, Clone, Copy)]
-    enum Event {
-        Read,
-        Preface,
-        Begin,
-        BeginMultiplexed,
-        End,
-        Stall,
-        Write,
-        Refuse,
-        Linger,
-        Drain,
-    }
+    const READ: Event = Event::Read { is_preface: false };
+    const PREFACE: Event = Event::Read { is_preface: true };
+    const STALL: Event = Event::Written { went_on: false };
+    const WRITE: Event = Event::Written { went_on: true };
+    const BEGIN: Event = Event::Begun { is_multiplexed: false };
+    const BEGIN_HTTP_2: Event = Event::Begun { is_multiplexed: true };
 
     #[test]
     fn a_connection_is_cut_off_where_it_stays_for_too_long() {
-        use Event::*;
+        use Event::{Closing, Draining, Ended, Refused};
         for (events, then) in [
             (&[][..], Some((100, Overdue::Head))),
             // Byte by byte it takes no longer.
-            (&[(10, Read), (90, Read)], Some((100, Overdue::Head))),
-            (&[(10, Read), (20, Begin)], None),
-            (&[(10, Begin), (50, End)], Some((3050, Overdue::Idle))),
-            (&[(10, Begin), (50, End), (250, Read), (340, Read)], Some((350, Overdue::Head))),
-            (&[(10, Begin), (50, End), (500, Drain)], Some((1500, Overdue::Idle))),
-            (&[(10, Begin), (50, Drain), (500, End)], Some((1500, Overdue::Idle))),
-            (&[(10, Begin), (50, Drain)], None),
-            (&[(10, Read), (20, Drain)], Some((100, Overdue::Head))),
-            (&[(10, Preface), (20, Drain)], Some((100, Overdue::Head))),
-            (&[(10, Begin), (20, Begin), (30, End)], None),
-            (&[(10, BeginMultiplexed), (20, End), (200, Read)], Some((3020, Overdue::Idle))),
-            (&[(10, Begin), (20, Stall), (30, Stall)], Some((220, Overdue::Write))),
-            (&[(10, Begin), (20, Stall), (30, Write)], None),
+            (&[(10, READ), (90, READ)], Some((100, Overdue::Head))),
+            (&[(10, READ), (20, BEGIN)], None),
+            (&[(10, BEGIN), (50, Ended)], Some((3050, Overdue::Idle))),
+            (&[(10, BEGIN), (50, Ended), (250, READ), (340, READ)], Some((350, Overdue::Head))),
+            (&[(10, BEGIN), (50, Ended), (500, Draining)], Some((1500, Overdue::Idle))),
+            (&[(10, BEGIN), (50, Draining), (500, Ended)], Some((1500, Overdue::Idle))),
+            (&[(10, BEGIN), (50, Draining)], None),
+            (&[(10, READ), (20, Draining)], Some((100, Overdue::Head))),
+            (&[(10, PREFACE), (20, Draining)], Some((100, Overdue::Head))),
+            (&[(10, BEGIN), (20, BEGIN), (30, Ended)], None),
+            (&[(10, BEGIN_HTTP_2), (20, Ended), (200, READ)], Some((3020, Overdue::Idle))),
+            (&[(10, BEGIN), (20, STALL), (30, STALL)], Some((220, Overdue::Write))),
+            (&[(10, BEGIN), (20, STALL), (30, WRITE)], None),
             (
-                &[(10, Begin), (20, Refuse), (30, End), (30, Linger)],
+                &[(10, BEGIN), (20, Refused), (30, Ended), (30, Closing)],
                 Some((1030, Overdue::Lingering)),
             ),
-            (&[(10, Read), (30, Linger), (40, Read)], Some((1030, Overdue::Lingering))),
+            (&[(10, READ), (30, Closing), (40, READ)], Some((1030, Overdue::Lingering))),
             // There is nothing more to hear.
-            (&[(10, Begin), (30, End), (30, Linger)], Some((3030, Overdue::Idle))),
+            (&[(10, BEGIN), (30, Ended), (30, Closing)], Some((3030, Overdue::Idle))),
         ] {
             let start = Instant::now();
             let at = |ms| start + Duration::from_millis(ms);
             let mut state = State::new(start);
             for (ms, event) in events {
-                let now = at(*ms);
-                match event {
-                    Read => state.read(false, now),
-                    Preface => state.read(true, now),
-                    Begin => state.begin(false, now),
-                    BeginMultiplexed => state.begin(true, now),
-                    End => state.end(now),
-                    Stall => state.written(false, now),
-                    Write => state.written(true, now),
-                    Refuse => state.is_refused = true,
-                    Drain => state.draining = Some(now),
-                    Linger => drop(state.linger(now)),
-                }
+                state.on(*event, at(*ms));
             }
             let Some((end, overdue)) = then else {
                 let verdict = state.verdict(&ALLOWED, at(100_000));
