@@ -1,23 +1,21 @@
 //! One connection, HTTP/1 or HTTP/2 as the client begins.
 
+mod under_way;
+
 use std::{
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
 use axum::{
     Router,
-    body::{Body, Bytes, HttpBody},
+    body::{Body, HttpBody},
     extract::Request,
     http::{HeaderValue, Response, Version, header::CONNECTION},
 };
-use hyper::{
-    body::{Frame, Incoming, SizeHint},
-    service::Service,
-};
+use hyper::{body::Incoming, service::Service};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -30,6 +28,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use self::under_way::{Answer, UnderWay};
 use crate::{
     config::Limits,
     draining::Draining,
@@ -158,51 +157,9 @@ where
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             if has_body && response.status().is_client_error() {
-                under_way.0.has_refused();
+                under_way.is_refused();
             }
-            Ok(response.map(|body| Answer { body, _under_way: under_way }))
+            Ok(response.map(|body| Answer::new(body, under_way)))
         })
-    }
-}
-
-/// A request from its beginning to the last of its answer.
-struct UnderWay(Arc<Pace>);
-
-impl UnderWay {
-    fn begin(pace: &Arc<Pace>, is_multiplexed: bool) -> Self {
-        pace.request_begins(is_multiplexed);
-        Self(Arc::clone(pace))
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.request_ends();
-    }
-}
-
-/// The body of an answer.
-struct Answer {
-    body: Body,
-    _under_way: UnderWay,
-}
-
-impl HttpBody for Answer {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -124,7 +124,11 @@ impl State {
                     self.enter(Phase::Head, now);
                 }
             }
-            Event::Written { went_on: true } => self.stalled = None,
+            Event::Written { went_on: true } => {
+                if self.stalled.take().is_some() && self.phase == Phase::Idle {
+                    self.since = now;
+                }
+            }
             Event::Written { went_on: false } => self.stalled = self.stalled.or(Some(now)),
             Event::Begun { is_multiplexed } => {
                 self.answering += 1;
@@ -170,12 +174,14 @@ impl State {
         let soonest = if self.draining.is_some() { soonest.min(now + GOODBYE) } else { soonest };
         let phase = match self.phase {
             Phase::Head => Some((self.since + allowed.head, Overdue::Head)),
+            // What is left of an answer is still being written.
+            Phase::Idle if self.stalled.is_some() => None,
             Phase::Idle => Some((self.since + allowed.idle, Overdue::Idle)),
             Phase::Lingering => Some((self.since + LINGER, Overdue::Lingering)),
             Phase::Busy => None,
         };
-        let is_idle =
-            self.phase == Phase::Idle || (self.phase == Phase::Head && self.is_multiplexed);
+        let is_idle = self.stalled.is_none()
+            && (self.phase == Phase::Idle || (self.phase == Phase::Head && self.is_multiplexed));
         let goodbye = self
             .draining
             .filter(|_| is_idle)
@@ -226,6 +232,8 @@ mod tests {
             (&[(10, BEGIN_HTTP_2), (20, Ended), (200, READ)], Some((3020, Overdue::Idle))),
             (&[(10, BEGIN), (20, STALL), (30, STALL)], Some((220, Overdue::Write))),
             (&[(10, BEGIN), (20, STALL), (30, WRITE)], None),
+            (&[(10, BEGIN), (20, STALL), (30, Ended), (40, Draining)], Some((220, Overdue::Write))),
+            (&[(10, BEGIN), (20, STALL), (30, Ended), (40, WRITE)], Some((3040, Overdue::Idle))),
             (
                 &[(10, BEGIN), (20, Refused), (30, Ended), (30, Closing)],
                 Some((1030, Overdue::Lingering)),
