@@ -3,9 +3,11 @@
 mod under_way;
 
 use std::{
+    future::poll_fn,
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
@@ -90,6 +92,15 @@ pub(crate) async fn serve(
             if let Ok(ended) = timeout(LAST_REQUEST_GRACE, connection.as_mut()).await {
                 return ended;
             }
+            // Nor is it idle once a part of a head is here: that has its time to come whole.
+            let ended = poll_fn(|cx| match connection.as_mut().poll(cx) {
+                Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                Poll::Pending if pace.is_amid_head() => Poll::Pending,
+                Poll::Pending => Poll::Ready(None),
+            });
+            if let Some(ended) = ended.await {
+                return ended;
+            }
         }
         connection.as_mut().graceful_shutdown();
         pace.drains();
@@ -142,11 +153,11 @@ where
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let is_http2 = request.version() == Version::HTTP_2;
-        let under_way = UnderWay::begin(&self.pace, is_http2);
+        let has_body = !request.body().is_end_stream();
+        let under_way = UnderWay::begin(&self.pace, is_http2, !has_body);
         request.extensions_mut().insert(self.client);
         request.extensions_mut().insert(self.draining.clone());
         let (draining, slots) = (self.draining.clone(), self.slots.clone());
-        let has_body = !request.body().is_end_stream();
         let answer = self.answers.call(request);
         Box::pin(async move {
             let mut response = answer.await?;

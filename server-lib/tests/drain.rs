@@ -224,3 +224,29 @@ async fn a_large_answer_of_http2_that_is_being_taken_is_no_idle_connection() {
         timeout(PATIENCE, connection).await.expect("still open").unwrap().unwrap();
     }
 }
+
+/// Once dropped without a word, though its limit was not over.
+#[tokio::test]
+async fn a_head_that_has_begun_on_a_kept_connection_is_waited_for() {
+    let get = "GET /nothing HTTP/1.1\r\nhost: test\r\n\r\n";
+    let head = "POST /echo HTTP/1.1\r\nhost: test\r\n";
+    let together = format!("{get}{head}");
+    for parts in [&[get, head][..], &[&together], &[get, &head[..1], &head[1..]]] {
+        let lab = Lab::with_routes(Realtime, &with("one", ""), streams()).await;
+        let mut client = lab.client().await;
+        client.send(parts[0]).await;
+        assert_eq!(client.response().await.status, 404);
+        for part in &parts[1..] {
+            client.send(part).await;
+        }
+        // It is the same machine, but the part may not have been read yet.
+        sleep(Duration::from_millis(50)).await;
+        lab.shutdown.cancel();
+        sleep(Duration::from_millis(400)).await;
+        client.send("content-length: 4\r\n\r\nlast").await;
+        let response = client.response().await;
+        assert_eq!((&response.body[..], response.header("connection")), ("last", Some("close")));
+        client.closed().await;
+        lab.end().await;
+    }
+}

@@ -15,8 +15,8 @@ use crate::limits::Pace;
 pub(super) struct UnderWay(Arc<Pace>);
 
 impl UnderWay {
-    pub(super) fn begin(pace: &Arc<Pace>, is_multiplexed: bool) -> Self {
-        pace.request_begins(is_multiplexed);
+    pub(super) fn begin(pace: &Arc<Pace>, is_multiplexed: bool, is_bare: bool) -> Self {
+        pace.request_begins(is_multiplexed, is_bare);
         Self(Arc::clone(pace))
     }
 

@@ -13,6 +13,10 @@ use crate::config::Limits;
 /// What HTTP/2 begins with, as much of it as no other protocol does (RFC 9113, section 3.4).
 const HTTP_2: &[u8] = b"PRI * HTTP/2.0";
 
+/// What the head of a request ends with, where its lines do as they should, and where they don't (RFC
+/// 9112, section 2.2).
+const ENDS_OF_HEAD: [&[u8]; 2] = [b"\n\r\n", b"\n\n"];
+
 /// What a connection and those who answer its requests note of it.
 #[derive(Debug)]
 pub(crate) struct Pace {
@@ -35,7 +39,10 @@ impl Pace {
     }
 
     pub(crate) fn has_read(&self, bytes: &[u8]) {
-        self.note(Event::Read { is_preface: bytes.starts_with(HTTP_2) });
+        self.note(Event::Read {
+            is_preface: bytes.starts_with(HTTP_2),
+            ends_head: ends_head(bytes),
+        });
     }
 
     /// Whether a write went on.
@@ -43,8 +50,8 @@ impl Pace {
         self.note(Event::Written { went_on });
     }
 
-    pub(crate) fn request_begins(&self, is_multiplexed: bool) {
-        self.note(Event::Begun { is_multiplexed });
+    pub(crate) fn request_begins(&self, is_multiplexed: bool, is_bare: bool) {
+        self.note(Event::Begun { is_multiplexed, is_bare });
     }
 
     /// The request that is being answered is refused, and more of it may be coming.
@@ -73,6 +80,11 @@ impl Pace {
     pub(crate) fn drains(&self) {
         self.note(Event::Draining);
         self.hurry.notify_one();
+    }
+
+    /// Whether a part of a head has come, and the rest has not.
+    pub(crate) fn is_amid_head(&self) -> bool {
+        self.state().is_amid_head()
     }
 
     /// Whether the client speaks HTTP/2.
@@ -105,6 +117,11 @@ impl Pace {
     }
 }
 
+/// Whether a head may end with these bytes: of so few that nobody can tell it may.
+fn ends_head(bytes: &[u8]) -> bool {
+    bytes.len() < 3 || ENDS_OF_HEAD.iter().any(|end| bytes.ends_with(end))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -117,7 +134,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_looks_is_woken_once_for_a_connection_that_lingers() {
         let pace = Pace::new(&Limits::default());
-        pace.request_begins(false);
+        pace.request_begins(false, false);
         pace.has_refused();
         pace.request_ends();
         let woken = || timeout(Duration::ZERO, pace.hurry.notified());

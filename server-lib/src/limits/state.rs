@@ -23,12 +23,12 @@ pub(super) struct Allowed {
 /// What happens to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
-    /// Something has come in, which may be what HTTP/2 begins with.
-    Read { is_preface: bool },
+    /// Something has come in, which may be what HTTP/2 begins with, or end with the end of a head.
+    Read { is_preface: bool, ends_head: bool },
     /// Something was to be written.
     Written { went_on: bool },
-    /// A request has come.
-    Begun { is_multiplexed: bool },
+    /// A request has come, which may be all head and no body.
+    Begun { is_multiplexed: bool, is_bare: bool },
     /// The request is refused, and more of it may be coming.
     Refused,
     /// A request has been answered, or given up.
@@ -41,7 +41,9 @@ pub(super) enum Event {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// It is sending the head of a request; or it has just begun.
+    /// Nothing has come in yet.
+    New,
+    /// It is sending the head of a request.
     Head,
     /// It may begin a request, or not.
     Idle,
@@ -49,6 +51,17 @@ enum Phase {
     Busy,
     /// It has been answered and is heard out.
     Lingering,
+}
+
+/// What is known of the request after the one that is being answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Nothing: what comes in may be of the body.
+    Unknown,
+    /// Nothing of it has come in.
+    Away,
+    /// Some of it has come in.
+    Here,
 }
 
 /// How far a connection is.
@@ -60,8 +73,9 @@ pub(super) struct State {
     answering: usize,
     /// Whether what comes in need not be of a request that begins: HTTP/2.
     is_multiplexed: bool,
-    /// Whether something has come in since the last request.
-    has_sent: bool,
+    next: Next,
+    /// Whether what came in last may end with a head.
+    ends_head: bool,
     /// Whether the last request was refused before all of it had come.
     is_refused: bool,
     /// Since when the client knows that the connection is about to end.
@@ -103,11 +117,12 @@ impl Overdue {
 impl State {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            phase: Phase::Head,
+            phase: Phase::New,
             since: now,
             answering: 0,
             is_multiplexed: false,
-            has_sent: false,
+            next: Next::Unknown,
+            ends_head: true,
             is_refused: false,
             draining: None,
             stalled: None,
@@ -117,11 +132,17 @@ impl State {
     /// Notes what has happened.
     pub(super) fn on(&mut self, event: Event, now: Instant) {
         match event {
-            Event::Read { is_preface } => {
-                self.is_multiplexed |= is_preface && !self.has_sent && self.phase == Phase::Head;
-                self.has_sent = true;
-                if self.phase == Phase::Idle && !self.is_multiplexed {
-                    self.enter(Phase::Head, now);
+            Event::Read { is_preface, ends_head } => {
+                self.ends_head = ends_head;
+                match self.phase {
+                    // Its time has begun with the connection.
+                    Phase::New => {
+                        self.is_multiplexed = is_preface;
+                        self.phase = Phase::Head;
+                    }
+                    Phase::Idle if !self.is_multiplexed => self.enter(Phase::Head, now),
+                    Phase::Busy if self.next == Next::Away => self.next = Next::Here,
+                    _ => {}
                 }
             }
             Event::Written { went_on: true } => {
@@ -130,23 +151,33 @@ impl State {
                 }
             }
             Event::Written { went_on: false } => self.stalled = self.stalled.or(Some(now)),
-            Event::Begun { is_multiplexed } => {
+            Event::Begun { is_multiplexed, is_bare } => {
                 self.answering += 1;
                 self.is_multiplexed |= is_multiplexed;
-                (self.has_sent, self.is_refused) = (false, false);
+                self.is_refused = false;
+                self.next = match (is_bare, self.ends_head) {
+                    (false, _) => Next::Unknown,
+                    (true, true) => Next::Away,
+                    (true, false) => Next::Here,
+                };
                 self.enter(Phase::Busy, now);
             }
             Event::Refused => self.is_refused = true,
             Event::Ended => {
                 self.answering -= 1;
-                if self.answering == 0 && self.phase == Phase::Busy {
+                if self.answering > 0 || self.phase != Phase::Busy {
+                    return;
+                }
+                if self.next == Next::Here && !self.is_multiplexed {
+                    self.enter(Phase::Head, now);
+                } else {
                     self.enter(Phase::Idle, now);
                 }
             }
             Event::Draining => self.draining = Some(now),
             Event::Closing => {
-                let is_amid_head = self.phase == Phase::Head && self.has_sent;
-                if self.phase != Phase::Lingering && (self.is_refused || is_amid_head) {
+                let is_to_be_told = self.is_refused || self.phase == Phase::Head;
+                if self.phase != Phase::Lingering && is_to_be_told {
                     self.enter(Phase::Lingering, now);
                 }
             }
@@ -162,6 +193,11 @@ impl State {
         self.phase == Phase::Lingering
     }
 
+    /// Whether a part of a head has come, and the rest has not.
+    pub(super) fn is_amid_head(&self) -> bool {
+        self.phase == Phase::Head && !self.is_multiplexed
+    }
+
     /// Whether what comes in need not be of a request that begins: HTTP/2.
     pub(super) fn is_multiplexed(&self) -> bool {
         self.is_multiplexed
@@ -173,7 +209,7 @@ impl State {
         let soonest = now + allowed.head.min(allowed.idle).min(allowed.write);
         let soonest = if self.draining.is_some() { soonest.min(now + GOODBYE) } else { soonest };
         let phase = match self.phase {
-            Phase::Head => Some((self.since + allowed.head, Overdue::Head)),
+            Phase::New | Phase::Head => Some((self.since + allowed.head, Overdue::Head)),
             // What is left of an answer is still being written.
             Phase::Idle if self.stalled.is_some() => None,
             Phase::Idle => Some((self.since + allowed.idle, Overdue::Idle)),
@@ -206,12 +242,14 @@ mod tests {
         write: Duration::from_millis(200),
     };
 
-    const READ: Event = Event::Read { is_preface: false };
-    const PREFACE: Event = Event::Read { is_preface: true };
+    const READ: Event = Event::Read { is_preface: false, ends_head: true };
+    const READ_PART: Event = Event::Read { is_preface: false, ends_head: false };
+    const PREFACE: Event = Event::Read { is_preface: true, ends_head: false };
     const STALL: Event = Event::Written { went_on: false };
     const WRITE: Event = Event::Written { went_on: true };
-    const BEGIN: Event = Event::Begun { is_multiplexed: false };
-    const BEGIN_HTTP_2: Event = Event::Begun { is_multiplexed: true };
+    const BEGIN: Event = Event::Begun { is_multiplexed: false, is_bare: true };
+    const BEGIN_BODY: Event = Event::Begun { is_multiplexed: false, is_bare: false };
+    const BEGIN_HTTP_2: Event = Event::Begun { is_multiplexed: true, is_bare: true };
 
     #[test]
     fn a_connection_is_cut_off_where_it_stays_for_too_long() {
@@ -223,6 +261,11 @@ mod tests {
             (&[(10, READ), (20, BEGIN)], None),
             (&[(10, BEGIN), (50, Ended)], Some((3050, Overdue::Idle))),
             (&[(10, BEGIN), (50, Ended), (250, READ), (340, READ)], Some((350, Overdue::Head))),
+            // Part of a head has come with the one before it, or while that is answered.
+            (&[(10, READ_PART), (10, BEGIN), (50, Ended)], Some((150, Overdue::Head))),
+            (&[(10, READ), (10, BEGIN), (20, READ_PART), (50, Ended)], Some((150, Overdue::Head))),
+            (&[(10, READ_PART), (10, BEGIN_BODY), (50, Ended)], Some((3050, Overdue::Idle))),
+            (&[(10, READ_PART), (10, BEGIN_HTTP_2), (50, Ended)], Some((3050, Overdue::Idle))),
             (&[(10, BEGIN), (50, Ended), (500, Draining)], Some((1500, Overdue::Idle))),
             (&[(10, BEGIN), (50, Draining), (500, Ended)], Some((1500, Overdue::Idle))),
             (&[(10, BEGIN), (50, Draining)], None),
