@@ -39,10 +39,13 @@ use crate::{
     router::Client,
 };
 
-/// A client that had connected before its address was closed may have a request on the way: this is
-/// a round trip to the other side of the earth. A longer one would hold up the end for clients
-/// that connect in advance, or keep a connection, and say nothing.
-pub(crate) const LAST_REQUEST_GRACE: Duration = Duration::from_millis(250);
+/// A round trip to the other side of the earth.
+pub(crate) const ROUND_TRIP: Duration = Duration::from_millis(250);
+
+/// A client that had connected before its address was closed may have a request on the way. A longer
+/// grace would hold up the end for clients that connect in advance, or keep a connection, and say
+/// nothing.
+pub(crate) const LAST_REQUEST_GRACE: Duration = ROUND_TRIP;
 
 /// Streams of one HTTP/2 connection at once, as RFC 9113, section 6.5.2, has for the least.
 const STREAMS: u32 = 100;
