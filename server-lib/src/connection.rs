@@ -30,7 +30,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use self::under_way::{Answer, UnderWay};
+use self::under_way::{Answer, Question, UnderWay};
 use crate::{
     config::Limits,
     draining::Draining,
@@ -147,7 +147,7 @@ struct Noting<S> {
 
 impl<S> Service<Request<Incoming>> for Noting<S>
 where
-    S: Service<Request<Incoming>, Response = Response<Body>>,
+    S: Service<Request<Question>, Response = Response<Body>>,
     S::Future: Send + 'static,
 {
     type Response = Response<Answer>;
@@ -161,7 +161,7 @@ where
         request.extensions_mut().insert(self.client);
         request.extensions_mut().insert(self.draining.clone());
         let (draining, slots) = (self.draining.clone(), self.slots.clone());
-        let answer = self.answers.call(request);
+        let answer = self.answers.call(request.map(|body| Question::new(body, &self.pace)));
         Box::pin(async move {
             let mut response = answer.await?;
             // Others get a turn, rather than wait until this one has been idle for long enough.

@@ -7,7 +7,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::state::{Allowed, Event, Overdue, State, Verdict};
+use super::state::{Allowed, Event, Overdue, Stage, State, Verdict};
 use crate::config::Limits;
 
 /// What HTTP/2 begins with, as much of it as no other protocol does (RFC 9113, section 3.4).
@@ -59,8 +59,17 @@ impl Pace {
         self.note(Event::Refused);
     }
 
-    pub(crate) fn request_ends(&self) {
-        self.note(Event::Ended);
+    pub(crate) fn request_moves(&self, from: Stage, to: Stage) {
+        self.note(Event::Moved { from, to });
+    }
+
+    /// Whether more of a request's body is waited for; told as it changes.
+    pub(crate) fn body_is_wanted(&self, is_wanted: bool) {
+        self.note(Event::Wanted(is_wanted));
+    }
+
+    pub(crate) fn request_ends(&self, stage: Stage) {
+        self.note(Event::Ended(stage));
     }
 
     /// Nothing more is written; says whether the client is to be heard out.
@@ -136,7 +145,7 @@ mod tests {
         let pace = Pace::new(&Limits::default());
         pace.request_begins(false, false);
         pace.has_refused();
-        pace.request_ends();
+        pace.request_ends(Stage::Asked);
         let woken = || timeout(Duration::ZERO, pace.hurry.notified());
         assert!(pace.lingers());
         assert!(woken().await.is_ok());

@@ -31,8 +31,12 @@ pub(super) enum Event {
     Begun { is_multiplexed: bool, is_bare: bool },
     /// The request is refused, and more of it may be coming.
     Refused,
+    /// A request has got further.
+    Moved { from: Stage, to: Stage },
+    /// What is to come of a request's body is waited for, or is not any more.
+    Wanted(bool),
     /// A request has been answered, or given up.
-    Ended,
+    Ended(Stage),
     /// The client is told that the connection is about to end.
     Draining,
     /// Nothing more is written.
@@ -53,6 +57,17 @@ enum Phase {
     Lingering,
 }
 
+/// How far a request is that is being answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Its answer has not begun.
+    Asked,
+    /// There is something of its answer to take, or to be told that it is over.
+    Offered,
+    /// The application has no more of its answer for now.
+    Awaited,
+}
+
 /// What is known of the request after the one that is being answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
@@ -69,8 +84,14 @@ enum Next {
 pub(super) struct State {
     phase: Phase,
     since: Instant,
-    /// Requests that are being answered.
+    /// Requests that are being answered, and those of them whose answer has begun.
     answering: usize,
+    offered: usize,
+    awaited: usize,
+    /// Requests of whose body more is waited for.
+    wanted: usize,
+    /// When something went on last, in either direction.
+    went_on: Instant,
     /// Whether what comes in need not be of a request that begins: HTTP/2.
     is_multiplexed: bool,
     next: Next,
@@ -120,6 +141,10 @@ impl State {
             phase: Phase::New,
             since: now,
             answering: 0,
+            offered: 0,
+            awaited: 0,
+            wanted: 0,
+            went_on: now,
             is_multiplexed: false,
             next: Next::Unknown,
             ends_head: true,
@@ -134,6 +159,7 @@ impl State {
         match event {
             Event::Read { is_preface, ends_head } => {
                 self.ends_head = ends_head;
+                self.went_on = now;
                 match self.phase {
                     // Its time has begun with the connection.
                     Phase::New => {
@@ -146,6 +172,7 @@ impl State {
                 }
             }
             Event::Written { went_on: true } => {
+                self.went_on = now;
                 if self.stalled.take().is_some() && self.phase == Phase::Idle {
                     self.since = now;
                 }
@@ -163,8 +190,19 @@ impl State {
                 self.enter(Phase::Busy, now);
             }
             Event::Refused => self.is_refused = true,
-            Event::Ended => {
+            Event::Moved { from, to } => {
+                self.count(from, |all| *all -= 1);
+                self.count(to, |all| *all += 1);
+                self.went_on = now;
+            }
+            Event::Wanted(is_wanted) => {
+                self.wanted = if is_wanted { self.wanted + 1 } else { self.wanted - 1 };
+                self.went_on = now;
+            }
+            Event::Ended(stage) => {
+                self.count(stage, |all| *all -= 1);
                 self.answering -= 1;
+                self.went_on = now;
                 if self.answering > 0 || self.phase != Phase::Busy {
                     return;
                 }
@@ -182,6 +220,21 @@ impl State {
                 }
             }
         }
+    }
+
+    fn count(&mut self, stage: Stage, change: impl FnOnce(&mut usize)) {
+        match stage {
+            Stage::Asked => {}
+            Stage::Offered => change(&mut self.offered),
+            Stage::Awaited => change(&mut self.awaited),
+        }
+    }
+
+    /// Whether each request is the client's to go on with; before its answer has begun, it has a limit
+    /// of its own.
+    fn waits_for_client(&self) -> bool {
+        self.offered + self.awaited == self.answering
+            && self.offered + self.wanted >= self.answering
     }
 
     fn enter(&mut self, phase: Phase, now: Instant) {
@@ -214,6 +267,9 @@ impl State {
             Phase::Idle if self.stalled.is_some() => None,
             Phase::Idle => Some((self.since + allowed.idle, Overdue::Idle)),
             Phase::Lingering => Some((self.since + LINGER, Overdue::Lingering)),
+            Phase::Busy if self.waits_for_client() => {
+                Some((self.went_on + allowed.write, Overdue::Write))
+            }
             Phase::Busy => None,
         };
         let is_idle = self.stalled.is_none()
@@ -247,43 +303,62 @@ mod tests {
     const PREFACE: Event = Event::Read { is_preface: true, ends_head: false };
     const STALL: Event = Event::Written { went_on: false };
     const WRITE: Event = Event::Written { went_on: true };
+    const OFFER: Event = Event::Moved { from: Stage::Asked, to: Stage::Offered };
+    const AWAIT: Event = Event::Moved { from: Stage::Offered, to: Stage::Awaited };
+    const END: Event = Event::Ended(Stage::Asked);
     const BEGIN: Event = Event::Begun { is_multiplexed: false, is_bare: true };
     const BEGIN_BODY: Event = Event::Begun { is_multiplexed: false, is_bare: false };
     const BEGIN_HTTP_2: Event = Event::Begun { is_multiplexed: true, is_bare: true };
 
     #[test]
     fn a_connection_is_cut_off_where_it_stays_for_too_long() {
-        use Event::{Closing, Draining, Ended, Refused};
+        use Event::{Closing, Draining, Refused, Wanted};
         for (events, then) in [
             (&[][..], Some((100, Overdue::Head))),
             // Byte by byte it takes no longer.
             (&[(10, READ), (90, READ)], Some((100, Overdue::Head))),
             (&[(10, READ), (20, BEGIN)], None),
-            (&[(10, BEGIN), (50, Ended)], Some((3050, Overdue::Idle))),
-            (&[(10, BEGIN), (50, Ended), (250, READ), (340, READ)], Some((350, Overdue::Head))),
+            // Its answer is there to take.
+            (&[(10, BEGIN), (20, OFFER)], Some((220, Overdue::Write))),
+            (&[(10, BEGIN), (20, OFFER), (30, WRITE)], Some((230, Overdue::Write))),
+            (&[(10, BEGIN), (20, OFFER), (30, AWAIT)], None),
+            // The rest of its body is waited for.
+            (&[(10, BEGIN), (20, Wanted(true))], None),
+            (
+                &[(10, BEGIN), (20, OFFER), (20, Wanted(true)), (20, AWAIT)],
+                Some((220, Overdue::Write)),
+            ),
+            (
+                &[(10, BEGIN), (20, OFFER), (20, Wanted(true)), (20, AWAIT), (30, Wanted(false))],
+                None,
+            ),
+            // Another one is the application's to go on with.
+            (&[(10, BEGIN_HTTP_2), (20, OFFER), (30, BEGIN_HTTP_2)], None),
+            (&[(10, BEGIN), (50, END)], Some((3050, Overdue::Idle))),
+            (&[(10, BEGIN), (50, END), (250, READ), (340, READ)], Some((350, Overdue::Head))),
             // Part of a head has come with the one before it, or while that is answered.
-            (&[(10, READ_PART), (10, BEGIN), (50, Ended)], Some((150, Overdue::Head))),
-            (&[(10, READ), (10, BEGIN), (20, READ_PART), (50, Ended)], Some((150, Overdue::Head))),
-            (&[(10, READ_PART), (10, BEGIN_BODY), (50, Ended)], Some((3050, Overdue::Idle))),
-            (&[(10, READ_PART), (10, BEGIN_HTTP_2), (50, Ended)], Some((3050, Overdue::Idle))),
-            (&[(10, BEGIN), (50, Ended), (500, Draining)], Some((1500, Overdue::Idle))),
-            (&[(10, BEGIN), (50, Draining), (500, Ended)], Some((1500, Overdue::Idle))),
+            (&[(10, READ_PART), (10, BEGIN), (50, END)], Some((150, Overdue::Head))),
+            (&[(10, READ), (10, BEGIN), (20, READ_PART), (50, END)], Some((150, Overdue::Head))),
+            (&[(10, READ_PART), (10, BEGIN_BODY), (50, END)], Some((3050, Overdue::Idle))),
+            (&[(10, READ_PART), (10, BEGIN_HTTP_2), (50, END)], Some((3050, Overdue::Idle))),
+            (&[(10, BEGIN), (50, END), (500, Draining)], Some((1500, Overdue::Idle))),
+            (&[(10, BEGIN), (50, Draining), (500, END)], Some((1500, Overdue::Idle))),
             (&[(10, BEGIN), (50, Draining)], None),
             (&[(10, READ), (20, Draining)], Some((100, Overdue::Head))),
             (&[(10, PREFACE), (20, Draining)], Some((100, Overdue::Head))),
-            (&[(10, BEGIN), (20, BEGIN), (30, Ended)], None),
-            (&[(10, BEGIN_HTTP_2), (20, Ended), (200, READ)], Some((3020, Overdue::Idle))),
+            (&[(10, BEGIN), (20, BEGIN), (30, END)], None),
+            (&[(10, BEGIN_HTTP_2), (20, END), (200, READ)], Some((3020, Overdue::Idle))),
             (&[(10, BEGIN), (20, STALL), (30, STALL)], Some((220, Overdue::Write))),
             (&[(10, BEGIN), (20, STALL), (30, WRITE)], None),
-            (&[(10, BEGIN), (20, STALL), (30, Ended), (40, Draining)], Some((220, Overdue::Write))),
-            (&[(10, BEGIN), (20, STALL), (30, Ended), (40, WRITE)], Some((3040, Overdue::Idle))),
+            (&[(10, BEGIN), (20, STALL), (30, END), (40, Draining)], Some((220, Overdue::Write))),
+            (&[(10, BEGIN), (20, STALL), (30, END), (40, WRITE)], Some((3040, Overdue::Idle))),
             (
-                &[(10, BEGIN), (20, Refused), (30, Ended), (30, Closing)],
+                &[(10, BEGIN), (20, Refused), (30, END), (30, Closing)],
                 Some((1030, Overdue::Lingering)),
             ),
             (&[(10, READ), (30, Closing), (40, READ)], Some((1030, Overdue::Lingering))),
             // There is nothing more to hear.
-            (&[(10, BEGIN), (30, Ended), (30, Closing)], Some((3030, Overdue::Idle))),
+            (&[(10, BEGIN), (30, END), (30, Closing)], Some((3030, Overdue::Idle))),
         ] {
             let start = Instant::now();
             let at = |ms| start + Duration::from_millis(ms);
