@@ -171,7 +171,8 @@ async fn idle_connections_are_closed_at_once() {
     assert_eq!(refused.status, 404);
     let begun = Instant::now();
     lab.end().await;
-    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
+    // A drain takes a minute otherwise.
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
     idle.closed().await;
 }
 
