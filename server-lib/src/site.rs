@@ -73,6 +73,8 @@ pub(crate) struct Site {
     /// Held by each configuration from before it is looked at until it is in use or refused, and by
     /// whoever needs that none is.
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
+    /// Held while addresses are being closed that the next configuration may ask for.
+    parting: Arc<tokio::sync::Mutex<()>>,
     /// Accepting and serving, so that the end of all of it can be awaited.
     tasks: TaskTracker,
     /// The same for whoever looks after the server.
@@ -124,6 +126,7 @@ impl Site {
             status,
             slots,
             turn: Arc::default(),
+            parting: Arc::default(),
             tasks: TaskTracker::new(),
             admin_tasks: TaskTracker::new(),
             _stop_on_drop: stop.clone().drop_guard(),
@@ -138,6 +141,7 @@ impl Site {
         config: ServerConfig,
         generation: u64,
     ) -> Result<Prepared, String> {
+        drop(self.parting.lock().await);
         let loaded = self.load(config, generation).await;
         loaded.and_then(|applied| self.try_prepare(applied)).map_err(|refused| {
             let reason = crate::error::chain(&refused as &dyn Error);
@@ -174,7 +178,8 @@ impl Site {
     /// Returns handles of every socket that is listened on, for another process to take over.
     pub(crate) fn sockets(&self) -> io::Result<Vec<upgrade::Named>> {
         let open = lock(&self.open);
-        open.iter().map(|one| Ok((one.name(), one.listener.handle()?))).collect()
+        let listening = open.iter().filter_map(|one| Some((one.name(), one.listener.upgrade()?)));
+        listening.map(|(name, listener)| Ok((name, listener.handle()?))).collect()
     }
 
     /// Leaves the sockets of the file system in their place, where another process listens on them.
@@ -194,9 +199,9 @@ impl Site {
         let limit = self.live.load().config.drain_timeout();
         let open = std::mem::take(&mut *lock(&self.open));
         let is_last = |one: &Open| one.spot.0 == Role::Admin && !is_replaced;
-        let (admin, open): (Vec<Open>, Vec<Open>) = open.into_iter().partition(is_last);
-        for one in &open {
-            one.stop.cancel();
+        let (admin, mut open): (Vec<Open>, Vec<Open>) = open.into_iter().partition(is_last);
+        for one in &mut open {
+            one.stop();
         }
         self.tasks.close();
         // The addresses are free for whoever comes next, before the last request is answered.
@@ -286,6 +291,7 @@ impl Site {
     fn listen(&self, bound: Bound) -> Open {
         let Bound { spot, local, listener, owner } = bound;
         let listener = Arc::new(listener);
+        let weak = Arc::downgrade(&listener);
         let purpose = (spot.0 != Role::Http).then(|| spot.0.as_str());
         let is_foreign = matches!(owner, Owner::Foreign);
         let inherited = is_foreign.then_some(true);
@@ -302,7 +308,7 @@ impl Site {
         let metrics = if is_admin { Arc::new(Metrics::none()) } else { Arc::clone(&self.metrics) };
         let tasks = if is_admin { &self.admin_tasks } else { &self.tasks };
         let door = Door {
-            listener: Arc::clone(&listener),
+            listener,
             router: if is_admin { &self.admin } else { &self.router }.clone(),
             live: Arc::clone(&self.live),
             metrics,
@@ -313,7 +319,7 @@ impl Site {
             stop: stop.clone(),
         };
         let accepting = tasks.spawn_on(door.attend(), &self.runtime);
-        Open { spot, local, listener, is_foreign, file, stop, accepting }
+        Open { spot, local, listener: weak, is_foreign, file, stop, accepting }
     }
 
     /// Puts into the status what there is now.
