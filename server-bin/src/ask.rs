@@ -20,9 +20,9 @@ use tokio::{
 
 use crate::{
     Failure,
-    cli::Place,
     print::print,
     report::{Entry, Status, harmless, report},
+    task::{Order, Where},
 };
 
 /// What is asked is at hand, so a daemon that takes longer hangs.
@@ -50,8 +50,8 @@ impl Unanswered {
 }
 
 /// Prints how the daemon is doing, and has the exit code say it as well.
-pub(crate) async fn status(place: &Place, as_json: bool) -> Result<ExitCode, Failure> {
-    match try_status(place).await {
+pub(crate) async fn status(at: &Where, as_json: bool) -> Result<ExitCode, Failure> {
+    match try_status(at).await {
         Err(unanswered) => Ok(unanswered.tell()),
         Ok((status, history, raw)) => {
             if as_json {
@@ -65,10 +65,15 @@ pub(crate) async fn status(place: &Place, as_json: bool) -> Result<ExitCode, Fai
     }
 }
 
-/// Has the daemon do what `path` stands for, and prints what came of it.
-pub(crate) async fn order(place: &Place, path: &str) -> Result<ExitCode, Failure> {
+/// Has the daemon carry out an order, and prints what came of it.
+pub(crate) async fn order(at: &Where, order: Order) -> Result<ExitCode, Failure> {
+    let path = match order {
+        Order::Reload => "/reload",
+        Order::Rollback(generation) => &format!("/rollback/{generation}"),
+        Order::Resume => "/resume",
+    };
     let answer = async {
-        let address = address(place)?;
+        let address = address(at)?;
         ask(&address, Method::POST, path).await
     };
     let (code, said) = match answer.await {
@@ -84,8 +89,8 @@ pub(crate) async fn order(place: &Place, path: &str) -> Result<ExitCode, Failure
     Ok(AMISS.into())
 }
 
-async fn try_status(place: &Place) -> Result<(Status, Vec<Entry>, Bytes), Unanswered> {
-    let address = address(place)?;
+async fn try_status(at: &Where) -> Result<(Status, Vec<Entry>, Bytes), Unanswered> {
+    let address = address(at)?;
     let (status, history) = (get(&address, "/status"), get(&address, "/history"));
     // Both within one deadline.
     let (status, history) = tokio::join!(status, history);
@@ -102,15 +107,14 @@ async fn get<T: DeserializeOwned>(address: &Address, path: &str) -> Result<(T, B
 }
 
 /// Returns the address to ask at.
-fn address(place: &Place) -> Result<Address, Unanswered> {
-    if let Some(address) = &place.admin {
-        return Ok(address.clone());
+fn address(at: &Where) -> Result<Address, Unanswered> {
+    match at {
+        Where::Given(address) => Ok(address.clone()),
+        Where::Configured(file) => configured(file).map_err(|why| Unanswered {
+            code: NOWHERE,
+            why: format!("{}: {why}; --admin ADDRESS says where to ask", file.display()),
+        }),
     }
-    let path = place.config.as_deref().unwrap_or(Path::new(""));
-    configured(path).map_err(|why| Unanswered {
-        code: NOWHERE,
-        why: format!("{}: {why}; --admin ADDRESS says where to ask", path.display()),
-    })
 }
 
 /// Reads no more of the file than it takes, so that a daemon can be asked about a file that is bad.

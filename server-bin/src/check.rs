@@ -5,17 +5,17 @@ use std::{fmt::Write, path::Path};
 use hot_reload::{Reload, TomlFile};
 use server_lib::{Expiry, ServerConfig, probe, probe_certificates};
 
-use crate::{Failure, locate, log, print::print};
+use crate::{Failure, locate, log, on_this_thread, print::print};
 
 /// Loads and validates the file, and tries its addresses and certificates; nothing is served.
 ///
 /// An address that is in use is only worth a warning, since a daemon that runs on this very file
 /// is what uses it.
-pub(crate) async fn check(path: &Path) -> Result<(), Failure> {
+pub(crate) fn check(path: &Path) -> Result<(), Failure> {
     let reloader = TomlFile::<ServerConfig>::from_path(path)?;
-    let config = reloader.reload().await?.ok_or("nothing to load")?;
+    let config = on_this_thread()?.block_on(reloader.reload())?.ok_or("nothing to load")?;
     config.validate().map_err(|invalid| locate::tell_invalid(reloader.path(), &invalid))?;
-    log::parse(reloader.path(), &config)?;
+    log::parse(reloader.path(), config.log.as_deref())?;
     for probed in probe_certificates(&config) {
         let status =
             probed.map_err(|failure| locate::tell_certificate(reloader.path(), &failure))?;

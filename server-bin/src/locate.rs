@@ -9,29 +9,29 @@ use std::{
 
 use hot_reload::FileError;
 use serde::{Deserialize, de::IgnoredAny};
-use server_lib::{Address, BindError, CertificateError, InvalidConfig};
+use server_lib::{Address, BindError, CertificateError, InvalidConfig, ServerConfig};
 use toml::Spanned;
 
 /// As much of the file as is needed to find an address or a path in it.
 #[derive(Deserialize)]
-struct Listed {
+struct Places {
     #[serde(default)]
     listen_addresses: Vec<Spanned<Address>>,
     #[serde(default)]
     https_addresses: Vec<Spanned<Address>>,
     admin_address: Option<Spanned<Address>>,
     #[serde(default)]
-    tls: Tls,
+    tls: TlsTable,
 }
 
 #[derive(Default, Deserialize)]
-struct Tls {
+struct TlsTable {
     #[serde(default)]
-    certificates: Vec<Pair>,
+    certificates: Vec<CertificateFiles>,
 }
 
 #[derive(Deserialize)]
-struct Pair {
+struct CertificateFiles {
     certificate: Spanned<PathBuf>,
     key: Spanned<PathBuf>,
 }
@@ -52,9 +52,18 @@ pub(crate) fn tell_certificate(path: &Path, failure: &CertificateError) -> Strin
 pub(crate) fn tell_invalid(path: &Path, invalid: &InvalidConfig) -> String {
     let key = invalid.key();
     let table = key.split_once('.').map_or(key, |(table, _)| table);
+    let is_so = |config: &ServerConfig| config.validate().as_ref() == Err(invalid);
     // Where it stands says which key it is.
-    let found = at(path, invalid.problem(), |text| value_span(table, text));
+    let found = at(path, invalid.problem(), |text| value_span(table, text, is_so));
     found.unwrap_or_else(|| format!("{}: {invalid}", path.display()))
+}
+
+/// Tells in the same way what is wrong with the filter of the log.
+pub(crate) fn tell_log(path: &Path, directives: &str, failure: &dyn Error) -> String {
+    let message = format!("log: {failure}");
+    let is_so = |config: &ServerConfig| config.log.as_deref() == Some(directives);
+    let found = at(path, &message, |text| value_span("log", text, is_so));
+    found.unwrap_or_else(|| format!("{}: {message}", path.display()))
 }
 
 fn tell_at(
@@ -72,15 +81,20 @@ fn at(path: &Path, message: &str, span: impl Fn(&str) -> Option<Range<usize>>) -
     Some(FileError::at(path, &text, span(&text)?, message).to_string())
 }
 
-/// The bytes of `text` that are the value of `key`.
-fn value_span(key: &str, text: &str) -> Option<Range<usize>> {
+/// The bytes of `text` that are the value of `key`, where it still is a configuration that `is_so`.
+fn value_span(
+    key: &str,
+    text: &str,
+    is_so: impl Fn(&ServerConfig) -> bool,
+) -> Option<Range<usize>> {
+    toml::from_str(text).ok().filter(is_so)?;
     let values: BTreeMap<String, Spanned<IgnoredAny>> = toml::from_str(text).ok()?;
     Some(values.get(key)?.span())
 }
 
 /// The bytes of `text` that are the address.
 fn span(address: &Address, text: &str) -> Option<Range<usize>> {
-    let listed: Listed = toml::from_str(text).ok()?;
+    let listed: Places = toml::from_str(text).ok()?;
     let application = listed.listen_addresses.iter().chain(&listed.https_addresses);
     let mut all = application.chain(&listed.admin_address);
     let found = all.find(|listed| listed.as_ref() == address)?;
@@ -89,7 +103,7 @@ fn span(address: &Address, text: &str) -> Option<Range<usize>> {
 
 /// The bytes of `text` that are the path of a certificate or a key.
 fn path_span(path: &Path, text: &str) -> Option<Range<usize>> {
-    let listed: Listed = toml::from_str(text).ok()?;
+    let listed: Places = toml::from_str(text).ok()?;
     let mut all = listed.tls.certificates.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
     all.find(|listed| listed.as_ref() == path).map(Spanned::span)
 }
@@ -105,5 +119,35 @@ mod tests {
         assert_eq!(at("[::1]:2").map(|span| &text[span]), Some("'[::1]:2'"));
         assert_eq!(at("[::1]:3"), None);
         assert_eq!(span(&"[::1]:2".parse().unwrap(), "broken"), None);
+    }
+
+    /// Whoever saves it once more meanwhile would be shown a line that has nothing to do with it.
+    #[test]
+    fn names_the_file_alone_once_it_holds_something_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        let file = path.display();
+        let bad = "https_addresses = ['[::1]:1']\nlog = 'a=b'\n";
+        let config: ServerConfig = toml::from_str(bad).unwrap();
+        let invalid = config.validate().unwrap_err();
+        let failure = std::io::Error::other("why");
+        for (text, at_invalid, at_log) in [
+            (bad, Some(":1:19: "), Some(":2:7: ")),
+            ("listen_addresses = ['[::1]:1']\nhttps_addresses = []\nlog = 'info'\n", None, None),
+            ("log = 'a=b'\nhttps_addresses = ['[::1]:1', '[::1]:1']\n", None, None),
+            ("broken", None, None),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let told = tell_invalid(&path, &invalid);
+            match at_invalid {
+                Some(at) => assert!(told.starts_with(&format!("{file}{at}they take")), "{told}"),
+                None => assert_eq!(told, format!("{file}: {invalid}")),
+            }
+            let told = tell_log(&path, "a=b", &failure);
+            match at_log {
+                Some(at) => assert!(told.starts_with(&format!("{file}{at}log: why")), "{told}"),
+                None => assert_eq!(told, format!("{file}: log: why")),
+            }
+        }
     }
 }

@@ -2,19 +2,19 @@
 
 use std::{
     io::{IsTerminal, stderr},
-    ops::Range,
     path::Path,
 };
 
-use hot_reload::{FileError, Reload, ReloaderService};
-use serde::Deserialize;
+use hot_reload::{Reload, ReloaderService};
 use server_lib::ServerConfig;
-use toml::Spanned;
+use tokio::task::spawn_blocking;
 use tracing::warn;
 use tracing_subscriber::{
     EnvFilter, Registry, filter::LevelFilter, fmt, layer::SubscriberExt, reload,
     util::SubscriberInitExt,
 };
+
+use crate::locate;
 
 /// What a service calls this part of the program, when it refuses a value.
 const PART: &str = "log";
@@ -22,12 +22,6 @@ const PART: &str = "log";
 /// The filter of the log, to be replaced while the program runs.
 #[derive(Clone)]
 pub(crate) struct Filter(reload::Handle<EnvFilter, Registry>);
-
-/// As much of the file as is needed to find the filter in it.
-#[derive(Deserialize)]
-struct Listed {
-    log: Option<Spanned<String>>,
-}
 
 impl Filter {
     /// Starts to log to stderr, by `RUST_LOG`.
@@ -56,32 +50,24 @@ impl Filter {
     {
         let path = path.to_owned();
         service.prepare(PART, move |candidate| {
-            let parsed = parse(&path, &candidate.new);
-            let filter = self.clone();
-            async move { parsed.map(|parsed| move || filter.set(parsed)) }
+            let (path, filter) = (path.clone(), self.clone());
+            let directives = candidate.new.log.clone();
+            async move {
+                // It reads the file to say where it is wrong.
+                let parsed = spawn_blocking(move || parse(&path, directives.as_deref())).await;
+                let parsed = parsed.map_err(|failure| failure.to_string())??;
+                Ok::<_, String>(move || filter.set(parsed))
+            }
         })
     }
 }
 
-/// Makes the filter that `config` asks for; where it asks for none, that of `RUST_LOG`.
+/// Makes the filter that is asked for; where none is, that of `RUST_LOG`. May block.
 ///
 /// A failure is told as the parser's errors are told: file, line, column and the line itself.
-pub(crate) fn parse(path: &Path, config: &ServerConfig) -> Result<EnvFilter, String> {
-    let Some(directives) = &config.log else { return Ok(from_env()) };
-    builder().parse(directives).map_err(|error| {
-        let message = format!("log: {error}");
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        match span(directives, &text) {
-            None => format!("{}: {message}", path.display()),
-            Some(span) => FileError::at(path, &text, span, message).to_string(),
-        }
-    })
-}
-
-/// The bytes of `text` that are the filter, if it is the one that is meant.
-fn span(directives: &str, text: &str) -> Option<Range<usize>> {
-    let listed: Listed = toml::from_str(text).ok()?;
-    listed.log.filter(|log| log.as_ref() == directives).map(|log| log.span())
+pub(crate) fn parse(path: &Path, directives: Option<&str>) -> Result<EnvFilter, String> {
+    let Some(directives) = directives else { return Ok(from_env()) };
+    builder().parse(directives).map_err(|error| locate::tell_log(path, directives, &error))
 }
 
 fn from_env() -> EnvFilter {

@@ -32,14 +32,14 @@ pub(crate) struct Status {
     #[serde(default)]
     failures: u32,
     error: Option<String>,
-    error_at: Option<Place>,
+    error_at: Option<SourcePosition>,
     refused_by: Option<String>,
     #[serde(default)]
     addresses: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Place {
+struct SourcePosition {
     source: String,
     line: Option<usize>,
     column: Option<usize>,
@@ -149,7 +149,7 @@ fn wrapped(line: &str) -> Vec<String> {
 }
 
 /// An error with the place where it is, unless it says that itself.
-fn placed(error: &str, at: Option<&Place>) -> String {
+fn placed(error: &str, at: Option<&SourcePosition>) -> String {
     let Some(at) = at.filter(|at| !error.contains(&at.source)) else { return error.to_owned() };
     let number = |number: Option<usize>| number.map(|n| format!(":{n}")).unwrap_or_default();
     format!("{}{}{}: {error}", at.source, number(at.line), number(at.column))

@@ -4,16 +4,18 @@ use schemars::{Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde_json::{Map, Value, json};
 use server_lib::ServerConfig;
 
-/// What an editor says of the whole.
+/// What an editor calls the whole.
 const TITLE: &str = "Configuration of server-bin";
-const DESCRIPTION: &str = "What server-bin serves by. Save the file, and it is in use, all but \
-                           worker_threads, which takes a restart.";
 
 /// Returns the JSON Schema of a configuration, as text.
 pub(crate) fn text() -> String {
     let mut schema = settings().into_generator().into_root_schema_for::<ServerConfig>();
     schema.insert("title".to_owned(), json!(TITLE));
-    schema.insert("description".to_owned(), json!(DESCRIPTION));
+    let description = format!(
+        "What server-bin serves by. Save the file, and it is in use, all but what takes a restart: {}.",
+        ServerConfig::NOT_HOT.join(", ")
+    );
+    schema.insert("description".to_owned(), json!(description));
     format!("{:#}\n", schema.to_value())
 }
 

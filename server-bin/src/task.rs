@@ -1,27 +1,185 @@
-//! What is done and over, beside serving.
+//! What the command line asks for.
 
-use std::process::ExitCode;
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use crate::{
-    Failure, ask, check,
-    cli::{Cli, Command},
-    print::{self, print},
-    schema,
-};
+use clap::{Args, CommandFactory, FromArgMatches, Id, error::ErrorKind};
+use clap_complete::Shell;
+use server_lib::Address;
 
-/// Does what the command line asks for, which is not to serve.
-pub(crate) async fn carry_out(cli: &Cli) -> Result<ExitCode, Failure> {
-    match &cli.command {
-        Some(Command::Status { place, json }) => return ask::status(place, *json).await,
-        Some(Command::Reload { place }) => return ask::order(place, "/reload").await,
-        Some(Command::Rollback { place, generation }) => {
-            return ask::order(place, &format!("/rollback/{generation}")).await;
-        }
-        Some(Command::Resume { place }) => return ask::order(place, "/resume").await,
-        Some(Command::Completions { shell }) => print(print::completions(*shell))?,
-        Some(Command::Man) => print(print::manual()?)?,
-        None if cli.print_schema => print(schema::text())?,
-        None => check::check(cli.config()).await?,
+use crate::cli::{Cli, Command, DaemonFlags, WatchMode, Whom};
+
+/// The one thing that is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    Serve(Following),
+    /// Say whether a file is good.
+    Check(PathBuf),
+    Schema,
+    Status {
+        at: Where,
+        as_json: bool,
+    },
+    Order {
+        at: Where,
+        order: Order,
+    },
+    Completions(Shell),
+    Man,
+}
+
+/// Which file is served by, and how it is followed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Following {
+    pub(crate) file: PathBuf,
+    pub(crate) mode: WatchMode,
+    pub(crate) poll_interval: Duration,
+}
+
+/// Where to ask the daemon that runs.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Where {
+    /// Where the configuration that it runs on has it listen.
+    Configured(PathBuf),
+    Given(Address),
+}
+
+/// What the daemon that runs is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    Reload,
+    Rollback(u64),
+    Resume,
+}
+
+impl Task {
+    /// Reads the command line; a wrong one ends the process.
+    pub(crate) fn read() -> Self {
+        Self::try_read(std::env::args_os()).unwrap_or_else(|error| error.exit())
     }
-    Ok(ExitCode::SUCCESS)
+
+    fn try_read(
+        args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        let mut line = Cli::command();
+        let matches = line.try_get_matches_from_mut(args)?;
+        let Cli { config, daemon, command } = Cli::from_arg_matches(&matches)?;
+        let Some(command) = command else { return Self::of_daemon(config, &daemon, &mut line) };
+        // Otherwise they would be taken and do nothing. Defaults are not among them.
+        let group = DaemonFlags::group_id().expect("a struct of arguments is a group");
+        if let Some(flag) = matches.get_many::<Id>(group.as_str()).into_iter().flatten().next() {
+            let flag = flag.as_str().replace('_', "-");
+            let told = format!("--{flag} is for the daemon itself, and not for a command");
+            return Err(line.error(ErrorKind::ArgumentConflict, told));
+        }
+        Self::of_command(command, config, &mut line)
+    }
+
+    fn of_daemon(
+        config: Option<PathBuf>,
+        flags: &DaemonFlags,
+        line: &mut clap::Command,
+    ) -> Result<Self, clap::Error> {
+        if flags.print_schema {
+            return Ok(Self::Schema);
+        }
+        let file = config.ok_or_else(|| {
+            // The parser has asked for it already.
+            line.error(ErrorKind::MissingRequiredArgument, "no file is given: --config <FILE>")
+        })?;
+        if flags.check {
+            return Ok(Self::Check(file));
+        }
+        let &DaemonFlags { watch_mode: mode, poll_interval, .. } = flags;
+        Ok(Self::Serve(Following { file, mode, poll_interval }))
+    }
+
+    /// Makes it of a command, before which a file may be named as well.
+    fn of_command(
+        command: Command,
+        config: Option<PathBuf>,
+        line: &mut clap::Command,
+    ) -> Result<Self, clap::Error> {
+        let at = |Whom { config: own, admin }| {
+            let configured = own.or(config).map(Where::Configured);
+            admin.map(Where::Given).or(configured).ok_or_else(|| {
+                let told = "whom to ask is not said: give --config <FILE> or --admin <ADDRESS>";
+                line.error(ErrorKind::MissingRequiredArgument, told)
+            })
+        };
+        Ok(match command {
+            Command::Status { whom, json } => Self::Status { at: at(whom)?, as_json: json },
+            Command::Reload { whom } => Self::Order { at: at(whom)?, order: Order::Reload },
+            Command::Rollback { whom, generation } => {
+                Self::Order { at: at(whom)?, order: Order::Rollback(generation) }
+            }
+            Command::Resume { whom } => Self::Order { at: at(whom)?, order: Order::Resume },
+            Command::Completions { shell } => Self::Completions(shell),
+            Command::Man => Self::Man,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Task, clap::Error> {
+        Task::try_read(line.split(' '))
+    }
+
+    #[test]
+    fn is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn each_line_is_one_task() {
+        let following = |mode, seconds| {
+            let poll_interval = Duration::from_secs(seconds);
+            Task::Serve(Following { file: "one".into(), mode, poll_interval })
+        };
+        let configured = |file: &str| Where::Configured(file.into());
+        let order = |order| Task::Order { at: configured("one"), order };
+        let status = |at, as_json| Task::Status { at, as_json };
+        for (line, want) in [
+            ("s -c one", following(WatchMode::Hybrid, 10)),
+            ("s -c one -w polling --poll-interval 1m", following(WatchMode::Polling, 60)),
+            ("s -c one --check", Task::Check("one".into())),
+            ("s --print-schema", Task::Schema),
+            ("s -c one --print-schema", Task::Schema),
+            ("s -c one status", status(configured("one"), false)),
+            ("s status -c one --json", status(configured("one"), true)),
+            ("s -c two status -c one", status(configured("one"), false)),
+            ("s -c one status --admin [::1]:1", {
+                status(Where::Given("[::1]:1".parse().unwrap()), false)
+            }),
+            ("s -c one reload", order(Order::Reload)),
+            ("s rollback 3 -c one", order(Order::Rollback(3))),
+            ("s resume -c one", order(Order::Resume)),
+            ("s completions bash", Task::Completions(Shell::Bash)),
+            ("s man", Task::Man),
+        ] {
+            assert_eq!(read(line).map_err(|error| error.to_string()), Ok(want), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for (line, want) in [
+            ("s", ErrorKind::MissingRequiredArgument),
+            ("s status", ErrorKind::MissingRequiredArgument),
+            ("s -c one --check status", ErrorKind::ArgumentConflict),
+            ("s -c one -w polling reload", ErrorKind::ArgumentConflict),
+            ("s --poll-interval 10s man", ErrorKind::ArgumentConflict),
+            ("s --print-schema man", ErrorKind::ArgumentConflict),
+            ("s -c one --check --print-schema", ErrorKind::ArgumentConflict),
+            ("s status --admin here", ErrorKind::ValueValidation),
+            ("s -c -", ErrorKind::ValueValidation),
+            ("s -c one rollback", ErrorKind::MissingRequiredArgument),
+        ] {
+            assert_eq!(read(line).unwrap_err().kind(), want, "{line}");
+        }
+        let told = read("s -c one -w polling reload").unwrap_err().to_string();
+        assert!(told.contains("--watch-mode is for the daemon itself"), "{told}");
+    }
 }

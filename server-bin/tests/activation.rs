@@ -1,12 +1,14 @@
 //! Sockets that the daemon is started with, by real producers.
 
-#![cfg(unix)]
-
 mod common;
 
 use std::{
+    fs,
     net::{SocketAddr, TcpListener},
-    os::fd::OwnedFd,
+    os::{
+        fd::OwnedFd,
+        unix::{fs::PermissionsExt, net::UnixListener},
+    },
     process::Command,
 };
 
@@ -29,7 +31,7 @@ fn has(tool: &str) -> bool {
 }
 
 /// Starts the daemon with `sockets` from descriptor 3 on, and these variables beside `LISTEN_FDS`.
-fn activated(file: &File, sockets: Vec<TcpListener>, variables: &[(&str, &str)]) -> Daemon {
+fn activated(file: &File, sockets: Vec<impl Into<OwnedFd>>, variables: &[(&str, &str)]) -> Daemon {
     let mut command = program();
     command.arg("--config").arg(&file.path).env("LISTEN_FDS", sockets.len().to_string());
     command.env_remove("LISTEN_PID").env_remove("LISTEN_FDNAMES");
@@ -37,7 +39,7 @@ fn activated(file: &File, sockets: Vec<TcpListener>, variables: &[(&str, &str)])
     let mappings = sockets
         .into_iter()
         .zip(3..)
-        .map(|(socket, child_fd)| FdMapping { parent_fd: OwnedFd::from(socket), child_fd });
+        .map(|(socket, child_fd)| FdMapping { parent_fd: socket.into(), child_fd });
     command.fd_mappings(mappings.collect()).unwrap();
     Daemon::spawn(&mut command)
 }
@@ -73,13 +75,45 @@ fn a_socket_over_tls_takes_a_certificate() {
     assert_eq!(daemon.ends().code(), Some(1));
 }
 
+/// Once served to whoever could reach it, to reload and roll back by.
+#[test]
+fn a_socket_to_look_after_the_server_by_is_for_nobody_else() {
+    let file = File::new(&text("one"));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("admin");
+    let unix = UnixListener::bind(&path).unwrap();
+    let mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    let started = |socket: OwnedFd| activated(&file, vec![socket], &[("LISTEN_FDNAMES", "admin")]);
+    let refused = |socket: OwnedFd, want: &str| {
+        let mut daemon = started(socket);
+        daemon.until(want);
+        assert_eq!(daemon.ends().code(), Some(1));
+    };
+    let everywhere = TcpListener::bind("0.0.0.0:0").unwrap();
+    let address = everywhere.local_addr().unwrap();
+    refused(everywhere.into(), &format!("admin: {address} can be reached from elsewhere"));
+    mode(0o666);
+    let want = format!("admin: unix:{} can be connected to by every user", path.display());
+    refused(unix.try_clone().unwrap().into(), &want);
+
+    for mine in [0o600, 0o660] {
+        mode(mine);
+        let mut daemon = started(unix.try_clone().unwrap().into());
+        daemon.until("purpose=\"admin\" inherited=true");
+        assert_eq!(daemon.end_by(Signal::TERM).code(), Some(0));
+    }
+    let local = TcpListener::bind("127.0.0.1:0").unwrap();
+    started(local.into()).until("purpose=\"admin\" inherited=true");
+}
+
 #[test]
 fn takes_several_and_keeps_them_open_for_the_next() {
     let file = File::new(&text("one"));
     let sockets = ["127.0.0.1:0", "[::1]:0"].map(|address| TcpListener::bind(address).unwrap());
     let addresses = sockets.each_ref().map(|socket| socket.local_addr().unwrap());
     let kept = sockets.each_ref().map(|socket| socket.try_clone().unwrap());
-    let names = [("LISTEN_FDNAMES", "one:another")];
+    // The second begins as what a process hands over, and is not.
+    let names = [("LISTEN_FDNAMES", "one:handed-over-by-hand")];
     let mut daemon = activated(&file, sockets.into(), &names);
     for address in addresses {
         daemon.listens();

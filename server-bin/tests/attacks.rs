@@ -1,7 +1,5 @@
 //! The daemon under attack: it stays, and says so.
 
-#![cfg(unix)]
-
 mod common;
 
 use std::{
@@ -82,6 +80,34 @@ fn a_flood_leaves_descriptors_to_reload_and_to_ask() {
     assert!(ask(admin, "POST", "/reload").ends_with("unchanged\n"));
     drop(flood);
     daemon.expect("two");
+    assert!(!daemon.log.contains("can't be accepted"), "{}", daemon.log);
+}
+
+/// Once all of the queue was accepted, as far as there were descriptors; the rest of it was reset, and
+/// whoever looks after the server found none left.
+#[test]
+fn a_flood_is_answered_bit_by_bit_when_its_address_closes() {
+    let file = File::new(&with_admin("one", ""));
+    let mut daemon = with_descriptors(96, &file);
+    let admin = admin(&mut daemon);
+    let mut flood = flood(daemon.address, 300);
+    until_connections(admin, 48);
+    // Those that are served say nothing.
+    let waiting = &mut flood[48..];
+    for client in &mut *waiting {
+        client.write_all(b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
+    }
+    file.write(&with_admin("two", "").replace("127.0.0.1:0\"", "127.0.0.2:0\""));
+    daemon.until("in use generation=2");
+    assert!(ask(admin, "GET", "/readyz").starts_with("HTTP/1.1 200"));
+    assert!(ask(admin, "POST", "/reload").ends_with("unchanged\n"));
+    for client in waiting {
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut response = String::new();
+        client.read_to_string(&mut response).unwrap();
+        assert!(response.ends_with("ok\n"), "{response}");
+    }
+    until_connections(admin, 0);
     assert!(!daemon.log.contains("can't be accepted"), "{}", daemon.log);
 }
 

@@ -1,7 +1,5 @@
 //! What is said at once, and the exit code that goes with it.
 
-#![cfg(unix)]
-
 mod common;
 
 use std::net::TcpListener;

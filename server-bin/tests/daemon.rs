@@ -1,7 +1,5 @@
 //! The daemon follows its file, in every watch mode.
 
-#![cfg(unix)]
-
 mod common;
 
 use std::{

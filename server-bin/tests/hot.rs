@@ -1,7 +1,5 @@
 //! What of the process itself follows its file, and what says that it does not.
 
-#![cfg(unix)]
-
 mod common;
 
 use std::{

@@ -1,7 +1,5 @@
 //! The schema that an editor checks a configuration by.
 
-#![cfg(unix)]
-
 mod common;
 
 use common::run;

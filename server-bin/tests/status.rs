@@ -1,7 +1,5 @@
 //! What the daemon that runs says to `status`, `reload`, `rollback` and `resume`.
 
-#![cfg(unix)]
-
 mod common;
 
 use std::{

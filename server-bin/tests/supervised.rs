@@ -106,10 +106,12 @@ fn systemd_is_told_which_process_goes_on() {
 
     daemon.signal(Signal::USR2);
     let named = systemd.hears(&daemon);
-    let id = named.trim().strip_prefix("MAINPID=").and_then(|id| id.parse().ok()).expect(&named);
+    // With a word of life each, so that there is no gap between those of the one and of the next.
+    let id = named.strip_prefix("MAINPID=").and_then(|rest| rest.strip_suffix("\nWATCHDOG=1\n"));
+    let id = id.and_then(|id| id.parse().ok()).expect(&named);
     let next = Pid::from_raw(id).unwrap();
     let (by, told) = systemd.hears_anybody();
-    assert_eq!((by, told), (next, format!("MAINPID={id}\n")));
+    assert_eq!((by, told), (next, format!("MAINPID={id}\nWATCHDOG=1\n")));
     let (by, told) = systemd.hears_anybody();
     assert_eq!((by, &*told), (next, "READY=1\nSTATUS=serving generation 1\n"));
     assert_eq!(daemon.ends().code(), Some(0));

@@ -1,13 +1,11 @@
 //! A new executable takes over the sockets, by SIGUSR2.
 
-#![cfg(unix)]
-
 mod common;
 
 use std::{
     fs,
     io::{Read, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     os::unix::{fs::PermissionsExt, net::UnixStream},
     path::{Path, PathBuf},
     process::Command,
@@ -32,6 +30,19 @@ impl Successor {
         let line = daemon.until("a new process has taken over");
         let id = line.split("process=").nth(1).and_then(|id| id.trim().parse().ok());
         Self(id.and_then(Pid::from_raw).expect(&line))
+    }
+
+    /// Waits until it writes its number to `file`.
+    fn writes(file: &Path) -> Self {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let id = fs::read_to_string(file).unwrap_or_default();
+            if let Ok(id) = id.trim().parse() {
+                return Self(Pid::from_raw(id).unwrap());
+            }
+            assert!(Instant::now() < deadline, "it doesn't start");
+            sleep(Duration::from_millis(5));
+        }
     }
 
     fn signal(&self, signal: Signal) {
@@ -102,9 +113,8 @@ fn a_new_process_takes_over_the_port_that_was_found() {
     let mut old = Daemon::start(&file.path, &[]);
     let address = old.address;
     let new = Successor::of(&mut old);
-    let deaf = old.address;
     assert_eq!(old.ends().code(), Some(0));
-    assert_eq!(common::name_at(deaf), "one");
+    assert_eq!(common::name_at(address), "one");
 
     // It follows the file as the first did.
     file.write(&text("two"));
@@ -161,18 +171,45 @@ fn told_to_end_it_takes_the_one_that_it_starts_with_it() {
     installed.put_script(&format!("echo $$ > {}; exec sleep 60", told.display()));
     daemon.signal(Signal::USR2);
     daemon.until("starting a new process");
-    let deadline = Instant::now() + PATIENCE;
-    let id = loop {
-        let id = fs::read_to_string(&told).unwrap_or_default();
-        if let Ok(id) = id.trim().parse() {
-            break id;
-        }
-        assert!(Instant::now() < deadline, "it doesn't start");
-        sleep(Duration::from_millis(5));
-    };
-    let started = Successor(Pid::from_raw(id).unwrap());
+    let started = Successor::writes(&told);
     assert_eq!(daemon.end_by(Signal::TERM).code(), Some(0));
     started.ends();
+}
+
+/// Once it went on until the last request was answered, and listened all the while; told twice, it was
+/// left behind.
+#[test]
+fn told_to_end_nobody_takes_its_place() {
+    for times in [1, 2] {
+        let file = File::new(&text("one"));
+        let installed = Installed::new();
+        let mut daemon = installed.start(&file.path);
+        let address = daemon.address;
+        let mut under_way = half_a_request(&daemon);
+        let told = installed.path.with_extension("told");
+        installed.put_script(&format!(
+            "echo $$ > {}; sleep 0.3; exec {} \"$@\"",
+            told.display(),
+            env!("CARGO_BIN_EXE_server-bin"),
+        ));
+        daemon.signal(Signal::USR2);
+        let started = Successor::writes(&told);
+        daemon.signal(Signal::TERM);
+        daemon.until("waiting for requests under way");
+        if times == 2 {
+            assert_eq!(daemon.end_by(Signal::TERM).code(), Some(1));
+        }
+        started.ends();
+        // Whatever it had begun with has ended as well.
+        sleep(Duration::from_millis(500));
+        assert!(TcpStream::connect(address).is_err(), "told {times} times");
+        if times == 1 {
+            under_way.write_all(b"\r\n").unwrap();
+            let mut response = String::new();
+            under_way.read_to_string(&mut response).unwrap();
+            assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+        }
+    }
 }
 
 #[test]
@@ -237,7 +274,7 @@ fn what_is_saved_while_a_new_process_starts_is_in_use_in_the_end() {
         assert!(Instant::now() < deadline, "it doesn't start");
         sleep(Duration::from_millis(5));
     }
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     file.write(&text("two").replace("\"]", &format!("\", \"{taken}\"]")));
     // Long enough for it to be applied, if it were to be.
     sleep(Duration::from_millis(300));
@@ -246,6 +283,37 @@ fn what_is_saved_while_a_new_process_starts_is_in_use_in_the_end() {
     let _new = Successor::told_by(&mut daemon);
     assert_eq!(daemon.ends().code(), Some(0));
     assert_eq!(common::name_at(taken), "two");
+}
+
+/// Once counted out, what was about to be bound was in the way of the new process.
+#[test]
+fn what_is_being_prepared_is_handed_over_too() {
+    let installed = Installed::new();
+    let [certificate, key] =
+        ["cert.pem", "key.pem"].map(|name| installed.path.with_file_name(name));
+    let (right, other) = (certified(), certified());
+    fs::write(&certificate, right.cert.pem()).unwrap();
+    fs::write(&key, other.signing_key.serialize_pem()).unwrap();
+    let file = File::new(&text("one"));
+    let mut daemon = installed.start(&file.path);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    installed.put_script(&format!("sleep 0.5; exec {} \"$@\"", env!("CARGO_BIN_EXE_server-bin")));
+    file.write(&format!(
+        "{}[[tls.certificates]]\ncertificate = {certificate:?}\nkey = {key:?}\n",
+        text("two").replace("\"]", &format!("\", \"{taken}\"]")),
+    ));
+    // It waits for a key that belongs to it by now.
+    sleep(Duration::from_millis(150));
+    daemon.signal(Signal::USR2);
+    sleep(Duration::from_millis(150));
+    fs::write(&key, right.signing_key.serialize_pem()).unwrap();
+    let _new = Successor::told_by(&mut daemon);
+    assert_eq!(daemon.ends().code(), Some(0));
+    assert_eq!(common::name_at(taken), "two");
+}
+
+fn certified() -> rcgen::CertifiedKey<rcgen::KeyPair> {
+    rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap()
 }
 
 #[test]

@@ -39,7 +39,8 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// Accepts connections until it is stopped, and serves each in a task of its own.
+    /// Accepts connections until it is stopped, and serves each in a task of its own; then closes the
+    /// address.
     ///
     /// Those that the system had established by then are served as well: to their clients they
     /// were accepted.
@@ -71,18 +72,41 @@ impl Door {
                 }
             }
         }
+        let deadline = Instant::now() + self.live.load().config.drain_timeout();
+        // Nothing that comes in between the last look and the end of this would be served: the listener
+        // goes with it.
+        tokio::select! {
+            biased;
+            () = self.accept_the_rest(deadline) => {}
+            () = sleep_until(deadline) => debug!("some were never accepted"),
+        }
+    }
+
+    /// Serves whoever has connected already.
+    async fn accept_the_rest(&self, deadline: Instant) {
+        let mut is_told = false;
         loop {
+            // However few connections there may be: these were accepted long ago, to their clients.
+            // All descriptors are not for them.
+            let slot = match &self.slots {
+                Some(slots) => Some(slots.take_late(|| most_connections(u64::MAX)).await),
+                None => None,
+            };
             let stream = match self.listener.accept_now() {
                 Ok(stream) => stream,
                 Err(error) if is_of_the_client(&error) => continue,
-                Err(_none_left) => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        warn!(%error, "connections can't be accepted for now");
+                    }
+                    sleep(PAUSE_WITHOUT_DESCRIPTORS).await;
+                    continue;
+                }
             };
             let client = client(&stream);
-            let place = Place {
-                _slot: self.slots.as_deref().map(Slots::take_anyway),
-                _guest: self.guest(client).ok().flatten(),
-            };
-            self.serve(stream, client, place);
+            let place = Place { _slot: slot, _guest: self.guest(client).ok().flatten() };
+            self.serve(stream, client, place, Some(deadline));
         }
     }
 
@@ -94,7 +118,7 @@ impl Door {
             return debug!(?client, "closed: beyond max_connections_per_client");
         };
         let place = Place { _slot: self.slot().await, _guest: guest };
-        self.serve(stream, client, place);
+        self.serve(stream, client, place, None);
     }
 
     fn guest(&self, client: Option<SocketAddr>) -> Result<Option<Guest>, TooMany> {
@@ -105,7 +129,8 @@ impl Door {
 
     async fn slot(&self) -> Option<Slot> {
         let slots = self.slots.as_deref()?;
-        let room = slots.take(|| most_connections(self.live.load().config.limits.max_connections));
+        let room =
+            slots.take(|| most_connections(self.live.load().config.limits.max_connections.get()));
         tokio::select! {
             biased;
             slot = room => Some(slot),
@@ -113,13 +138,20 @@ impl Door {
         }
     }
 
-    fn serve(&self, stream: Stream, client: Option<SocketAddr>, place: Place) {
+    /// Serves a connection, to the `deadline` if there is one already.
+    fn serve(
+        &self,
+        stream: Stream,
+        client: Option<SocketAddr>,
+        place: Place,
+        deadline: Option<Instant>,
+    ) {
         let (router, live, stop) = (self.router.clone(), Arc::clone(&self.live), self.stop.clone());
         let (slots, tls) = (self.slots.clone(), self.tls.clone());
         let connected = self.metrics.connected();
         self.connections.spawn(async move {
             let _until_its_end = (place, connected);
-            let cut = drained(stop.clone(), Arc::clone(&live));
+            let cut = drained(stop.clone(), Arc::clone(&live), deadline);
             let serve = async {
                 let Some(tls) = tls else {
                     return connection::serve(stream, client, router, live, slots, stop).await;
@@ -138,10 +170,10 @@ impl Door {
 }
 
 /// Waits until a connection has had its time to end.
-async fn drained(stop: CancellationToken, live: Arc<Live>) {
+async fn drained(stop: CancellationToken, live: Arc<Live>, deadline: Option<Instant>) {
     stop.cancelled().await;
-    let limit = live.load().config.drain_timeout();
-    sleep(limit).await;
+    let deadline = deadline.unwrap_or_else(|| Instant::now() + live.load().config.drain_timeout());
+    sleep_until(deadline).await;
 }
 
 async fn until(time: Option<Instant>) {

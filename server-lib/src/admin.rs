@@ -19,7 +19,7 @@ use hot_reload::{ReloaderHandle, Status, StatusReceiver, Triggered};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use self::report::{Entry, Is, Report};
+use self::report::{Entry, Moment, Report};
 use crate::{
     changes::Changes,
     limits::Slots,
@@ -66,13 +66,13 @@ impl Admin {
 
     fn report(&self) -> Report {
         let status = self.reloader.get();
-        let is = Is {
+        let moment = Moment {
             ready: self.is_ready(&status),
             draining: self.shutdown.is_cancelled(),
             connections: self.slots.taken(),
         };
         let name = self.live.load().config.name.clone();
-        Report::new(name, status, &self.server.borrow(), is)
+        Report::new(name, status, &self.server.borrow(), moment)
     }
 
     /// The generations that can be served again, oldest first.

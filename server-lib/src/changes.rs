@@ -1,9 +1,8 @@
 //! Which keys each configuration changed.
 
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::VecDeque, sync::Mutex};
+
+use crate::lock::lock;
 
 /// As many as anybody goes back to; each is some bytes.
 const KEPT: usize = 256;
@@ -15,7 +14,7 @@ pub(crate) struct Changes(Mutex<VecDeque<(u64, Vec<&'static str>)>>);
 impl Changes {
     /// Takes note of a configuration that is in the place of another.
     pub(crate) fn note(&self, generation: u64, keys: Vec<&'static str>) {
-        let mut all = self.lock();
+        let mut all = lock(&self.0);
         if all.len() == KEPT {
             all.pop_front();
         }
@@ -24,14 +23,9 @@ impl Changes {
 
     /// Returns what a generation changed, where that is known: the first has changed nothing.
     pub(crate) fn of(&self, generation: u64) -> Option<Vec<&'static str>> {
-        let all = self.lock();
+        let all = lock(&self.0);
         let found = all.iter().find(|(of, _)| *of == generation);
         found.map(|(_, keys)| keys.clone())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(u64, Vec<&'static str>)>> {
-        // Nothing under this lock can panic half-way.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,12 +2,15 @@
 
 mod admin;
 mod headers;
+mod invalid;
 mod limits;
 mod listen;
-mod process;
+mod parts;
 #[cfg(feature = "schema")]
 mod schema;
+mod threads;
 mod tls;
+mod validate;
 
 use std::{
     collections::BTreeMap,
@@ -16,13 +19,26 @@ use std::{
 };
 
 use axum::http::HeaderMap;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 pub use self::{
+    invalid::InvalidConfig,
     limits::{Limits, RateLimit, RatePer},
     tls::{CertificatePaths, TlsConfig},
 };
 use crate::{address::Address, plan::Spot, role::Role};
+
+/// Longer than people wait for an answer, and shorter than the minute that a proxy in front gives it
+/// (<https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_read_timeout>).
+const REQUEST_TIMEOUT_MS: NonZeroU64 = NonZeroU64::new(30_000).unwrap();
+
+/// As elsewhere: enough for a form, and too little to fill the memory with
+/// (<https://nginx.org/en/docs/http/ngx_http_core_module.html#client_max_body_size>).
+const MAX_BODY_BYTES: u64 = 1024 * 1024;
+
+/// Well within the time after which a process that was told to end is killed: 90 s by systemd
+/// (`DefaultTimeoutStopSec=`, systemd-system.conf(5)), 30 s by Kubernetes.
+const DRAIN_TIMEOUT_MS: u64 = 10_000;
 
 /// Everything that a running server takes from its configuration.
 ///
@@ -36,7 +52,7 @@ use crate::{address::Address, plan::Spot, role::Role};
 /// use server_lib::ServerConfig;
 ///
 /// let config: ServerConfig = toml::from_str("name = 'one'\nlisten_addresses = ['[::1]:8080']")?;
-/// assert_eq!(config.request_timeout_ms, 30_000);
+/// assert_eq!(config.request_timeout_ms.get(), 30_000);
 /// config.validate()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -49,166 +65,54 @@ use crate::{address::Address, plan::Spot, role::Role};
         {"required": ["https_addresses"]},
     ]))
 )]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct ServerConfig {
     /// Number of this server; 0 by default.
-    #[serde(default)]
     pub id: u32,
     /// Name of this server; `server` by default.
-    #[serde(default = "defaults::name")]
     pub name: String,
     /// Addresses to listen on in clear text; none by default. An IPv6 one is for IPv6 alone. Port 0
     /// is any free port, kept for as long as the address is listed.
-    #[serde(default, deserialize_with = "listen::addresses")]
+    #[serde(deserialize_with = "listen::addresses")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1), extend("uniqueItems" = true)))]
     pub listen_addresses: Vec<Address>,
     /// Addresses to listen on over TLS, with the certificates of `tls`; none by default.
-    #[serde(default, deserialize_with = "listen::addresses")]
+    #[serde(deserialize_with = "listen::addresses")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1), extend("uniqueItems" = true)))]
     pub https_addresses: Vec<Address>,
     /// Which certificates are served over TLS.
-    #[serde(default)]
     pub tls: TlsConfig,
     /// Where whoever looks after the server is listened to: a loopback address, or a socket of the
     /// file system, which only its owner can connect to; nowhere by default.
-    #[serde(default, deserialize_with = "admin::address")]
+    #[serde(deserialize_with = "admin::address")]
     #[cfg_attr(feature = "schema", schemars(schema_with = "schema::local_address"))]
     pub admin_address: Option<Address>,
     /// What `GET /` says beside id and name; empty by default.
-    #[serde(default)]
     pub greeting: String,
     /// How long a request may take in all, in milliseconds; 30 000 by default.
-    #[serde(default = "defaults::request_timeout_ms", deserialize_with = "at_least_one")]
-    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
-    pub request_timeout_ms: u64,
+    pub request_timeout_ms: NonZeroU64,
     /// Size up to which the body of a request is taken, in bytes; 1 MiB by default.
-    #[serde(default = "defaults::max_body_bytes")]
     pub max_body_bytes: u64,
     /// How long requests under way may go on once their address is closed, in milliseconds;
     /// 10 000 by default.
-    #[serde(default = "defaults::drain_timeout_ms")]
     pub drain_timeout_ms: u64,
     /// What is logged, such as `info` or `server_lib=debug,info`; for the program to check, to apply,
     /// and to choose where it is not set.
-    #[serde(default)]
     pub log: Option<String>,
     /// Threads that serve, at most 1024; for the program to start, which by default has as many as
     /// there are cores. Needs a restart.
-    #[serde(default, deserialize_with = "process::threads")]
+    #[serde(deserialize_with = "threads::threads")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1024)))]
     pub worker_threads: Option<NonZeroUsize>,
     /// What a client may ask of the server, and all of them together.
-    #[serde(default)]
     pub limits: Limits,
     /// Headers of every response; none by default.
-    #[serde(default, deserialize_with = "headers::pairs")]
+    #[serde(deserialize_with = "headers::pairs")]
     #[cfg_attr(feature = "schema", schemars(schema_with = "schema::headers"))]
     pub response_headers: BTreeMap<String, String>,
 }
 
-/// Why a configuration can't work, whatever the system says.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{key}: {problem}")]
-pub struct InvalidConfig {
-    key: &'static str,
-    problem: String,
-}
-
-mod defaults {
-    pub(super) fn name() -> String {
-        "server".to_owned()
-    }
-
-    pub(super) fn request_timeout_ms() -> u64 {
-        30_000
-    }
-
-    pub(super) fn max_body_bytes() -> u64 {
-        1024 * 1024
-    }
-
-    pub(super) fn drain_timeout_ms() -> u64 {
-        10_000
-    }
-}
-
-impl InvalidConfig {
-    /// Returns the key that is meant, by its path in a file.
-    pub fn key(&self) -> &'static str {
-        self.key
-    }
-
-    /// Returns what is wrong with it.
-    pub fn problem(&self) -> &str {
-        &self.problem
-    }
-
-    /// Of a socket over TLS that the process was started with.
-    pub(crate) fn no_certificate() -> Self {
-        let problem = "a socket over TLS, which was inherited, needs a certificate".to_owned();
-        Self { key: "tls.certificates", problem }
-    }
-}
-
 impl ServerConfig {
-    /// Checks what can be checked without asking the system.
-    ///
-    /// A configuration that was deserialized has passed already, with line and column of what is
-    /// wrong; this is for those that are made otherwise.
-    ///
-    /// # Errors
-    ///
-    /// When there is no address, two of them get in each other's way, there is no certificate for
-    /// those over TLS, a timeout or limit is out of its range, or a header is none or not ours to set.
-    pub fn validate(&self) -> Result<(), InvalidConfig> {
-        let invalid = |key| move |problem| InvalidConfig { key, problem };
-        let (http, https) = (&self.listen_addresses, &self.https_addresses);
-        listen::check(http, https).map_err(invalid("listen_addresses"))?;
-        listen::check_beside(https, http).map_err(invalid("https_addresses"))?;
-        tls::suffice(&self.tls, !https.is_empty()).map_err(invalid("https_addresses"))?;
-        tls::check(&self.tls).map_err(invalid("tls.certificates"))?;
-        if let Some(address) = &self.admin_address {
-            admin::check(address)
-                .and_then(|()| match address.socket_addr() {
-                    // Another port is found for it.
-                    Some(tcp) if tcp.port() == 0 => Ok(()),
-                    _ => listen::admit(http.iter().chain(https), address),
-                })
-                .map_err(invalid("admin_address"))?;
-        }
-        if self.request_timeout_ms == 0 {
-            let problem = "0 leaves no time for any request".to_owned();
-            return Err(InvalidConfig { key: "request_timeout_ms", problem });
-        }
-        process::check_threads(self.worker_threads)
-            .map_err(|problem| InvalidConfig { key: "worker_threads", problem })?;
-        self.limits.validate()?;
-        self.headers().map(drop)
-    }
-
-    /// Returns the parts in which `other` differs, by their names in a file.
-    pub fn changed_parts(&self, other: &Self) -> Vec<&'static str> {
-        [
-            ("id", self.id != other.id),
-            ("name", self.name != other.name),
-            ("listen_addresses", self.listen_addresses != other.listen_addresses),
-            ("https_addresses", self.https_addresses != other.https_addresses),
-            ("tls", self.tls != other.tls),
-            ("admin_address", self.admin_address != other.admin_address),
-            ("greeting", self.greeting != other.greeting),
-            ("request_timeout_ms", self.request_timeout_ms != other.request_timeout_ms),
-            ("max_body_bytes", self.max_body_bytes != other.max_body_bytes),
-            ("drain_timeout_ms", self.drain_timeout_ms != other.drain_timeout_ms),
-            ("log", self.log != other.log),
-            ("worker_threads", self.worker_threads != other.worker_threads),
-            ("response_headers", self.response_headers != other.response_headers),
-        ]
-        .into_iter()
-        .chain(self.limits.compared(&other.limits))
-        .filter_map(|(name, differs)| differs.then_some(name))
-        .collect()
-    }
-
     /// Returns every address to listen on, and what for.
     pub fn addresses(&self) -> Vec<(Role, Address)> {
         self.spots()
@@ -224,11 +128,11 @@ impl ServerConfig {
 
     pub(crate) fn headers(&self) -> Result<HeaderMap, InvalidConfig> {
         headers::map(&self.response_headers)
-            .map_err(|problem| InvalidConfig { key: "response_headers", problem })
+            .map_err(|problem| InvalidConfig::new("response_headers", problem))
     }
 
     pub(crate) fn request_timeout(&self) -> Duration {
-        Duration::from_millis(self.request_timeout_ms)
+        Duration::from_millis(self.request_timeout_ms.get())
     }
 
     pub(crate) fn drain_timeout(&self) -> Duration {
@@ -241,15 +145,15 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             id: 0,
-            name: defaults::name(),
+            name: "server".to_owned(),
             listen_addresses: Vec::new(),
             https_addresses: Vec::new(),
             tls: TlsConfig::default(),
             admin_address: None,
             greeting: String::new(),
-            request_timeout_ms: defaults::request_timeout_ms(),
-            max_body_bytes: defaults::max_body_bytes(),
-            drain_timeout_ms: defaults::drain_timeout_ms(),
+            request_timeout_ms: REQUEST_TIMEOUT_MS,
+            max_body_bytes: MAX_BODY_BYTES,
+            drain_timeout_ms: DRAIN_TIMEOUT_MS,
             log: None,
             worker_threads: None,
             limits: Limits::default(),
@@ -258,114 +162,28 @@ impl Default for ServerConfig {
     }
 }
 
-fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    NonZeroU64::deserialize(deserializer).map(NonZeroU64::get)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn problem(text: &str) -> (String, std::ops::Range<usize>) {
+    /// Parses what is wrong, and returns what is said of which part of it.
+    pub(super) fn problem(text: &str) -> (String, &str) {
         let error = toml::from_str::<ServerConfig>(text).unwrap_err();
-        (error.message().to_owned(), error.span().unwrap())
+        (error.message().to_owned(), &text[error.span().unwrap()])
     }
 
     #[test]
     fn points_at_what_is_wrong() {
-        let address = "listen_addresses = ['127.0.0.1:1']\n";
-        for (text, at, message) in [
-            (
-                "listen_addresses = ['127.0.0.1:1', '127.0.0.1:2', '127.0.0.1:1']",
-                "'127.0.0.1:1']",
-                "127.0.0.1:1 is listed twice",
-            ),
-            (
-                "listen_addresses = ['0.0.0.0:80', '127.0.0.1:80']",
-                "'127.0.0.1:80'",
-                "127.0.0.1:80 is part of 0.0.0.0:80, which is listed too",
-            ),
-            (
-                "listen_addresses = ['here']",
-                "'here'",
-                "an address is an IP address and a port, such as 127.0.0.1:8080 or [::1]:0, or unix: and an absolute path",
-            ),
-            (
-                &format!("{address}[response_headers]\n'a b' = 'c'"),
-                "'a b'",
-                "not a name of a header",
-            ),
-            (
-                &format!("{address}[response_headers]\nx = \"a\\nb\""),
-                "\"a\\nb\"",
-                "not a value of a header",
-            ),
-            (
-                &format!("{address}[response_headers]\nContent-Length = '3'"),
-                "Content-Length",
-                "this header is the server's own",
-            ),
-            (
-                &format!("{address}request_timeout_ms = 0"),
-                "0",
-                "invalid value: integer `0`, expected a nonzero u64",
-            ),
+        for (line, at, says) in [
+            ("greating = 'hello'", "greating", "unknown field `greating`"),
+            ("request_timeout_ms = 0", "0", "invalid value: integer `0`, expected a nonzero u64"),
+            ("limits.max_connections = 0", "0", "invalid value: integer `0`, expected a nonzero"),
+            ("limits.max_header_bytes = 1", "1", "it is at least 8192 and at most 1048576"),
+            ("worker_threads = 1025", "1025", "there are at most 1024 threads"),
         ] {
-            let (said, span) = problem(text);
-            assert_eq!(said, message, "{text}");
-            assert!(at.starts_with(&text[span.clone()]), "{text}: {}", &text[span]);
+            let (said, span) = problem(line);
+            assert!(said.starts_with(says), "{line}: {said}");
+            assert_eq!(span, at, "{line}");
         }
-    }
-
-    #[test]
-    fn finds_typos() {
-        let (said, _) = problem("listen_addresses = ['127.0.0.1:1']\ngreating = 'hello'");
-        assert!(said.starts_with("unknown field `greating`"), "{said}");
-    }
-
-    #[test]
-    fn validates_what_was_not_deserialized() {
-        let address = || vec!["127.0.0.1:1".parse().unwrap()];
-        let good = ServerConfig { listen_addresses: address(), ..ServerConfig::default() };
-        assert_eq!(good.validate(), Ok(()));
-        for (bad, key) in [
-            (ServerConfig::default(), "listen_addresses"),
-            (ServerConfig { https_addresses: address(), ..good.clone() }, "https_addresses"),
-            (
-                ServerConfig {
-                    https_addresses: address(),
-                    listen_addresses: Vec::new(),
-                    ..good.clone()
-                },
-                "https_addresses",
-            ),
-            (
-                ServerConfig {
-                    tls: toml::from_str(
-                        &"[[certificates]]\ncertificate = 'a'\nkey = 'b'\n".repeat(2),
-                    )
-                    .unwrap(),
-                    ..good.clone()
-                },
-                "tls.certificates",
-            ),
-            (ServerConfig { request_timeout_ms: 0, ..good.clone() }, "request_timeout_ms"),
-            (
-                ServerConfig {
-                    response_headers: BTreeMap::from([("a b".to_owned(), String::new())]),
-                    ..good.clone()
-                },
-                "response_headers",
-            ),
-        ] {
-            assert_eq!(bad.validate().unwrap_err().key, key);
-        }
-    }
-
-    #[test]
-    fn names_the_parts_that_changed() {
-        let one = ServerConfig::default();
-        let two = ServerConfig { id: 1, greeting: "hello".to_owned(), ..one.clone() };
-        assert_eq!(one.changed_parts(&two), ["id", "greeting"]);
     }
 }

@@ -1,23 +1,23 @@
 //! One connection, HTTP/1 or HTTP/2 as the client begins.
 
+mod under_way;
+
 use std::{
+    future::poll_fn,
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll},
+    task::Poll,
     time::Duration,
 };
 
 use axum::{
     Router,
-    body::{Body, Bytes, HttpBody},
+    body::{Body, HttpBody},
     extract::Request,
     http::{HeaderValue, Response, Version, header::CONNECTION},
 };
-use hyper::{
-    body::{Frame, Incoming, SizeHint},
-    service::Service,
-};
+use hyper::{body::Incoming, service::Service};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -25,12 +25,12 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::SetOnce,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use self::under_way::{Answer, Question, UnderWay};
 use crate::{
     config::Limits,
     draining::Draining,
@@ -39,10 +39,13 @@ use crate::{
     router::Client,
 };
 
-/// A client that had connected before its address was closed may have a request on the way: this is
-/// a round trip to the other side of the earth. A longer one would hold up the end for clients
-/// that connect in advance, or keep a connection, and say nothing.
-pub(crate) const LAST_REQUEST_GRACE: Duration = Duration::from_millis(250);
+/// A round trip to the other side of the earth.
+pub(crate) const ROUND_TRIP: Duration = Duration::from_millis(250);
+
+/// A client that had connected before its address was closed may have a request on the way. A longer
+/// grace would hold up the end for clients that connect in advance, or keep a connection, and say
+/// nothing.
+pub(crate) const LAST_REQUEST_GRACE: Duration = ROUND_TRIP;
 
 /// Streams of one HTTP/2 connection at once, as RFC 9113, section 6.5.2, has for the least.
 const STREAMS: u32 = 100;
@@ -66,9 +69,7 @@ pub(crate) async fn serve(
     let applied = live.load_full();
     let limits = &applied.config.limits;
     let pace = Arc::new(Pace::new(limits));
-    let talk = Arc::new(Talk { begun: SetOnce::new(), stop: stop.clone() });
     let service = Noting {
-        talk: Arc::clone(&talk),
         pace: Arc::clone(&pace),
         client: Client(client.map(|client| client.ip())),
         draining: Draining::new(stop.clone()),
@@ -81,41 +82,41 @@ pub(crate) async fn serve(
     drop(applied);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
 
-    let mut overdue = pin!(pace.overdue());
-    let ended = tokio::select! {
-        biased;
-        ended = connection.as_mut() => Some(ended),
-        overdue = overdue.as_mut() => {
-            return debug!("cut off: it took longer than {}", overdue.as_str());
-        }
-        () = stop.cancelled() => None,
-    };
-    let ended = if let Some(ended) = ended {
-        ended
-    } else {
-        let drained = async {
-            // HTTP/2 has a word for it (GOAWAY, RFC 9113, section 6.8) that loses no request.
-            if !talk.is_http2() {
-                // Whoever asks now is told that it is the last time; to end a connection that looks idle
-                // would lose the request that is on its way.
-                if let Ok(ended) = timeout(LAST_REQUEST_GRACE, connection.as_mut()).await {
-                    return ended;
-                }
-            }
-            connection.as_mut().graceful_shutdown();
-            pace.drains();
-            connection.as_mut().await
-        };
+    let to_its_end = async {
         tokio::select! {
             biased;
-            ended = drained => ended,
-            overdue = overdue => {
-                return debug!("cut off: it took longer than {}", overdue.as_str());
+            ended = connection.as_mut() => return ended,
+            () = stop.cancelled() => {}
+        }
+        // HTTP/2 has a word for it (GOAWAY, RFC 9113, section 6.8) that loses no request.
+        if !pace.is_multiplexed() {
+            // Whoever asks now is told that it is the last time; to end a connection that looks idle
+            // would lose the request that is on its way.
+            if let Ok(ended) = timeout(LAST_REQUEST_GRACE, connection.as_mut()).await {
+                return ended;
+            }
+            // Nor is it idle once a part of a head is here: that has its time to come whole.
+            let ended = poll_fn(|cx| match connection.as_mut().poll(cx) {
+                Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                Poll::Pending if pace.is_amid_head() => Poll::Pending,
+                Poll::Pending => Poll::Ready(None),
+            });
+            if let Some(ended) = ended.await {
+                return ended;
             }
         }
+        connection.as_mut().graceful_shutdown();
+        pace.drains();
+        connection.await
     };
-    if let Err(error) = ended {
-        debug!(%error, "ended by an error");
+    tokio::select! {
+        biased;
+        ended = to_its_end => {
+            if let Err(error) = ended {
+                debug!(%error, "ended by an error");
+            }
+        }
+        overdue = pace.overdue() => debug!("cut off: it took longer than {}", overdue.as_str()),
     }
 }
 
@@ -134,24 +135,9 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
     builder
 }
 
-/// What is known of the requests on a connection.
-#[derive(Debug)]
-struct Talk {
-    /// Set by the first request, to whether it is one of HTTP/2.
-    begun: SetOnce<bool>,
-    stop: CancellationToken,
-}
-
-impl Talk {
-    fn is_http2(&self) -> bool {
-        self.begun.get() == Some(&true)
-    }
-}
-
 /// Notes when requests begin and end, and tells them, and those who ask, what there is to know of their
 /// connection.
 struct Noting<S> {
-    talk: Arc<Talk>,
     pace: Arc<Pace>,
     client: Client,
     draining: Draining,
@@ -161,7 +147,7 @@ struct Noting<S> {
 
 impl<S> Service<Request<Incoming>> for Noting<S>
 where
-    S: Service<Request<Incoming>, Response = Response<Body>>,
+    S: Service<Request<Question>, Response = Response<Body>>,
     S::Future: Send + 'static,
 {
     type Response = Response<Answer>;
@@ -170,68 +156,24 @@ where
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let is_http2 = request.version() == Version::HTTP_2;
-        // Set already by an earlier one.
-        let _ = self.talk.begun.set(is_http2);
-        let under_way = UnderWay::begin(&self.pace, request.version());
+        let has_body = !request.body().is_end_stream();
+        let under_way = UnderWay::begin(&self.pace, is_http2, !has_body);
         request.extensions_mut().insert(self.client);
         request.extensions_mut().insert(self.draining.clone());
-        let (talk, slots) = (Arc::clone(&self.talk), self.slots.clone());
-        let has_body = !request.body().is_end_stream();
-        let answer = self.answers.call(request);
+        let (draining, slots) = (self.draining.clone(), self.slots.clone());
+        let answer = self.answers.call(request.map(|body| Question::new(body, &self.pace)));
         Box::pin(async move {
             let mut response = answer.await?;
             // Others get a turn, rather than wait until this one has been idle for long enough.
             let is_waited_for = || slots.is_some_and(|slots| slots.is_waited_for());
             // The connection of which it is (RFC 9112, section 9.6); HTTP/2 has no such header.
-            if !is_http2 && (talk.stop.is_cancelled() || is_waited_for()) {
+            if !is_http2 && (draining.has_begun() || is_waited_for()) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             if has_body && response.status().is_client_error() {
-                under_way.0.has_refused();
+                under_way.is_refused();
             }
-            Ok(response.map(|body| Answer { body, _under_way: under_way }))
+            Ok(response.map(|body| Answer::new(body, under_way)))
         })
-    }
-}
-
-/// A request from its beginning to the last of its answer.
-struct UnderWay(Arc<Pace>);
-
-impl UnderWay {
-    fn begin(pace: &Arc<Pace>, version: Version) -> Self {
-        pace.request_begins(version == Version::HTTP_2);
-        Self(Arc::clone(pace))
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.request_ends();
-    }
-}
-
-/// The body of an answer.
-struct Answer {
-    body: Body,
-    _under_way: UnderWay,
-}
-
-impl HttpBody for Answer {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -28,16 +28,19 @@ pub struct ServerContext<V, S = &'static str> {
 ///
 /// # Examples
 ///
-/// ```no_run
-/// # fn example(
-/// #     receiver: hot_reload::ReloaderReceiver<server_lib::ServerConfig>,
-/// # ) -> Result<(), Box<dyn std::error::Error>> {
-/// use server_lib::ServerContextBuilder;
+/// ```
+/// use hot_reload::{ReloaderOptions, ReloaderService, TomlFile};
+/// use server_lib::{ServerConfig, ServerContextBuilder};
 ///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("config.toml");
+/// # std::fs::write(&path, "listen_addresses = ['127.0.0.1:0']")?;
+/// let reloader = TomlFile::<ServerConfig>::from_path(&path)?;
+/// let (service, receiver) = ReloaderService::from_reloader(reloader, ReloaderOptions::hybrid());
 /// let context = ServerContextBuilder::default().context_rx(receiver).build()?;
 /// let shutdown = context.shutdown();
-/// # Ok(())
-/// # }
+/// # drop(service);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use]
 pub struct ServerContextBuilder<V, S = &'static str> {
@@ -98,7 +101,19 @@ impl<V, S> ServerContextBuilder<V, S> {
 
     /// Sets what the application answers; by default a few routes that show the configuration.
     ///
-    /// Limits, time-outs and response headers of the configuration stand around it.
+    /// Limits, time-outs and response headers of the configuration stand around it. What else of the
+    /// configuration an answer takes, the application reads from a receiver of its own. Each request
+    /// has a [`Draining`](crate::Draining) extension.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use server_lib::{ServerConfig, ServerContextBuilder};
+    ///
+    /// let routes = Router::new().route("/", get(async || "hello\n"));
+    /// let builder = ServerContextBuilder::<ServerConfig>::default().routes(routes);
+    /// ```
     pub fn routes(mut self, routes: Router) -> Self {
         self.routes = Some(routes);
         self
@@ -106,6 +121,16 @@ impl<V, S> ServerContextBuilder<V, S> {
 
     /// Sets the sockets that the process was started with, as [`Inherited::from_env`] finds them; by
     /// default none, whatever the environment says.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use server_lib::{Inherited, ServerConfig, ServerContextBuilder};
+    ///
+    /// // Before anything else is opened.
+    /// let inherited = Inherited::from_env();
+    /// let builder = ServerContextBuilder::<ServerConfig>::default().inherited(inherited);
+    /// ```
     pub fn inherited(mut self, inherited: Inherited) -> Self {
         self.inherited = inherited;
         self
@@ -122,6 +147,15 @@ impl<V, S> ServerContextBuilder<V, S> {
     ///
     /// It records metrics for the [admin address](crate::ServerConfig::admin_address), in a recorder
     /// for the whole process that it installs unless there is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use server_lib::{Inherited, ServerConfig, ServerContextBuilder};
+    ///
+    /// let inherited = Inherited::from_env();
+    /// let builder = ServerContextBuilder::<ServerConfig>::default().inherited(inherited).daemon();
+    /// ```
     pub fn daemon(mut self) -> Self {
         self.is_daemon = true;
         self

@@ -46,6 +46,7 @@ pub struct BindError {
 /// A [`ServerContextBuilder`](crate::ServerContextBuilder) that lacks the receiver.
 #[derive(Debug, thiserror::Error)]
 #[error("a server context needs a receiver: call context_rx()")]
+#[non_exhaustive]
 pub struct IncompleteContext;
 
 impl BindError {

@@ -1,6 +1,9 @@
 //! Sockets that the process was started with: `sd_listen_fds(3)`.
 
-use std::{env, io, os::unix::net::UnixStream};
+use std::{
+    env, io,
+    os::unix::{fs::MetadataExt, net::UnixStream},
+};
 
 use listenfd::ListenFd;
 use socket2::{Domain, Socket, Type};
@@ -15,7 +18,8 @@ use crate::{
 /// The sockets that a process was started with, for [`ServerContextBuilder::inherited`].
 ///
 /// One is for what its name says: `admin`, `https`, or anything else for plain HTTP. Where there is
-/// one for a purpose, the configuration's addresses for that are not bound. One that was handed over
+/// one for a purpose, the configuration's addresses for that are not bound. One for `admin` has to be
+/// on a loopback address, or of the file system with a mode that keeps other users out. One that was handed over
 /// by an earlier process of the same server is instead taken for the address that it was bound for,
 /// and stays as long as the configuration lists that.
 ///
@@ -36,12 +40,12 @@ struct Named {
 pub(crate) const PREDECESSOR: &str = "handed-over";
 
 /// What the name of a socket begins with that is handed over from process to process.
-const HANDED_OVER: &str = "handed-over";
+const HANDED_OVER: &str = "handed-over=";
 
 /// Returns the name under which a socket is handed over; there may be no colon in it.
 pub(crate) fn name_of(role: Role, address: &Address) -> String {
     let address = address.to_string().replace('%', "%25").replace(':', "%3A");
-    format!("{HANDED_OVER}={role}={address}")
+    format!("{HANDED_OVER}{role}={address}")
 }
 
 impl Inherited {
@@ -82,11 +86,6 @@ impl Inherited {
         Self { sockets, predecessor }
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.sockets.len()
-    }
-
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.sockets.is_empty()
@@ -109,13 +108,41 @@ impl Inherited {
     /// Returns those that somebody else has bound; in a runtime.
     pub(crate) fn foreign(&self) -> io::Result<Vec<(Role, Listener)>> {
         let foreign = self.sockets.iter().filter(|one| !one.name.starts_with(HANDED_OVER));
-        foreign.map(|one| Ok((one.role(), one.listener()?))).collect()
+        foreign
+            .map(|one| {
+                let (role, listener) = (one.role(), one.listener()?);
+                if role == Role::Admin {
+                    is_for_us_alone(&listener.local_address()?)?;
+                }
+                Ok((role, listener))
+            })
+            .collect()
     }
 
     /// Lets go of all: what was asked for is held by who has asked.
     pub(crate) fn forget(&mut self) {
         self.sockets.clear();
     }
+}
+
+/// Checks that none but those whom somebody has chosen can look after the server.
+fn is_for_us_alone(address: &Address) -> io::Result<()> {
+    if !address.is_local() {
+        return Err(io::Error::other(format!(
+            "admin: {address} can be reached from elsewhere: it takes a loopback address, or a socket \
+             of the file system"
+        )));
+    }
+    let Some(path) = address.path() else { return Ok(()) };
+    // Who may write to it may connect (unix(7)), and by systemd.socket(5) that is everybody by default.
+    // One without a file, as an abstract one, asks nobody for leave.
+    if path.metadata().is_ok_and(|found| found.mode() & 0o002 == 0) {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "admin: {address} can be connected to by every user: it takes a file that others may not write \
+         to, as by SocketMode=0600"
+    )))
 }
 
 impl Named {

@@ -81,6 +81,12 @@
 //! | `server_lib_certificate_expiry_timestamp_seconds` | gauge, with the label `certificate`: its file; the end, since 1970; NaN once it is served no more |
 //! | `server_lib_refusals_total` | counter: configurations refused as a whole |
 //!
+//! # Examples
+//!
+//! In `examples/` of the repository, each with the command that runs it: `own_config` has a
+//! configuration of its own with the server's as a part of it, `routes` answers for itself and says
+//! goodbye, `admin` asks and rolls back.
+//!
 //! # Features
 //!
 //! | feature | what it adds |
@@ -125,6 +131,9 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(not(unix))]
+compile_error!("server-lib is for Unix: it takes its sockets, signals and descriptors");
+
 mod accept;
 mod address;
 mod admin;
@@ -138,6 +147,7 @@ mod error;
 mod inherit;
 mod limits;
 mod live;
+mod lock;
 mod metrics;
 mod plan;
 mod probe;
@@ -147,6 +157,7 @@ mod server;
 mod site;
 mod socket;
 mod status;
+mod systemd;
 mod tls;
 mod upgrade;
 

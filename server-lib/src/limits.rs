@@ -14,5 +14,6 @@ pub(crate) use self::{
     pace::Pace,
     rate::Rate,
     slots::{Slot, Slots},
+    state::Stage,
     stream::Paced,
 };

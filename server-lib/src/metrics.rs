@@ -1,29 +1,22 @@
-//! What a server counts and measures, and the text that Prometheus reads.
+//! What a server counts and measures, by way of the [`metrics`] facade.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+mod exporter;
+
+use std::{sync::Arc, time::Duration};
 
 use axum::http::StatusCode;
 use metrics::{
-    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
-    gauge, histogram, set_global_recorder,
+    Counter, Gauge, Histogram, NoopRecorder, Unit, counter, describe_counter, describe_gauge,
+    describe_histogram, gauge, histogram, with_local_recorder,
 };
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tokio::time::{MissedTickBehavior, interval};
 
-/// Until then every measurement takes its own few bytes.
-const UPKEEP: Duration = Duration::from_secs(5);
-
-/// Upper bounds in seconds, from what is answered from memory to the default request timeout.
-const BUCKETS: [f64; 14] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
+pub(crate) use self::exporter::Exporter;
 
 /// The kinds of status codes (<https://www.rfc-editor.org/rfc/rfc9110#section-15>).
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-mod name {
+pub(crate) mod name {
+    pub(crate) const CERTIFICATE_EXPIRY: &str = "server_lib_certificate_expiry_timestamp_seconds";
     pub(super) const REQUESTS: &str = "server_lib_requests_total";
     pub(super) const DURATION: &str = "server_lib_request_duration_seconds";
     pub(super) const CONNECTIONS: &str = "server_lib_connections";
@@ -55,6 +48,10 @@ impl Metrics {
         describe_counter!(name::ACCEPTED, "Connections accepted.");
         describe_gauge!(name::GENERATION, "Generation of the configuration in use.");
         describe_counter!(name::REFUSALS, "Configurations refused as a whole.");
+        describe_gauge!(
+            name::CERTIFICATE_EXPIRY,
+            "Last second in which a certificate is valid, since 1970, by the path of its file."
+        );
         Self {
             requests: CLASSES.map(|class| counter!(name::REQUESTS, "code" => class)),
             duration: histogram!(name::DURATION),
@@ -67,14 +64,7 @@ impl Metrics {
 
     /// Those that go nowhere.
     pub(crate) fn none() -> Self {
-        Self {
-            requests: CLASSES.map(|_class| Counter::noop()),
-            duration: Histogram::noop(),
-            connections: Gauge::noop(),
-            accepted: Counter::noop(),
-            generation: Gauge::noop(),
-            refusals: Counter::noop(),
-        }
+        with_local_recorder(&NoopRecorder, Self::of_the_recorder)
     }
 
     /// Takes note of a request that is answered.
@@ -111,45 +101,5 @@ pub(crate) struct Connected(Arc<Metrics>);
 impl Drop for Connected {
     fn drop(&mut self) {
         self.0.connections.decrement(1);
-    }
-}
-
-/// What makes the text that Prometheus reads, of everything that the process records.
-#[derive(Clone)]
-pub(crate) struct Exporter(PrometheusHandle);
-
-/// The one of this process, if it has one: a recorder is for the whole of it.
-static EXPORTER: OnceLock<Option<Exporter>> = OnceLock::new();
-
-impl Exporter {
-    /// Installs the recorder, once; an application's own, that is there already, stays.
-    pub(crate) fn installed() -> Option<Self> {
-        EXPORTER.get_or_init(Self::install).clone()
-    }
-
-    /// Returns the text in the format that [`CONTENT_TYPE`](Self::CONTENT_TYPE) names.
-    pub(crate) fn render(&self) -> String {
-        self.0.render()
-    }
-
-    /// Keeps what is measured small, for as long as it is polled.
-    pub(crate) async fn keep_up(&self) {
-        let mut again = interval(UPKEEP);
-        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            again.tick().await;
-            self.0.run_upkeep();
-        }
-    }
-
-    /// Of the text: <https://prometheus.io/docs/instrumenting/exposition_formats/>.
-    pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4";
-
-    fn install() -> Option<Self> {
-        let seconds = Matcher::Suffix("_seconds".to_owned());
-        let builder = PrometheusBuilder::new().set_buckets_for_metric(seconds, &BUCKETS);
-        let recorder = builder.expect("there are buckets").build_recorder();
-        let exporter = Self(recorder.handle());
-        set_global_recorder(recorder).is_ok().then_some(exporter)
     }
 }

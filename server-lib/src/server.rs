@@ -1,15 +1,8 @@
 //! The server.
 
-use std::{
-    borrow::Cow,
-    error::Error,
-    fmt::Display,
-    future::pending,
-    pin::pin,
-    sync::{Arc, PoisonError},
-};
+use std::{borrow::Cow, error::Error, fmt::Display, future::pending, pin::pin, sync::Arc};
 
-use hot_reload::{RealtimeWatch, Reload, ReloadResult, ReloaderHandle, ReloaderService};
+use hot_reload::{RealtimeWatch, Reload, ReloadResult, ReloaderHandle, ReloaderService, Status};
 use tokio::{runtime::Handle, sync::oneshot};
 use tracing::{info, warn};
 
@@ -17,12 +10,15 @@ use crate::{
     admin::Admin,
     config::ServerConfig,
     context::ServerContext,
-    daemon::{Daemon, ask_for_time, tell_stopping},
+    daemon::Daemon,
     error::ServerError,
     limits::Slots,
     live::Live,
+    lock::lock,
     metrics::{Exporter, Metrics},
     site::{Refused, Site},
+    status::Refusal,
+    systemd::{ask_for_time, tell_stopping},
 };
 
 /// An HTTP server that answers from a live configuration.
@@ -59,8 +55,14 @@ where
     ///
     /// # Errors
     ///
-    /// When the first configuration can't work, and when the service was made for events: that
-    /// takes [`entrypoint_with_realtime`](Self::entrypoint_with_realtime).
+    /// When the first configuration can't work, or an inherited socket can't be listened on; when the
+    /// service ends before it has a configuration, or was made for events: that takes
+    /// [`entrypoint_with_realtime`](Self::entrypoint_with_realtime). Of a
+    /// [daemon](crate::ServerContextBuilder::daemon) also when its signals can't be listened to.
+    ///
+    /// # Panics
+    ///
+    /// When it is polled outside of a runtime of tokio with I/O and time.
     ///
     /// # Cancel safety
     ///
@@ -81,7 +83,11 @@ where
     ///
     /// # Errors
     ///
-    /// When the first configuration can't work.
+    /// As those of [`entrypoint`](Self::entrypoint), save that a service may be made for events.
+    ///
+    /// # Panics
+    ///
+    /// As [`entrypoint`](Self::entrypoint).
     ///
     /// # Cancel safety
     ///
@@ -114,8 +120,7 @@ where
             slots: Arc::clone(&slots),
         };
         let runtime = context.runtime.clone().unwrap_or_else(Handle::current);
-        let inherited = &mut *context.inherited.lock().unwrap_or_else(PoisonError::into_inner);
-        let inherited = std::mem::take(inherited);
+        let inherited = std::mem::take(&mut *lock(&context.inherited));
         let (routes, status) = (context.routes.clone(), context.status.clone());
         Site::new(routes, admin, runtime, inherited, slots, status)
     }
@@ -128,51 +133,41 @@ where
         handle: ReloaderHandle,
         service: impl Future<Output = ReloadResult<(), V, S>>,
     ) -> Result<(), ServerError> {
-        let shutdown = &self.context.shutdown;
         let context = &self.context;
-        let reloader = context.receiver.watch_status();
-        let daemon =
-            context.is_daemon.then(|| Daemon::new(site, context.status(), reloader, handle));
-        let mut daemon = daemon.transpose().map_err(ServerError::Signals)?;
-        let mut attend = pin!(async {
+        let shutdown = &context.shutdown;
+        let mut daemon = self.daemon(site, handle)?;
+        let attend = async {
             match &mut daemon {
                 Some(daemon) => daemon.attend().await,
                 None => pending().await,
             }
-        });
-        let keep_up = async {
-            match self.context.is_daemon.then(Exporter::installed).flatten() {
-                Some(exporter) => exporter.keep_up().await,
-                None => pending().await,
-            }
         };
-        let mut is_replaced = false;
-        tokio::select! {
-            biased;
-            () = shutdown.cancelled() => {}
-            refused = first(refused) => return Err(refused.into()),
-            () = self.tell_refusals(site) => {}
-            () = attend.as_mut() => is_replaced = true,
-            () = keep_up => {}
-            ended = service => {
-                ended.map_err(|error| ServerError::Reloader(Box::<dyn Error + Send + Sync>::from(error)))?;
-                if site.generation() == 0 {
-                    return Err(ServerError::NoConfig);
-                }
-                warn!("the reloader service has ended: the configuration stays as it is");
-                tokio::select! {
-                    biased;
-                    () = shutdown.cancelled() => {}
-                    () = attend => is_replaced = true,
-                }
+        let follow = async {
+            let failed = |error| ServerError::Reloader(Box::<dyn Error + Send + Sync>::from(error));
+            service.await.map_err(failed)?;
+            if site.generation() == 0 {
+                return Err(ServerError::NoConfig);
             }
-        }
+            warn!("the reloader service has ended: the configuration stays as it is");
+            pending().await
+        };
+        let mut keep_up = pin!(self.keep_up());
+        let is_replaced = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => false,
+            refused = first(refused) => return Err(refused.into()),
+            () = self.tell_refusals(site) => false,
+            () = attend => true,
+            () = keep_up.as_mut() => false,
+            ended = follow => return ended,
+        };
         // For whoever else ends by it.
         shutdown.cancel();
         info!("shutting down");
         // To systemd, it is the new process that goes on.
-        let is_told = self.context.is_daemon && !is_replaced;
-        if is_told {
+        let is_told = context.is_daemon && !is_replaced;
+        if let Some(daemon) = daemon.as_mut().filter(|_| is_told) {
+            daemon.end().await;
             // Before a drain that may be over at once.
             tell_stopping();
         }
@@ -180,15 +175,37 @@ where
             biased;
             () = site.drain(is_replaced) => {}
             () = ask_for_time(), if is_told => {}
+            () = keep_up => {}
         }
         Ok(())
+    }
+
+    fn daemon(
+        &self,
+        site: &Arc<Site>,
+        handle: ReloaderHandle,
+    ) -> Result<Option<Daemon>, ServerError> {
+        let context = &self.context;
+        let daemon = context.is_daemon.then(|| {
+            let reloader = context.receiver.watch_status();
+            Daemon::new(site, context.status(), reloader, handle, context.shutdown())
+        });
+        daemon.transpose().map_err(ServerError::Signals)
+    }
+
+    /// Keeps what is measured small, for as long as it is polled.
+    async fn keep_up(&self) {
+        match self.context.is_daemon.then(Exporter::installed).flatten() {
+            Some(exporter) => exporter.keep_up().await,
+            None => pending().await,
+        }
     }
 
     /// Keeps in the server's status whether the newest configuration is refused.
     async fn tell_refusals(&self, site: &Site) {
         let mut status = self.context.receiver.watch_status();
         while let Ok(status) = status.changed().await {
-            site.tell_refusal(status.refused_by.as_deref() == Some(PART));
+            site.tell_refusal(refusal(&status));
         }
         pending::<()>().await;
     }
@@ -205,7 +222,7 @@ where
     S: Into<Cow<'static, str>> + Display,
 {
     let site = Arc::clone(site);
-    service.prepare(PART, move |candidate| {
+    service.in_turn(Arc::clone(&site.turn)).prepare(PART, move |candidate| {
         let site = Arc::clone(&site);
         async move {
             let config = V::clone(&candidate.new).into();
@@ -213,6 +230,16 @@ where
             prepared.map(|prepared| || prepared.commit())
         }
     })
+}
+
+/// What of a service is refused by a server.
+fn refusal(status: &Status) -> Option<Refusal> {
+    let by = status.refused_by.as_deref().filter(|by| *by == PART)?;
+    let words = status.last_error.as_deref()?;
+    // As a service has it of what its parts say.
+    let reason = words.strip_prefix(&format!("refused by {by}: ")).unwrap_or(words);
+    // It would have been the next.
+    Some(Refusal { generation: status.generation + 1, reason: reason.into() })
 }
 
 /// Waits until the first configuration is refused.

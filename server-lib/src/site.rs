@@ -7,7 +7,7 @@ use std::{
     error::Error,
     io,
     os::unix::net::UnixStream,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -35,6 +35,7 @@ use crate::{
     inherit::Inherited,
     limits::Slots,
     live::{Applied, Live},
+    lock::lock,
     metrics::Metrics,
     plan::{Plan, Spot},
     role::Role,
@@ -64,15 +65,16 @@ pub(crate) struct Site {
     inherited: Mutex<Inherited>,
     /// The first configuration, whose parts that are not hot are in use to the end.
     first: OnceLock<ServerConfig>,
-    /// What was refused last.
-    refusal: Mutex<Option<Refusal>>,
     /// Hears of the first configuration, if that is refused.
     refused_first: Mutex<Option<oneshot::Sender<Refused>>>,
     status: watch::Sender<ServerStatus>,
     /// Those of the application's connections.
     slots: Arc<Slots>,
-    /// Whether configurations wait.
-    is_held: watch::Sender<bool>,
+    /// Held by each configuration from before it is looked at until it is in use or refused, and by
+    /// whoever needs that none is.
+    pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
+    /// Held while addresses are being closed that the next configuration may ask for.
+    parting: Arc<tokio::sync::Mutex<()>>,
     /// Accepting and serving, so that the end of all of it can be awaited.
     tasks: TaskTracker,
     /// The same for whoever looks after the server.
@@ -120,11 +122,11 @@ impl Site {
             open: Mutex::default(),
             inherited: Mutex::new(inherited),
             first: OnceLock::new(),
-            refusal: Mutex::default(),
             refused_first: Mutex::new(Some(refused_first)),
             status,
             slots,
-            is_held: watch::Sender::default(),
+            turn: Arc::default(),
+            parting: Arc::default(),
             tasks: TaskTracker::new(),
             admin_tasks: TaskTracker::new(),
             _stop_on_drop: stop.clone().drop_guard(),
@@ -139,17 +141,10 @@ impl Site {
         config: ServerConfig,
         generation: u64,
     ) -> Result<Prepared, String> {
-        // It fails only without a sender, which is here.
-        let _ = self.is_held.subscribe().wait_for(|is_held| !is_held).await;
+        drop(self.parting.lock().await);
         let loaded = self.load(config, generation).await;
         loaded.and_then(|applied| self.try_prepare(applied)).map_err(|refused| {
             let reason = crate::error::chain(&refused as &dyn Error);
-            let refusal = Some(Refusal { generation, reason: reason.as_str().into() });
-            let before = std::mem::replace(&mut *lock(&self.refusal), refusal.clone());
-            if before != refusal {
-                // And not each time that it is tried again.
-                self.metrics.refused();
-            }
             if self.generation() == 0 {
                 // Nobody may be waiting for it any more.
                 let _ = lock(&self.refused_first).take().map(|tell| tell.send(refused));
@@ -162,11 +157,14 @@ impl Site {
         self.live.load().generation
     }
 
-    /// Puts into the status what was refused last, if it `is_refused` still.
-    pub(crate) fn tell_refusal(&self, is_refused: bool) {
-        let refusal = lock(&self.refusal).clone().filter(|_| is_refused);
+    /// Puts into the status which configuration is refused, if one is.
+    pub(crate) fn tell_refusal(&self, refusal: Option<Refusal>) {
         self.status.send_if_modified(|status| {
             let is_news = status.refusal != refusal;
+            // And not each time that it is tried again.
+            if is_news && refusal.is_some() {
+                self.metrics.refused();
+            }
             status.refusal = refusal;
             is_news
         });
@@ -177,15 +175,11 @@ impl Site {
         lock(&self.inherited).predecessor()
     }
 
-    /// Has configurations wait, or go on, while another process starts in the place of this one.
-    pub(crate) fn hold(&self, is_held: bool) {
-        self.is_held.send_replace(is_held);
-    }
-
     /// Returns handles of every socket that is listened on, for another process to take over.
     pub(crate) fn sockets(&self) -> io::Result<Vec<upgrade::Named>> {
         let open = lock(&self.open);
-        open.iter().map(|one| Ok((one.name(), one.listener.handle()?))).collect()
+        let listening = open.iter().filter_map(|one| Some((one.name(), one.listener.upgrade()?)));
+        listening.map(|(name, listener)| Ok((name, listener.handle()?))).collect()
     }
 
     /// Leaves the sockets of the file system in their place, where another process listens on them.
@@ -205,9 +199,9 @@ impl Site {
         let limit = self.live.load().config.drain_timeout();
         let open = std::mem::take(&mut *lock(&self.open));
         let is_last = |one: &Open| one.spot.0 == Role::Admin && !is_replaced;
-        let (admin, open): (Vec<Open>, Vec<Open>) = open.into_iter().partition(is_last);
-        for one in &open {
-            one.stop.cancel();
+        let (admin, mut open): (Vec<Open>, Vec<Open>) = open.into_iter().partition(is_last);
+        for one in &mut open {
+            one.stop();
         }
         self.tasks.close();
         // The addresses are free for whoever comes next, before the last request is answered.
@@ -297,6 +291,7 @@ impl Site {
     fn listen(&self, bound: Bound) -> Open {
         let Bound { spot, local, listener, owner } = bound;
         let listener = Arc::new(listener);
+        let weak = Arc::downgrade(&listener);
         let purpose = (spot.0 != Role::Http).then(|| spot.0.as_str());
         let is_foreign = matches!(owner, Owner::Foreign);
         let inherited = is_foreign.then_some(true);
@@ -313,7 +308,7 @@ impl Site {
         let metrics = if is_admin { Arc::new(Metrics::none()) } else { Arc::clone(&self.metrics) };
         let tasks = if is_admin { &self.admin_tasks } else { &self.tasks };
         let door = Door {
-            listener: Arc::clone(&listener),
+            listener,
             router: if is_admin { &self.admin } else { &self.router }.clone(),
             live: Arc::clone(&self.live),
             metrics,
@@ -324,7 +319,7 @@ impl Site {
             stop: stop.clone(),
         };
         let accepting = tasks.spawn_on(door.attend(), &self.runtime);
-        Open { spot, local, listener, is_foreign, file, stop, accepting }
+        Open { spot, local, listener: weak, is_foreign, file, stop, accepting }
     }
 
     /// Puts into the status what there is now.
@@ -361,9 +356,4 @@ fn tell_restart(parts: &[&str]) {
     } else {
         warn!("needs a restart: {}", parts.join(", "));
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing under these locks can panic half-way.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,8 +7,11 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
+#[cfg(target_os = "linux")]
+use socket2::SockFilter;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_util::either::Either;
@@ -17,6 +20,20 @@ use crate::{address::Address, error::BindError, role::Role};
 
 /// Connections that wait to be accepted; Linux cuts it to `net.core.somaxconn`, 4096 by default.
 const BACKLOG: i32 = 4096;
+
+/// What a socket that is listened on is to take no notice of, as a program of linux/filter.h that is
+/// given what begins with the head of TCP: SYN without ACK (RFC 9293, section 3.1).
+#[cfg(target_os = "linux")]
+const IGNORE_SYN: [SockFilter; 5] = [
+    // BPF_LD | BPF_B | BPF_ABS, where the flags are; BPF_ALU | BPF_AND, SYN and ACK.
+    SockFilter::new(0x30, 0, 0, 13),
+    SockFilter::new(0x54, 0, 0, 0x12),
+    // BPF_JMP | BPF_JEQ, SYN alone.
+    SockFilter::new(0x15, 0, 1, 0x02),
+    // BPF_RET, none of it or all of it.
+    SockFilter::new(0x06, 0, 0, 0),
+    SockFilter::new(0x06, 0, 0, u32::MAX),
+];
 
 /// A connection, by whichever family.
 pub(crate) type Stream = Either<TcpStream, UnixStream>;
@@ -61,6 +78,19 @@ impl Listener {
             Self::Tcp(listener) => listener.as_fd().try_clone_to_owned(),
             Self::Unix(listener) => listener.as_fd().try_clone_to_owned(),
         }
+    }
+
+    /// Ignores whoever connects from now on, who tries again after a second (RFC 6298, section 2) and
+    /// finds another listener, if there is one: one that is closed resets those that had got half-way.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn ignore_new(&self) -> io::Result<()> {
+        self.as_socket().attach_filter(&IGNORE_SYN)
+    }
+
+    /// Only Linux can be told to ignore anybody.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn ignore_new(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     pub(crate) fn as_socket(&self) -> SockRef<'_> {
@@ -113,7 +143,7 @@ impl Drop for Probe {
 /// listens.
 pub(crate) fn bind_beside(
     address: SocketAddr,
-    leaving: &[&Listener],
+    leaving: &[Arc<Listener>],
 ) -> Result<Listener, BindError> {
     // socket(7): every socket that is to share an address must have SO_REUSEPORT, and it may be
     // set on one that listens already. It is taken back, so that another server of ours, which

@@ -3,6 +3,7 @@
 //! A pair of files is served only while its key belongs to its certificate; whatever else the files
 //! hold, the last good pair goes on.
 
+mod doubt;
 mod error;
 mod expiry;
 mod follow;
@@ -15,7 +16,7 @@ mod resolve;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use rustls::{ServerConfig, crypto::ring};
@@ -28,6 +29,7 @@ pub(crate) use self::{handshake::handshake, resolve::Certificates};
 use crate::{
     config::{CertificatePaths, TlsConfig},
     live::Live,
+    lock::lock,
     status::ServerStatus,
 };
 
@@ -79,7 +81,7 @@ impl Tls {
     /// Follows the pairs of the configuration in use, and no others; on `runtime`.
     pub(crate) fn follow(&self, runtime: &Handle) {
         let applied = self.live.load();
-        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut followers = lock(&self.followers);
         followers.retain(|paths, _| {
             let is_listed = applied.certificates.find(paths).is_some();
             if !is_listed {

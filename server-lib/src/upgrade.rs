@@ -4,7 +4,7 @@
 use std::{
     env,
     ffi::OsStr,
-    io,
+    io::{self, Write},
     os::{fd::OwnedFd, unix::net::UnixStream as Pair},
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
@@ -12,12 +12,14 @@ use std::{
 };
 
 use command_fds::{CommandFdExt, FdMapping};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
     process::Child,
     time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::inherit::PREDECESSOR;
 
@@ -41,6 +43,14 @@ pub(crate) struct Program(PathBuf);
 /// Why there is no new process.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotReplaced {
+    // With the first process of a PID namespace, as of a container, ends every other
+    // (pid_namespaces(7)).
+    #[error("this is process 1, with which all others end: give it an init")]
+    First,
+    #[error("an earlier generation is pinned, of which a new process would not know: resume first")]
+    Pinned,
+    #[error("the sockets can't be handed over")]
+    Sockets(#[source] io::Error),
     #[error("{} can't be started", .0.display())]
     Start(PathBuf, #[source] io::Error),
     #[error("it ended before it was ready: {0}")]
@@ -49,6 +59,8 @@ pub(crate) enum NotReplaced {
     Late,
     #[error("nothing is heard of it")]
     Deaf(#[source] io::Error),
+    #[error("this process is to end itself")]
+    Ending,
 }
 
 impl Program {
@@ -67,15 +79,27 @@ impl Program {
     }
 
     /// Starts it with the arguments of this process and with these sockets, and returns once it is
-    /// ready. Dropped before, it ends it.
-    pub(crate) async fn start(&self, sockets: Vec<Named>) -> Result<Successor, NotReplaced> {
+    /// ready. Ended by `shutdown` before, or dropped, it kills it.
+    pub(crate) async fn start(
+        &self,
+        sockets: Vec<Named>,
+        shutdown: &CancellationToken,
+    ) -> Result<Successor, NotReplaced> {
         let told = |error| NotReplaced::Start(self.0.clone(), error);
         let (ours, theirs) = Pair::pair().map_err(told)?;
         ours.set_nonblocking(true).map_err(told)?;
         let mut ours = UnixStream::from_std(ours).map_err(told)?;
         let child = self.spawn(sockets, theirs.into()).map_err(told)?;
         let mut starting = Starting(Some(child));
-        match timeout(LONGEST_START, ours.read_u8()).await {
+        let word = tokio::select! {
+            biased;
+            word = timeout(LONGEST_START, ours.read_u8()) => word,
+            () = shutdown.cancelled() => {
+                starting.kill().await;
+                return Err(NotReplaced::Ending);
+            }
+        };
+        match word {
             Ok(Ok(WORD)) => {}
             Ok(_) => return Err(starting.end().await),
             Err(_elapsed) => return Err(NotReplaced::Late),
@@ -124,6 +148,14 @@ impl Starting {
             Err(_elapsed) => NotReplaced::Deaf(io::ErrorKind::UnexpectedEof.into()),
         }
     }
+
+    /// Kills it, and waits until it holds no socket any more.
+    async fn kill(mut self) {
+        if let Some(child) = &mut self.0 {
+            // It may have ended by itself, and whoever can't be killed is not waited for.
+            let _ = timeout(LONGEST_END, child.kill()).await;
+        }
+    }
 }
 
 impl Drop for Starting {
@@ -143,9 +175,18 @@ pub(crate) struct Successor {
 
 impl Successor {
     /// Tells it that this process lets go.
-    pub(crate) async fn release(mut self) {
-        // Should it be gone again, this process can't help it any more.
-        let _ = self.ours.write_u8(WORD).await;
+    pub(crate) fn release(self) {
+        // There is room for one byte, and should it be gone again, this process can't help it any more.
+        let _ = self.ours.into_std().and_then(|mut ours| ours.write_all(&[WORD]));
+    }
+
+    /// Has it end, as it may have begun to answer requests.
+    pub(crate) fn end(self) {
+        let id = i32::try_from(self.id).ok().and_then(Pid::from_raw);
+        if let Some(id) = id {
+            // It may be gone again.
+            let _ = kill_process(id, Signal::TERM);
+        }
     }
 }
 

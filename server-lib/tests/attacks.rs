@@ -176,6 +176,7 @@ fn endless() -> Router {
         .route("/never", get(never))
         .route("/always", get(always))
         .route("/echo", post(async |body: Bytes| body))
+        .route("/back", post(async |body: Body| body))
 }
 
 async fn until_nothing_is_answered() {
@@ -227,5 +228,24 @@ async fn who_takes_nothing_of_an_answer_is_cut_off() {
     assert_eq!(lab.connections().await, 1);
     lab.until_connections(0).await;
     until_nothing_is_answered().await;
+    lab.end().await;
+}
+
+/// Once for ever: no limit was left once the answer had begun.
+#[tokio::test]
+async fn who_sends_nothing_more_to_an_answer_that_has_begun_is_cut_off() {
+    let text = with("[limits]\nwrite_timeout_ms = 600");
+    let lab = Lab::with_routes(Realtime, &text, endless()).await;
+    let mut client = lab.client().await;
+    client.send("POST /back HTTP/1.1\r\nhost: test\r\ncontent-length: 9\r\n\r\n").await;
+    while !client.read_line().await.is_empty() {}
+    // It goes on sending now and then, and longer than the limit.
+    for _ in 0..8 {
+        client.send("a").await;
+        assert_eq!(client.exactly(1).await, b"a");
+        sleep(Duration::from_millis(100)).await;
+    }
+    client.closed().await;
+    lab.until_connections(0).await;
     lab.end().await;
 }

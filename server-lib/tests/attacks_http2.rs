@@ -133,6 +133,19 @@ async fn who_asks_for_answers_and_takes_none_is_cut_off() {
     lab.end().await;
 }
 
+/// Once for ever: nothing is written that could stall.
+#[tokio::test]
+async fn who_leaves_no_room_for_an_answer_is_cut_off() {
+    let lab = Lab::new(Realtime, &with("write_timeout_ms = 300")).await;
+    let mut client = client(&lab).await;
+    // SETTINGS_INITIAL_WINDOW_SIZE of 0.
+    client.send_anyway(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).await.unwrap();
+    client.send_anyway(&frame(HEADERS, END_HEADERS | END_STREAM, 1, REQUEST)).await.unwrap();
+    client.rest().await;
+    lab.until_connections(0).await;
+    lab.end().await;
+}
+
 #[tokio::test]
 async fn a_head_that_is_too_large_is_answered_431() {
     let lab = Lab::new(Realtime, &with("max_header_bytes = 8192")).await;

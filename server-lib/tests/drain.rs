@@ -19,7 +19,7 @@ use server_lib::Draining;
 use tokio::{
     net::TcpStream,
     sync::mpsc::channel,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 
@@ -50,6 +50,19 @@ fn streams() -> Router {
         .route("/polite", get(polite))
         .route("/deaf", get(deaf))
         .route("/echo", post(async |body: Bytes| body))
+        .route("/large", get(async || vec![b'a'; LARGE]))
+}
+
+/// Far more than the system takes of an answer in advance.
+const LARGE: usize = 32 << 20;
+
+/// Takes a large answer so slowly that it takes seconds, and none of it in vain.
+async fn take_large(client: &mut Client) {
+    while !client.read_line().await.is_empty() {}
+    for _ in 0..16 {
+        assert_eq!(client.exactly(LARGE / 16).await.len(), LARGE / 16);
+        sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// Asks for events, and waits for the first.
@@ -158,6 +171,83 @@ async fn idle_connections_are_closed_at_once() {
     assert_eq!(refused.status, 404);
     let begun = Instant::now();
     lab.end().await;
-    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
+    // A drain takes a minute otherwise.
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
     idle.closed().await;
+}
+
+/// Once cut off as idle, since all of it had been given to who writes it.
+#[tokio::test]
+async fn a_large_answer_that_is_being_taken_is_no_idle_connection() {
+    let lab = Lab::with_routes(Realtime, &with("one", ""), streams()).await;
+    let mut client = lab.client().await;
+    client.send("GET /large HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    client.read_line().await;
+    lab.shutdown.cancel();
+    take_large(&mut client).await;
+    client.closed().await;
+    lab.end().await;
+
+    let limits = "[limits]\nkeep_alive_timeout_ms = 600";
+    let lab = Lab::with_routes(Realtime, &with("one", limits), streams()).await;
+    let mut client = lab.client().await;
+    client.send("GET /large HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    take_large(&mut client).await;
+    client.closed().await;
+    lab.end().await;
+}
+
+/// As above.
+#[tokio::test]
+async fn a_large_answer_of_http2_that_is_being_taken_is_no_idle_connection() {
+    let limits = "[limits]\nkeep_alive_timeout_ms = 600";
+    for (limits, is_to_end) in [("", true), (limits, false)] {
+        let lab = Lab::with_routes(Realtime, &with("one", limits), streams()).await;
+        let stream = TcpStream::connect(lab.address()).await.unwrap();
+        let (mut client, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let request = Request::get("http://test/large").body(Body::empty()).unwrap();
+        let mut answer = client.send_request(request).await.unwrap().into_body();
+        if is_to_end {
+            lab.shutdown.cancel();
+        }
+        let (mut taken, mut rested) = (0, 0);
+        while let Some(frame) = timeout(PATIENCE, answer.frame()).await.unwrap() {
+            taken += frame.expect("cut off").into_data().unwrap().len();
+            if taken >= rested + LARGE / 16 {
+                rested = taken;
+                sleep(Duration::from_millis(200)).await;
+            }
+        }
+        assert_eq!(taken, LARGE);
+        lab.end().await;
+        timeout(PATIENCE, connection).await.expect("still open").unwrap().unwrap();
+    }
+}
+
+/// Once dropped without a word, though its limit was not over.
+#[tokio::test]
+async fn a_head_that_has_begun_on_a_kept_connection_is_waited_for() {
+    let get = "GET /nothing HTTP/1.1\r\nhost: test\r\n\r\n";
+    let head = "POST /echo HTTP/1.1\r\nhost: test\r\n";
+    let together = format!("{get}{head}");
+    for parts in [&[get, head][..], &[&together], &[get, &head[..1], &head[1..]]] {
+        let lab = Lab::with_routes(Realtime, &with("one", ""), streams()).await;
+        let mut client = lab.client().await;
+        client.send(parts[0]).await;
+        assert_eq!(client.response().await.status, 404);
+        for part in &parts[1..] {
+            client.send(part).await;
+        }
+        // It is the same machine, but the part may not have been read yet.
+        sleep(Duration::from_millis(50)).await;
+        lab.shutdown.cancel();
+        sleep(Duration::from_millis(400)).await;
+        client.send("content-length: 4\r\n\r\nlast").await;
+        let response = client.response().await;
+        assert_eq!((&response.body[..], response.header("connection")), ("last", Some("close")));
+        client.closed().await;
+        lab.end().await;
+    }
 }

@@ -5,11 +5,18 @@ mod common;
 use std::{
     io::{Read, Write},
     net::TcpListener,
+    time::Duration,
 };
 
-use common::{Client, Lab, PATIENCE, text};
-use hot_reload::WatchStrategy::{self, Hybrid, Polling, Realtime};
-use server_lib::{Address, ServerError};
+use common::{
+    Client, Lab, PATIENCE, options, text,
+    tls::{Authority, Files, https, replace},
+};
+use hot_reload::{
+    ReloaderService, TomlFile,
+    WatchStrategy::{self, Hybrid, Polling, Realtime},
+};
+use server_lib::{Address, Server, ServerConfig, ServerContextBuilder, ServerError, ServerStatus};
 use tokio::{net::TcpStream, time::timeout};
 
 const LOOPBACK: &str = "127.0.0.1:0";
@@ -76,6 +83,40 @@ async fn refuses_as_a_whole_what_cannot_be_bound() {
     lab.apply(&text("three", &[LOOPBACK])).await;
     assert_eq!(lab.name().await, "three");
     lab.end().await;
+}
+
+/// Once told as refused for what an earlier one was.
+#[tokio::test]
+async fn one_that_takes_too_long_is_refused_for_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let (files, path) = (Files::at(dir.path(), "one"), dir.path().join("config.toml"));
+    let authority = Authority::new();
+    files.write(&authority.issue(&["one.test"]));
+    // Neither is the other's, which is waited out.
+    replace(&files.key, &authority.issue(&["one.test"]).key);
+    replace(&path, &text("one", &[LOOPBACK]));
+    let reloader = TomlFile::<ServerConfig>::from_path(&path).unwrap();
+    let options = options(Realtime).load_timeout(Duration::from_millis(300));
+    let (service, receiver) = ReloaderService::<_, _, String>::from_reloader(reloader, options);
+    let context = ServerContextBuilder::default().context_rx(receiver).build().unwrap();
+    let (mut status, shutdown) = (context.status(), context.shutdown());
+    let server = Server::new(context);
+    let running = tokio::spawn(async move { server.entrypoint_with_realtime(service).await });
+    let mut until = async |is_so: fn(&ServerStatus) -> bool| {
+        let waited = timeout(PATIENCE, status.wait_for(is_so)).await;
+        waited.expect("not so").unwrap().clone()
+    };
+    until(|status| status.generation == 1).await;
+    replace(&path, &text("two", &["192.0.2.1:80"]));
+    until(|status| status.refusal.is_some()).await;
+    replace(&path, &text("three", &[LOOPBACK]));
+    until(|status| status.generation == 2).await;
+
+    replace(&path, &https("four", &[&files]));
+    let refusal = until(|status| status.refusal.is_some()).await.refusal.unwrap();
+    assert_eq!((refusal.generation, &*refusal.reason), (3, "it did not answer within 300ms"));
+    shutdown.cancel();
+    timeout(PATIENCE, running).await.expect("it doesn't end").unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -74,6 +74,11 @@ async fn requests_connections_and_configurations_are_counted() {
     let now = samples(&lab).await;
     assert_eq!(now["server_lib_generation"], "2");
     assert_eq!(now["server_lib_refusals_total"], "1", "however often it is tried");
+    lab.replace(&with_admin("two"));
+    lab.until("it is undone", |status| status.refusal.is_none()).await;
+    lab.break_by(&unfit).await;
+    lab.until("it is refused again", |status| status.refusal.is_some()).await;
+    assert_eq!(samples(&lab).await["server_lib_refusals_total"], "2");
     let source = lab.path.display();
     let generation = format!("hot_reload_generation{{source=\"{source}\"}}");
     assert_eq!(now[&generation], "2");

@@ -113,6 +113,23 @@ async fn chooses_by_the_kinds_of_keys_that_the_client_takes() {
     lab.end().await;
 }
 
+/// A name that fits better is of no use with a key that the client doesn't take.
+#[tokio::test]
+async fn a_certificate_that_the_client_can_use_comes_before_one_that_fits_better() {
+    let authority = Authority::new();
+    let (_dir, files) = files(&["exact", "wildcard"]);
+    let exact = authority.issue_ed25519(&["a.example.com"]);
+    let wildcard = authority.issue(&["*.example.com"]);
+    files[0].write(&exact);
+    files[1].write(&wildcard);
+    let lab = Lab::new(Realtime, &https("one", &[&files[0], &files[1]])).await;
+    let address = lab.address();
+    let client = authority.client_of(SignatureScheme::ECDSA_NISTP256_SHA256);
+    assert_eq!(leaf(&client, address, "a.example.com").await, wildcard.leaf);
+    assert_eq!(leaf(&authority.client(&[]), address, "a.example.com").await, exact.leaf);
+    lab.end().await;
+}
+
 #[tokio::test]
 async fn the_list_of_certificates_is_hot_and_refused_as_a_whole() {
     let authority = Authority::new();

@@ -159,6 +159,52 @@ where
         self
     }
 
+    /// Has each value wait until nobody else holds `turn`, and hold it from before its first check until
+    /// it is published or refused, rolled back to or restored.
+    ///
+    /// Whoever holds it can rely on it that nothing is about to be put in place, and that nothing is
+    /// until it lets go. A value waits as long as that takes: the
+    /// [`load_timeout`](crate::ReloaderOptions::load_timeout) begins with its turn. Several turns are
+    /// taken in the order in which they were given.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::hybrid();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
+    /// use std::sync::Arc;
+    /// use tokio::sync::Mutex;
+    ///
+    /// let turn = Arc::new(Mutex::new(()));
+    /// let service = service.in_turn(Arc::clone(&turn));
+    /// # tokio::spawn(async move { service.start_with_realtime().await });
+    /// # config.changed().await?;
+    ///
+    /// let held = turn.lock().await;
+    /// std::fs::write(&path, "workers = 3")?;
+    /// assert_eq!(config.get().unwrap().workers, 2);
+    ///
+    /// drop(held);
+    /// config.changed().await?;
+    /// assert_eq!(config.get().unwrap().workers, 3);
+    /// # Ok(()) }).await? }
+    /// ```
+    #[must_use]
+    pub fn in_turn(mut self, turn: Arc<tokio::sync::Mutex<()>>) -> Self {
+        self.gate.in_turn(turn);
+        self
+    }
+
     /// Puts each value on probation for `window` after it was published: should `check` fail within
     /// it, the last value that passed is published again, and the bad one is not tried again before
     /// the source holds another.

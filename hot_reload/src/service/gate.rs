@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{task::spawn_blocking, time::timeout};
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    task::spawn_blocking,
+    time::timeout,
+};
 use tracing::error;
 
 use crate::{
@@ -49,16 +53,23 @@ type Checking = Pin<Box<dyn Future<Output = Passed> + Send>>;
 
 /// The steps that a value has to pass, in the order in which they were added.
 pub(crate) struct Gate<V> {
+    /// What a value holds from its first step until it is published or refused.
+    turns: Vec<Arc<Mutex<()>>>,
     steps: Vec<Step<V>>,
 }
 
 impl<V> Default for Gate<V> {
     fn default() -> Self {
-        Self { steps: Vec::new() }
+        Self { turns: Vec::new(), steps: Vec::new() }
     }
 }
 
 impl<V> Gate<V> {
+    /// Has each value wait for this one's turn, however long that takes.
+    pub(super) fn in_turn(&mut self, turn: Arc<Mutex<()>>) {
+        self.turns.push(turn);
+    }
+
     /// Adds a check that may block.
     pub(super) fn validate<E>(
         &mut self,
@@ -117,9 +128,9 @@ impl<V> Gate<V> {
         });
     }
 
-    /// Whether there is no step to pass.
+    /// Whether there is nothing to pass, and nothing to wait for.
     pub(super) fn is_open(&self) -> bool {
-        self.steps.is_empty()
+        self.steps.is_empty() && self.turns.is_empty()
     }
 
     /// Has `candidate` pass every step; what was prepared is undone by dropping what is returned.
@@ -128,11 +139,14 @@ impl<V> Gate<V> {
         candidate: &Candidate<V>,
         limit: Duration,
     ) -> Result<Prepared, Refusal> {
-        let mut prepared = Prepared(Vec::with_capacity(self.steps.len()));
+        let mut prepared = Prepared::default();
+        for turn in &self.turns {
+            prepared.turns.0.push(Arc::clone(turn).lock_owned().await);
+        }
         for step in &self.steps {
             let outcome = guarded(|| (step.check)(candidate.clone()), limit).await;
             let commit = outcome.map_err(|words| Refusal { by: Arc::clone(&step.name), words })?;
-            prepared.0.extend(commit.map(|commit| (Arc::clone(&step.name), commit)));
+            prepared.commits.extend(commit.map(|commit| (Arc::clone(&step.name), commit)));
         }
         Ok(prepared)
     }
@@ -148,24 +162,35 @@ async fn guarded(step: impl FnOnce() -> Checking, limit: Duration) -> Passed {
     timeout(limit, checked).await.unwrap_or_else(late)?
 }
 
-/// What the steps have prepared; dropping it undoes that, the last first.
+/// What the steps have prepared; dropping it undoes that, the last first, and then lets others have
+/// their turn.
 #[derive(Default)]
-pub(crate) struct Prepared(Vec<(Arc<str>, Commit)>);
+pub(crate) struct Prepared {
+    commits: Vec<(Arc<str>, Commit)>,
+    turns: Turns,
+}
+
+/// That nobody else has a turn.
+#[derive(Default)]
+#[must_use]
+pub(super) struct Turns(Vec<OwnedMutexGuard<()>>);
 
 impl Prepared {
-    /// Makes all of it effective. One that panics keeps no other from it.
-    pub(super) fn commit(mut self) {
-        for (name, commit) in std::mem::take(&mut self.0) {
+    /// Makes all of it effective, and returns what keeps others waiting. One that panics keeps no
+    /// other from it.
+    pub(super) fn commit(mut self) -> Turns {
+        for (name, commit) in std::mem::take(&mut self.commits) {
             if let Err(words) = caught(commit) {
                 error!(target: "hot_reload::panicked", part = %name, panic = mask(&words), "a commit panicked");
             }
         }
+        std::mem::take(&mut self.turns)
     }
 }
 
 impl Drop for Prepared {
     fn drop(&mut self) {
-        while let Some((name, undone)) = self.0.pop() {
+        while let Some((name, undone)) = self.commits.pop() {
             if let Err(words) = caught(|| drop(undone)) {
                 error!(target: "hot_reload::panicked", part = %name, panic = mask(&words), "undoing panicked");
             }

@@ -175,7 +175,8 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
 
     async fn publish(&self, admitted: Admitted<V>, change: OnPublish<'_>) -> Option<Trial> {
         let Admitted { value, prepared, home } = admitted;
-        prepared.commit();
+        // Until it can be seen to serve.
+        let _turns = prepared.commit();
         match home {
             Home::Source => self.hold(None),
             // What a source that gives what is new only will not give again.

@@ -6,6 +6,7 @@ mod common;
 mod history;
 mod passing;
 mod probation;
+mod turns;
 
 use std::{fs, path::PathBuf, time::Duration};
 

@@ -7,7 +7,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// It asks on these many connections, from a thread for each core.
+/// It asks on these many connections, from two threads: it is not what is measured.
 const CONNECTIONS: &str = "32";
 
 pub struct Wrk(Child);

@@ -26,7 +26,7 @@ pub(super) struct Report {
     mechanism: Option<String>,
     failures: u32,
     error: Option<String>,
-    error_at: Option<Place>,
+    error_at: Option<SourcePosition>,
     refused_by: Option<String>,
     unapplied_for: Option<f64>,
     needs_restart: Vec<&'static str>,
@@ -35,12 +35,12 @@ pub(super) struct Report {
     /// Of the application, in this moment.
     connections: u64,
     admin_address: Option<Address>,
-    certificates: Vec<Pair>,
+    certificates: Vec<CertificateReport>,
 }
 
 /// One of `certificates` in `GET /status`.
 #[derive(Serialize)]
-struct Pair {
+struct CertificateReport {
     names: Vec<String>,
     /// Since 1970.
     not_after: i64,
@@ -51,7 +51,7 @@ struct Pair {
     error: Option<String>,
 }
 
-impl From<&CertificateStatus> for Pair {
+impl From<&CertificateStatus> for CertificateReport {
     fn from(status: &CertificateStatus) -> Self {
         Self {
             names: status.names.clone(),
@@ -67,14 +67,14 @@ impl From<&CertificateStatus> for Pair {
 
 /// What takes more than the statuses to know.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Is {
+pub(super) struct Moment {
     pub(super) ready: bool,
     pub(super) draining: bool,
     pub(super) connections: u64,
 }
 
 #[derive(Serialize)]
-struct Place {
+struct SourcePosition {
     source: String,
     line: Option<usize>,
     column: Option<usize>,
@@ -106,12 +106,12 @@ impl Entry {
 }
 
 impl Report {
-    pub(super) fn new(name: String, status: Status, server: &ServerStatus, is: Is) -> Self {
+    pub(super) fn new(name: String, status: Status, server: &ServerStatus, moment: Moment) -> Self {
         Self {
             name,
             health: status.health.as_str(),
-            ready: is.ready,
-            draining: is.draining,
+            ready: moment.ready,
+            draining: moment.draining,
             generation: server.generation,
             pinned: status.pinned,
             paused: status.is_paused,
@@ -126,7 +126,7 @@ impl Report {
             mechanism: status.mechanism.map(|mechanism| mechanism.to_string()),
             failures: status.failures,
             error: status.last_error.map(|error| error.to_string()),
-            error_at: status.last_error_at.map(|at| Place {
+            error_at: status.last_error_at.map(|at| SourcePosition {
                 source: at.source.to_string(),
                 line: at.line,
                 column: at.column,
@@ -136,9 +136,9 @@ impl Report {
             needs_restart: server.needs_restart.clone(),
             generations_alive: status.alive,
             addresses: server.local_addresses.clone(),
-            connections: is.connections,
+            connections: moment.connections,
             admin_address: server.admin_address.clone(),
-            certificates: server.certificates.iter().map(Pair::from).collect(),
+            certificates: server.certificates.iter().map(CertificateReport::from).collect(),
         }
     }
 }

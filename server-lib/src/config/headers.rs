@@ -97,3 +97,21 @@ impl TryFrom<String> for Value {
         value(&text).map(|_value| Self(text))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::tests::problem;
+
+    #[test]
+    fn points_at_the_name_or_the_value_that_is_wrong() {
+        for (pairs, at, says) in [
+            ("'a b' = 'c'", "'a b'", "not a name of a header"),
+            ("x = \"a\\nb\"", "\"a\\nb\"", "not a value of a header"),
+            ("Content-Length = '3'", "Content-Length", "this header is the server's own"),
+            ("X-A = '1'\nx-a = '2'", "x-a", super::TWICE),
+        ] {
+            let text = format!("[response_headers]\n{pairs}");
+            assert_eq!(problem(&text), (says.to_owned(), at), "{text}");
+        }
+    }
+}

@@ -7,13 +7,28 @@ use std::{
 
 use serde::{Deserialize, Deserializer, de::Error};
 
-use super::{InvalidConfig, at_least_one};
-
 /// What hyper takes for the head of a request at the least.
 const LEAST_HEADER_BYTES: u32 = 8192;
 
 /// More than any head of a request has; what a client may have the server hold for each connection.
 const MOST_HEADER_BYTES: u32 = 1024 * 1024;
+
+/// A head is a few packets: what is lost of them has been sent again several times by then.
+const HEADER_TIMEOUT_MS: NonZeroU64 = NonZeroU64::new(10_000).unwrap();
+
+/// As elsewhere; the client of a keep-alive mostly gives up earlier
+/// (<https://nginx.org/en/docs/http/ngx_http_core_module.html#keepalive_timeout>).
+const KEEP_ALIVE_TIMEOUT_MS: NonZeroU64 = NonZeroU64::new(75_000).unwrap();
+
+/// By then TCP has sent again what nobody took some five times: RFC 6298, from 1 s on, doubled each
+/// time.
+const WRITE_TIMEOUT_MS: NonZeroU64 = NonZeroU64::new(30_000).unwrap();
+
+/// Some cookies of 4 KiB, which is what a browser keeps of each (RFC 6265, section 6.1), and the rest.
+const HEADER_BYTES: u32 = 16 * 1024;
+
+/// With a full head of each, 160 MB: what a small machine has.
+const CONNECTIONS: NonZeroU64 = NonZeroU64::new(10_000).unwrap();
 
 /// What one client may ask of the server, and all of them together; the table `[limits]`.
 ///
@@ -25,19 +40,13 @@ const MOST_HEADER_BYTES: u32 = 1024 * 1024;
 pub struct Limits {
     /// How long the head of a request may take from its first byte to its last, and the first one
     /// from the beginning of its connection, in milliseconds; 10 000 by default. Of a connection.
-    #[serde(deserialize_with = "at_least_one")]
-    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
-    pub header_timeout_ms: u64,
+    pub header_timeout_ms: NonZeroU64,
     /// How long a connection may lie idle between two requests, in milliseconds; 75 000 by default.
     /// Of a connection.
-    #[serde(deserialize_with = "at_least_one")]
-    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
-    pub keep_alive_timeout_ms: u64,
+    pub keep_alive_timeout_ms: NonZeroU64,
     /// How long a client may take nothing of an answer that is on its way, in milliseconds; 30 000 by
     /// default. Of a connection.
-    #[serde(deserialize_with = "at_least_one")]
-    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
-    pub write_timeout_ms: u64,
+    pub write_timeout_ms: NonZeroU64,
     /// Size up to which the head of a request is taken, in bytes; a larger one is answered 431.
     /// 16 KiB by default, at least 8 KiB and at most 1 MiB. Of a connection.
     #[serde(deserialize_with = "header_bytes")]
@@ -50,9 +59,7 @@ pub struct Limits {
     /// not have as many descriptors and some to spare. Further ones wait to be accepted, in the
     /// system's queue, until one ends; while any wait, each of HTTP/1 ends after its next answer.
     /// Those to the admin address don't count.
-    #[serde(deserialize_with = "at_least_one")]
-    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
-    pub max_connections: u64,
+    pub max_connections: NonZeroU64,
     /// How many of them one client may have, as a [`RateLimit`] counts clients; all of them by
     /// default. Further ones are closed at once.
     pub max_connections_per_client: Option<NonZeroU64>,
@@ -94,68 +101,34 @@ pub enum RatePer {
 }
 
 impl Limits {
-    pub(super) fn validate(&self) -> Result<(), InvalidConfig> {
-        for (key, value) in [
-            ("limits.header_timeout_ms", self.header_timeout_ms),
-            ("limits.keep_alive_timeout_ms", self.keep_alive_timeout_ms),
-            ("limits.write_timeout_ms", self.write_timeout_ms),
-            ("limits.max_connections", self.max_connections),
-        ] {
-            if value == 0 {
-                return Err(InvalidConfig { key, problem: "it is at least 1".to_owned() });
-            }
-        }
-        check_header_bytes(self.max_header_bytes)
-            .map_err(|problem| InvalidConfig { key: "limits.max_header_bytes", problem })
-    }
-
-    /// Returns each part with whether `other` differs in it, by the names in a file.
-    pub(super) fn compared(&self, other: &Self) -> [(&'static str, bool); 7] {
-        [
-            ("limits.header_timeout_ms", self.header_timeout_ms != other.header_timeout_ms),
-            (
-                "limits.keep_alive_timeout_ms",
-                self.keep_alive_timeout_ms != other.keep_alive_timeout_ms,
-            ),
-            ("limits.write_timeout_ms", self.write_timeout_ms != other.write_timeout_ms),
-            ("limits.max_header_bytes", self.max_header_bytes != other.max_header_bytes),
-            ("limits.max_connections", self.max_connections != other.max_connections),
-            (
-                "limits.max_connections_per_client",
-                self.max_connections_per_client != other.max_connections_per_client,
-            ),
-            ("limits.rate", self.rate != other.rate),
-        ]
-    }
-
     pub(crate) fn header_timeout(&self) -> Duration {
-        Duration::from_millis(self.header_timeout_ms)
+        Duration::from_millis(self.header_timeout_ms.get())
     }
 
     pub(crate) fn keep_alive_timeout(&self) -> Duration {
-        Duration::from_millis(self.keep_alive_timeout_ms)
+        Duration::from_millis(self.keep_alive_timeout_ms.get())
     }
 
     pub(crate) fn write_timeout(&self) -> Duration {
-        Duration::from_millis(self.write_timeout_ms)
+        Duration::from_millis(self.write_timeout_ms.get())
     }
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            header_timeout_ms: 10_000,
-            keep_alive_timeout_ms: 75_000,
-            write_timeout_ms: 30_000,
-            max_header_bytes: 16 * 1024,
-            max_connections: 10_000,
+            header_timeout_ms: HEADER_TIMEOUT_MS,
+            keep_alive_timeout_ms: KEEP_ALIVE_TIMEOUT_MS,
+            write_timeout_ms: WRITE_TIMEOUT_MS,
+            max_header_bytes: HEADER_BYTES,
+            max_connections: CONNECTIONS,
             max_connections_per_client: None,
             rate: None,
         }
     }
 }
 
-fn check_header_bytes(bytes: u32) -> Result<(), String> {
+pub(super) fn check_header_bytes(bytes: u32) -> Result<(), String> {
     if (LEAST_HEADER_BYTES..=MOST_HEADER_BYTES).contains(&bytes) {
         return Ok(());
     }
@@ -166,44 +139,4 @@ fn header_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Er
     let bytes = u32::deserialize(deserializer)?;
     check_header_bytes(bytes).map_err(D::Error::custom)?;
     Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{super::ServerConfig, *};
-
-    #[test]
-    fn names_each_part_that_changed() {
-        let before = ServerConfig::default();
-        for text in [
-            "header_timeout_ms = 1",
-            "keep_alive_timeout_ms = 1",
-            "write_timeout_ms = 1",
-            "max_header_bytes = 10_000",
-            "max_connections = 1",
-            "max_connections_per_client = 1",
-            "rate.requests_per_second = 1",
-        ] {
-            let limits = toml::from_str(text).unwrap();
-            let after = ServerConfig { limits, ..before.clone() };
-            let key = text.split([' ', '.']).next().unwrap();
-            assert_eq!(before.changed_parts(&after), [format!("limits.{key}")]);
-        }
-    }
-
-    #[test]
-    fn validates_what_was_not_deserialized() {
-        let good = Limits::default();
-        assert_eq!(good.validate(), Ok(()));
-        for (bad, key) in [
-            (Limits { header_timeout_ms: 0, ..good.clone() }, "limits.header_timeout_ms"),
-            (Limits { keep_alive_timeout_ms: 0, ..good.clone() }, "limits.keep_alive_timeout_ms"),
-            (Limits { write_timeout_ms: 0, ..good.clone() }, "limits.write_timeout_ms"),
-            (Limits { max_header_bytes: 8191, ..good.clone() }, "limits.max_header_bytes"),
-            (Limits { max_header_bytes: 1 << 21, ..good.clone() }, "limits.max_header_bytes"),
-            (Limits { max_connections: 0, ..good.clone() }, "limits.max_connections"),
-        ] {
-            assert_eq!(bad.validate().unwrap_err().key, key);
-        }
-    }
 }

@@ -38,7 +38,7 @@ where
 }
 
 /// Whether `address` can be listened on beside those that are `listed`.
-pub(super) fn admit<'a>(
+fn admit<'a>(
     listed: impl IntoIterator<Item = &'a Address>,
     address: &Address,
 ) -> Result<(), String> {
@@ -105,6 +105,31 @@ impl<'de> DeserializeSeed<'de> for Beside<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::tests::problem;
+
+    #[test]
+    fn points_at_the_address_that_is_wrong() {
+        for (line, at, says) in [
+            (
+                "listen_addresses = ['127.0.0.1:1', '127.0.0.1:2', '127.0.0.1:1' ]",
+                "'127.0.0.1:1'",
+                "127.0.0.1:1 is listed twice",
+            ),
+            (
+                "listen_addresses = ['0.0.0.0:80', '127.0.0.1:80']",
+                "'127.0.0.1:80'",
+                "127.0.0.1:80 is part of 0.0.0.0:80, which is listed too",
+            ),
+            (
+                "https_addresses = ['here']",
+                "'here'",
+                "an address is an IP address and a port, such as 127.0.0.1:8080 or [::1]:0, or \
+                 unix: and an absolute path",
+            ),
+        ] {
+            assert_eq!(problem(line), (says.to_owned(), at), "{line}");
+        }
+    }
 
     #[test]
     fn finds_addresses_that_get_in_each_others_way() {

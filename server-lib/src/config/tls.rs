@@ -4,18 +4,20 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+/// Those who renew certificates do so a month before their end: this is when they have failed for a
+/// while, and there is time left to find out why.
+const EXPIRY_WARNING_DAYS: u32 = 21;
+
 /// What is served over TLS.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct TlsConfig {
     /// Certificates to choose from, each for the names that it has; clients that ask for none of
     /// them, or for no name, get the first. None by default.
-    #[serde(default)]
     pub certificates: Vec<CertificatePaths>,
     /// How long before its end a certificate is warned of, in days; 21 by default.
-    #[serde(default = "expiry_warning_days")]
     pub expiry_warning_days: u32,
 }
 
@@ -33,15 +35,9 @@ pub struct CertificatePaths {
     pub key: PathBuf,
 }
 
-/// Those who renew certificates do so a month before their end: this is when they have failed for a
-/// while, and there is time left to find out why.
-fn expiry_warning_days() -> u32 {
-    21
-}
-
 impl Default for TlsConfig {
     fn default() -> Self {
-        Self { certificates: Vec::new(), expiry_warning_days: expiry_warning_days() }
+        Self { certificates: Vec::new(), expiry_warning_days: EXPIRY_WARNING_DAYS }
     }
 }
 

@@ -3,8 +3,10 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
+
+use crate::lock::lock;
 
 /// How much IPv6 a client has of its own: RFC 6177.
 const NETWORK_BITS: u32 = 64;
@@ -44,8 +46,7 @@ impl Clients {
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<IpAddr, u64>> {
-        // Nothing under this lock can panic half-way.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -1,17 +1,21 @@
 //! What a connection notes of itself, to be cut off in time.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use tokio::{
     sync::Notify,
     time::{Instant, timeout_at},
 };
 
-use super::state::{Allowed, Overdue, Phase, State, Verdict};
-use crate::config::Limits;
+use super::state::{Allowed, Event, Overdue, Stage, State, Verdict};
+use crate::{config::Limits, lock::lock};
 
 /// What HTTP/2 begins with, as much of it as no other protocol does (RFC 9113, section 3.4).
 const HTTP_2: &[u8] = b"PRI * HTTP/2.0";
+
+/// What the head of a request ends with, where its lines do as they should, and where they don't (RFC
+/// 9112, section 2.2).
+const ENDS_OF_HEAD: [&[u8]; 2] = [b"\n\r\n", b"\n\n"];
 
 /// What a connection and those who answer its requests note of it.
 #[derive(Debug)]
@@ -35,32 +39,45 @@ impl Pace {
     }
 
     pub(crate) fn has_read(&self, bytes: &[u8]) {
-        self.state().read(bytes.starts_with(HTTP_2), Instant::now());
+        self.note(Event::Read {
+            is_preface: bytes.starts_with(HTTP_2),
+            ends_head: ends_head(bytes),
+        });
     }
 
     /// Whether a write went on.
     pub(crate) fn has_written(&self, went_on: bool) {
-        self.state().written(went_on, Instant::now());
+        self.note(Event::Written { went_on });
     }
 
-    pub(crate) fn request_begins(&self, is_multiplexed: bool) {
-        self.state().begin(is_multiplexed, Instant::now());
+    pub(crate) fn request_begins(&self, is_multiplexed: bool, is_bare: bool) {
+        self.note(Event::Begun { is_multiplexed, is_bare });
     }
 
     /// The request that is being answered is refused, and more of it may be coming.
     pub(crate) fn has_refused(&self) {
-        self.state().is_refused = true;
+        self.note(Event::Refused);
     }
 
-    pub(crate) fn request_ends(&self) {
-        self.state().end(Instant::now());
+    pub(crate) fn request_moves(&self, from: Stage, to: Stage) {
+        self.note(Event::Moved { from, to });
+    }
+
+    /// Whether more of a request's body is waited for; told as it changes.
+    pub(crate) fn body_is_wanted(&self, is_wanted: bool) {
+        self.note(Event::Wanted(is_wanted));
+    }
+
+    pub(crate) fn request_ends(&self, stage: Stage) {
+        self.note(Event::Ended(stage));
     }
 
     /// Nothing more is written; says whether the client is to be heard out.
     pub(crate) fn lingers(&self) -> bool {
         let mut state = self.state();
-        let lingered = state.phase == Phase::Lingering;
-        let lingers = state.linger(Instant::now());
+        let lingered = state.is_heard_out();
+        state.on(Event::Closing, Instant::now());
+        let lingers = state.is_heard_out();
         // Once: it is polled by the very task that this wakes.
         if lingers && !lingered {
             self.hurry.notify_one();
@@ -70,8 +87,18 @@ impl Pace {
 
     /// The client is told that the connection is about to end.
     pub(crate) fn drains(&self) {
-        self.state().draining = Some(Instant::now());
+        self.note(Event::Draining);
         self.hurry.notify_one();
+    }
+
+    /// Whether a part of a head has come, and the rest has not.
+    pub(crate) fn is_amid_head(&self) -> bool {
+        self.state().is_amid_head()
+    }
+
+    /// Whether the client speaks HTTP/2.
+    pub(crate) fn is_multiplexed(&self) -> bool {
+        self.state().is_multiplexed()
     }
 
     /// Waits until the connection has stayed for too long where it is.
@@ -89,10 +116,18 @@ impl Pace {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing under this lock can panic half-way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn note(&self, event: Event) {
+        self.state().on(event, Instant::now());
     }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+/// Whether a head may end with these bytes: of so few that nobody can tell it may.
+fn ends_head(bytes: &[u8]) -> bool {
+    bytes.len() < 3 || ENDS_OF_HEAD.iter().any(|end| bytes.ends_with(end))
 }
 
 #[cfg(test)]
@@ -107,9 +142,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_looks_is_woken_once_for_a_connection_that_lingers() {
         let pace = Pace::new(&Limits::default());
-        pace.request_begins(false);
+        pace.request_begins(false, false);
         pace.has_refused();
-        pace.request_ends();
+        pace.request_ends(Stage::Asked);
         let woken = || timeout(Duration::ZERO, pace.hurry.notified());
         assert!(pace.lingers());
         assert!(woken().await.is_ok());

@@ -37,18 +37,33 @@ impl Slots {
 
     /// Waits until there are fewer than `limit` says at that time, and is one more.
     pub(crate) async fn take(&self, limit: impl Fn() -> u64) -> Slot {
+        self.once(|| {
+            let limit = limit();
+            let slot = self.try_take(limit);
+            if slot.is_some() {
+                self.tell_of_room(limit);
+            // It guards nothing.
+            } else if !self.is_told.swap(true, Ordering::Relaxed) {
+                warn!(limit, "no more connections: further ones wait until one ends");
+            }
+            slot
+        })
+        .await
+    }
+
+    /// The same, and says nothing: for connections that may be more than the configuration has.
+    pub(crate) async fn take_late(&self, limit: impl Fn() -> u64) -> Slot {
+        self.once(|| self.try_take(limit())).await
+    }
+
+    /// Waits until one can be taken.
+    async fn once(&self, take: impl Fn() -> Option<Slot>) -> Slot {
         let mut taken = self.taken.subscribe();
         loop {
             // Before it is tried, so that no change after that is missed.
             taken.mark_unchanged();
-            let limit = limit();
-            if let Some(slot) = self.try_take(limit) {
-                self.tell_of_room(limit);
+            if let Some(slot) = take() {
                 return slot;
-            }
-            // It guards nothing.
-            if !self.is_told.swap(true, Ordering::Relaxed) {
-                warn!(limit, "no more connections: further ones wait until one ends");
             }
             if taken.changed().await.is_err() {
                 // It is held by ourselves.

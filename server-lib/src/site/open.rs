@@ -2,12 +2,12 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
     address::Address,
@@ -23,7 +23,8 @@ pub(super) struct Open {
     pub(super) spot: Spot,
     /// As it was bound.
     pub(super) local: Address,
-    pub(super) listener: Arc<Listener>,
+    /// Who accepts has the only lasting one, to let go of it with the last connection.
+    pub(super) listener: Weak<Listener>,
     /// Whether somebody else has bound it, who says how long it lasts.
     pub(super) is_foreign: bool,
     /// Removed once nobody listens on it.
@@ -79,14 +80,31 @@ impl Open {
         if self.is_foreign { role.to_string() } else { inherit::name_of(*role, address) }
     }
 
-    /// Stops listening; the address is free once it returns.
-    pub(super) async fn close(self) {
+    /// Whether some connections to one would come in by the other.
+    pub(super) fn overlaps(&self, address: &Address) -> bool {
+        self.local == *address || self.local.covers(address) || address.covers(&self.local)
+    }
+
+    /// Leaves new connections to another that listens on the same address by now; those that have
+    /// begun are accepted still.
+    pub(super) fn give_way(&self) {
+        if let Some(Err(error)) = self.listener.upgrade().map(|listener| listener.ignore_new()) {
+            warn!(%error, address = %self.local, "new connections may be lost as it closes");
+        }
+    }
+
+    /// Stops listening.
+    pub(super) fn stop(&mut self) {
+        // First, so that it is not somebody else's by then.
+        drop(self.file.take());
         self.stop.cancel();
+    }
+
+    /// Stops listening; the address is free once it returns.
+    pub(super) async fn close(mut self) {
+        self.stop();
         // It ends by `stop`, and had it panicked, it would have let go of the socket as well.
         let _ = self.accepting.await;
-        // First, so that it is not somebody else's by then.
-        drop(self.file);
-        drop(self.listener);
         info!(address = %self.local, "closed");
     }
 }
@@ -97,12 +115,10 @@ pub(super) fn bind(
     address: &Address,
     leaving: &[&Open],
 ) -> Result<Listener, BindError> {
-    let in_the_way: Vec<&Listener> = leaving
+    let in_the_way: Vec<Arc<Listener>> = leaving
         .iter()
-        .filter(|open| {
-            open.local == *address || open.local.covers(address) || address.covers(&open.local)
-        })
-        .map(|open| &*open.listener)
+        .filter(|open| open.overlaps(address))
+        .filter_map(|open| open.listener.upgrade())
         .collect();
     match address {
         Address::Tcp(tcp) if !in_the_way.is_empty() => socket::bind_beside(*tcp, &in_the_way),

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use tokio::time::sleep;
 use tracing::{debug, info};
 
 use super::{
-    Site, lock,
+    Site,
     open::{Bound, Open},
 };
-use crate::{limits::tell_shortage, live::Applied, plan::Spot};
+use crate::{connection::ROUND_TRIP, limits::tell_shortage, live::Applied, lock::lock, plan::Spot};
 
 /// A configuration whose addresses are bound; dropped, they are let go of.
 pub(crate) struct Prepared {
@@ -33,7 +34,7 @@ impl Prepared {
         site.tls.follow(&site.runtime);
         site.slots.limit_has_changed();
         if before.generation == 0 || changed.contains(&"limits.max_connections") {
-            tell_shortage(applied.config.limits.max_connections);
+            tell_shortage(applied.config.limits.max_connections.get());
         }
         // Those of an earlier process that nobody has asked for.
         lock(&site.inherited).forget();
@@ -41,6 +42,8 @@ impl Prepared {
         open.extend(bound.into_iter().map(|bound| site.listen(bound)));
         let is_gone = |one: &mut Open| !one.is_foreign && leaving.contains(&one.spot);
         let gone: Vec<Open> = open.extract_if(.., is_gone).collect();
+        let is_followed = |one: &Open| open.iter().any(|next| next.overlaps(&one.local));
+        let (followed, gone): (Vec<Open>, Vec<Open>) = gone.into_iter().partition(is_followed);
         drop(open);
         if before.generation == 0 {
             info!(generation, "in use");
@@ -49,16 +52,27 @@ impl Prepared {
         } else {
             info!(generation, ?changed, "in use");
         }
-        if gone.is_empty() {
+        if gone.is_empty() && followed.is_empty() {
             return site.tell();
         }
         let (tasks, runtime) = (site.tasks.clone(), site.runtime.clone());
+        // It is free: the configuration has waited for it.
+        let parting = Arc::clone(&site.parting).try_lock_owned();
         tasks.spawn_on(
             async move {
                 for one in gone {
                     one.close().await;
                 }
+                if !followed.is_empty() {
+                    followed.iter().for_each(Open::give_way);
+                    // As long as it takes one that has begun to be there.
+                    sleep(ROUND_TRIP).await;
+                }
+                for one in followed {
+                    one.close().await;
+                }
                 site.tell();
+                drop(parting);
             },
             &runtime,
         );

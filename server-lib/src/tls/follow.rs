@@ -16,6 +16,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use super::{
+    doubt::{Doubt, Finding},
     error::{CertificateError, Problem},
     expiry::{self, Expiry},
     material::Material,
@@ -25,9 +26,6 @@ use super::{
 };
 use crate::{config::CertificatePaths, error::chain, live::Live, status::ServerStatus};
 
-/// How long files that don't match are waited for in silence: whoever renews a certificate writes
-/// one after the other.
-const GRACE: Duration = Duration::from_secs(3);
 /// How often it is asked how near the end is, and whether one that was not valid yet is by now: as long
 /// as clocks are apart.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
@@ -43,22 +41,19 @@ pub(super) struct Follower {
     pub(super) status: watch::Sender<ServerStatus>,
 }
 
+/// How the files look beside what is served.
+enum Look {
+    Same,
+    New(Material),
+    Wrong(Wrong),
+}
+
 /// What is wrong with the files.
 struct Wrong {
     words: Arc<str>,
-    /// Whether it may be over in a moment.
-    may_pass: bool,
+    finding: Finding,
     /// Whether the reloader has put it into the log.
     is_logged: bool,
-}
-
-/// Whether files are good, as far as anybody was told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Doubt {
-    None,
-    /// They are not, since then, and it may pass.
-    Silent(Instant),
-    Told,
 }
 
 impl Follower {
@@ -75,6 +70,7 @@ impl Follower {
         let (group, both) = Group::of((certificates, keys));
         // None of the others ends before the last.
         tokio::select! {
+            biased;
             _ = certificate.start_with_realtime() => {}
             _ = key.start_with_realtime() => {}
             () = group.run() => {}
@@ -89,14 +85,24 @@ impl Follower {
         let mut doubt = Doubt::None;
         let mut expiry = Expiry::Far;
         loop {
-            let wrong = self.take(&both, &mut expiry);
-            doubt = doubt.next(wrong.as_ref().map(|wrong| wrong.may_pass), Instant::now());
-            if !matches!(doubt, Doubt::Silent(_)) {
+            let look = self.look(&both);
+            doubt = doubt.next(look.finding(), Instant::now());
+            let wrong = match look {
+                Look::Same => None,
+                Look::New(material) => {
+                    self.serve(material);
+                    expiry = Expiry::Far;
+                    None
+                }
+                Look::Wrong(wrong) => Some(wrong),
+            };
+            if !doubt.is_silent() {
                 self.note(wrong);
             }
-            self.tell(&mut expiry);
+            expiry = self.tell(expiry);
             let due = doubt.due();
             tokio::select! {
+                biased;
                 changed = both.changed() => if changed.is_err() { return },
                 changed = status.changed() => if changed.is_err() { return },
                 () = self.pair.look.notified() => {}
@@ -106,28 +112,27 @@ impl Follower {
         }
     }
 
-    /// Serves what the files hold, or returns what is wrong with them.
-    fn take(&self, both: &ReloaderReceiver<Files>, expiry: &mut Expiry) -> Option<Wrong> {
+    /// Judges what the files hold, and changes nothing.
+    fn look(&self, both: &ReloaderReceiver<Files>) -> Look {
         if let Some(words) = both.status().last_error {
-            return Some(Wrong { words, may_pass: false, is_logged: true });
+            return Look::Wrong(Wrong { words, finding: Finding::Bad, is_logged: true });
         }
-        let files = both.snapshot()?;
+        let Some(files) = both.snapshot() else { return Look::Same };
         match self.judge(&files) {
-            Ok(None) => None,
-            Ok(Some(new)) => {
-                let paths = &self.pair.paths;
-                let days_left = expiry::days_left(expiry::now(), new.not_after);
-                info!(certificate = %paths.certificate.display(), names = ?new.names, days_left, "renewed");
-                self.pair.material.store(Arc::new(new));
-                *expiry = Expiry::Far;
-                None
+            Ok(None) => Look::Same,
+            Ok(Some(new)) => Look::New(new),
+            Err(error) => {
+                let finding = if error.is_mismatch() { Finding::Passing } else { Finding::Bad };
+                Look::Wrong(Wrong { words: chain(&error).into(), finding, is_logged: false })
             }
-            Err(error) => Some(Wrong {
-                words: chain(&error).into(),
-                may_pass: error.is_mismatch(),
-                is_logged: false,
-            }),
         }
+    }
+
+    fn serve(&self, new: Material) {
+        let certificate = self.pair.paths.certificate.display();
+        let days_left = expiry::days_left(expiry::now(), new.not_after);
+        info!(%certificate, names = ?new.names, days_left, "renewed");
+        self.pair.material.store(Arc::new(new));
     }
 
     /// Returns what the files hold, where that is to replace what is served.
@@ -162,13 +167,14 @@ impl Follower {
         }
     }
 
-    /// Tells how the pair is doing, and once that it is near its end; `told` is how near it was.
-    fn tell(&self, told: &mut Expiry) {
-        let Some(live) = self.live.upgrade() else { return };
+    /// Tells how the pair is doing, and once that it is near its end: `told` is how near that was when
+    /// it was told last, and returned is how near it is.
+    fn tell(&self, told: Expiry) -> Expiry {
+        let Some(live) = self.live.upgrade() else { return told };
         let applied = live.load();
         let status = self.pair.status(applied.config.tls.expiry_warning_days);
         metrics::tell_expiry(&self.pair.paths, status.not_after);
-        if status.expiry > *told {
+        if status.expiry > told {
             let certificate = status.certificate.display();
             let (names, days_left) = (&status.names, status.days_left());
             match status.expiry {
@@ -179,31 +185,21 @@ impl Follower {
                 }
             }
         }
-        *told = status.expiry;
         let all = applied.certificates.status(&applied.config.tls);
         self.status.send_if_modified(|status| {
             let is_news = status.certificates != all;
             status.certificates = all;
             is_news
         });
+        status.expiry
     }
 }
 
-impl Doubt {
-    /// Goes on by what is wrong at this moment: whether it may pass, if anything is.
-    fn next(self, wrong: Option<bool>, now: Instant) -> Self {
-        match (wrong, self) {
-            (None, _) => Self::None,
-            (Some(true), Self::None) => Self::Silent(now),
-            (Some(true), Self::Silent(since)) if now < since + GRACE => self,
-            (Some(_), _) => Self::Told,
-        }
-    }
-
-    fn due(self) -> Option<Instant> {
+impl Look {
+    fn finding(&self) -> Finding {
         match self {
-            Self::Silent(since) => Some(since + GRACE),
-            Self::None | Self::Told => None,
+            Self::Same | Self::New(_) => Finding::Good,
+            Self::Wrong(wrong) => wrong.finding,
         }
     }
 }
@@ -211,30 +207,4 @@ impl Doubt {
 fn source(path: &Path) -> Result<(Service, ReloaderReceiver<Pem, String>), FileError> {
     let file = FileReloader::from_path(path)?.max_size(MAX_SIZE);
     Ok(ReloaderService::from_reloader(file, ReloaderOptions::hybrid()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tells_what_does_not_pass() {
-        let start = Instant::now();
-        let ms = Duration::from_millis(1);
-        let before = GRACE.saturating_sub(ms);
-        let silent = Doubt::Silent(start);
-        for (doubt, wrong, after, want) in [
-            (Doubt::None, None, ms, Doubt::None),
-            (Doubt::None, Some(true), Duration::ZERO, silent),
-            (Doubt::None, Some(false), ms, Doubt::Told),
-            (silent, None, ms, Doubt::None),
-            (silent, Some(true), before, silent),
-            (silent, Some(true), GRACE, Doubt::Told),
-            (silent, Some(false), ms, Doubt::Told),
-            (Doubt::Told, Some(true), ms, Doubt::Told),
-            (Doubt::Told, None, ms, Doubt::None),
-        ] {
-            assert_eq!(doubt.next(wrong, start + after), want, "{doubt:?} {wrong:?} {after:?}");
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     thread::sleep,
     time::Duration,
 };
@@ -16,7 +16,7 @@ use super::{
     material::Material,
     pem::Pem,
 };
-use crate::config::CertificatePaths;
+use crate::{config::CertificatePaths, lock::lock};
 
 /// A certificate that is served, and how it is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Pair {
 
     /// Notes why what the files hold is not served, or that it is; returns whether that is news.
     pub(super) fn set_error(&self, error: Option<Arc<str>>) -> bool {
-        let mut noted = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = lock(&self.error);
         let is_news = *noted != error;
         *noted = error;
         is_news
@@ -102,7 +102,7 @@ impl Pair {
             expiry: Expiry::at(expiry::now(), material.not_after, warning_days),
             certificate: self.paths.certificate.clone(),
             key: self.paths.key.clone(),
-            error: self.error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            error: lock(&self.error).clone(),
         }
     }
 }

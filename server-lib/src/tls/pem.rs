@@ -39,7 +39,8 @@ impl TryFrom<&PathBuf> for Pem {
             return Err(io::Error::other("not a regular file"));
         }
         if found.len() > MAX_SIZE {
-            return Err(io::Error::other("more than 1 MiB, which no certificate takes"));
+            let problem = format!("more than {MAX_SIZE} bytes, which no certificate takes");
+            return Err(io::Error::other(problem));
         }
         // At its full size at once: a buffer that grows leaves copies behind.
         let size = usize::try_from(found.len()).map_err(io::Error::other)?;

@@ -50,7 +50,8 @@ impl Certificates {
         let rated = all.map(|material| {
             let fit = name.and_then(|name| fit(&material.names, name));
             let certified = Arc::clone(&material.certified);
-            ((fit, suits(&certified)), certified)
+            // No name helps a client that can't check the signature.
+            ((suits(&certified), fit), certified)
         });
         // Of equals the first, and `max_by` would take the last.
         rated

@@ -1,0 +1,73 @@
+//! The daemon.
+
+use std::io::{self, IsTerminal};
+
+use hot_reload::{Reload, ReloaderError, ReloaderOptions, ReloaderService, TomlFile};
+use server_lib::{Inherited, Server, ServerConfig, ServerContextBuilder, ServerError};
+use tokio::runtime::Builder;
+use tracing::info;
+
+use crate::{
+    Failure, descriptors, development, locate, log, on_this_thread, signals, task::Following,
+};
+
+/// How many configurations can be rolled back to, the one in use included: more than anybody tries
+/// before they mend the file, and each takes as much memory as its text.
+const HISTORY: usize = 20;
+
+/// Loads the configuration once, and runs the daemon on as many threads as that asks for, until it is
+/// told to end.
+pub(crate) fn serve(following: Following, filter: log::Filter) -> Result<(), Failure> {
+    // Before anything else is opened.
+    let inherited = Inherited::from_env();
+    descriptors::allow_all();
+    let reloader = TomlFile::<ServerConfig>::from_path(&following.file)?;
+    // A service waits for a bad file to become good; whoever starts a daemon is told at once.
+    let loaded = on_this_thread()?.block_on(reloader.reload());
+    let config = loaded.map_err(told)?.ok_or("nothing to load")?;
+    log::parse(reloader.path(), config.log.as_deref())?;
+    development::advise(&inherited, &config);
+    let mut runtime = Builder::new_multi_thread();
+    if let Some(threads) = config.worker_threads {
+        runtime.worker_threads(threads.get());
+    }
+    runtime.enable_all().build()?.block_on(run(following, reloader, inherited, filter))
+}
+
+/// Tells what is wrong with the file; with the line in question only to somebody who sits there, since a
+/// log keeps it, and it may hold a secret.
+fn told(error: ReloaderError<ServerConfig, String>) -> Failure {
+    match error.file_error() {
+        Some(file) if !io::stderr().is_terminal() => file.without_content().into(),
+        _ => error.into(),
+    }
+}
+
+async fn run(
+    Following { mode, poll_interval, .. }: Following,
+    reloader: TomlFile<ServerConfig>,
+    inherited: Inherited,
+    filter: log::Filter,
+) -> Result<(), Failure> {
+    let shutdown = signals::shutdown()?;
+    let path = reloader.path().to_owned();
+
+    let options = ReloaderOptions::polling().strategy(mode.into()).poll_interval(poll_interval);
+    info!(config = %path.display(), ?mode, "following");
+    let (service, receiver) = ReloaderService::from_reloader(reloader, options);
+    let service = filter.follow(&path, service).history(HISTORY);
+    let context = ServerContextBuilder::default()
+        .context_rx(receiver)
+        .inherited(inherited)
+        .daemon()
+        .shutdown(shutdown)
+        .build()?;
+    match Server::new(context).entrypoint_with_realtime(service).await {
+        Err(ServerError::Bind(failure)) => Err(locate::tell(&path, &failure).into()),
+        Err(ServerError::Certificate(failure)) => {
+            Err(locate::tell_certificate(&path, &failure).into())
+        }
+        Err(ServerError::Invalid(invalid)) => Err(locate::tell_invalid(&path, &invalid).into()),
+        done => Ok(done?),
+    }
+}
