@@ -11,7 +11,10 @@ use std::{
 
 use hot_reload::ReloaderReceiver;
 use rustix::process::Signal;
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    task::JoinError,
+    time::{Instant, sleep_until},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -122,7 +125,7 @@ impl Runner {
                 biased;
                 () = over.cancelled(), if work.machine.phase != Phase::Ending => Event::Shutdown,
                 event = work.happens() => event,
-                changed = edits.changed() => {
+                changed = edits.changed(), if work.machine.phase != Phase::Ending => {
                     // The tree's service ends with the runner, not before it.
                     if changed.is_err() {
                         over.cancelled().await;
@@ -177,11 +180,11 @@ impl Work {
             biased;
             outcome = building => {
                 self.building = None;
-                self.has_built(outcome)
+                self.has_built(outcome.unwrap_or_else(|error| Outcome::Failed(error.to_string())))
             }
             ready = starting => {
                 self.starting = None;
-                self.has_started(ready)
+                self.has_started(ready.unwrap_or_else(|error| Err(NotReady::Start(error.into()))))
             }
             (status, after) = serving => {
                 let pid = self.serving.take().map(|serving| serving.running.pid());
@@ -376,14 +379,11 @@ impl Work {
 }
 
 /// Waits for a job, forever where there is none.
-async fn finished<T>(job: &mut Option<Job<T>>) -> T {
-    if let Some(job) = job
-        // A job that panicked has said so on stderr; the service then waits for the next change.
-        && let Ok(done) = (&mut job.task).await
-    {
-        return done;
+async fn finished<T>(job: &mut Option<Job<T>>) -> Result<T, JoinError> {
+    match job {
+        Some(job) => (&mut job.task).await,
+        None => std::future::pending().await,
     }
-    std::future::pending().await
 }
 
 fn milliseconds(duration: Duration) -> u64 {

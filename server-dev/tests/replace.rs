@@ -161,3 +161,23 @@ fn a_server_that_crashes_again_and_again_is_left_until_a_change() {
     folder.write("server", "sleep 600");
     dev.wait("ready");
 }
+
+/// Ticks of a hundredth of a second that a process has worked so far, see proc_pid_stat(5).
+fn worked(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    let fields = stat.rsplit(')').next().expect("fields").split_ascii_whitespace();
+    fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
+}
+
+#[test]
+fn waits_for_a_slow_end_without_working() {
+    let folder = Folder::with(&[("value.txt", "one")]);
+    let mut dev = folder.dev_with(&["-s", "http::0", "--", &tiny()], &[("SLOW_END", "1500")]);
+    dev.wait("ready");
+    let before = worked(dev.pid());
+    dev.signal(rustix::process::Signal::TERM);
+    thread::sleep(Duration::from_secs(1));
+    let ticks = worked(dev.pid()) - before;
+    assert!(ticks < 30, "{ticks} of 100");
+    assert!(dev.wait_for_end().success());
+}
