@@ -80,6 +80,8 @@ impl Daemon {
                     }
                     self.tell(Event::Changed);
                 }
+                // It ends with the server; until then it is read by `tell` as well.
+                Ok(_) = self.reloader.changed() => self.tell(Event::Changed),
                 () = over(&mut relieving) => {
                     relieving = None;
                     info!("in the place of an earlier process");
@@ -166,7 +168,7 @@ impl Daemon {
     }
 
     fn tell(&mut self, event: Event) {
-        let words = systemd::words(&self.status.borrow());
+        let words = systemd::words(&self.status.borrow(), &self.reloader.get());
         self.told.tell(event, words);
     }
 }
