@@ -90,8 +90,7 @@ impl Daemon {
                 outcome = over(&mut reloading) => {
                     reloading = None;
                     match outcome {
-                        // Why is in the log of the reloader, and in its status.
-                        Triggered::Failed(_) => warn!("SIGHUP: the last good configuration goes on"),
+                        Triggered::Failed(_) => self.tell_failure(),
                         outcome => info!(%outcome, "SIGHUP"),
                     }
                     self.tell(Event::HasReloaded);
@@ -160,6 +159,19 @@ impl Daemon {
         tell_successor(successor.id);
         self.site.keep_files();
         successor.release();
+    }
+
+    /// Says why a reload has come to nothing: of what is wrong, the place, as the reloader has logged
+    /// the rest when it was found.
+    fn tell_failure(&self) {
+        let status = self.reloader.get();
+        let (pinned, refused_by) = (status.pinned, status.refused_by.as_deref());
+        let at = status.last_error_at.map(|at| at.to_string());
+        if let Some(generation) = pinned {
+            warn!(generation, "SIGHUP: an earlier configuration serves until it is told to resume");
+        } else {
+            warn!(at, refused_by, "SIGHUP: the last good configuration goes on");
+        }
     }
 
     fn reload(&self) -> Doing<Triggered> {
