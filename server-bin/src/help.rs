@@ -50,8 +50,8 @@ In use from the next start on, as the log says when it changes:
 worker_threads.
 The command line holds for as long as the process does.
 
-Sockets that the daemon is started with (LISTEN_FDS) come before the
-addresses of the configuration.",
+A socket that the daemon is started with (LISTEN_FDS) takes the place of
+the addresses of its purpose, which aren't used then.",
     ),
     (
         "Signals",

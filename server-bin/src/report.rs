@@ -36,6 +36,17 @@ pub(crate) struct Status {
     refused_by: Option<String>,
     #[serde(default)]
     addresses: Vec<String>,
+    #[serde(default)]
+    certificates: Vec<Certificate>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Certificate {
+    names: Vec<String>,
+    days_left: i64,
+    expiry: String,
+    certificate: String,
+    error: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -61,7 +72,8 @@ pub(crate) struct Entry {
 impl Status {
     /// Whether there is nothing to see to.
     pub(crate) fn is_well(&self) -> bool {
-        self.ready && self.health == "fresh" && self.refused_by.is_none() && !self.paused
+        let is_fresh = self.health == "fresh" && self.refused_by.is_none() && !self.paused;
+        self.ready && is_fresh && self.certificates.iter().all(Certificate::is_well)
     }
 }
 
@@ -86,6 +98,8 @@ pub(crate) fn report(status: &Status, history: &[Entry]) -> String {
         report.row("follows by", mechanism);
     }
     report.row("addresses", &status.addresses.join("\n"));
+    let lines: Vec<_> = status.certificates.iter().map(Certificate::line).collect();
+    report.row("certificate", &lines.join("\n"));
     if let Some(error) = &status.error {
         let by = status.refused_by.as_deref().map(|by| format!(", refused by the {by}"));
         let times = if status.failures == 1 { "time" } else { "times" };
@@ -96,6 +110,28 @@ pub(crate) fn report(status: &Status, history: &[Entry]) -> String {
     let lines: Vec<_> = newest.iter().map(Entry::line).collect();
     report.row("history", &lines.join("\n"));
     report.0
+}
+
+impl Certificate {
+    fn is_well(&self) -> bool {
+        self.error.is_none() && self.expiry == "far"
+    }
+
+    fn line(&self) -> String {
+        let Self { names, days_left: days, expiry, certificate, error } = self;
+        let names = if names.is_empty() { certificate.clone() } else { names.join(", ") };
+        let left = match expiry.as_str() {
+            "over" => format!("expired {} days ago", -days),
+            "near" => format!("only {days} days left"),
+            _ => format!("{days} days left"),
+        };
+        match error {
+            None => format!("{names}: {left}"),
+            Some(error) => {
+                format!("{names}: {left}; the files hold another that can't be used: {error}")
+            }
+        }
+    }
 }
 
 impl Entry {
@@ -190,6 +226,27 @@ mod tests {
              history     1    initial        1day 1h ago, bad\n            \
                          2    rollback to 1  0s ago: name, greeting\n"
         );
+    }
+
+    #[test]
+    fn a_certificate_that_is_to_be_seen_to_is_not_well() {
+        let certificate = |rest: &str| {
+            let of = r#""names": ["a.example"], "certificate": "a.crt""#;
+            status(&format!(r#", "certificates": [{{{of}, {rest}}}]"#))
+        };
+        let well = certificate(r#""days_left": 60, "expiry": "far", "error": null"#);
+        assert!(well.is_well());
+        assert!(report(&well, &[]).contains("certificate a.example: 60 days left\n"));
+        for (rest, words) in [
+            (r#""days_left": 9, "expiry": "near", "error": null"#, "only 9 days left\n"),
+            (r#""days_left": -2, "expiry": "over", "error": null"#, "expired 2 days ago\n"),
+            (r#""days_left": 60, "expiry": "far", "error": "no key""#, "can't be used: no key"),
+        ] {
+            let status = certificate(rest);
+            assert!(!status.is_well(), "{rest}");
+            let said = report(&status, &[]).replace("\n            ", " ");
+            assert!(said.contains(words), "{said}");
+        }
     }
 
     #[test]

@@ -83,7 +83,10 @@ fn systemd_is_told_of_readiness_reloads_and_the_end() {
     file.write("name = ");
     daemon.signal(Signal::HUP);
     assert!(systemd.hears_of("RELOADING=1", &daemon).starts_with("RELOADING=1\n"));
-    assert_eq!(systemd.hears_of("READY=1", &daemon), ready);
+    let place = file.path.display();
+    let wrong =
+        format!("READY=1\nSTATUS=serving generation 2; {place}:1:8 is wrong, see the log\n");
+    assert_eq!(systemd.hears_of("READY=1", &daemon), wrong);
     daemon.until("SIGHUP: the last good configuration goes on");
     assert_eq!(daemon.name(), "two");
 

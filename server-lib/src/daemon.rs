@@ -80,6 +80,8 @@ impl Daemon {
                     }
                     self.tell(Event::Changed);
                 }
+                // It ends with the server; until then it is read by `tell` as well.
+                Ok(_) = self.reloader.changed() => self.tell(Event::Changed),
                 () = over(&mut relieving) => {
                     relieving = None;
                     info!("in the place of an earlier process");
@@ -88,8 +90,7 @@ impl Daemon {
                 outcome = over(&mut reloading) => {
                     reloading = None;
                     match outcome {
-                        // Why is in the log of the reloader, and in its status.
-                        Triggered::Failed(_) => warn!("SIGHUP: the last good configuration goes on"),
+                        Triggered::Failed(_) => self.tell_failure(),
                         outcome => info!(%outcome, "SIGHUP"),
                     }
                     self.tell(Event::HasReloaded);
@@ -160,13 +161,26 @@ impl Daemon {
         successor.release();
     }
 
+    /// Says why a reload has come to nothing: of what is wrong, the place, as the reloader has logged
+    /// the rest when it was found.
+    fn tell_failure(&self) {
+        let status = self.reloader.get();
+        let (pinned, refused_by) = (status.pinned, status.refused_by.as_deref());
+        let at = status.last_error_at.map(|at| at.to_string());
+        if let Some(generation) = pinned {
+            warn!(generation, "SIGHUP: an earlier configuration serves until it is told to resume");
+        } else {
+            warn!(at, refused_by, "SIGHUP: the last good configuration goes on");
+        }
+    }
+
     fn reload(&self) -> Doing<Triggered> {
         let handle = self.handle.clone();
         Box::pin(async move { handle.trigger().await })
     }
 
     fn tell(&mut self, event: Event) {
-        let words = systemd::words(&self.status.borrow());
+        let words = systemd::words(&self.status.borrow(), &self.reloader.get());
         self.told.tell(event, words);
     }
 }

@@ -2,7 +2,9 @@
 
 use std::{borrow::Cow, error::Error, fmt::Display, future::pending, pin::pin, sync::Arc};
 
-use hot_reload::{RealtimeWatch, Reload, ReloadResult, ReloaderHandle, ReloaderService, Status};
+use hot_reload::{
+    RealtimeWatch, Reason, Reload, ReloadResult, ReloaderHandle, ReloaderService, Status,
+};
 use tokio::{runtime::Handle, sync::oneshot};
 use tracing::{info, warn};
 
@@ -225,7 +227,11 @@ where
     service.in_turn(Arc::clone(&site.turn)).prepare(PART, move |candidate| {
         let site = Arc::clone(&site);
         async move {
-            let config = V::clone(&candidate.new).into();
+            let mut config: ServerConfig = V::clone(&candidate.new).into();
+            if candidate.new.reason() == Reason::Rollback {
+                // Whoever goes back would otherwise be left with nobody to ask to go on.
+                config.admin_address = site.admin_address().or(config.admin_address);
+            }
             let prepared = site.prepare(config, candidate.new.generation()).await;
             prepared.map(|prepared| || prepared.commit())
         }

@@ -157,6 +157,11 @@ impl Site {
         self.live.load().generation
     }
 
+    /// Where the configuration in use has whoever looks after the server ask.
+    pub(crate) fn admin_address(&self) -> Option<Address> {
+        self.live.load().config.admin_address.clone()
+    }
+
     /// Puts into the status which configuration is refused, if one is.
     pub(crate) fn tell_refusal(&self, refusal: Option<Refusal>) {
         self.status.send_if_modified(|status| {

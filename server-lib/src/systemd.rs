@@ -2,6 +2,7 @@
 
 use std::{future::pending, time::Duration};
 
+use hot_reload::Status;
 use sd_notify::NotifyState;
 use tokio::time::{Instant, Interval, interval_at};
 use tracing::warn;
@@ -139,13 +140,21 @@ impl Watchdog {
     }
 }
 
-/// What systemd shows of a server, once it serves.
-pub(crate) fn words(status: &ServerStatus) -> Option<String> {
-    let generation = Some(status.generation).filter(|generation| *generation > 0)?;
-    Some(match &status.refusal {
-        None => format!("serving generation {generation}"),
-        Some(refusal) => {
-            format!("serving generation {generation}; {} is refused", refusal.generation)
+/// What systemd shows of a server, once it serves; of what is wrong, the place and no word of it.
+pub(crate) fn words(server: &ServerStatus, reloader: &Status) -> Option<String> {
+    let generation = Some(server.generation).filter(|generation| *generation > 0)?;
+    let serving = format!("serving generation {generation}");
+    Some(if reloader.pinned.is_some() {
+        format!("{serving}, gone back to")
+    } else if let Some(refusal) = &server.refusal {
+        format!("{serving}; {} is refused, see the log", refusal.generation)
+    } else if reloader.last_error.is_none() {
+        serving
+    } else {
+        match (&reloader.last_error_at, &reloader.source) {
+            (Some(at), _) => format!("{serving}; {at} is wrong, see the log"),
+            (None, Some(source)) => format!("{serving}; {source} is of no use, see the log"),
+            (None, None) => format!("{serving}; the source is of no use, see the log"),
         }
     })
 }

@@ -50,6 +50,21 @@ async fn it_reloads_and_rolls_back() {
     lab.end().await;
 }
 
+/// Whoever goes back to a time before there was an address to ask at could not be told to go on.
+#[tokio::test]
+async fn a_rollback_leaves_the_address_to_ask_at_open() {
+    let before = text("one", &["127.0.0.1:0"]);
+    let mut lab = Lab::with(Realtime, &before, |service| service.history(3)).await;
+    lab.apply(&with_admin("two")).await;
+    assert_eq!(ask(&lab, "POST", "/rollback/1").await.status, 200);
+    lab.until("it went back", |status| status.generation == 3).await;
+    assert_eq!(lab.name().await, "one");
+    assert_eq!(ask(&lab, "POST", "/resume").await.status, 200);
+    lab.until("it is resumed", |status| status.generation == 4).await;
+    assert_eq!(lab.name().await, "two");
+    lab.end().await;
+}
+
 #[tokio::test]
 async fn history_has_the_keys_that_changed_and_no_value() {
     let lab = Lab::with(Realtime, &with_admin("one"), |service| service.history(3)).await;

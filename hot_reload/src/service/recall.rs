@@ -68,11 +68,7 @@ impl RolledBack {
         match self {
             Self::To(generation) => Triggered::Published(*generation),
             Self::NotKept => Triggered::Failed(
-                format!(
-                    "generation {number} is not kept; the history has those that are, and \
-                     ReloaderService::history says how many"
-                )
-                .into(),
+                format!("generation {number} is not kept; the history has those that are").into(),
             ),
             Self::Refused(refusal) => Triggered::Failed(refusal.to_string().into()),
             Self::Shutdown => Triggered::Stopped,
