@@ -19,9 +19,10 @@ use crate::{
     config::{Action, Service},
     machine::{Effect, Event, Exit, Machine, Need, Phase},
     process::{End, Line, Output, Running},
+    proxy::{Doing, Publisher, Site, Upstream},
     ready::Notified,
     report::{Report, Told},
-    sockets::Sockets,
+    sockets::{Front, Sockets},
     tree::{Edits, Tree},
 };
 use build::Outcome;
@@ -29,6 +30,9 @@ use start::NotReady;
 
 /// A server that ended before this has crashed; after it, it had worked.
 const SOON: Duration = Duration::from_secs(5);
+/// What a process that is told to end may say to those who follow a stream of it, before the proxy ends
+/// it.
+const GOODBYE: Duration = Duration::from_millis(500);
 /// Files of one change that are named; of more, how many.
 const NAMED: usize = 3;
 
@@ -37,6 +41,11 @@ pub(crate) struct Runner {
     pub(crate) name: String,
     pub(crate) service: Service,
     pub(crate) sockets: Sockets,
+    /// The socket that the proxy answers on, if there is one.
+    pub(crate) front: Option<Front>,
+    /// Where it is said what pages and requests find, and what they find by now.
+    pub(crate) site: Publisher,
+    pub(crate) found: Option<ReloaderReceiver<Site, String>>,
     pub(crate) tree: Tree,
     pub(crate) report: Arc<Report>,
     /// Once this is cancelled, whatever runs is killed.
@@ -80,6 +89,7 @@ struct Job<T> {
 struct Ready {
     running: Running,
     notified: Notified,
+    upstream: Option<Upstream>,
     by: &'static str,
     took: Duration,
 }
@@ -87,6 +97,7 @@ struct Ready {
 struct Serving {
     running: Running,
     notified: Notified,
+    upstream: Option<Upstream>,
     since: Instant,
 }
 
@@ -239,6 +250,10 @@ impl Work {
         for effect in effects {
             self.carry_out(effect);
         }
+        self.runner.site.update(|site| {
+            site.doing = doing(machine.phase);
+            site.has_begun = true;
+        });
         if gave_up {
             self.tell(Told::GaveUp { reason: "it has ended too often, each time soon".to_owned() });
         }
@@ -262,6 +277,7 @@ impl Work {
             Effect::CancelStart => self.cancel_start(),
             Effect::Switch => {}
             Effect::Stop => {
+                self.runner.site.update(|site| site.upstream = None);
                 if let Some(serving) = self.serving.take() {
                     let drained = self.drain(serving);
                     self.stopping = Some(self.leaving.spawn(drained));
@@ -292,7 +308,19 @@ impl Work {
     fn drain(&self, old: Serving) -> impl Future<Output = ()> + Send + 'static {
         let runner = Arc::clone(&self.runner);
         let pid = old.running.pid();
+        let patience = self.runner.service.grace;
         async move {
+            if let Some(upstream) = &old.upstream {
+                if let Some(mut found) = runner.found.clone() {
+                    // Whoever asks from then on goes to the next; a service that has ended passes on nothing.
+                    let _ = found.wait_for(|site| site.upstream.as_ref() != Some(upstream)).await;
+                }
+                tokio::select! {
+                    () = upstream.drained(patience) => {}
+                    () = runner.hurry.cancelled() => {}
+                }
+                tokio::spawn(upstream.clone().cut_after(GOODBYE));
+            }
             let status = match old.running.end().await {
                 Ok(status) => status.to_string(),
                 Err(error) => error.to_string(),
@@ -321,7 +349,7 @@ impl Work {
 
     fn has_started(&mut self, ready: Result<Ready, NotReady>) -> Event {
         match ready {
-            Ok(Ready { running, notified, by, took }) => {
+            Ok(Ready { running, notified, upstream, by, took }) => {
                 self.generation += 1;
                 let since_save = self.saved.take().and_then(|saved| saved.elapsed().ok());
                 self.tell(Told::Ready {
@@ -331,7 +359,12 @@ impl Work {
                     milliseconds: milliseconds(took),
                     since_save: since_save.map(milliseconds),
                 });
-                let new = Serving { running, notified, since: Instant::now() };
+                let generation = self.generation;
+                self.runner.site.update(|site| {
+                    site.upstream.clone_from(&upstream);
+                    site.generation = generation;
+                });
+                let new = Serving { running, notified, upstream, since: Instant::now() };
                 if let Some(old) = self.serving.replace(new) {
                     let drained = self.drain(old);
                     self.leaving.spawn(drained);
@@ -361,6 +394,7 @@ impl Work {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
+        self.runner.site.update(|site| site.upstream = None);
         let event = Event::Exited(exit);
         let again = self.machine.next(event).1.into_iter().find_map(|effect| match effect {
             Effect::Rest(pause) => Some(milliseconds(pause)),
@@ -384,6 +418,16 @@ async fn finished<T>(job: &mut Option<Job<T>>) -> T {
         return done;
     }
     std::future::pending().await
+}
+
+/// What is under way, as others see it.
+fn doing(phase: Phase) -> Doing {
+    match phase {
+        Phase::Building => Doing::Building,
+        Phase::Stopping | Phase::Starting => Doing::Starting,
+        Phase::Pausing => Doing::Resting,
+        Phase::Idle | Phase::Ending | Phase::Ended => Doing::Nothing,
+    }
 }
 
 fn milliseconds(duration: Duration) -> u64 {

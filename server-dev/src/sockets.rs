@@ -2,7 +2,7 @@
 
 use std::{
     fmt, io,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     os::{
         fd::{AsFd, OwnedFd},
         unix::fs::{FileTypeExt, MetadataExt},
@@ -18,6 +18,9 @@ use crate::spec::{Kind, Place, Spec};
 /// default. A short queue loses connections while a server is built.
 const BACKLOG: i32 = 4096;
 
+/// Where the kernel picks a port.
+const UNUSED: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 /// The sockets of one service, in the order in which they are passed on.
 #[derive(Debug, Default)]
 pub(crate) struct Sockets(Vec<Held>);
@@ -28,6 +31,13 @@ pub(crate) struct Held {
     spec: Spec,
     socket: Socket,
     file: Option<SocketFile>,
+}
+
+/// The socket that a proxy answers on, and its place among those that are passed on.
+#[derive(Debug)]
+pub(crate) struct Front {
+    at: usize,
+    held: Held,
 }
 
 /// Why a socket can't be had.
@@ -49,6 +59,28 @@ impl Sockets {
     /// Binds all of them, or none.
     pub(crate) fn open(specs: &[Spec]) -> Result<Self, SocketError> {
         specs.iter().map(Held::open).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Takes out the first one that HTTP is spoken on.
+    pub(crate) fn take_front(&mut self) -> Option<Front> {
+        let at = self.0.iter().position(|held| held.spec.kind == Kind::Http)?;
+        Some(Front { at, held: self.0.remove(at) })
+    }
+
+    /// Returns another handle of each.
+    pub(crate) fn again(&self) -> io::Result<Self> {
+        let again = |held: &Held| {
+            Ok(Held { spec: held.spec.clone(), socket: held.socket.try_clone()?, file: None })
+        };
+        self.0.iter().map(again).collect::<io::Result<_>>().map(Self)
+    }
+
+    /// Puts a new one, of loopback, in the place of `front`, and says where it is.
+    pub(crate) fn put_private(&mut self, front: &Front) -> io::Result<SocketAddr> {
+        let socket = open_ip(UNUSED, Kind::Http)?;
+        let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        self.0.insert(front.at, Held { spec: front.held.spec.clone(), socket, file: None });
+        Ok(address)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -90,6 +122,21 @@ impl Sockets {
     pub(crate) fn places(&self) -> impl Iterator<Item = (&str, String)> {
         self.0.iter().map(|held| (held.spec.name.as_str(), held.url()))
     }
+}
+
+impl Front {
+    /// Returns a handle to answer on.
+    pub(crate) fn listener(&self) -> io::Result<TcpListener> {
+        let socket = self.held.socket.try_clone()?;
+        socket.set_nonblocking(true)?;
+        Ok(socket.into())
+    }
+}
+
+/// Finds a port of loopback that nobody listens at. Who is told to take it may find it taken: there is
+/// no way to keep it for another process, and the kernel gives them out at random.
+pub(crate) fn unused_port() -> io::Result<SocketAddr> {
+    TcpListener::bind(UNUSED)?.local_addr()
 }
 
 impl Held {

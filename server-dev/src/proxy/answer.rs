@@ -1,0 +1,136 @@
+//! What a request comes to: the answer of the process that is ready, once there is one.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{self, HeaderValue},
+};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{
+    Doing, Proxy, Site, Upstream,
+    body::{self, Body},
+    forward::{self, Passed},
+    page::{self, is_for_a_page},
+    upstream::NotSent,
+};
+
+/// How long a process that refuses a connection is left alone; it may have ended, of which its runner
+/// hears at once.
+const CONNECT_PAUSE: Duration = Duration::from_millis(20);
+
+/// Why nobody answers.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(super) enum Unanswered {
+    #[error("{} requests wait for the server already", super::WAITING)]
+    Crowd,
+    #[error("the server was not ready within {0:?}: {1}")]
+    Late(Duration, Doing),
+    #[error("the server does not run: {0}")]
+    Down(Doing),
+    #[error("server-dev is about to end")]
+    Over,
+}
+
+impl Proxy {
+    /// Answers a request that came in at the address `bound`.
+    pub(super) async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        bound: IpAddr,
+    ) -> Response<Body> {
+        if let Err(refused) = self.guard.admit(bound, request.uri(), request.headers()) {
+            return plain(StatusCode::FORBIDDEN, &refused);
+        }
+        if request.method() == Method::CONNECT {
+            return plain(StatusCode::METHOD_NOT_ALLOWED, &"this is no proxy for other servers");
+        }
+        let is_page = is_for_a_page(request.headers());
+        let version = request.version();
+        let Passed { mut head, mut body, mut upgrade } = forward::passed(request);
+        let until = Instant::now() + self.patience;
+        // One that was found not to take it; another is waited for, for a while.
+        let mut refused = None;
+        loop {
+            let upstream = match self.ready(refused.as_ref(), until, is_page).await {
+                Ok(upstream) => upstream,
+                Err(why) if is_page => return page::unanswered(&self.name, &why),
+                Err(why) => {
+                    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, &why);
+                    let soon = HeaderValue::from_static("1");
+                    response.headers_mut().insert(header::RETRY_AFTER, soon);
+                    return response;
+                }
+            };
+            match upstream.send(head, body).await {
+                Ok(response) => {
+                    return forward::returned(response, version, upgrade.take(), &upstream);
+                }
+                Err(NotSent::Unsent(request, _why)) => (head, body) = *request,
+                Err(NotSent::Lost(error)) => {
+                    let why = format!("the server has not answered: {error}");
+                    return plain(StatusCode::BAD_GATEWAY, &why);
+                }
+            }
+            refused = Some(upstream);
+        }
+    }
+
+    /// Waits for a process that is ready, for as long as one may come; `refused` is tried again only
+    /// after a while.
+    async fn ready(
+        &self,
+        refused: Option<&Upstream>,
+        until: Instant,
+        is_page: bool,
+    ) -> Result<Upstream, Unanswered> {
+        let is_it = |site: &Site| site.upstream.is_some() && site.upstream.as_ref() != refused;
+        if let Some(site) = self.site.snapshot().filter(|site| is_it(site))
+            && let Some(upstream) = &site.upstream
+        {
+            return Ok(upstream.clone());
+        }
+        let Ok(_place) = self.waiting.try_acquire() else { return Err(Unanswered::Crowd) };
+        let mut site = self.site.clone();
+        // A person who waits for a page is told at once that only a change helps.
+        let is_down = |site: &Site| {
+            is_page && site.upstream.is_none() && site.doing == Doing::Nothing && site.has_begun
+        };
+        let later = async {
+            match refused {
+                Some(_) => sleep(CONNECT_PAUSE).await,
+                None => std::future::pending().await,
+            }
+        };
+        let found = tokio::select! {
+            biased;
+            () = self.over.cancelled() => return Err(Unanswered::Over),
+            found = timeout_at(until, site.wait_for(|site| is_it(site) || is_down(site))) => found,
+            () = later => match refused {
+                Some(refused) => return Ok(refused.clone()),
+                None => return Err(Unanswered::Over),
+            }
+        };
+        match found {
+            Ok(Ok(site)) => site.upstream.clone().ok_or(Unanswered::Down(site.doing)),
+            // The service of the value ends with the runner.
+            Ok(Err(_ended)) => Err(Unanswered::Over),
+            Err(_elapsed) => {
+                let doing = site.get().unwrap_or_default().doing;
+                Err(Unanswered::Late(self.patience, doing))
+            }
+        }
+    }
+}
+
+/// An answer of a line.
+pub(super) fn plain(status: StatusCode, text: &impl ToString) -> Response<Body> {
+    let mut response = Response::new(body::full(text.to_string() + "\n"));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,52 @@
+//! What a person sees while no server answers.
+
+use hyper::{
+    HeaderMap, Response, StatusCode,
+    header::{self, HeaderValue},
+};
+
+use super::{
+    answer::Unanswered,
+    body::{self, Body},
+};
+
+/// Whether a browser asks for a page that it is to show, rather than for a part of one
+/// (<https://www.w3.org/TR/fetch-metadata/#sec-fetch-dest-header>); it says so only to servers that it
+/// trusts, as those of this machine, so others are told by what they accept.
+pub(super) fn is_for_a_page(headers: &HeaderMap) -> bool {
+    match headers.get("sec-fetch-dest") {
+        Some(destination) => ["document", "iframe", "frame"].iter().any(|it| destination == it),
+        None => {
+            let accepts = headers.get(header::ACCEPT).and_then(|accepts| accepts.to_str().ok());
+            accepts.is_some_and(|accepts| accepts.contains("text/html"))
+                && !headers.contains_key("x-requested-with")
+                && !headers.contains_key("hx-request")
+        }
+    }
+}
+
+/// A page that says why there is no other.
+pub(super) fn unanswered(service: &str, why: &Unanswered) -> Response<Body> {
+    let (service, why) = (escaped(service), escaped(&why.to_string()));
+    let text = format!(
+        "<!doctype html><html lang=en><head><meta charset=utf-8><title>{service}: not ready</title>\
+         <meta name=viewport content='width=device-width'>\
+         <style>:root{{color-scheme:light dark}}body{{font:1rem/1.5 system-ui;margin:3rem auto;max-width:40rem;padding:0 1rem}}</style>\
+         </head><body><h1>{service} is not ready</h1><p>{why}</p></body></html>\n"
+    );
+    let mut response = Response::new(body::full(text));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::RETRY_AFTER, "1"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
