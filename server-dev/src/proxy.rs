@@ -5,13 +5,25 @@
 
 mod answer;
 mod body;
+mod events;
 mod forward;
 mod guard;
+mod inject;
+mod own;
 mod page;
+mod policy;
+mod problem;
 mod site;
 mod upstream;
 
-use std::{convert::Infallible, future::Future, io, net::TcpListener, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    net::TcpListener,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use hot_reload::{ReloaderOptions, ReloaderReceiver, ReloaderService};
 use hyper::{http::uri::PathAndQuery, service::service_fn};
@@ -31,6 +43,7 @@ use tokio_util::{
 
 use self::guard::Guard;
 pub(crate) use self::{
+    problem::{Kind as ProblemKind, Place, Problem},
     site::{Doing, Publisher, Site},
     upstream::Upstream,
 };
@@ -68,6 +81,8 @@ pub(crate) enum Misplaced {
 /// The proxy of one service.
 struct Proxy {
     name: String,
+    /// Tells this run from others: all of them count generations from one.
+    run: String,
     site: ReloaderReceiver<Site, String>,
     guard: Guard,
     /// How long a request waits.
@@ -89,6 +104,12 @@ pub(crate) fn check(name: &str, service: &Service) -> Result<(), Misplaced> {
         }
         _ => Ok(()),
     }
+}
+
+/// A name for this run.
+fn run() -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}", since.as_micros())
 }
 
 impl Fronted {
@@ -113,6 +134,7 @@ impl Fronted {
         runner.found = Some(site.clone());
         let proxy = Proxy {
             name: runner.name.clone(),
+            run: run(),
             site,
             guard: Guard::new(&runner.service.allow_hosts),
             patience: runner.service.proxy_wait,

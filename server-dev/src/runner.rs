@@ -229,14 +229,21 @@ impl Work {
         {
             serving.running.signal(Signal::HUP);
         }
-        edits
+        let need = edits
             .iter()
             .filter_map(|edit| match edit.action {
                 Action::Build => Some(Need::Build),
                 Action::Restart => Some(Need::Restart),
                 Action::Signal | Action::Reload | Action::Css | Action::Nothing => None,
             })
-            .max()
+            .max();
+        let asks_for = |action| edits.iter().any(|edit| edit.action == action);
+        self.runner.site.update(|site| {
+            site.version.styles += u64::from(asks_for(Action::Css));
+            // What is started anew is loaded anew as well, once it is ready.
+            site.version.reloads += u64::from(asks_for(Action::Reload) && need.is_none());
+        });
+        need
     }
 
     /// Moves on by an event, and does what that asks for.
@@ -362,7 +369,8 @@ impl Work {
                 let generation = self.generation;
                 self.runner.site.update(|site| {
                     site.upstream.clone_from(&upstream);
-                    site.generation = generation;
+                    site.version.generation = generation;
+                    site.problem = None;
                 });
                 let new = Serving { running, notified, upstream, since: Instant::now() };
                 if let Some(old) = self.serving.replace(new) {

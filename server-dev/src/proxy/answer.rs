@@ -1,6 +1,6 @@
 //! What a request comes to: the answer of the process that is ready, once there is one.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{mem, net::IpAddr, sync::Arc, time::Duration};
 
 use hyper::{
     Method, Request, Response, StatusCode,
@@ -13,7 +13,10 @@ use super::{
     Doing, Proxy, Site, Upstream,
     body::{self, Body},
     forward::{self, Passed},
+    inject::injected,
     page::{self, is_for_a_page},
+    policy::{self, Needs},
+    site::Version,
     upstream::NotSent,
 };
 
@@ -47,16 +50,27 @@ impl Proxy {
         if request.method() == Method::CONNECT {
             return plain(StatusCode::METHOD_NOT_ALLOWED, &"this is no proxy for other servers");
         }
+        if let Some(response) = self.own(&request) {
+            return response;
+        }
         let is_page = is_for_a_page(request.headers());
-        let version = request.version();
+        let spoken = request.version();
         let Passed { mut head, mut body, mut upgrade } = forward::passed(request);
         let until = Instant::now() + self.patience;
         // One that was found not to take it; another is waited for, for a while.
         let mut refused = None;
+        if is_page {
+            forward::asks_plainly(&mut head.headers);
+        }
+        let has_body = head.method != Method::HEAD;
         loop {
-            let upstream = match self.ready(refused.as_ref(), until, is_page).await {
-                Ok(upstream) => upstream,
-                Err(why) if is_page => return page::unanswered(&self.name, &why),
+            let (upstream, version) = match self.ready(refused.as_ref(), until, is_page).await {
+                Ok(found) => found,
+                Err(why) if is_page => {
+                    let version = self.site.get().unwrap_or_default().version;
+                    let tag = self.tag(version, &Needs::Nothing);
+                    return page::unanswered(&self.name, &why, &tag);
+                }
                 Err(why) => {
                     let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, &why);
                     let soon = HeaderValue::from_static("1");
@@ -66,7 +80,12 @@ impl Proxy {
             };
             match upstream.send(head, body).await {
                 Ok(response) => {
-                    return forward::returned(response, version, upgrade.take(), &upstream);
+                    let mut response =
+                        forward::returned(response, spoken, upgrade.take(), &upstream);
+                    if is_page && has_body && page::is_whole(&response) {
+                        self.follow(&mut response, version);
+                    }
+                    return response;
                 }
                 Err(NotSent::Unsent(request, _why)) => (head, body) = *request,
                 Err(NotSent::Lost(error)) => {
@@ -78,6 +97,14 @@ impl Proxy {
         }
     }
 
+    /// Has a page follow what becomes of it.
+    fn follow(&self, response: &mut Response<Body>, version: Version) {
+        let Some(needs) = policy::needs(response.headers()) else { return };
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        let page = mem::take(response.body_mut());
+        *response.body_mut() = injected(page, self.tag(version, &needs));
+    }
+
     /// Waits for a process that is ready, for as long as one may come; `refused` is tried again only
     /// after a while.
     async fn ready(
@@ -85,12 +112,12 @@ impl Proxy {
         refused: Option<&Upstream>,
         until: Instant,
         is_page: bool,
-    ) -> Result<Upstream, Unanswered> {
+    ) -> Result<(Upstream, Version), Unanswered> {
         let is_it = |site: &Site| site.upstream.is_some() && site.upstream.as_ref() != refused;
         if let Some(site) = self.site.snapshot().filter(|site| is_it(site))
             && let Some(upstream) = &site.upstream
         {
-            return Ok(upstream.clone());
+            return Ok((upstream.clone(), site.version));
         }
         let Ok(_place) = self.waiting.try_acquire() else { return Err(Unanswered::Crowd) };
         let mut site = self.site.clone();
@@ -109,12 +136,17 @@ impl Proxy {
             () = self.over.cancelled() => return Err(Unanswered::Over),
             found = timeout_at(until, site.wait_for(|site| is_it(site) || is_down(site))) => found,
             () = later => match refused {
-                Some(refused) => return Ok(refused.clone()),
+                Some(refused) => {
+                    return Ok((refused.clone(), site.get().unwrap_or_default().version));
+                }
                 None => return Err(Unanswered::Over),
             }
         };
         match found {
-            Ok(Ok(site)) => site.upstream.clone().ok_or(Unanswered::Down(site.doing)),
+            Ok(Ok(site)) => match &site.upstream {
+                Some(upstream) => Ok((upstream.clone(), site.version)),
+                None => Err(Unanswered::Down(site.doing)),
+            },
             // The service of the value ends with the runner.
             Ok(Err(_ended)) => Err(Unanswered::Over),
             Err(_elapsed) => {

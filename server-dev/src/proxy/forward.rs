@@ -55,6 +55,14 @@ pub(super) fn passed(mut request: Request<Incoming>) -> Passed {
     Passed { head, body, upgrade }
 }
 
+/// Has a page come whole, and in no encoding: it is to be changed.
+pub(super) fn asks_plainly(headers: &mut HeaderMap) {
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    // A browser that has it already has it with what was true then.
+    headers.remove(header::IF_NONE_MATCH);
+    headers.remove(header::IF_MODIFIED_SINCE);
+}
+
 /// Makes an answer ready for the client.
 pub(super) fn returned(
     response: Response<Streamed>,

@@ -2,12 +2,14 @@
 
 use hyper::{
     HeaderMap, Response, StatusCode,
+    body::Body as _,
     header::{self, HeaderValue},
 };
 
 use super::{
     answer::Unanswered,
     body::{self, Body},
+    forward::is_of_type,
 };
 
 /// Whether a browser asks for a page that it is to show, rather than for a part of one
@@ -25,11 +27,32 @@ pub(super) fn is_for_a_page(headers: &HeaderMap) -> bool {
     }
 }
 
+/// Whether an answer is a page that can be changed: not encoded, no file to be saved, and not empty.
+pub(super) fn is_whole(response: &Response<Body>) -> bool {
+    let headers = response.headers();
+    let begins = |name, word: &str| {
+        headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).is_some_and(|value| {
+            value.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word))
+        })
+    };
+    let is_plain = !headers.contains_key(header::CONTENT_ENCODING)
+        || begins(header::CONTENT_ENCODING, "identity");
+    // What isn't like ASCII would have to be written otherwise.
+    let is_wide = begins(header::CONTENT_TYPE, "text/html; charset=utf-16")
+        || begins(header::CONTENT_TYPE, "text/html;charset=utf-16");
+    is_of_type(headers, "text/html")
+        && is_plain
+        && !is_wide
+        && !begins(header::CONTENT_DISPOSITION, "attachment")
+        && response.status() != StatusCode::PARTIAL_CONTENT
+        && !response.body().is_end_stream()
+}
+
 /// A page that says why there is no other.
-pub(super) fn unanswered(service: &str, why: &Unanswered) -> Response<Body> {
+pub(super) fn unanswered(service: &str, why: &Unanswered, tag: &str) -> Response<Body> {
     let (service, why) = (escaped(service), escaped(&why.to_string()));
     let text = format!(
-        "<!doctype html><html lang=en><head><meta charset=utf-8><title>{service}: not ready</title>\
+        "<!doctype html><html lang=en><head>{tag}<meta charset=utf-8><title>{service}: not ready</title>\
          <meta name=viewport content='width=device-width'>\
          <style>:root{{color-scheme:light dark}}body{{font:1rem/1.5 system-ui;margin:3rem auto;max-width:40rem;padding:0 1rem}}</style>\
          </head><body><h1>{service} is not ready</h1><p>{why}</p></body></html>\n"

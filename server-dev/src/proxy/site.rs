@@ -4,25 +4,39 @@ use std::fmt;
 
 use async_trait::async_trait;
 use hot_reload::{RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, WatchEvent};
+use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Upstream;
+use super::{Problem, Upstream};
 
 /// Which process answers, and what pages are told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Site {
     /// The process that is ready; none before the first, and after one has ended by itself.
     pub(crate) upstream: Option<Upstream>,
-    /// The number of the process that is ready, or was last.
-    pub(crate) generation: u64,
+    pub(crate) version: Version,
     pub(crate) doing: Doing,
+    /// Until it is mended.
+    pub(crate) problem: Option<Problem>,
     /// Whether anything was under way yet.
     pub(crate) has_begun: bool,
 }
 
-/// What is under way.
+/// Of what a page is made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Version {
+    /// The number of the process that is ready, or was last.
+    pub(crate) generation: u64,
+    /// How often it was asked to be loaded anew beside.
+    pub(crate) reloads: u64,
+    /// How often its style sheets have changed.
+    pub(crate) styles: u64,
+}
+
+/// What is under way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Doing {
     /// Nothing before the next change.
     #[default]
