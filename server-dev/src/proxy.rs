@@ -43,7 +43,7 @@ use tokio_util::{
 
 use self::guard::Guard;
 pub(crate) use self::{
-    problem::{Kind as ProblemKind, Place, Problem},
+    problem::{Kind as ProblemKind, Problem},
     site::{Doing, Publisher, Site},
     upstream::Upstream,
 };

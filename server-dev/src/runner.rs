@@ -3,6 +3,7 @@
 mod build;
 mod environment;
 mod start;
+mod tail;
 
 use std::{
     sync::Arc,
@@ -19,7 +20,7 @@ use crate::{
     config::{Action, Service},
     machine::{Effect, Event, Exit, Machine, Need, Phase},
     process::{End, Line, Output, Running},
-    proxy::{Doing, Publisher, Site, Upstream},
+    proxy::{Doing, Problem, ProblemKind, Publisher, Site, Upstream},
     ready::Notified,
     report::{Report, Told},
     sockets::{Front, Sockets},
@@ -27,6 +28,7 @@ use crate::{
 };
 use build::Outcome;
 use start::NotReady;
+use tail::Tail;
 
 /// A server that ended before this has crashed; after it, it had worked.
 const SOON: Duration = Duration::from_secs(5);
@@ -52,6 +54,21 @@ pub(crate) struct Runner {
     pub(crate) hurry: CancellationToken,
 }
 
+/// What a process writes is passed on, and its end is kept.
+struct Heard {
+    runner: Arc<Runner>,
+    tail: Arc<Tail>,
+}
+
+impl Output for Heard {
+    async fn line(&self, line: Line) {
+        if line.is_error {
+            self.tail.push(&line.text);
+        }
+        self.runner.line(line).await;
+    }
+}
+
 /// What the processes of a service write.
 impl Output for Runner {
     async fn line(&self, line: Line) {
@@ -74,6 +91,9 @@ struct Work {
     leaving: TaskTracker,
     /// What cargo has built last.
     built: Option<Built>,
+    /// The last words of the build, and of the process that was started last.
+    build_tail: Arc<Tail>,
+    tail: Arc<Tail>,
     generation: u64,
     /// When the file was saved that is the reason for what is under way.
     saved: Option<SystemTime>,
@@ -98,6 +118,7 @@ struct Serving {
     running: Running,
     notified: Notified,
     upstream: Option<Upstream>,
+    tail: Arc<Tail>,
     since: Instant,
 }
 
@@ -122,6 +143,8 @@ impl Runner {
             rests_until: None,
             leaving: TaskTracker::new(),
             built: None,
+            build_tail: Arc::default(),
+            tail: Arc::default(),
             generation: 0,
             saved: None,
             runner,
@@ -195,8 +218,10 @@ impl Work {
                 self.has_started(ready)
             }
             (status, after) = serving => {
-                let pid = self.serving.take().map(|serving| serving.running.pid());
-                self.has_exited(pid.unwrap_or_default(), status, after)
+                match self.serving.take() {
+                    Some(serving) => self.has_exited(&serving, status, after),
+                    None => Event::Stopped,
+                }
             }
             _ = stopping => {
                 self.stopping = None;
@@ -348,6 +373,7 @@ impl Work {
                 Event::Built
             }
             Outcome::Failed(reason) => {
+                self.is_broken(ProblemKind::Build, &reason, &self.build_tail);
                 self.tell(Told::BuildFailed { reason, serves: self.machine.serves });
                 Event::BuildFailed
             }
@@ -372,7 +398,8 @@ impl Work {
                     site.version.generation = generation;
                     site.problem = None;
                 });
-                let new = Serving { running, notified, upstream, since: Instant::now() };
+                let (tail, since) = (Arc::clone(&self.tail), Instant::now());
+                let new = Serving { running, notified, upstream, tail, since };
                 if let Some(old) = self.serving.replace(new) {
                     let drained = self.drain(old);
                     self.leaving.spawn(drained);
@@ -380,8 +407,9 @@ impl Work {
                 Event::Ready
             }
             Err(reason) => {
-                let serves = self.machine.serves;
-                self.tell(Told::NotReady { reason: reason.to_string(), serves });
+                let (reason, serves) = (reason.to_string(), self.machine.serves);
+                self.is_broken(ProblemKind::Start, &reason, &self.tail);
+                self.tell(Told::NotReady { reason, serves });
                 Event::StartFailed
             }
         }
@@ -389,7 +417,7 @@ impl Work {
 
     fn has_exited(
         &mut self,
-        pid: u32,
+        serving: &Serving,
         status: std::io::Result<std::process::ExitStatus>,
         after: Duration,
     ) -> Event {
@@ -402,7 +430,9 @@ impl Work {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
+        let pid = serving.running.pid();
         self.runner.site.update(|site| site.upstream = None);
+        self.is_broken(ProblemKind::Crash, &status, &serving.tail);
         let event = Event::Exited(exit);
         let again = self.machine.next(event).1.into_iter().find_map(|effect| match effect {
             Effect::Rest(pause) => Some(milliseconds(pause)),
@@ -410,6 +440,13 @@ impl Work {
         });
         self.tell(Told::Exited { pid, status, again_in_milliseconds: again });
         event
+    }
+
+    /// Has pages show what is wrong.
+    fn is_broken(&self, kind: ProblemKind, reason: &str, tail: &Tail) {
+        let (reason, text) = (reason.to_owned(), tail.text());
+        let problem = Problem { kind, reason, places: Vec::new(), text };
+        self.runner.site.update(|site| site.problem = Some(problem));
     }
 
     fn end(&self) -> End {

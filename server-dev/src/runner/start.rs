@@ -5,7 +5,7 @@ use std::{io, process::ExitStatus, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Job, Ready, Runner, Work, environment};
+use super::{Heard, Job, Ready, Runner, Work, environment};
 use crate::{
     config::Proxy,
     exec::Wish,
@@ -40,6 +40,8 @@ impl Work {
         let (runner, built, command) =
             (Arc::clone(&self.runner), self.built.clone(), self.command());
         let end = self.end();
+        self.tail = Arc::default();
+        let tail = Arc::clone(&self.tail);
         let before = (!runner.service.overlap).then(|| self.leaving.clone());
         let task = tokio::spawn(async move {
             let service = &runner.service;
@@ -70,7 +72,8 @@ impl Work {
                 wish: Wish { listen_pid: service.listen_pid && !sockets.is_empty() },
             };
             let inodes = sockets.inodes()?;
-            let mut running = program.start(&end, &runner)?;
+            let mut running =
+                program.start(&end, &Arc::new(Heard { runner: Arc::clone(&runner), tail }))?;
             runner.report.tell(&runner.name, Told::Starting { pid: running.pid() });
             let group = running.group;
             // From here on it alone holds what was made for it.

@@ -129,3 +129,72 @@ fn a_page_that_waits_is_loaded_once_there_is_a_server() {
     folder.write("code", "exit 0");
     browser.until_text("h1", "one");
 }
+
+/// What an overlay says, or nothing.
+const OVERLAY: &str = "document.querySelector('server-dev-overlay')?.shadowRoot.textContent";
+
+#[test]
+fn what_is_wrong_is_shown_also_to_a_page_that_comes_later_until_it_is_mended() {
+    let Some(browser) = Browser::start() else { return };
+    let (folder, mut dev, url) = start(&[("page.html", &page("one")), BUILDS]);
+    dev.wait("ready");
+    browser.open(&url);
+    browser.until_text("h1", "one");
+    folder.write("code", "printf '\\033[31mcode:7: <b>no</b> such word\\n' >&2; exit 7");
+    dev.wait("build-failed");
+    for text in ["The build has failed", "exit status: 7", "code:7: <b>no</b> such word"] {
+        browser.until(&format!("{OVERLAY}?.includes({text:?})"));
+    }
+    // Nothing is loaded anew for it, and whoever comes now sees it as well.
+    assert_eq!(browser.value("sessionStorage.loads"), "1");
+    let first = browser.tab();
+    browser.open_tab(&url);
+    browser.until_text("h1", "one");
+    browser.until(&format!("{OVERLAY}?.includes('code:7')"));
+    browser.open(&url);
+    browser.until(&format!("{OVERLAY}?.includes('code:7')"));
+
+    folder.write("code", "exit 0");
+    dev.wait("ready");
+    for loads in ["3", "2"] {
+        browser.until(&format!("sessionStorage.loads === {loads:?} && {OVERLAY} === undefined"));
+        browser.look_at(&first);
+    }
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+#[test]
+fn a_crash_is_shown_with_its_last_words() {
+    let Some(browser) = Browser::start() else { return };
+    let (folder, mut dev, url) = start(&[("page.html", &page("one")), BUILDS]);
+    dev.wait("ready");
+    browser.open(&url);
+    browser.until_text("h1", "one");
+    folder.write("page.html", "crash panicked at page.html:1:1\nnote: here");
+    dev.wait("not-ready");
+    browser.until(&format!("{OVERLAY}?.includes('The new server is not ready')"));
+    browser.until(&format!("{OVERLAY}?.includes('panicked at page.html:1:1\\nnote: here')"));
+    folder.write("page.html", &page("two"));
+    browser.until_text("h1", "two");
+    browser.until(&format!("{OVERLAY} === undefined"));
+}
+
+#[test]
+fn style_sheets_are_taken_anew_without_the_page() {
+    let Some(browser) = Browser::start() else { return };
+    let (folder, mut dev, url) = start(&[("page.html", &page("one")), BUILDS]);
+    dev.wait("ready");
+    browser.open(&url);
+    let colour = "getComputedStyle(document.querySelector('h1')).color";
+    browser.until(&format!("{colour} === 'rgb(1, 1, 1)'"));
+    browser.value("(document.querySelector('#name').value = 'half a sentence')");
+    for n in 2..4 {
+        folder.write("style.css", &format!("h1 {{ color: rgb({n}, {n}, {n}) }}"));
+        browser.until(&format!("{colour} === 'rgb({n}, {n}, {n})'"));
+    }
+    browser.until("document.querySelectorAll('link[rel=stylesheet]').length === 1");
+    assert_eq!(browser.value("document.querySelector('#name').value"), "half a sentence");
+    assert_eq!(browser.value("sessionStorage.loads"), "1");
+    assert!(dev.tells_within(Duration::from_millis(200)).iter().all(|it| it["event"] == "changed"));
+    assert_eq!(browser.complaints(), [""; 0]);
+}
