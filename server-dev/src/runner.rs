@@ -384,6 +384,12 @@ impl Work {
         match ready {
             Ok(Ready { running, notified, upstream, by, took }) => {
                 self.generation += 1;
+                let generation = self.generation;
+                self.runner.site.update(|site| {
+                    site.upstream.clone_from(&upstream);
+                    site.version.generation = generation;
+                    site.problem = None;
+                });
                 let since_save = self.saved.take().and_then(|saved| saved.elapsed().ok());
                 self.tell(Told::Ready {
                     pid: running.pid(),
@@ -391,12 +397,6 @@ impl Work {
                     by,
                     milliseconds: milliseconds(took),
                     since_save: since_save.map(milliseconds),
-                });
-                let generation = self.generation;
-                self.runner.site.update(|site| {
-                    site.upstream.clone_from(&upstream);
-                    site.version.generation = generation;
-                    site.problem = None;
                 });
                 let (tail, since) = (Arc::clone(&self.tail), Instant::now());
                 let new = Serving { running, notified, upstream, tail, since };

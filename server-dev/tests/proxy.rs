@@ -105,10 +105,42 @@ fn requests_wait_while_a_process_that_has_ended_is_started_again() {
     let mut dev = folder.dev(&["-s", "http::0", "--proxy", "--", &web()]);
     let address = dev.address();
     dev.wait("ready");
-    let (head, _) = ask(&address, "/exit", "");
-    assert!(head.starts_with("HTTP/1.1 502"), "{head}");
-    assert_eq!(get(&address).unwrap(), "one");
-    dev.wait("exited");
+    // By a connection that was kept, and by a new one.
+    for _ in 0..2 {
+        let (head, _) = ask(&address, "/exit", "");
+        assert!(head.starts_with("HTTP/1.1 502"), "{head}");
+        assert_eq!(get(&address).unwrap(), "one");
+        dev.wait("exited");
+    }
+    // It has ended nothing but the process that it was for.
+    let told = dev.tells_within(Duration::from_millis(300));
+    assert!(told.iter().all(|event| event["event"] != "exited"), "{told:?}");
+}
+
+#[test]
+fn the_end_waits_for_what_has_begun_and_for_nobody_who_waits() {
+    let folder = Folder::with(&[("page.html", "one")]);
+    let mut dev = folder.dev(&["-s", "http::0", "--proxy", "--", &web()]);
+    let address = dev.address();
+    dev.wait("ready");
+    let slow = "GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let mut slow = send(&address, slow);
+    thread::sleep(Duration::from_millis(100));
+    assert!(dev.end().success());
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("\r\n\r\none"), "{answer}");
+
+    let arguments = ["-s", "http::0", "--proxy", "--grace", "100ms", "--", &tiny()];
+    folder.write("value.txt", "never");
+    let mut dev = folder.dev_with(&arguments, &[("SLOW_START", "600000")]);
+    let address = dev.address();
+    dev.wait("starting");
+    let mut waits = send(&address, "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    thread::sleep(Duration::from_millis(100));
+    assert!(dev.end().success());
+    let head = head(&mut waits);
+    assert!(head.starts_with("HTTP/1.1 503"), "{head}");
 }
 
 #[test]

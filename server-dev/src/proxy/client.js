@@ -10,6 +10,8 @@
   const BEAT = 5000;
   const { src, dataset } = document.currentScript;
   const events = new URL("events", src);
+  // A framework that goes over the whole document is not to find it.
+  document.currentScript.remove();
   const page = dataset.page;
   let styles = Number(dataset.styles);
   let picture, source, heard, isLeaving = false;
@@ -57,8 +59,10 @@
     source.addEventListener("beat", () => { heard = Date.now(); });
   }
   setInterval(() => {
-    const isDead = () => source.readyState === EventSource.CLOSED || Date.now() - heard > 3 * BEAT;
-    if (source && isDead()) listen();
+    if (!source) return;
+    // Where a policy of the page forbids it, nothing was ever heard, and often asking is no help.
+    const isClosed = source.readyState === EventSource.CLOSED && picture;
+    if (Date.now() - heard > (isClosed ? 1000 : 3 * BEAT)) listen();
   }, 1000);
 
   // What replaces what, until it is there: another change may come before.
@@ -124,7 +128,7 @@
     if (places.length) section.append(element("ul", ...places));
     if (problem.text) section.append(element("pre", problem.text));
     root.append(section);
-    (document.body ?? document.documentElement).append(overlay);
+    document.documentElement.append(overlay);
   }
 
   function element(name, ...children) {

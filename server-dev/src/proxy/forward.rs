@@ -49,8 +49,7 @@ pub(super) fn passed(mut request: Request<Incoming>) -> Passed {
     if head.version == Version::HTTP_2 {
         one_cookie(headers);
     }
-    let path = head.uri.path_and_query().cloned();
-    head.uri = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    head.uri = Uri::from(path(&head.uri));
     head.version = Version::HTTP_11;
     Passed { head, body, upgrade }
 }
@@ -83,6 +82,18 @@ pub(super) fn returned(
     *response.version_mut() = version;
     let is_endless = is_of_type(response.headers(), "text/event-stream");
     response.map(|streamed| streamed.into_body(is_endless))
+}
+
+/// What is asked for, without what has a browser take a style sheet anew.
+fn path(uri: &Uri) -> PathAndQuery {
+    let whole = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let plain = match whole.rsplit_once("__server-dev=") {
+        Some((plain, mark)) if mark.bytes().all(|byte| byte.is_ascii_digit()) => {
+            plain.strip_suffix(['?', '&']).unwrap_or(whole)
+        }
+        _ => whole,
+    };
+    plain.parse().unwrap_or_else(|_| PathAndQuery::from_static("/"))
 }
 
 /// Whether the body is of such a media type.
@@ -169,6 +180,20 @@ mod tests {
         assert_eq!(protocol(&headers(&asks)).unwrap(), "websocket");
         assert_eq!(protocol(&headers(&asks[1..])), None);
         assert_eq!(protocol(&headers(&[asks[0], ("upgrade", "h2c")])), None);
+    }
+
+    #[test]
+    fn asks_for_what_the_page_has_asked_for() {
+        for (asked, passed) in [
+            ("/a.css?__server-dev=7", "/a.css"),
+            ("/a.css?v=%20+1&__server-dev=7", "/a.css?v=%20+1"),
+            ("/a.css?__server-dev=7x", "/a.css?__server-dev=7x"),
+            ("/a?not__server-dev=7", "/a?not__server-dev=7"),
+            ("http://localhost:1", "/"),
+            ("*", "*"),
+        ] {
+            assert_eq!(path(&asked.parse().unwrap()), passed, "{asked}");
+        }
     }
 
     #[test]

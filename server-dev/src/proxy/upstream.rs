@@ -58,6 +58,8 @@ struct Lease {
     upstream: Upstream,
     connection: Option<Connection>,
     permit: Option<OwnedSemaphorePermit>,
+    /// Whether the connection may serve another request: not while this one may still be sent.
+    is_kept: bool,
 }
 
 /// The body of an answer, byte for byte.
@@ -117,18 +119,29 @@ impl Upstream {
             return Err(NotSent::Unsent(Box::new((head, incoming)), error));
         };
         // What may be sent twice goes by a connection that the server may just be closing.
-        if body::is_empty(&incoming) && is_repeatable(&head.method) {
-            while let Some(mut connection) = self.kept() {
-                if connection.ready().await.is_ok()
-                    && let Ok(response) = connection.send_request(bodyless(head.clone())).await
-                {
-                    return Ok(self.lease(response, connection, permit));
-                }
+        let is_light = body::is_empty(&incoming) && is_repeatable(&head.method);
+        let mut lost = None;
+        while is_light
+            && lost.is_none()
+            && let Some(mut connection) = self.kept()
+        {
+            if connection.ready().await.is_err() {
+                continue;
+            }
+            match connection.send_request(bodyless(head.clone())).await {
+                Ok(response) => return Ok(self.lease(response, connection, permit, is_light)),
+                // Cancelled, it has not left.
+                Err(error) if error.is_canceled() => {}
+                Err(error) => lost = Some(error),
             }
         }
-        let mut connection = match self.connect().await {
-            Ok(connection) => connection,
-            Err(error) => return Err(NotSent::Unsent(Box::new((head, incoming)), error)),
+        let mut connection = match (self.connect().await, lost) {
+            (Ok(connection), _) => connection,
+            // It may be what has ended the process; the next one is not to get it as well.
+            (Err(_gone), Some(lost)) => return Err(NotSent::Lost(lost)),
+            (Err(error), None) => {
+                return Err(NotSent::Unsent(Box::new((head, incoming)), error));
+            }
         };
         let request = if body::is_empty(&incoming) {
             bodyless(head)
@@ -136,7 +149,7 @@ impl Upstream {
             Request::from_parts(head, incoming.boxed_unsync())
         };
         let response = connection.send_request(request).await.map_err(NotSent::Lost)?;
-        Ok(self.lease(response, connection, permit))
+        Ok(self.lease(response, connection, permit, is_light))
     }
 
     fn lease(
@@ -144,9 +157,11 @@ impl Upstream {
         response: Response<Incoming>,
         connection: Connection,
         permit: OwnedSemaphorePermit,
+        is_kept: bool,
     ) -> Response<Streamed> {
         let (upstream, connection, permit) = (self.clone(), Some(connection), Some(permit));
-        response.map(|body| Streamed { body, lease: Lease { upstream, connection, permit } })
+        let lease = Lease { upstream, connection, permit, is_kept };
+        response.map(|body| Streamed { body, lease })
     }
 
     async fn connect(&self) -> io::Result<Connection> {
@@ -203,6 +218,7 @@ impl Lease {
     fn is_over(&mut self) {
         self.permit = None;
         if let Some(connection) = self.connection.take()
+            && self.is_kept
             && !self.upstream.0.begun.is_closed()
         {
             let mut idle = self.upstream.idle();
