@@ -189,8 +189,9 @@ impl Proxy {
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(None)
+            .auto_date_header(false)
             .preserve_header_case(true);
-        builder.http2().timer(TokioTimer::new());
+        builder.http2().timer(TokioTimer::new()).auto_date_header(false);
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
         // How a connection fails is known to whoever is at the other end.

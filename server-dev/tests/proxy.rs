@@ -332,9 +332,9 @@ fn a_connection_that_is_upgraded_is_passed_on_both_ways() {
     assert!(head.to_lowercase().contains("upgrade: websocket"), "{head}");
     for said in [&b"\x81\x05hello"[..], b"\0\xff\r\n", &[7; 1000]] {
         stream.get_mut().write_all(said).unwrap();
-        let mut heard = vec![0; said.len()];
-        stream.read_exact(&mut heard).unwrap();
-        assert_eq!(heard, said);
+        let mut echoed = vec![0; said.len()];
+        stream.read_exact(&mut echoed).unwrap();
+        assert_eq!(echoed, said);
     }
     // The process that answers it is replaced, and it ends.
     folder.write("page.html", "two");

@@ -2,6 +2,7 @@
 //! first element where it writes none.
 
 use std::{
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -126,11 +127,9 @@ impl Scan {
             (Self::Tag { is_head, value }, _) => Self::Tag { is_head, value: value.after(byte) },
             (Self::Bang { dashes: 1 }, b'-') => Self::Comment { dashes: 2 },
             (Self::Bang { dashes }, b'-') => Self::Bang { dashes: dashes + 1 },
-            (Self::Comment { dashes: 2.. }, b'>') => Self::Text,
             (Self::Comment { dashes }, b'-') => Self::Comment { dashes: dashes.saturating_add(1) },
             (Self::Comment { dashes: 2.. }, b'!') => self,
             (Self::Comment { .. }, _) => Self::Comment { dashes: 0 },
-            (Self::Bang { .. } | Self::Other, b'>') => Self::Text,
             (Self::Bang { .. } | Self::Other, _) => Self::Other,
             (Self::Text, _) => Self::Text,
         }
@@ -172,9 +171,10 @@ impl Injected {
         if self.snippet.is_none() {
             return bytes;
         }
-        let bytes = match self.held.is_empty() {
-            true => bytes,
-            false => [std::mem::take(&mut self.held).as_slice(), &bytes].concat().into(),
+        let bytes = if self.held.is_empty() {
+            bytes
+        } else {
+            [mem::take(&mut self.held).as_slice(), &bytes].concat().into()
         };
         match self.scan.scan(&bytes) {
             Found::Nothing => bytes,
@@ -192,7 +192,7 @@ impl Injected {
     /// What is left at the end of a page that had no element.
     fn rest(&mut self) -> Option<Bytes> {
         let snippet = self.snippet.take()?;
-        let mut rest = std::mem::take(&mut self.held);
+        let mut rest = mem::take(&mut self.held);
         rest.extend_from_slice(snippet.as_bytes());
         Some(rest.into())
     }

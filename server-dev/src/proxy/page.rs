@@ -16,15 +16,13 @@ use super::{
 /// (<https://www.w3.org/TR/fetch-metadata/#sec-fetch-dest-header>); it says so only to servers that it
 /// trusts, as those of this machine, so others are told by what they accept.
 pub(super) fn is_for_a_page(headers: &HeaderMap) -> bool {
-    match headers.get("sec-fetch-dest") {
-        Some(destination) => ["document", "iframe", "frame"].iter().any(|it| destination == it),
-        None => {
-            let accepts = headers.get(header::ACCEPT).and_then(|accepts| accepts.to_str().ok());
-            accepts.is_some_and(|accepts| accepts.contains("text/html"))
-                && !headers.contains_key("x-requested-with")
-                && !headers.contains_key("hx-request")
-        }
+    if let Some(destination) = headers.get("sec-fetch-dest") {
+        return ["document", "iframe", "frame"].iter().any(|page| destination == page);
     }
+    let accepts = headers.get(header::ACCEPT).and_then(|accepts| accepts.to_str().ok());
+    accepts.is_some_and(|accepts| accepts.contains("text/html"))
+        && !headers.contains_key("x-requested-with")
+        && !headers.contains_key("hx-request")
 }
 
 /// Whether an answer is a page that can be changed: not encoded, no file to be saved, and not empty.

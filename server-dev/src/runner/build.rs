@@ -56,9 +56,9 @@ impl Work {
                 wish: Wish { listen_pid: false },
             };
             let began = Instant::now();
-            let heard = Heard { runner, tail };
+            let shown = Heard { runner, tail };
             let output =
-                Arc::new(Read { is_cargo: cargo.is_some(), heard, built: Mutex::default() });
+                Arc::new(Read { is_cargo: cargo.is_some(), shown, built: Mutex::default() });
             let mut running = match program.start(&end, &output) {
                 Ok(running) => running,
                 Err(error) => return Outcome::Failed(error.to_string()),
@@ -91,7 +91,7 @@ impl Work {
 /// Shows what a build writes, and keeps which programs it has built.
 struct Read {
     is_cargo: bool,
-    heard: Heard,
+    shown: Heard,
     built: Mutex<Vec<Built>>,
 }
 
@@ -114,11 +114,11 @@ impl Output for Read {
         match Message::read(&line.text).filter(|_| is_message) {
             Some(Message::CompilerMessage { message }) => {
                 for text in message.rendered.unwrap_or_default().trim_end().lines() {
-                    self.heard.line(Line { is_error: true, text: text.into() }).await;
+                    self.shown.line(Line { is_error: true, text: text.into() }).await;
                 }
             }
             Some(message) => self.built().extend(message.built()),
-            None => self.heard.line(line).await,
+            None => self.shown.line(line).await,
         }
     }
 }

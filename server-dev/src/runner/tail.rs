@@ -79,7 +79,7 @@ mod tests {
             tail.push(n.to_string().as_bytes());
         }
         assert!(tail.text().starts_with("5\n6\n"));
-        tail.push(&[b'a'; BYTES]);
+        tail.push("a".repeat(BYTES).as_bytes());
         assert_eq!(tail.text().len(), BYTES);
     }
 }

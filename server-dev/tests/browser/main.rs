@@ -25,12 +25,17 @@ fn page(title: &str) -> String {
 
 /// A file of a service with rules, beside which are `files`.
 fn start(files: &[(&str, &str)]) -> (Folder, Dev, String) {
+    start_of("web", files)
+}
+
+/// The same of another example.
+fn start_of(server: &str, files: &[(&str, &str)]) -> (Folder, Dev, String) {
     let folder = Folder::with(files);
     let text = format!(
         "[services.web]\ncommand = [{:?}]\nbuild = 'sh ./code'\nsockets = ['http::0']\n\
-         proxy = 'port'\nsettle = '20ms'\ngrace = '1s'\nignore = ['server-dev.toml']\n\
+         proxy = 'port'\nsettle = '20ms'\ngrace = '1s'\nignore = ['server-dev.toml', '*.log']\n\
          rules = [{{ files = '*.css', do = 'css' }}, {{ files = '*.tmpl', do = 'reload' }}]\n",
-        example("web")
+        example(server)
     );
     folder.write("server-dev.toml", &text);
     folder.write("style.css", "h1 { color: rgb(1, 1, 1) }");
@@ -196,5 +201,67 @@ fn style_sheets_are_taken_anew_without_the_page() {
     assert_eq!(browser.value("document.querySelector('#name').value"), "half a sentence");
     assert_eq!(browser.value("sessionStorage.loads"), "1");
     assert!(dev.tells_within(Duration::from_millis(200)).iter().all(|it| it["event"] == "changed"));
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+#[test]
+fn a_server_that_ends_by_itself_is_shown_and_its_page_comes_back_with_the_next() {
+    let Some(browser) = Browser::start() else { return };
+    let (_folder, mut dev, url) = start(&[("page.html", &page("one")), BUILDS]);
+    dev.wait("ready");
+    browser.open(&url);
+    browser.until_text("h1", "one");
+    browser.value(&format!(
+        "(window.sees = new MutationObserver(() => sessionStorage.saw = {OVERLAY})\
+         .observe(document.documentElement, {{ childList: true }}), fetch('/exit').catch(String), 1)"
+    ));
+    browser.until("sessionStorage.saw?.includes('exit status: 4')");
+    browser.until(&format!("sessionStorage.loads === '2' && {OVERLAY} === undefined"));
+}
+
+#[test]
+fn a_page_of_an_earlier_run_is_loaded_anew_once() {
+    let Some(browser) = Browser::start() else { return };
+    let (folder, mut dev, url) = start(&[("page.html", &page("one")), BUILDS]);
+    dev.wait("ready");
+    browser.open(&url);
+    browser.until_text("h1", "one");
+    assert!(dev.end().success());
+    folder.write("page.html", &page("two"));
+    let file = std::fs::read_to_string(folder.path().join("server-dev.toml")).unwrap();
+    let socket = format!("http::{}", address(&url));
+    folder.write("server-dev.toml", &file.replace("http::0", &socket));
+    let mut dev = folder.dev(&[]);
+    dev.wait("ready");
+    browser.until_text("h1", "two");
+    dev.tells_within(Duration::from_secs(1));
+    assert_eq!(browser.value("sessionStorage.loads"), "2");
+}
+
+#[test]
+fn it_all_works_under_a_strict_policy() {
+    let Some(browser) = Browser::start() else { return };
+    let policy = "default-src 'none'; script-src 'nonce-abc' 'strict-dynamic'; connect-src 'self'; \
+                  img-src data:; require-trusted-types-for 'script'";
+    let answer = |title: &str| {
+        let body = format!("<link rel=icon href=data:,><h1>{title}</h1>");
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\nContent-Length: {}\r\n\
+             Content-Security-Policy: {policy}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let (folder, mut dev, url) = start_of("canned", &[("answer", &answer("one")), BUILDS]);
+    dev.wait("ready");
+    browser.open(&url);
+    browser.until_text("h1", "one");
+    folder.write("code", "exit 7");
+    browser.until(&format!("{OVERLAY}?.includes('exit status: 7')"));
+    let place = "getComputedStyle(document.querySelector('server-dev-overlay')).position";
+    assert_eq!(browser.value(place), "fixed");
+    folder.write("code", "exit 0");
+    folder.write("answer", &answer("two"));
+    browser.until_text("h1", "two");
+    browser.until(&format!("{OVERLAY} === undefined"));
     assert_eq!(browser.complaints(), [""; 0]);
 }

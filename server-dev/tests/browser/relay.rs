@@ -29,17 +29,17 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let sees = Arc::clone(&seen);
+        let counted = Arc::clone(&seen);
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let Ok(server) = TcpStream::connect(&address) else { continue };
-                sees.lock().unwrap().connections.push(client.try_clone().unwrap());
+                counted.lock().unwrap().connections.push(client.try_clone().unwrap());
                 let answers = (server.try_clone().unwrap(), client.try_clone().unwrap());
-                let sees = Arc::clone(&sees);
+                let counted = Arc::clone(&counted);
                 thread::spawn(move || {
                     pass_on(client, server, |bytes| {
                         let begins = bytes.windows(STREAM.len()).filter(|it| *it == STREAM);
-                        sees.lock().unwrap().streams += begins.count();
+                        counted.lock().unwrap().streams += begins.count();
                     });
                 });
                 thread::spawn(move || pass_on(answers.0, answers.1, |_| {}));
