@@ -279,13 +279,13 @@ impl Work {
         if machine.phase != Phase::Pausing {
             self.rests_until = None;
         }
-        for effect in effects {
-            self.carry_out(effect);
-        }
         self.runner.site.update(|site| {
             site.doing = doing(machine.phase);
             site.has_begun = true;
         });
+        for effect in effects {
+            self.carry_out(effect);
+        }
         if gave_up {
             self.tell(Told::GaveUp { reason: "it has ended too often, each time soon".to_owned() });
         }
@@ -431,10 +431,16 @@ impl Work {
             Err(error) => error.to_string(),
         };
         let pid = serving.running.pid();
-        self.runner.site.update(|site| site.upstream = None);
-        self.is_broken(ProblemKind::Crash, &status, &serving.tail);
         let event = Event::Exited(exit);
-        let again = self.machine.next(event).1.into_iter().find_map(|effect| match effect {
+        let (next, effects) = self.machine.next(event);
+        let problem = problem(ProblemKind::Crash, &status, &serving.tail);
+        // At once: who finds neither a process nor one that is to come doesn't wait.
+        self.runner.site.update(|site| {
+            site.upstream = None;
+            site.doing = doing(next.phase);
+            site.problem = Some(problem);
+        });
+        let again = effects.into_iter().find_map(|effect| match effect {
             Effect::Rest(pause) => Some(milliseconds(pause)),
             _ => None,
         });
@@ -444,8 +450,7 @@ impl Work {
 
     /// Has pages show what is wrong.
     fn is_broken(&self, kind: ProblemKind, reason: &str, tail: &Tail) {
-        let (reason, text) = (reason.to_owned(), tail.text());
-        let problem = Problem { kind, reason, places: Vec::new(), text };
+        let problem = problem(kind, reason, tail);
         self.runner.site.update(|site| site.problem = Some(problem));
     }
 
@@ -463,6 +468,10 @@ async fn finished<T>(job: &mut Option<Job<T>>) -> T {
         return done;
     }
     std::future::pending().await
+}
+
+fn problem(kind: ProblemKind, reason: &str, tail: &Tail) -> Problem {
+    Problem { kind, reason: reason.to_owned(), places: Vec::new(), text: tail.text() }
 }
 
 /// What is under way, as others see it.

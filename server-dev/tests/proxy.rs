@@ -370,3 +370,15 @@ fn what_can_not_work_is_refused_at_the_start() {
         assert_eq!(folder.dev(arguments).wait_for_end().code(), Some(1), "{arguments:?}");
     }
 }
+
+#[test]
+fn a_server_that_listens_elsewhere_is_told_where_it_was_looked_for() {
+    let folder = Folder::with(&[]);
+    let text = "[services.web]\ncommand = 'sleep 600'\nsockets = ['http::0']\n\
+                proxy = 'port'\nready_timeout = '200ms'\n";
+    folder.write("server-dev.toml", text);
+    let mut dev = folder.dev(&[]);
+    let failed = dev.wait("not-ready");
+    let reason = failed["reason"].as_str().unwrap();
+    assert!(reason.contains("HOST and PORT within 200ms"), "{reason}");
+}

@@ -92,19 +92,17 @@ impl Scan {
                     Some(letter) if letter.is_ascii_alphabetic() => match name(rest) {
                         Name::Another => return Found::Place(at),
                         Name::Unfinished => return Found::Maybe(at),
-                        Name::Html => {
-                            at += 4;
-                            Self::Tag { is_head: false, value: Value::None }
-                        }
-                        Name::Head => {
-                            at += 4;
-                            Self::Tag { is_head: true, value: Value::None }
-                        }
+                        Name::Html => Self::Tag { is_head: false, value: Value::None },
+                        Name::Head => Self::Tag { is_head: true, value: Value::None },
                     },
                     Some(_) => Self::Text,
                 };
-                // The one after `<` of a text may be another `<`.
-                at += if *self == Self::Text || matches!(self, Self::Tag { .. }) { 1 } else { 2 };
+                at += match self {
+                    // What comes after it may be another.
+                    Self::Text => "<".len(),
+                    Self::Tag { .. } => "<html".len(),
+                    _ => "<!".len(),
+                };
                 continue;
             }
             at += 1;
@@ -121,9 +119,13 @@ impl Scan {
 
     fn after(self, byte: u8) -> Self {
         match (self, byte) {
-            (Self::Tag { value: Value::None | Value::Begins | Value::Bare, .. }, b'>') => {
-                Self::Text
-            }
+            (
+                Self::Tag { value: Value::None | Value::Begins | Value::Bare, .. }
+                | Self::Comment { dashes: 2.. }
+                | Self::Bang { .. }
+                | Self::Other,
+                b'>',
+            ) => Self::Text,
             (Self::Tag { is_head, value }, _) => Self::Tag { is_head, value: value.after(byte) },
             (Self::Bang { dashes: 1 }, b'-') => Self::Comment { dashes: 2 },
             (Self::Bang { dashes }, b'-') => Self::Bang { dashes: dashes + 1 },

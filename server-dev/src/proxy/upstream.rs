@@ -138,7 +138,7 @@ impl Upstream {
         let mut connection = match (self.connect().await, lost) {
             (Ok(connection), _) => connection,
             // It may be what has ended the process; the next one is not to get it as well.
-            (Err(_gone), Some(lost)) => return Err(NotSent::Lost(lost)),
+            (Err(_gone), Some(lost)) => return Err(self.lost(lost)),
             (Err(error), None) => {
                 return Err(NotSent::Unsent(Box::new((head, incoming)), error));
             }
@@ -148,8 +148,14 @@ impl Upstream {
         } else {
             Request::from_parts(head, incoming.boxed_unsync())
         };
-        let response = connection.send_request(request).await.map_err(NotSent::Lost)?;
+        let response = connection.send_request(request).await.map_err(|lost| self.lost(lost))?;
         Ok(self.lease(response, connection, permit, is_light))
+    }
+
+    /// Most often the process has ended, of which connections may not have heard yet.
+    fn lost(&self, error: hyper::Error) -> NotSent {
+        self.idle().clear();
+        NotSent::Lost(error)
     }
 
     fn lease(

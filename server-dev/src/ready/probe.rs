@@ -18,9 +18,14 @@ const ANSWER: Duration = Duration::from_secs(2);
 
 /// Waits until a connection succeeds.
 pub(super) async fn connects(address: SocketAddr) {
-    while TcpStream::connect(address).await.is_err() {
+    while !TcpStream::connect(address).await.is_ok_and(|stream| !is_its_own(&stream)) {
         sleep(AGAIN).await;
     }
+}
+
+/// Whether a connection is with itself, as TCP allows where nobody listens (RFC 9293, section 3.5).
+fn is_its_own(stream: &TcpStream) -> bool {
+    matches!((stream.local_addr(), stream.peer_addr()), (Ok(ours), Ok(theirs)) if ours == theirs)
 }
 
 /// Waits until `path` is answered with success.

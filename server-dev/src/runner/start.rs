@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Heard, Job, Ready, Runner, Work, environment};
 use crate::{
-    config::Proxy,
+    config::{self, Proxy},
     exec::Wish,
     process::Program,
     proxy::Upstream,
@@ -27,6 +27,11 @@ pub(super) enum NotReady {
     Ended(ExitStatus),
     #[error("it was not ready within {0:?}; see `ready` and `ready_timeout`")]
     Late(Duration),
+    #[error(
+        "nothing listened at HOST and PORT within {0:?}; a server that takes them as arguments is started by \
+         sh -c 'exec … --port $PORT', and `proxy = \"socket\"` passes it a socket"
+    )]
+    Silent(Duration),
     #[error("it was called off")]
     CalledOff,
 }
@@ -87,7 +92,12 @@ impl Work {
                     let (by, took) = (words(sign), began.elapsed());
                     return Ok(Ready { running, notified, upstream, by, took });
                 }
-                () = sleep(service.ready_timeout) => NotReady::Late(service.ready_timeout),
+                () = sleep(service.ready_timeout) => match (private, &service.ready) {
+                    (Some(Private::Port(_)), config::Ready::Auto) => {
+                        NotReady::Silent(service.ready_timeout)
+                    }
+                    _ => NotReady::Late(service.ready_timeout),
+                },
             };
             // How it ends is no news any more.
             let _ = running.end().await;
