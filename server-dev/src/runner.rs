@@ -84,6 +84,8 @@ struct Work {
     building: Option<Job<Outcome>>,
     starting: Option<Job<Result<Ready, NotReady>>>,
     serving: Option<Serving>,
+    /// What is left to be done for it.
+    switch: Option<Switch>,
     /// Told to end, and waited for by the machine.
     stopping: Option<tokio::task::JoinHandle<()>>,
     rests_until: Option<Instant>,
@@ -114,6 +116,12 @@ struct Ready {
     took: Duration,
 }
 
+/// A new process serves, and this is to be told, and this one to be ended.
+struct Switch {
+    told: Told,
+    old: Option<Serving>,
+}
+
 struct Serving {
     running: Running,
     notified: Notified,
@@ -139,6 +147,7 @@ impl Runner {
             building: None,
             starting: None,
             serving: None,
+            switch: None,
             stopping: None,
             rests_until: None,
             leaving: TaskTracker::new(),
@@ -271,6 +280,14 @@ impl Work {
         need
     }
 
+    /// Waits until requests find what was said; where there is no proxy, nobody looks.
+    async fn found(&self, is_it: impl Fn(&Site) -> bool) {
+        if let Some(mut found) = self.runner.found.clone() {
+            // Whatever publishes it has ended only if everything has.
+            let _ = found.wait_for(is_it).await;
+        }
+    }
+
     /// Moves on by an event, and does what that asks for.
     async fn take(&mut self, event: Event) {
         let (machine, effects) = self.machine.next(event);
@@ -285,6 +302,15 @@ impl Work {
         });
         for effect in effects {
             self.carry_out(effect);
+        }
+        if let Some(Switch { told, old }) = self.switch.take() {
+            // Whoever hears of it finds it.
+            self.found(|site| site.version.generation >= self.generation).await;
+            self.tell(told);
+            if let Some(old) = old {
+                let drained = self.drain(old);
+                self.leaving.spawn(drained);
+            }
         }
         if gave_up {
             self.tell(Told::GaveUp { reason: "it has ended too often, each time soon".to_owned() });
@@ -391,19 +417,16 @@ impl Work {
                     site.problem = None;
                 });
                 let since_save = self.saved.take().and_then(|saved| saved.elapsed().ok());
-                self.tell(Told::Ready {
+                let told = Told::Ready {
                     pid: running.pid(),
                     generation: self.generation,
                     by,
                     milliseconds: milliseconds(took),
                     since_save: since_save.map(milliseconds),
-                });
+                };
                 let (tail, since) = (Arc::clone(&self.tail), Instant::now());
                 let new = Serving { running, notified, upstream, tail, since };
-                if let Some(old) = self.serving.replace(new) {
-                    let drained = self.drain(old);
-                    self.leaving.spawn(drained);
-                }
+                self.switch = Some(Switch { told, old: self.serving.replace(new) });
                 Event::Ready
             }
             Err(reason) => {

@@ -109,8 +109,8 @@ fn requests_wait_while_a_process_that_has_ended_is_started_again() {
     for _ in 0..2 {
         let (head, _) = ask(&address, "/exit", "");
         assert!(head.starts_with("HTTP/1.1 502"), "{head}");
-        assert_eq!(get(&address).unwrap(), "one");
         dev.wait("exited");
+        assert_eq!(get(&address).unwrap(), "one");
     }
     // It has ended nothing but the process that it was for.
     let told = dev.tells_within(Duration::from_millis(300));

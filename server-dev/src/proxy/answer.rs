@@ -33,8 +33,19 @@ pub(super) enum Unanswered {
     Late(Duration, Doing),
     #[error("the server does not run: {0}")]
     Down(Doing),
+    #[error("the server has not answered: {0}")]
+    Lost(String),
     #[error("server-dev is about to end")]
     Over,
+}
+
+impl Unanswered {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Lost(_) => StatusCode::BAD_GATEWAY,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
 }
 
 impl Proxy {
@@ -66,17 +77,7 @@ impl Proxy {
         loop {
             let (upstream, version) = match self.ready(refused.as_ref(), until, is_page).await {
                 Ok(found) => found,
-                Err(why) if is_page => {
-                    let version = self.site.get().unwrap_or_default().version;
-                    let tag = self.tag(version, &Needs::Nothing);
-                    return page::unanswered(&self.name, &why, &tag);
-                }
-                Err(why) => {
-                    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, &why);
-                    let soon = HeaderValue::from_static("1");
-                    response.headers_mut().insert(header::RETRY_AFTER, soon);
-                    return response;
-                }
+                Err(why) => return self.unanswered(&why, is_page),
             };
             match upstream.send(head, body).await {
                 Ok(response) => {
@@ -89,12 +90,24 @@ impl Proxy {
                 }
                 Err(NotSent::Unsent(request, _why)) => (head, body) = *request,
                 Err(NotSent::Lost(error)) => {
-                    let why = format!("the server has not answered: {error}");
-                    return plain(StatusCode::BAD_GATEWAY, &why);
+                    return self.unanswered(&Unanswered::Lost(error.to_string()), is_page);
                 }
             }
             refused = Some(upstream);
         }
+    }
+
+    /// Says why there is no answer; a page that says so follows what becomes of it as any other.
+    fn unanswered(&self, why: &Unanswered, is_page: bool) -> Response<Body> {
+        let mut response = if is_page {
+            let version = self.site.get().unwrap_or_default().version;
+            page::unanswered(&self.name, why, &self.tag(version, &Needs::Nothing))
+        } else {
+            plain(why.status(), why)
+        };
+        *response.status_mut() = why.status();
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        response
     }
 
     /// Has a page follow what becomes of it.

@@ -50,19 +50,16 @@ pub(super) fn is_whole(response: &Response<Body>) -> bool {
 pub(super) fn unanswered(service: &str, why: &Unanswered, tag: &str) -> Response<Body> {
     let (service, why) = (escaped(service), escaped(&why.to_string()));
     let text = format!(
-        "<!doctype html><html lang=en><head>{tag}<meta charset=utf-8><title>{service}: not ready</title>\
+        "<!doctype html><html lang=en><head>{tag}<meta charset=utf-8><title>{service} has no answer</title>\
          <meta name=viewport content='width=device-width'>\
          <style>:root{{color-scheme:light dark}}body{{font:1rem/1.5 system-ui;margin:3rem auto;max-width:40rem;padding:0 1rem}}</style>\
-         </head><body><h1>{service} is not ready</h1><p>{why}</p></body></html>\n"
+         </head><body><h1>{service} has no answer</h1><p>{why}</p></body></html>\n"
     );
     let mut response = Response::new(body::full(text));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     let headers = response.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::RETRY_AFTER, "1"),
-    ] {
+    for (name, value) in
+        [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-store")]
+    {
         headers.insert(name, HeaderValue::from_static(value));
     }
     response

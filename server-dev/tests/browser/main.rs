@@ -130,7 +130,7 @@ fn a_page_that_waits_is_loaded_once_there_is_a_server() {
     let (folder, mut dev, url) = start(&[("page.html", &page("one")), ("code", "exit 1")]);
     dev.wait("build-failed");
     browser.open(&url);
-    browser.until_text("h1", "web is not ready");
+    browser.until_text("h1", "web has no answer");
     folder.write("code", "exit 0");
     browser.until_text("h1", "one");
 }
@@ -264,4 +264,15 @@ fn it_all_works_under_a_strict_policy() {
     browser.until_text("h1", "two");
     browser.until(&format!("{OVERLAY} === undefined"));
     assert_eq!(browser.complaints(), [""; 0]);
+}
+
+#[test]
+fn a_page_that_has_ended_its_server_says_so_and_follows_it_as_well() {
+    let Some(browser) = Browser::start() else { return };
+    let (_folder, mut dev, url) = start(&[("page.html", &page("one")), BUILDS]);
+    dev.wait("ready");
+    browser.open(&format!("{url}exit"));
+    browser.until_text("h1", "web has no answer");
+    // It is loaded anew for each server that is ready, and ends it as well.
+    dev.wait_for("ready", |event| event["generation"] == 3);
 }
