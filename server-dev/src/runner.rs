@@ -2,6 +2,7 @@
 
 mod build;
 mod environment;
+mod pages;
 mod start;
 mod tail;
 
@@ -20,13 +21,14 @@ use crate::{
     config::{Action, Service},
     machine::{Effect, Event, Exit, Machine, Need, Phase},
     process::{End, Line, Output, Running},
-    proxy::{Doing, Problem, ProblemKind, Publisher, Site, Upstream},
+    proxy::{ProblemKind, Publisher, Site, Upstream},
     ready::Notified,
     report::{Report, Told},
     sockets::{Front, Sockets},
     tree::{Edits, Tree},
 };
 use build::Outcome;
+use pages::{Heard, doing};
 use start::NotReady;
 use tail::Tail;
 
@@ -52,21 +54,6 @@ pub(crate) struct Runner {
     pub(crate) report: Arc<Report>,
     /// Once this is cancelled, whatever runs is killed.
     pub(crate) hurry: CancellationToken,
-}
-
-/// What a process writes is passed on, and its end is kept.
-struct Heard {
-    runner: Arc<Runner>,
-    tail: Arc<Tail>,
-}
-
-impl Output for Heard {
-    async fn line(&self, line: Line) {
-        if line.is_error {
-            self.tail.push(&line.text);
-        }
-        self.runner.line(line).await;
-    }
 }
 
 /// What the processes of a service write.
@@ -271,21 +258,8 @@ impl Work {
                 Action::Signal | Action::Reload | Action::Css | Action::Nothing => None,
             })
             .max();
-        let asks_for = |action| edits.iter().any(|edit| edit.action == action);
-        self.runner.site.update(|site| {
-            site.version.styles += u64::from(asks_for(Action::Css));
-            // What is started anew is loaded anew as well, once it is ready.
-            site.version.reloads += u64::from(asks_for(Action::Reload) && need.is_none());
-        });
+        self.changes_pages(&edits, need);
         need
-    }
-
-    /// Waits until requests find what was said; where there is no proxy, nobody looks.
-    async fn found(&self, is_it: impl Fn(&Site) -> bool) {
-        if let Some(mut found) = self.runner.found.clone() {
-            // Whatever publishes it has ended only if everything has.
-            let _ = found.wait_for(is_it).await;
-        }
     }
 
     /// Moves on by an event, and does what that asks for.
@@ -296,16 +270,13 @@ impl Work {
         if machine.phase != Phase::Pausing {
             self.rests_until = None;
         }
-        self.runner.site.update(|site| {
-            site.doing = doing(machine.phase);
-            site.has_begun = true;
-        });
+        self.runner.site.is(doing(machine.phase));
         for effect in effects {
             self.carry_out(effect);
         }
         if let Some(Switch { told, old }) = self.switch.take() {
             // Whoever hears of it finds it.
-            self.found(|site| site.version.generation >= self.generation).await;
+            self.runner.found(|site| site.version.generation >= self.generation).await;
             self.tell(told);
             if let Some(old) = old {
                 let drained = self.drain(old);
@@ -369,10 +340,8 @@ impl Work {
         let patience = self.runner.service.grace;
         async move {
             if let Some(upstream) = &old.upstream {
-                if let Some(mut found) = runner.found.clone() {
-                    // Whoever asks from then on goes to the next; a service that has ended passes on nothing.
-                    let _ = found.wait_for(|site| site.upstream.as_ref() != Some(upstream)).await;
-                }
+                // Whoever asks from then on goes to the next.
+                runner.found(|site| site.upstream.as_ref() != Some(upstream)).await;
                 tokio::select! {
                     () = upstream.drained(patience) => {}
                     () = runner.hurry.cancelled() => {}
@@ -410,12 +379,7 @@ impl Work {
         match ready {
             Ok(Ready { running, notified, upstream, by, took }) => {
                 self.generation += 1;
-                let generation = self.generation;
-                self.runner.site.update(|site| {
-                    site.upstream.clone_from(&upstream);
-                    site.version.generation = generation;
-                    site.problem = None;
-                });
+                self.has_switched(upstream.as_ref());
                 let since_save = self.saved.take().and_then(|saved| saved.elapsed().ok());
                 let told = Told::Ready {
                     pid: running.pid(),
@@ -456,25 +420,13 @@ impl Work {
         let pid = serving.running.pid();
         let event = Event::Exited(exit);
         let (next, effects) = self.machine.next(event);
-        let problem = problem(ProblemKind::Crash, &status, &serving.tail);
-        // At once: who finds neither a process nor one that is to come doesn't wait.
-        self.runner.site.update(|site| {
-            site.upstream = None;
-            site.doing = doing(next.phase);
-            site.problem = Some(problem);
-        });
+        self.is_gone(doing(next.phase), &status, &serving.tail);
         let again = effects.into_iter().find_map(|effect| match effect {
             Effect::Rest(pause) => Some(milliseconds(pause)),
             _ => None,
         });
         self.tell(Told::Exited { pid, status, again_in_milliseconds: again });
         event
-    }
-
-    /// Has pages show what is wrong.
-    fn is_broken(&self, kind: ProblemKind, reason: &str, tail: &Tail) {
-        let problem = problem(kind, reason, tail);
-        self.runner.site.update(|site| site.problem = Some(problem));
     }
 
     fn end(&self) -> End {
@@ -491,20 +443,6 @@ async fn finished<T>(job: &mut Option<Job<T>>) -> T {
         return done;
     }
     std::future::pending().await
-}
-
-fn problem(kind: ProblemKind, reason: &str, tail: &Tail) -> Problem {
-    Problem { kind, reason: reason.to_owned(), places: Vec::new(), text: tail.text() }
-}
-
-/// What is under way, as others see it.
-fn doing(phase: Phase) -> Doing {
-    match phase {
-        Phase::Building => Doing::Building,
-        Phase::Stopping | Phase::Starting => Doing::Starting,
-        Phase::Pausing => Doing::Resting,
-        Phase::Idle | Phase::Ending | Phase::Ended => Doing::Nothing,
-    }
 }
 
 fn milliseconds(duration: Duration) -> u64 {

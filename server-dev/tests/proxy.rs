@@ -186,7 +186,7 @@ fn no_request_is_lost_over_twenty_replacements() {
     let address = dev.address();
     dev.wait("ready");
     let over = Arc::new(AtomicBool::new(false));
-    let clients: Vec<_> = (0..4)
+    let mut clients: Vec<_> = (0..4)
         .map(|n| {
             let (over, address) = (Arc::clone(&over), address.clone());
             thread::spawn(move || {
@@ -217,6 +217,24 @@ fn no_request_is_lost_over_twenty_replacements() {
             })
         })
         .collect();
+    clients.push({
+        let (over, address) = (Arc::clone(&over), address.clone());
+        thread::spawn(move || {
+            let mut answered = 0;
+            while !over.load(Ordering::Relaxed) {
+                let said = "x".repeat(100_000);
+                let request = format!(
+                    "POST /echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{said}",
+                    said.len()
+                );
+                let mut answer = String::new();
+                send(&address, &request).read_to_string(&mut answer).unwrap();
+                assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(&said), "{answer}");
+                answered += 1;
+            }
+            answered
+        })
+    });
     for n in 1..=20 {
         folder.write("page.html", &n.to_string());
         dev.wait_for("ready", |event| event["generation"] == n + 1);

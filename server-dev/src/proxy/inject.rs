@@ -119,7 +119,8 @@ impl Scan {
 
     fn after(self, byte: u8) -> Self {
         match (self, byte) {
-            (
+            (Self::Text, _)
+            | (
                 Self::Tag { value: Value::None | Value::Begins | Value::Bare, .. }
                 | Self::Comment { dashes: 2.. }
                 | Self::Bang { .. }
@@ -133,7 +134,6 @@ impl Scan {
             (Self::Comment { dashes: 2.. }, b'!') => self,
             (Self::Comment { .. }, _) => Self::Comment { dashes: 0 },
             (Self::Bang { .. } | Self::Other, _) => Self::Other,
-            (Self::Text, _) => Self::Text,
         }
     }
 }

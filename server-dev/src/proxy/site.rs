@@ -63,6 +63,14 @@ impl fmt::Display for Doing {
 pub(crate) struct Publisher(watch::Sender<Site>);
 
 impl Publisher {
+    /// Says what is under way.
+    pub(crate) fn is(&self, doing: Doing) {
+        self.update(|site| {
+            site.doing = doing;
+            site.has_begun = true;
+        });
+    }
+
     /// Changes what is to be seen, in one step.
     pub(crate) fn update(&self, change: impl FnOnce(&mut Site)) {
         self.0.send_if_modified(|site| {
