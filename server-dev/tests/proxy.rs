@@ -400,3 +400,32 @@ fn a_server_that_listens_elsewhere_is_told_where_it_was_looked_for() {
     let reason = failed["reason"].as_str().unwrap();
     assert!(reason.contains("HOST and PORT within 200ms"), "{reason}");
 }
+
+#[test]
+fn where_two_can_not_run_at_once_requests_wait_in_between() {
+    let folder = Folder::with(&[("page.html", "0")]);
+    let arguments = ["-s", "http::0", "--settle", "5ms", "--proxy=socket", "--no-overlap"];
+    let arguments: Vec<&str> = arguments.into_iter().chain(["--", web().leak() as &str]).collect();
+    let mut dev = folder.dev_with(&arguments, &[("SLOW_START", "100")]);
+    let address = dev.address();
+    dev.wait("ready");
+    let over = Arc::new(AtomicBool::new(false));
+    let asking = {
+        let (over, address) = (Arc::clone(&over), address.clone());
+        thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                get(&address).expect("an answer");
+                // As a page does that is to be shown.
+                let (head, _) = ask(&address, "/", "Sec-Fetch-Dest: document\r\n");
+                assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+            }
+        })
+    };
+    for n in 1..=5 {
+        folder.write("page.html", &n.to_string());
+        dev.wait_for("ready", |event| event["generation"] == n + 1);
+        assert_eq!(get(&address).unwrap(), n.to_string());
+    }
+    over.store(true, Ordering::Relaxed);
+    asking.join().unwrap();
+}
