@@ -93,13 +93,14 @@ async fn answer(
             });
             response.body(StreamBody::new(halves).boxed_unsync())
         }
-        "/events" => {
+        "/events" | "/endless" => {
             let ticks = stream::unfold(0, |n| async move {
                 sleep(Duration::from_millis(if n == 0 { 0 } else { 100 })).await;
                 Some((Ok(Frame::data(Bytes::from(format!("data: {n}\n\n")))), n + 1))
             });
             let body = StreamBody::new(ticks).boxed_unsync();
-            response.header("content-type", "text/event-stream").body(body)
+            let kind = if path == "/events" { "text/event-stream" } else { "text/plain" };
+            response.header("content-type", kind).body(body)
         }
         // Whatever protocol is asked for: what is said is said again.
         "/upgrade" => {

@@ -37,6 +37,9 @@ const SOON: Duration = Duration::from_secs(5);
 /// What a process that is told to end may say to those who follow a stream of it, before the proxy ends
 /// it.
 const GOODBYE: Duration = Duration::from_millis(500);
+/// What the proxy has begun may take so long before the process is told to end, where somebody waits for
+/// that: it may be an answer without an end.
+const WAITED_FOR: Duration = Duration::from_secs(1);
 /// Files of one change that are named; of more, how many.
 const NAMED: usize = 3;
 
@@ -279,7 +282,7 @@ impl Work {
             self.runner.found(|site| site.version.generation >= self.generation).await;
             self.tell(told);
             if let Some(old) = old {
-                let drained = self.drain(old);
+                let drained = self.drain(old, self.runner.service.grace);
                 self.leaving.spawn(drained);
             }
         }
@@ -308,7 +311,7 @@ impl Work {
             Effect::Stop => {
                 self.runner.site.update(|site| site.upstream = None);
                 if let Some(serving) = self.serving.take() {
-                    let drained = self.drain(serving);
+                    let drained = self.drain(serving, WAITED_FOR.min(self.runner.service.grace));
                     self.stopping = Some(self.leaving.spawn(drained));
                 }
             }
@@ -333,11 +336,11 @@ impl Work {
         });
     }
 
-    /// Ends a process, and tells how it did.
-    fn drain(&self, old: Serving) -> impl Future<Output = ()> + Send + 'static {
+    /// Ends a process once what the proxy has begun is answered, or has had its time, and tells how it
+    /// did.
+    fn drain(&self, old: Serving, patience: Duration) -> impl Future<Output = ()> + Send + 'static {
         let runner = Arc::clone(&self.runner);
         let pid = old.running.pid();
-        let patience = self.runner.service.grace;
         async move {
             if let Some(upstream) = &old.upstream {
                 // Whoever asks from then on goes to the next.

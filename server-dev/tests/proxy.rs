@@ -429,3 +429,19 @@ fn where_two_can_not_run_at_once_requests_wait_in_between() {
     over.store(true, Ordering::Relaxed);
     asking.join().unwrap();
 }
+
+#[test]
+fn an_answer_without_an_end_holds_up_nobody_for_long() {
+    let folder = Folder::with(&[("page.html", "one")]);
+    let arguments = ["-s", "http::0", "--grace", "60s", "--no-overlap", "--proxy", "--", &web()];
+    let mut dev = folder.dev(&arguments);
+    let address = dev.address();
+    dev.wait("ready");
+    let mut stream = send(&address, "GET /endless HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    assert!(head(&mut stream).starts_with("HTTP/1.1 200"));
+    folder.write("page.html", "two");
+    let begun = Instant::now();
+    dev.wait("drained");
+    assert_eq!(get(&address).unwrap(), "two");
+    assert!(begun.elapsed() < Duration::from_secs(30));
+}
