@@ -445,3 +445,14 @@ fn an_answer_without_an_end_holds_up_nobody_for_long() {
     assert_eq!(get(&address).unwrap(), "two");
     assert!(begun.elapsed() < Duration::from_secs(30));
 }
+
+#[test]
+fn a_head_alone_is_passed_on_as_it_is() {
+    let folder = Folder::with(&[("page.html", "<head>")]);
+    let mut dev = folder.dev(&["-s", "http::0", "--proxy", "--", &web()]);
+    let address = dev.address();
+    let request = "HEAD / HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Dest: document\r\nConnection: close\r\n\r\n";
+    let mut answer = String::new();
+    send(&address, request).read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("content-length: 6\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+}
