@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Parser, ValueHint};
 
 use crate::{
-    config::{Config, ConfigError, Ready, Service, Words, parse_duration},
+    config::{Config, ConfigError, Proxy, Ready, Service, Words, parse_duration},
     report::Form,
     spec::Spec,
 };
@@ -49,7 +49,8 @@ pub(crate) struct Cli {
     #[arg(short, long, value_name = "COMMAND", requires = "command", value_parser = words)]
     build: Option<Words>,
 
-    /// When a new process is ready: auto, notify (READY=1), or after a time such as 500ms
+    /// When a new process is ready: auto, notify (READY=1), after a time such as 500ms, or, with
+    /// --proxy, once a path such as /health is answered
     #[arg(long, value_name = "WHEN", requires = "command", value_parser = ready, default_value = "auto")]
     ready: Ready,
 
@@ -73,6 +74,20 @@ pub(crate) struct Cli {
     /// Leave LISTEN_PID out, for a command that starts the server as a child of its own
     #[arg(long, requires = "command")]
     no_pid: bool,
+
+    /// Answer on the first http socket, and pass on to the newest process, which listens at HOST and
+    /// PORT, or at a socket that it is passed; pages reload by themselves and show what is wrong
+    #[arg(long, value_name = "HOW", requires = "command", value_enum)]
+    #[arg(num_args = 0..=1, default_missing_value = "port", require_equals = true)]
+    proxy: Option<Proxy>,
+
+    /// How long a request may wait at the proxy while no process is ready
+    #[arg(long, value_name = "TIME", requires = "command", value_parser = parse_duration, default_value = "30s")]
+    proxy_wait: Duration,
+
+    /// A name that the proxy answers to beside those of this machine; may be repeated
+    #[arg(long, value_name = "NAME", requires = "command")]
+    allow_host: Vec<String>,
 
     /// File of services
     #[arg(short, long, value_name = "FILE", default_value = FILE, conflicts_with = "command")]
@@ -105,6 +120,9 @@ impl Cli {
         service.grace = self.grace;
         service.overlap = !self.no_overlap;
         service.listen_pid = !self.no_pid;
+        service.proxy = self.proxy;
+        service.proxy_wait = self.proxy_wait;
+        service.allow_hosts.clone_from(&self.allow_host);
         if !self.watch.is_empty() {
             service.watch.clone_from(&self.watch);
         }
@@ -124,6 +142,7 @@ fn ready(text: &str) -> Result<Ready, String> {
     match text {
         "auto" => Ok(Ready::Auto),
         "notify" => Ok(Ready::Notify),
+        path if path.starts_with('/') => Ok(Ready::Http(path.to_owned())),
         _ => parse_duration(text).map(Ready::Delay),
     }
 }

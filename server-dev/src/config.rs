@@ -65,6 +65,14 @@ pub(crate) struct Service {
     /// Whether `LISTEN_PID` names the process; not for one that starts the server as a child of its own.
     #[serde(default = "yes")]
     pub(crate) listen_pid: bool,
+    /// Whether a proxy answers on the first http socket, and how each process is reached behind it.
+    pub(crate) proxy: Option<Proxy>,
+    /// How long a request may wait there while no process is ready.
+    #[serde(default = "proxy_wait", deserialize_with = "duration")]
+    pub(crate) proxy_wait: Duration,
+    /// Names that the proxy answers to beside those of this machine; `.name` stands for all below it.
+    #[serde(default)]
+    pub(crate) allow_hosts: Vec<String>,
     /// Variables of the environment.
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
@@ -103,6 +111,16 @@ pub(crate) enum Action {
     Nothing,
 }
 
+/// How a process is reached behind the proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Proxy {
+    /// It listens by itself, at a port of its own that `HOST` and `PORT` name.
+    Port,
+    /// It is passed a socket of its own, in the place of the one that the proxy answers on.
+    Socket,
+}
+
 /// When a new process is ready.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -115,6 +133,9 @@ pub(crate) enum Ready {
     /// After so long.
     #[serde(deserialize_with = "duration")]
     Delay(Duration),
+    /// Once it answers a request for this path with success; behind the proxy only, since a socket
+    /// that several hold doesn't say who answers.
+    Http(String),
 }
 
 /// What is wrong with a file of services.
@@ -165,6 +186,9 @@ impl Service {
             grace: grace(),
             overlap: true,
             listen_pid: true,
+            proxy: None,
+            proxy_wait: proxy_wait(),
+            allow_hosts: Vec::new(),
             env: BTreeMap::new(),
             env_file: None,
         }
@@ -254,6 +278,11 @@ fn grace() -> Duration {
     Duration::from_secs(10)
 }
 
+/// A build from scratch takes longer; whoever waits for it is better told so.
+fn proxy_wait() -> Duration {
+    Duration::from_secs(30)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,6 +303,8 @@ mod tests {
             settle = "1s"
             poll = "500ms"
             overlap = false
+            proxy = "socket"
+            allow_hosts = ["app.test"]
         "#)
         .unwrap();
         assert_eq!(service.command.arguments(), ["A=b c", "./web", "--port", "3000"]);
@@ -286,6 +317,9 @@ mod tests {
             (Duration::from_secs(1), Some(Duration::from_millis(500)))
         );
         assert!(!service.overlap);
+        assert_eq!((service.proxy, service.proxy_wait), (Some(Proxy::Socket), proxy_wait()));
+        let probed = one("command = \"a\"\nready = { http = \"/up\" }").unwrap();
+        assert_eq!(probed.ready, Ready::Http("/up".into()));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod config;
 mod exec;
 mod machine;
 mod process;
+mod proxy;
 mod ready;
 mod report;
 mod runner;
@@ -30,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     cli::Cli,
     config::{Config, Service},
+    proxy::{Fronted, Publisher},
     report::{Report, Told},
     runner::Runner,
     sockets::Sockets,
@@ -79,7 +81,8 @@ async fn run(cli: &Cli) -> Result<ExitCode, Failure> {
             report.tell(&name, told);
         }
         let (report, hurry) = (Arc::clone(&report), hurry.clone());
-        let runner = Runner { name, service, sockets, tree, report, hurry };
+        let (front, site, found) = (None, Publisher::default(), None);
+        let runner = Runner { name, service, sockets, front, site, found, tree, report, hurry };
         services.spawn(serve(runner, over.clone()));
     }
     tokio::spawn(attend(signals, over.clone(), hurry.clone()));
@@ -93,6 +96,7 @@ async fn run(cli: &Cli) -> Result<ExitCode, Failure> {
 /// Makes everything that may be refused, of all services, before any of them is started.
 fn open(config: Config) -> Result<Vec<(String, Service, Sockets, Tree)>, Failure> {
     let open = config.services.into_iter().map(|(name, service)| {
+        proxy::check(&name, &service)?;
         let sockets = Sockets::open(&service.sockets)?;
         let tree = Tree::new(Filter::of(&service)?, service.settle);
         Ok((name, service, sockets, tree))
@@ -101,7 +105,8 @@ fn open(config: Config) -> Result<Vec<(String, Service, Sockets, Tree)>, Failure
 }
 
 /// Follows the files of a service, and runs it.
-async fn serve(runner: Runner, over: CancellationToken) -> Result<(), Failure> {
+async fn serve(mut runner: Runner, over: CancellationToken) -> Result<(), Failure> {
+    let proxy = Fronted::put_before(&mut runner, &over)?;
     let options = match runner.service.poll {
         Some(interval) => ReloaderOptions::polling().poll_interval(interval),
         None => ReloaderOptions::realtime(),
@@ -115,7 +120,11 @@ async fn serve(runner: Runner, over: CancellationToken) -> Result<(), Failure> {
     let (files, folders) = tree.size();
     let mechanism = edits.status().mechanism.map_or_else(String::new, |it| it.to_string());
     runner.report.tell(&runner.name, Told::Watching { files, folders, mechanism });
-    runner.run(edits, over).await;
+    let running = runner.run(edits, over);
+    match proxy {
+        Some(proxy) => proxy.serve(running).await?,
+        None => running.await,
+    }
     following.await??;
     Ok(())
 }

@@ -4,9 +4,11 @@
 //! it itself, or is seen to wait for connections.
 
 mod call;
+mod probe;
 
 use std::{
     fs, io,
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -40,6 +42,23 @@ pub(crate) struct Notified {
     _directory: TempDir,
 }
 
+/// Where one process alone is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Private {
+    /// At a port that it is to listen at.
+    Port(SocketAddr),
+    /// At a socket that it was passed, where connections wait for it.
+    Socket(SocketAddr),
+}
+
+impl Private {
+    pub(crate) fn address(self) -> SocketAddr {
+        match self {
+            Self::Port(address) | Self::Socket(address) => address,
+        }
+    }
+}
+
 /// How a process was found to be ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sign {
@@ -47,6 +66,10 @@ pub(crate) enum Sign {
     Notified,
     /// It waits for connections.
     Accepts,
+    /// A connection to its own port succeeds.
+    Connects,
+    /// It has answered a request.
+    Answers,
     /// It has run for as long as was asked for.
     Delay,
     /// It has run for a while, and nothing else could be seen.
@@ -78,8 +101,14 @@ impl Notified {
     }
 
     /// Waits until the processes of `group` are ready, of which the kernel knows the sockets by
-    /// `inodes`.
-    pub(crate) async fn wait(&self, how: &Ready, group: Pid, inodes: &[u64]) -> Sign {
+    /// `inodes`, and which alone are behind `private`.
+    pub(crate) async fn wait(
+        &self,
+        how: &Ready,
+        group: Pid,
+        inodes: &[u64],
+        private: Option<Private>,
+    ) -> Sign {
         let start = Instant::now();
         match how {
             Ready::Notify => {
@@ -90,6 +119,19 @@ impl Notified {
                 sleep(*delay).await;
                 Sign::Delay
             }
+            Ready::Http(path) => {
+                match private {
+                    Some(private) => probe::answers(private.address(), path).await,
+                    // The command line and the file are refused where there is none.
+                    None => std::future::pending().await,
+                }
+                Sign::Answers
+            }
+            Ready::Auto if let Some(Private::Port(port)) = private => tokio::select! {
+                biased;
+                () = self.told() => Sign::Notified,
+                () = probe::connects(port) => Sign::Connects,
+            },
             Ready::Auto => tokio::select! {
                 biased;
                 () = self.told() => Sign::Notified,

@@ -2,7 +2,9 @@
 
 mod build;
 mod environment;
+mod pages;
 mod start;
+mod tail;
 
 use std::{
     sync::Arc,
@@ -22,16 +24,25 @@ use crate::{
     config::{Action, Service},
     machine::{Effect, Event, Exit, Machine, Need, Phase},
     process::{End, Line, Output, Running},
+    proxy::{ProblemKind, Publisher, Site, Upstream},
     ready::Notified,
     report::{Report, Told},
-    sockets::Sockets,
+    sockets::{Front, Sockets},
     tree::{Edits, Tree},
 };
 use build::Outcome;
+use pages::{Heard, doing};
 use start::NotReady;
+use tail::Tail;
 
 /// A server that ended before this has crashed; after it, it had worked.
 const SOON: Duration = Duration::from_secs(5);
+/// What a process that is told to end may say to those who follow a stream of it, before the proxy ends
+/// it.
+const GOODBYE: Duration = Duration::from_millis(500);
+/// What the proxy has begun may take so long before the process is told to end, where somebody waits for
+/// that: it may be an answer without an end.
+const WAITED_FOR: Duration = Duration::from_secs(1);
 /// Files of one change that are named; of more, how many.
 const NAMED: usize = 3;
 
@@ -40,6 +51,11 @@ pub(crate) struct Runner {
     pub(crate) name: String,
     pub(crate) service: Service,
     pub(crate) sockets: Sockets,
+    /// The socket that the proxy answers on, if there is one.
+    pub(crate) front: Option<Front>,
+    /// Where it is said what pages and requests find, and what they find by now.
+    pub(crate) site: Publisher,
+    pub(crate) found: Option<ReloaderReceiver<Site, String>>,
     pub(crate) tree: Tree,
     pub(crate) report: Arc<Report>,
     /// Once this is cancelled, whatever runs is killed.
@@ -61,6 +77,8 @@ struct Work {
     building: Option<Job<Outcome>>,
     starting: Option<Job<Result<Ready, NotReady>>>,
     serving: Option<Serving>,
+    /// What is left to be done for it.
+    switch: Option<Switch>,
     /// Told to end, and waited for by the machine.
     stopping: Option<tokio::task::JoinHandle<()>>,
     rests_until: Option<Instant>,
@@ -68,6 +86,9 @@ struct Work {
     leaving: TaskTracker,
     /// What cargo has built last.
     built: Option<Built>,
+    /// The last words of the build, and of the process that was started last.
+    build_tail: Arc<Tail>,
+    tail: Arc<Tail>,
     generation: u64,
     /// When the file was saved that is the reason for what is under way.
     saved: Option<SystemTime>,
@@ -83,13 +104,22 @@ struct Job<T> {
 struct Ready {
     running: Running,
     notified: Notified,
+    upstream: Option<Upstream>,
     by: &'static str,
     took: Duration,
+}
+
+/// A new process serves, and this is to be told, and this one to be ended.
+struct Switch {
+    told: Told,
+    old: Option<Serving>,
 }
 
 struct Serving {
     running: Running,
     notified: Notified,
+    upstream: Option<Upstream>,
+    tail: Arc<Tail>,
     since: Instant,
 }
 
@@ -110,10 +140,13 @@ impl Runner {
             building: None,
             starting: None,
             serving: None,
+            switch: None,
             stopping: None,
             rests_until: None,
             leaving: TaskTracker::new(),
             built: None,
+            build_tail: Arc::default(),
+            tail: Arc::default(),
             generation: 0,
             saved: None,
             runner,
@@ -187,8 +220,10 @@ impl Work {
                 self.has_started(ready.unwrap_or_else(|error| Err(NotReady::Start(error.into()))))
             }
             (status, after) = serving => {
-                let pid = self.serving.take().map(|serving| serving.running.pid());
-                self.has_exited(pid.unwrap_or_default(), status, after)
+                match self.serving.take() {
+                    Some(serving) => self.has_exited(&serving, status, after),
+                    None => Event::Stopped,
+                }
             }
             _ = stopping => {
                 self.stopping = None;
@@ -221,14 +256,16 @@ impl Work {
         {
             serving.running.signal(Signal::HUP);
         }
-        edits
+        let need = edits
             .iter()
             .filter_map(|edit| match edit.action {
                 Action::Build => Some(Need::Build),
                 Action::Restart => Some(Need::Restart),
                 Action::Signal | Action::Reload | Action::Css | Action::Nothing => None,
             })
-            .max()
+            .max();
+        self.changes_pages(&edits, need);
+        need
     }
 
     /// Moves on by an event, and does what that asks for.
@@ -239,8 +276,18 @@ impl Work {
         if machine.phase != Phase::Pausing {
             self.rests_until = None;
         }
+        self.runner.site.is(doing(machine.phase));
         for effect in effects {
             self.carry_out(effect);
+        }
+        if let Some(Switch { told, old }) = self.switch.take() {
+            // Whoever hears of it finds it.
+            self.runner.found(|site| site.version.generation >= self.generation).await;
+            self.tell(told);
+            if let Some(old) = old {
+                let drained = self.drain(old, self.runner.service.grace);
+                self.leaving.spawn(drained);
+            }
         }
         if gave_up {
             self.tell(Told::GaveUp { reason: "it has ended too often, each time soon".to_owned() });
@@ -265,8 +312,9 @@ impl Work {
             Effect::CancelStart => self.cancel_start(),
             Effect::Switch => {}
             Effect::Stop => {
+                self.runner.site.update(|site| site.upstream = None);
                 if let Some(serving) = self.serving.take() {
-                    let drained = self.drain(serving);
+                    let drained = self.drain(serving, WAITED_FOR.min(self.runner.service.grace));
                     self.stopping = Some(self.leaving.spawn(drained));
                 }
             }
@@ -291,11 +339,21 @@ impl Work {
         });
     }
 
-    /// Ends a process, and tells how it did.
-    fn drain(&self, old: Serving) -> impl Future<Output = ()> + Send + 'static {
+    /// Ends a process once what the proxy has begun is answered, or has had its time, and tells how it
+    /// did.
+    fn drain(&self, old: Serving, patience: Duration) -> impl Future<Output = ()> + Send + 'static {
         let runner = Arc::clone(&self.runner);
         let pid = old.running.pid();
         async move {
+            if let Some(upstream) = &old.upstream {
+                // Whoever asks from then on goes to the next.
+                runner.found(|site| site.upstream.as_ref() != Some(upstream)).await;
+                tokio::select! {
+                    () = upstream.drained(patience) => {}
+                    () = runner.hurry.cancelled() => {}
+                }
+                tokio::spawn(upstream.clone().cut_after(GOODBYE));
+            }
             let status = match old.running.end().await {
                 Ok(status) => status.to_string(),
                 Err(error) => error.to_string(),
@@ -316,6 +374,7 @@ impl Work {
                 Event::Built
             }
             Outcome::Failed(reason) => {
+                self.is_broken(ProblemKind::Build, &reason, &self.build_tail);
                 self.tell(Told::BuildFailed { reason, serves: self.machine.serves });
                 Event::BuildFailed
             }
@@ -324,26 +383,26 @@ impl Work {
 
     fn has_started(&mut self, ready: Result<Ready, NotReady>) -> Event {
         match ready {
-            Ok(Ready { running, notified, by, took }) => {
+            Ok(Ready { running, notified, upstream, by, took }) => {
                 self.generation += 1;
+                self.has_switched(upstream.as_ref());
                 let since_save = self.saved.take().and_then(|saved| saved.elapsed().ok());
-                self.tell(Told::Ready {
+                let told = Told::Ready {
                     pid: running.pid(),
                     generation: self.generation,
                     by,
                     milliseconds: milliseconds(took),
                     since_save: since_save.map(milliseconds),
-                });
-                let new = Serving { running, notified, since: Instant::now() };
-                if let Some(old) = self.serving.replace(new) {
-                    let drained = self.drain(old);
-                    self.leaving.spawn(drained);
-                }
+                };
+                let (tail, since) = (Arc::clone(&self.tail), Instant::now());
+                let new = Serving { running, notified, upstream, tail, since };
+                self.switch = Some(Switch { told, old: self.serving.replace(new) });
                 Event::Ready
             }
             Err(reason) => {
-                let serves = self.machine.serves;
-                self.tell(Told::NotReady { reason: reason.to_string(), serves });
+                let (reason, serves) = (reason.to_string(), self.machine.serves);
+                self.is_broken(ProblemKind::Start, &reason, &self.tail);
+                self.tell(Told::NotReady { reason, serves });
                 Event::StartFailed
             }
         }
@@ -351,7 +410,7 @@ impl Work {
 
     fn has_exited(
         &mut self,
-        pid: u32,
+        serving: &Serving,
         status: std::io::Result<std::process::ExitStatus>,
         after: Duration,
     ) -> Event {
@@ -364,8 +423,11 @@ impl Work {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
+        let pid = serving.running.pid();
         let event = Event::Exited(exit);
-        let again = self.machine.next(event).1.into_iter().find_map(|effect| match effect {
+        let (next, effects) = self.machine.next(event);
+        self.is_gone(doing(next.phase), &status, &serving.tail);
+        let again = effects.into_iter().find_map(|effect| match effect {
             Effect::Rest(pause) => Some(milliseconds(pause)),
             _ => None,
         });

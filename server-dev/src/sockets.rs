@@ -2,12 +2,14 @@
 
 use std::{
     fmt, io,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    ops::Range,
     os::{
         fd::{AsFd, OwnedFd},
         unix::fs::{FileTypeExt, MetadataExt},
     },
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -17,6 +19,14 @@ use crate::spec::{Kind, Place, Spec};
 /// Connections that wait while no process accepts; Linux cuts it to `net.core.somaxconn`, 4096 by
 /// default. A short queue loses connections while a server is built.
 const BACKLOG: i32 = 4096;
+
+/// Where the kernel picks a port.
+const UNUSED: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// Below those that Linux gives to connections, which by default are 32768 and up.
+const PRIVATE_PORTS: Range<u16> = 20_000..30_000;
+/// So that several runners seldom try the same.
+const PORTS_APART: u32 = 97;
 
 /// The sockets of one service, in the order in which they are passed on.
 #[derive(Debug, Default)]
@@ -28,6 +38,13 @@ pub(crate) struct Held {
     spec: Spec,
     socket: Socket,
     file: Option<SocketFile>,
+}
+
+/// The socket that a proxy answers on, and its place among those that are passed on.
+#[derive(Debug)]
+pub(crate) struct Front {
+    at: usize,
+    held: Held,
 }
 
 /// Why a socket can't be had.
@@ -49,6 +66,28 @@ impl Sockets {
     /// Binds all of them, or none.
     pub(crate) fn open(specs: &[Spec]) -> Result<Self, SocketError> {
         specs.iter().map(Held::open).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Takes out the first one that HTTP is spoken on.
+    pub(crate) fn take_front(&mut self) -> Option<Front> {
+        let at = self.0.iter().position(|held| held.spec.kind == Kind::Http)?;
+        Some(Front { at, held: self.0.remove(at) })
+    }
+
+    /// Returns another handle of each.
+    pub(crate) fn again(&self) -> io::Result<Self> {
+        let again = |held: &Held| {
+            Ok(Held { spec: held.spec.clone(), socket: held.socket.try_clone()?, file: None })
+        };
+        self.0.iter().map(again).collect::<io::Result<_>>().map(Self)
+    }
+
+    /// Puts a new one, of loopback, in the place of `front`, and says where it is.
+    pub(crate) fn put_private(&mut self, front: &Front) -> io::Result<SocketAddr> {
+        let socket = open_ip(UNUSED, Kind::Http)?;
+        let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        self.0.insert(front.at, Held { spec: front.held.spec.clone(), socket, file: None });
+        Ok(address)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -90,6 +129,35 @@ impl Sockets {
     pub(crate) fn places(&self) -> impl Iterator<Item = (&str, String)> {
         self.0.iter().map(|held| (held.spec.name.as_str(), held.url()))
     }
+}
+
+impl Front {
+    /// Returns a handle to answer on.
+    pub(crate) fn listener(&self) -> io::Result<TcpListener> {
+        let socket = self.held.socket.try_clone()?;
+        socket.set_nonblocking(true)?;
+        Ok(socket.into())
+    }
+}
+
+/// Finds a port of loopback that nobody listens at.
+///
+/// There is no way to keep it for another process. So each is another one, and none is of those that the
+/// kernel gives to connections: one that is tried until a server listens would at some time be given
+/// the port that it is tried at, and be connected with itself (ip(7), `ip_local_port_range`).
+pub(crate) fn unused_port() -> io::Result<SocketAddr> {
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(PORTS_APART);
+    for _ in PRIVATE_PORTS {
+        // Only the number matters.
+        let n = first.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(n % u32::from(PRIVATE_PORTS.end - PRIVATE_PORTS.start));
+        let port = PRIVATE_PORTS.start + port.unwrap_or_default();
+        if let Ok(free) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            return free.local_addr();
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
 }
 
 impl Held {
@@ -180,5 +248,18 @@ impl fmt::Display for Hint {
             Self::None => Ok(()),
             Self::Taken => f.write_str("; `server-dev doctor` says by whom it is held"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gives_each_process_another_port_that_no_connection_is_given() {
+        let ports: Vec<_> = (0..100).map(|_| unused_port().unwrap().port()).collect();
+        let others: std::collections::BTreeSet<_> = ports.iter().collect();
+        assert_eq!(others.len(), 100);
+        assert!(ports.iter().all(|port| PRIVATE_PORTS.contains(port)));
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Job, Runner, Work, environment};
+use super::{Heard, Job, Work, environment};
 use crate::{
     cargo::{Built, CargoRun, Message},
     config::Words,
@@ -37,6 +37,8 @@ impl Work {
             None => runner.service.build.clone(),
         };
         let (end, hears) = (self.end(), off.clone());
+        self.build_tail = Arc::default();
+        let tail = Arc::clone(&self.build_tail);
         if let Some(words) = &words {
             self.tell(Told::Building { command: words.to_string() });
         }
@@ -54,8 +56,9 @@ impl Work {
                 wish: Wish { listen_pid: false },
             };
             let began = Instant::now();
+            let shown = Heard { runner, tail };
             let output =
-                Arc::new(Read { is_cargo: cargo.is_some(), runner, built: Mutex::default() });
+                Arc::new(Read { is_cargo: cargo.is_some(), shown, built: Mutex::default() });
             let mut running = match program.start(&end, &output) {
                 Ok(running) => running,
                 Err(error) => return Outcome::Failed(error.to_string()),
@@ -88,7 +91,7 @@ impl Work {
 /// Shows what a build writes, and keeps which programs it has built.
 struct Read {
     is_cargo: bool,
-    runner: Arc<Runner>,
+    shown: Heard,
     built: Mutex<Vec<Built>>,
 }
 
@@ -111,11 +114,11 @@ impl Output for Read {
         match Message::read(&line.text).filter(|_| is_message) {
             Some(Message::CompilerMessage { message }) => {
                 for text in message.rendered.unwrap_or_default().trim_end().lines() {
-                    self.runner.line(Line { is_error: true, text: text.into() }).await;
+                    self.shown.line(Line { is_error: true, text: text.into() }).await;
                 }
             }
             Some(message) => self.built().extend(message.built()),
-            None => self.runner.line(line).await,
+            None => self.shown.line(line).await,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The variables that a program finds.
 
-use std::{ffi::OsString, io, path::PathBuf};
+use std::{ffi::OsString, io, net::SocketAddr, path::PathBuf};
 
 use crate::{cargo::Built, config::Service, ready::Notified, sockets::Sockets};
 
@@ -28,18 +28,21 @@ pub(super) fn of_build(service: &Service) -> Result<Variables, BadEnvironment> {
 pub(super) fn of_server(
     service: &Service,
     sockets: &Sockets,
+    private: Option<SocketAddr>,
     notified: &Notified,
     built: Option<&Built>,
 ) -> Result<Variables, BadEnvironment> {
     let mut variables: Variables = vec![("DEV_MODE".into(), "1".into())];
-    if let Some((host, port)) = sockets.first_ip() {
-        variables.push(("HOST".into(), host.into()));
-        variables.push(("PORT".into(), port.into()));
+    if private.is_none() {
+        variables.extend(sockets.first_ip().into_iter().flat_map(place));
     }
     if let Some(directory) = built.and_then(Built::manifest_dir) {
         variables.push(("CARGO_MANIFEST_DIR".into(), directory.into()));
     }
     variables.extend(of_build(service)?);
+    // Where the proxy looks for it is nobody else's choice.
+    let private = private.map(|at| (at.ip().to_string(), at.port().to_string()));
+    variables.extend(private.into_iter().flat_map(place));
     // No file may say these: they tell of what this process has done.
     variables.push(("NOTIFY_SOCKET".into(), notified.path().into()));
     if !sockets.is_empty() {
@@ -47,6 +50,10 @@ pub(super) fn of_server(
         variables.push(("LISTEN_FDNAMES".into(), sockets.names().into()));
     }
     Ok(variables)
+}
+
+fn place((host, port): (String, String)) -> [(OsString, OsString); 2] {
+    [("HOST".into(), host.into()), ("PORT".into(), port.into())]
 }
 
 /// What the file says that this process's own environment doesn't.

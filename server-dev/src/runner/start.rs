@@ -5,12 +5,15 @@ use std::{io, process::ExitStatus, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Job, Ready, Work, environment};
+use super::{Heard, Job, Ready, Runner, Work, environment};
 use crate::{
+    config::{self, Proxy},
     exec::Wish,
     process::Program,
-    ready::{Notified, Sign},
+    proxy::Upstream,
+    ready::{Notified, Private, Sign},
     report::Told,
+    sockets::{Sockets, unused_port},
 };
 
 /// Why a new process doesn't serve.
@@ -24,6 +27,11 @@ pub(super) enum NotReady {
     Ended(ExitStatus),
     #[error("it was not ready within {0:?}; see `ready` and `ready_timeout`")]
     Late(Duration),
+    #[error(
+        "nothing listened at HOST and PORT within {0:?}; a server that takes them as arguments is started by \
+         sh -c 'exec … --port $PORT', and `proxy = \"socket\"` passes it a socket"
+    )]
+    Silent(Duration),
     #[error("it was called off")]
     CalledOff,
 }
@@ -37,6 +45,8 @@ impl Work {
         let (runner, built, command) =
             (Arc::clone(&self.runner), self.built.clone(), self.command());
         let end = self.end();
+        self.tail = Arc::default();
+        let tail = Arc::clone(&self.tail);
         let before = (!runner.service.overlap).then(|| self.leaving.clone());
         let task = tokio::spawn(async move {
             let service = &runner.service;
@@ -51,26 +61,43 @@ impl Work {
             }
             let began = Instant::now();
             let notified = Notified::new()?;
-            let env = environment::of_server(service, &runner.sockets, &notified, built.as_ref())?;
+            let Given { sockets, private } = Given::of(&runner)?;
+            let env = environment::of_server(
+                service,
+                &sockets,
+                private.map(Private::address),
+                &notified,
+                built.as_ref(),
+            )?;
             let program = Program {
                 words: command,
                 directory: service.directory.clone(),
                 env,
-                descriptors: runner.sockets.handles()?,
-                wish: Wish { listen_pid: service.listen_pid && !runner.sockets.is_empty() },
+                descriptors: sockets.handles()?,
+                wish: Wish { listen_pid: service.listen_pid && !sockets.is_empty() },
             };
-            let inodes = runner.sockets.inodes()?;
-            let mut running = program.start(&end, &runner)?;
+            let inodes = sockets.inodes()?;
+            let mut running =
+                program.start(&end, &Arc::new(Heard { runner: Arc::clone(&runner), tail }))?;
             runner.report.tell(&runner.name, Told::Starting { pid: running.pid() });
             let group = running.group;
+            // From here on it alone holds what was made for it.
+            drop(sockets);
             let why = tokio::select! {
                 biased;
                 status = running.ended() => return Err(NotReady::Ended(status?)),
                 () = hears.cancelled() => NotReady::CalledOff,
-                sign = notified.wait(&service.ready, group, &inodes) => {
-                    return Ok(Ready { running, notified, by: words(sign), took: began.elapsed() });
+                sign = notified.wait(&service.ready, group, &inodes, private) => {
+                    let upstream = private.map(|private| Upstream::new(private.address()));
+                    let (by, took) = (words(sign), began.elapsed());
+                    return Ok(Ready { running, notified, upstream, by, took });
                 }
-                () = sleep(service.ready_timeout) => NotReady::Late(service.ready_timeout),
+                () = sleep(service.ready_timeout) => match (private, &service.ready) {
+                    (Some(Private::Port(_)), config::Ready::Auto) => {
+                        NotReady::Silent(service.ready_timeout)
+                    }
+                    _ => NotReady::Late(service.ready_timeout),
+                },
             };
             // How it ends is no news any more.
             let _ = running.end().await;
@@ -80,10 +107,32 @@ impl Work {
     }
 }
 
+/// What one process listens at.
+struct Given {
+    sockets: Sockets,
+    private: Option<Private>,
+}
+
+impl Given {
+    fn of(runner: &Runner) -> io::Result<Self> {
+        let mut sockets = runner.sockets.again()?;
+        let private = match (&runner.front, runner.service.proxy) {
+            (Some(_), Some(Proxy::Port)) => Some(Private::Port(unused_port()?)),
+            (Some(front), Some(Proxy::Socket)) => {
+                Some(Private::Socket(sockets.put_private(front)?))
+            }
+            _ => None,
+        };
+        Ok(Self { sockets, private })
+    }
+}
+
 fn words(sign: Sign) -> &'static str {
     match sign {
         Sign::Notified => "it said READY=1",
         Sign::Accepts => "it waits for connections",
+        Sign::Connects => "its port takes connections",
+        Sign::Answers => "it answers",
         Sign::Delay => "it has run for as long as was asked for",
         Sign::Alive => "it is alive",
     }

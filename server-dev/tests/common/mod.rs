@@ -157,10 +157,15 @@ impl Drop for Dev {
 
 /// The server of `examples/tiny.rs`, as the test command builds it.
 pub fn tiny() -> String {
+    example("tiny")
+}
+
+/// A server of `examples`.
+pub fn example(name: &str) -> String {
     let dev = PathBuf::from(env!("CARGO_BIN_EXE_server-dev"));
-    let tiny = dev.with_file_name("examples").join("tiny");
-    assert!(tiny.exists(), "built with the tests: {}", tiny.display());
-    tiny.display().to_string()
+    let server = dev.with_file_name("examples").join(name);
+    assert!(server.exists(), "built with the tests: {}", server.display());
+    server.display().to_string()
 }
 
 /// What a server answers to `GET /`, over a connection of its own.

@@ -1,0 +1,139 @@
+// Runs in every page that server-dev has passed on: loads it anew once another one would be answered,
+// takes its style sheets anew, and shows what is wrong.
+(() => {
+  "use strict";
+  // A frame goes with the page that it is in.
+  const isFramed = () => { try { return window !== top && "__serverDev" in top; } catch { return false; } };
+  if ("__serverDev" in window || isFramed()) return;
+  window.__serverDev = true;
+
+  const BEAT = 5000;
+  const { src, dataset } = document.currentScript;
+  const events = new URL("events", src);
+  // A framework that goes over the whole document is not to find it.
+  document.currentScript.remove();
+  const page = dataset.page;
+  let styles = Number(dataset.styles);
+  let picture, source, heard, isLeaving = false;
+
+  function take(now) {
+    picture = now;
+    if (now.styles !== styles) swap(styles = now.styles);
+    // Not by a connection that was lost and found, and not before it is answered.
+    if (now.ready && now.page !== page) loadAnew(now.page);
+    show(now.problem);
+  }
+
+  // Once for each version: what a cache answers may be an old page again.
+  function loadAnew(version) {
+    const mark = version + " " + location.href;
+    let isDone = isLeaving;
+    try {
+      isDone ||= sessionStorage.getItem("__server-dev") === mark;
+      sessionStorage.setItem("__server-dev", mark);
+    } catch { /* Storage is forbidden here. */ }
+    if (isDone) return;
+    isLeaving = true;
+    location.reload();
+  }
+
+  // One tab listens for all of them: a browser has few connections for a host.
+  const tabs = "BroadcastChannel" in window ? new BroadcastChannel("__server-dev") : { postMessage() {} };
+  tabs.onmessage = ({ data }) => data ? take(data) : source && picture && tabs.postMessage(picture);
+  const ask = () => tabs.postMessage(null);
+  const lead = () => new Promise(listen);
+  if (navigator.locks) navigator.locks.request("__server-dev", lead).catch(lead); else lead();
+  ask();
+  addEventListener("pageshow", (event) => event.persisted && ask());
+
+  function listen() {
+    source?.close();
+    heard = Date.now();
+    source = new EventSource(events);
+    source.onmessage = ({ data }) => {
+      heard = Date.now();
+      const now = JSON.parse(data);
+      tabs.postMessage(now);
+      take(now);
+    };
+    source.addEventListener("beat", () => { heard = Date.now(); });
+  }
+  setInterval(() => {
+    if (!source) return;
+    // Where a policy of the page forbids it, nothing was ever heard, and often asking is no help.
+    const isClosed = source.readyState === EventSource.CLOSED && picture;
+    if (Date.now() - heard > (isClosed ? 1000 : 3 * BEAT)) listen();
+  }, 1000);
+
+  // What replaces what, until it is there: another change may come before.
+  const replaced = new WeakMap();
+
+  function swap(version) {
+    const isReplaced = new Set();
+    const links = [...document.querySelectorAll("link[rel~=stylesheet]")];
+    for (const link of links) if (replaced.has(link)) isReplaced.add(replaced.get(link));
+    for (const link of links) {
+      const url = new URL(link.href);
+      if (url.origin !== location.origin || isReplaced.has(link)) continue;
+      url.search = url.search.replace(/[?&]__server-dev=\d+$/, "");
+      url.search += (url.search ? "&" : "?") + "__server-dev=" + version;
+      const next = link.cloneNode();
+      next.href = url;
+      next.onload = () => {
+        for (let old = replaced.get(next); old; old = replaced.get(old)) old.remove();
+        replaced.delete(next);
+      };
+      next.onerror = () => next.remove();
+      replaced.set(next, link);
+      link.after(next);
+    }
+  }
+
+  const TITLES = {
+    build: "The build has failed",
+    start: "The new server is not ready",
+    crash: "The server has ended",
+  };
+  const LOOKS = `
+    :host { all: initial; position: fixed; inset: 0; z-index: 2147483647; overflow: auto; background: #000b }
+    section { max-width: 60rem; margin: 2rem auto; padding: 1rem 1.5rem; border-top: 4px solid #e5484d;
+      font: 1rem/1.5 system-ui, sans-serif; color: #eee; background: #1b1b1f }
+    h2 { margin: 0; font-size: 1.25rem; color: #ff8b8e }
+    ul { padding: 0; list-style: none }
+    li, pre { font: .875rem/1.5 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere }
+    b { color: #8bc4ff }
+    button { float: inline-end; font: inherit; color: inherit; background: none; border: 1px solid #888; cursor: pointer }
+  `;
+  let overlay, shown;
+
+  // By nothing that a policy of the page may forbid: no markup, and no style of an attribute.
+  function show(problem) {
+    const text = JSON.stringify(problem);
+    if (text === shown) return;
+    shown = text;
+    overlay?.remove();
+    overlay = undefined;
+    if (!problem) return;
+    overlay = document.createElement("server-dev-overlay");
+    const root = overlay.attachShadow({ mode: "open" });
+    const looks = new CSSStyleSheet();
+    looks.replaceSync(LOOKS);
+    root.adoptedStyleSheets = [looks];
+    const close = element("button", "Close");
+    close.onclick = () => overlay?.remove();
+    const section = element("section", close, element("h2", TITLES[problem.kind]), element("p", problem.reason));
+    section.role = "alert";
+    const places = problem.places.map(({ file, line, column, message }) =>
+      element("li", element("b", [file, line, column].filter((part) => part != null).join(":")), " " + message));
+    if (places.length) section.append(element("ul", ...places));
+    if (problem.text) section.append(element("pre", problem.text));
+    root.append(section);
+    document.documentElement.append(overlay);
+  }
+
+  function element(name, ...children) {
+    const made = document.createElement(name);
+    made.append(...children);
+    return made;
+  }
+})();

@@ -1,0 +1,35 @@
+//! What is wrong with a service, as its pages show it.
+
+use serde::Serialize;
+
+/// Why there is nothing new, or nothing at all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Problem {
+    pub(crate) kind: Kind,
+    /// In a line.
+    pub(crate) reason: String,
+    /// Places in the sources, where they are known.
+    pub(crate) places: Vec<Place>,
+    /// What the build or the server has written last.
+    pub(crate) text: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    /// The build has failed.
+    Build,
+    /// A new process has not become ready.
+    Start,
+    /// The process that answered has ended.
+    Crash,
+}
+
+/// A place in the sources, and what is wrong there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Place {
+    pub(crate) file: String,
+    pub(crate) line: Option<u32>,
+    pub(crate) column: Option<u32>,
+    pub(crate) message: String,
+}

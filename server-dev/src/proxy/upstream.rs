@@ -1,0 +1,265 @@
+//! A process that is ready, and the connections to it.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use http_body_util::BodyExt;
+use hyper::{
+    Method, Request, Response,
+    body::{Bytes, Frame, Incoming, SizeHint},
+    client::conn::http1,
+    http::request::Parts,
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::body::{self, Body};
+
+/// Requests that one process may have begun.
+const BEGUN: u32 = 1 << 16;
+/// Connections that are kept for the next request.
+const KEPT: usize = 64;
+
+/// A process that is ready; all clones are the same one.
+#[derive(Debug, Clone)]
+pub(crate) struct Upstream(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    address: SocketAddr,
+    /// A permit for each request that has not been answered to its end, but for streams.
+    begun: Arc<Semaphore>,
+    idle: Mutex<Vec<Connection>>,
+    cut: CancellationToken,
+}
+
+type Connection = http1::SendRequest<Body>;
+
+/// Why there is no answer.
+pub(super) enum NotSent {
+    /// Nothing of it has left, so it may be sent elsewhere.
+    Unsent(Box<(Parts, Incoming)>, io::Error),
+    Lost(hyper::Error),
+}
+
+/// A request on its way, until its answer has ended.
+struct Lease {
+    upstream: Upstream,
+    connection: Option<Connection>,
+    permit: Option<OwnedSemaphorePermit>,
+    /// Whether the connection may serve another request: not while this one may still be sent.
+    is_kept: bool,
+}
+
+/// The body of an answer, byte for byte.
+struct Answer {
+    body: Incoming,
+    lease: Lease,
+    /// For a stream that has no end of its own.
+    cut: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl PartialEq for Upstream {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Upstream {}
+
+impl Upstream {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        Self(Arc::new(Shared {
+            address,
+            begun: Arc::new(Semaphore::new(BEGUN as usize)),
+            idle: Mutex::default(),
+            cut: CancellationToken::new(),
+        }))
+    }
+
+    /// Begins nothing any more, and waits until what has begun is answered, but for streams.
+    pub(crate) async fn drained(&self, patience: Duration) {
+        // Whoever waits for all of them is served before those who come later.
+        let all = timeout(patience, self.0.begun.acquire_many(BEGUN)).await;
+        self.0.begun.close();
+        drop(all);
+        self.idle().clear();
+    }
+
+    /// Ends what has no end of its own, after a while.
+    pub(crate) async fn cut_after(self, pause: Duration) {
+        sleep(pause).await;
+        self.0.cut.cancel();
+    }
+
+    /// Waits until that is to end.
+    pub(super) fn is_cut(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.0.cut.clone().cancelled_owned()
+    }
+
+    /// Sends a request, and returns the head of its answer with a body that is still to come.
+    pub(super) async fn send(
+        &self,
+        head: Parts,
+        incoming: Incoming,
+    ) -> Result<Response<Streamed>, NotSent> {
+        let Ok(permit) = Arc::clone(&self.0.begun).try_acquire_owned() else {
+            let error = io::Error::other("it is being replaced");
+            return Err(NotSent::Unsent(Box::new((head, incoming)), error));
+        };
+        // What may be sent twice goes by a connection that the server may just be closing.
+        let is_light = body::is_empty(&incoming) && is_repeatable(&head.method);
+        let mut lost = None;
+        while is_light
+            && lost.is_none()
+            && let Some(mut connection) = self.kept()
+        {
+            if connection.ready().await.is_err() {
+                continue;
+            }
+            match connection.send_request(bodyless(head.clone())).await {
+                Ok(response) => return Ok(self.lease(response, connection, permit, is_light)),
+                // Cancelled, it has not left.
+                Err(error) if error.is_canceled() => {}
+                Err(error) => lost = Some(error),
+            }
+        }
+        let mut connection = match (self.connect().await, lost) {
+            (Ok(connection), _) => connection,
+            // It may be what has ended the process; the next one is not to get it as well.
+            (Err(_gone), Some(lost)) => return Err(self.lost(lost)),
+            (Err(error), None) => {
+                return Err(NotSent::Unsent(Box::new((head, incoming)), error));
+            }
+        };
+        let request = if body::is_empty(&incoming) {
+            bodyless(head)
+        } else {
+            Request::from_parts(head, incoming.boxed_unsync())
+        };
+        let response = connection.send_request(request).await.map_err(|lost| self.lost(lost))?;
+        Ok(self.lease(response, connection, permit, is_light))
+    }
+
+    /// Most often the process has ended, of which connections may not have heard yet.
+    fn lost(&self, error: hyper::Error) -> NotSent {
+        self.idle().clear();
+        NotSent::Lost(error)
+    }
+
+    fn lease(
+        &self,
+        response: Response<Incoming>,
+        connection: Connection,
+        permit: OwnedSemaphorePermit,
+        is_kept: bool,
+    ) -> Response<Streamed> {
+        let (upstream, connection, permit) = (self.clone(), Some(connection), Some(permit));
+        let lease = Lease { upstream, connection, permit, is_kept };
+        response.map(|body| Streamed { body, lease })
+    }
+
+    async fn connect(&self) -> io::Result<Connection> {
+        let stream = TcpStream::connect(self.0.address).await?;
+        stream.set_nodelay(true)?;
+        let handshake =
+            http1::Builder::new().preserve_header_case(true).handshake(TokioIo::new(stream));
+        let (sender, connection) = handshake.await.map_err(io::Error::other)?;
+        // How it fails is said to whoever waits for an answer.
+        tokio::spawn(connection.with_upgrades());
+        Ok(sender)
+    }
+
+    /// Takes a connection that was kept.
+    fn kept(&self) -> Option<Connection> {
+        let mut idle = self.idle();
+        std::iter::from_fn(|| idle.pop()).find(|connection| !connection.is_closed())
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        // It is pushed to, or taken from.
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a server does the same if it gets it twice, and it says so by itself (RFC 9110, section 9.2.1).
+fn is_repeatable(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+fn bodyless(head: Parts) -> Request<Body> {
+    Request::from_parts(head, body::empty())
+}
+
+/// The body of an answer of which the head has come.
+pub(super) struct Streamed {
+    body: Incoming,
+    lease: Lease,
+}
+
+impl Streamed {
+    /// Passes it on; one without an end of its own holds up no replacement, and is cut off by it.
+    pub(super) fn into_body(mut self, is_endless: bool) -> Body {
+        let cut = is_endless.then(|| {
+            self.lease.permit = None;
+            Box::pin(self.lease.upstream.is_cut()) as _
+        });
+        Answer { body: self.body, lease: self.lease, cut }.boxed_unsync()
+    }
+}
+
+impl Lease {
+    /// The answer has come to its end.
+    fn is_over(&mut self) {
+        self.permit = None;
+        if let Some(connection) = self.connection.take()
+            && self.is_kept
+            && !self.upstream.0.begun.is_closed()
+        {
+            let mut idle = self.upstream.idle();
+            if idle.len() < KEPT {
+                idle.push(connection);
+            }
+        }
+    }
+}
+
+impl hyper::body::Body for Answer {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(cut) = &mut self.cut
+            && cut.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.lease.is_over();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

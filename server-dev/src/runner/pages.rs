@@ -1,0 +1,89 @@
+//! What pages, and requests at the proxy, find of a service.
+
+use std::sync::Arc;
+
+use super::{Runner, Work, tail::Tail};
+use crate::{
+    config::Action,
+    machine::{Need, Phase},
+    process::{Line, Output},
+    proxy::{Doing, Problem, ProblemKind, Site, Upstream},
+    tree::Edit,
+};
+
+/// What a process writes is passed on, and its end is kept.
+pub(super) struct Heard {
+    pub(super) runner: Arc<Runner>,
+    pub(super) tail: Arc<Tail>,
+}
+
+impl Output for Heard {
+    async fn line(&self, line: Line) {
+        if line.is_error {
+            self.tail.push(&line.text);
+        }
+        self.runner.line(line).await;
+    }
+}
+
+impl Runner {
+    /// Waits until requests find what was said; where there is no proxy, nobody looks.
+    pub(super) async fn found(&self, is_it: impl Fn(&Site) -> bool) {
+        if let Some(mut found) = self.found.clone() {
+            // Whatever publishes it has ended only if everything has.
+            let _ = found.wait_for(is_it).await;
+        }
+    }
+}
+
+impl Work {
+    /// A new process serves, and nothing is wrong any more.
+    pub(super) fn has_switched(&self, upstream: Option<&Upstream>) {
+        self.runner.site.update(|site| {
+            site.upstream = upstream.cloned();
+            site.version.generation = self.generation;
+            site.problem = None;
+        });
+    }
+
+    /// The process that served has ended by itself.
+    pub(super) fn is_gone(&self, doing: Doing, status: &str, tail: &Tail) {
+        let problem = problem(ProblemKind::Crash, status, tail);
+        // At once: who finds neither a process nor one that is to come doesn't wait.
+        self.runner.site.update(|site| {
+            site.upstream = None;
+            site.doing = doing;
+            site.problem = Some(problem);
+        });
+    }
+
+    /// Has pages show what is wrong.
+    pub(super) fn is_broken(&self, kind: ProblemKind, reason: &str, tail: &Tail) {
+        let problem = problem(kind, reason, tail);
+        self.runner.site.update(|site| site.problem = Some(problem));
+    }
+
+    /// Has pages take anew what was edited of them.
+    pub(super) fn changes_pages(&self, edits: &[Arc<Edit>], need: Option<Need>) {
+        let asks_for = |action| edits.iter().any(|edit| edit.action == action);
+        self.runner.site.update(|site| {
+            site.version.styles += u64::from(asks_for(Action::Css));
+            // What is started anew is loaded anew as well, once it is ready.
+            site.version.reloads += u64::from(asks_for(Action::Reload) && need.is_none());
+        });
+    }
+}
+
+fn problem(kind: ProblemKind, reason: &str, tail: &Tail) -> Problem {
+    Problem { kind, reason: reason.to_owned(), places: Vec::new(), text: tail.text() }
+}
+
+/// What is under way, as others see it.
+pub(super) fn doing(phase: Phase) -> Doing {
+    match phase {
+        Phase::Building => Doing::Building,
+        Phase::Stopping | Phase::Starting => Doing::Starting,
+        Phase::Pausing => Doing::Resting,
+        Phase::Idle | Phase::Ending | Phase::Ended => Doing::Nothing,
+    }
+}

@@ -1,0 +1,122 @@
+//! HTTP/2 without TLS at the proxy, before a server that speaks HTTP/1.1.
+
+mod common;
+
+use std::{convert::Infallible, time::Duration};
+
+use common::{Dev, Folder, PATIENCE, example};
+use futures_util::future::join_all;
+use http_body_util::{BodyExt, Empty, StreamBody, combinators::UnsyncBoxBody};
+use hyper::{
+    Request, Response, StatusCode, Version,
+    body::{Bytes, Frame, Incoming},
+    client::conn::http2::{self, SendRequest},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{net::TcpStream, sync::mpsc, time::timeout};
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+type Client = SendRequest<Body>;
+
+async fn connect(address: &str) -> Client {
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (client, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+fn get(address: &str, path: &str) -> Request<Body> {
+    let url = format!("http://{address}{path}");
+    Request::get(url).body(Empty::new().boxed_unsync()).unwrap()
+}
+
+async fn send(client: &mut Client, request: Request<Body>) -> Response<Incoming> {
+    client.ready().await.unwrap();
+    timeout(PATIENCE, client.send_request(request)).await.unwrap().unwrap()
+}
+
+async fn text(response: Response<Incoming>) -> String {
+    let bytes = timeout(PATIENCE, response.into_body().collect()).await.unwrap().unwrap();
+    String::from_utf8(bytes.to_bytes().to_vec()).unwrap()
+}
+
+fn web(env: &[(&str, &str)], arguments: &[&str]) -> (Folder, Dev, String) {
+    let folder = Folder::with(&[("page.html", "<head><p>one")]);
+    let server = example("web");
+    let before = ["-s", "http::0", "--grace", "100ms", "--proxy"];
+    let arguments: Vec<&str> =
+        before.iter().chain(arguments).copied().chain(["--", &server]).collect();
+    let mut dev = folder.dev_with(&arguments, env);
+    let address = dev.address();
+    (folder, dev, address)
+}
+
+#[tokio::test]
+async fn requests_of_http2_are_passed_on_as_such_of_http1() {
+    let (_folder, _dev, address) = web(&[], &[]);
+    let mut client = connect(&address).await;
+    let mut request = get(&address, "/echo?a=1");
+    for cookie in ["a=1", "b=2"] {
+        request.headers_mut().append("cookie", cookie.parse().unwrap());
+    }
+    let response = send(&mut client, request).await;
+    assert_eq!((response.status(), response.version()), (StatusCode::OK, Version::HTTP_2));
+    let head = response.headers()["x-head"].to_str().unwrap();
+    for part in ["GET /echo?a=1 ", "\"a=1; b=2\"", &format!("\"{address}\"")] {
+        assert!(head.contains(part), "{part}: {head}");
+    }
+    let mut request = get(&address, "/");
+    request.headers_mut().insert("sec-fetch-dest", "document".parse().unwrap());
+    let page = text(send(&mut client, request).await).await;
+    assert!(page.starts_with("<head><script") && page.ends_with("</script><p>one"), "{page}");
+    let refused =
+        Request::get("http://rebound.example/").body(Empty::new().boxed_unsync()).unwrap();
+    assert_eq!(send(&mut client, refused).await.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_body_of_http2_goes_through_piece_by_piece() {
+    let (_folder, _dev, address) = web(&[], &[]);
+    let mut client = connect(&address).await;
+    let (tx, mut rx) = mpsc::channel::<Bytes>(1);
+    let pieces = futures_util::stream::poll_fn(move |cx| {
+        rx.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    });
+    let mut request = get(&address, "/echo");
+    *request.method_mut() = hyper::Method::POST;
+    *request.body_mut() = StreamBody::new(pieces).boxed_unsync();
+    tx.send("one".into()).await.unwrap();
+    let mut body = send(&mut client, request).await.into_body();
+    for piece in ["one", "two"] {
+        if piece == "two" {
+            tx.send(piece.into()).await.unwrap();
+        }
+        let frame = timeout(PATIENCE, body.frame()).await.unwrap().unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), piece);
+    }
+    drop(tx);
+    let rest = timeout(PATIENCE, body.collect()).await.unwrap().unwrap();
+    assert_eq!(rest.to_bytes(), "");
+}
+
+#[tokio::test]
+async fn no_more_than_so_many_requests_wait() {
+    let (_folder, dev, address) = web(&[("SLOW_START", "600000")], &["--proxy-wait", "4s"]);
+    let mut all = Vec::new();
+    for _ in 0..8 {
+        let client = connect(&address).await;
+        all.extend((0..150).map(|_| {
+            let (mut client, request) = (client.clone(), get(&address, "/"));
+            async move {
+                let response = send(&mut client, request).await;
+                assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+                text(response).await
+            }
+        }));
+    }
+    let answers = timeout(Duration::from_secs(60), join_all(all)).await.unwrap();
+    let crowded = answers.iter().filter(|it| it.contains("1024 requests wait")).count();
+    let late = answers.iter().filter(|it| it.contains("not ready within 4s")).count();
+    assert_eq!((crowded, late), (8 * 150 - 1024, 1024));
+    drop(dev);
+}
