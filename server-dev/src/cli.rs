@@ -1,12 +1,15 @@
 //! The command line.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::{Parser, ValueHint};
+use clap::{Parser, Subcommand, ValueHint};
 
 use crate::{
+    Failure,
     config::{Config, ConfigError, Ready, Service, Words, parse_duration},
+    init,
     report::Form,
+    schema,
     spec::Spec,
 };
 
@@ -28,7 +31,11 @@ command line is wrong; 130 ended at once, by a second Ctrl-C.";
 /// process once the new one is ready.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) order: Option<Order>,
+
     /// A socket to hold and pass on: [name=]{http,https,tcp,unix,udp}::address; may be repeated
     #[arg(short, long = "socket", value_name = "SOCKET", requires = "command")]
     sockets: Vec<Spec>,
@@ -86,6 +93,27 @@ pub(crate) struct Cli {
     /// The server, and its arguments
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
+}
+
+/// What may be done beside running servers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Order {
+    /// Write a server-dev.toml for what is in this folder, where there is none yet
+    Init(init::Args),
+    /// Print the JSON Schema of server-dev.toml, for editors
+    Schema,
+}
+
+impl Order {
+    pub(crate) fn carry_out(&self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Init(args) => init::run(args),
+            Self::Schema => {
+                print!("{}", schema::text());
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
 }
 
 impl Cli {
@@ -152,7 +180,13 @@ mod tests {
 
     #[test]
     fn wants_a_command_for_what_is_of_one() {
-        for line in ["server-dev -s http::0", "server-dev --no-overlap", "server-dev -c a -- b"] {
+        for line in [
+            "server-dev -s http::0",
+            "server-dev --no-overlap",
+            "server-dev -c a -- b",
+            "server-dev --json init",
+            "server-dev schema -- a",
+        ] {
             assert_eq!(Cli::try_parse_from(line.split(' ')).unwrap_err().exit_code(), 2, "{line}");
         }
     }

@@ -6,12 +6,15 @@
 mod cargo;
 mod cli;
 mod config;
+mod draft;
 mod exec;
+mod init;
 mod machine;
 mod process;
 mod ready;
 mod report;
 mod runner;
+mod schema;
 mod sockets;
 mod spec;
 mod tree;
@@ -47,7 +50,11 @@ fn main() -> ExitCode {
         exec::become_it(arguments);
     }
     let cli = Cli::parse();
-    match run(&cli) {
+    let done = match &cli.order {
+        Some(order) => order.carry_out(),
+        None => run(&cli),
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
             eprintln!("server-dev: {}", chain(error.as_ref()));
