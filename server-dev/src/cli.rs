@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand, ValueHint};
 use crate::{
     Failure,
     config::{Config, ConfigError, Ready, Service, Words, parse_duration},
-    init,
+    init, migrate,
     report::Form,
     schema,
     spec::Spec,
@@ -100,6 +100,8 @@ pub(crate) struct Cli {
 pub(crate) enum Order {
     /// Write a server-dev.toml for what is in this folder, where there is none yet
     Init(init::Args),
+    /// Print what another runner was told, as a server-dev.toml
+    Migrate(migrate::Args),
     /// Print the JSON Schema of server-dev.toml, for editors
     Schema,
 }
@@ -108,6 +110,7 @@ impl Order {
     pub(crate) fn carry_out(&self) -> Result<ExitCode, Failure> {
         match self {
             Self::Init(args) => init::run(args),
+            Self::Migrate(args) => migrate::run(args),
             Self::Schema => {
                 print!("{}", schema::text());
                 Ok(ExitCode::SUCCESS)

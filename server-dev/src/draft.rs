@@ -50,8 +50,23 @@ impl Draft {
         }
     }
 
+    /// Adds a rule, after those that there are.
+    pub(crate) fn rule(&mut self, files: &str, action: &str) {
+        let rule = [("files", files), ("do", action)].into_iter();
+        let rule = rule.map(|(key, value)| (key.to_owned(), Value::from(value)));
+        self.add("rules", rule.collect::<toml::Table>());
+    }
+
     pub(crate) fn get(&self, key: &str) -> Option<&Value> {
         self.keys.iter().find(|(known, _)| *known == key).map(|(_, value)| value)
+    }
+
+    pub(crate) fn unset(&mut self, key: &str) {
+        self.keys.retain(|(known, _)| *known != key);
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        self.keys.iter().map(|(key, value)| (*key, value))
     }
 
     /// Writes a command as a text where that is the same, and as a list of words otherwise.

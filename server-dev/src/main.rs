@@ -10,6 +10,7 @@ mod draft;
 mod exec;
 mod init;
 mod machine;
+mod migrate;
 mod process;
 mod ready;
 mod report;

@@ -37,17 +37,11 @@ fn draft(directory: &Path, name: &str, program: &str) -> Draft {
     draft.command("command", &[format!("./_build/default/{program}")]);
     sockets::pass(&mut draft, directory, &["ml", "opam"]);
     draft.set("extensions", vec!["ml", "mli", "mll", "mly"]);
-    draft.set("rules", vec![rule("dune"), rule("dune-project")]);
+    // They have no extension.
+    draft.rule("dune", "build");
+    draft.rule("dune-project", "build");
     draft.set("ignore", vec!["_build/"]);
     draft
-}
-
-/// A file without an extension counts as well.
-fn rule(files: &str) -> toml::Table {
-    [("files", files), ("do", "build")]
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value.into()))
-        .collect()
 }
 
 /// The names of a file's `(executable (name a))` and `(executables (names a b))`.
