@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand, ValueHint};
 use crate::{
     Failure,
     config::{Config, ConfigError, Ready, Service, Words, parse_duration},
-    init, migrate,
+    doctor, init, migrate,
     report::Form,
     schema,
     spec::Spec,
@@ -102,6 +102,8 @@ pub(crate) enum Order {
     Init(init::Args),
     /// Print what another runner was told, as a server-dev.toml
     Migrate(migrate::Args),
+    /// Look for what keeps the services of server-dev.toml from running, such as a port that is taken
+    Doctor(doctor::Args),
     /// Print the JSON Schema of server-dev.toml, for editors
     Schema,
 }
@@ -111,6 +113,7 @@ impl Order {
         match self {
             Self::Init(args) => init::run(args),
             Self::Migrate(args) => migrate::run(args),
+            Self::Doctor(args) => doctor::run(args),
             Self::Schema => {
                 print!("{}", schema::text());
                 Ok(ExitCode::SUCCESS)

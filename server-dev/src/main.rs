@@ -6,6 +6,7 @@
 mod cargo;
 mod cli;
 mod config;
+mod doctor;
 mod draft;
 mod exec;
 mod init;
