@@ -6,6 +6,7 @@
 mod cargo;
 mod cli;
 mod config;
+mod diagnostics;
 mod doctor;
 mod draft;
 mod exec;
