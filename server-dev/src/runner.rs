@@ -2,6 +2,7 @@
 
 mod build;
 mod environment;
+mod heard;
 mod start;
 
 use std::{
@@ -25,6 +26,7 @@ use crate::{
     tree::{Edits, Tree},
 };
 use build::Outcome;
+use heard::Heard;
 use start::NotReady;
 
 /// A server that ended before this has crashed; after it, it had worked.
@@ -65,6 +67,8 @@ struct Work {
     leaving: TaskTracker,
     /// What cargo has built last.
     built: Option<Built>,
+    /// What the process has written that was started last.
+    heard: Option<Arc<Heard>>,
     generation: u64,
     /// When the file was saved that is the reason for what is under way.
     saved: Option<SystemTime>,
@@ -87,6 +91,7 @@ struct Ready {
 struct Serving {
     running: Running,
     notified: Notified,
+    heard: Option<Arc<Heard>>,
     since: Instant,
 }
 
@@ -111,6 +116,7 @@ impl Runner {
             rests_until: None,
             leaving: TaskTracker::new(),
             built: None,
+            heard: None,
             generation: 0,
             saved: None,
             runner,
@@ -184,8 +190,10 @@ impl Work {
                 self.has_started(ready)
             }
             (status, after) = serving => {
-                let pid = self.serving.take().map(|serving| serving.running.pid());
-                self.has_exited(pid.unwrap_or_default(), status, after)
+                let served = self.serving.take();
+                let pid = served.as_ref().map(|serving| serving.running.pid()).unwrap_or_default();
+                let heard = served.and_then(|serving| serving.heard);
+                self.has_exited(pid, heard, status, after)
             }
             _ = stopping => {
                 self.stopping = None;
@@ -312,8 +320,9 @@ impl Work {
                 self.built = built;
                 Event::Built
             }
-            Outcome::Failed(reason) => {
-                self.tell(Told::BuildFailed { reason, serves: self.machine.serves });
+            Outcome::Failed { reason, diagnostics } => {
+                let serves = self.machine.serves;
+                self.tell(Told::BuildFailed { reason, serves, diagnostics });
                 Event::BuildFailed
             }
         }
@@ -331,7 +340,8 @@ impl Work {
                     milliseconds: milliseconds(took),
                     since_save: since_save.map(milliseconds),
                 });
-                let new = Serving { running, notified, since: Instant::now() };
+                let heard = self.heard.take();
+                let new = Serving { running, notified, heard, since: Instant::now() };
                 if let Some(old) = self.serving.replace(new) {
                     let drained = self.drain(old);
                     self.leaving.spawn(drained);
@@ -340,7 +350,9 @@ impl Work {
             }
             Err(reason) => {
                 let serves = self.machine.serves;
-                self.tell(Told::NotReady { reason: reason.to_string(), serves });
+                let heard = self.heard.take();
+                let diagnostics = heard.map(|heard| reason.diagnostics(&heard)).unwrap_or_default();
+                self.tell(Told::NotReady { reason: reason.to_string(), serves, diagnostics });
                 Event::StartFailed
             }
         }
@@ -349,6 +361,7 @@ impl Work {
     fn has_exited(
         &mut self,
         pid: u32,
+        heard: Option<Arc<Heard>>,
         status: std::io::Result<std::process::ExitStatus>,
         after: Duration,
     ) -> Event {
@@ -366,7 +379,12 @@ impl Work {
             Effect::Rest(pause) => Some(milliseconds(pause)),
             _ => None,
         });
-        self.tell(Told::Exited { pid, status, again_in_milliseconds: again });
+        let diagnostics = match heard {
+            // What it has written was no complaint.
+            Some(heard) if exit != Exit::Done => heard.diagnostics(),
+            _ => Vec::new(),
+        };
+        self.tell(Told::Exited { pid, status, again_in_milliseconds: again, diagnostics });
         event
     }
 

@@ -8,10 +8,11 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Job, Runner, Work, environment};
+use super::{Heard, Job, Runner, Work, environment};
 use crate::{
     cargo::{Built, CargoRun, Message},
     config::Words,
+    diagnostics::{self, Diagnostic, Severity},
     exec::Wish,
     process::{Line, Output, Program},
     report::Told,
@@ -24,7 +25,17 @@ pub(super) enum Outcome {
         took: Option<Duration>,
         built: Option<Built>,
     },
-    Failed(String),
+    Failed {
+        reason: String,
+        diagnostics: Vec<Diagnostic>,
+    },
+}
+
+impl Outcome {
+    /// Nothing has been run, or nobody knows how it ended.
+    fn failed(reason: &impl ToString) -> Self {
+        Self::Failed { reason: reason.to_string(), diagnostics: Vec::new() }
+    }
 }
 
 impl Work {
@@ -44,7 +55,7 @@ impl Work {
             let Some(words) = words else { return Outcome::Built { took: None, built: None } };
             let env = match environment::of_build(&runner.service) {
                 Ok(env) => env,
-                Err(error) => return Outcome::Failed(error.to_string()),
+                Err(error) => return Outcome::failed(&error),
             };
             let program = Program {
                 words: words.clone(),
@@ -54,11 +65,16 @@ impl Work {
                 wish: Wish { listen_pid: false },
             };
             let began = Instant::now();
-            let output =
-                Arc::new(Read { is_cargo: cargo.is_some(), runner, built: Mutex::default() });
+            let output = Arc::new(Read {
+                is_cargo: cargo.is_some(),
+                heard: Heard::new(Arc::clone(&runner)),
+                runner,
+                built: Mutex::default(),
+                told: Mutex::default(),
+            });
             let mut running = match program.start(&end, &output) {
                 Ok(running) => running,
-                Err(error) => return Outcome::Failed(error.to_string()),
+                Err(error) => return Outcome::failed(&error),
             };
             let status = tokio::select! {
                 biased;
@@ -69,8 +85,11 @@ impl Work {
                 Ok(status) if status.success() => {
                     Outcome::Built { took: Some(began.elapsed()), built: output.only() }
                 }
-                Ok(status) => Outcome::Failed(format!("{}: {status}", words.program())),
-                Err(error) => Outcome::Failed(error.to_string()),
+                Ok(status) => Outcome::Failed {
+                    reason: format!("{}: {status}", words.program()),
+                    diagnostics: output.diagnostics(),
+                },
+                Err(error) => Outcome::failed(&error),
             }
         });
         self.building = Some(Job { off, task });
@@ -85,11 +104,14 @@ impl Work {
     }
 }
 
-/// Shows what a build writes, and keeps which programs it has built.
+/// Shows what a build writes, and keeps which programs it has built, and what it says of the source.
 struct Read {
     is_cargo: bool,
     runner: Arc<Runner>,
+    heard: Heard,
     built: Mutex<Vec<Built>>,
+    /// By the compiler, through cargo.
+    told: Mutex<Vec<Diagnostic>>,
 }
 
 impl Read {
@@ -103,6 +125,20 @@ impl Read {
         // It is pushed to, or taken from.
         self.built.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn told(&self) -> MutexGuard<'_, Vec<Diagnostic>> {
+        // As above.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the compiler says, or, where it was never run, what else was written.
+    fn diagnostics(&self) -> Vec<Diagnostic> {
+        let mut told = std::mem::take(&mut *self.told());
+        if told.iter().all(|diagnostic| diagnostic.severity != Severity::Error) {
+            told.extend(self.heard.diagnostics());
+        }
+        diagnostics::sorted(told)
+    }
 }
 
 impl Output for Read {
@@ -110,12 +146,13 @@ impl Output for Read {
         let is_message = self.is_cargo && !line.is_error;
         match Message::read(&line.text).filter(|_| is_message) {
             Some(Message::CompilerMessage { message }) => {
+                self.told().extend(diagnostics::of_message(&message));
                 for text in message.rendered.unwrap_or_default().trim_end().lines() {
                     self.runner.line(Line { is_error: true, text: text.into() }).await;
                 }
             }
             Some(message) => self.built().extend(message.built()),
-            None => self.runner.line(line).await,
+            None => self.heard.line(line).await,
         }
     }
 }

@@ -5,8 +5,9 @@ use std::{io, process::ExitStatus, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Job, Ready, Work, environment};
+use super::{Heard, Job, Ready, Work, environment};
 use crate::{
+    diagnostics::Diagnostic,
     exec::Wish,
     process::Program,
     ready::{Notified, Sign},
@@ -28,6 +29,17 @@ pub(super) enum NotReady {
     CalledOff,
 }
 
+impl NotReady {
+    /// What the process has to say about it.
+    pub(super) fn diagnostics(&self, heard: &Heard) -> Vec<Diagnostic> {
+        match self {
+            Self::Ended(_) => heard.diagnostics(),
+            Self::Late(_) => heard.places(),
+            Self::Start(_) | Self::Environment(_) | Self::CalledOff => Vec::new(),
+        }
+    }
+}
+
 impl Work {
     /// Starts the program beside what serves; where two can't run at once, after all others have
     /// ended.
@@ -37,6 +49,8 @@ impl Work {
         let (runner, built, command) =
             (Arc::clone(&self.runner), self.built.clone(), self.command());
         let end = self.end();
+        let heard = Arc::new(Heard::new(Arc::clone(&runner)));
+        self.heard = Some(Arc::clone(&heard));
         let before = (!runner.service.overlap).then(|| self.leaving.clone());
         let task = tokio::spawn(async move {
             let service = &runner.service;
@@ -60,7 +74,7 @@ impl Work {
                 wish: Wish { listen_pid: service.listen_pid && !runner.sockets.is_empty() },
             };
             let inodes = runner.sockets.inodes()?;
-            let mut running = program.start(&end, &runner)?;
+            let mut running = program.start(&end, &heard)?;
             runner.report.tell(&runner.name, Told::Starting { pid: running.pid() });
             let group = running.group;
             let why = tokio::select! {
