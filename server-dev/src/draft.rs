@@ -116,11 +116,16 @@ impl Draft {
             comment(&mut text, note);
         }
         let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if !self.name.is_empty() && self.name.chars().all(is_bare) {
-            text.push_str(&format!("[services.{}]\n", self.name));
-        } else {
-            text.push_str(&format!("[services.{}]\n", Value::from(self.name.as_str())));
-        }
+        let name = match &self.name {
+            name if !name.is_empty() && name.chars().all(is_bare) => name.clone(),
+            name => Value::from(name.as_str()).to_string(),
+        };
+        text.extend([
+            "[services.",
+            &name,
+            "]
+",
+        ]);
         text
     }
 }
@@ -197,12 +202,9 @@ mod tests {
     fn a_default_that_is_uncommented_changes_nothing() {
         let text = draft().others();
         let is_default = |line: &str| line.starts_with("# ") && line.contains(" = ");
-        let set: String = text
-            .lines()
-            .filter(|line| is_default(line))
-            .map(|line| format!("{}\n", line.trim_start_matches("# ")))
-            .collect();
-        assert!(set.contains("settle = \"50ms\"\n") && set.contains("rules = []\n"), "{text}");
+        let lines = text.lines().filter(|line| is_default(line));
+        let set = lines.map(|line| line.trim_start_matches("# ")).collect::<Vec<_>>().join("\n");
+        assert!(set.contains("settle = \"50ms\"\n") && set.contains("rules = []"), "{text}");
         assert!(!set.contains("overlap"), "{text}");
         let config: Config = toml::from_str(&format!("{draft}{set}", draft = draft())).unwrap();
         let service = &config.services["a b"];

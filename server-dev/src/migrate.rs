@@ -126,7 +126,9 @@ impl Runner {
                 is_watch(rest.get(toolchain)).then_some(Self::CargoWatch(toolchain + 1))
             }
             "air" => Some(Self::Air),
-            _ if words.len() == 1 && name.ends_with(".toml") => Some(Self::AirFile),
+            _ if words.len() == 1 && Path::new(name).extension().is_some_and(|it| it == "toml") => {
+                Some(Self::AirFile)
+            }
             _ => {
                 // `python -m uvicorn`, `uv run uvicorn` and the like.
                 let at = words.iter().take(4).position(|word| {
@@ -204,7 +206,7 @@ mod tests {
             assert!(crate::chain(&error).contains(words), "{line}: {error}");
         }
         let text = told("systemfd --frobnicate=3 -s http::3000 watchexec --gnaw -Z -- ./web");
-        for flag in ["systemfd --frobnicate ", "watchexec --gnaw ", "watchexec -Z "] {
+        for flag in ["systemfd --frobnicate=3 ", "watchexec --gnaw ", "watchexec -Z "] {
             assert!(text.contains(flag), "{flag}: {text}");
         }
     }

@@ -54,7 +54,7 @@ fn of_go(lines: &[&str]) -> Option<Diagnostic> {
     let stack = lines[from..].iter().skip_while(|line| !line.starts_with("goroutine "));
     let place = stack.filter_map(|line| Place::read(line.strip_prefix('\t')?)).find(|place| {
         let is_own = place.file.contains("/src/runtime/") || place.file.contains("/src/internal/");
-        place.file.ends_with(".go") && !is_own
+        !is_own
     })?;
     Some(place.says(message, Severity::Error))
 }

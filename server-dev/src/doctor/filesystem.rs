@@ -42,7 +42,7 @@ fn of_root(service: &Service, root: &Path) -> Finding {
     }
 }
 
-/// The type of the filesystem of a path, by proc_pid_mountinfo(5).
+/// The type of the filesystem of a path, by `proc_pid_mountinfo(5)`.
 fn kind(path: &Path) -> Option<String> {
     let path = path.canonicalize().ok()?;
     let mounts = Process::myself().and_then(|me| me.mountinfo()).ok()?;

@@ -1,4 +1,4 @@
-//! Which processes hold a socket, by proc_pid_fd(5).
+//! Which processes hold a socket, by `proc_pid_fd(5)`.
 
 use std::collections::BTreeSet;
 

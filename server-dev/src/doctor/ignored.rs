@@ -125,6 +125,9 @@ mod tests {
         assert_eq!((need.folders, need.instances), (0, 0));
     }
 
+    type Files = &'static [(&'static str, &'static str)];
+    type Change = fn(&mut Service);
+
     #[test]
     fn says_why_nothing_counts() {
         let rust = |service: &mut Service| service.extensions = vec!["rs".into()];
@@ -132,8 +135,7 @@ mod tests {
         let missing = |service: &mut Service| service.watch = vec!["missing".into()];
         let all = |service: &mut Service| service.ignore = vec!["*".into()];
         let nothing = |_: &mut Service| {};
-        type Change = fn(&mut Service);
-        let table: [(&[(&str, &str)], Change, Level, &str); 8] = [
+        let table: [(Files, Change, Level, &str); 8] = [
             (&[("a.go", "")], rust, Level::Error, "no file that isn't ignored ends in .rs"),
             (&[], nothing, Level::Error, "is it empty"),
             (&[("a", "")], missing, Level::Error, "missing can't be watched"),

@@ -56,7 +56,7 @@ fn judge(name: &str, what: &str, need: usize, room: Room) -> Finding {
     ))
 }
 
-/// The watches and instances of this user's processes, by proc_pid_fdinfo(5).
+/// The watches and instances of this user's processes, by `proc_pid_fdinfo(5)`.
 fn used() -> (usize, usize) {
     let me = rustix::process::geteuid().as_raw();
     let processes = all_processes().into_iter().flatten().flatten();

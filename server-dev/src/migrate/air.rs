@@ -115,7 +115,9 @@ fn defaults() -> Table {
 fn take_key(key: &str, value: &Value, scratch: &str, draft: &mut Draft) {
     let list = || value.as_array().into_iter().flatten().filter_map(Value::as_str);
     match key {
-        "cmd" | "bin" | "full_bin" | "entrypoint" | "pre_cmd" | "args_bin" => {}
+        // The command and its build, which are read by then; contents are always compared.
+        "cmd" | "bin" | "full_bin" | "entrypoint" | "pre_cmd" | "args_bin"
+        | "exclude_unchanged" => {}
         "include_ext" => list().for_each(|it| draft.add("extensions", it.trim_start_matches('.'))),
         "include_dir" => list().for_each(|it| draft.add("watch", it)),
         "include_file" => list().for_each(|it| draft.rule(&rooted(it), "build")),
@@ -143,8 +145,6 @@ fn take_key(key: &str, value: &Value, scratch: &str, draft: &mut Draft) {
                 draft.set("poll", "500ms");
             }
         }
-        // Contents are always compared.
-        "exclude_unchanged" => {}
         other => left_out(&format!("build.{other}"), value, draft),
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn read(words: &[String], draft: &mut Draft) -> Result<(), MigrateErr
                 match seconds.parse::<f64>().ok().and_then(milliseconds) {
                     Some(milliseconds) => draft.set("settle", format!("{milliseconds}ms")),
                     None => {
-                        draft.note(format!("cargo watch {flag} {seconds} is left out: no number"))
+                        draft.note(format!("cargo watch {flag} {seconds} is left out: no number"));
                     }
                 }
             }

@@ -75,31 +75,25 @@ impl Flags {
         draft: &mut Draft,
     ) -> Result<(), MigrateError> {
         let of = self.of;
-        match table.iter().find(|(names, ..)| names.contains(&flag)) {
-            Some((_, takes, why)) => {
-                let value = match takes {
-                    Takes::Nothing => String::new(),
-                    Takes::Value => format!(" {}", self.value()?),
-                    Takes::Maybe if flag.starts_with("--") => {
-                        self.maybe().map_or_else(String::new, |value| format!("={value}"))
-                    }
-                    Takes::Maybe => String::new(),
-                };
-                draft.note(format!("{of} {flag}{value} is left out: {why}"));
+        let known = table.iter().find(|(names, ..)| names.contains(&flag));
+        // Of one that is not known, a value after a blank is taken for the command.
+        let (takes, why) = known
+            .map_or((Takes::Maybe, "it is not known to server-dev"), |(_, takes, why)| {
+                (*takes, *why)
+            });
+        let value = match takes {
+            Takes::Value => format!(" {}", self.value()?),
+            Takes::Maybe if flag.starts_with("--") => {
+                self.maybe().map_or_else(String::new, |value| format!("={value}"))
             }
-            None => {
-                if flag.starts_with("--") {
-                    // A value after a blank would be taken for the command.
-                    let _its_value = self.maybe();
-                }
-                draft.note(format!("{of} {flag} is left out: it is not known to server-dev"));
-            }
-        }
+            Takes::Nothing | Takes::Maybe => String::new(),
+        };
+        draft.note(format!("{of} {flag}{value} is left out: {why}"));
         Ok(())
     }
 }
 
 fn text(word: OsString) -> String {
     // It came from a text.
-    word.to_string_lossy().into_owned()
+    word.into_string().unwrap_or_default()
 }

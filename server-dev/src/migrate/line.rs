@@ -51,7 +51,7 @@ pub(super) fn of(draft: &Draft) -> Option<String> {
     match draft.get("command")? {
         Value::String(text) => words.extend(shlex::split(text)?),
         Value::Array(list) => {
-            words.extend(list.iter().filter_map(Value::as_str).map(str::to_owned))
+            words.extend(list.iter().filter_map(Value::as_str).map(str::to_owned));
         }
         _ => return None,
     }

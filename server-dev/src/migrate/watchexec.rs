@@ -119,7 +119,7 @@ pub(super) fn read(words: &[String], draft: &mut Draft) -> Result<(), MigrateErr
             other => flags.left_out(other, WITHOUT, draft)?,
         }
     }
-    only(draft, filters);
+    only(draft, &filters);
     let command = flags.rest()?;
     if command.is_empty() {
         return Err(MigrateError::Command("watchexec"));
@@ -133,7 +133,7 @@ pub(super) fn read(words: &[String], draft: &mut Draft) -> Result<(), MigrateErr
 }
 
 /// Has only these files count, beside those with an extension that is asked for.
-fn only(draft: &mut Draft, filters: Vec<String>) {
+fn only(draft: &mut Draft, filters: &[String]) {
     let all =
         (!filters.is_empty() && draft.get("extensions").is_none()).then_some(("*", "nothing"));
     let rules = filters.iter().map(|filter| (filter.as_str(), "build")).chain(all);

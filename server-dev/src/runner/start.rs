@@ -49,8 +49,8 @@ impl Work {
         let (runner, built, command) =
             (Arc::clone(&self.runner), self.built.clone(), self.command());
         let end = self.end();
-        let heard = Arc::new(Heard::new(Arc::clone(&runner)));
-        self.heard = Some(Arc::clone(&heard));
+        let output = Arc::new(Heard::new(Arc::clone(&runner)));
+        self.heard = Some(Arc::clone(&output));
         let before = (!runner.service.overlap).then(|| self.leaving.clone());
         let task = tokio::spawn(async move {
             let service = &runner.service;
@@ -74,7 +74,7 @@ impl Work {
                 wish: Wish { listen_pid: service.listen_pid && !runner.sockets.is_empty() },
             };
             let inodes = runner.sockets.inodes()?;
-            let mut running = program.start(&end, &heard)?;
+            let mut running = program.start(&end, &output)?;
             runner.report.tell(&runner.name, Told::Starting { pid: running.pid() });
             let group = running.group;
             let why = tokio::select! {
