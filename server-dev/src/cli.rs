@@ -1,6 +1,11 @@
 //! The command line.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    io::{self, ErrorKind, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{Parser, Subcommand, ValueHint};
 
@@ -23,9 +28,12 @@ Examples:
   server-dev -s http::3000 -e rs,toml -- cargo run -p server-bin -- --config config.toml
   server-dev -s http::3000 -e go --build 'go build -o ./tmp/main .' -- ./tmp/main
   server-dev                                  all services of ./server-dev.toml
+  server-dev init                             writes a first one, by what is in this folder
+  server-dev migrate 'cargo watch -x run'     prints one, by how the server is run today
+  server-dev doctor                           says who holds a port, and what else is in the way
 
-Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 a socket, a folder or the file can't be had; 2 the
-command line is wrong; 130 ended at once, by a second Ctrl-C.";
+Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 a socket, a folder or the file can't be had, or
+doctor has found what doesn't run; 2 the command line is wrong; 130 ended at once, by a second Ctrl-C.";
 
 /// Holds the sockets of a server, builds and starts it anew at every change, and replaces the old
 /// process once the new one is ready.
@@ -115,7 +123,7 @@ impl Order {
             Self::Migrate(args) => migrate::run(args),
             Self::Doctor(args) => doctor::run(args),
             Self::Schema => {
-                print!("{}", schema::text());
+                say(&schema::text())?;
                 Ok(ExitCode::SUCCESS)
             }
         }
@@ -147,6 +155,14 @@ impl Cli {
 
     pub(crate) fn form(&self) -> Form {
         if self.json { Form::Json } else { Form::Text }
+    }
+}
+
+/// Prints what was asked for; whoever has read enough of it may close the other end.
+pub(crate) fn say(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done,
     }
 }
 

@@ -191,6 +191,14 @@ mod tests {
         assert_eq!(json, want);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn takes_any_text(stderr in "(?s).{0,300}", stdout in "([a-z./]{0,6}[:(,)0-9 \n\t\"-]{0,4}){0,40}") {
+            let found = of_output(&stderr, &stdout);
+            proptest::prop_assert!(found.len() <= MANY);
+        }
+    }
+
     #[test]
     fn takes_whatever_comes() {
         for text in [

@@ -17,7 +17,7 @@ use clap::ValueHint;
 
 use crate::{
     Failure,
-    cli::FILE,
+    cli::{FILE, say},
     config::{Config, Service},
 };
 
@@ -53,7 +53,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     for (name, findings) in findings(&config) {
         for finding in findings {
             is_fine &= finding.level != Level::Error;
-            println!("{}: {name}: {}", finding.level, finding.text);
+            // Names of files and programs may hold anything.
+            let text = finding.text.replace(char::is_control, " ");
+            say(&format!("{}: {name}: {text}\n", finding.level))?;
         }
     }
     Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })

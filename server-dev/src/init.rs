@@ -16,7 +16,12 @@ use std::{
 
 use clap::ValueHint;
 
-use crate::{Failure, cli::FILE, draft::Draft, schema};
+use crate::{
+    Failure,
+    cli::{FILE, say},
+    draft::Draft,
+    schema,
+};
 
 /// The first port that is given to a server; others follow it.
 const PORT: u16 = 3000;
@@ -59,8 +64,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     write(file, &text(&drafts))?;
     let names: Vec<_> = drafts.iter().map(|draft| draft.name.as_str()).collect();
-    println!("{} is written: {}", file.display(), names.join(", "));
-    println!("`server-dev doctor` looks whether they can run, `server-dev` runs them");
+    say(&format!(
+        "{} is written: {}\n`server-dev doctor` looks whether they can run, `server-dev` runs them\n",
+        file.display(),
+        names.join(", ")
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -245,6 +253,23 @@ mod tests {
                 ("web", "cargo run -p web --bin web".to_owned()),
             ]
         );
+    }
+
+    #[test]
+    fn of_a_workspace_it_takes_what_is_below_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["one", "two"] {
+            let source = folder.path().join(name).join("src");
+            std::fs::create_dir_all(&source).unwrap();
+            std::fs::write(source.join("main.rs"), "").unwrap();
+            let manifest = source.with_file_name("Cargo.toml");
+            std::fs::write(manifest, CARGO.replace("web", name)).unwrap();
+        }
+        let workspace = "[workspace]\nmembers = [\"one\", \"two\"]\nresolver = \"3\"\n";
+        std::fs::write(folder.path().join("Cargo.toml"), workspace).unwrap();
+        let names = |folder: &Path| find(folder).into_iter().map(|it| it.name).collect::<Vec<_>>();
+        assert_eq!(names(folder.path()), ["one", "two"]);
+        assert_eq!(names(&folder.path().join("two")), ["two"]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::{
     process::ExitCode,
 };
 
-use crate::{Failure, draft::Draft, schema};
+use crate::{Failure, cli::say, config::Config, draft::Draft, schema};
 
 /// What may be said to it.
 #[derive(Debug, clap::Args)]
@@ -44,6 +44,8 @@ pub(crate) enum MigrateError {
     Command(&'static str),
     #[error("{0}: {1}")]
     Flag(&'static str, #[source] lexopt::Error),
+    #[error("what comes of it can't be run: {}", .0.message())]
+    Refused(toml::de::Error),
     #[error("{} can't be read", .0.display())]
     Read(PathBuf, #[source] std::io::Error),
     #[error("{}: {}", .0.display(), .1.to_string().trim_end())]
@@ -59,12 +61,13 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         words => words.to_vec(),
     };
     let draft = migrate(&words)?;
-    println!("#:schema ./{}", schema::FILE);
-    println!("# As server-dev.toml, in place of: {}", shell::joined(&words));
-    if let Some(line) = line::of(&draft) {
-        println!("# Without a file: {line}");
-    }
-    print!("\n{draft}");
+    let line =
+        line::of(&draft).map_or_else(String::new, |line| format!("# Without a file: {line}\n"));
+    say(&format!(
+        "#:schema ./{}\n# As server-dev.toml, in place of: {}\n{line}\n{draft}",
+        schema::FILE,
+        shell::joined(&words).replace(char::is_control, " ")
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -79,6 +82,7 @@ fn migrate(words: &[String]) -> Result<Draft, MigrateError> {
         );
         draft.set("overlap", false);
     }
+    toml::from_str::<Config>(&draft.to_string()).map_err(MigrateError::Refused)?;
     Ok(draft)
 }
 
@@ -145,7 +149,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::{cli::Cli, config::Config};
+    use crate::cli::Cli;
 
     /// What is written for a line, once our own reader has taken it, as a file and as a command line.
     pub(super) fn told(line: &str) -> String {
@@ -192,6 +196,33 @@ mod tests {
         );
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_is_read_or_refused(
+            runner in "(watchexec|cargo watch|systemfd|uvicorn)",
+            words in proptest::collection::vec("-{0,2}[a-zA-Z=:.,&'\"* 0-9\n\\\\]{0,6}", 0..6),
+            command in proptest::collection::vec("(?s).{1,6}", 0..3),
+        ) {
+            let line: Vec<String> = runner.split(' ').map(str::to_owned).chain(words).chain(["--".to_owned()]).chain(command).collect();
+            match migrate(&line) {
+                Ok(draft) => {
+                    let config: Config = toml::from_str(&draft.to_string()).unwrap();
+                    if let Some(line) = line::of(&draft) {
+                        let cli = Cli::try_parse_from(shlex::split(&line).unwrap()).unwrap();
+                        let (one, other) = (format!("{:?}", cli.config().unwrap()), format!("{config:?}"));
+                        proptest::prop_assert_eq!(one, other, "{}", line);
+                    }
+                }
+                Err(MigrateError::Refused(error)) => {
+                    let message = error.message();
+                    let is_about_it = ["a command has a program", "missing field `command`"].iter().any(|it| message.contains(it));
+                    proptest::prop_assert!(is_about_it, "{line:?}: {error}");
+                }
+                Err(_refused) => {}
+            }
+        }
+    }
+
     #[test]
     fn says_what_it_can_not_take_over() {
         for (line, words) in [
@@ -200,6 +231,7 @@ mod tests {
             ("watchexec -r", "watchexec runs no command"),
             ("watchexec --exts", "missing argument for option '--exts'"),
             ("", "an empty line"),
+            ("watchexec -n ''", "a command has a program"),
             ("missing.toml", "missing.toml can't be read"),
         ] {
             let error = migrate(&shlex::split(line).unwrap()).unwrap_err();

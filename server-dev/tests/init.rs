@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use common::Folder;
 use serde_json::Value;
@@ -35,6 +35,17 @@ fn what_init_writes_is_run_and_passes_the_schema() {
     assert_eq!(dev.wait("listening")["service"], "shop");
     dev.wait("starting");
     assert!(dev.end().success());
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_failure() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_server-dev"))
+        .arg("schema")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("server-dev starts");
+    drop(child.stdout.take());
+    assert!(child.wait().expect("it ends").success());
 }
 
 #[test]

@@ -63,7 +63,11 @@ impl Package {
 }
 
 pub(super) fn find(directory: &Path) -> Vec<Draft> {
-    let packages = packages(directory).unwrap_or_default();
+    let mut packages = packages(directory).unwrap_or_default();
+    // In a folder of a workspace, cargo tells of all of it.
+    if let Ok(directory) = directory.canonicalize() {
+        packages.retain(|package| package.manifest_path.starts_with(&directory));
+    }
     let all: Vec<_> = packages
         .iter()
         .flat_map(|package| package.targets.iter().map(move |target| (package, target)))

@@ -1,9 +1,9 @@
 //! A service as a command line, where that can say all of it.
 
+use clap::Parser;
 use toml::Value;
 
-use super::shell;
-use crate::draft::Draft;
+use crate::{cli::Cli, draft::Draft};
 
 /// The flag of each key; of a key that is not in it, only a file can tell.
 const FLAGS: [(&str, &str); 10] = [
@@ -27,21 +27,15 @@ pub(super) fn of(draft: &Draft) -> Option<String> {
             Value::Boolean(false) => words.push((*flag).to_owned()),
             Value::Boolean(true) => {}
             Value::String(text) if key == "poll" => words.push(format!("{flag}={text}")),
-            Value::String(text) => words.extend([(*flag).to_owned(), text.clone()]),
+            Value::String(text) => words.extend(with(flag, text)),
             Value::Array(list) => {
-                let texts: Option<Vec<_>> = list.iter().map(Value::as_str).collect();
-                match (key, texts?) {
+                let texts = list.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?;
+                match key {
                     // A list of words, which a flag takes as a text.
-                    ("build", texts) => {
-                        let text = shlex::try_join(texts).ok()?;
-                        words.extend([(*flag).to_owned(), text]);
-                    }
-                    ("extensions", texts) => words.extend([(*flag).to_owned(), texts.join(",")]),
-                    (_, texts) => {
-                        for text in texts {
-                            words.extend([(*flag).to_owned(), text.to_owned()]);
-                        }
-                    }
+                    "build" => words.extend(with(flag, &shlex::try_join(texts).ok()?)),
+                    "extensions" if texts.iter().any(|text| text.contains(',')) => return None,
+                    "extensions" => words.extend(with(flag, &texts.join(","))),
+                    _ => words.extend(texts.iter().flat_map(|text| with(flag, text))),
                 }
             }
             _ => return None,
@@ -55,5 +49,18 @@ pub(super) fn of(draft: &Draft) -> Option<String> {
         }
         _ => return None,
     }
-    Some(shell::joined(&words))
+    // Some words, such as an empty path, can't be said there.
+    Cli::try_parse_from(&words).ok()?;
+    // It has to be a single line.
+    let line = shlex::try_join(words.iter().map(String::as_str)).ok()?;
+    (!line.contains(char::is_control)).then_some(line)
+}
+
+/// A flag with its value, in a word where the value would be taken for another flag.
+fn with(flag: &str, value: &str) -> Vec<String> {
+    if value.starts_with('-') {
+        vec![format!("{flag}{value}")]
+    } else {
+        vec![flag.to_owned(), value.to_owned()]
+    }
 }

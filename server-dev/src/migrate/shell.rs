@@ -69,10 +69,8 @@ fn in_shell(text: &str) -> Vec<String> {
 
 /// The words as they are written in a shell.
 pub(super) fn joined(words: &[String]) -> String {
-    // No word of a command line has a NUL in it. What is in several lines is no comment any more.
-    shlex::try_join(words.iter().map(String::as_str))
-        .unwrap_or_default()
-        .replace(char::is_control, " ")
+    // No word of a command line has a NUL in it.
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default()
 }
 
 fn is_name(text: &str) -> bool {
