@@ -36,6 +36,38 @@ pub(crate) enum Message {
 pub(crate) struct Diagnostic {
     /// As it is to be shown, in several lines.
     pub(crate) rendered: Option<String>,
+    #[serde(default)]
+    pub(crate) message: String,
+    /// `error`, `warning` and others.
+    #[serde(default)]
+    pub(crate) level: String,
+    #[serde(default)]
+    pub(crate) spans: Vec<Span>,
+}
+
+/// A place that the compiler speaks of.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Span {
+    /// Relative to the workspace.
+    pub(crate) file_name: String,
+    pub(crate) line_start: u32,
+    pub(crate) column_start: u32,
+    pub(crate) is_primary: bool,
+    pub(crate) label: Option<String>,
+    /// Of what is in a macro, who calls it.
+    expansion: Option<Expansion>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Expansion {
+    span: Box<Span>,
+}
+
+impl Span {
+    /// The place in the source that has led here through macros.
+    pub(crate) fn origin(&self) -> &Self {
+        self.expansion.as_ref().map_or(self, |expansion| expansion.span.origin())
+    }
 }
 
 /// A program that cargo has built.

@@ -1,12 +1,20 @@
 //! The command line.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    io::{self, ErrorKind, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
-use clap::{Parser, ValueHint};
+use clap::{Parser, Subcommand, ValueHint};
 
 use crate::{
+    Failure,
     config::{Config, ConfigError, Proxy, Ready, Service, Words, parse_duration},
+    doctor, init, migrate,
     report::Form,
+    schema,
     spec::Spec,
 };
 
@@ -20,15 +28,22 @@ Examples:
   server-dev -s http::3000 -e rs,toml -- cargo run -p server-bin -- --config config.toml
   server-dev -s http::3000 -e go --build 'go build -o ./tmp/main .' -- ./tmp/main
   server-dev                                  all services of ./server-dev.toml
+  server-dev init                             writes a first one, by what is in this folder
+  server-dev migrate 'cargo watch -x run'     prints one, by how the server is run today
+  server-dev doctor                           says who holds a port, and what else is in the way
 
-Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 a socket, a folder or the file can't be had; 2 the
-command line is wrong; 130 ended at once, by a second Ctrl-C.";
+Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 a socket, a folder or the file can't be had, or
+doctor has found what doesn't run; 2 the command line is wrong; 130 ended at once, by a second Ctrl-C.";
 
 /// Holds the sockets of a server, builds and starts it anew at every change, and replaces the old
 /// process once the new one is ready.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) order: Option<Order>,
+
     /// A socket to hold and pass on: [name=]{http,https,tcp,unix,udp}::address; may be repeated
     #[arg(short, long = "socket", value_name = "SOCKET", requires = "command")]
     sockets: Vec<Spec>,
@@ -103,6 +118,33 @@ pub(crate) struct Cli {
     command: Vec<String>,
 }
 
+/// What may be done beside running servers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Order {
+    /// Write a server-dev.toml for what is in this folder, where there is none yet
+    Init(init::Args),
+    /// Print what another runner was told, as a server-dev.toml
+    Migrate(migrate::Args),
+    /// Look for what keeps the services of server-dev.toml from running, such as a port that is taken
+    Doctor(doctor::Args),
+    /// Print the JSON Schema of server-dev.toml, for editors
+    Schema,
+}
+
+impl Order {
+    pub(crate) fn carry_out(&self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Init(args) => init::run(args),
+            Self::Migrate(args) => migrate::run(args),
+            Self::Doctor(args) => doctor::run(args),
+            Self::Schema => {
+                say(&schema::text())?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
 impl Cli {
     /// Returns what is to be run.
     pub(crate) fn config(&self) -> Result<Config, ConfigError> {
@@ -131,6 +173,14 @@ impl Cli {
 
     pub(crate) fn form(&self) -> Form {
         if self.json { Form::Json } else { Form::Text }
+    }
+}
+
+/// Prints what was asked for; whoever has read enough of it may close the other end.
+pub(crate) fn say(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done,
     }
 }
 
@@ -171,7 +221,13 @@ mod tests {
 
     #[test]
     fn wants_a_command_for_what_is_of_one() {
-        for line in ["server-dev -s http::0", "server-dev --no-overlap", "server-dev -c a -- b"] {
+        for line in [
+            "server-dev -s http::0",
+            "server-dev --no-overlap",
+            "server-dev -c a -- b",
+            "server-dev --json init",
+            "server-dev schema -- a",
+        ] {
             assert_eq!(Cli::try_parse_from(line.split(' ')).unwrap_err().exit_code(), 2, "{line}");
         }
     }

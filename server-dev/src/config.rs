@@ -7,19 +7,21 @@ use std::{
     time::Duration,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::Error};
 
-use crate::spec::Spec;
+use crate::{schema, spec::Spec};
 
 /// Everything that `server-dev.toml` may say.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
+    /// Each by its name, which is before each of its lines.
     pub(crate) services: BTreeMap<String, Service>,
 }
 
 /// One server, and what it is made of.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Service {
     /// The program and its arguments.
@@ -45,19 +47,28 @@ pub(crate) struct Service {
     #[serde(default)]
     pub(crate) rules: Vec<Rule>,
     /// How long no file may change before the change is taken.
-    #[serde(default = "settle", deserialize_with = "duration")]
+    #[serde(default = "settle", deserialize_with = "duration", serialize_with = "schema::text_of")]
+    #[schemars(schema_with = "schema::duration")]
     pub(crate) settle: Duration,
     /// Looks at the files this often instead of being told by the system.
     #[serde(default, deserialize_with = "some_duration")]
+    #[schemars(schema_with = "schema::duration")]
     pub(crate) poll: Option<Duration>,
     /// When a new process counts as ready.
     #[serde(default)]
+    #[schemars(extend("default" = "auto"))]
     pub(crate) ready: Ready,
     /// How long that may take.
-    #[serde(default = "ready_timeout", deserialize_with = "duration")]
+    #[serde(
+        default = "ready_timeout",
+        deserialize_with = "duration",
+        serialize_with = "schema::text_of"
+    )]
+    #[schemars(schema_with = "schema::duration")]
     pub(crate) ready_timeout: Duration,
     /// How long an old process may take to end, before it is killed.
-    #[serde(default = "grace", deserialize_with = "duration")]
+    #[serde(default = "grace", deserialize_with = "duration", serialize_with = "schema::text_of")]
+    #[schemars(schema_with = "schema::duration")]
     pub(crate) grace: Duration,
     /// Whether a new process may start while the old one still serves.
     #[serde(default = "yes")]
@@ -68,7 +79,12 @@ pub(crate) struct Service {
     /// Whether a proxy answers on the first http socket, and how each process is reached behind it.
     pub(crate) proxy: Option<Proxy>,
     /// How long a request may wait there while no process is ready.
-    #[serde(default = "proxy_wait", deserialize_with = "duration")]
+    #[serde(
+        default = "proxy_wait",
+        deserialize_with = "duration",
+        serialize_with = "schema::text_of"
+    )]
+    #[schemars(schema_with = "schema::duration")]
     pub(crate) proxy_wait: Duration,
     /// Names that the proxy answers to beside those of this machine; `.name` stands for all below it.
     #[serde(default)]
@@ -85,7 +101,7 @@ pub(crate) struct Service {
 pub(crate) struct Words(Vec<String>);
 
 /// What a change of the files of a glob does.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rule {
     /// As in `.gitignore`.
@@ -95,7 +111,7 @@ pub(crate) struct Rule {
 }
 
 /// What a change does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Action {
     /// Builds, then starts anew.
@@ -108,11 +124,12 @@ pub(crate) enum Action {
     Reload,
     /// Has the browser take the style sheets anew.
     Css,
+    /// Does nothing.
     Nothing,
 }
 
 /// How a process is reached behind the proxy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Proxy {
     /// It listens by itself, at a port of its own that `HOST` and `PORT` name.
@@ -122,7 +139,7 @@ pub(crate) enum Proxy {
 }
 
 /// When a new process is ready.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Ready {
     /// By `READY=1`, or once it is seen to wait for connections, whichever is first.
@@ -132,6 +149,7 @@ pub(crate) enum Ready {
     Notify,
     /// After so long.
     #[serde(deserialize_with = "duration")]
+    #[schemars(schema_with = "schema::duration")]
     Delay(Duration),
     /// Once it answers a request for this path with success; behind the proxy only, since a socket
     /// that several hold doesn't say who answers.

@@ -6,13 +6,19 @@
 mod cargo;
 mod cli;
 mod config;
+mod diagnostics;
+mod doctor;
+mod draft;
 mod exec;
+mod init;
 mod machine;
+mod migrate;
 mod process;
 mod proxy;
 mod ready;
 mod report;
 mod runner;
+mod schema;
 mod sockets;
 mod spec;
 mod tree;
@@ -49,7 +55,11 @@ fn main() -> ExitCode {
         exec::become_it(arguments);
     }
     let cli = Cli::parse();
-    match run(&cli) {
+    let done = match &cli.order {
+        Some(order) => order.carry_out(),
+        None => run(&cli),
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
             eprintln!("server-dev: {}", chain(error.as_ref()));

@@ -11,7 +11,7 @@ use std::{
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use crate::process::Line;
+use crate::{diagnostics::Diagnostic, process::Line};
 
 /// Colours of the names before the lines of several services, after those of warnings and errors.
 const COLOURS: [u8; 5] = [36, 35, 34, 32, 33];
@@ -45,6 +45,8 @@ pub(crate) enum Told {
     BuildFailed {
         reason: String,
         serves: bool,
+        /// For programs: a person has seen what was written.
+        diagnostics: Vec<Diagnostic>,
     },
     Starting {
         pid: u32,
@@ -59,6 +61,7 @@ pub(crate) enum Told {
     NotReady {
         reason: String,
         serves: bool,
+        diagnostics: Vec<Diagnostic>,
     },
     Drained {
         pid: u32,
@@ -68,6 +71,7 @@ pub(crate) enum Told {
         pid: u32,
         status: String,
         again_in_milliseconds: Option<u64>,
+        diagnostics: Vec<Diagnostic>,
     },
     GaveUp {
         reason: String,
@@ -249,7 +253,7 @@ fn words(told: &Told) -> String {
         }
         Told::Building { command } => format!("builds: {command}"),
         Told::Built { milliseconds } => format!("built in {}", seconds(*milliseconds)),
-        Told::BuildFailed { reason, serves } => {
+        Told::BuildFailed { reason, serves, .. } => {
             format!("the build failed: {reason}{}", goes_on(serves))
         }
         Told::Starting { pid } => format!("starts, pid {pid}"),
@@ -261,9 +265,9 @@ fn words(told: &Told) -> String {
                 since.unwrap_or_default()
             )
         }
-        Told::NotReady { reason, serves } => format!("not ready: {reason}{}", goes_on(serves)),
+        Told::NotReady { reason, serves, .. } => format!("not ready: {reason}{}", goes_on(serves)),
         Told::Drained { pid, status } => format!("pid {pid}, replaced, has ended: {status}"),
-        Told::Exited { pid, status, again_in_milliseconds } => match again_in_milliseconds {
+        Told::Exited { pid, status, again_in_milliseconds, .. } => match again_in_milliseconds {
             Some(pause) => {
                 format!("pid {pid} has ended: {status}; starts again in {}", seconds(*pause))
             }

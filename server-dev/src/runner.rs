@@ -2,9 +2,9 @@
 
 mod build;
 mod environment;
+mod heard;
 mod pages;
 mod start;
-mod tail;
 
 use std::{
     sync::Arc,
@@ -31,9 +31,9 @@ use crate::{
     tree::{Edits, Tree},
 };
 use build::Outcome;
-use pages::{Heard, doing};
+use heard::{Heard, Said};
+use pages::doing;
 use start::NotReady;
-use tail::Tail;
 
 /// A server that ended before this has crashed; after it, it had worked.
 const SOON: Duration = Duration::from_secs(5);
@@ -86,9 +86,8 @@ struct Work {
     leaving: TaskTracker,
     /// What cargo has built last.
     built: Option<Built>,
-    /// The last words of the build, and of the process that was started last.
-    build_tail: Arc<Tail>,
-    tail: Arc<Tail>,
+    /// What the process has written that was started last.
+    heard: Option<Arc<Heard>>,
     generation: u64,
     /// When the file was saved that is the reason for what is under way.
     saved: Option<SystemTime>,
@@ -119,7 +118,7 @@ struct Serving {
     running: Running,
     notified: Notified,
     upstream: Option<Upstream>,
-    tail: Arc<Tail>,
+    heard: Option<Arc<Heard>>,
     since: Instant,
 }
 
@@ -145,8 +144,7 @@ impl Runner {
             rests_until: None,
             leaving: TaskTracker::new(),
             built: None,
-            build_tail: Arc::default(),
-            tail: Arc::default(),
+            heard: None,
             generation: 0,
             saved: None,
             runner,
@@ -213,7 +211,7 @@ impl Work {
             biased;
             outcome = building => {
                 self.building = None;
-                self.has_built(outcome.unwrap_or_else(|error| Outcome::Failed(error.to_string())))
+                self.has_built(outcome.unwrap_or_else(|error| Outcome::failed(&error)))
             }
             ready = starting => {
                 self.starting = None;
@@ -373,9 +371,10 @@ impl Work {
                 self.built = built;
                 Event::Built
             }
-            Outcome::Failed(reason) => {
-                self.is_broken(ProblemKind::Build, &reason, &self.build_tail);
-                self.tell(Told::BuildFailed { reason, serves: self.machine.serves });
+            Outcome::Failed { reason, said } => {
+                self.is_broken(ProblemKind::Build, &reason, &said);
+                let serves = self.machine.serves;
+                self.tell(Told::BuildFailed { reason, serves, diagnostics: said.diagnostics });
                 Event::BuildFailed
             }
         }
@@ -394,15 +393,16 @@ impl Work {
                     milliseconds: milliseconds(took),
                     since_save: since_save.map(milliseconds),
                 };
-                let (tail, since) = (Arc::clone(&self.tail), Instant::now());
-                let new = Serving { running, notified, upstream, tail, since };
+                let (heard, since) = (self.heard.take(), Instant::now());
+                let new = Serving { running, notified, upstream, heard, since };
                 self.switch = Some(Switch { told, old: self.serving.replace(new) });
                 Event::Ready
             }
             Err(reason) => {
+                let said = self.heard.take().map(|heard| reason.said(&heard)).unwrap_or_default();
                 let (reason, serves) = (reason.to_string(), self.machine.serves);
-                self.is_broken(ProblemKind::Start, &reason, &self.tail);
-                self.tell(Told::NotReady { reason, serves });
+                self.is_broken(ProblemKind::Start, &reason, &said);
+                self.tell(Told::NotReady { reason, serves, diagnostics: said.diagnostics });
                 Event::StartFailed
             }
         }
@@ -426,12 +426,18 @@ impl Work {
         let pid = serving.running.pid();
         let event = Event::Exited(exit);
         let (next, effects) = self.machine.next(event);
-        self.is_gone(doing(next.phase), &status, &serving.tail);
+        let said = match &serving.heard {
+            // What it has written was no complaint.
+            Some(heard) if exit != Exit::Done => heard.said(),
+            _ => Said::default(),
+        };
+        self.is_gone(doing(next.phase), &status, &said);
         let again = effects.into_iter().find_map(|effect| match effect {
             Effect::Rest(pause) => Some(milliseconds(pause)),
             _ => None,
         });
-        self.tell(Told::Exited { pid, status, again_in_milliseconds: again });
+        let diagnostics = said.diagnostics;
+        self.tell(Told::Exited { pid, status, again_in_milliseconds: again, diagnostics });
         event
     }
 

@@ -71,7 +71,7 @@ impl Tree {
     }
 
     /// Looks at everything, and returns the edits, were there any.
-    fn look(&self) -> Edits {
+    pub(crate) fn look(&self) -> Edits {
         let mut found = self.found();
         let Found { index, edits } = &mut *found;
         index.look_at_all(&self.0.filter, |edit| edits.push(edit));

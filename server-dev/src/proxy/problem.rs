@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::diagnostics::Diagnostic;
+
 /// Why there is nothing new, or nothing at all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Problem {
@@ -9,7 +11,7 @@ pub(crate) struct Problem {
     /// In a line.
     pub(crate) reason: String,
     /// Places in the sources, where they are known.
-    pub(crate) places: Vec<Place>,
+    pub(crate) places: Vec<Diagnostic>,
     /// What the build or the server has written last.
     pub(crate) text: String,
 }
@@ -23,13 +25,4 @@ pub(crate) enum Kind {
     Start,
     /// The process that answered has ended.
     Crash,
-}
-
-/// A place in the sources, and what is wrong there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Place {
-    pub(crate) file: String,
-    pub(crate) line: Option<u32>,
-    pub(crate) column: Option<u32>,
-    pub(crate) message: String,
 }

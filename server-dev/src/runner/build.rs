@@ -8,10 +8,11 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Heard, Job, Work, environment};
+use super::{Heard, Job, Said, Work, environment};
 use crate::{
     cargo::{Built, CargoRun, Message},
     config::Words,
+    diagnostics::{self, Diagnostic, Severity},
     exec::Wish,
     process::{Line, Output, Program},
     report::Told,
@@ -24,7 +25,17 @@ pub(super) enum Outcome {
         took: Option<Duration>,
         built: Option<Built>,
     },
-    Failed(String),
+    Failed {
+        reason: String,
+        said: Said,
+    },
+}
+
+impl Outcome {
+    /// Nothing has been run, or nobody knows how it ended.
+    pub(super) fn failed(reason: &impl ToString) -> Self {
+        Self::Failed { reason: reason.to_string(), said: Said::default() }
+    }
 }
 
 impl Work {
@@ -37,8 +48,6 @@ impl Work {
             None => runner.service.build.clone(),
         };
         let (end, hears) = (self.end(), off.clone());
-        self.build_tail = Arc::default();
-        let tail = Arc::clone(&self.build_tail);
         if let Some(words) = &words {
             self.tell(Told::Building { command: words.to_string() });
         }
@@ -46,7 +55,7 @@ impl Work {
             let Some(words) = words else { return Outcome::Built { took: None, built: None } };
             let env = match environment::of_build(&runner.service) {
                 Ok(env) => env,
-                Err(error) => return Outcome::Failed(error.to_string()),
+                Err(error) => return Outcome::failed(&error),
             };
             let program = Program {
                 words: words.clone(),
@@ -56,12 +65,15 @@ impl Work {
                 wish: Wish { listen_pid: false },
             };
             let began = Instant::now();
-            let shown = Heard { runner, tail };
-            let output =
-                Arc::new(Read { is_cargo: cargo.is_some(), shown, built: Mutex::default() });
+            let output = Arc::new(Read {
+                is_cargo: cargo.is_some(),
+                heard: Heard::new(runner),
+                built: Mutex::default(),
+                told: Mutex::default(),
+            });
             let mut running = match program.start(&end, &output) {
                 Ok(running) => running,
-                Err(error) => return Outcome::Failed(error.to_string()),
+                Err(error) => return Outcome::failed(&error),
             };
             let status = tokio::select! {
                 biased;
@@ -72,8 +84,11 @@ impl Work {
                 Ok(status) if status.success() => {
                     Outcome::Built { took: Some(began.elapsed()), built: output.only() }
                 }
-                Ok(status) => Outcome::Failed(format!("{}: {status}", words.program())),
-                Err(error) => Outcome::Failed(error.to_string()),
+                Ok(status) => Outcome::Failed {
+                    reason: format!("{}: {status}", words.program()),
+                    said: output.said(),
+                },
+                Err(error) => Outcome::failed(&error),
             }
         });
         self.building = Some(Job { off, task });
@@ -88,11 +103,13 @@ impl Work {
     }
 }
 
-/// Shows what a build writes, and keeps which programs it has built.
+/// Shows what a build writes, and keeps which programs it has built, and what it says of the source.
 struct Read {
     is_cargo: bool,
-    shown: Heard,
+    heard: Heard,
     built: Mutex<Vec<Built>>,
+    /// By the compiler, through cargo.
+    told: Mutex<Vec<Diagnostic>>,
 }
 
 impl Read {
@@ -106,6 +123,21 @@ impl Read {
         // It is pushed to, or taken from.
         self.built.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn told(&self) -> MutexGuard<'_, Vec<Diagnostic>> {
+        // As above.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the compiler says, or, where it was never run, what else was written.
+    fn said(&self) -> Said {
+        let Said { diagnostics, text } = self.heard.said();
+        let mut told = std::mem::take(&mut *self.told());
+        if told.iter().all(|diagnostic| diagnostic.severity != Severity::Error) {
+            told.extend(diagnostics);
+        }
+        Said { diagnostics: diagnostics::sorted(told), text }
+    }
 }
 
 impl Output for Read {
@@ -113,12 +145,13 @@ impl Output for Read {
         let is_message = self.is_cargo && !line.is_error;
         match Message::read(&line.text).filter(|_| is_message) {
             Some(Message::CompilerMessage { message }) => {
+                self.told().extend(diagnostics::of_message(&message));
                 for text in message.rendered.unwrap_or_default().trim_end().lines() {
-                    self.shown.line(Line { is_error: true, text: text.into() }).await;
+                    self.heard.rendered(Line { is_error: true, text: text.into() }).await;
                 }
             }
             Some(message) => self.built().extend(message.built()),
-            None => self.shown.line(line).await,
+            None => self.heard.line(line).await,
         }
     }
 }

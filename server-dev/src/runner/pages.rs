@@ -2,29 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Runner, Work, tail::Tail};
+use super::{Runner, Work, heard::Said};
 use crate::{
     config::Action,
     machine::{Need, Phase},
-    process::{Line, Output},
     proxy::{Doing, Problem, ProblemKind, Site, Upstream},
     tree::Edit,
 };
-
-/// What a process writes is passed on, and its end is kept.
-pub(super) struct Heard {
-    pub(super) runner: Arc<Runner>,
-    pub(super) tail: Arc<Tail>,
-}
-
-impl Output for Heard {
-    async fn line(&self, line: Line) {
-        if line.is_error {
-            self.tail.push(&line.text);
-        }
-        self.runner.line(line).await;
-    }
-}
 
 impl Runner {
     /// Waits until requests find what was said; where there is no proxy, nobody looks.
@@ -47,8 +31,8 @@ impl Work {
     }
 
     /// The process that served has ended by itself.
-    pub(super) fn is_gone(&self, doing: Doing, status: &str, tail: &Tail) {
-        let problem = problem(ProblemKind::Crash, status, tail);
+    pub(super) fn is_gone(&self, doing: Doing, status: &str, said: &Said) {
+        let problem = problem(ProblemKind::Crash, status, said);
         // At once: who finds neither a process nor one that is to come doesn't wait.
         self.runner.site.update(|site| {
             site.upstream = None;
@@ -58,8 +42,8 @@ impl Work {
     }
 
     /// Has pages show what is wrong.
-    pub(super) fn is_broken(&self, kind: ProblemKind, reason: &str, tail: &Tail) {
-        let problem = problem(kind, reason, tail);
+    pub(super) fn is_broken(&self, kind: ProblemKind, reason: &str, said: &Said) {
+        let problem = problem(kind, reason, said);
         self.runner.site.update(|site| site.problem = Some(problem));
     }
 
@@ -74,8 +58,13 @@ impl Work {
     }
 }
 
-fn problem(kind: ProblemKind, reason: &str, tail: &Tail) -> Problem {
-    Problem { kind, reason: reason.to_owned(), places: Vec::new(), text: tail.text() }
+fn problem(kind: ProblemKind, reason: &str, said: &Said) -> Problem {
+    Problem {
+        kind,
+        reason: reason.to_owned(),
+        places: said.diagnostics.clone(),
+        text: said.text.clone(),
+    }
 }
 
 /// What is under way, as others see it.

@@ -5,7 +5,7 @@ use std::{io, process::ExitStatus, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Heard, Job, Ready, Runner, Work, environment};
+use super::{Heard, Job, Ready, Runner, Said, Work, environment};
 use crate::{
     config::{self, Proxy},
     exec::Wish,
@@ -36,6 +36,17 @@ pub(super) enum NotReady {
     CalledOff,
 }
 
+impl NotReady {
+    /// What the process has to say about it.
+    pub(super) fn said(&self, heard: &Heard) -> Said {
+        match self {
+            Self::Ended(_) => heard.said(),
+            Self::Late(_) | Self::Silent(_) => heard.said_of_places(),
+            Self::Start(_) | Self::Environment(_) | Self::CalledOff => Said::default(),
+        }
+    }
+}
+
 impl Work {
     /// Starts the program beside what serves; where two can't run at once, after all others have
     /// ended.
@@ -45,8 +56,8 @@ impl Work {
         let (runner, built, command) =
             (Arc::clone(&self.runner), self.built.clone(), self.command());
         let end = self.end();
-        self.tail = Arc::default();
-        let tail = Arc::clone(&self.tail);
+        let output = Arc::new(Heard::new(Arc::clone(&runner)));
+        self.heard = Some(Arc::clone(&output));
         let before = (!runner.service.overlap).then(|| self.leaving.clone());
         let task = tokio::spawn(async move {
             let service = &runner.service;
@@ -77,8 +88,7 @@ impl Work {
                 wish: Wish { listen_pid: service.listen_pid && !sockets.is_empty() },
             };
             let inodes = sockets.inodes()?;
-            let mut running =
-                program.start(&end, &Arc::new(Heard { runner: Arc::clone(&runner), tail }))?;
+            let mut running = program.start(&end, &output)?;
             runner.report.tell(&runner.name, Told::Starting { pid: running.pid() });
             let group = running.group;
             // From here on it alone holds what was made for it.

@@ -1,0 +1,113 @@
+//! `server-dev doctor`: what keeps the services of a file from running, or from seeing an edit.
+
+mod filesystem;
+mod holders;
+mod ignored;
+mod ports;
+mod tools;
+mod watches;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::ValueHint;
+
+use crate::{
+    Failure,
+    cli::{FILE, say},
+    config::{Config, Service},
+};
+
+/// What may be said to it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// File of services
+    #[arg(short, long, value_name = "FILE", default_value = FILE, value_hint = ValueHint::FilePath)]
+    config: PathBuf,
+}
+
+/// How bad something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Fine,
+    /// It runs, but not as one may expect.
+    Warning,
+    /// It doesn't run.
+    Error,
+}
+
+/// What was found of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Finding {
+    level: Level,
+    text: String,
+}
+
+/// Exit code 1 where something doesn't run.
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let config = Config::read(&args.config)?;
+    let mut is_fine = true;
+    for (name, findings) in findings(&config) {
+        for finding in findings {
+            is_fine &= finding.level != Level::Error;
+            // Names of files and programs may hold anything.
+            let text = finding.text.replace(char::is_control, " ");
+            say(&format!("{}: {name}: {text}\n", finding.level))?;
+        }
+    }
+    Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn findings(config: &Config) -> Vec<(&str, Vec<Finding>)> {
+    let mut need = watches::Need::default();
+    let mut all: Vec<_> = config
+        .services
+        .iter()
+        .map(|(name, service)| (name.as_str(), of_service(service, &mut need)))
+        .collect();
+    for (name, finding) in ports::twice(&config.services) {
+        all.push((name, vec![finding]));
+    }
+    all.push(("all services", watches::check(&need)));
+    all
+}
+
+fn of_service(service: &Service, need: &mut watches::Need) -> Vec<Finding> {
+    let mut found = ports::check(service);
+    found.extend(tools::check(service));
+    found.extend(filesystem::check(service));
+    found.extend(ignored::check(service, need));
+    found
+}
+
+/// A root as a person names it: `./.` is `.`.
+fn below(service: &Service, root: &Path) -> PathBuf {
+    service.directory.join(root).components().collect()
+}
+
+impl Finding {
+    fn fine(text: impl Into<String>) -> Self {
+        Self { level: Level::Fine, text: text.into() }
+    }
+
+    fn warning(text: impl Into<String>) -> Self {
+        Self { level: Level::Warning, text: text.into() }
+    }
+
+    fn error(text: impl Into<String>) -> Self {
+        Self { level: Level::Error, text: text.into() }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fine => "fine",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        })
+    }
+}

@@ -1,0 +1,164 @@
+//! What counts below each root, and why nothing does where that is so.
+
+use std::path::{Path, absolute};
+
+use ignore::gitignore::Gitignore;
+
+use super::{Finding, below, watches::Need};
+use crate::{
+    config::Service,
+    tree::{Filter, Tree},
+};
+
+/// A folder with this file in it can be made anew at any time (bford.info/cachedir).
+const CACHE: &str = "CACHEDIR.TAG";
+
+pub(super) fn check(service: &Service, need: &mut Need) -> Vec<Finding> {
+    let is_told = service.poll.is_none();
+    need.instances += usize::from(is_told);
+    service.watch.iter().map(|root| of_root(service, root, need, is_told)).collect()
+}
+
+fn of_root(service: &Service, root: &Path, need: &mut Need, is_told: bool) -> Finding {
+    let path = below(service, root);
+    let shown = path.display();
+    let mut only = service.clone();
+    only.watch = vec![root.to_owned()];
+    let filter = match Filter::of(&only) {
+        Ok(filter) => filter,
+        Err(error) => return Finding::error(crate::chain(&error)),
+    };
+    let tree = Tree::new(filter, service.settle);
+    tree.look();
+    let (files, folders) = tree.size();
+    if is_told {
+        // And the folder that it is in.
+        need.folders += folders + 1;
+    }
+    // A root is entered whatever is said of it as a whole.
+    let is_cache = path.join(CACHE).exists();
+    let by = ignored_by(&path).or_else(|| is_cache.then(|| format!("its {CACHE}")));
+    match (files, by) {
+        (0, Some(by)) => {
+            Finding::error(format!("nothing below {shown} counts: all of it is ignored by {by}"))
+        }
+        (0, None) => Finding::error(format!("nothing below {shown} counts{}", extensions(service))),
+        (_, Some(by)) => Finding::warning(format!(
+            "{shown} is watched, though it is ignored by {by}: what a build writes there would begin \
+             another"
+        )),
+        (_, None) => Finding::fine(format!("{shown}: {files} files in {folders} folders count")),
+    }
+}
+
+fn extensions(service: &Service) -> String {
+    if service.extensions.is_empty() {
+        return "; is it empty, or ignored as a whole?".to_owned();
+    }
+    format!("; no file that isn't ignored ends in .{}", service.extensions.join(" or ."))
+}
+
+/// The line of a `.gitignore` or `.ignore` above by which all of a folder is ignored.
+fn ignored_by(root: &Path) -> Option<String> {
+    let root = absolute(root).ok()?;
+    // `./` and the like are no part of a name.
+    let root: std::path::PathBuf = root.components().collect();
+    for folder in root.ancestors() {
+        for name in [".ignore", ".gitignore"] {
+            let file = folder.join(name);
+            if !file.exists() {
+                continue;
+            }
+            // Lines that can't be read are ignored by git as well.
+            let (lines, _unread) = Gitignore::new(&file);
+            // A line of the folder itself may be of all that is in it.
+            let probe = root.join("any");
+            let found = match lines.matched_path_or_any_parents(&root, true) {
+                ignore::Match::None if folder == root => lines.matched(&probe, false),
+                found => found,
+            };
+            match found {
+                ignore::Match::Ignore(glob) => {
+                    return Some(format!("{:?} in {}", glob.original(), file.display()));
+                }
+                ignore::Match::Whitelist(_) => return None,
+                ignore::Match::None => {}
+            }
+        }
+        // Beyond the repository git looks no further.
+        if folder.join(".git").exists() {
+            return None;
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Level, *};
+    use crate::config::Words;
+
+    fn found(files: &[(&str, &str)], change: impl FnOnce(&mut Service)) -> (Finding, Need) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let mut service = Service::of(Words::parse("server").unwrap());
+        service.directory = folder.path().to_owned();
+        change(&mut service);
+        let mut need = Need::default();
+        (check(&service, &mut need).remove(0), need)
+    }
+
+    #[test]
+    fn counts_what_has_to_be_watched() {
+        let files =
+            [("a.rs", ""), ("src/b.rs", ""), ("target/c.rs", ""), (".gitignore", "target/")];
+        let (finding, need) = found(&files, |service| service.extensions = vec!["rs".into()]);
+        assert_eq!(finding.level, Level::Fine, "{finding:?}");
+        assert!(finding.text.contains(": 2 files in 2 folders"), "{finding:?}");
+        assert_eq!((need.folders, need.instances), (3, 1));
+        let poll = |service: &mut Service| service.poll = Some(std::time::Duration::from_secs(1));
+        let (_, need) = found(&files, poll);
+        assert_eq!((need.folders, need.instances), (0, 0));
+    }
+
+    type Files = &'static [(&'static str, &'static str)];
+    type Change = fn(&mut Service);
+
+    #[test]
+    fn says_why_nothing_counts() {
+        let rust = |service: &mut Service| service.extensions = vec!["rs".into()];
+        let out = |service: &mut Service| service.watch = vec!["out".into()];
+        let missing = |service: &mut Service| service.watch = vec!["missing".into()];
+        let all = |service: &mut Service| service.ignore = vec!["*".into()];
+        let nothing = |_: &mut Service| {};
+        let table: [(Files, Change, Level, &str); 8] = [
+            (&[("a.go", "")], rust, Level::Error, "no file that isn't ignored ends in .rs"),
+            (&[], nothing, Level::Error, "is it empty"),
+            (&[("a", "")], missing, Level::Error, "missing can't be watched"),
+            (&[("a", "")], all, Level::Error, "is it empty, or ignored"),
+            (&[("a", ""), (".gitignore", "*\n")], nothing, Level::Error, "ignored by \"*\" in "),
+            (&[("a", ""), (CACHE, "")], nothing, Level::Warning, "ignored by its CACHEDIR.TAG"),
+            (
+                &[("out/a", ""), (".gitignore", "/out/")],
+                out,
+                Level::Warning,
+                "ignored by \"/out/\" in ",
+            ),
+            (
+                &[("out/a", ""), (".ignore", "!out"), (".gitignore", "out")],
+                out,
+                Level::Fine,
+                "1 files",
+            ),
+        ];
+        for (files, change, level, words) in table {
+            let (finding, _) = found(files, change);
+            assert_eq!(finding.level, level, "{files:?}: {finding:?}");
+            assert!(finding.text.contains(words), "{files:?}: {finding:?}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! A service as it is to be written to a `server-dev.toml`.
+
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Write},
+};
+
+use serde_json::Value as Json;
+use toml::Value;
+
+use crate::schema;
+
+/// How wide a comment may be.
+const WIDTH: usize = 100;
+
+/// What is known of a service.
+#[derive(Debug, Clone)]
+pub(crate) struct Draft {
+    pub(crate) name: String,
+    /// What is to be read before it.
+    notes: Vec<String>,
+    keys: Vec<(&'static str, Value)>,
+}
+
+impl Draft {
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), notes: Vec::new(), keys: Vec::new() }
+    }
+
+    /// Says something above the service.
+    pub(crate) fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
+    }
+
+    /// Sets a key, whatever it was before.
+    pub(crate) fn set(&mut self, key: &'static str, value: impl Into<Value>) {
+        let value = value.into();
+        match self.keys.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, known)) => *known = value,
+            None => self.keys.push((key, value)),
+        }
+    }
+
+    /// Adds to a list.
+    pub(crate) fn add(&mut self, key: &'static str, value: impl Into<Value>) {
+        let value = value.into();
+        match self.keys.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, Value::Array(list))) => list.push(value),
+            _ => self.set(key, vec![value]),
+        }
+    }
+
+    /// Adds a rule, after those that there are.
+    pub(crate) fn rule(&mut self, files: &str, action: &str) {
+        let rule = [("files", files), ("do", action)].into_iter();
+        let rule = rule.map(|(key, value)| (key.to_owned(), Value::from(value)));
+        self.add("rules", rule.collect::<toml::Table>());
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
+        self.keys.iter().find(|(known, _)| *known == key).map(|(_, value)| value)
+    }
+
+    pub(crate) fn unset(&mut self, key: &str) {
+        self.keys.retain(|(known, _)| *known != key);
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        self.keys.iter().map(|(key, value)| (*key, value))
+    }
+
+    /// Writes a command as a text where that is the same, and as a list of words otherwise.
+    pub(crate) fn command(&mut self, key: &'static str, words: &[String]) {
+        let text = shlex::try_join(words.iter().map(String::as_str));
+        let value = match text {
+            Ok(text) if !text.contains('"') => Value::from(text),
+            _ => Value::from(words.to_vec()),
+        };
+        self.set(key, value);
+    }
+
+    /// As the `Display` form, and each key with what it is for.
+    pub(crate) fn commented(&self) -> String {
+        let keys = schema::keys();
+        let mut text = self.head();
+        for (key, value) in &self.keys {
+            if let Some(known) = keys.iter().find(|known| known.name == *key) {
+                comment(&mut text, &known.description);
+            }
+            line(&mut text, key, value);
+        }
+        text
+    }
+
+    /// The keys that are not set with their defaults, as comments.
+    pub(crate) fn others(&self) -> String {
+        let keys = schema::keys();
+        let set: BTreeSet<_> = self.keys.iter().map(|(key, _)| *key).collect();
+        let mut text = String::from(
+            "# What else may be said of a service, with what is taken where it isn't:\n",
+        );
+        for key in keys.iter().filter(|key| !set.contains(key.name.as_str())) {
+            text.push_str("#\n");
+            comment(&mut text, &key.description);
+            let default = key.default.as_ref().and_then(of_json);
+            let default = default.map_or_else(String::new, |value| value.to_string());
+            text.push_str(format!("# {} = {default}", key.name).trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
+    fn head(&self) -> String {
+        let mut text = String::new();
+        for note in &self.notes {
+            comment(&mut text, note);
+        }
+        let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let name = match &self.name {
+            name if !name.is_empty() && name.chars().all(is_bare) => name.clone(),
+            name => Value::from(name.as_str()).to_string(),
+        };
+        text.extend([
+            "[services.",
+            &name,
+            "]
+",
+        ]);
+        text
+    }
+}
+
+impl fmt::Display for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = self.head();
+        for (key, value) in &self.keys {
+            line(&mut text, key, value);
+        }
+        f.write_str(&text)
+    }
+}
+
+fn line(text: &mut String, key: &str, value: &Value) {
+    // Writing to a text doesn't fail.
+    let _ = writeln!(text, "{key} = {value}");
+}
+
+/// Breaks a text into lines of a comment; nothing in it can end the comment.
+fn comment(text: &mut String, words: &str) {
+    let mut width = WIDTH;
+    for word in words.split_whitespace() {
+        if width + 1 + word.len() > WIDTH {
+            if width < WIDTH || text.ends_with('#') {
+                text.push('\n');
+            }
+            text.push('#');
+            width = 1;
+        }
+        text.push(' ');
+        // TOML allows no control characters in a comment.
+        text.extend(word.chars().filter(|c| !c.is_control()));
+        width += 1 + word.len();
+    }
+    text.push('\n');
+}
+
+/// A default; TOML has no null.
+fn of_json(value: &Json) -> Option<Value> {
+    Value::try_from(value).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Ready};
+
+    fn draft() -> Draft {
+        let mut draft = Draft::new("a b");
+        draft.note("first\nline = 1 \u{1b}[31m");
+        draft.command("command", &["run".into(), "it's \"so\"".into(), "\\".into()]);
+        draft.add("sockets", "http::0");
+        draft.add("sockets", "admin=tcp::0");
+        draft.set("overlap", true);
+        draft.set("overlap", false);
+        draft.set("env", toml::Table::from_iter([("A\nB".to_owned(), Value::from("\"\n"))]));
+        draft
+    }
+
+    #[test]
+    fn is_read_back_as_what_it_says() {
+        for text in [draft().to_string(), draft().commented()] {
+            let config: Config = toml::from_str(&text).unwrap_or_else(|e| panic!("{text}: {e}"));
+            let service = &config.services["a b"];
+            assert_eq!(service.command.arguments(), ["it's \"so\"", "\\"]);
+            assert_eq!(service.sockets[1].name, "admin");
+            assert!(!service.overlap);
+            assert_eq!(service.env["A\nB"], "\"\n");
+        }
+    }
+
+    #[test]
+    fn a_default_that_is_uncommented_changes_nothing() {
+        let text = draft().others();
+        let is_default = |line: &str| line.starts_with("# ") && line.contains(" = ");
+        let lines = text.lines().filter(|line| is_default(line));
+        let set = lines.map(|line| line.trim_start_matches("# ")).collect::<Vec<_>>().join("\n");
+        assert!(set.contains("settle = \"50ms\"\n") && set.contains("rules = []"), "{text}");
+        assert!(!set.contains("overlap"), "{text}");
+        let config: Config = toml::from_str(&format!("{draft}{set}", draft = draft())).unwrap();
+        let service = &config.services["a b"];
+        assert_eq!((&service.ready, service.settle.as_millis()), (&Ready::Auto, 50));
+    }
+}

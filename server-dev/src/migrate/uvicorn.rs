@@ -1,0 +1,146 @@
+//! uvicorn's own reload; what is not about that stays in the command.
+
+use toml::Value;
+
+use crate::draft::Draft;
+
+/// Where it listens when it isn't told.
+const HOST: &str = "127.0.0.1";
+const PORT: &str = "8000";
+
+/// `before` is everything up to the program itself.
+pub(super) fn read(before: &[String], words: &[String], draft: &mut Draft) {
+    let mut command = before.to_vec();
+    let (mut host, mut port, mut path, mut kind) = (None, None, None, "http");
+    let (mut includes, mut reloads, mut descriptor) = (Vec::new(), false, None);
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let (flag, attached) = match word.split_once('=') {
+            Some((flag, value)) if flag.starts_with("--") => (flag, Some(value)),
+            _ => (word.as_str(), None),
+        };
+        let mut value =
+            || attached.map(str::to_owned).or_else(|| words.next().cloned()).unwrap_or_default();
+        match flag {
+            "--reload" => reloads = true,
+            "--reload-dir" => draft.add("watch", value()),
+            "--reload-include" => includes.push(value()),
+            "--reload-exclude" => draft.add("ignore", value()),
+            "--reload-delay" => {
+                let seconds = value();
+                match seconds
+                    .parse()
+                    .ok()
+                    .and_then(|it| std::time::Duration::try_from_secs_f64(it).ok())
+                {
+                    Some(delay) => draft.set("settle", format!("{}ms", delay.as_millis())),
+                    None => draft.note(format!("uvicorn {flag} {seconds} is left out: no number")),
+                }
+            }
+            "--host" => host = Some(value()),
+            "--port" => port = Some(value()),
+            "--uds" => path = Some(value()),
+            "--fd" => descriptor = Some(value()),
+            "--ssl-certfile" | "--ssl-keyfile" => {
+                kind = "https";
+                command.extend([flag.to_owned(), value()]);
+            }
+            _ => command.push(word.clone()),
+        }
+    }
+    if !reloads {
+        draft.note("uvicorn was not told to --reload; server-dev always does.");
+    }
+    let host = match host.as_deref().unwrap_or(HOST) {
+        "localhost" => HOST.to_owned(),
+        host if host.contains(':') => format!("[{host}]"),
+        host => host.to_owned(),
+    };
+    let port = port.as_deref().unwrap_or(PORT);
+    let socket = match path {
+        Some(path) => format!("unix::{path}"),
+        None => format!("{kind}::{host}:{port}"),
+    };
+    if draft.get("sockets").is_some() {
+        // It is passed one already.
+    } else if let Some(fd) = &descriptor {
+        draft.note(format!("uvicorn --fd {fd}: say by sockets = […] which one that is."));
+    } else if socket.parse::<crate::spec::Spec>().is_ok() {
+        draft.add("sockets", socket);
+    } else {
+        draft.note(format!("{host} is no address, so that the socket is on {HOST}"));
+        draft.add("sockets", format!("{kind}::{PORT}"));
+    }
+    // By a number rather than by LISTEN_FDS, whichever process it is.
+    command.extend(["--fd".to_owned(), descriptor.unwrap_or_else(|| "3".to_owned())]);
+    files(includes, draft);
+    draft.command("command", &command);
+}
+
+/// Python's own files, and what is included beside them.
+fn files(includes: Vec<String>, draft: &mut Draft) {
+    draft.add("extensions", "py");
+    for include in includes {
+        match include.strip_prefix("*.") {
+            Some("py") => {}
+            Some(extension) if extension.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+                draft.add("extensions", extension);
+            }
+            _ => draft.rule(&include, "build"),
+        }
+    }
+    // What `.*` leaves out by default.
+    if draft.get("ignore").and_then(Value::as_array).is_none() {
+        draft.add("ignore", ".*");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{keys, told};
+
+    #[test]
+    fn takes_the_reload_out_of_the_command_and_holds_the_socket() {
+        for (line, want) in [
+            (
+                "uvicorn main:app --reload",
+                "sockets = [\"http::127.0.0.1:8000\"]\nextensions = [\"py\"]\nignore = [\".*\"]\n\
+                 command = \"uvicorn main:app --fd 3\"",
+            ),
+            (
+                "uv run uvicorn app.main:app --reload --host 0.0.0.0 --port=3000 --workers 2 --log-level debug",
+                "sockets = [\"http::0.0.0.0:3000\"]\nextensions = [\"py\"]\nignore = [\".*\"]\n\
+                 command = \"uv run uvicorn app.main:app --workers 2 --log-level debug --fd 3\"",
+            ),
+            (
+                "python3 -m uvicorn --factory m:f --reload --reload-dir src --reload-dir lib \
+                 --reload-include '*.html' --reload-include 'conf/*' --reload-exclude 'test_*' \
+                 --reload-delay 0.5 --uds /tmp/a.sock",
+                "watch = [\"src\", \"lib\"]\nignore = [\"test_*\"]\nsettle = \"500ms\"\n\
+                 sockets = [\"unix::/tmp/a.sock\"]\nextensions = [\"py\", \"html\"]\n\
+                 rules = [{ do = \"build\", files = \"conf/*\" }]\n\
+                 command = \"python3 -m uvicorn --factory m:f --fd 3\"",
+            ),
+            (
+                "uvicorn m:a --reload --host ::1 --ssl-keyfile=k --ssl-certfile c",
+                "sockets = [\"https::[::1]:8000\"]\nextensions = [\"py\"]\nignore = [\".*\"]\n\
+                 command = \"uvicorn m:a --ssl-keyfile k --ssl-certfile c --fd 3\"",
+            ),
+        ] {
+            assert_eq!(keys(line), want, "{line}");
+        }
+    }
+
+    #[test]
+    fn says_what_it_had_to_change() {
+        assert!(told("uvicorn m:a").contains("was not told to --reload"));
+        assert!(told("uvicorn m:a --reload --fd 5").contains("uvicorn --fd 5"));
+        assert!(
+            told("uvicorn m:a --reload --host example.com").contains("example.com is no address")
+        );
+        let passed = keys("systemfd --no-pid -s http::1 -- uvicorn m:a --reload --fd 3");
+        assert!(passed.starts_with("sockets = [\"http::1\"]\n"), "{passed}");
+        let kept = keys("uvicorn m:a --reload --new-flag 7 --other");
+        assert!(kept.contains("m:a --new-flag 7 --other --fd 3"), "{kept}");
+    }
+}

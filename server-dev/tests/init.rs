@@ -1,0 +1,73 @@
+//! The first file of services, and what an editor checks it by.
+
+mod common;
+
+use std::process::{Command, Output, Stdio};
+
+use common::Folder;
+use serde_json::Value;
+
+fn run(folder: &Folder, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_server-dev"))
+        .args(arguments)
+        .current_dir(folder.path())
+        .output()
+        .expect("server-dev starts")
+}
+
+#[test]
+fn what_init_writes_is_run_and_passes_the_schema() {
+    let server = ("server.js", "require('http').createServer().listen(process.env.LISTEN_FDS)");
+    let package = ("package.json", r#"{"name": "shop", "scripts": {"start": "node server.js"}}"#);
+    let folder = Folder::with(&[server, package]);
+    let output = run(&folder, &["init"]);
+    assert!(output.status.success(), "{output:?}");
+    let text = std::fs::read_to_string(folder.path().join("server-dev.toml")).expect("a file");
+    let schema = run(&folder, &["schema"]).stdout;
+    let schema: Value = serde_json::from_slice(&schema).expect("JSON");
+    let validator = jsonschema::draft202012::new(&schema).expect("a schema");
+    let value: Value = toml::from_str(&text).expect("TOML");
+    validator.validate(&value).expect("it passes");
+    assert_eq!(value["services"]["shop"]["sockets"][0], "http::3000");
+    let own_port = text.replace("http::3000", "http::0").replace("node server.js", "sleep 600");
+    folder.write("server-dev.toml", &own_port);
+    let mut dev = folder.dev(&[]);
+    assert_eq!(dev.wait("listening")["service"], "shop");
+    dev.wait("starting");
+    assert!(dev.end().success());
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_failure() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_server-dev"))
+        .arg("schema")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("server-dev starts");
+    drop(child.stdout.take());
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
+fn init_leaves_a_file_that_is_there_as_it_is() {
+    let folder = Folder::with(&[("package.json", r#"{"scripts": {"start": "node ."}}"#)]);
+    folder.write("server-dev.toml", "mine");
+    let output = run(&folder, &["init"]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("server-dev.toml is there already"), "{error}");
+    let text = std::fs::read_to_string(folder.path().join("server-dev.toml")).expect("a file");
+    assert_eq!(text, "mine");
+    let output = run(&folder, &["init", "-c", "other.toml"]);
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn init_says_what_it_looks_for_where_it_finds_nothing() {
+    let folder = Folder::with(&[("README.md", "")]);
+    let output = run(&folder, &["init"]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("Cargo.toml") && error.contains("dune-project"), "{error}");
+    assert!(!folder.path().join("server-dev.toml").exists());
+}
