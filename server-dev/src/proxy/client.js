@@ -123,7 +123,7 @@
     close.onclick = () => overlay?.remove();
     const section = element("section", close, element("h2", TITLES[problem.kind]), element("p", problem.reason));
     section.role = "alert";
-    const places = problem.places.map(({ file, line, column, message }) =>
+    const places = problem.places.filter(({ file }) => file).map(({ file, line, column, message }) =>
       element("li", element("b", [file, line, column].filter((part) => part != null).join(":")), " " + message));
     if (places.length) section.append(element("ul", ...places));
     if (problem.text) section.append(element("pre", problem.text));
