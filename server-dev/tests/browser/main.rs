@@ -276,3 +276,22 @@ fn a_page_that_has_ended_its_server_says_so_and_follows_it_as_well() {
     // It is loaded anew for each server that is ready, and ends it as well.
     dev.wait_for("ready", |event| event["generation"] == 3);
 }
+
+#[test]
+fn places_in_the_sources_are_listed_where_they_are_known() {
+    let Some(browser) = Browser::start() else { return };
+    let (_folder, mut dev, url) = start(&[("page.html", &page("one")), BUILDS]);
+    dev.wait("ready");
+    browser.open(&url);
+    browser.until_text("h1", "one");
+    // As another tab passes on what it has heard.
+    let problem = r#"{ kind: "build", reason: "cargo: exit status: 101", text: "all of it", places: [
+        { file: "src/main.rs", line: 7, column: 5, message: "cannot find <foo>" },
+        { file: "Cargo.toml", message: "no package" }, { message: "of no place" }] }"#;
+    browser.value(&format!(
+        "new BroadcastChannel('__server-dev').postMessage({{ styles: 0, ready: false, problem: {problem} }})"
+    ));
+    browser.until(&format!(
+        "{OVERLAY}?.includes('src/main.rs:7:5 cannot find <foo>Cargo.toml no packageall of it')"
+    ));
+}
