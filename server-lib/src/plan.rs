@@ -14,11 +14,16 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Plans by the addresses as they are configured, so that a port 0 keeps the port it found.
-    pub(crate) fn between(open: &[Spot], wanted: &[Spot]) -> Self {
+    ///
+    /// Where somebody else has bound what a role is served by, none that is `wanted` for it is bound
+    /// beside that.
+    pub(crate) fn between(open: &[Spot], foreign: &[Role], wanted: &[Spot]) -> Self {
+        let is_ours = |spot: &&Spot| !foreign.contains(&spot.0);
+        let wanted: Vec<Spot> = wanted.iter().filter(is_ours).cloned().collect();
         let missing_in = |list: &[Spot], of: &[Spot]| {
             of.iter().filter(|spot| !list.contains(spot)).cloned().collect()
         };
-        Self { add: missing_in(open, wanted), drop: missing_in(wanted, open) }
+        Self { add: missing_in(open, &wanted), drop: missing_in(&wanted, open) }
     }
 }
 
@@ -36,21 +41,25 @@ mod tests {
 
     #[test]
     fn opens_what_is_new_and_closes_what_is_gone() {
-        for (open, wanted, add, drop) in [
-            ("", "", "", ""),
-            ("", "1 2", "1 2", ""),
-            ("1 2", "1 2", "", ""),
-            ("1 2", "2 1", "", ""),
-            ("1 2", "2 3", "3", "1"),
-            ("1", "2 3", "2 3", "1"),
-            ("1 2", "", "", "1 2"),
-            ("0", "0", "", ""),
+        for (open, foreign, wanted, add, drop) in [
+            ("", &[][..], "", "", ""),
+            ("", &[], "1 2", "1 2", ""),
+            ("1 2", &[], "1 2", "", ""),
+            ("1 2", &[], "2 1", "", ""),
+            ("1 2", &[], "2 3", "3", "1"),
+            ("1", &[], "2 3", "2 3", "1"),
+            ("1 2", &[], "", "", "1 2"),
+            ("0", &[], "0", "", ""),
             // The same port for something else is another.
-            ("1", "01", "01", "1"),
+            ("1", &[], "01", "01", "1"),
+            // What was inherited wins.
+            ("", &[Role::Http], "1 01", "01", ""),
+            ("01", &[Role::Http], "1 02", "02", "01"),
+            ("", &[Role::Http, Role::Https], "1 01", "", ""),
         ] {
-            let plan = Plan::between(&spots(open), &spots(wanted));
+            let plan = Plan::between(&spots(open), foreign, &spots(wanted));
             let want = Plan { add: spots(add), drop: spots(drop) };
-            assert_eq!(plan, want, "{open:?} to {wanted:?}");
+            assert_eq!(plan, want, "{open:?} to {wanted:?} beside {foreign:?}");
         }
     }
 }
