@@ -24,11 +24,11 @@ use tokio_util::{
 use tracing::info;
 
 pub(crate) use self::admit::Refused;
-use self::open::{Bound, Open, Owner, SocketFile};
+use self::open::{Bound, Open, Owner};
 use crate::{
     accept::Door, admin::Admin, changes::Changes, config::ServerConfig, inherit::Inherited,
     limits::Slots, live::Live, lock::lock, metrics::Metrics, role::Role, router,
-    status::ServerStatus, tls::Tls, upgrade,
+    socket::SocketFile, status::ServerStatus, tls::Tls, upgrade,
 };
 
 /// The configuration in use and the listeners it asks for, always both of the same generation.

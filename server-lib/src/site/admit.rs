@@ -4,7 +4,7 @@ use std::{error::Error, io, sync::Arc};
 
 use super::{
     Site,
-    open::{Bound, Open, Owner, SocketFile, bind},
+    open::{Bound, Open, Owner, bind},
     prepared::Prepared,
 };
 use crate::{
@@ -95,18 +95,14 @@ impl Site {
     fn bind(&self, spot: Spot, leaving: &[&Open]) -> Result<Bound, BindError> {
         let (role, address) = &spot;
         let handed_over = lock(&self.inherited).handed_over(*role, address);
-        let is_handed_over = handed_over.is_some();
-        let listener = match handed_over {
-            Some(listener) => listener,
-            None => bind(*role, address, leaving)?,
+        let (listener, owner) = if let Some(listener) = handed_over {
+            (listener, Owner::Predecessor)
+        } else {
+            let (listener, file) = bind(*role, address, leaving)?;
+            (listener, Owner::This(file))
         };
         let local =
             listener.local_address().map_err(|cause| BindError::new(address.clone(), cause))?;
-        let owner = if is_handed_over {
-            Owner::Predecessor
-        } else {
-            Owner::This(local.path().map(SocketFile::new))
-        };
         Ok(Bound { spot, local, listener, owner })
     }
 }

@@ -1,9 +1,6 @@
 //! Addresses that are listened on.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, Weak},
-};
+use std::sync::{Arc, Weak};
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +12,7 @@ use crate::{
     inherit,
     plan::Spot,
     role::Role,
-    socket::{self, Listener},
+    socket::{self, Listener, SocketFile},
 };
 
 /// An address that is listened on.
@@ -49,28 +46,6 @@ pub(super) enum Owner {
     Predecessor,
     /// Somebody else, who says how long it lasts.
     Foreign,
-}
-
-/// A socket of the file system, which outlives who has bound it (unix(7)).
-pub(super) struct SocketFile(Option<PathBuf>);
-
-impl SocketFile {
-    pub(super) fn new(path: &Path) -> Self {
-        Self(Some(path.to_owned()))
-    }
-
-    /// Leaves it where it is.
-    pub(super) fn keep(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            socket::unlink(path);
-        }
-    }
 }
 
 impl Open {
@@ -114,14 +89,16 @@ pub(super) fn bind(
     role: Role,
     address: &Address,
     leaving: &[&Open],
-) -> Result<Listener, BindError> {
+) -> Result<(Listener, Option<SocketFile>), BindError> {
     let in_the_way: Vec<Arc<Listener>> = leaving
         .iter()
         .filter(|open| open.overlaps(address))
         .filter_map(|open| open.listener.upgrade())
         .collect();
     match address {
-        Address::Tcp(tcp) if !in_the_way.is_empty() => socket::bind_beside(*tcp, &in_the_way),
+        Address::Tcp(tcp) if !in_the_way.is_empty() => {
+            Ok((socket::bind_beside(*tcp, &in_the_way)?, None))
+        }
         _ => socket::bind(address, role),
     }
 }
