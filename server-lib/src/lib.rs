@@ -143,6 +143,7 @@ mod connection;
 mod context;
 mod daemon;
 mod draining;
+mod endpoint;
 mod error;
 mod inherit;
 mod limits;
@@ -168,6 +169,7 @@ pub use self::{
     },
     context::{ServerContext, ServerContextBuilder},
     draining::Draining,
+    endpoint::Endpoint,
     error::{BindError, IncompleteContext, ServerError},
     inherit::Inherited,
     probe::{probe, probe_certificates},

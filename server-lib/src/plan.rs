@@ -1,15 +1,12 @@
 //! Which addresses to open, keep and close.
 
-use crate::{address::Address, role::Role};
-
-/// An address and what it is for.
-pub(crate) type Spot = (Role, Address);
+use crate::{endpoint::Endpoint, role::Role};
 
 /// The way from the addresses that are listened on to those that are wanted.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
-    pub(crate) add: Vec<Spot>,
-    pub(crate) drop: Vec<Spot>,
+    pub(crate) add: Vec<Endpoint>,
+    pub(crate) drop: Vec<Endpoint>,
 }
 
 impl Plan {
@@ -17,11 +14,11 @@ impl Plan {
     ///
     /// Where somebody else has bound what a role is served by, none that is `wanted` for it is bound
     /// beside that.
-    pub(crate) fn between(open: &[Spot], foreign: &[Role], wanted: &[Spot]) -> Self {
-        let is_ours = |spot: &&Spot| !foreign.contains(&spot.0);
-        let wanted: Vec<Spot> = wanted.iter().filter(is_ours).cloned().collect();
-        let missing_in = |list: &[Spot], of: &[Spot]| {
-            of.iter().filter(|spot| !list.contains(spot)).cloned().collect()
+    pub(crate) fn between(open: &[Endpoint], foreign: &[Role], wanted: &[Endpoint]) -> Self {
+        let is_ours = |one: &&Endpoint| !foreign.contains(&one.role);
+        let wanted: Vec<Endpoint> = wanted.iter().filter(is_ours).cloned().collect();
+        let missing_in = |list: &[Endpoint], of: &[Endpoint]| {
+            of.iter().filter(|one| !list.contains(one)).cloned().collect()
         };
         Self { add: missing_in(open, &wanted), drop: missing_in(&wanted, open) }
     }
@@ -31,12 +28,12 @@ impl Plan {
 mod tests {
     use super::*;
 
-    fn spots(list: &str) -> Vec<Spot> {
-        let spot = |port: &str| {
+    fn endpoints(list: &str) -> Vec<Endpoint> {
+        let endpoint = |port: &str| {
             let role = if port.len() > 1 { Role::Https } else { Role::Http };
-            (role, format!("127.0.0.1:{port}").parse().unwrap())
+            Endpoint { role, address: format!("127.0.0.1:{port}").parse().unwrap() }
         };
-        list.split_whitespace().map(spot).collect()
+        list.split_whitespace().map(endpoint).collect()
     }
 
     #[test]
@@ -57,8 +54,8 @@ mod tests {
             ("01", &[Role::Http], "1 02", "02", "01"),
             ("", &[Role::Http, Role::Https], "1 01", "", ""),
         ] {
-            let plan = Plan::between(&spots(open), foreign, &spots(wanted));
-            let want = Plan { add: spots(add), drop: spots(drop) };
+            let plan = Plan::between(&endpoints(open), foreign, &endpoints(wanted));
+            let want = Plan { add: endpoints(add), drop: endpoints(drop) };
             assert_eq!(plan, want, "{open:?} to {wanted:?} beside {foreign:?}");
         }
     }

@@ -24,11 +24,11 @@ use tokio_util::{
 use tracing::info;
 
 pub(crate) use self::admit::Refused;
-use self::open::{Bound, Open, Owner};
+use self::open::{Bound, Open};
 use crate::{
     accept::Door, admin::Admin, changes::Changes, config::ServerConfig, inherit::Inherited,
     limits::Slots, live::Live, lock::lock, metrics::Metrics, role::Role, router,
-    socket::SocketFile, status::ServerStatus, tls::Tls, upgrade,
+    status::ServerStatus, tls::Tls, upgrade,
 };
 
 /// The configuration in use and the listeners it asks for, always both of the same generation.
@@ -123,28 +123,24 @@ impl Site {
     /// Leaves the sockets of the file system in their place, where another process listens on them.
     pub(crate) fn keep_files(&self) {
         for one in &mut *lock(&self.open) {
-            if let Some(file) = one.file.take() {
+            if let Some(file) = one.owner.take_file() {
                 file.keep();
             }
         }
     }
 
     fn listen(&self, bound: Bound) -> Open {
-        let Bound { spot, local, listener, owner } = bound;
+        let Bound { endpoint, local, owner, listener } = bound;
+        let role = endpoint.role;
         let listener = Arc::new(listener);
         let weak = Arc::downgrade(&listener);
-        let purpose = (spot.0 != Role::Http).then(|| spot.0.as_str());
-        let is_foreign = matches!(owner, Owner::Foreign);
-        let inherited = is_foreign.then_some(true);
-        let handed_over = matches!(owner, Owner::Predecessor).then_some(true);
+        let purpose = (role != Role::Http).then(|| role.as_str());
+        let inherited = owner.is_foreign().then_some(true);
+        let handed_over = owner.is_predecessor().then_some(true);
         info!(address = %local, purpose, inherited, handed_over, "listening");
-        let file = match owner {
-            Owner::This(file) => file,
-            Owner::Predecessor => local.path().map(SocketFile::new),
-            Owner::Foreign => None,
-        };
+        let owner = owner.in_use(&local);
         let stop = self.stop.child_token();
-        let is_admin = spot.0 == Role::Admin;
+        let is_admin = role == Role::Admin;
         // Whoever looks after the server is no part of what is measured.
         let metrics = if is_admin { Arc::new(Metrics::none()) } else { Arc::clone(&self.metrics) };
         let tasks = if is_admin { &self.admin_tasks } else { &self.tasks };
@@ -156,10 +152,10 @@ impl Site {
             connections: tasks.clone(),
             // However many clients there are, whoever looks after the server gets through.
             slots: (!is_admin).then(|| Arc::clone(&self.slots)),
-            tls: (spot.0 == Role::Https).then(|| Arc::clone(&self.tls.config)),
+            tls: (role == Role::Https).then(|| Arc::clone(&self.tls.config)),
             stop: stop.clone(),
         };
         let accepting = tasks.spawn_on(door.attend(), &self.runtime);
-        Open { spot, local, listener: weak, is_foreign, file, stop, accepting }
+        Open { endpoint, local, listener: weak, owner, stop, accepting }
     }
 }

@@ -16,7 +16,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_util::either::Either;
 
-use crate::{address::Address, error::BindError, role::Role};
+use crate::{address::Address, endpoint::Endpoint, error::BindError, role::Role};
 
 /// Connections that wait to be accepted; Linux cuts it to `net.core.somaxconn`, 4096 by default.
 const BACKLOG: i32 = 4096;
@@ -136,22 +136,16 @@ impl Drop for SocketFile {
     }
 }
 
-/// Binds `address` and listens on it, without blocking. In a runtime.
-pub(crate) fn bind(
-    address: &Address,
-    role: Role,
-) -> Result<(Listener, Option<SocketFile>), BindError> {
-    open(address, role)
+/// Binds an address and listens on it, without blocking. In a runtime.
+pub(crate) fn bind(at: &Endpoint) -> Result<(Listener, Option<SocketFile>), BindError> {
+    open(at)
         .and_then(|(file, socket)| Ok((listener(socket)?, file)))
-        .map_err(|cause| BindError::new(address.clone(), cause))
+        .map_err(|cause| BindError::new(at.address.clone(), cause))
 }
 
-/// Binds `address` for a moment, in no runtime: nothing is left once the result is dropped.
-pub(crate) fn probe(
-    address: &Address,
-    role: Role,
-) -> Result<(Option<SocketFile>, Socket), BindError> {
-    open(address, role).map_err(|cause| BindError::new(address.clone(), cause))
+/// Binds an address for a moment, in no runtime: nothing is left once the result is dropped.
+pub(crate) fn probe(at: &Endpoint) -> Result<(Option<SocketFile>, Socket), BindError> {
+    open(at).map_err(|cause| BindError::new(at.address.clone(), cause))
 }
 
 /// As [`bind`], of an address that `leaving` still hold, in whole or in part, all of them ours and
@@ -205,11 +199,11 @@ fn listener(socket: Socket) -> io::Result<Listener> {
 }
 
 /// The file comes first, to be removed before the socket is closed: later it may be somebody else's.
-fn open(address: &Address, role: Role) -> io::Result<(Option<SocketFile>, Socket)> {
-    match address {
+fn open(at: &Endpoint) -> io::Result<(Option<SocketFile>, Socket)> {
+    match &at.address {
         Address::Tcp(tcp) => Ok((None, open_tcp(*tcp, Sharing::No)?)),
         Address::Unix(path) => {
-            let (file, socket) = open_unix(path, role)?;
+            let (file, socket) = open_unix(path, at.role)?;
             Ok((Some(file), socket))
         }
     }
@@ -269,10 +263,10 @@ mod tests {
     fn what_fails_after_it_was_bound_leaves_no_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("http.sock");
-        let address = Address::Unix(path.clone());
         for role in [Role::Http, Role::Admin] {
+            let at = Endpoint { role, address: Address::Unix(path.clone()) };
             // There is no runtime to poll it.
-            assert!(catch_unwind(|| bind(&address, role)).is_err());
+            assert!(catch_unwind(|| bind(&at)).is_err());
             assert!(!path.exists(), "{role}");
         }
     }

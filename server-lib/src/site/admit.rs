@@ -9,10 +9,11 @@ use super::{
 };
 use crate::{
     config::{InvalidConfig, ServerConfig},
+    endpoint::Endpoint,
     error::BindError,
     live::Applied,
     lock::lock,
-    plan::{Plan, Spot},
+    plan::Plan,
     role::Role,
     tls::CertificateError,
 };
@@ -64,17 +65,20 @@ impl Site {
         if open.is_empty() {
             bound = self.foreign().map_err(Refused::Inherited)?;
         }
-        let foreign = open.iter().filter(|one| one.is_foreign).map(|one| one.spot.0);
-        let foreign: Vec<Role> = foreign.chain(bound.iter().map(|one| one.spot.0)).collect();
+        let (foreign, ours): (Vec<&Open>, Vec<&Open>) =
+            open.iter().partition(|one| one.owner.is_foreign());
+        let foreign = foreign.iter().map(|one| &one.endpoint);
+        let foreign = foreign.chain(bound.iter().map(|one| &one.endpoint));
+        let foreign: Vec<Role> = foreign.map(|endpoint| endpoint.role).collect();
         if foreign.contains(&Role::Https) && applied.certificates.is_empty() {
             return Err(InvalidConfig::no_certificate().into());
         }
-        let ours: Vec<Spot> =
-            open.iter().filter(|one| !one.is_foreign).map(|one| one.spot.clone()).collect();
-        let plan = Plan::between(&ours, &foreign, &applied.config.spots());
-        let leaving: Vec<&Open> = open.iter().filter(|one| plan.drop.contains(&one.spot)).collect();
-        for spot in plan.add {
-            bound.push(self.bind(spot, &leaving)?);
+        let held: Vec<Endpoint> = ours.iter().map(|one| one.endpoint.clone()).collect();
+        let plan = Plan::between(&held, &foreign, &applied.config.endpoints());
+        let is_leaving = |one: &&Open| plan.drop.contains(&one.endpoint);
+        let leaving: Vec<&Open> = ours.into_iter().filter(is_leaving).collect();
+        for endpoint in plan.add {
+            bound.push(self.bind(endpoint, &leaving)?);
         }
         Ok(Prepared { site: Arc::clone(self), applied, bound, leaving: plan.drop })
     }
@@ -86,23 +90,23 @@ impl Site {
             .into_iter()
             .map(|(role, listener)| {
                 let local = listener.local_address()?;
-                let spot = (role, local.clone());
-                Ok(Bound { spot, local, listener, owner: Owner::Foreign })
+                let endpoint = Endpoint { role, address: local.clone() };
+                Ok(Bound { endpoint, local, owner: Owner::Foreign, listener })
             })
             .collect()
     }
 
-    fn bind(&self, spot: Spot, leaving: &[&Open]) -> Result<Bound, BindError> {
-        let (role, address) = &spot;
-        let handed_over = lock(&self.inherited).handed_over(*role, address);
+    fn bind(&self, endpoint: Endpoint, leaving: &[&Open]) -> Result<Bound, BindError> {
+        let handed_over = lock(&self.inherited).handed_over(&endpoint);
         let (listener, owner) = if let Some(listener) = handed_over {
             (listener, Owner::Predecessor)
         } else {
-            let (listener, file) = bind(*role, address, leaving)?;
+            let (listener, file) = bind(&endpoint, leaving)?;
             (listener, Owner::This(file))
         };
-        let local =
-            listener.local_address().map_err(|cause| BindError::new(address.clone(), cause))?;
-        Ok(Bound { spot, local, listener, owner })
+        let local = listener
+            .local_address()
+            .map_err(|cause| BindError::new(endpoint.address.clone(), cause))?;
+        Ok(Bound { endpoint, local, owner, listener })
     }
 }

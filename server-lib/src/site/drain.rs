@@ -20,7 +20,7 @@ impl Site {
     pub(crate) async fn drain(&self, is_replaced: bool) {
         let limit = self.live.load().config.drain_timeout();
         let open = std::mem::take(&mut *lock(&self.open));
-        let is_last = |one: &Open| one.spot.0 == Role::Admin && !is_replaced;
+        let is_last = |one: &Open| one.endpoint.role == Role::Admin && !is_replaced;
         let (admin, mut open): (Vec<Open>, Vec<Open>) = open.into_iter().partition(is_last);
         for one in &mut open {
             one.stop();

@@ -8,34 +8,31 @@ use tracing::{info, warn};
 
 use crate::{
     address::Address,
+    endpoint::Endpoint,
     error::BindError,
     inherit,
-    plan::Spot,
-    role::Role,
     socket::{self, Listener, SocketFile},
 };
 
 /// An address that is listened on.
 pub(super) struct Open {
-    pub(super) spot: Spot,
+    pub(super) endpoint: Endpoint,
     /// As it was bound.
     pub(super) local: Address,
     /// Who accepts has the only lasting one, to let go of it with the last connection.
     pub(super) listener: Weak<Listener>,
-    /// Whether somebody else has bound it, who says how long it lasts.
-    pub(super) is_foreign: bool,
-    /// Removed once nobody listens on it.
-    pub(super) file: Option<SocketFile>,
+    pub(super) owner: Owner,
     pub(super) stop: CancellationToken,
     pub(super) accepting: JoinHandle<()>,
 }
 
 /// An address that is bound, and not listened on yet.
 pub(super) struct Bound {
-    pub(super) spot: Spot,
+    pub(super) endpoint: Endpoint,
     pub(super) local: Address,
-    pub(super) listener: Listener,
+    /// Before the listener: a file goes first, so that it is not somebody else's by then.
     pub(super) owner: Owner,
+    pub(super) listener: Listener,
 }
 
 /// Who has bound an address.
@@ -48,11 +45,40 @@ pub(super) enum Owner {
     Foreign,
 }
 
+impl Owner {
+    pub(super) fn is_foreign(&self) -> bool {
+        matches!(self, Self::Foreign)
+    }
+
+    pub(super) fn is_predecessor(&self) -> bool {
+        matches!(self, Self::Predecessor)
+    }
+
+    /// Who has it once it is in use here.
+    pub(super) fn in_use(self, local: &Address) -> Self {
+        match self {
+            Self::Predecessor => Self::This(local.path().map(SocketFile::new)),
+            same => same,
+        }
+    }
+
+    /// Takes the file out, where it is to be removed once nobody listens on it.
+    pub(super) fn take_file(&mut self) -> Option<SocketFile> {
+        match self {
+            Self::This(file) => file.take(),
+            Self::Predecessor | Self::Foreign => None,
+        }
+    }
+}
+
 impl Open {
     /// The name that another process knows its socket by.
     pub(super) fn name(&self) -> String {
-        let (role, address) = &self.spot;
-        if self.is_foreign { role.to_string() } else { inherit::name_of(*role, address) }
+        if self.owner.is_foreign() {
+            self.endpoint.role.to_string()
+        } else {
+            inherit::name_of(&self.endpoint)
+        }
     }
 
     /// Whether some connections to one would come in by the other.
@@ -71,7 +97,7 @@ impl Open {
     /// Stops listening.
     pub(super) fn stop(&mut self) {
         // First, so that it is not somebody else's by then.
-        drop(self.file.take());
+        drop(self.owner.take_file());
         self.stop.cancel();
     }
 
@@ -86,19 +112,18 @@ impl Open {
 
 /// Binds an address of which others, that are about to be closed, may hold a part.
 pub(super) fn bind(
-    role: Role,
-    address: &Address,
+    at: &Endpoint,
     leaving: &[&Open],
 ) -> Result<(Listener, Option<SocketFile>), BindError> {
     let in_the_way: Vec<Arc<Listener>> = leaving
         .iter()
-        .filter(|open| open.overlaps(address))
+        .filter(|open| open.overlaps(&at.address))
         .filter_map(|open| open.listener.upgrade())
         .collect();
-    match address {
+    match &at.address {
         Address::Tcp(tcp) if !in_the_way.is_empty() => {
             Ok((socket::bind_beside(*tcp, &in_the_way)?, None))
         }
-        _ => socket::bind(address, role),
+        _ => socket::bind(at),
     }
 }

@@ -9,14 +9,16 @@ use super::{
     Site,
     open::{Bound, Open},
 };
-use crate::{connection::ROUND_TRIP, limits::tell_shortage, live::Applied, lock::lock, plan::Spot};
+use crate::{
+    connection::ROUND_TRIP, endpoint::Endpoint, limits::tell_shortage, live::Applied, lock::lock,
+};
 
 /// A configuration whose addresses are bound; dropped, they are let go of.
 pub(crate) struct Prepared {
     pub(super) site: Arc<Site>,
     pub(super) applied: Applied,
     pub(super) bound: Vec<Bound>,
-    pub(super) leaving: Vec<Spot>,
+    pub(super) leaving: Vec<Endpoint>,
 }
 
 impl Prepared {
@@ -40,7 +42,7 @@ impl Prepared {
         lock(&site.inherited).forget();
         let mut open = lock(&site.open);
         open.extend(bound.into_iter().map(|bound| site.listen(bound)));
-        let is_gone = |one: &mut Open| !one.is_foreign && leaving.contains(&one.spot);
+        let is_gone = |one: &mut Open| !one.owner.is_foreign() && leaving.contains(&one.endpoint);
         let gone: Vec<Open> = open.extract_if(.., is_gone).collect();
         let is_followed = |one: &Open| open.iter().any(|next| next.overlaps(&one.local));
         let (followed, gone): (Vec<Open>, Vec<Open>) = gone.into_iter().partition(is_followed);

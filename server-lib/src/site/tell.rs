@@ -34,17 +34,19 @@ impl Site {
             }
             status.local_addresses = local_addresses(&open, config);
             status.certificates = certificates.status(&config.tls);
-            status.admin_address =
-                open.iter().find(|one| one.spot.0 == Role::Admin).map(|one| one.local.clone());
+            status.admin_address = open
+                .iter()
+                .find(|one| one.endpoint.role == Role::Admin)
+                .map(|one| one.local.clone());
         });
     }
 }
 
 /// The addresses that are listened on for the application, in the order of the configuration.
 fn local_addresses(open: &[Open], config: &ServerConfig) -> Vec<Address> {
-    let listed = config.spots();
-    let place = |one: &&Open| listed.iter().position(|spot| *spot == one.spot);
-    let mut all: Vec<&Open> = open.iter().filter(|one| one.spot.0 != Role::Admin).collect();
+    let listed = config.endpoints();
+    let place = |one: &&Open| listed.iter().position(|listed| *listed == one.endpoint);
+    let mut all: Vec<&Open> = open.iter().filter(|one| one.endpoint.role != Role::Admin).collect();
     all.sort_by_key(place);
     all.into_iter().map(|one| one.local.clone()).collect()
 }
