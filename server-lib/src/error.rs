@@ -2,7 +2,7 @@
 
 use std::{error::Error, io};
 
-use crate::{address::Address, config::InvalidConfig, site::Refused, tls::CertificateError};
+use crate::{address::Address, config::InvalidConfig, tls::CertificateError};
 
 /// Why a server didn't start, or had to end.
 ///
@@ -12,7 +12,7 @@ use crate::{address::Address, config::InvalidConfig, site::Refused, tls::Certifi
 #[non_exhaustive]
 pub enum ServerError {
     /// The first configuration can't work, whatever the system says.
-    #[error("the first configuration can't work")]
+    #[error(transparent)]
     Invalid(#[from] InvalidConfig),
     /// An address of the first configuration can't be bound.
     #[error(transparent)]
@@ -74,15 +74,4 @@ pub(crate) fn chain(error: &dyn Error) -> String {
         next = cause.source();
     }
     told
-}
-
-impl From<Refused> for ServerError {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Invalid(invalid) => Self::Invalid(invalid),
-            Refused::Bind(failure) => Self::Bind(failure),
-            Refused::Certificate(failure) => Self::Certificate(failure),
-            Refused::Inherited(cause) => Self::Inherited(cause),
-        }
-    }
 }

@@ -16,7 +16,7 @@ use crate::{
     live::Live,
     lock::lock,
     metrics::{Exporter, Metrics},
-    site::{Refused, Site},
+    site::Site,
     status::Refusal,
     systemd::{ask_for_time, tell_stopping},
 };
@@ -104,7 +104,7 @@ where
         self.serve(&site, refused, service.handle(), service.start_with_realtime()).await
     }
 
-    fn open(&self, handle: ReloaderHandle) -> (Arc<Site>, oneshot::Receiver<Refused>) {
+    fn open(&self, handle: ReloaderHandle) -> (Arc<Site>, oneshot::Receiver<ServerError>) {
         let context = &self.context;
         let slots: Arc<Slots> = Arc::default();
         let admin = Admin {
@@ -129,7 +129,7 @@ where
     async fn serve(
         &self,
         site: &Arc<Site>,
-        refused: oneshot::Receiver<Refused>,
+        refused: oneshot::Receiver<ServerError>,
         handle: ReloaderHandle,
         service: impl Future<Output = ReloadResult<(), V, S>>,
     ) -> Result<(), ServerError> {
@@ -155,7 +155,7 @@ where
         let is_replaced = tokio::select! {
             biased;
             () = shutdown.cancelled() => false,
-            refused = first(refused) => return Err(refused.into()),
+            refused = first(refused) => return Err(refused),
             () = self.tell_refusals(site) => false,
             () = attend => true,
             () = keep_up.as_mut() => false,
@@ -243,7 +243,7 @@ fn refusal(status: &Status) -> Option<Refusal> {
 }
 
 /// Waits until the first configuration is refused.
-async fn first(refused: oneshot::Receiver<Refused>) -> Refused {
+async fn first(refused: oneshot::Receiver<ServerError>) -> ServerError {
     match refused.await {
         Ok(refused) => refused,
         Err(_) => pending().await,

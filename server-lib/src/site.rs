@@ -23,12 +23,11 @@ use tokio_util::{
 };
 use tracing::info;
 
-pub(crate) use self::admit::Refused;
 use self::open::{Bound, Open};
 use crate::{
-    accept::Door, admin::Admin, changes::Changes, config::ServerConfig, inherit::Inherited,
-    limits::Slots, live::Live, lock::lock, metrics::Metrics, role::Role, router,
-    status::ServerStatus, tls::Tls, upgrade,
+    accept::Door, admin::Admin, changes::Changes, config::ServerConfig, error::ServerError,
+    inherit::Inherited, limits::Slots, live::Live, lock::lock, metrics::Metrics, role::Role,
+    router, status::ServerStatus, tls::Tls, upgrade,
 };
 
 /// The configuration in use and the listeners it asks for, always both of the same generation.
@@ -48,7 +47,7 @@ pub(crate) struct Site {
     /// The first configuration, whose parts that are not hot are in use to the end.
     first: OnceLock<ServerConfig>,
     /// Hears of the first configuration, if that is refused.
-    refused_first: Mutex<Option<oneshot::Sender<Refused>>>,
+    refused_first: Mutex<Option<oneshot::Sender<ServerError>>>,
     status: watch::Sender<ServerStatus>,
     /// Those of the application's connections.
     slots: Arc<Slots>,
@@ -75,7 +74,7 @@ impl Site {
         inherited: Inherited,
         slots: Arc<Slots>,
         status: watch::Sender<ServerStatus>,
-    ) -> (Arc<Self>, oneshot::Receiver<Refused>) {
+    ) -> (Arc<Self>, oneshot::Receiver<ServerError>) {
         let live = Arc::clone(&admin.live);
         let (changes, metrics) = (Arc::clone(&admin.changes), Arc::clone(&admin.metrics));
         let stop = CancellationToken::new();

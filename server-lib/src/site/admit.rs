@@ -1,6 +1,6 @@
 //! All that may fail for a configuration, before it is in place.
 
-use std::{error::Error, io, sync::Arc};
+use std::{io, sync::Arc};
 
 use super::{
     Site,
@@ -10,26 +10,12 @@ use super::{
 use crate::{
     config::{InvalidConfig, ServerConfig},
     endpoint::Endpoint,
-    error::BindError,
+    error::{BindError, ServerError, chain},
     live::Applied,
     lock::lock,
     plan::Plan,
     role::Role,
-    tls::CertificateError,
 };
-
-/// Why a configuration can't be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Refused {
-    #[error(transparent)]
-    Invalid(#[from] InvalidConfig),
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    #[error(transparent)]
-    Certificate(#[from] CertificateError),
-    #[error("an inherited socket can't be listened on")]
-    Inherited(#[source] io::Error),
-}
 
 impl Site {
     /// Does all that may fail for a configuration, and changes nothing.
@@ -41,7 +27,7 @@ impl Site {
         drop(self.parting.lock().await);
         let loaded = self.load(config, generation).await;
         loaded.and_then(|applied| self.try_prepare(applied)).map_err(|refused| {
-            let reason = crate::error::chain(&refused as &dyn Error);
+            let reason = chain(&refused);
             if self.generation() == 0 {
                 // Nobody may be waiting for it any more.
                 let _ = lock(&self.refused_first).take().map(|tell| tell.send(refused));
@@ -51,19 +37,19 @@ impl Site {
     }
 
     /// Finds whatever comes from elsewhere than the configuration.
-    async fn load(&self, config: ServerConfig, generation: u64) -> Result<Applied, Refused> {
+    async fn load(&self, config: ServerConfig, generation: u64) -> Result<Applied, ServerError> {
         let mut applied = Applied::new(config, generation, &self.live.load())?;
         applied.certificates = self.tls.load(&applied.config.tls).await?;
         Ok(applied)
     }
 
-    fn try_prepare(self: &Arc<Self>, applied: Applied) -> Result<Prepared, Refused> {
+    fn try_prepare(self: &Arc<Self>, applied: Applied) -> Result<Prepared, ServerError> {
         // The sockets are to be polled by the runtime that serves them.
         let _within = self.runtime.enter();
         let open = lock(&self.open);
         let mut bound = Vec::new();
         if open.is_empty() {
-            bound = self.foreign().map_err(Refused::Inherited)?;
+            bound = self.foreign().map_err(ServerError::Inherited)?;
         }
         let (foreign, ours): (Vec<&Open>, Vec<&Open>) =
             open.iter().partition(|one| one.owner.is_foreign());
