@@ -155,6 +155,7 @@ mod probe;
 mod role;
 mod router;
 mod server;
+mod shared;
 mod site;
 mod socket;
 mod status;

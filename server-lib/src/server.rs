@@ -12,10 +12,9 @@ use crate::{
     context::ServerContext,
     daemon::Daemon,
     error::ServerError,
-    limits::Slots,
-    live::Live,
     lock::lock,
-    metrics::{Exporter, Metrics},
+    metrics::Exporter,
+    shared::Shared,
     site::Site,
     status::Refusal,
     systemd::{ask_for_time, tell_stopping},
@@ -106,23 +105,21 @@ where
 
     fn open(&self, handle: ReloaderHandle) -> (Arc<Site>, oneshot::Receiver<ServerError>) {
         let context = &self.context;
-        let slots: Arc<Slots> = Arc::default();
+        // Before anything is looked up in it.
+        let exporter = context.is_daemon.then(Exporter::installed).flatten();
+        let shared = Shared::new();
         let admin = Admin {
             handle,
             reloader: context.receiver.watch_status(),
             server: context.status(),
             shutdown: context.shutdown(),
-            live: Arc::new(Live::default()),
-            changes: Arc::default(),
-            // Before anything is looked up in it.
-            exporter: context.is_daemon.then(Exporter::installed).flatten(),
-            metrics: Arc::new(Metrics::of_the_recorder()),
-            slots: Arc::clone(&slots),
+            exporter,
+            shared: shared.clone(),
         };
         let runtime = context.runtime.clone().unwrap_or_else(Handle::current);
         let inherited = std::mem::take(&mut *lock(&context.inherited));
         let (routes, status) = (context.routes.clone(), context.status.clone());
-        Site::new(routes, admin, runtime, inherited, slots, status)
+        Site::new(routes, admin.router(), shared, runtime, inherited, status)
     }
 
     /// Serves while `service` runs.

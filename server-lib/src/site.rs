@@ -25,9 +25,8 @@ use tracing::info;
 
 use self::open::{Bound, Open};
 use crate::{
-    accept::Door, admin::Admin, changes::Changes, config::ServerConfig, error::ServerError,
-    inherit::Inherited, limits::Slots, live::Live, lock::lock, metrics::Metrics, role::Role,
-    router, status::ServerStatus, tls::Tls, upgrade,
+    accept::Door, config::ServerConfig, error::ServerError, inherit::Inherited, lock::lock,
+    metrics::Metrics, role::Role, router, shared::Shared, status::ServerStatus, tls::Tls, upgrade,
 };
 
 /// The configuration in use and the listeners it asks for, always both of the same generation.
@@ -35,9 +34,7 @@ use crate::{
 /// Dropped, it stops accepting at once, and its connections end by themselves as in
 /// [`drain`](Self::drain).
 pub(crate) struct Site {
-    live: Arc<Live>,
-    changes: Arc<Changes>,
-    metrics: Arc<Metrics>,
+    shared: Shared,
     router: Router,
     admin: Router,
     tls: Tls,
@@ -49,8 +46,6 @@ pub(crate) struct Site {
     /// Hears of the first configuration, if that is refused.
     refused_first: Mutex<Option<oneshot::Sender<ServerError>>>,
     status: watch::Sender<ServerStatus>,
-    /// Those of the application's connections.
-    slots: Arc<Slots>,
     /// Held by each configuration from before it is looked at until it is in use or refused, and by
     /// whoever needs that none is.
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
@@ -69,30 +64,25 @@ impl Site {
     /// is.
     pub(crate) fn new(
         routes: Router,
-        admin: Admin,
+        admin: Router,
+        shared: Shared,
         runtime: Handle,
         inherited: Inherited,
-        slots: Arc<Slots>,
         status: watch::Sender<ServerStatus>,
     ) -> (Arc<Self>, oneshot::Receiver<ServerError>) {
-        let live = Arc::clone(&admin.live);
-        let (changes, metrics) = (Arc::clone(&admin.changes), Arc::clone(&admin.metrics));
         let stop = CancellationToken::new();
         let (refused_first, refused) = oneshot::channel();
         let site = Self {
-            router: router::around(routes, &live, &metrics),
-            tls: Tls::new(&live, &status),
-            live,
-            changes,
-            metrics,
-            admin: admin.router(),
+            router: router::around(routes, &shared.live, &shared.metrics),
+            tls: Tls::new(&shared.live, &status),
+            shared,
+            admin,
             runtime,
             open: Mutex::default(),
             inherited: Mutex::new(inherited),
             first: OnceLock::new(),
             refused_first: Mutex::new(Some(refused_first)),
             status,
-            slots,
             turn: Arc::default(),
             parting: Arc::default(),
             tasks: TaskTracker::new(),
@@ -104,7 +94,7 @@ impl Site {
     }
 
     pub(crate) fn generation(&self) -> u64 {
-        self.live.load().generation
+        self.shared.live.load().generation
     }
 
     /// Returns the way to talk to the process that this one takes the place of, if there is one.
@@ -141,16 +131,17 @@ impl Site {
         let stop = self.stop.child_token();
         let is_admin = role == Role::Admin;
         // Whoever looks after the server is no part of what is measured.
-        let metrics = if is_admin { Arc::new(Metrics::none()) } else { Arc::clone(&self.metrics) };
+        let metrics =
+            if is_admin { Arc::new(Metrics::none()) } else { Arc::clone(&self.shared.metrics) };
         let tasks = if is_admin { &self.admin_tasks } else { &self.tasks };
         let door = Door {
             listener,
             router: if is_admin { &self.admin } else { &self.router }.clone(),
-            live: Arc::clone(&self.live),
+            live: Arc::clone(&self.shared.live),
             metrics,
             connections: tasks.clone(),
             // However many clients there are, whoever looks after the server gets through.
-            slots: (!is_admin).then(|| Arc::clone(&self.slots)),
+            slots: (!is_admin).then(|| Arc::clone(&self.shared.slots)),
             tls: (role == Role::Https).then(|| Arc::clone(&self.tls.config)),
             stop: stop.clone(),
         };

@@ -38,7 +38,7 @@ impl Site {
 
     /// Finds whatever comes from elsewhere than the configuration.
     async fn load(&self, config: ServerConfig, generation: u64) -> Result<Applied, ServerError> {
-        let mut applied = Applied::new(config, generation, &self.live.load())?;
+        let mut applied = Applied::new(config, generation, &self.shared.live.load())?;
         applied.certificates = self.tls.load(&applied.config.tls).await?;
         Ok(applied)
     }

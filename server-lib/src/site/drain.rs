@@ -18,7 +18,7 @@ impl Site {
     /// Whoever looks after the server can see it drain: theirs is closed last, unless the server
     /// `is_replaced` by another process that answers there already.
     pub(crate) async fn drain(&self, is_replaced: bool) {
-        let limit = self.live.load().config.drain_timeout();
+        let limit = self.shared.live.load().config.drain_timeout();
         let open = std::mem::take(&mut *lock(&self.open));
         let is_last = |one: &Open| one.endpoint.role == Role::Admin && !is_replaced;
         let (admin, mut open): (Vec<Open>, Vec<Open>) = open.into_iter().partition(is_last);

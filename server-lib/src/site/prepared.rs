@@ -27,14 +27,14 @@ impl Prepared {
         let Self { site, applied, bound, leaving } = self;
         let generation = applied.generation;
         let applied = Arc::new(applied);
-        let before = site.live.swap(Arc::clone(&applied));
+        let before = site.shared.live.swap(Arc::clone(&applied));
         let changed = before.config.changed_parts(&applied.config);
-        site.metrics.applied(generation);
+        site.shared.metrics.applied(generation);
         if before.generation > 0 {
-            site.changes.note(generation, changed.clone());
+            site.shared.changes.note(generation, changed.clone());
         }
         site.tls.follow(&site.runtime);
-        site.slots.limit_has_changed();
+        site.shared.slots.limit_has_changed();
         if before.generation == 0 || changed.contains(&"limits.max_connections") {
             tell_shortage(applied.config.limits.max_connections.get());
         }

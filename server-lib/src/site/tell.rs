@@ -14,7 +14,7 @@ impl Site {
             let is_news = status.refusal != refusal;
             // And not each time that it is tried again.
             if is_news && refusal.is_some() {
-                self.metrics.refused();
+                self.shared.metrics.refused();
             }
             status.refusal = refusal;
             is_news
@@ -24,7 +24,7 @@ impl Site {
     /// Puts into the status what there is now.
     pub(super) fn tell(&self) {
         let open = lock(&self.open);
-        let Applied { config, certificates, generation, .. } = &**self.live.load();
+        let Applied { config, certificates, generation, .. } = &**self.shared.live.load();
         let needs_restart = self.first.get_or_init(|| config.clone()).restart_parts(config);
         self.status.send_modify(|status| {
             status.generation = *generation;
