@@ -34,8 +34,8 @@ impl Prepared {
             site.shared.changes.note(generation, changed.clone());
         }
         site.tls.follow(&site.runtime);
-        site.shared.slots.limit_has_changed();
         if before.generation == 0 || changed.contains(&"limits.max_connections") {
+            site.shared.slots.limit_has_changed();
             tell_shortage(applied.config.limits.max_connections.get());
         }
         // Those of an earlier process that nobody has asked for.
