@@ -25,7 +25,7 @@ use tracing::info;
 
 use self::open::{Bound, Open};
 use crate::{
-    accept::Door, config::ServerConfig, error::ServerError, inherit::Inherited, lock::lock,
+    accept::Acceptor, config::ServerConfig, error::ServerError, inherit::Inherited, lock::lock,
     metrics::Metrics, role::Role, router, shared::Shared, status::ServerStatus, tls::Tls, upgrade,
 };
 
@@ -134,7 +134,7 @@ impl Site {
         let metrics =
             if is_admin { Arc::new(Metrics::none()) } else { Arc::clone(&self.shared.metrics) };
         let tasks = if is_admin { &self.admin_tasks } else { &self.tasks };
-        let door = Door {
+        let acceptor = Acceptor {
             listener,
             router: if is_admin { &self.admin } else { &self.router }.clone(),
             live: Arc::clone(&self.shared.live),
@@ -145,7 +145,7 @@ impl Site {
             tls: (role == Role::Https).then(|| Arc::clone(&self.tls.config)),
             stop: stop.clone(),
         };
-        let accepting = tasks.spawn_on(door.attend(), &self.runtime);
+        let accepting = tasks.spawn_on(acceptor.run(), &self.runtime);
         Open { endpoint, local, listener: weak, owner, stop, accepting }
     }
 }
