@@ -145,6 +145,7 @@ mod daemon;
 mod draining;
 mod endpoint;
 mod error;
+mod example;
 mod inherit;
 mod limits;
 mod live;
