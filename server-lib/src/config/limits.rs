@@ -44,8 +44,8 @@ pub struct Limits {
     /// How long a connection may lie idle between two requests, in milliseconds; 75 000 by default.
     /// Of a connection.
     pub keep_alive_timeout_ms: NonZeroU64,
-    /// How long a client may take nothing of an answer that is on its way, in milliseconds; 30 000 by
-    /// default. Of a connection.
+    /// How long a client may take nothing of an answer that is on its way, or send nothing of a body that
+    /// is waited for once the answer has begun, in milliseconds; 30 000 by default. Of a connection.
     pub write_timeout_ms: NonZeroU64,
     /// Size up to which the head of a request is taken, in bytes; a larger one is answered 431.
     /// 16 KiB by default, at least 8 KiB and at most 1 MiB. Of a connection.
