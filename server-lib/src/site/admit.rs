@@ -2,6 +2,8 @@
 
 use std::{io, sync::Arc};
 
+use tracing::debug;
+
 use super::{
     Site,
     open::{Bound, Open, Owner, bind},
@@ -24,6 +26,7 @@ impl Site {
         config: ServerConfig,
         generation: u64,
     ) -> Result<Prepared, String> {
+        debug!(generation, "is prepared");
         drop(self.parting.lock().await);
         let loaded = self.load(config, generation).await;
         loaded.and_then(|applied| self.try_prepare(applied)).map_err(|refused| {
