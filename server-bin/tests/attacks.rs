@@ -27,13 +27,6 @@ fn with_admin(name: &str, rest: &str) -> String {
     format!("{}admin_address = '127.0.0.1:0'\n{rest}\n", text(name))
 }
 
-/// Waits until it listens for who looks after it, and returns where.
-fn admin(daemon: &mut Daemon) -> SocketAddr {
-    let line = daemon.until("purpose=\"admin\"");
-    let address = line.split("address=").nth(1).unwrap();
-    address.split(' ').next().unwrap().parse().unwrap()
-}
-
 fn ask(address: SocketAddr, method: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -67,7 +60,7 @@ fn flood(address: SocketAddr, connections: usize) -> Vec<TcpStream> {
 fn a_flood_leaves_descriptors_to_reload_and_to_ask() {
     let file = File::new(&with_admin("one", ""));
     let mut daemon = with_descriptors(96, &file);
-    let admin = admin(&mut daemon);
+    let admin = daemon.admin();
     let said = "limits.max_connections is 10000, but there are descriptors for 48";
     assert!(daemon.log.contains(said), "{}", daemon.log);
     let flood = flood(daemon.address, 300);
@@ -89,7 +82,7 @@ fn a_flood_leaves_descriptors_to_reload_and_to_ask() {
 fn a_flood_is_answered_bit_by_bit_when_its_address_closes() {
     let file = File::new(&with_admin("one", ""));
     let mut daemon = with_descriptors(96, &file);
-    let admin = admin(&mut daemon);
+    let admin = daemon.admin();
     let mut flood = flood(daemon.address, 300);
     until_connections(admin, 48);
     // Those that are served say nothing.
@@ -135,7 +128,7 @@ fn a_full_descriptor_table_is_waited_out() {
 fn slow_heads_hold_up_nobody() {
     let file = File::new(&with_admin("one", "[limits]\nheader_timeout_ms = 500"));
     let mut daemon = Daemon::start(&file.path, &[]);
-    let admin = admin(&mut daemon);
+    let admin = daemon.admin();
     let mut slow = flood(daemon.address, 200);
     let begun = Instant::now();
     while !slow.is_empty() {

@@ -137,11 +137,7 @@ impl Lab {
 
     /// How many connections of the application the server counts; it takes an admin address.
     pub async fn connections(&self) -> u64 {
-        let admin = self.status.borrow().admin_address.clone().unwrap();
-        let mut client = Client::connect(admin.socket_addr().unwrap()).await;
-        client.send("GET /status HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
-        let said: serde_json::Value = serde_json::from_str(&client.response().await.body).unwrap();
-        said["connections"].as_u64().unwrap()
+        json(self, "/status").await["connections"].as_u64().unwrap()
     }
 
     /// Waits until it counts as many.
