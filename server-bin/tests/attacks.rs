@@ -3,7 +3,7 @@
 mod common;
 
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{Read, Write},
     net::{SocketAddr, TcpStream},
     process::{Command, Stdio},
     thread::sleep,
@@ -122,28 +122,4 @@ fn a_full_descriptor_table_is_waited_out() {
     assert_eq!(daemon.log.matches("can't be accepted").count(), 1, "{}", daemon.log);
     file.write(&text("two"));
     daemon.expect("two");
-}
-
-#[test]
-fn slow_heads_hold_up_nobody() {
-    let file = File::new(&with_admin("one", "[limits]\nheader_timeout_ms = 500"));
-    let mut daemon = Daemon::start(&file.path, &[]);
-    let admin = daemon.admin();
-    let mut slow = flood(daemon.address, 200);
-    let begun = Instant::now();
-    while !slow.is_empty() {
-        assert!(begun.elapsed() < PATIENCE, "{} are still there", slow.len());
-        slow.retain_mut(|stream| match stream.write_all(b"G") {
-            Ok(()) => true,
-            Err(error) => {
-                let gone = [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
-                assert!(gone.contains(&error.kind()), "{error}");
-                false
-            }
-        });
-        assert_eq!(daemon.name(), "one");
-        sleep(Duration::from_millis(20));
-    }
-    assert!(begun.elapsed() >= Duration::from_millis(500));
-    until_connections(admin, 0);
 }

@@ -4,6 +4,7 @@
 
 mod admin;
 mod client;
+mod renewal;
 pub mod tls;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::{
     admin::{admin, ask, json, with_admin},
     client::{Client, Response},
+    renewal::{NAME, Renewal},
 };
 
 /// Longer than anything here takes, also on a busy machine.
