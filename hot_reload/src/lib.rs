@@ -55,6 +55,7 @@
 //! | event | level | fields | when |
 //! |---|---|---|---|
 //! | `hot_reload::published` | info | `source`, `generation`, `reason` | a value was published |
+//! | `hot_reload::waits` | debug | `generation` | it waits until somebody else's [turn](ReloaderService::in_turn) is over |
 //! | `hot_reload::failed` | warn | `source`, `error` | it can't be loaded, or was refused; once for each reason |
 //! | `hot_reload::recovered` | info | `source`, `failures` | it can again |
 //! | `hot_reload::degraded`, `hot_reload::has_events` | warn, info | `source`, `error` | events can't be had; they can again |

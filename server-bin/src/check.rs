@@ -3,7 +3,7 @@
 use std::{fmt::Write, path::Path};
 
 use hot_reload::{Reload, TomlFile};
-use server_lib::{Expiry, ServerConfig, probe, probe_certificates};
+use server_lib::{Endpoint, Expiry, ServerConfig, probe, probe_certificates};
 
 use crate::{Failure, locate, log, on_this_thread, print::print};
 
@@ -34,7 +34,7 @@ pub(crate) fn check(path: &Path) -> Result<(), Failure> {
         eprintln!("warning: {address} is in use now, maybe by a daemon that runs already");
     }
     let mut said = format!("{}: good\n", reloader.path().display());
-    for (role, address) in config.addresses() {
+    for Endpoint { role, address } in config.endpoints() {
         // Writing to a string can't fail.
         let _ = writeln!(said, "  {role:<6} {address}");
     }

@@ -7,7 +7,7 @@ use std::{
     process,
 };
 
-use server_lib::{Address, Inherited, Role, ServerConfig};
+use server_lib::{Endpoint, Inherited, Role, ServerConfig};
 use tracing::info;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
@@ -18,8 +18,8 @@ pub(crate) fn advise(inherited: &Inherited, config: &ServerConfig) {
         return;
     }
     // Whoever looks after it can ask once more.
-    let mut sockets = config.addresses();
-    sockets.retain(|(role, _address)| *role != Role::Admin);
+    let mut sockets = config.endpoints();
+    sockets.retain(|one| one.role != Role::Admin);
     let command = command(&sockets, &started_by());
     info!(
         "no inherited socket: while this is restarted, connections are refused; to keep it open: \
@@ -68,12 +68,12 @@ fn started_by() -> Started {
 /// Returns the command that holds the sockets while a new build takes the place of the old one.
 ///
 /// systemfd becomes what it starts, so it takes something in between that outlives the daemon.
-fn command(sockets: &[(Role, Address)], started: &Started) -> String {
+fn command(sockets: &[Endpoint], started: &Started) -> String {
     // systemfd names none, and one without a name is for plain HTTP.
-    let names: Vec<_> = sockets.iter().map(|(role, _address)| role.as_str()).collect();
-    let is_named = sockets.iter().any(|(role, _address)| *role != Role::Http);
+    let names: Vec<_> = sockets.iter().map(|one| one.role.as_str()).collect();
+    let is_named = sockets.iter().any(|one| one.role != Role::Http);
     let names = is_named.then(|| ["env".to_owned(), format!("LISTEN_FDNAMES={}", names.join(":"))]);
-    let socket = |(role, address): &(Role, Address)| match address.path() {
+    let socket = |Endpoint { role, address }: &Endpoint| match address.path() {
         Some(path) => format!("unix::{}", path.display()),
         None => format!("{role}::{address}"),
     };
@@ -103,7 +103,7 @@ mod tests {
         let mut again: Vec<_> = words("server-bin -c");
         again.push("a b".to_owned());
         let started = Started { again, rebuilt: words("--exts rs") };
-        let socket = |role, address: &str| (role, address.parse().unwrap());
+        let socket = |role, address: &str| Endpoint { role, address: address.parse().unwrap() };
         let mut sockets = vec![
             socket(Role::Http, "127.0.0.1:80"),
             socket(Role::Http, "[::1]:80"),

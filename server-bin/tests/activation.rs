@@ -51,7 +51,9 @@ fn serves(mut daemon: Daemon, file: &File, address: SocketAddr) {
     assert_eq!((daemon.address, daemon.name().as_str()), (address, "one"));
     file.write(&text("two"));
     daemon.expect("two");
-    // The configuration's own address was never bound.
+    // The configuration's own address was never bound, and whoever changes it is told.
+    file.write(&text("two").replace("127.0.0.1:0", "127.0.0.2:0"));
+    daemon.until("not used: the process was started with a socket for it key=\"listen_addresses\"");
     let listening = daemon.log.matches("listening address=").count();
     assert_eq!(listening, 1, "{}", daemon.log);
     assert_eq!(daemon.end_by(Signal::TERM).code(), Some(0));

@@ -3,7 +3,7 @@
 mod common;
 
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{Read, Write},
     net::{SocketAddr, TcpStream},
     process::{Command, Stdio},
     thread::sleep,
@@ -25,13 +25,6 @@ fn with_descriptors(descriptors: usize, file: &File) -> Daemon {
 
 fn with_admin(name: &str, rest: &str) -> String {
     format!("{}admin_address = '127.0.0.1:0'\n{rest}\n", text(name))
-}
-
-/// Waits until it listens for who looks after it, and returns where.
-fn admin(daemon: &mut Daemon) -> SocketAddr {
-    let line = daemon.until("purpose=\"admin\"");
-    let address = line.split("address=").nth(1).unwrap();
-    address.split(' ').next().unwrap().parse().unwrap()
 }
 
 fn ask(address: SocketAddr, method: &str, path: &str) -> String {
@@ -67,7 +60,7 @@ fn flood(address: SocketAddr, connections: usize) -> Vec<TcpStream> {
 fn a_flood_leaves_descriptors_to_reload_and_to_ask() {
     let file = File::new(&with_admin("one", ""));
     let mut daemon = with_descriptors(96, &file);
-    let admin = admin(&mut daemon);
+    let admin = daemon.admin();
     let said = "limits.max_connections is 10000, but there are descriptors for 48";
     assert!(daemon.log.contains(said), "{}", daemon.log);
     let flood = flood(daemon.address, 300);
@@ -89,7 +82,7 @@ fn a_flood_leaves_descriptors_to_reload_and_to_ask() {
 fn a_flood_is_answered_bit_by_bit_when_its_address_closes() {
     let file = File::new(&with_admin("one", ""));
     let mut daemon = with_descriptors(96, &file);
-    let admin = admin(&mut daemon);
+    let admin = daemon.admin();
     let mut flood = flood(daemon.address, 300);
     until_connections(admin, 48);
     // Those that are served say nothing.
@@ -129,28 +122,4 @@ fn a_full_descriptor_table_is_waited_out() {
     assert_eq!(daemon.log.matches("can't be accepted").count(), 1, "{}", daemon.log);
     file.write(&text("two"));
     daemon.expect("two");
-}
-
-#[test]
-fn slow_heads_hold_up_nobody() {
-    let file = File::new(&with_admin("one", "[limits]\nheader_timeout_ms = 500"));
-    let mut daemon = Daemon::start(&file.path, &[]);
-    let admin = admin(&mut daemon);
-    let mut slow = flood(daemon.address, 200);
-    let begun = Instant::now();
-    while !slow.is_empty() {
-        assert!(begun.elapsed() < PATIENCE, "{} are still there", slow.len());
-        slow.retain_mut(|stream| match stream.write_all(b"G") {
-            Ok(()) => true,
-            Err(error) => {
-                let gone = [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
-                assert!(gone.contains(&error.kind()), "{error}");
-                false
-            }
-        });
-        assert_eq!(daemon.name(), "one");
-        sleep(Duration::from_millis(20));
-    }
-    assert!(begun.elapsed() >= Duration::from_millis(500));
-    until_connections(admin, 0);
 }

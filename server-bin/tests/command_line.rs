@@ -186,7 +186,8 @@ fn an_address_in_use_is_a_warning_to_check_and_an_error_to_start() {
 
     let output = run(&["-c", file.name()]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(said(&output.stderr).contains(&format!("{taken} can't be bound")), "{output:?}");
+    let want = format!("{taken} can't be bound: end whoever listens there, or list another port: ");
+    assert!(said(&output.stderr).contains(&want), "{output:?}");
 }
 
 #[test]
@@ -197,7 +198,10 @@ fn an_address_that_this_machine_lacks_is_an_error() {
         let output = run(args);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         let said = said(&output.stderr);
-        let want = format!("error: {}:4:3: 192.0.2.1:80 can't be bound: ", file.name());
+        let want = format!(
+            "error: {}:4:3: 192.0.2.1:80 can't be bound: list an address that this machine has: ",
+            file.name()
+        );
         assert!(said.contains(&want), "{said}");
         assert!(said.ends_with("\n4 |   '192.0.2.1:80',\n  |   ^^^^^^^^^^^^^^\n"), "{said}");
     }

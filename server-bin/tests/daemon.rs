@@ -4,7 +4,7 @@ mod common;
 
 use std::{
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
 };
 
 use common::{Daemon, File, text};
@@ -66,20 +66,11 @@ fn ends_well_by_signal() {
     }
 }
 
-/// A request of which half has been sent.
-fn half_a_request(daemon: &Daemon) -> TcpStream {
-    let mut stream = TcpStream::connect(daemon.address).unwrap();
-    stream.write_all(b"GET / HTTP/1.1\r\nhost: test\r\n").unwrap();
-    // It has been read once another, sent later, is answered.
-    daemon.name();
-    stream
-}
-
 #[test]
 fn while_it_drains_its_addresses_are_free_and_requests_under_way_are_answered() {
     let file = File::new(&text("one"));
     let mut daemon = Daemon::start(&file.path, &[]);
-    let mut under_way = half_a_request(&daemon);
+    let mut under_way = daemon.half_a_request();
     daemon.signal(Signal::TERM);
     daemon.until("waiting for requests under way");
     TcpListener::bind(daemon.address).unwrap();
@@ -93,7 +84,7 @@ fn while_it_drains_its_addresses_are_free_and_requests_under_way_are_answered() 
 fn a_second_signal_ends_it_at_once() {
     let file = File::new(&text("one"));
     let mut daemon = Daemon::start(&file.path, &[]);
-    let _under_way = half_a_request(&daemon);
+    let _under_way = daemon.half_a_request();
     daemon.signal(Signal::TERM);
     daemon.until("waiting for requests under way");
     assert_eq!(daemon.end_by(Signal::TERM).code(), Some(1));

@@ -36,7 +36,7 @@ fn the_filter_of_the_log_follows_the_file() {
     make_trouble(&daemon);
     file.write(&text("five"));
     daemon.until("changed=[\"name\", \"log\"]");
-    assert_eq!(daemon.log.matches("DEBUG").count(), 1, "{}", daemon.log);
+    assert_eq!(daemon.log.matches("DEBUG server_lib::connection").count(), 1, "{}", daemon.log);
 }
 
 #[test]

@@ -131,11 +131,10 @@ fn it_is_told_to_roll_back_and_to_resume() {
 fn an_address_of_the_machine_can_be_asked_as_well() {
     let file = File::new(&format!("{}admin_address = '[::1]:0'\n", text("one")));
     let mut daemon = Daemon::start(&file.path, &[]);
-    let line = daemon.until("purpose=\"admin\"");
-    let address = line.split_once("address=").unwrap().1.split(' ').next().unwrap();
+    let address = daemon.admin().to_string();
     daemon.until("in use generation=1");
-    assert!(said(&run(&["status", "--admin", address]), 0).starts_with("health      fresh"));
-    assert_eq!(said(&run(&["reload", "--admin", address]), 0), "unchanged\n");
+    assert!(said(&run(&["status", "--admin", &address]), 0).starts_with("health      fresh"));
+    assert_eq!(said(&run(&["reload", "--admin", &address]), 0), "unchanged\n");
 }
 
 #[test]

@@ -25,7 +25,7 @@ const PAUSE_WITHOUT_DESCRIPTORS: Duration = Duration::from_millis(100);
 const CALM: Duration = Duration::from_secs(1);
 
 /// Where connections come in, and what each is served by.
-pub(crate) struct Door {
+pub(crate) struct Acceptor {
     pub(crate) listener: Arc<Listener>,
     pub(crate) router: Router,
     pub(crate) live: Arc<Live>,
@@ -38,13 +38,13 @@ pub(crate) struct Door {
     pub(crate) stop: CancellationToken,
 }
 
-impl Door {
+impl Acceptor {
     /// Accepts connections until it is stopped, and serves each in a task of its own; then closes the
     /// address.
     ///
     /// Those that the system had established by then are served as well: to their clients they
     /// were accepted.
-    pub(crate) async fn attend(self) {
+    pub(crate) async fn run(self) {
         let mut calm: Option<Instant> = None;
         loop {
             let accepted = tokio::select! {

@@ -5,8 +5,6 @@ mod guard;
 mod page;
 mod report;
 
-use std::sync::Arc;
-
 use axum::{
     Json, Router,
     extract::{Path, State},
@@ -20,13 +18,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::report::{Entry, Moment, Report};
-use crate::{
-    changes::Changes,
-    limits::Slots,
-    live::Live,
-    metrics::{Exporter, Metrics},
-    status::ServerStatus,
-};
+use crate::{metrics::Exporter, shared::Shared, status::ServerStatus};
 
 /// What is known and can be done.
 #[derive(Clone)]
@@ -35,11 +27,8 @@ pub(crate) struct Admin {
     pub(crate) reloader: StatusReceiver,
     pub(crate) server: watch::Receiver<ServerStatus>,
     pub(crate) shutdown: CancellationToken,
-    pub(crate) live: Arc<Live>,
-    pub(crate) changes: Arc<Changes>,
-    pub(crate) metrics: Arc<Metrics>,
     pub(crate) exporter: Option<Exporter>,
-    pub(crate) slots: Arc<Slots>,
+    pub(crate) shared: Shared,
 }
 
 impl Admin {
@@ -69,16 +58,16 @@ impl Admin {
         let moment = Moment {
             ready: self.is_ready(&status),
             draining: self.shutdown.is_cancelled(),
-            connections: self.slots.taken(),
+            connections: self.shared.slots.taken(),
         };
-        let name = self.live.load().config.name.clone();
+        let name = self.shared.live.load().config.name.clone();
         Report::new(name, status, &self.server.borrow(), moment)
     }
 
     /// The generations that can be served again, oldest first.
     fn history(&self) -> Vec<Entry> {
         let all = self.handle.history().into_iter();
-        all.map(|past| Entry::new(&past, self.changes.of(past.generation))).collect()
+        all.map(|past| Entry::new(&past, self.shared.changes.of(past.generation))).collect()
     }
 }
 

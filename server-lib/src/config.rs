@@ -26,7 +26,7 @@ pub use self::{
     limits::{Limits, RateLimit, RatePer},
     tls::{CertificatePaths, TlsConfig},
 };
-use crate::{address::Address, plan::Spot, role::Role};
+use crate::{address::Address, endpoint::Endpoint, role::Role};
 
 /// Longer than people wait for an answer, and shorter than the minute that a proxy in front gives it
 /// (<https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_read_timeout>).
@@ -114,16 +114,12 @@ pub struct ServerConfig {
 
 impl ServerConfig {
     /// Returns every address to listen on, and what for.
-    pub fn addresses(&self) -> Vec<(Role, Address)> {
-        self.spots()
-    }
-
-    /// Every address that is wanted, and what for.
-    pub(crate) fn spots(&self) -> Vec<Spot> {
-        let http = self.listen_addresses.iter().map(|address| (Role::Http, address.clone()));
-        let https = self.https_addresses.iter().map(|address| (Role::Https, address.clone()));
-        let admin = self.admin_address.iter().map(|address| (Role::Admin, address.clone()));
-        http.chain(https).chain(admin).collect()
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        let http = self.listen_addresses.iter().map(|address| (Role::Http, address));
+        let https = self.https_addresses.iter().map(|address| (Role::Https, address));
+        let admin = self.admin_address.iter().map(|address| (Role::Admin, address));
+        let all = http.chain(https).chain(admin);
+        all.map(|(role, address)| Endpoint { role, address: address.clone() }).collect()
     }
 
     pub(crate) fn headers(&self) -> Result<HeaderMap, InvalidConfig> {

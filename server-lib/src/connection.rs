@@ -165,9 +165,9 @@ where
         Box::pin(async move {
             let mut response = answer.await?;
             // Others get a turn, rather than wait until this one has been idle for long enough.
-            let is_waited_for = || slots.is_some_and(|slots| slots.is_waited_for());
+            let is_full = || slots.is_some_and(|slots| slots.is_full());
             // The connection of which it is (RFC 9112, section 9.6); HTTP/2 has no such header.
-            if !is_http2 && (draining.has_begun() || is_waited_for()) {
+            if !is_http2 && (draining.has_begun() || is_full()) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             if has_body && response.status().is_client_error() {

@@ -7,7 +7,7 @@ use hot_reload::ReloaderReceiver;
 use tokio::{runtime::Handle, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{error::IncompleteContext, inherit::Inherited, router, status::ServerStatus};
+use crate::{error::IncompleteContext, example, inherit::Inherited, status::ServerStatus};
 
 /// What a server runs in: where its configuration comes from, what ends it, and what it says.
 ///
@@ -172,7 +172,7 @@ impl<V, S> ServerContextBuilder<V, S> {
             runtime: self.runtime,
             shutdown: self.shutdown,
             status: watch::Sender::default(),
-            routes: self.routes.unwrap_or_else(router::example),
+            routes: self.routes.unwrap_or_else(example::routes),
             is_daemon: self.is_daemon,
             inherited: Arc::new(Mutex::new(self.inherited)),
         })

@@ -8,7 +8,7 @@ use tokio::{
     sync::{OwnedMutexGuard, watch},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     site::Site,
@@ -136,6 +136,7 @@ impl Daemon {
             if std::process::id() == 1 {
                 return Err(NotReplaced::First);
             }
+            debug!("SIGUSR2: as soon as no configuration is being prepared");
             // What is opened after the sockets were counted would be in the way of the new process.
             let turn = tokio::select! {
                 biased;

@@ -2,7 +2,7 @@
 
 use std::{error::Error, io};
 
-use crate::{address::Address, config::InvalidConfig, site::Refused, tls::CertificateError};
+use crate::{address::Address, config::InvalidConfig, tls::CertificateError};
 
 /// Why a server didn't start, or had to end.
 ///
@@ -12,7 +12,7 @@ use crate::{address::Address, config::InvalidConfig, site::Refused, tls::Certifi
 #[non_exhaustive]
 pub enum ServerError {
     /// The first configuration can't work, whatever the system says.
-    #[error("the first configuration can't work")]
+    #[error(transparent)]
     Invalid(#[from] InvalidConfig),
     /// An address of the first configuration can't be bound.
     #[error(transparent)]
@@ -36,7 +36,7 @@ pub enum ServerError {
 
 /// Why an address can't be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("{address} can't be bound")]
+#[error("{address} can't be bound{}", next_step(address, cause))]
 pub struct BindError {
     address: Address,
     #[source]
@@ -65,6 +65,27 @@ impl BindError {
     }
 }
 
+/// What to do next, where that can be told from the cause: bind(2), ip(7), unix(7).
+fn next_step(address: &Address, cause: &io::Error) -> &'static str {
+    match (cause.kind(), address) {
+        (io::ErrorKind::AddrInUse, Address::Tcp(_)) => {
+            ": end whoever listens there, or list another port"
+        }
+        (io::ErrorKind::AddrInUse, Address::Unix(_)) => {
+            ": end whoever listens there, or remove the file if it is no socket"
+        }
+        (io::ErrorKind::AddrNotAvailable, _) => ": list an address that this machine has",
+        (io::ErrorKind::PermissionDenied, Address::Tcp(_)) => {
+            ": list a higher port, or grant CAP_NET_BIND_SERVICE"
+        }
+        (io::ErrorKind::PermissionDenied, Address::Unix(_)) => {
+            ": let this user write to the directory"
+        }
+        (io::ErrorKind::NotFound, Address::Unix(_)) => ": make its directory first",
+        _ => "",
+    }
+}
+
 /// Returns an error and all its causes on one line.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut told = error.to_string();
@@ -76,13 +97,34 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     told
 }
 
-impl From<Refused> for ServerError {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Invalid(invalid) => Self::Invalid(invalid),
-            Refused::Bind(failure) => Self::Bind(failure),
-            Refused::Certificate(failure) => Self::Certificate(failure),
-            Refused::Inherited(cause) => Self::Inherited(cause),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_to_do_next_where_that_can_be_told() {
+        use io::ErrorKind::{
+            AddrInUse, AddrNotAvailable, InvalidInput, NotFound, PermissionDenied,
+        };
+        for (address, cause, next) in [
+            ("127.0.0.1:80", AddrInUse, ": end whoever listens there, or list another port"),
+            (
+                "127.0.0.1:80",
+                PermissionDenied,
+                ": list a higher port, or grant CAP_NET_BIND_SERVICE",
+            ),
+            ("192.0.2.1:80", AddrNotAvailable, ": list an address that this machine has"),
+            (
+                "unix:/a/b",
+                AddrInUse,
+                ": end whoever listens there, or remove the file if it is no socket",
+            ),
+            ("unix:/a/b", PermissionDenied, ": let this user write to the directory"),
+            ("unix:/a/b", NotFound, ": make its directory first"),
+            ("unix:/a/b", InvalidInput, ""),
+        ] {
+            let failure = BindError::new(address.parse().unwrap(), cause.into());
+            assert_eq!(failure.to_string(), format!("{address} can't be bound{next}"));
         }
     }
 }

@@ -11,6 +11,7 @@ use tracing::warn;
 
 use crate::{
     address::Address,
+    endpoint::Endpoint,
     role::Role,
     socket::{self, Listener},
 };
@@ -43,7 +44,7 @@ pub(crate) const PREDECESSOR: &str = "handed-over";
 const HANDED_OVER: &str = "handed-over=";
 
 /// Returns the name under which a socket is handed over; there may be no colon in it.
-pub(crate) fn name_of(role: Role, address: &Address) -> String {
+pub(crate) fn name_of(Endpoint { role, address }: &Endpoint) -> String {
     let address = address.to_string().replace('%', "%25").replace(':', "%3A");
     format!("{HANDED_OVER}{role}={address}")
 }
@@ -97,8 +98,8 @@ impl Inherited {
     }
 
     /// Returns the one that an earlier process has bound for this; in a runtime.
-    pub(crate) fn handed_over(&self, role: Role, address: &Address) -> Option<Listener> {
-        let name = name_of(role, address);
+    pub(crate) fn handed_over(&self, endpoint: &Endpoint) -> Option<Listener> {
+        let name = name_of(endpoint);
         let one = self.sockets.iter().find(|one| one.name == name)?;
         one.listener()
             .inspect_err(|error| warn!(name, %error, "a socket that was handed over is of no use"))

@@ -143,7 +143,9 @@ mod connection;
 mod context;
 mod daemon;
 mod draining;
+mod endpoint;
 mod error;
+mod example;
 mod inherit;
 mod limits;
 mod live;
@@ -154,6 +156,7 @@ mod probe;
 mod role;
 mod router;
 mod server;
+mod shared;
 mod site;
 mod socket;
 mod status;
@@ -168,6 +171,7 @@ pub use self::{
     },
     context::{ServerContext, ServerContextBuilder},
     draining::Draining,
+    endpoint::Endpoint,
     error::{BindError, IncompleteContext, ServerError},
     inherit::Inherited,
     probe::{probe, probe_certificates},

@@ -17,8 +17,7 @@ use crate::{
 /// to be given this very configuration; any other failure is one for that server too.
 pub fn probe(config: &ServerConfig) -> Vec<BindError> {
     // All at once, since one may be in the way of another.
-    let probes: Vec<_> =
-        config.spots().iter().map(|(role, address)| socket::probe(address, *role)).collect();
+    let probes: Vec<_> = config.endpoints().iter().map(socket::probe).collect();
     probes.into_iter().filter_map(Result::err).collect()
 }
 

@@ -15,6 +15,15 @@ pub enum Role {
 }
 
 impl Role {
+    /// Returns the key of a configuration that names addresses for it.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::Http => "listen_addresses",
+            Self::Https => "https_addresses",
+            Self::Admin => "admin_address",
+        }
+    }
+
     /// Returns it in one word.
     pub fn as_str(self) -> &'static str {
         match self {

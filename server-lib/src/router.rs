@@ -1,4 +1,4 @@
-//! What is answered, each time from one snapshot of the configuration.
+//! What stands around the application's routes: each request takes one snapshot of the configuration.
 
 use std::{
     net::IpAddr,
@@ -7,41 +7,27 @@ use std::{
 };
 
 use axum::{
-    Extension, Json, Router,
-    body::{Body, Bytes},
+    Router,
+    body::{Body, HttpBody},
     extract::{DefaultBodyLimit, Request, State},
     http::{StatusCode, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use http_body_util::Limited;
-use serde::Serialize;
 use tokio::time::timeout;
 
-use crate::{
-    live::{Applied, Live},
-    metrics::Metrics,
-};
-
-type Snapshot = Extension<Arc<Applied>>;
+use crate::{live::Live, metrics::Metrics};
 
 /// What stands around the application's routes.
 struct Around {
     live: Arc<Live>,
     metrics: Arc<Metrics>,
 }
+
 /// Who has sent a request, where it came by TCP: an extension of each.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Client(pub(crate) Option<IpAddr>);
-
-/// What is answered where the application brings no routes of its own.
-pub(crate) fn example() -> Router {
-    Router::new()
-        .route("/", get(root))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/echo", post(|body: Bytes| async { body }))
-}
 
 /// Puts the configuration around the application's routes, and counts what they answer.
 pub(crate) fn around(routes: Router, live: &Arc<Live>, metrics: &Arc<Metrics>) -> Router {
@@ -50,26 +36,6 @@ pub(crate) fn around(routes: Router, live: &Arc<Live>, metrics: &Arc<Metrics>) -
         // The limit of axum's own, 2 MB, would stand beside ours.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(Arc::new(around), with_snapshot))
-}
-
-/// What `GET /` says.
-#[derive(Serialize)]
-struct Identity<'a> {
-    id: u32,
-    name: &'a str,
-    greeting: &'a str,
-    generation: u64,
-}
-
-async fn root(Extension(applied): Snapshot) -> Response {
-    let config = &applied.config;
-    Json(Identity {
-        id: config.id,
-        name: &config.name,
-        greeting: &config.greeting,
-        generation: applied.generation,
-    })
-    .into_response()
 }
 
 /// Takes the one snapshot of a request, and applies what it says of every request.
@@ -85,7 +51,8 @@ async fn with_snapshot(
     let admitted = applied.rate.as_ref().map_or(Ok(()), |rate| rate.admit(client));
     let mut response = if let Err(wait) = admitted {
         too_many(wait)
-    } else if declared_size(&request).is_some_and(|size| size > config.max_body_bytes) {
+    // What it says of itself, before any of it is taken.
+    } else if request.body().size_hint().lower() > config.max_body_bytes {
         StatusCode::PAYLOAD_TOO_LARGE.into_response()
     } else {
         // A body that can't be so large on this machine is not limited by it.
@@ -108,8 +75,4 @@ fn too_many(wait: Duration) -> Response {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let headers = [(header::RETRY_AFTER, seconds.to_string())];
     (StatusCode::TOO_MANY_REQUESTS, headers).into_response()
-}
-
-fn declared_size(request: &Request) -> Option<u64> {
-    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

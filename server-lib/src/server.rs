@@ -14,11 +14,10 @@ use crate::{
     context::ServerContext,
     daemon::Daemon,
     error::ServerError,
-    limits::Slots,
-    live::Live,
     lock::lock,
-    metrics::{Exporter, Metrics},
-    site::{Refused, Site},
+    metrics::Exporter,
+    shared::Shared,
+    site::Site,
     status::Refusal,
     systemd::{ask_for_time, tell_stopping},
 };
@@ -106,32 +105,30 @@ where
         self.serve(&site, refused, service.handle(), service.start_with_realtime()).await
     }
 
-    fn open(&self, handle: ReloaderHandle) -> (Arc<Site>, oneshot::Receiver<Refused>) {
+    fn open(&self, handle: ReloaderHandle) -> (Arc<Site>, oneshot::Receiver<ServerError>) {
         let context = &self.context;
-        let slots: Arc<Slots> = Arc::default();
+        // Before anything is looked up in it.
+        let exporter = context.is_daemon.then(Exporter::installed).flatten();
+        let shared = Shared::new();
         let admin = Admin {
             handle,
             reloader: context.receiver.watch_status(),
             server: context.status(),
             shutdown: context.shutdown(),
-            live: Arc::new(Live::default()),
-            changes: Arc::default(),
-            // Before anything is looked up in it.
-            exporter: context.is_daemon.then(Exporter::installed).flatten(),
-            metrics: Arc::new(Metrics::of_the_recorder()),
-            slots: Arc::clone(&slots),
+            exporter,
+            shared: shared.clone(),
         };
         let runtime = context.runtime.clone().unwrap_or_else(Handle::current);
         let inherited = std::mem::take(&mut *lock(&context.inherited));
         let (routes, status) = (context.routes.clone(), context.status.clone());
-        Site::new(routes, admin, runtime, inherited, slots, status)
+        Site::new(routes, admin.router(), shared, runtime, inherited, status)
     }
 
     /// Serves while `service` runs.
     async fn serve(
         &self,
         site: &Arc<Site>,
-        refused: oneshot::Receiver<Refused>,
+        refused: oneshot::Receiver<ServerError>,
         handle: ReloaderHandle,
         service: impl Future<Output = ReloadResult<(), V, S>>,
     ) -> Result<(), ServerError> {
@@ -157,7 +154,7 @@ where
         let is_replaced = tokio::select! {
             biased;
             () = shutdown.cancelled() => false,
-            refused = first(refused) => return Err(refused.into()),
+            refused = first(refused) => return Err(refused),
             () = self.tell_refusals(site) => false,
             () = attend => true,
             () = keep_up.as_mut() => false,
@@ -249,7 +246,7 @@ fn refusal(status: &Status) -> Option<Refusal> {
 }
 
 /// Waits until the first configuration is refused.
-async fn first(refused: oneshot::Receiver<Refused>) -> Refused {
+async fn first(refused: oneshot::Receiver<ServerError>) -> ServerError {
     match refused.await {
         Ok(refused) => refused,
         Err(_) => pending().await,

@@ -16,7 +16,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_util::either::Either;
 
-use crate::{address::Address, error::BindError, role::Role};
+use crate::{address::Address, endpoint::Endpoint, error::BindError, role::Role};
 
 /// Connections that wait to be accepted; Linux cuts it to `net.core.somaxconn`, 4096 by default.
 const BACKLOG: i32 = 4096;
@@ -112,30 +112,40 @@ impl Listener {
     }
 }
 
-/// Binds `address` and listens on it, without blocking. In a runtime.
-pub(crate) fn bind(address: &Address, role: Role) -> Result<Listener, BindError> {
-    open(address, role).and_then(listener).map_err(|cause| BindError::new(address.clone(), cause))
-}
-
-/// Binds `address` for a moment, in no runtime: nothing is left once the result is dropped.
-pub(crate) fn probe(address: &Address, role: Role) -> Result<Probe, BindError> {
-    let socket = open(address, role).map_err(|cause| BindError::new(address.clone(), cause))?;
-    Ok(Probe { _socket: socket, path: address.path().map(Path::to_owned) })
-}
-
-/// An address that is held to see whether it can be.
+/// The file of a socket, which outlives who has bound it (unix(7)): dropped, it is removed.
 #[derive(Debug)]
-pub(crate) struct Probe {
-    _socket: Socket,
-    path: Option<PathBuf>,
+pub(crate) struct SocketFile(Option<PathBuf>);
+
+impl SocketFile {
+    /// Takes over one that was bound by this process, or handed over to it.
+    pub(crate) fn new(path: &Path) -> Self {
+        Self(Some(path.to_owned()))
+    }
+
+    /// Leaves it where it is.
+    pub(crate) fn keep(mut self) {
+        self.0 = None;
+    }
 }
 
-impl Drop for Probe {
+impl Drop for SocketFile {
     fn drop(&mut self) {
-        if let Some(path) = &self.path {
+        if let Some(path) = &self.0 {
             unlink(path);
         }
     }
+}
+
+/// Binds an address and listens on it, without blocking. In a runtime.
+pub(crate) fn bind(at: &Endpoint) -> Result<(Listener, Option<SocketFile>), BindError> {
+    open(at)
+        .and_then(|(file, socket)| Ok((listener(socket)?, file)))
+        .map_err(|cause| BindError::new(at.address.clone(), cause))
+}
+
+/// Binds an address for a moment, in no runtime: nothing is left once the result is dropped.
+pub(crate) fn probe(at: &Endpoint) -> Result<(Option<SocketFile>, Socket), BindError> {
+    open(at).map_err(|cause| BindError::new(at.address.clone(), cause))
 }
 
 /// As [`bind`], of an address that `leaving` still hold, in whole or in part, all of them ours and
@@ -168,7 +178,7 @@ pub(crate) fn adopt(socket: Socket) -> io::Result<Listener> {
 }
 
 /// Removes a socket of the file system that nobody listens on any more.
-pub(crate) fn unlink(path: &Path) {
+fn unlink(path: &Path) {
     // Another may have removed it already.
     let _ = std::fs::remove_file(path);
 }
@@ -188,10 +198,14 @@ fn listener(socket: Socket) -> io::Result<Listener> {
     }
 }
 
-fn open(address: &Address, role: Role) -> io::Result<Socket> {
-    match address {
-        Address::Tcp(tcp) => open_tcp(*tcp, Sharing::No),
-        Address::Unix(path) => open_unix(path, role),
+/// The file comes first, to be removed before the socket is closed: later it may be somebody else's.
+fn open(at: &Endpoint) -> io::Result<(Option<SocketFile>, Socket)> {
+    match &at.address {
+        Address::Tcp(tcp) => Ok((None, open_tcp(*tcp, Sharing::No)?)),
+        Address::Unix(path) => {
+            let (file, socket) = open_unix(path, at.role)?;
+            Ok((Some(file), socket))
+        }
     }
 }
 
@@ -213,7 +227,7 @@ fn open_tcp(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn open_unix(path: &Path, role: Role) -> io::Result<Socket> {
+fn open_unix(path: &Path, role: Role) -> io::Result<(SocketFile, Socket)> {
     // A socket outlives the process that bound it (unix(7)); one that nobody answers is a left-over.
     // Of a file that is no socket connect(2) says the same, and that is somebody's.
     let address = socket2::SockAddr::unix(path)?;
@@ -229,10 +243,31 @@ fn open_unix(path: &Path, role: Role) -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address)?;
+    let file = SocketFile::new(path);
     if role == Role::Admin {
         // Nobody can connect before it is listened on.
         std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
     }
     socket.listen(BACKLOG)?;
-    Ok(socket)
+    Ok((file, socket))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::*;
+
+    /// Once left behind: whoever was to remove it had not heard of it yet.
+    #[test]
+    fn what_fails_after_it_was_bound_leaves_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("http.sock");
+        for role in [Role::Http, Role::Admin] {
+            let at = Endpoint { role, address: Address::Unix(path.clone()) };
+            // There is no runtime to poll it.
+            assert!(catch_unwind(|| bind(&at)).is_err());
+            assert!(!path.exists(), "{role}");
+        }
+    }
 }

@@ -23,9 +23,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::inherit::PREDECESSOR;
 
-/// How long a new process may take until its first configuration is in use.
+/// How long a new process may take until its first configuration is in use: far longer than to load it
+/// and to wait a second for a key that belongs to its certificate, and no configuration is put in place
+/// meanwhile.
 const LONGEST_START: Duration = Duration::from_secs(30);
-/// How long one that has closed its end may take to be gone.
+
+/// How long one that has closed its end, or was killed, may take to be gone: it has nothing left to do,
+/// and the system takes some milliseconds.
 const LONGEST_END: Duration = Duration::from_secs(1);
 
 /// What either end tells the other by one byte: the new process that it is ready, the old one that it

@@ -165,7 +165,7 @@ async fn an_http2_client_that_answers_nothing_is_not_waited_for() {
 #[tokio::test]
 async fn idle_connections_are_closed_at_once() {
     let lab = Lab::new(Realtime, &with("one", "drain_timeout_ms = 60_000")).await;
-    let mut idle = lab.client().await;
+    let (mut idle, mut silent) = (lab.client().await, lab.client().await);
     assert_eq!(idle.name().await, "one");
     let refused = idle.get("/nothing").await;
     assert_eq!(refused.status, 404);
@@ -174,6 +174,7 @@ async fn idle_connections_are_closed_at_once() {
     // A drain takes a minute otherwise.
     assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
     idle.closed().await;
+    silent.closed().await;
 }
 
 /// Once cut off as idle, since all of it had been given to who writes it.

@@ -73,16 +73,6 @@ async fn limits_the_time_of_a_request() {
 }
 
 #[tokio::test]
-async fn ends_while_a_connection_is_idle() {
-    let lab = Lab::new(Realtime, &with("one", "")).await;
-    let (mut idle, mut silent) = (lab.client().await, lab.client().await);
-    assert_eq!(idle.name().await, "one");
-    lab.end().await;
-    idle.closed().await;
-    silent.closed().await;
-}
-
-#[tokio::test]
 async fn answers_the_request_under_way_before_it_ends() {
     let lab = Lab::new(Realtime, &with("one", "")).await;
     let mut client = lab.client().await;
@@ -94,16 +84,6 @@ async fn answers_the_request_under_way_before_it_ends() {
     assert_eq!((&response.body[..], response.header("connection")), ("last", Some("close")));
     client.closed().await;
     lab.end().await;
-}
-
-#[tokio::test]
-async fn cuts_off_what_outlasts_the_drain() {
-    let lab = Lab::new(Realtime, &with("one", "drain_timeout_ms = 50")).await;
-    let mut client = lab.client().await;
-    client.send("POST /echo HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n").await;
-    assert_eq!(client.response().await.status, 100);
-    lab.end().await;
-    client.closed().await;
 }
 
 #[tokio::test]

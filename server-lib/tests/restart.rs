@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Client, Lab, text};
+use common::{Lab, json, text};
 use hot_reload::WatchStrategy::Realtime;
 
 fn with(name: &str, rest: &str) -> String {
@@ -10,11 +10,7 @@ fn with(name: &str, rest: &str) -> String {
 }
 
 async fn needs_restart(lab: &Lab) -> serde_json::Value {
-    let admin = lab.status.borrow().admin_address.clone().unwrap();
-    let mut client = Client::connect(admin.socket_addr().unwrap()).await;
-    client.send("GET /status HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
-    let said: serde_json::Value = serde_json::from_str(&client.response().await.body).unwrap();
-    said["needs_restart"].clone()
+    json(lab, "/status").await["needs_restart"].clone()
 }
 
 #[tokio::test]

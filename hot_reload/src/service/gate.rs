@@ -12,7 +12,7 @@ use tokio::{
     task::spawn_blocking,
     time::timeout,
 };
-use tracing::error;
+use tracing::{debug, error};
 
 use crate::{
     busy::Busy,
@@ -141,7 +141,14 @@ impl<V> Gate<V> {
     ) -> Result<Prepared, Refusal> {
         let mut prepared = Prepared::default();
         for turn in &self.turns {
-            prepared.turns.0.push(Arc::clone(turn).lock_owned().await);
+            let has_turn = if let Ok(at_once) = Arc::clone(turn).try_lock_owned() {
+                at_once
+            } else {
+                let generation = candidate.new.generation();
+                debug!(target: "hot_reload::waits", generation, "it waits for its turn");
+                Arc::clone(turn).lock_owned().await
+            };
+            prepared.turns.0.push(has_turn);
         }
         for step in &self.steps {
             let outcome = guarded(|| (step.check)(candidate.clone()), limit).await;

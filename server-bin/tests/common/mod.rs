@@ -1,6 +1,8 @@
 //! The real program, as a process of the test's own, and what it says.
 
-#![allow(dead_code, unreachable_pub, reason = "each test crate uses its part")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test crate uses its part")]
+
+mod upgrade;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -14,6 +16,8 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+pub use self::upgrade::{Installed, Successor};
 
 /// Longer than anything here takes, also on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -97,8 +101,7 @@ impl Daemon {
     /// Waits until it listens, and returns the line that says so.
     pub fn listens(&mut self) -> String {
         let line = self.until("listening address=");
-        let address = line.split("address=").nth(1).unwrap();
-        self.address = address.split(' ').next().unwrap().parse().unwrap();
+        self.address = address(&line);
         line
     }
 
@@ -129,6 +132,21 @@ impl Daemon {
     /// Asks until it says `want`.
     pub fn expect(&self, want: &str) {
         expect_at(self.address, want);
+    }
+
+    /// Waits until it listens for who looks after it, and returns where.
+    pub fn admin(&mut self) -> SocketAddr {
+        address(&self.until("purpose=\"admin\""))
+    }
+
+    /// Sends it all but the end of a request, and waits until that is read.
+    pub fn half_a_request(&self) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: test\r\n").unwrap();
+        // It has been read once another, sent later, is answered.
+        self.name();
+        stream
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -163,6 +181,21 @@ impl Drop for Daemon {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// The address in a line of the log.
+fn address(line: &str) -> SocketAddr {
+    let address = line.split("address=").nth(1).unwrap();
+    address.split(' ').next().unwrap().parse().unwrap()
+}
+
+/// Waits until something is so.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not so: {what}");
+        sleep(Duration::from_millis(5));
     }
 }
 

@@ -44,8 +44,8 @@ pub struct Limits {
     /// How long a connection may lie idle between two requests, in milliseconds; 75 000 by default.
     /// Of a connection.
     pub keep_alive_timeout_ms: NonZeroU64,
-    /// How long a client may take nothing of an answer that is on its way, in milliseconds; 30 000 by
-    /// default. Of a connection.
+    /// How long a client may take nothing of an answer that is on its way, or send nothing of a body that
+    /// is waited for once the answer has begun, in milliseconds; 30 000 by default. Of a connection.
     pub write_timeout_ms: NonZeroU64,
     /// Size up to which the head of a request is taken, in bytes; a larger one is answered 431.
     /// 16 KiB by default, at least 8 KiB and at most 1 MiB. Of a connection.
@@ -57,8 +57,8 @@ pub struct Limits {
     pub max_header_bytes: u32,
     /// How many connections are served at once; 10 000 by default, and fewer where the process may
     /// not have as many descriptors and some to spare. Further ones wait to be accepted, in the
-    /// system's queue, until one ends; while any wait, each of HTTP/1 ends after its next answer.
-    /// Those to the admin address don't count.
+    /// system's queue, until one ends; once any wait, each of HTTP/1 ends after its next answer, until
+    /// there is room to spare. Those to the admin address don't count.
     pub max_connections: NonZeroU64,
     /// How many of them one client may have, as a [`RateLimit`] counts clients; all of them by
     /// default. Further ones are closed at once.

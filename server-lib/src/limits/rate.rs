@@ -15,7 +15,7 @@ use governor::{
 use super::clients;
 use crate::config::{RateLimit, RatePer};
 
-/// Below it, forgetting is not worth the look.
+/// Below it, forgetting is not worth the look: so many take less than 100 KB.
 const FEW: usize = 1024;
 
 /// Counts requests by who sends them.

@@ -7,15 +7,16 @@ use tracing::{info, warn};
 
 use super::Clients;
 
-/// Which part of all is room to spare.
-const ROOM: u64 = 10;
+/// Which part of all is room to spare: so much that it does not come and go with each connection, and so
+/// little that clients may keep theirs again soon.
+const SPARE: u64 = 10;
 
 /// The connections that count, of every address together.
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
     taken: watch::Sender<u64>,
-    /// Whether it has been said that there are no more.
-    is_told: AtomicBool,
+    /// Whether there were no more, and there has been no room to spare since.
+    is_full: AtomicBool,
     /// Whose they are.
     pub(crate) clients: Clients,
 }
@@ -30,9 +31,10 @@ impl Slots {
         *self.taken.borrow()
     }
 
-    /// Whether there were no more of late.
-    pub(crate) fn is_waited_for(&self) -> bool {
-        self.is_told.load(Ordering::Relaxed)
+    /// Whether there were no more, and there has been no room to spare since.
+    pub(crate) fn is_full(&self) -> bool {
+        // It guards nothing, neither here nor below.
+        self.is_full.load(Ordering::Relaxed)
     }
 
     /// Waits until there are fewer than `limit` says at that time, and is one more.
@@ -42,8 +44,7 @@ impl Slots {
             let slot = self.try_take(limit);
             if slot.is_some() {
                 self.tell_of_room(limit);
-            // It guards nothing.
-            } else if !self.is_told.swap(true, Ordering::Relaxed) {
+            } else if !self.is_full.swap(true, Ordering::Relaxed) {
                 warn!(limit, "no more connections: further ones wait until one ends");
             }
             slot
@@ -75,8 +76,8 @@ impl Slots {
     /// Says that there is room again, once there is some to spare: what is at its limit is there
     /// again and again.
     fn tell_of_room(&self, limit: u64) {
-        let has_room = self.taken() <= limit - limit / ROOM;
-        if has_room && self.is_told.swap(false, Ordering::Relaxed) {
+        let has_room = has_room_to_spare(self.taken(), limit);
+        if has_room && self.is_full.swap(false, Ordering::Relaxed) {
             info!("there is room for connections again");
         }
     }
@@ -87,8 +88,9 @@ impl Slots {
         Slot(self.taken.clone())
     }
 
-    /// Has those who wait look at the limit again.
+    /// Has those who wait look at the limit again; whether it is full is for them to find out.
     pub(crate) fn limit_has_changed(&self) {
+        self.is_full.store(false, Ordering::Relaxed);
         self.taken.send_modify(|_taken| {});
     }
 
@@ -100,6 +102,13 @@ impl Slots {
         });
         took.then(|| Slot(self.taken.clone()))
     }
+}
+
+/// Whether those that are not taken are a part of all, and one at the least; of a single one, there is
+/// nothing to spare.
+fn has_room_to_spare(taken: u64, limit: u64) -> bool {
+    let spare = limit.div_ceil(SPARE).min(limit.saturating_sub(1));
+    taken <= limit - spare
 }
 
 impl Drop for Slot {
@@ -149,5 +158,28 @@ mod tests {
         let fourth = waits(&slots, &limit).await;
         drop(third);
         fourth.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn is_full_until_there_is_room_to_spare() {
+        let (slots, limit) = (Arc::new(Slots::default()), Arc::new(AtomicU64::new(2)));
+        let (first, second) = (slots.take(|| 2).await, slots.take(|| 2).await);
+        assert!(!slots.is_full());
+        let third = waits(&slots, &limit).await;
+        assert!(slots.is_full());
+        drop(first);
+        let third = third.await.unwrap();
+        assert!(slots.is_full(), "who came in for another may be followed by the next");
+        drop((second, third));
+        let _fourth = slots.take(|| 2).await;
+        assert!(!slots.is_full());
+    }
+
+    #[test]
+    fn there_is_room_to_spare_below_the_limit_and_not_at_it() {
+        for (limit, most) in [(1, 1), (2, 1), (5, 4), (9, 8), (10, 9), (11, 9), (100, 90)] {
+            assert!(has_room_to_spare(most, limit), "{most} of {limit}");
+            assert!(!has_room_to_spare(most + 1, limit), "{} of {limit}", most + 1);
+        }
     }
 }

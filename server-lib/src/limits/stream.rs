@@ -11,7 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Pace;
 
-/// What is read at once of what nobody wants.
+/// What is read at once of what nobody wants, in bytes: as much as hyper reads at first, and little enough
+/// for the stack.
 const UNWANTED: usize = 8192;
 
 /// A connection whose reads and writes are noted.

@@ -1,9 +1,6 @@
 //! Addresses that are listened on.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, Weak},
-};
+use std::sync::{Arc, Weak};
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -11,34 +8,31 @@ use tracing::{info, warn};
 
 use crate::{
     address::Address,
+    endpoint::Endpoint,
     error::BindError,
     inherit,
-    plan::Spot,
-    role::Role,
-    socket::{self, Listener},
+    socket::{self, Listener, SocketFile},
 };
 
 /// An address that is listened on.
 pub(super) struct Open {
-    pub(super) spot: Spot,
+    pub(super) endpoint: Endpoint,
     /// As it was bound.
     pub(super) local: Address,
     /// Who accepts has the only lasting one, to let go of it with the last connection.
     pub(super) listener: Weak<Listener>,
-    /// Whether somebody else has bound it, who says how long it lasts.
-    pub(super) is_foreign: bool,
-    /// Removed once nobody listens on it.
-    pub(super) file: Option<SocketFile>,
+    pub(super) owner: Owner,
     pub(super) stop: CancellationToken,
     pub(super) accepting: JoinHandle<()>,
 }
 
 /// An address that is bound, and not listened on yet.
 pub(super) struct Bound {
-    pub(super) spot: Spot,
+    pub(super) endpoint: Endpoint,
     pub(super) local: Address,
-    pub(super) listener: Listener,
+    /// Before the listener: a file goes first, so that it is not somebody else's by then.
     pub(super) owner: Owner,
+    pub(super) listener: Listener,
 }
 
 /// Who has bound an address.
@@ -51,24 +45,28 @@ pub(super) enum Owner {
     Foreign,
 }
 
-/// A socket of the file system, which outlives who has bound it (unix(7)).
-pub(super) struct SocketFile(Option<PathBuf>);
-
-impl SocketFile {
-    pub(super) fn new(path: &Path) -> Self {
-        Self(Some(path.to_owned()))
+impl Owner {
+    pub(super) fn is_foreign(&self) -> bool {
+        matches!(self, Self::Foreign)
     }
 
-    /// Leaves it where it is.
-    pub(super) fn keep(mut self) {
-        self.0 = None;
+    pub(super) fn is_predecessor(&self) -> bool {
+        matches!(self, Self::Predecessor)
     }
-}
 
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            socket::unlink(path);
+    /// Who has it once it is in use here.
+    pub(super) fn in_use(self, local: &Address) -> Self {
+        match self {
+            Self::Predecessor => Self::This(local.path().map(SocketFile::new)),
+            same => same,
+        }
+    }
+
+    /// Takes the file out, where it is to be removed once nobody listens on it.
+    pub(super) fn take_file(&mut self) -> Option<SocketFile> {
+        match self {
+            Self::This(file) => file.take(),
+            Self::Predecessor | Self::Foreign => None,
         }
     }
 }
@@ -76,8 +74,11 @@ impl Drop for SocketFile {
 impl Open {
     /// The name that another process knows its socket by.
     pub(super) fn name(&self) -> String {
-        let (role, address) = &self.spot;
-        if self.is_foreign { role.to_string() } else { inherit::name_of(*role, address) }
+        if self.owner.is_foreign() {
+            self.endpoint.role.to_string()
+        } else {
+            inherit::name_of(&self.endpoint)
+        }
     }
 
     /// Whether some connections to one would come in by the other.
@@ -96,7 +97,7 @@ impl Open {
     /// Stops listening.
     pub(super) fn stop(&mut self) {
         // First, so that it is not somebody else's by then.
-        drop(self.file.take());
+        drop(self.owner.take_file());
         self.stop.cancel();
     }
 
@@ -111,17 +112,18 @@ impl Open {
 
 /// Binds an address of which others, that are about to be closed, may hold a part.
 pub(super) fn bind(
-    role: Role,
-    address: &Address,
+    at: &Endpoint,
     leaving: &[&Open],
-) -> Result<Listener, BindError> {
+) -> Result<(Listener, Option<SocketFile>), BindError> {
     let in_the_way: Vec<Arc<Listener>> = leaving
         .iter()
-        .filter(|open| open.overlaps(address))
+        .filter(|open| open.overlaps(&at.address))
         .filter_map(|open| open.listener.upgrade())
         .collect();
-    match address {
-        Address::Tcp(tcp) if !in_the_way.is_empty() => socket::bind_beside(*tcp, &in_the_way),
-        _ => socket::bind(address, role),
+    match &at.address {
+        Address::Tcp(tcp) if !in_the_way.is_empty() => {
+            Ok((socket::bind_beside(*tcp, &in_the_way)?, None))
+        }
+        _ => socket::bind(at),
     }
 }

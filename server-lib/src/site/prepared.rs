@@ -1,22 +1,24 @@
 //! A configuration that is ready to be put in place.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use tokio::time::sleep;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::{
     Site,
     open::{Bound, Open},
 };
-use crate::{connection::ROUND_TRIP, limits::tell_shortage, live::Applied, lock::lock, plan::Spot};
+use crate::{
+    connection::ROUND_TRIP, endpoint::Endpoint, limits::tell_shortage, live::Applied, lock::lock,
+};
 
 /// A configuration whose addresses are bound; dropped, they are let go of.
 pub(crate) struct Prepared {
     pub(super) site: Arc<Site>,
     pub(super) applied: Applied,
     pub(super) bound: Vec<Bound>,
-    pub(super) leaving: Vec<Spot>,
+    pub(super) leaving: Vec<Endpoint>,
 }
 
 impl Prepared {
@@ -25,25 +27,27 @@ impl Prepared {
         let Self { site, applied, bound, leaving } = self;
         let generation = applied.generation;
         let applied = Arc::new(applied);
-        let before = site.live.swap(Arc::clone(&applied));
+        let before = site.shared.live.swap(Arc::clone(&applied));
         let changed = before.config.changed_parts(&applied.config);
-        site.metrics.applied(generation);
+        site.shared.metrics.applied(generation);
         if before.generation > 0 {
-            site.changes.note(generation, changed.clone());
+            site.shared.changes.note(generation, changed.clone());
         }
         site.tls.follow(&site.runtime);
-        site.slots.limit_has_changed();
         if before.generation == 0 || changed.contains(&"limits.max_connections") {
+            site.shared.slots.limit_has_changed();
             tell_shortage(applied.config.limits.max_connections.get());
         }
         // Those of an earlier process that nobody has asked for.
         lock(&site.inherited).forget();
         let mut open = lock(&site.open);
         open.extend(bound.into_iter().map(|bound| site.listen(bound)));
-        let is_gone = |one: &mut Open| !one.is_foreign && leaving.contains(&one.spot);
+        let is_gone = |one: &mut Open| !one.owner.is_foreign() && leaving.contains(&one.endpoint);
         let gone: Vec<Open> = open.extract_if(.., is_gone).collect();
         let is_followed = |one: &Open| open.iter().any(|next| next.overlaps(&one.local));
         let (followed, gone): (Vec<Open>, Vec<Open>) = gone.into_iter().partition(is_followed);
+        let foreign = open.iter().filter(|one| one.owner.is_foreign());
+        let unused: BTreeSet<&str> = foreign.map(|one| one.endpoint.role.key()).collect();
         drop(open);
         if before.generation == 0 {
             info!(generation, "in use");
@@ -51,6 +55,9 @@ impl Prepared {
             debug!(generation, "in use, and the same to the server");
         } else {
             info!(generation, ?changed, "in use");
+        }
+        for key in changed.iter().filter(|key| unused.contains(*key)) {
+            warn!(key, "not used: the process was started with a socket for it");
         }
         if gone.is_empty() && followed.is_empty() {
             return site.tell();

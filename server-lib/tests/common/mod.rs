@@ -4,6 +4,7 @@
 
 mod admin;
 mod client;
+mod renewal;
 pub mod tls;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::{
     admin::{admin, ask, json, with_admin},
     client::{Client, Response},
+    renewal::{NAME, Renewal},
 };
 
 /// Longer than anything here takes, also on a busy machine.
@@ -137,11 +139,7 @@ impl Lab {
 
     /// How many connections of the application the server counts; it takes an admin address.
     pub async fn connections(&self) -> u64 {
-        let admin = self.status.borrow().admin_address.clone().unwrap();
-        let mut client = Client::connect(admin.socket_addr().unwrap()).await;
-        client.send("GET /status HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
-        let said: serde_json::Value = serde_json::from_str(&client.response().await.body).unwrap();
-        said["connections"].as_u64().unwrap()
+        json(self, "/status").await["connections"].as_u64().unwrap()
     }
 
     /// Waits until it counts as many.

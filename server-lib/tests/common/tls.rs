@@ -16,6 +16,7 @@ use rustls::{
     crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, ServerName},
 };
+use tempfile::TempDir;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -53,6 +54,13 @@ fn authority(name: &str) -> CertificateParams {
 
 fn below(root: &Issuer, key: KeyPair) -> Issuer {
     CertifiedIssuer::signed_by(authority("intermediate"), key, root).unwrap()
+}
+
+/// Where pairs are to be in a fresh directory, one of each name.
+pub fn files(names: &[&str]) -> (TempDir, Vec<Files>) {
+    let dir = tempfile::tempdir().unwrap();
+    let files = names.iter().map(|name| Files::at(dir.path(), name)).collect();
+    (dir, files)
 }
 
 impl Authority {
