@@ -25,15 +25,15 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     task::JoinSet,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     cli::Cli,
     config::{Config, Service},
     report::{Report, Told},
-    runner::Runner,
+    runner::{Runner, milliseconds},
     sockets::Sockets,
-    tree::{Filter, Tree},
+    tree::{Filter, Mechanism, Tree},
 };
 
 /// What a shell says of a program that SIGINT has ended.
@@ -94,7 +94,7 @@ async fn run(cli: &Cli) -> Result<ExitCode, Failure> {
 fn open(config: Config) -> Result<Vec<(String, Service, Sockets, Tree)>, Failure> {
     let open = config.services.into_iter().map(|(name, service)| {
         let sockets = Sockets::open(&service.sockets)?;
-        let tree = Tree::new(Filter::of(&service)?, service.settle);
+        let tree = Tree::new(Filter::of(&service)?, service.settle, service.poll);
         Ok((name, service, sockets, tree))
     });
     open.collect()
@@ -102,22 +102,38 @@ fn open(config: Config) -> Result<Vec<(String, Service, Sockets, Tree)>, Failure
 
 /// Follows the files of a service, and runs it.
 async fn serve(runner: Runner, over: CancellationToken) -> Result<(), Failure> {
-    let options = match runner.service.poll {
-        Some(interval) => ReloaderOptions::polling().poll_interval(interval),
-        None => ReloaderOptions::realtime(),
-    };
     let tree = runner.tree.clone();
-    let (service, mut edits) = ReloaderService::from_reloader(tree.clone(), options);
+    let (service, mut edits) =
+        ReloaderService::from_reloader(tree.clone(), ReloaderOptions::realtime());
     let service = service.with_shutdown(over.clone().cancelled_owned());
     let following = tokio::spawn(async move { service.start_with_realtime().await });
     // The files as they were before the first build.
     edits.changed().await?;
-    let (files, folders) = tree.size();
-    let mechanism = edits.status().mechanism.map_or_else(String::new, |it| it.to_string());
-    runner.report.tell(&runner.name, Told::Watching { files, folders, mechanism });
+    let _telling = AbortOnDropHandle::new(tokio::spawn({
+        let (report, name) = (Arc::clone(&runner.report), runner.name.clone());
+        let mut mechanism = tree.watch_mechanism();
+        mechanism.mark_changed();
+        async move {
+            while mechanism.changed().await.is_ok() {
+                let now = mechanism.borrow_and_update().clone();
+                report.tell(&name, watching(&tree, now));
+            }
+        }
+    }));
     runner.run(edits, over).await;
     following.await??;
     Ok(())
+}
+
+fn watching(tree: &Tree, by: Mechanism) -> Told {
+    let (files, folders) = tree.size();
+    let mechanism = match (by.is_told, by.poll) {
+        (true, None) => "events",
+        (true, Some(_)) => "events-and-polling",
+        (false, _) => "polling",
+    };
+    let poll_milliseconds = by.poll.map(milliseconds);
+    Told::Watching { files, folders, mechanism, poll_milliseconds, reason: by.reason }
 }
 
 /// The first signal has everything end, the second at once.

@@ -30,7 +30,10 @@ pub(crate) enum Told {
     Watching {
         files: usize,
         folders: usize,
-        mechanism: String,
+        /// `events`, `polling` or `events-and-polling`.
+        mechanism: &'static str,
+        poll_milliseconds: Option<u64>,
+        reason: Option<String>,
     },
     Changed {
         files: Vec<PathBuf>,
@@ -239,8 +242,16 @@ fn words(told: &Told) -> String {
     let goes_on = |serves: &bool| if *serves { "; the old one goes on" } else { "" };
     match told {
         Told::Listening { name, address } => format!("{name} on {address}"),
-        Told::Watching { files, folders, mechanism } => {
-            format!("{files} files in {folders} folders are watched by {mechanism}")
+        Told::Watching { files, folders, mechanism, poll_milliseconds, reason } => {
+            let by = match (poll_milliseconds, *mechanism) {
+                (None, _) => "watched by inotify".to_owned(),
+                (Some(every), "polling") => format!("looked at every {}", seconds(*every)),
+                (Some(every), _) => {
+                    format!("watched by inotify, and looked at every {}", seconds(*every))
+                }
+            };
+            let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            format!("{files} files in {folders} folders are {by}{reason}")
         }
         Told::Changed { files, more } => {
             let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();

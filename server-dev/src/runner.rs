@@ -213,19 +213,14 @@ impl Work {
         });
         let modified = |file: &&std::path::PathBuf| file.metadata().ok()?.modified().ok();
         self.saved = files.iter().filter_map(modified).max();
-        if edits.iter().any(|edit| edit.action == Action::Signal)
+        if latest.ask_since(seen, Action::Signal)
             && let Some(serving) = &self.serving
         {
             serving.running.signal(Signal::HUP);
         }
-        edits
-            .iter()
-            .filter_map(|edit| match edit.action {
-                Action::Build => Some(Need::Build),
-                Action::Restart => Some(Need::Restart),
-                Action::Signal | Action::Reload | Action::Css | Action::Nothing => None,
-            })
-            .max()
+        [(Action::Build, Need::Build), (Action::Restart, Need::Restart)]
+            .into_iter()
+            .find_map(|(action, need)| latest.ask_since(seen, action).then_some(need))
     }
 
     /// Moves on by an event, and does what that asks for.
@@ -386,6 +381,6 @@ async fn finished<T>(job: &mut Option<Job<T>>) -> T {
     std::future::pending().await
 }
 
-fn milliseconds(duration: Duration) -> u64 {
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,7 +1,7 @@
 //! What every file that counts was when it was last looked at.
 
 use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, hash_map::Entry},
     fs::{self, Metadata},
     hash::{DefaultHasher, Hasher},
     io::Read,
@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     Edit,
+    filesystem::silent,
     filter::{Filter, says_what_counts},
 };
 
@@ -22,10 +23,25 @@ const LONGEST: u64 = 4 << 20;
 pub(super) struct Index {
     files: HashMap<PathBuf, File>,
     folders: HashSet<PathBuf>,
+    /// Of each device, where it was met and what it is, if it doesn't tell of every change.
+    devices: HashMap<u64, Option<(PathBuf, &'static str)>>,
     /// Whose contents are not known yet.
     unknown: Vec<PathBuf>,
     /// Whether everything was looked at once: what is found before that was no edit.
     is_complete: bool,
+}
+
+/// Is told which folders there are.
+pub(super) trait Folders {
+    /// Called before what is in it is read.
+    fn entered(&mut self, folder: &Path);
+    fn left(&mut self, folder: &Path);
+}
+
+/// Nobody wants to know.
+impl Folders for () {
+    fn entered(&mut self, _folder: &Path) {}
+    fn left(&mut self, _folder: &Path) {}
 }
 
 #[derive(Debug)]
@@ -55,54 +71,80 @@ impl Index {
         (self.files.len(), self.folders.len())
     }
 
-    pub(super) fn folders(&self) -> Vec<PathBuf> {
-        self.folders.iter().cloned().collect()
+    /// Where not every change is told, and the kind of filesystem that it is.
+    pub(super) fn silent(&self) -> Option<(&Path, &'static str)> {
+        let silent = self.devices.values().flatten();
+        silent.map(|(folder, kind)| (folder.as_path(), *kind)).min()
     }
 
     /// Looks at every file below the roots.
-    pub(super) fn look_at_all(&mut self, filter: &Filter, mut edited: impl FnMut(Edit)) {
+    pub(super) fn look_at_all(
+        &mut self,
+        filter: &Filter,
+        folders: &mut impl Folders,
+        mut edited: impl FnMut(Edit),
+    ) {
+        self.devices.clear();
         for root in filter.roots() {
-            self.look_below(root, filter, &mut edited);
+            self.look_below(root, filter, folders, &mut edited);
         }
         self.is_complete = true;
     }
 
-    /// Looks at one path, whatever it is or was.
-    pub(super) fn look_at(&mut self, path: &Path, filter: &Filter, mut edited: impl FnMut(Edit)) {
-        if says_what_counts(path) {
-            return self.look_at_all(filter, edited);
+    /// Looks at these paths, whatever each is or was.
+    pub(super) fn look_at(
+        &mut self,
+        paths: &BTreeSet<PathBuf>,
+        filter: &Filter,
+        folders: &mut impl Folders,
+        mut edited: impl FnMut(Edit),
+    ) {
+        let is_above = |path: &PathBuf| filter.roots().iter().any(|root| root.starts_with(path));
+        if paths.iter().any(|path| says_what_counts(path) || is_above(path)) {
+            return self.look_at_all(filter, folders, edited);
         }
-        let is_folder = fs::metadata(path).is_ok_and(|found| found.is_dir());
-        if is_folder || self.folders.contains(path) {
-            // In a folder that doesn't count it would be entered all the same.
-            let counts = filter.roots().iter().any(|root| root == path)
-                || path.parent().is_some_and(|parent| {
-                    self.folders.contains(parent)
-                        && filter.walk(parent, Some(1)).flatten().any(|entry| entry.path() == path)
-                });
-            if counts || !is_folder {
-                self.look_below(path, filter, &mut edited);
-            }
-        } else if self.files.contains_key(path) {
+        // Whether a new one counts is told by the files that its folder has for that.
+        let mut new = BTreeMap::<_, BTreeSet<_>>::new();
+        for path in paths {
             match fs::metadata(path) {
-                Ok(found) => self.found(path, &found, filter, &mut edited),
+                Ok(found) if found.is_file() && self.files.contains_key(path) => {
+                    self.found(path, &found, filter, &mut edited);
+                }
+                Ok(_) => {
+                    new.entry(path.parent()).or_default().insert(path.as_path());
+                }
+                Err(_gone) if self.folders.contains(path) => {
+                    self.look_below(path, filter, folders, &mut edited);
+                }
                 Err(_gone) => self.lost(path, filter, &mut edited),
             }
-        } else if filter.action(path).is_some()
-            && let Some(parent) = path.parent()
-            && self.folders.contains(parent)
-        {
-            // Whether a new one counts is told by the files that its folder has for that.
-            let entry = filter.walk(parent, Some(1)).flatten().find(|entry| entry.path() == path);
-            if entry.is_some()
-                && let Ok(found) = fs::metadata(path)
-            {
-                self.found(path, &found, filter, &mut edited);
+        }
+        for (parent, names) in new {
+            let Some(parent) = parent.filter(|parent| self.folders.contains(*parent)) else {
+                continue;
+            };
+            for entry in filter.walk(parent, Some(1)).flatten() {
+                if !names.contains(entry.path()) {
+                    continue;
+                }
+                if entry.file_type().is_some_and(|kind| kind.is_dir()) {
+                    self.look_below(entry.path(), filter, folders, &mut edited);
+                } else if filter.action(entry.path()).is_some()
+                    && let Ok(found) = fs::metadata(entry.path())
+                {
+                    self.found(entry.path(), &found, filter, &mut edited);
+                }
             }
         }
     }
 
-    fn look_below(&mut self, root: &Path, filter: &Filter, edited: &mut impl FnMut(Edit)) {
+    fn look_below(
+        &mut self,
+        root: &Path,
+        filter: &Filter,
+        watched: &mut impl Folders,
+        edited: &mut impl FnMut(Edit),
+    ) {
         let mut files = HashSet::new();
         let mut folders = HashSet::new();
         for entry in filter.walk(root, None).flatten() {
@@ -110,6 +152,11 @@ impl Index {
             let Ok(found) = fs::metadata(entry.path()) else { continue };
             if found.is_dir() {
                 if entry.file_type().is_some_and(|kind| kind.is_dir()) || entry.depth() == 0 {
+                    // What is in it is read after this.
+                    watched.entered(entry.path());
+                    self.devices.entry(found.dev()).or_insert_with(|| {
+                        silent(entry.path()).map(|kind| (entry.path().to_owned(), kind))
+                    });
                     folders.insert(entry.into_path());
                 }
             } else if filter.action(entry.path()).is_some() {
@@ -120,9 +167,20 @@ impl Index {
         let gone =
             self.files.keys().filter(|path| path.starts_with(root) && !files.contains(*path));
         for path in gone.cloned().collect::<Vec<_>>() {
-            self.lost(&path, filter, edited);
+            if path.exists() {
+                // It counts no longer, which is no edit.
+                self.files.remove(&path);
+            } else {
+                self.lost(&path, filter, edited);
+            }
         }
-        self.folders.retain(|folder| !folder.starts_with(root));
+        self.folders.retain(|folder| {
+            let stays = !folder.starts_with(root) || folders.contains(folder);
+            if !stays {
+                watched.left(folder);
+            }
+            stays
+        });
         self.folders.extend(folders);
     }
 
