@@ -7,6 +7,7 @@ mod cargo;
 mod cli;
 mod config;
 mod exec;
+mod guard;
 mod machine;
 mod process;
 mod ready;
@@ -30,6 +31,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use crate::{
     cli::Cli,
     config::{Config, Service},
+    guard::Guard,
     report::{Report, Told},
     runner::{Runner, milliseconds},
     sockets::Sockets,
@@ -43,8 +45,13 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|word| word == exec::WORD) {
-        exec::become_it(arguments);
+    match arguments.next() {
+        Some(word) if word == exec::WORD => exec::become_it(arguments),
+        Some(word) if word == guard::WORD => {
+            guard::become_it();
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
     }
     let cli = Cli::parse();
     match run(&cli) {
@@ -73,7 +80,9 @@ async fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     let report = Arc::new(Report::new(cli.form(), config.services.keys().cloned().collect()));
     let (over, hurry) = (CancellationToken::new(), CancellationToken::new());
     let mut services = JoinSet::new();
-    for (name, service, sockets, tree) in open(config)? {
+    let all = open(config)?;
+    let _guard = Guard::begin()?;
+    for (name, service, sockets, tree) in all {
         for (socket, address) in sockets.places() {
             let told = Told::Listening { name: socket.to_owned(), address };
             report.tell(&name, told);
@@ -109,10 +118,11 @@ async fn serve(runner: Runner, over: CancellationToken) -> Result<(), Failure> {
     let following = tokio::spawn(async move { service.start_with_realtime().await });
     // The files as they were before the first build.
     edits.changed().await?;
+    let mut mechanism = tree.watch_mechanism();
+    let now = mechanism.borrow_and_update().clone();
+    runner.report.tell(&runner.name, watching(&tree, now));
     let _telling = AbortOnDropHandle::new(tokio::spawn({
         let (report, name) = (Arc::clone(&runner.report), runner.name.clone());
-        let mut mechanism = tree.watch_mechanism();
-        mechanism.mark_changed();
         async move {
             while mechanism.changed().await.is_ok() {
                 let now = mechanism.borrow_and_update().clone();

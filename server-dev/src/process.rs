@@ -24,7 +24,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Words, exec::Wish};
+use crate::{config::Words, exec::Wish, guard};
 
 /// How often a group is asked whether anybody is left in it; the kernel tells nobody.
 const LOOK: Duration = Duration::from_millis(5);
@@ -119,6 +119,7 @@ impl Program {
             .id()
             .and_then(|id| Pid::from_raw(id.cast_signed()))
             .ok_or_else(|| io::Error::other("it has ended already"))?;
+        guard::takes(group, end.grace);
         let (told, hears) = oneshot::channel();
         let attended = tokio::spawn(attend(child, Group(group), outputs, hears, end.clone()));
         Ok(Running { group, told: Some(told), attended })
@@ -188,6 +189,7 @@ async fn attend(
             gone.await
         }
     };
+    guard::leaves(group.0);
     let _is_complete = read.await;
     status
 }

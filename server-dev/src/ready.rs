@@ -145,7 +145,9 @@ fn members(group: Pid) -> impl Iterator<Item = PathBuf> {
 /// Reads the group from proc_pid_stat(5): the third field after the name, which may hold anything.
 fn group_of(stat: &str) -> Option<Pid> {
     let (_, after_name) = stat.rsplit_once(')')?;
-    after_name.split_ascii_whitespace().nth(2)?.parse().ok().and_then(Pid::from_raw)
+    let group = after_name.split_ascii_whitespace().nth(2)?.parse().ok()?;
+    // A process that is about to be reaped is in -1.
+    (group > 0).then(|| Pid::from_raw(group))?
 }
 
 /// Whether one of `inodes` is polled by epoll(7), or a thread is in a call that waits for it.
@@ -187,7 +189,10 @@ mod tests {
         for stat in ["9 (sh) S 1 77 77 0", "9 (a) b) (c d) R 1 77 3 0"] {
             assert_eq!(group_of(stat), pid, "{stat}");
         }
-        assert_eq!(group_of("9 (sh"), None);
+        // The second once ended the reading by a panic.
+        for stat in ["9 (sh", "9 (sh) X 0 -1 -1 0"] {
+            assert_eq!(group_of(stat), None, "{stat}");
+        }
     }
 
     #[test]
