@@ -21,6 +21,8 @@ Examples:
   server-dev -s http::3000 -e go --build 'go build -o ./tmp/main .' -- ./tmp/main
   server-dev                                  all services of ./server-dev.toml
 
+Keys, in a terminal: r restarts, b builds, c clears the screen, q quits, ? says so.
+
 Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 a socket, a folder or the file can't be had; 2 the
 command line is wrong; 130 ended at once, by a second Ctrl-C.";
 
@@ -82,6 +84,18 @@ pub(crate) struct Cli {
     /// Tell what happens by JSON, an object a line, on stdout
     #[arg(long)]
     json: bool,
+
+    /// Clear the screen before each build
+    #[arg(long)]
+    pub(crate) clear: bool,
+
+    /// Show failures and what is ready on the desktop, by notify-send
+    #[arg(long)]
+    pub(crate) notify: bool,
+
+    /// Pass on to the server what is typed or piped in; there are no keys then
+    #[arg(long, requires = "command")]
+    pub(crate) stdin: bool,
 
     /// The server, and its arguments
     #[arg(last = true, value_name = "COMMAND")]

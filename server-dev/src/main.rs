@@ -6,24 +6,35 @@
 mod cargo;
 mod cli;
 mod config;
+mod desktop;
 mod exec;
 mod guard;
+mod input;
 mod machine;
+mod orphans;
 mod process;
 mod ready;
 mod report;
 mod runner;
+mod screen;
 mod sockets;
 mod spec;
+mod status;
+mod terminal;
 mod tree;
 
-use std::{error::Error, process::ExitCode, sync::Arc};
+use std::{
+    error::Error,
+    process::ExitCode,
+    sync::{Arc, Weak},
+};
 
 use clap::Parser;
 use hot_reload::{ReloaderOptions, ReloaderService};
 use rustix::process::{getpid, set_child_subreaper};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
+    sync::{broadcast, mpsc},
     task::JoinSet,
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -32,14 +43,20 @@ use crate::{
     cli::Cli,
     config::{Config, Service},
     guard::Guard,
-    report::{Report, Told},
+    input::Input,
+    machine::Need,
+    report::{Form, Report, Told, Wants},
     runner::{Runner, milliseconds},
     sockets::Sockets,
+    terminal::{Key, Terminal},
     tree::{Filter, Mechanism, Tree},
 };
 
 /// What a shell says of a program that SIGINT has ended.
 const INTERRUPTED: u8 = 130;
+
+/// Keys that somebody presses faster than anything starts; of more, the last ones count.
+const ASKED: usize = 16;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -75,9 +92,38 @@ async fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     // What a server starts and leaves behind comes to this process, which ends and reaps it
     // (PR_SET_CHILD_SUBREAPER(2const)).
     set_child_subreaper(Some(getpid()))?;
-    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    tokio::spawn(orphans::reap(signal(SignalKind::child())?));
+    let signals = [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+        SignalKind::quit(),
+    ];
     let signals = signals.into_iter().map(signal).collect::<Result<Vec<_>, _>>()?;
-    let report = Arc::new(Report::new(cli.form(), config.services.keys().cloned().collect()));
+    // As it was before, whichever way this function is left.
+    let terminal = if cli.stdin || cli.form() != Form::Text { None } else { Terminal::take() };
+    let terminal = terminal.map(Arc::new);
+    if cli.notify && !desktop::is_there() {
+        eprintln!("server-dev: nothing is shown on the desktop: notify-send is not in PATH");
+    }
+    let wants = Wants { status: terminal.is_some(), clear: cli.clear, notify: cli.notify };
+    let names = config.services.keys().cloned().collect();
+    let report = Arc::new(Report::new(cli.form(), wants, names));
+    let ended = run_all(cli, config, &report, terminal.as_ref(), signals).await;
+    report.finish();
+    ended
+}
+
+/// Runs all services until they have ended.
+async fn run_all(
+    cli: &Cli,
+    config: Config,
+    report: &Arc<Report>,
+    terminal: Option<&Arc<Terminal>>,
+    signals: Vec<Signal>,
+) -> Result<ExitCode, Failure> {
+    let (ask, asked) = broadcast::channel(ASKED);
+    let input = cli.stdin.then(Input::begin);
     let (over, hurry) = (CancellationToken::new(), CancellationToken::new());
     let mut services = JoinSet::new();
     let all = open(config)?;
@@ -87,15 +133,21 @@ async fn run(cli: &Cli) -> Result<ExitCode, Failure> {
             let told = Told::Listening { name: socket.to_owned(), address };
             report.tell(&name, told);
         }
-        let (report, hurry) = (Arc::clone(&report), hurry.clone());
-        let runner = Runner { name, service, sockets, tree, report, hurry };
+        let (report, hurry) = (Arc::clone(report), hurry.clone());
+        let (asked, input) = (asked.resubscribe(), input.clone());
+        let runner = Runner { name, service, sockets, tree, report, asked, input, hurry };
         services.spawn(serve(runner, over.clone()));
     }
     tokio::spawn(attend(signals, over.clone(), hurry.clone()));
+    if let Some(terminal) = terminal {
+        let continued = SignalKind::from_raw(rustix::process::Signal::CONT.as_raw());
+        let keyboard = Keyboard { report: Arc::clone(report), ask, over: over.clone() };
+        tokio::spawn(keyboard.attend(terminal.keys()));
+        tokio::spawn(retake(Arc::downgrade(terminal), signal(continued)?));
+    }
     while let Some(ended) = services.join_next().await {
         ended??;
     }
-    report.finish();
     Ok(if hurry.is_cancelled() { INTERRUPTED.into() } else { ExitCode::SUCCESS })
 }
 
@@ -148,9 +200,44 @@ fn watching(tree: &Tree, by: Mechanism) -> Told {
 
 /// The first signal has everything end, the second at once.
 async fn attend(mut signals: Vec<Signal>, over: CancellationToken, hurry: CancellationToken) {
-    for token in [over, hurry] {
+    loop {
         let any = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
         futures_util::future::select_all(any).await;
-        token.cancel();
+        // It may have been asked for by a key before.
+        if over.is_cancelled() {
+            return hurry.cancel();
+        }
+        over.cancel();
+    }
+}
+
+/// Does what keys ask for.
+struct Keyboard {
+    report: Arc<Report>,
+    ask: broadcast::Sender<Need>,
+    over: CancellationToken,
+}
+
+impl Keyboard {
+    async fn attend(self, mut keys: mpsc::UnboundedReceiver<Key>) {
+        while let Some(key) = keys.recv().await {
+            match key {
+                // Who has ended by now wants neither.
+                Key::Restart => drop(self.ask.send(Need::Restart)),
+                Key::Build => drop(self.ask.send(Need::Build)),
+                Key::Clear => self.report.clear(),
+                Key::Help => self.report.help(),
+                Key::Quit => self.over.cancel(),
+            }
+        }
+    }
+}
+
+/// Has each key passed on again after a stop, for which the shell has taken the terminal back.
+async fn retake(terminal: Weak<Terminal>, mut continued: Signal) {
+    while continued.recv().await.is_some()
+        && let Some(terminal) = terminal.upgrade()
+    {
+        terminal.set();
     }
 }

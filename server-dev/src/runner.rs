@@ -11,12 +11,16 @@ use std::{
 
 use hot_reload::ReloaderReceiver;
 use rustix::process::Signal;
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::broadcast,
+    time::{Instant, sleep_until},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     cargo::{Built, CargoRun},
     config::{Action, Service},
+    input::Input,
     machine::{Effect, Event, Exit, Machine, Need, Phase},
     process::{End, Line, Output, Running},
     ready::Notified,
@@ -39,6 +43,10 @@ pub(crate) struct Runner {
     pub(crate) sockets: Sockets,
     pub(crate) tree: Tree,
     pub(crate) report: Arc<Report>,
+    /// What somebody asks for who has edited nothing.
+    pub(crate) asked: broadcast::Receiver<Need>,
+    /// What the server reads, if it is passed on.
+    pub(crate) input: Option<Input>,
     /// Once this is cancelled, whatever runs is killed.
     pub(crate) hurry: CancellationToken,
 }
@@ -97,6 +105,7 @@ impl Runner {
         mut edits: ReloaderReceiver<Edits, String>,
         over: CancellationToken,
     ) {
+        let mut asked = self.asked.resubscribe();
         let runner = Arc::new(self);
         let mut work = Work {
             cargo: match &runner.service.build {
@@ -122,6 +131,7 @@ impl Runner {
                 biased;
                 () = over.cancelled(), if work.machine.phase != Phase::Ending => Event::Shutdown,
                 event = work.happens() => event,
+                Ok(need) = asked.recv() => Event::Changed(need),
                 changed = edits.changed() => {
                     // The tree's service ends with the runner, not before it.
                     if changed.is_err() {
@@ -206,7 +216,10 @@ impl Work {
         if files.is_empty() {
             return None;
         }
-        let named = files.iter().take(NAMED).map(|file| self.runner.tree.named(file).to_owned());
+        let named = files
+            .iter()
+            .take(NAMED)
+            .map(|file| self.runner.tree.named(file).to_string_lossy().into_owned());
         self.tell(Told::Changed {
             files: named.collect(),
             more: files.len().saturating_sub(NAMED),
@@ -316,7 +329,10 @@ impl Work {
 
     fn has_started(&mut self, ready: Result<Ready, NotReady>) -> Event {
         match ready {
-            Ok(Ready { running, notified, by, took }) => {
+            Ok(Ready { mut running, notified, by, took }) => {
+                if let Some((input, stdin)) = self.runner.input.as_ref().zip(running.stdin.take()) {
+                    input.is_for(stdin);
+                }
                 self.generation += 1;
                 let since_save = self.saved.take().and_then(|saved| saved.elapsed().ok());
                 self.tell(Told::Ready {

@@ -177,6 +177,20 @@ fn to_kill_server_dev_ends_even_who_does_not_want_to() {
 }
 
 #[test]
+fn who_has_left_its_group_is_no_zombie_in_the_end() {
+    let (folder, mark) = (Folder::with(&[]), Mark::new());
+    let script =
+        "setsid sh -c 'setsid sh -c \"sleep 0.3; touch ended\" &' ; echo up; exec sleep 600";
+    let dev = serves(&folder, &mark, &["-e", "rs"], script);
+    wait_until(|| folder.path().join("ended").exists(), || "it doesn't end".to_owned());
+    wait_until(
+        || children(dev.pid()).iter().all(|(_, state)| *state != 'Z'),
+        || format!("{:?}", children(dev.pid())),
+    );
+    assert!(dev.end().success());
+}
+
+#[test]
 fn two_hundred_restarts_with_kills_in_between_leave_nothing() {
     let (folder, mark, temporary) =
         (Folder::with(&[("value.txt", "0")]), Mark::new(), Folder::with(&[]));

@@ -58,6 +58,7 @@ impl Work {
                 env,
                 descriptors: runner.sockets.handles()?,
                 wish: Wish { listen_pid: service.listen_pid && !runner.sockets.is_empty() },
+                reads: runner.input.is_some(),
             };
             let inodes = runner.sockets.inodes()?;
             let mut running = program.start(&end, &runner)?;

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Looks at a large tree are that much shorter than the pauses between them.
-const REST: u32 = 4;
+const REST: u32 = 9;
 /// How long watches are done without that were not to be had.
 const WITHOUT: Duration = Duration::from_secs(60);
 /// Hints that are kept one by one; of more, everything is looked at.

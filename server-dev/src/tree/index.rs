@@ -7,6 +7,7 @@ use std::{
     io::Read,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use super::{
@@ -15,6 +16,8 @@ use super::{
     filter::{Filter, says_what_counts},
 };
 
+/// Longer than between any two ticks by which a kernel dates files: at most 10 ms (inode(7), jiffies).
+const TICK: Duration = Duration::from_millis(20);
 /// Files above this are compared by their identity alone.
 const LONGEST: u64 = 4 << 20;
 
@@ -48,6 +51,8 @@ impl Folders for () {
 struct File {
     identity: Identity,
     hash: Option<u64>,
+    /// Whether another edit may have had the same time.
+    is_recent: bool,
 }
 
 /// What changes with every edit, on file systems that keep times.
@@ -99,13 +104,19 @@ impl Index {
         folders: &mut impl Folders,
         mut edited: impl FnMut(Edit),
     ) {
-        let is_above = |path: &PathBuf| filter.roots().iter().any(|root| root.starts_with(path));
+        let is_above = |path: &PathBuf| {
+            filter.roots().iter().any(|root| root != path && root.starts_with(path))
+        };
         if paths.iter().any(|path| says_what_counts(path) || is_above(path)) {
             return self.look_at_all(filter, folders, edited);
         }
         // Whether a new one counts is told by the files that its folder has for that.
         let mut new = BTreeMap::<_, BTreeSet<_>>::new();
         for path in paths {
+            if filter.roots().contains(path) {
+                self.look_below(path, filter, folders, &mut edited);
+                continue;
+            }
             match fs::metadata(path) {
                 Ok(found) if found.is_file() && self.files.contains_key(path) => {
                     self.found(path, &found, filter, &mut edited);
@@ -194,10 +205,10 @@ impl Index {
         if !found.is_file() {
             return;
         }
-        let identity = Identity::of(found);
+        let (identity, is_recent) = (Identity::of(found), is_recent(found));
         match self.files.entry(path.to_owned()) {
             Entry::Vacant(vacant) => {
-                vacant.insert(File { identity, hash: None });
+                vacant.insert(File { identity, hash: None, is_recent });
                 self.unknown.push(path.to_owned());
                 if self.is_complete {
                     tell(path, filter, edited);
@@ -205,12 +216,14 @@ impl Index {
             }
             Entry::Occupied(mut known) => {
                 let file = known.get_mut();
-                if file.identity == identity {
+                let is_same = file.identity == identity;
+                if is_same && !file.is_recent {
                     return;
                 }
-                let hash = hash(path, identity.size);
-                let is_touched = hash.is_some() && file.hash == hash;
-                *file = File { identity, hash };
+                let (before, hash) = (file.hash, hash(path, identity.size));
+                *file = File { identity, hash, is_recent };
+                // Of what was never read, its times are all that is known.
+                let is_touched = hash.is_some() && before == hash || is_same && before.is_none();
                 if !is_touched {
                     tell(path, filter, edited);
                 }
@@ -227,7 +240,7 @@ impl Index {
     /// Returns a file that was never read.
     pub(super) fn next_unknown(&mut self) -> Option<Unknown> {
         while let Some(path) = self.unknown.pop() {
-            if let Some(File { identity, hash: None }) = self.files.get(&path) {
+            if let Some(File { identity, hash: None, .. }) = self.files.get(&path) {
                 return Some(Unknown { identity: *identity, path });
             }
         }
@@ -273,13 +286,47 @@ fn hash(path: &Path, size: u64) -> Option<u64> {
     if size > LONGEST {
         return None;
     }
-    let mut file = fs::File::open(path).ok()?.take(LONGEST);
+    let mut bytes = Vec::with_capacity(usize::try_from(size).ok()?);
+    fs::File::open(path).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
     let mut hasher = DefaultHasher::new();
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match file.read(&mut buffer).ok()? {
-            0 => return Some(hasher.finish()),
-            length => hasher.write(&buffer[..length]),
+    hasher.write(&bytes);
+    Some(hasher.finish())
+}
+
+/// Whether a file was changed so short a time ago that the clock of its filesystem, which goes by ticks,
+/// may not have moved on since.
+fn is_recent(found: &Metadata) -> bool {
+    let changed = u64::try_from(found.ctime()).unwrap_or_default();
+    let changed = Duration::new(changed, u32::try_from(found.ctime_nsec()).unwrap_or_default());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // A clock that is behind says nothing either.
+    now.saturating_sub(changed) < TICK
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Service, Words};
+
+    #[test]
+    fn tells_edits_apart_that_have_the_same_time_and_size() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut service = Service::of(Words::parse("server").unwrap());
+        service.directory = directory.path().to_owned();
+        let filter = Filter::of(&service).unwrap();
+        let path = directory.path().join("file");
+        fs::write(&path, "0").unwrap();
+        let (mut index, mut edits) = (Index::default(), 0);
+        index.look_at_all(&filter, &mut (), |_| edits += 1);
+        let unknown = index.next_unknown().unwrap();
+        let hash = unknown.hash();
+        index.learn(unknown, hash);
+        for n in 1..=200 {
+            fs::write(&path, (n % 10).to_string()).unwrap();
+            index.look_at(&[path.clone()].into(), &filter, &mut (), |_| edits += 1);
+            assert_eq!(edits, n);
         }
+        index.look_at_all(&filter, &mut (), |_| edits += 1);
+        assert_eq!(edits, 200);
     }
 }
