@@ -68,6 +68,13 @@ fn watches(pid: u32) -> usize {
     texts.map(|text| text.lines().filter(|line| line.starts_with("inotify wd:")).count()).sum()
 }
 
+/// Has it see nothing until it goes on.
+fn stop(dev: &Dev) {
+    dev.signal(Signal::STOP);
+    let stat = format!("/proc/{}/stat", dev.pid());
+    wait_until("it stops", || fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")));
+}
+
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let until = Instant::now() + PATIENCE;
     while !is_so() {
@@ -148,6 +155,21 @@ fn a_folder_that_is_replaced_is_followed() {
 }
 
 #[test]
+fn a_folder_that_another_has_taken_the_name_of_is_not_watched_any_more() {
+    let folder = Folder::with(&[("sub/a.rs", "one")]);
+    let outside = Folder::with(&[]);
+    let mut dev = idle(&folder, &[]);
+    let before = watches(dev.pid());
+    // So that it finds the second one only.
+    stop(&dev);
+    fs::rename(folder.path().join("sub"), outside.path().join("sub")).unwrap();
+    folder.write("sub/a.rs", "two");
+    dev.signal(Signal::CONT);
+    assert_eq!(files(&mut dev), ["sub/a.rs"]);
+    assert_eq!(watches(dev.pid()), before);
+}
+
+#[test]
 fn a_root_that_is_replaced_is_followed_and_so_is_what_it_is_in() {
     let folder = Folder::with(&[("web/src/a.rs", "one"), ("first.rs", "")]);
     let mut dev = idle(&folder, &["-w", "web/src", "-w", "first.rs"]);
@@ -203,6 +225,7 @@ fn an_edit_of_gitignore_changes_what_counts_at_once() {
     // That it counts no longer is no edit of it.
     folder.write("b.rs", "two");
     nothing_else_counts(&folder, &mut dev);
+    assert!(dev.told.iter().all(|event| !event["files"].to_string().contains("b.rs")));
 }
 
 #[test]
@@ -363,7 +386,7 @@ fn an_edit_during_a_build_is_not_lost() {
 fn what_is_told_too_fast_is_looked_for() {
     let folder = Folder::with(&[("a.rs", "one"), ("deep/b.rs", "one")]);
     let mut dev = idle(&folder, &[]);
-    dev.signal(Signal::STOP);
+    stop(&dev);
     folder.write("deep/b.rs", "two");
     // More than fs.inotify.max_queued_events of a usual machine.
     let queue: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events")
