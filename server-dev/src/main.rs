@@ -86,8 +86,15 @@ fn chain(error: &(dyn Error + 'static)) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-#[tokio::main]
-async fn run(cli: &Cli) -> Result<ExitCode, Failure> {
+fn run(cli: &Cli) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let ended = runtime.block_on(run_within(cli));
+    // A look at a large tree, or at one of a server that doesn't answer, is waited for by nobody.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn run_within(cli: &Cli) -> Result<ExitCode, Failure> {
     let config = cli.config()?;
     // What a server starts and leaves behind comes to this process, which ends and reaps it
     // (PR_SET_CHILD_SUBREAPER(2const)).
@@ -169,7 +176,11 @@ async fn serve(runner: Runner, over: CancellationToken) -> Result<(), Failure> {
     let service = service.with_shutdown(over.clone().cancelled_owned());
     let following = tokio::spawn(async move { service.start_with_realtime().await });
     // The files as they were before the first build.
-    edits.changed().await?;
+    tokio::select! {
+        biased;
+        () = over.cancelled() => return Ok(()),
+        read = edits.changed() => read?,
+    }
     let mut mechanism = tree.watch_mechanism();
     let now = mechanism.borrow_and_update().clone();
     runner.report.tell(&runner.name, watching(&tree, now));

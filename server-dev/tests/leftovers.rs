@@ -147,6 +147,18 @@ fn a_second_ctrl_c_ends_everything_at_once() {
 }
 
 #[test]
+fn ctrl_c_ends_the_first_look_at_a_large_tree() {
+    let (folder, mark) = (Folder::with(&[]), Mark::new());
+    for n in 0..5_000 {
+        folder.write(&format!("{}/{n}", n / 100), "");
+    }
+    let mut dev = folder.dev_with(&["-s", "http::0", "--", "sleep", "600"], &[mark.env()]);
+    dev.wait("listening");
+    assert!(dev.end().success());
+    assert_eq!(mark.processes(), [0; 0]);
+}
+
+#[test]
 fn ctrl_c_ends_a_build_and_all_that_it_runs() {
     let (folder, mark) = (Folder::with(&[]), Mark::new());
     let build = "sh -c 'sleep 600 & sleep 600 & echo up; wait'";

@@ -453,6 +453,20 @@ fn where_watches_run_out_it_polls_and_says_which_limit_to_raise() {
 }
 
 #[test]
+fn without_an_instance_of_inotify_it_polls() {
+    let folder = Folder::with(&[("a.rs", "one")]);
+    let limit = "echo 0 > /proc/sys/user/max_inotify_instances";
+    let Some(mut dev) = dev_after(&folder, limit, &[]) else {
+        return eprintln!("skipped: namespaces are not to be had here");
+    };
+    let watching = dev.wait("watching");
+    assert_eq!(watching["mechanism"], "polling", "{watching}");
+    assert!(watching["reason"].as_str().unwrap().contains("max_user_instances"), "{watching}");
+    dev.wait("ready");
+    counts(&mut dev, "a.rs", || folder.write("a.rs", "two"));
+}
+
+#[test]
 fn where_watches_run_out_later_it_polls_from_then_on() {
     let folder = Folder::with(&[("a.rs", "one")]);
     let enough = 1 + folder.path().ancestors().skip(1).count();
