@@ -102,7 +102,7 @@ fn end(mut child: Child) {
     child.wait().expect("a child");
 }
 
-/// The processor time that a process has had, see proc_pid_stat(5): in ticks, of which a second has a
+/// The processor time that a process has had, see `proc_pid_stat(5)`: in ticks, of which a second has a
 /// hundred on every Linux.
 fn used(child: &Child) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("it runs");
@@ -111,7 +111,7 @@ fn used(child: &Child) -> f64 {
     ticks.map(|ticks| ticks.parse::<f64>().expect("a number")).sum::<f64>() / 100.0
 }
 
-/// The inotify watches that it has, see proc_pid_fdinfo(5).
+/// The inotify watches that it has, see `proc_pid_fdinfo(5)`.
 fn watches(child: &Child) -> usize {
     let infos = fs::read_dir(format!("/proc/{}/fdinfo", child.id())).expect("it runs").flatten();
     let texts = infos.filter_map(|info| fs::read_to_string(info.path()).ok());

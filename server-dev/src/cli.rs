@@ -30,6 +30,11 @@ command line is wrong; 130 ended at once, by a second Ctrl-C.";
 /// process once the new one is ready.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES, max_term_width = 100)]
+#[allow(
+    clippy::doc_markdown,
+    clippy::struct_excessive_bools,
+    reason = "it is shown as it is written"
+)]
 pub(crate) struct Cli {
     /// A socket to hold and pass on: [name=]{http,https,tcp,unix,udp}::address; may be repeated
     #[arg(short, long = "socket", value_name = "SOCKET", requires = "command")]

@@ -1,6 +1,6 @@
 //! A process beside this one, which ends what this one has started, should this one be killed.
 //!
-//! The kernel tells a child of the end of its parent (PR_SET_PDEATHSIG(2const)), but not the children of
+//! The kernel tells a child of the end of its parent (`PR_SET_PDEATHSIG(2const)`), but not the children of
 //! that child: of a shell that runs a server, it would end the shell alone.
 
 use std::{
@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
 /// The first argument that asks for it; no user writes it.
 pub(crate) const WORD: &str = "__guard";
-/// Says that there is nothing to guard any more.
+/// Says that this process ends, in order or by a panic.
 const OVER: &str = "over";
 /// How often groups are looked at, that are to end.
 const LOOK: Duration = Duration::from_millis(20);
@@ -77,7 +77,7 @@ pub(crate) fn become_it() {
     let mut groups = HashMap::new();
     for line in stdin().lock().lines().map_while(Result::ok) {
         if line == OVER {
-            return;
+            break;
         }
         let mut words = line.split(' ').map(|word| word.parse::<u64>().ok());
         let number = words.next().flatten().and_then(|number| i32::try_from(number).ok());

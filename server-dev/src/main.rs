@@ -149,7 +149,7 @@ async fn run_all(
     if let Some(terminal) = terminal {
         let continued = SignalKind::from_raw(rustix::process::Signal::CONT.as_raw());
         let keyboard = Keyboard { report: Arc::clone(report), ask, over: over.clone() };
-        tokio::spawn(keyboard.attend(terminal.keys()));
+        tokio::spawn(keyboard.attend(Terminal::keys()));
         tokio::spawn(retake(Arc::downgrade(terminal), signal(continued)?));
     }
     while let Some(ended) = services.join_next().await {

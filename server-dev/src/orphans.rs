@@ -21,7 +21,7 @@ pub(crate) async fn reap(mut ended: Signal) {
     }
 }
 
-/// See `/proc/pid/task/tid/children` in proc_tid_children(5).
+/// See `/proc/pid/task/tid/children` in `proc_tid_children(5)`.
 fn children() -> Vec<Pid> {
     let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let lists =
@@ -42,7 +42,7 @@ fn is_zombie_of_another_session(child: Pid, own: Pid) -> bool {
     })
 }
 
-/// Reads proc_pid_stat(5): after the name, which may hold anything, the state first, the session fourth.
+/// Reads `proc_pid_stat(5)`: after the name, which may hold anything, the state first, the session fourth.
 fn session_of_zombie(stat: &str) -> Option<i32> {
     let (_, after_name) = stat.rsplit_once(')')?;
     let mut fields = after_name.split_ascii_whitespace();

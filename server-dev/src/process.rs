@@ -187,12 +187,11 @@ async fn attend(
         () = end.hurry.cancelled() => None,
         () = sleep(end.grace) => None,
     };
-    let status = match status {
-        Some(status) => status,
-        None => {
-            group.signal(Signal::KILL);
-            gone.await
-        }
+    let status = if let Some(status) = status {
+        status
+    } else {
+        group.signal(Signal::KILL);
+        gone.await
     };
     guard::leaves(group.0);
     let _is_complete = read.await;

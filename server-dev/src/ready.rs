@@ -26,10 +26,10 @@ use crate::config::Ready;
 const LOOK: Duration = Duration::from_millis(5);
 /// A process that waits in another way, or has no socket to wait at, counts as ready after this long.
 const LONG_ENOUGH: Duration = Duration::from_secs(2);
-/// Longer than any message of sd_notify(3).
+/// Longer than any message of `sd_notify(3)`.
 const LONGEST_MESSAGE: usize = 4096;
 
-/// Where a process says that it is ready, see sd_notify(3): a socket of its own.
+/// Where a process says that it is ready, see `sd_notify(3)`: a socket of its own.
 ///
 /// Read for as long as it lives, since whoever writes to a full one is held up.
 #[derive(Debug)]
@@ -60,8 +60,8 @@ impl Notified {
         let path = directory.path().join("notify");
         let (tell, is_ready) = watch::channel(false);
         let reading = tokio::spawn(read(UnixDatagram::bind(&path)?, tell));
-        let _reading = AbortOnDropHandle::new(reading);
-        Ok(Self { is_ready, path, _reading, _directory: directory })
+        let reading = AbortOnDropHandle::new(reading);
+        Ok(Self { is_ready, path, _reading: reading, _directory: directory })
     }
 
     /// What `NOTIFY_SOCKET` is to say.
@@ -142,7 +142,7 @@ fn members(group: Pid) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-/// Reads the group from proc_pid_stat(5): the third field after the name, which may hold anything.
+/// Reads the group from `proc_pid_stat(5)`: the third field after the name, which may hold anything.
 fn group_of(stat: &str) -> Option<Pid> {
     let (_, after_name) = stat.rsplit_once(')')?;
     let group = after_name.split_ascii_whitespace().nth(2)?.parse().ok()?;
@@ -169,7 +169,7 @@ fn waits(process: &Path, inodes: &[u64]) -> bool {
         })
 }
 
-/// Reads what an epoll instance polls from proc_pid_fdinfo(5).
+/// Reads what an epoll instance polls from `proc_pid_fdinfo(5)`.
 fn polls(info: &str, inodes: &[u64]) -> bool {
     info.lines().filter(|line| line.starts_with("tfd:")).any(|line| {
         let inode = line.split_ascii_whitespace().find_map(|word| word.strip_prefix("ino:"));

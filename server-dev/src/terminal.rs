@@ -62,7 +62,7 @@ impl Terminal {
     }
 
     /// Reads keys from here on, until the process ends.
-    pub(crate) fn keys(&self) -> mpsc::UnboundedReceiver<Key> {
+    pub(crate) fn keys() -> mpsc::UnboundedReceiver<Key> {
         let (pressed, keys) = mpsc::unbounded_channel();
         // A read of a terminal can't be called off, so it is on a thread that nobody waits for.
         thread::spawn(move || {

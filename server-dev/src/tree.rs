@@ -155,7 +155,7 @@ impl Tree {
             // Not while the lock is held: somebody may have edited by then.
             let Some(unknown) = self.found().index.next_unknown() else { return };
             let hash = unknown.hash();
-            self.found().index.learn(unknown, hash);
+            self.found().index.learn(&unknown, hash);
         }
     }
 

@@ -59,12 +59,12 @@ impl Terminal {
             .unwrap();
         let shown = Arc::<Mutex<Vec<u8>>>::default();
         let ours = fs::File::from(ours);
-        let (mut reads, shows) = (ours.try_clone().unwrap(), Arc::clone(&shown));
+        let (mut from, to) = (ours.try_clone().unwrap(), Arc::clone(&shown));
         thread::spawn(move || {
             let mut piece = [0; 4096];
             // It ends by an error once nobody has the other side (pty(7)).
-            while let Ok(length) = reads.read(&mut piece) {
-                shows.lock().unwrap().extend_from_slice(&piece[..length]);
+            while let Ok(length) = from.read(&mut piece) {
+                to.lock().unwrap().extend_from_slice(&piece[..length]);
             }
         });
         Self { ours, child, shown, seen: 0 }

@@ -61,7 +61,7 @@ fn counts(dev: &mut Dev, want: &str, edit: impl FnOnce()) {
     panic!("{want} doesn't count");
 }
 
-/// The inotify watches that a process has, see proc_pid_fdinfo(5).
+/// The inotify watches that a process has, see `proc_pid_fdinfo(5)`.
 fn watches(pid: u32) -> usize {
     let infos = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("it runs").flatten();
     let texts = infos.filter_map(|info| fs::read_to_string(info.path()).ok());

@@ -30,7 +30,7 @@ const MANY: usize = 4096;
 /// Watches every folder of a tree, and looks at what is hinted at from here on.
 pub(super) async fn start(tree: Tree) -> Result<RealtimeWatchHandle<Edits>, String> {
     let mut watch =
-        Watch { watches: None, no_watch: None, looked: None, again: Instant::now(), tree };
+        Watch { watches: None, refused: None, looked: None, again: Instant::now(), tree };
     watch.connect();
     // Each folder is watched before it is read, so nothing is missed in between.
     let (watch, _) = look(watch, Noted::all()).await?;
@@ -87,7 +87,7 @@ async fn look(mut watch: Watch, noted: Noted) -> Result<(Watch, Edits), String> 
 struct Watch {
     watches: Option<Watches>,
     /// Why there are none.
-    no_watch: Option<NoWatch>,
+    refused: Option<NoWatch>,
     /// When everything was looked at last, and how long that took.
     looked: Option<(Instant, Duration)>,
     /// When watches are asked for anew.
@@ -102,7 +102,7 @@ impl Watch {
             return;
         }
         match Watches::new() {
-            Ok(watches) => (self.watches, self.no_watch) = (Some(watches), None),
+            Ok(watches) => (self.watches, self.refused) = (Some(watches), None),
             Err(error) => self.give_up(error),
         }
     }
@@ -110,7 +110,7 @@ impl Watch {
     fn give_up(&mut self, error: NoWatch) {
         // A part of them tells of a part only, and others may need them.
         self.watches = None;
-        self.no_watch = Some(error);
+        self.refused = Some(error);
         self.again = Instant::now() + WITHOUT;
     }
 
@@ -169,7 +169,7 @@ impl Watch {
     }
 
     fn look(&mut self, noted: &Noted) -> Edits {
-        let asks_again = self.no_watch.is_some() && self.again <= Instant::now();
+        let asks_again = self.refused.is_some() && self.again <= Instant::now();
         if asks_again {
             self.connect();
         }
@@ -190,7 +190,7 @@ impl Watch {
         if let Some(error) = arm.failed {
             self.give_up(error);
         }
-        self.tree.is_watched(self.no_watch.as_ref());
+        self.tree.is_watched(self.refused.as_ref());
         edits
     }
 }

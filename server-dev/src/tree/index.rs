@@ -248,7 +248,7 @@ impl Index {
     }
 
     /// Takes what was read, if nobody has edited the file since.
-    pub(super) fn learn(&mut self, unknown: Unknown, hash: Option<u64>) {
+    pub(super) fn learn(&mut self, unknown: &Unknown, hash: Option<u64>) {
         if let Some(file) = self.files.get_mut(&unknown.path)
             && file.identity == unknown.identity
             && fs::metadata(&unknown.path).is_ok_and(|now| Identity::of(&now) == unknown.identity)
@@ -320,7 +320,7 @@ mod tests {
         index.look_at_all(&filter, &mut (), |_| edits += 1);
         let unknown = index.next_unknown().unwrap();
         let hash = unknown.hash();
-        index.learn(unknown, hash);
+        index.learn(&unknown, hash);
         for n in 1..=200 {
             fs::write(&path, (n % 10).to_string()).unwrap();
             // As a clock has it that has not ticked since the last look.

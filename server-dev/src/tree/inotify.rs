@@ -61,7 +61,8 @@ impl Watches {
             deprecated,
             reason = "what replaces it is unsafe, and nobody closes an OwnedFd early"
         )]
-        let instance = AsyncFd::with_interest(instance, Interest::READABLE).map_err(NoWatch::of)?;
+        let instance = AsyncFd::with_interest(instance, Interest::READABLE)
+            .map_err(|error| NoWatch::of(&error))?;
         Ok(Self { instance, numbers: HashMap::new(), folders: HashMap::new() })
     }
 
@@ -112,7 +113,8 @@ impl Watches {
     /// Cancel safe.
     pub(super) async fn read(&mut self, mut hint: impl FnMut(Hint)) -> Result<(), NoWatch> {
         loop {
-            let mut ready = self.instance.readable_mut().await.map_err(NoWatch::of)?;
+            let mut ready =
+                self.instance.readable_mut().await.map_err(|error| NoWatch::of(&error))?;
             let mut buffer = [MaybeUninit::uninit(); BUFFER];
             let mut events = Reader::new(ready.get_inner(), &mut buffer);
             let mut is_empty = true;
@@ -152,8 +154,8 @@ impl Watches {
 }
 
 impl NoWatch {
-    fn of(error: io::Error) -> Self {
-        Errno::from_io_error(&error).unwrap_or(Errno::IO).into()
+    fn of(error: &io::Error) -> Self {
+        Errno::from_io_error(error).unwrap_or(Errno::IO).into()
     }
 }
 
