@@ -278,24 +278,26 @@ fn without_a_terminal_it_is_plain() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut stderr = child.stderr.take().unwrap();
-    let mut text = Vec::new();
-    while !String::from_utf8_lossy(&text).contains("generation 1") {
+    let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let (mut written, mut told) = (Vec::new(), Vec::new());
+    until(&mut stdout, &mut written, "two\n");
+    until(&mut stderr, &mut told, "generation 1");
+    kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::INT).unwrap();
+    stdout.read_to_end(&mut written).unwrap();
+    stderr.read_to_end(&mut told).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(written, b"one\ntwo\n");
+    assert!(!told.contains(&b'\x1b') && !told.contains(&b'\r'), "{:?}", told.escape_ascii());
+}
+
+/// Reads until a text has come.
+fn until(from: &mut impl Read, text: &mut Vec<u8>, want: &str) {
+    while !String::from_utf8_lossy(text).contains(want) {
         let mut piece = [0; 4096];
-        let length = stderr.read(&mut piece).unwrap();
-        assert!(length > 0);
+        let length = from.read(&mut piece).unwrap();
+        assert!(length > 0, "no {want}: {:?}", text.escape_ascii());
         text.extend_from_slice(&piece[..length]);
     }
-    kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::INT).unwrap();
-    stderr.read_to_end(&mut text).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success());
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), "one\ntwo\n");
-    assert!(
-        !text.contains(&b'\x1b') && !text.contains(&b'\r'),
-        "{}",
-        String::from_utf8_lossy(&text)
-    );
 }
 
 #[test]
