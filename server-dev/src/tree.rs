@@ -3,6 +3,7 @@
 mod filesystem;
 mod filter;
 mod follow;
+mod identity;
 mod index;
 mod inotify;
 

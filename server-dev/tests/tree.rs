@@ -1,4 +1,4 @@
-//! Which changes of files count, and how they are noticed.
+//! Which changes of files count.
 
 mod common;
 
@@ -6,40 +6,15 @@ use std::{
     fs,
     io::Write,
     path::PathBuf,
-    process::Command,
     thread,
     time::{Duration, Instant, SystemTime},
 };
 
-use common::{Dev, Folder, PATIENCE};
+use common::{
+    Dev, Folder,
+    tree::{IDLE, counts, files, idle, nothing_else_counts, stop, wait_until, watches},
+};
 use rustix::process::Signal;
-
-/// A server that does nothing, in a folder that is watched whole.
-const IDLE: [&str; 5] = ["--ready", "1ms", "--", "sleep", "600"];
-
-/// Starts it with these flags, and waits until it is ready.
-fn idle(folder: &Folder, flags: &[&str]) -> Dev {
-    let mut dev = folder.dev(&[flags, &IDLE].concat());
-    dev.wait("ready");
-    // By then what there was before has been read.
-    folder.write("first.rs", "first");
-    assert_eq!(files(&mut dev), ["first.rs"]);
-    dev
-}
-
-/// The files that the next change names.
-fn files(dev: &mut Dev) -> Vec<String> {
-    let changed = dev.wait("changed");
-    let files = changed["files"].as_array().expect("files").iter();
-    files.map(|file| file.as_str().expect("a path").to_owned()).collect()
-}
-
-/// Makes an edit that counts, and fails if any other has counted before it.
-fn nothing_else_counts(folder: &Folder, dev: &mut Dev) {
-    let name = format!("mark{}.rs", dev.told.len());
-    folder.write(&name, "counts");
-    assert_eq!(files(dev), [name]);
-}
 
 /// Waits until the last build has been followed by a process, and by nothing else.
 fn nothing_else_is_built(dev: &mut Dev) {
@@ -47,40 +22,6 @@ fn nothing_else_is_built(dev: &mut Dev) {
     while !dev.tells_within(Duration::from_secs(1)).is_empty() {}
     let last = dev.told.iter().rev().find(|event| event["event"] != "drained");
     assert_eq!(last.unwrap()["event"], "ready");
-}
-
-/// Makes an edit, and fails unless it is told.
-fn counts(dev: &mut Dev, want: &str, edit: impl FnOnce()) {
-    edit();
-    let until = Instant::now() + PATIENCE;
-    while Instant::now() < until {
-        if files(dev).iter().any(|file| file == want) {
-            return;
-        }
-    }
-    panic!("{want} doesn't count");
-}
-
-/// The inotify watches that a process has, see `proc_pid_fdinfo(5)`.
-fn watches(pid: u32) -> usize {
-    let infos = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("it runs").flatten();
-    let texts = infos.filter_map(|info| fs::read_to_string(info.path()).ok());
-    texts.map(|text| text.lines().filter(|line| line.starts_with("inotify wd:")).count()).sum()
-}
-
-/// Has it see nothing until it goes on.
-fn stop(dev: &Dev) {
-    dev.signal(Signal::STOP);
-    let stat = format!("/proc/{}/stat", dev.pid());
-    wait_until("it stops", || fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")));
-}
-
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < until, "{what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 #[test]
@@ -379,126 +320,6 @@ fn an_edit_during_a_build_is_not_lost() {
     dev.wait("ready");
     wait_until("the last one is built", || {
         fs::read_to_string(folder.path().join("built")).is_ok_and(|built| built == "9")
-    });
-}
-
-#[test]
-fn what_is_told_too_fast_is_looked_for() {
-    let folder = Folder::with(&[("a.rs", "one"), ("deep/b.rs", "one")]);
-    let mut dev = idle(&folder, &[]);
-    stop(&dev);
-    folder.write("deep/b.rs", "two");
-    // More than fs.inotify.max_queued_events of a usual machine.
-    let queue: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events")
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap();
-    // Two names in turn, since the kernel leaves out what it has just said.
-    for n in 0..queue + 10 {
-        folder.write(&format!("{}.swp", n % 2), "");
-    }
-    folder.write("new/c.rs", "lost");
-    dev.signal(Signal::CONT);
-    let changed = dev.wait("changed").to_string();
-    assert!(changed.contains("deep/b.rs") && changed.contains("new/c.rs"), "{changed}");
-    counts(&mut dev, "new/c.rs", || folder.write("new/c.rs", "told"));
-}
-
-#[test]
-fn a_tree_that_is_polled_says_so() {
-    let folder = Folder::with(&[("a.rs", "one")]);
-    let mut dev = folder.dev(&[&["--poll"], &IDLE[..]].concat());
-    let watching = dev.wait("watching");
-    assert_eq!(watching["mechanism"], "polling");
-    assert_eq!(watching["poll_milliseconds"], 500);
-    dev.wait("ready");
-    assert_eq!(watches(dev.pid()), 0);
-    counts(&mut dev, "a.rs", || folder.write("a.rs", "two"));
-}
-
-/// A command in namespaces of its own, if they are to be had.
-fn unshare(flags: &[&str]) -> Option<Command> {
-    let with = |program: &[&str]| {
-        let mut command = Command::new("unshare");
-        command.args(["--user", "--map-root-user"]).args(flags).args(program);
-        command
-    };
-    with(&["true"]).status().is_ok_and(|status| status.success()).then(|| with(&[]))
-}
-
-/// Runs a script there, of which the rest of the words are `server-dev` and its arguments.
-fn dev_after(folder: &Folder, script: &str, flags: &[&str]) -> Option<Dev> {
-    let mut command = unshare(&["--mount"])?;
-    let script = format!("set -e; {script}; exec \"$@\"");
-    command.args(["sh", "-c", &script, "sh", env!("CARGO_BIN_EXE_server-dev"), "--json"]);
-    command.args(flags).args(IDLE).current_dir(folder.path());
-    Some(Dev::spawn(&mut command))
-}
-
-#[test]
-fn where_watches_run_out_it_polls_and_says_which_limit_to_raise() {
-    let folder = Folder::with(&[("a/a.rs", "one"), ("b/b.rs", "one"), ("c/d/e/f/g/h.rs", "one")]);
-    let limit = "echo 6 > /proc/sys/user/max_inotify_watches";
-    let Some(mut dev) = dev_after(&folder, limit, &[]) else {
-        return eprintln!("skipped: namespaces are not to be had here");
-    };
-    let watching = dev.wait("watching");
-    assert_eq!(watching["mechanism"], "polling", "{watching}");
-    assert!(watching["reason"].as_str().unwrap().contains("max_user_watches"), "{watching}");
-    dev.wait("ready");
-    // Others may need those that were had.
-    assert_eq!(watches(dev.pid()), 0);
-    counts(&mut dev, "c/d/e/f/g/h.rs", || folder.write("c/d/e/f/g/h.rs", "two"));
-}
-
-#[test]
-fn without_an_instance_of_inotify_it_polls() {
-    let folder = Folder::with(&[("a.rs", "one")]);
-    let limit = "echo 0 > /proc/sys/user/max_inotify_instances";
-    let Some(mut dev) = dev_after(&folder, limit, &[]) else {
-        return eprintln!("skipped: namespaces are not to be had here");
-    };
-    let watching = dev.wait("watching");
-    assert_eq!(watching["mechanism"], "polling", "{watching}");
-    assert!(watching["reason"].as_str().unwrap().contains("max_user_instances"), "{watching}");
-    dev.wait("ready");
-    counts(&mut dev, "a.rs", || folder.write("a.rs", "two"));
-}
-
-#[test]
-fn where_watches_run_out_later_it_polls_from_then_on() {
-    let folder = Folder::with(&[("a.rs", "one")]);
-    let enough = 1 + folder.path().ancestors().skip(1).count();
-    let limit = format!("echo {enough} > /proc/sys/user/max_inotify_watches");
-    let Some(mut dev) = dev_after(&folder, &limit, &[]) else {
-        return eprintln!("skipped: namespaces are not to be had here");
-    };
-    assert_eq!(dev.wait("watching")["mechanism"], "events");
-    dev.wait("ready");
-    folder.write("new/deep/b.rs", "one");
-    let watching = dev.wait_for("watching", |watching| watching["mechanism"] == "polling");
-    assert!(watching["reason"].as_str().unwrap().contains("max_user_watches"), "{watching}");
-    counts(&mut dev, "new/deep/b.rs", || folder.write("new/deep/b.rs", "two"));
-}
-
-#[test]
-fn a_change_of_a_lower_layer_is_found_by_looking() {
-    let folder = Folder::with(&[("lower/a.rs", "one"), ("merged/none", "")]);
-    let outside = Folder::with(&[]);
-    let mount = "mkdir upper work; mount -t overlay overlay \
-                 -o lowerdir=lower,upperdir=upper,workdir=work merged; cd merged";
-    let Some(mut dev) = dev_after(&folder, mount, &[]) else {
-        return eprintln!("skipped: namespaces are not to be had here");
-    };
-    let watching = dev.wait("watching");
-    assert_eq!(watching["mechanism"], "events-and-polling", "{watching}");
-    assert!(watching["reason"].as_str().unwrap().contains("overlayfs"), "{watching}");
-    dev.wait("ready");
-    counts(&mut dev, "a.rs", || {
-        // In one step, as a change below a mounted layer is seen as it comes.
-        fs::write(outside.path().join("a.rs"), "two, and longer").unwrap();
-        fs::copy(outside.path().join("a.rs"), folder.path().join("lower/a.rs")).unwrap();
     });
 }
 

@@ -3,23 +3,16 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, hash_map::Entry},
     fs::{self, Metadata},
-    hash::{DefaultHasher, Hasher},
-    io::Read,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use super::{
     Edit,
     filesystem::silent,
     filter::{Filter, says_what_counts},
+    identity::{Identity, hash, is_recent},
 };
-
-/// Longer than between any two ticks by which a kernel dates files: at most 10 ms (inode(7), jiffies).
-const TICK: Duration = Duration::from_millis(20);
-/// Files above this are compared by their identity alone.
-const LONGEST: u64 = 4 << 20;
 
 /// The files that count, and the folders that they are in.
 #[derive(Debug, Default)]
@@ -53,15 +46,6 @@ struct File {
     hash: Option<u64>,
     /// Whether another edit may have had the same time.
     is_recent: bool,
-}
-
-/// What changes with every edit, on file systems that keep times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity {
-    inode: (u64, u64),
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
 }
 
 /// A file whose contents are to be read for the first time.
@@ -220,7 +204,7 @@ impl Index {
                 if is_same && !file.is_recent {
                     return;
                 }
-                let (before, hash) = (file.hash, hash(path, identity.size));
+                let (before, hash) = (file.hash, hash(path, identity.size()));
                 *file = File { identity, hash, is_recent };
                 // Of what was never read, its times are all that is known.
                 let is_touched = hash.is_some() && before == hash || is_same && before.is_none();
@@ -260,18 +244,7 @@ impl Index {
 
 impl Unknown {
     pub(super) fn hash(&self) -> Option<u64> {
-        hash(&self.path, self.identity.size)
-    }
-}
-
-impl Identity {
-    fn of(found: &Metadata) -> Self {
-        Self {
-            inode: (found.dev(), found.ino()),
-            size: found.len(),
-            modified: (found.mtime(), found.mtime_nsec()),
-            changed: (found.ctime(), found.ctime_nsec()),
-        }
+        hash(&self.path, self.identity.size())
     }
 }
 
@@ -281,33 +254,11 @@ fn tell(path: &Path, filter: &Filter, edited: &mut impl FnMut(Edit)) {
     }
 }
 
-/// Reads a file; `None` where that can't be done, or would take long.
-fn hash(path: &Path, size: u64) -> Option<u64> {
-    if size > LONGEST {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(size).ok()?);
-    fs::File::open(path).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
-    let mut hasher = DefaultHasher::new();
-    hasher.write(&bytes);
-    Some(hasher.finish())
-}
-
-/// Whether a file was changed so short a time ago that the clock of its filesystem, which goes by ticks,
-/// may not have moved on since.
-fn is_recent(found: &Metadata) -> bool {
-    let changed = u64::try_from(found.ctime()).unwrap_or_default();
-    let changed = Duration::new(changed, u32::try_from(found.ctime_nsec()).unwrap_or_default());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    // A clock that is behind says nothing either.
-    now.saturating_sub(changed) < TICK
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
 
-    use super::*;
+    use super::{super::identity::TICK, *};
     use crate::config::{Service, Words};
 
     #[test]

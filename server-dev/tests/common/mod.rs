@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "shared by tests that each include it")]
 
+pub mod tree;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
