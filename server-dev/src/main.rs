@@ -27,6 +27,7 @@ use std::{
     error::Error,
     process::ExitCode,
     sync::{Arc, Weak},
+    time::Duration,
 };
 
 use clap::Parser;
@@ -57,6 +58,9 @@ const INTERRUPTED: u8 = 130;
 
 /// Keys that somebody presses faster than anything starts; of more, the last ones count.
 const ASKED: usize = 16;
+
+/// A large tree on another machine takes its time; it is not given up on, as nothing else would help.
+const LONGEST_LOOK: Duration = Duration::from_secs(3600);
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -171,8 +175,8 @@ fn open(config: Config) -> Result<Vec<(String, Service, Sockets, Tree)>, Failure
 /// Follows the files of a service, and runs it.
 async fn serve(runner: Runner, over: CancellationToken) -> Result<(), Failure> {
     let tree = runner.tree.clone();
-    let (service, mut edits) =
-        ReloaderService::from_reloader(tree.clone(), ReloaderOptions::realtime());
+    let options = ReloaderOptions::realtime().load_timeout(LONGEST_LOOK);
+    let (service, mut edits) = ReloaderService::from_reloader(tree.clone(), options);
     let service = service.with_shutdown(over.clone().cancelled_owned());
     let following = tokio::spawn(async move { service.start_with_realtime().await });
     // The files as they were before the first build.
