@@ -88,6 +88,15 @@ impl Terminal {
         }
     }
 
+    /// Waits until all that it shows is as it should be.
+    fn until(&self, is_so: impl Fn(&str) -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !is_so(&self.shows()) {
+            assert!(Instant::now() < until, "{:?}", self.shows());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     fn types(&mut self, keys: &str) {
         self.ours.write_all(keys.as_bytes()).unwrap();
     }
@@ -218,23 +227,19 @@ fn keys_work_again_after_a_stop() {
 fn the_status_is_under_the_lines_of_processes() {
     let folder = Folder::with(&[("a.rs", "one")]);
     let mut terminal = serves(&folder, &[]);
-    let shows = terminal.shows();
-    assert!(shows.contains("one\r\n") && shows.contains("two\r\n"), "{shows:?}");
     folder.write("a.rs", "two");
     terminal.wait("a.rs changed");
     terminal.wait("serves, generation 2, built in");
     terminal.wait("after the save");
-    terminal.wait("\x1b[0m");
-    let shows = terminal.shows();
-    // Each time it is erased before anything else is written.
-    for after in shows.split("(? for keys)\x1b[0m").skip(1) {
-        assert!(after.is_empty() || after.starts_with("\r\x1b[K"), "{after:?}");
-    }
+    terminal.until(|shows| shows.matches("one\r\n").count() == 2);
+    terminal.until(|shows| shows.matches("two\r\n").count() == 2);
     terminal.types("q");
     assert!(terminal.wait_for_end().success());
-    let shows = terminal.shows();
-    let last = shows.rsplit("\r\n").next().unwrap();
-    assert!(last.is_empty() || last.ends_with("\r\x1b[K"), "{last:?}");
+    // Each time it is erased before anything else is written, and in the end.
+    terminal.until(|shows| {
+        let mut after = shows.split("(? for keys)\x1b[0m").skip(1);
+        after.all(|after| after.starts_with("\r\x1b[K"))
+    });
 }
 
 #[test]
