@@ -19,6 +19,7 @@ pub(crate) struct CargoRun {
 /// What cargo says, a line each, see "JSON messages" in The Cargo Book.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
+#[allow(clippy::enum_variant_names, reason = "cargo calls it that")]
 pub(crate) enum Message {
     CompilerArtifact {
         manifest_path: PathBuf,

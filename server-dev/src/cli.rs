@@ -32,6 +32,8 @@ Examples:
   server-dev migrate 'cargo watch -x run'     prints one, by how the server is run today
   server-dev doctor                           says who holds a port, and what else is in the way
 
+Keys, in a terminal: r restarts, b builds, c clears the screen, q quits, ? says so.
+
 Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 a socket, a folder or the file can't be had, or
 doctor has found what doesn't run; 2 the command line is wrong; 130 ended at once, by a second Ctrl-C.";
 
@@ -40,6 +42,11 @@ doctor has found what doesn't run; 2 the command line is wrong; 130 ended at onc
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES, max_term_width = 100)]
 #[command(args_conflicts_with_subcommands = true)]
+#[allow(
+    clippy::doc_markdown,
+    clippy::struct_excessive_bools,
+    reason = "it is shown as it is written"
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) order: Option<Order>,
@@ -112,6 +119,18 @@ pub(crate) struct Cli {
     /// Tell what happens by JSON, an object a line, on stdout
     #[arg(long)]
     json: bool,
+
+    /// Clear the screen before each build
+    #[arg(long)]
+    pub(crate) clear: bool,
+
+    /// Show failures and what is ready on the desktop, by notify-send
+    #[arg(long)]
+    pub(crate) notify: bool,
+
+    /// Pass on to the server what is typed or piped in; there are no keys then
+    #[arg(long, requires = "command")]
+    pub(crate) stdin: bool,
 
     /// The server, and its arguments
     #[arg(last = true, value_name = "COMMAND")]

@@ -145,7 +145,7 @@ pub(crate) enum Ready {
     /// By `READY=1`, or once it is seen to wait for connections, whichever is first.
     #[default]
     Auto,
-    /// By `READY=1` alone, see sd_notify(3).
+    /// By `READY=1` alone, see `sd_notify(3)`.
     Notify,
     /// After so long.
     #[serde(deserialize_with = "duration")]

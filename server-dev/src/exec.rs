@@ -38,7 +38,8 @@ impl Wish {
 pub(crate) fn become_it(mut arguments: impl Iterator<Item = OsString>) -> ! {
     let mut next = || arguments.next().unwrap_or_default();
     let (parent, listen_pid, program) = (next(), next(), next());
-    // Whoever ends this runner with SIGKILL ends what it has started as well (PR_SET_PDEATHSIG(2const)).
+    // Whoever ends this runner with SIGKILL ends what it has started as well (PR_SET_PDEATHSIG(2const)),
+    // and `guard` what that has started.
     if let Err(error) = set_parent_process_death_signal(Some(Signal::TERM)) {
         eprintln!("server-dev: the end of this runner would not end what it starts: {error}");
     }

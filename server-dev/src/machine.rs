@@ -109,7 +109,7 @@ impl Machine {
 
             (_, Event::Changed(need)) => Self { crashes: 0, ..self }.changed(need),
 
-            (Phase::Building, Event::Built) => self.start(&[]),
+            (Phase::Building, Event::Built) | (Phase::Pausing, Event::Rested) => self.start(&[]),
             (Phase::Building, Event::BuildFailed) => to(Phase::Idle, &[]),
             (Phase::Stopping, Event::Stopped) => {
                 (Self { phase: Phase::Starting, serves: false, ..self }, vec![Effect::Start])
@@ -122,7 +122,6 @@ impl Machine {
                 to(Phase::Idle, &[])
             }
             (_, Event::Exited(exit)) => Self { serves: false, ..self }.exited(exit),
-            (Phase::Pausing, Event::Rested) => self.start(&[]),
 
             // Answers to what was called off meanwhile.
             (phase, _) => to(phase, &[]),
@@ -188,6 +187,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::type_complexity, reason = "it is a table")]
     fn goes_from_each_phase_as_the_table_says() {
         use Need::{Build, Restart};
         let quarter = F::Rest(FIRST_PAUSE);

@@ -6,53 +6,81 @@
 mod cargo;
 mod cli;
 mod config;
+mod desktop;
 mod diagnostics;
 mod doctor;
 mod draft;
 mod exec;
+mod guard;
 mod init;
+mod input;
 mod machine;
 mod migrate;
+mod orphans;
 mod process;
 mod proxy;
 mod ready;
 mod report;
 mod runner;
 mod schema;
+mod screen;
 mod sockets;
 mod spec;
+mod status;
+mod terminal;
 mod tree;
 
-use std::{error::Error, process::ExitCode, sync::Arc};
+use std::{
+    error::Error,
+    process::ExitCode,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use clap::Parser;
 use hot_reload::{ReloaderOptions, ReloaderService};
 use rustix::process::{getpid, set_child_subreaper};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
+    sync::{broadcast, mpsc},
     task::JoinSet,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     cli::Cli,
     config::{Config, Service},
+    guard::Guard,
+    input::Input,
+    machine::Need,
     proxy::{Fronted, Publisher},
-    report::{Report, Told},
-    runner::Runner,
+    report::{Form, Report, Told, Wants},
+    runner::{Runner, milliseconds},
     sockets::Sockets,
-    tree::{Filter, Tree},
+    terminal::{Key, Terminal},
+    tree::{Filter, Mechanism, Tree},
 };
 
 /// What a shell says of a program that SIGINT has ended.
 const INTERRUPTED: u8 = 130;
 
+/// Keys that somebody presses faster than anything starts; of more, the last ones count.
+const ASKED: usize = 16;
+
+/// A large tree on another machine takes its time; it is not given up on, as nothing else would help.
+const LONGEST_LOOK: Duration = Duration::from_secs(3600);
+
 type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|word| word == exec::WORD) {
-        exec::become_it(arguments);
+    match arguments.next() {
+        Some(word) if word == exec::WORD => exec::become_it(arguments),
+        Some(word) if word == guard::WORD => {
+            guard::become_it();
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
     }
     let cli = Cli::parse();
     let done = match &cli.order {
@@ -74,32 +102,88 @@ fn chain(error: &(dyn Error + 'static)) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-#[tokio::main]
-async fn run(cli: &Cli) -> Result<ExitCode, Failure> {
+fn run(cli: &Cli) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let ended = runtime.block_on(run_within(cli));
+    // A look at a large tree, or at one of a server that doesn't answer, is waited for by nobody.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn run_within(cli: &Cli) -> Result<ExitCode, Failure> {
     let config = cli.config()?;
     // What a server starts and leaves behind comes to this process, which ends and reaps it
     // (PR_SET_CHILD_SUBREAPER(2const)).
     set_child_subreaper(Some(getpid()))?;
-    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    tokio::spawn(orphans::reap(signal(SignalKind::child())?));
+    let signals = [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+        SignalKind::quit(),
+    ];
     let signals = signals.into_iter().map(signal).collect::<Result<Vec<_>, _>>()?;
-    let report = Arc::new(Report::new(cli.form(), config.services.keys().cloned().collect()));
+    // As it was before, whichever way this function is left.
+    let terminal = if cli.stdin || cli.form() != Form::Text { None } else { Terminal::take() };
+    let terminal = terminal.map(Arc::new);
+    if cli.notify && !desktop::is_there() {
+        eprintln!("server-dev: nothing is shown on the desktop: notify-send is not in PATH");
+    }
+    let wants = Wants { status: terminal.is_some(), clear: cli.clear, notify: cli.notify };
+    let names = config.services.keys().cloned().collect();
+    let report = Arc::new(Report::new(cli.form(), wants, names));
+    let ended = run_all(cli, config, &report, terminal.as_ref(), signals).await;
+    report.finish();
+    ended
+}
+
+/// Runs all services until they have ended.
+async fn run_all(
+    cli: &Cli,
+    config: Config,
+    report: &Arc<Report>,
+    terminal: Option<&Arc<Terminal>>,
+    signals: Vec<Signal>,
+) -> Result<ExitCode, Failure> {
+    let (ask, asked) = broadcast::channel(ASKED);
+    let input = cli.stdin.then(Input::begin);
     let (over, hurry) = (CancellationToken::new(), CancellationToken::new());
     let mut services = JoinSet::new();
-    for (name, service, sockets, tree) in open(config)? {
+    let all = open(config)?;
+    let _guard = Guard::begin()?;
+    for (name, service, sockets, tree) in all {
         for (socket, address) in sockets.places() {
             let told = Told::Listening { name: socket.to_owned(), address };
             report.tell(&name, told);
         }
-        let (report, hurry) = (Arc::clone(&report), hurry.clone());
+        let (report, hurry) = (Arc::clone(report), hurry.clone());
+        let (asked, input) = (asked.resubscribe(), input.clone());
         let (front, site, found) = (None, Publisher::default(), None);
-        let runner = Runner { name, service, sockets, front, site, found, tree, report, hurry };
+        let runner = Runner {
+            name,
+            service,
+            sockets,
+            front,
+            site,
+            found,
+            tree,
+            report,
+            asked,
+            input,
+            hurry,
+        };
         services.spawn(serve(runner, over.clone()));
     }
     tokio::spawn(attend(signals, over.clone(), hurry.clone()));
+    if let Some(terminal) = terminal {
+        let continued = SignalKind::from_raw(rustix::process::Signal::CONT.as_raw());
+        let keyboard = Keyboard { report: Arc::clone(report), ask, over: over.clone() };
+        tokio::spawn(keyboard.attend(Terminal::keys()));
+        tokio::spawn(retake(Arc::downgrade(terminal), signal(continued)?));
+    }
     while let Some(ended) = services.join_next().await {
         ended??;
     }
-    report.finish();
     Ok(if hurry.is_cancelled() { INTERRUPTED.into() } else { ExitCode::SUCCESS })
 }
 
@@ -108,7 +192,7 @@ fn open(config: Config) -> Result<Vec<(String, Service, Sockets, Tree)>, Failure
     let open = config.services.into_iter().map(|(name, service)| {
         proxy::check(&name, &service)?;
         let sockets = Sockets::open(&service.sockets)?;
-        let tree = Tree::new(Filter::of(&service)?, service.settle);
+        let tree = Tree::new(Filter::of(&service)?, service.settle, service.poll);
         Ok((name, service, sockets, tree))
     });
     open.collect()
@@ -117,19 +201,29 @@ fn open(config: Config) -> Result<Vec<(String, Service, Sockets, Tree)>, Failure
 /// Follows the files of a service, and runs it.
 async fn serve(mut runner: Runner, over: CancellationToken) -> Result<(), Failure> {
     let proxy = Fronted::put_before(&mut runner, &over)?;
-    let options = match runner.service.poll {
-        Some(interval) => ReloaderOptions::polling().poll_interval(interval),
-        None => ReloaderOptions::realtime(),
-    };
     let tree = runner.tree.clone();
+    let options = ReloaderOptions::realtime().load_timeout(LONGEST_LOOK);
     let (service, mut edits) = ReloaderService::from_reloader(tree.clone(), options);
     let service = service.with_shutdown(over.clone().cancelled_owned());
     let following = tokio::spawn(async move { service.start_with_realtime().await });
     // The files as they were before the first build.
-    edits.changed().await?;
-    let (files, folders) = tree.size();
-    let mechanism = edits.status().mechanism.map_or_else(String::new, |it| it.to_string());
-    runner.report.tell(&runner.name, Told::Watching { files, folders, mechanism });
+    tokio::select! {
+        biased;
+        () = over.cancelled() => return Ok(()),
+        read = edits.changed() => read?,
+    }
+    let mut mechanism = tree.watch_mechanism();
+    let now = mechanism.borrow_and_update().clone();
+    runner.report.tell(&runner.name, watching(&tree, now));
+    let _telling = AbortOnDropHandle::new(tokio::spawn({
+        let (report, name) = (Arc::clone(&runner.report), runner.name.clone());
+        async move {
+            while mechanism.changed().await.is_ok() {
+                let now = mechanism.borrow_and_update().clone();
+                report.tell(&name, watching(&tree, now));
+            }
+        }
+    }));
     let running = runner.run(edits, over);
     match proxy {
         Some(proxy) => proxy.serve(running).await?,
@@ -139,11 +233,57 @@ async fn serve(mut runner: Runner, over: CancellationToken) -> Result<(), Failur
     Ok(())
 }
 
+fn watching(tree: &Tree, by: Mechanism) -> Told {
+    let (files, folders) = tree.size();
+    let mechanism = match (by.is_told, by.poll) {
+        (true, None) => "events",
+        (true, Some(_)) => "events-and-polling",
+        (false, _) => "polling",
+    };
+    let poll_milliseconds = by.poll.map(milliseconds);
+    Told::Watching { files, folders, mechanism, poll_milliseconds, reason: by.reason }
+}
+
 /// The first signal has everything end, the second at once.
 async fn attend(mut signals: Vec<Signal>, over: CancellationToken, hurry: CancellationToken) {
-    for token in [over, hurry] {
+    loop {
         let any = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
         futures_util::future::select_all(any).await;
-        token.cancel();
+        // It may have been asked for by a key before.
+        if over.is_cancelled() {
+            return hurry.cancel();
+        }
+        over.cancel();
+    }
+}
+
+/// Does what keys ask for.
+struct Keyboard {
+    report: Arc<Report>,
+    ask: broadcast::Sender<Need>,
+    over: CancellationToken,
+}
+
+impl Keyboard {
+    async fn attend(self, mut keys: mpsc::UnboundedReceiver<Key>) {
+        while let Some(key) = keys.recv().await {
+            match key {
+                // Who has ended by now wants neither.
+                Key::Restart => drop(self.ask.send(Need::Restart)),
+                Key::Build => drop(self.ask.send(Need::Build)),
+                Key::Clear => self.report.clear(),
+                Key::Help => self.report.help(),
+                Key::Quit => self.over.cancel(),
+            }
+        }
+    }
+}
+
+/// Has each key passed on again after a stop, for which the shell has taken the terminal back.
+async fn retake(terminal: Weak<Terminal>, mut continued: Signal) {
+    while continued.recv().await.is_some()
+        && let Some(terminal) = terminal.upgrade()
+    {
+        terminal.set();
     }
 }

@@ -17,14 +17,14 @@ use rustix::process::{
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
-    process::Child,
+    process::{Child, ChildStdin},
     sync::oneshot,
     task::{JoinHandle, JoinSet},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Words, exec::Wish};
+use crate::{config::Words, exec::Wish, guard};
 
 /// How often a group is asked whether anybody is left in it; the kernel tells nobody.
 const LOOK: Duration = Duration::from_millis(5);
@@ -53,6 +53,8 @@ pub(crate) struct Program {
     /// At descriptors 3 and up.
     pub(crate) descriptors: Vec<OwnedFd>,
     pub(crate) wish: Wish,
+    /// Whether it is to read something; it finds an end otherwise.
+    pub(crate) reads: bool,
 }
 
 /// How a process is ended.
@@ -85,6 +87,8 @@ pub(crate) struct Line {
 pub(crate) struct Running {
     /// Whose leader it is.
     pub(crate) group: Pid,
+    /// Where it reads from.
+    pub(crate) stdin: Option<ChildStdin>,
     told: Option<oneshot::Sender<()>>,
     attended: JoinHandle<io::Result<ExitStatus>>,
 }
@@ -96,7 +100,7 @@ impl Program {
         command
             .args(self.wish.arguments(self.words.program(), self.words.arguments()))
             .current_dir(&self.directory)
-            .stdin(Stdio::null())
+            .stdin(if self.reads { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
@@ -108,6 +112,7 @@ impl Program {
         let mappings = mappings.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });
         command.fd_mappings(mappings.collect()).map_err(io::Error::other)?;
         let mut child = tokio::process::Command::from(command).spawn()?;
+        let stdin = child.stdin.take();
         let mut outputs = JoinSet::new();
         if let Some(stdout) = child.stdout.take() {
             outputs.spawn(pass_on(stdout, false, Arc::clone(output)));
@@ -119,9 +124,10 @@ impl Program {
             .id()
             .and_then(|id| Pid::from_raw(id.cast_signed()))
             .ok_or_else(|| io::Error::other("it has ended already"))?;
+        guard::takes(group, end.grace);
         let (told, hears) = oneshot::channel();
         let attended = tokio::spawn(attend(child, Group(group), outputs, hears, end.clone()));
-        Ok(Running { group, told: Some(told), attended })
+        Ok(Running { group, stdin, told: Some(told), attended })
     }
 }
 
@@ -181,13 +187,13 @@ async fn attend(
         () = end.hurry.cancelled() => None,
         () = sleep(end.grace) => None,
     };
-    let status = match status {
-        Some(status) => status,
-        None => {
-            group.signal(Signal::KILL);
-            gone.await
-        }
+    let status = if let Some(status) = status {
+        status
+    } else {
+        group.signal(Signal::KILL);
+        gone.await
     };
+    guard::leaves(group.0);
     let _is_complete = read.await;
     status
 }

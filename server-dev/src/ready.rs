@@ -28,10 +28,10 @@ use crate::config::Ready;
 const LOOK: Duration = Duration::from_millis(5);
 /// A process that waits in another way, or has no socket to wait at, counts as ready after this long.
 const LONG_ENOUGH: Duration = Duration::from_secs(2);
-/// Longer than any message of sd_notify(3).
+/// Longer than any message of `sd_notify(3)`.
 const LONGEST_MESSAGE: usize = 4096;
 
-/// Where a process says that it is ready, see sd_notify(3): a socket of its own.
+/// Where a process says that it is ready, see `sd_notify(3)`: a socket of its own.
 ///
 /// Read for as long as it lives, since whoever writes to a full one is held up.
 #[derive(Debug)]
@@ -83,8 +83,8 @@ impl Notified {
         let path = directory.path().join("notify");
         let (tell, is_ready) = watch::channel(false);
         let reading = tokio::spawn(read(UnixDatagram::bind(&path)?, tell));
-        let _reading = AbortOnDropHandle::new(reading);
-        Ok(Self { is_ready, path, _reading, _directory: directory })
+        let reading = AbortOnDropHandle::new(reading);
+        Ok(Self { is_ready, path, _reading: reading, _directory: directory })
     }
 
     /// What `NOTIFY_SOCKET` is to say.
@@ -184,10 +184,12 @@ fn members(group: Pid) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-/// Reads the group from proc_pid_stat(5): the third field after the name, which may hold anything.
+/// Reads the group from `proc_pid_stat(5)`: the third field after the name, which may hold anything.
 fn group_of(stat: &str) -> Option<Pid> {
     let (_, after_name) = stat.rsplit_once(')')?;
-    after_name.split_ascii_whitespace().nth(2)?.parse().ok().and_then(Pid::from_raw)
+    let group = after_name.split_ascii_whitespace().nth(2)?.parse().ok()?;
+    // A process that is about to be reaped is in -1.
+    (group > 0).then(|| Pid::from_raw(group))?
 }
 
 /// Whether one of `inodes` is polled by epoll(7), or a thread is in a call that waits for it.
@@ -209,7 +211,7 @@ fn waits(process: &Path, inodes: &[u64]) -> bool {
         })
 }
 
-/// Reads what an epoll instance polls from proc_pid_fdinfo(5).
+/// Reads what an epoll instance polls from `proc_pid_fdinfo(5)`.
 fn polls(info: &str, inodes: &[u64]) -> bool {
     info.lines().filter(|line| line.starts_with("tfd:")).any(|line| {
         let inode = line.split_ascii_whitespace().find_map(|word| word.strip_prefix("ino:"));
@@ -229,7 +231,10 @@ mod tests {
         for stat in ["9 (sh) S 1 77 77 0", "9 (a) b) (c d) R 1 77 3 0"] {
             assert_eq!(group_of(stat), pid, "{stat}");
         }
-        assert_eq!(group_of("9 (sh"), None);
+        // The second once ended the reading by a panic.
+        for stat in ["9 (sh", "9 (sh) X 0 -1 -1 0"] {
+            assert_eq!(group_of(stat), None, "{stat}");
+        }
     }
 
     #[test]

@@ -1,17 +1,18 @@
 //! What a person, or a program, is told.
 
 use std::{
-    io::{IsTerminal, Write, stderr, stdout},
-    path::PathBuf,
+    io::{IsTerminal, stderr},
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, mpsc::error::TryRecvError};
 
-use crate::{diagnostics::Diagnostic, process::Line};
+use crate::{
+    desktop, diagnostics::Diagnostic, process::Line, screen::Screen, status::Status, terminal::HELP,
+};
 
 /// Colours of the names before the lines of several services, after those of warnings and errors.
 const COLOURS: [u8; 5] = [36, 35, 34, 32, 33];
@@ -30,10 +31,13 @@ pub(crate) enum Told {
     Watching {
         files: usize,
         folders: usize,
-        mechanism: String,
+        /// `events`, `polling` or `events-and-polling`.
+        mechanism: &'static str,
+        poll_milliseconds: Option<u64>,
+        reason: Option<String>,
     },
     Changed {
-        files: Vec<PathBuf>,
+        files: Vec<String>,
         more: usize,
     },
     Building {
@@ -94,6 +98,8 @@ pub(crate) struct Report {
 enum Said {
     Told(String, Told),
     Line(String, Line, OwnedSemaphorePermit),
+    Clear,
+    Help,
     Last,
 }
 
@@ -105,13 +111,26 @@ pub(crate) enum Form {
     Json,
 }
 
+/// What a person wants besides.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wants {
+    /// A line under all others that says how everything is.
+    pub(crate) status: bool,
+    /// An empty screen before each build.
+    pub(crate) clear: bool,
+    /// Notifications of the desktop.
+    pub(crate) notify: bool,
+}
+
 impl Report {
     /// `names` are those of all services.
-    pub(crate) fn new(form: Form, names: Vec<String>) -> Self {
+    pub(crate) fn new(form: Form, wants: Wants, names: Vec<String>) -> Self {
         let is_coloured =
             stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
         let (said, hears) = mpsc::unbounded_channel();
-        let writer = Writer { form, is_coloured, names };
+        let status = (wants.status && form == Form::Text).then(|| Status::of(&names));
+        let (screen, changed) = (Screen::default(), None);
+        let mut writer = Writer { form, wants, is_coloured, names, status, screen, changed };
         let writer = thread::spawn(move || writer.run(hears));
         let room = Arc::new(Semaphore::new(LINES));
         Self { said, room, is_coloured, writer: Mutex::new(Some(writer)) }
@@ -135,6 +154,18 @@ impl Report {
         }
     }
 
+    /// Empties the screen.
+    pub(crate) fn clear(&self) {
+        // As above.
+        let _ = self.said.send(Said::Clear);
+    }
+
+    /// Says which keys there are.
+    pub(crate) fn help(&self) {
+        // As above.
+        let _ = self.said.send(Said::Help);
+    }
+
     /// Waits until everything is written.
     pub(crate) fn finish(&self) {
         // As above.
@@ -150,22 +181,61 @@ impl Report {
 #[derive(Debug)]
 struct Writer {
     form: Form,
+    wants: Wants,
     is_coloured: bool,
     names: Vec<String>,
+    status: Option<Status>,
+    screen: Screen,
+    /// The line on what was changed, for which something may be built next.
+    changed: Option<String>,
 }
 
 impl Writer {
-    fn run(&self, mut said: mpsc::UnboundedReceiver<Said>) {
-        while let Some(said) = said.blocking_recv() {
-            match said {
-                Said::Told(service, told) => self.tell(&service, &told),
-                Said::Line(service, line, _room) => self.pass_on(&service, &line),
-                Said::Last => return,
+    fn run(&mut self, mut said: mpsc::UnboundedReceiver<Said>) {
+        loop {
+            let next = match said.try_recv() {
+                Ok(next) => Some(next),
+                Err(TryRecvError::Disconnected) => None,
+                Err(TryRecvError::Empty) => {
+                    if let Some(status) = &self.status {
+                        self.screen.draw(&status.to_string());
+                    }
+                    said.blocking_recv()
+                }
+            };
+            match next {
+                Some(Said::Told(service, told)) => {
+                    if let Some(status) = &mut self.status {
+                        status.take_note(&service, &told);
+                    }
+                    self.notify(&service, &told);
+                    self.tell(&service, &told);
+                }
+                Some(Said::Line(service, line, _room)) => self.pass_on(&service, &line),
+                Some(Said::Clear) => self.screen.clear(),
+                Some(Said::Help) => {
+                    self.screen.write(true, format!("server-dev: {HELP}\n").as_bytes());
+                }
+                Some(Said::Last) | None => return self.screen.erase(),
             }
         }
     }
 
-    fn tell(&self, service: &str, told: &Told) {
+    fn notify(&self, service: &str, told: &Told) {
+        let is_urgent = match told {
+            Told::BuildFailed { .. }
+            | Told::NotReady { .. }
+            | Told::Exited { .. }
+            | Told::GaveUp { .. } => true,
+            Told::Ready { .. } => false,
+            _ => return,
+        };
+        if self.wants.notify {
+            desktop::show(format!("server-dev: {service}"), words(told), is_urgent);
+        }
+    }
+
+    fn tell(&mut self, service: &str, told: &Told) {
         match self.form {
             Form::Json => self.json(service, told),
             Form::Text => {
@@ -179,12 +249,21 @@ impl Writer {
                 };
                 let words = self.painted(colour, &format!("server-dev: {}", words(told)));
                 let line = format!("{}{words}\n", self.prefix(service));
-                write(true, line.as_bytes());
+                match told {
+                    Told::Changed { .. } => self.changed = Some(line.clone()),
+                    Told::Building { .. } if self.wants.clear => {
+                        self.screen.clear();
+                        let changed = self.changed.take().unwrap_or_default();
+                        self.screen.write(true, changed.as_bytes());
+                    }
+                    _ => {}
+                }
+                self.screen.write(true, line.as_bytes());
             }
         }
     }
 
-    fn pass_on(&self, service: &str, line: &Line) {
+    fn pass_on(&mut self, service: &str, line: &Line) {
         match self.form {
             Form::Json => {
                 #[derive(Serialize)]
@@ -201,12 +280,12 @@ impl Writer {
                 let mut bytes = self.prefix(service).into_bytes();
                 bytes.extend_from_slice(&line.text);
                 bytes.push(b'\n');
-                write(line.is_error, &bytes);
+                self.screen.write(line.is_error, &bytes);
             }
         }
     }
 
-    fn json(&self, service: &str, told: &impl Serialize) {
+    fn json(&mut self, service: &str, told: &impl Serialize) {
         #[derive(Serialize)]
         struct Of<'a, T> {
             service: &'a str,
@@ -216,7 +295,7 @@ impl Writer {
         // It is made of texts and numbers.
         if let Ok(mut line) = serde_json::to_vec(&Of { service, told }) {
             line.push(b'\n');
-            write(false, &line);
+            self.screen.write(false, &line);
         }
     }
 
@@ -234,20 +313,22 @@ impl Writer {
     }
 }
 
-fn write(is_error: bool, bytes: &[u8]) {
-    // Whoever has closed the other end doesn't want to know.
-    let _ = if is_error { stderr().write_all(bytes) } else { stdout().write_all(bytes) };
-}
-
 fn words(told: &Told) -> String {
     let goes_on = |serves: &bool| if *serves { "; the old one goes on" } else { "" };
     match told {
         Told::Listening { name, address } => format!("{name} on {address}"),
-        Told::Watching { files, folders, mechanism } => {
-            format!("{files} files in {folders} folders are watched by {mechanism}")
+        Told::Watching { files, folders, mechanism, poll_milliseconds, reason } => {
+            let by = match (poll_milliseconds, *mechanism) {
+                (None, _) => "watched by inotify".to_owned(),
+                (Some(every), "polling") => format!("looked at every {}", seconds(*every)),
+                (Some(every), _) => {
+                    format!("watched by inotify, and looked at every {}", seconds(*every))
+                }
+            };
+            let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            format!("{files} files in {folders} folders are {by}{reason}")
         }
         Told::Changed { files, more } => {
-            let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
             let more = if *more == 0 { String::new() } else { format!(" and {more} more") };
             format!("{}{more} changed", files.join(", "))
         }
@@ -278,7 +359,7 @@ fn words(told: &Told) -> String {
     }
 }
 
-fn seconds(milliseconds: u64) -> String {
+pub(crate) fn seconds(milliseconds: u64) -> String {
     let duration = Duration::from_millis(milliseconds);
     if milliseconds < 1000 {
         format!("{milliseconds} ms")

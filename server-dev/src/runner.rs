@@ -14,6 +14,7 @@ use std::{
 use hot_reload::ReloaderReceiver;
 use rustix::process::Signal;
 use tokio::{
+    sync::broadcast,
     task::JoinError,
     time::{Instant, sleep_until},
 };
@@ -22,6 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     cargo::{Built, CargoRun},
     config::{Action, Service},
+    input::Input,
     machine::{Effect, Event, Exit, Machine, Need, Phase},
     process::{End, Line, Output, Running},
     proxy::{ProblemKind, Publisher, Site, Upstream},
@@ -58,6 +60,10 @@ pub(crate) struct Runner {
     pub(crate) found: Option<ReloaderReceiver<Site, String>>,
     pub(crate) tree: Tree,
     pub(crate) report: Arc<Report>,
+    /// What somebody asks for who has edited nothing.
+    pub(crate) asked: broadcast::Receiver<Need>,
+    /// What the server reads, if it is passed on.
+    pub(crate) input: Option<Input>,
     /// Once this is cancelled, whatever runs is killed.
     pub(crate) hurry: CancellationToken,
 }
@@ -129,6 +135,7 @@ impl Runner {
         mut edits: ReloaderReceiver<Edits, String>,
         over: CancellationToken,
     ) {
+        let mut asked = self.asked.resubscribe();
         let runner = Arc::new(self);
         let mut work = Work {
             cargo: match &runner.service.build {
@@ -156,6 +163,7 @@ impl Runner {
                 biased;
                 () = over.cancelled(), if work.machine.phase != Phase::Ending => Event::Shutdown,
                 event = work.happens() => event,
+                Ok(need) = asked.recv() => Event::Changed(need),
                 changed = edits.changed(), if work.machine.phase != Phase::Ending => {
                     // The tree's service ends with the runner, not before it.
                     if changed.is_err() {
@@ -242,26 +250,24 @@ impl Work {
         if files.is_empty() {
             return None;
         }
-        let named = files.iter().take(NAMED).map(|file| self.runner.tree.named(file).to_owned());
+        let named = files
+            .iter()
+            .take(NAMED)
+            .map(|file| self.runner.tree.named(file).to_string_lossy().into_owned());
         self.tell(Told::Changed {
             files: named.collect(),
             more: files.len().saturating_sub(NAMED),
         });
         let modified = |file: &&std::path::PathBuf| file.metadata().ok()?.modified().ok();
         self.saved = files.iter().filter_map(modified).max();
-        if edits.iter().any(|edit| edit.action == Action::Signal)
+        if latest.ask_since(seen, Action::Signal)
             && let Some(serving) = &self.serving
         {
             serving.running.signal(Signal::HUP);
         }
-        let need = edits
-            .iter()
-            .filter_map(|edit| match edit.action {
-                Action::Build => Some(Need::Build),
-                Action::Restart => Some(Need::Restart),
-                Action::Signal | Action::Reload | Action::Css | Action::Nothing => None,
-            })
-            .max();
+        let need = [(Action::Build, Need::Build), (Action::Restart, Need::Restart)]
+            .into_iter()
+            .find_map(|(action, need)| latest.ask_since(seen, action).then_some(need));
         self.changes_pages(&edits, need);
         need
     }
@@ -382,7 +388,10 @@ impl Work {
 
     fn has_started(&mut self, ready: Result<Ready, NotReady>) -> Event {
         match ready {
-            Ok(Ready { running, notified, upstream, by, took }) => {
+            Ok(Ready { mut running, notified, upstream, by, took }) => {
+                if let Some((input, stdin)) = self.runner.input.as_ref().zip(running.stdin.take()) {
+                    input.is_for(stdin);
+                }
                 self.generation += 1;
                 self.has_switched(upstream.as_ref());
                 let since_save = self.saved.take().and_then(|saved| saved.elapsed().ok());
@@ -454,6 +463,6 @@ async fn finished<T>(job: &mut Option<Job<T>>) -> Result<T, JoinError> {
     }
 }
 
-fn milliseconds(duration: Duration) -> u64 {
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -98,7 +98,7 @@ impl Sockets {
         self.0.len()
     }
 
-    /// What `LISTEN_FDNAMES` says, see sd_listen_fds(3).
+    /// What `LISTEN_FDNAMES` says, see `sd_listen_fds(3)`.
     pub(crate) fn names(&self) -> String {
         self.0.iter().map(|held| held.spec.name.as_str()).collect::<Vec<_>>().join(":")
     }

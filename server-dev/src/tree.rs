@@ -1,11 +1,14 @@
 //! The files that a service is made of, as a source of [`hot_reload`]: its value is what was edited.
 
+mod filesystem;
 mod filter;
+mod follow;
+mod identity;
 mod index;
-mod watch;
+mod inotify;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -15,10 +18,17 @@ use async_trait::async_trait;
 use hot_reload::{RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, ReloaderError};
 
 pub(crate) use filter::Filter;
-use index::Index;
+use index::{Folders, Index};
+use inotify::NoWatch;
+use tokio::sync::watch;
 
 use crate::config::Action;
 
+/// How often files are looked at that nobody tells of, where a service doesn't say it.
+const POLL: Duration = Duration::from_millis(500);
+/// A tree that never rests is looked at after so many settle windows, or this long.
+const CEILING: u32 = 10;
+const SHORTEST_CEILING: Duration = Duration::from_secs(1);
 /// Edits that are remembered for whoever has not looked for a while; of more, only their number.
 const REMEMBERED: usize = 256;
 
@@ -30,7 +40,21 @@ pub(crate) struct Tree(Arc<Shared>);
 struct Shared {
     filter: Filter,
     settle: Duration,
+    /// How often everything is looked at, where nobody is to tell.
+    poll: Option<Duration>,
     found: Mutex<Found>,
+    mechanism: watch::Sender<Mechanism>,
+}
+
+/// How edits are noticed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Mechanism {
+    /// Whether the system tells of them.
+    pub(crate) is_told: bool,
+    /// How often everything is looked at as well.
+    pub(crate) poll: Option<Duration>,
+    /// Why it has to be.
+    pub(crate) reason: Option<String>,
 }
 
 /// What was found so far.
@@ -38,6 +62,8 @@ struct Shared {
 struct Found {
     index: Index,
     edits: Edits,
+    /// Whether nothing can have been missed since the watch began to look.
+    is_fresh: bool,
 }
 
 /// The last edits of a tree, each by its number.
@@ -45,6 +71,8 @@ struct Found {
 pub(crate) struct Edits {
     /// How many there were since the start.
     number: u64,
+    /// How many of each [`Action`].
+    numbers: [u64; 6],
     last: VecDeque<Arc<Edit>>,
 }
 
@@ -56,8 +84,19 @@ pub(crate) struct Edit {
 }
 
 impl Tree {
-    pub(crate) fn new(filter: Filter, settle: Duration) -> Self {
-        Self(Arc::new(Shared { filter, settle, found: Mutex::default() }))
+    pub(crate) fn new(filter: Filter, settle: Duration, poll: Option<Duration>) -> Self {
+        let (mechanism, found) = (watch::Sender::default(), Mutex::default());
+        Self(Arc::new(Shared { filter, settle, poll, found, mechanism }))
+    }
+
+    /// How edits are noticed, as long as that lasts.
+    pub(crate) fn watch_mechanism(&self) -> watch::Receiver<Mechanism> {
+        self.0.mechanism.subscribe()
+    }
+
+    /// Looks at everything once, and watches nothing.
+    pub(crate) fn survey(&self) {
+        self.look(&mut ());
     }
 
     /// How many files there are, and in how many folders.
@@ -71,26 +110,49 @@ impl Tree {
     }
 
     /// Looks at everything, and returns the edits, were there any.
-    pub(crate) fn look(&self) -> Edits {
+    fn look(&self, folders: &mut impl Folders) -> Edits {
         let mut found = self.found();
-        let Found { index, edits } = &mut *found;
-        index.look_at_all(&self.0.filter, |edit| edits.push(edit));
+        let Found { index, edits, .. } = &mut *found;
+        index.look_at_all(&self.0.filter, folders, |edit| edits.push(edit));
         edits.clone()
     }
 
     /// Looks at these paths only.
-    fn look_at(&self, paths: &[PathBuf]) -> Edits {
+    fn look_at(&self, paths: &BTreeSet<PathBuf>, folders: &mut impl Folders) -> Edits {
         let mut found = self.found();
-        let Found { index, edits } = &mut *found;
-        for path in paths {
-            index.look_at(path, &self.0.filter, |edit| edits.push(edit));
-        }
+        let Found { index, edits, .. } = &mut *found;
+        index.look_at(paths, &self.0.filter, folders, |edit| edits.push(edit));
         edits.clone()
     }
 
-    /// Returns the folders that are to be watched.
-    fn folders(&self) -> Vec<PathBuf> {
-        self.found().index.folders()
+    fn number(&self) -> u64 {
+        self.found().edits.number
+    }
+
+    /// How long a tree may go on changing, before it is looked at all the same.
+    fn ceiling(&self) -> Duration {
+        (self.0.settle * CEILING).max(SHORTEST_CEILING)
+    }
+
+    fn mechanism(&self) -> Mechanism {
+        self.0.mechanism.borrow().clone()
+    }
+
+    /// Says how it is watched, after a look.
+    fn is_watched(&self, no_watch: Option<&NoWatch>) {
+        let silent = self.found().index.silent().map(|(folder, kind)| {
+            format!("{} is on {kind}, which does not tell of every change", folder.display())
+        });
+        let reason = no_watch.map(NoWatch::to_string).or(silent);
+        let poll = self.0.poll.or_else(|| reason.is_some().then_some(POLL));
+        let is_told = no_watch.is_none() && self.0.poll.is_none();
+        let now = Mechanism { is_told, poll, reason: reason.filter(|_| self.0.poll.is_none()) };
+        self.0.mechanism.send_if_modified(|known| {
+            *known != now && {
+                *known = now;
+                true
+            }
+        });
     }
 
     /// Reads the files for the first time, so that a later edit can be told from a mere touch.
@@ -99,7 +161,7 @@ impl Tree {
             // Not while the lock is held: somebody may have edited by then.
             let Some(unknown) = self.found().index.next_unknown() else { return };
             let hash = unknown.hash();
-            self.found().index.learn(unknown, hash);
+            self.found().index.learn(&unknown, hash);
         }
     }
 
@@ -112,10 +174,16 @@ impl Tree {
 impl Edits {
     fn push(&mut self, edit: Edit) {
         self.number += 1;
+        self.numbers[edit.action as usize] += 1;
         self.last.push_back(Arc::new(edit));
         if self.last.len() > REMEMBERED {
             self.last.pop_front();
         }
+    }
+
+    /// Whether there was one after `seen` that asks for this.
+    pub(crate) fn ask_since(&self, seen: &Self, action: Action) -> bool {
+        self.numbers[action as usize] > seen.numbers[action as usize]
     }
 
     /// Returns those after `seen`, of which there may have been more than are remembered.
@@ -135,7 +203,12 @@ impl Reload<Edits, String> for Tree {
 
     async fn reload(&self) -> ReloadResult<Option<Edits>, Edits, String> {
         let tree = self.clone();
-        let look = tokio::task::spawn_blocking(move || tree.look());
+        let look = tokio::task::spawn_blocking(move || {
+            if std::mem::take(&mut tree.found().is_fresh) {
+                return tree.found().edits.clone();
+            }
+            tree.look(&mut ())
+        });
         look.await.map(Some).map_err(|error| ReloaderError::Reload(error.to_string()))
     }
 }
@@ -143,12 +216,8 @@ impl Reload<Edits, String> for Tree {
 #[async_trait]
 impl RealtimeWatch<Edits, String> for Tree {
     async fn watch_realtime(&self) -> ReloadResult<RealtimeWatchHandle<Edits>, Edits, String> {
-        let tree = self.clone();
-        let watched = tokio::task::spawn_blocking(move || watch::start(tree)).await;
-        match watched {
-            Ok(Ok(handle)) => Ok(handle),
-            Ok(Err(error)) => Err(ReloaderError::Reload(error)),
-            Err(error) => Err(ReloaderError::Reload(error.to_string())),
-        }
+        let watched = follow::start(self.clone()).await.map_err(ReloaderError::Reload)?;
+        self.found().is_fresh = true;
+        Ok(watched)
     }
 }

@@ -85,8 +85,8 @@ fn a_server_in_ocaml_keeps_its_socket_over_every_build() {
     edit(&folder, "bin/greeting.ml", "let text =", "let tex");
     dev.wait("build-failed");
     assert_eq!(get(&address).unwrap(), "good day from OCaml");
-    let changes = dev.told.iter().filter(|event| event["event"] == "changed").count();
-    assert_eq!(changes, 2, "{:#?}", dev.told);
+    let count = dev.told.iter().filter(|event| event["event"] == "changed").count();
+    assert_eq!(count, 2, "{:#?}", dev.told);
 }
 
 #[test]
@@ -172,6 +172,6 @@ fn an_asgi_application_is_started_in_a_fresh_process() {
     let failed = dev.wait("not-ready");
     assert_eq!(failed["serves"], true);
     assert!(get(&address).unwrap().contains("good day"));
-    let changes = dev.told.iter().filter(|event| event["event"] == "changed").count();
-    assert_eq!(changes, 2, "{:#?}", dev.told);
+    let count = dev.told.iter().filter(|event| event["event"] == "changed").count();
+    assert_eq!(count, 2, "{:#?}", dev.told);
 }

@@ -28,8 +28,8 @@ fn of_root(service: &Service, root: &Path, need: &mut Need, is_told: bool) -> Fi
         Ok(filter) => filter,
         Err(error) => return Finding::error(crate::chain(&error)),
     };
-    let tree = Tree::new(filter, service.settle);
-    tree.look();
+    let tree = Tree::new(filter, service.settle, service.poll);
+    tree.survey();
     let (files, folders) = tree.size();
     if is_told {
         // And the folder that it is in.

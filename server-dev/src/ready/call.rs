@@ -1,8 +1,8 @@
-//! What a thread of another process waits for, see proc_pid_syscall(5).
+//! What a thread of another process waits for, see `proc_pid_syscall(5)`.
 
 use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 
-/// More descriptors than that a server doesn't hand to poll(2); FD_SETSIZE is as large.
+/// More descriptors than that a server doesn't hand to poll(2); `FD_SETSIZE` is as large.
 const MANY: u64 = 1024;
 
 /// Numbers of system calls; the machine's own table says which.

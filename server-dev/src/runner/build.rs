@@ -63,6 +63,7 @@ impl Work {
                 env,
                 descriptors: Vec::new(),
                 wish: Wish { listen_pid: false },
+                reads: false,
             };
             let began = Instant::now();
             let output = Arc::new(Read {

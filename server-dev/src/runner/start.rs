@@ -86,6 +86,7 @@ impl Work {
                 env,
                 descriptors: sockets.handles()?,
                 wish: Wish { listen_pid: service.listen_pid && !sockets.is_empty() },
+                reads: runner.input.is_some(),
             };
             let inodes = sockets.inodes()?;
             let mut running = program.start(&end, &output)?;

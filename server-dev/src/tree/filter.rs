@@ -1,6 +1,9 @@
 //! Which files count, and what a change of each does.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use globset::{Glob, GlobMatcher};
 use ignore::{
@@ -34,7 +37,7 @@ pub(crate) struct Filter {
     directory: PathBuf,
     roots: Vec<PathBuf>,
     extensions: Vec<String>,
-    ignored: Gitignore,
+    ignored: Arc<Gitignore>,
     rules: Vec<(GlobMatcher, Action)>,
 }
 
@@ -68,7 +71,13 @@ impl Filter {
             Ok((glob.compile_matcher(), rule.action))
         });
         let rules = rules.collect::<Result<_, _>>()?;
-        Ok(Self { directory, roots, extensions: service.extensions.clone(), ignored, rules })
+        Ok(Self {
+            directory,
+            roots,
+            extensions: service.extensions.clone(),
+            ignored: Arc::new(ignored),
+            rules,
+        })
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -81,7 +90,7 @@ impl Filter {
 
     /// Walks what is below `root`, folders that don't count left out before they are entered.
     pub(super) fn walk(&self, root: &Path, depth: Option<usize>) -> ignore::Walk {
-        let ignored = self.ignored.clone();
+        let ignored = Arc::clone(&self.ignored);
         WalkBuilder::new(root)
             .hidden(false)
             .require_git(false)
@@ -92,6 +101,17 @@ impl Filter {
                 counts && !(is_dir && entry.path().join(CACHE).exists())
             })
             .build()
+    }
+
+    /// Whether what has happened to a path may change anything; told without a look at it.
+    pub(super) fn concerns(&self, path: &Path, is_folder: bool) -> bool {
+        let is_above = |path: &Path| self.roots.iter().any(|root| root.starts_with(path));
+        if is_above(path) || says_what_counts(path) {
+            return true;
+        }
+        self.roots.iter().any(|root| path.starts_with(root))
+            && !self.ignored.matched(path, is_folder).is_ignore()
+            && (is_folder || self.action(path).is_some())
     }
 
     /// What a change of a file does; `None` where it doesn't count.

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "shared by tests that each include it")]
 
+pub mod tree;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -48,26 +50,9 @@ impl Folder {
     }
 
     pub fn dev_with(&self, arguments: &[&str], env: &[(&str, &str)]) -> Dev {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_server-dev"))
-            .arg("--json")
-            .args(arguments)
-            .current_dir(self.path())
-            .envs(env.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("server-dev starts");
-        let stdout = BufReader::new(child.stdout.take().expect("its output"));
-        let (tx, events) = channel();
-        thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                let event = serde_json::from_str(&line).expect("a JSON object a line");
-                if tx.send(event).is_err() {
-                    return;
-                }
-            }
-        });
-        Dev { child, events, told: Vec::new() }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_server-dev"));
+        command.arg("--json").args(arguments).current_dir(self.path()).envs(env.iter().copied());
+        Dev::spawn(&mut command)
     }
 }
 
@@ -80,6 +65,23 @@ pub struct Dev {
 }
 
 impl Dev {
+    /// Starts a command that becomes `server-dev --json`.
+    pub fn spawn(command: &mut Command) -> Self {
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = command.spawn().expect("server-dev starts");
+        let stdout = BufReader::new(child.stdout.take().expect("its output"));
+        let (tx, events) = channel();
+        thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let event = serde_json::from_str(&line).expect("a JSON object a line");
+                if tx.send(event).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, events, told: Vec::new() }
+    }
+
     /// Waits for an event of that name which comes after those that were waited for.
     pub fn wait(&mut self, name: &str) -> Value {
         self.wait_for(name, |_| true)

@@ -1,0 +1,109 @@
+//! A process beside this one, which ends what this one has started, should this one be killed.
+//!
+//! The kernel tells a child of the end of its parent (`PR_SET_PDEATHSIG(2const)`), but not the children of
+//! that child: of a shell that runs a server, it would end the shell alone.
+
+use std::{
+    collections::HashMap,
+    io::{self, BufRead, Write, stdin},
+    os::unix::process::CommandExt,
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::OnceLock,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+
+/// The first argument that asks for it; no user writes it.
+pub(crate) const WORD: &str = "__guard";
+/// Says that this process ends, in order or by a panic.
+const OVER: &str = "over";
+/// How often groups are looked at, that are to end.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Closed by the kernel when this process ends, however that comes about.
+static TELLS: OnceLock<ChildStdin> = OnceLock::new();
+
+/// The process, as long as it is needed.
+#[derive(Debug)]
+pub(crate) struct Guard(Child);
+
+impl Guard {
+    pub(crate) fn begin() -> io::Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg(WORD)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // What a terminal sends is for the others.
+            .process_group(0)
+            .spawn()?;
+        if let Some(tells) = child.stdin.take() {
+            // There is one in a process.
+            let _ = TELLS.set(tells);
+        }
+        Ok(Self(child))
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        tell(OVER);
+        // There is nobody to tell that it can't be waited for.
+        let _ = self.0.wait();
+    }
+}
+
+/// From here on a group is ended with this process.
+pub(crate) fn takes(group: Pid, grace: Duration) {
+    tell(&format!("{} {}", group.as_raw_nonzero(), grace.as_millis()));
+}
+
+/// Nothing of a group is left.
+pub(crate) fn leaves(group: Pid) {
+    tell(&group.as_raw_nonzero().to_string());
+}
+
+fn tell(line: &str) {
+    if let Some(mut tells) = TELLS.get() {
+        // In one piece, see pipe(7). Somebody may have killed it.
+        let _ = tells.write_all(format!("{line}\n").as_bytes());
+    }
+}
+
+/// Is that process.
+pub(crate) fn become_it() {
+    let mut groups = HashMap::new();
+    for line in stdin().lock().lines().map_while(Result::ok) {
+        if line == OVER {
+            break;
+        }
+        let mut words = line.split(' ').map(|word| word.parse::<u64>().ok());
+        let number = words.next().flatten().and_then(|number| i32::try_from(number).ok());
+        let Some(group) = number.and_then(Pid::from_raw) else { continue };
+        match words.next().flatten() {
+            Some(grace) => groups.insert(group, Duration::from_millis(grace)),
+            None => groups.remove(&group),
+        };
+    }
+    end(groups);
+}
+
+fn end(mut groups: HashMap<Pid, Duration>) {
+    let start = Instant::now();
+    // Whoever has ended already can't be told.
+    for group in groups.keys() {
+        let _ = kill_process_group(*group, Signal::TERM);
+    }
+    while !groups.is_empty() {
+        groups.retain(|group, grace| {
+            let is_over = start.elapsed() >= *grace;
+            if is_over {
+                let _ = kill_process_group(*group, Signal::KILL);
+            }
+            !is_over && test_kill_process_group(*group).is_ok()
+        });
+        sleep(LOOK);
+    }
+}

@@ -1,0 +1,264 @@
+//! Nothing is left: no process, descriptor, zombie or temporary file, however it ends.
+
+mod common;
+
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::{Dev, Folder, PATIENCE, get, tiny};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A variable that each process of one `server-dev` has, and no other.
+struct Mark(String);
+
+impl Mark {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self(format!("{}-{next}", std::process::id()))
+    }
+
+    fn env(&self) -> (&str, &str) {
+        ("LEFTOVERS", &self.0)
+    }
+
+    /// The processes that have it and are no zombies, which have no environment.
+    fn processes(&self) -> Vec<u32> {
+        let variable = format!("LEFTOVERS={}\0", self.0);
+        let has_it = |pid: &u32| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.windows(variable.len()).any(|part| part == variable.as_bytes())
+        };
+        processes().into_iter().filter(has_it).collect()
+    }
+
+    fn wait_until_gone(&self) {
+        wait_until(|| self.processes().is_empty(), || format!("{:?} are left", self.processes()));
+    }
+}
+
+fn processes() -> Vec<u32> {
+    let names = fs::read_dir("/proc").expect("proc(5)").flatten().map(|entry| entry.file_name());
+    names.filter_map(|name| name.to_str()?.parse().ok()).collect()
+}
+
+/// The children of a process, and the letter of the state that each is in.
+fn children(of: u32) -> Vec<(u32, char)> {
+    let state = |pid: u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+        let state = fields.next()?.chars().next()?;
+        (fields.next()?.parse() == Ok(of)).then_some((pid, state))
+    };
+    processes().into_iter().filter_map(state).collect()
+}
+
+fn descriptors(of: u32) -> Vec<String> {
+    let entries = fs::read_dir(format!("/proc/{of}/fd")).expect("it runs").flatten();
+    let targets = entries.filter_map(|entry| fs::read_link(entry.path()).ok());
+    let mut targets: Vec<_> = targets.map(|target| target.display().to_string()).collect();
+    targets.sort();
+    targets
+}
+
+fn wait_until(is_so: impl Fn() -> bool, what: impl Fn() -> String) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < until, "{}", what());
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn kill(pid: u32) {
+    if let Some(pid) = Pid::from_raw(pid.cast_signed()) {
+        // It may have ended by itself.
+        let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
+/// Starts a shell's script as the server, and waits until it has said `up`.
+fn serves(folder: &Folder, mark: &Mark, flags: &[&str], script: &str) -> Dev {
+    let arguments = [flags, &["--ready", "1ms", "--", "sh", "-c", script]].concat();
+    let mut dev = folder.dev_with(&arguments, &[mark.env()]);
+    dev.wait_for("output", |output| output["line"] == "up");
+    dev
+}
+
+/// Children, and one that has outlived the process that started it.
+const FAMILY: &str = "sleep 600 & (sleep 600 & sleep 600 &) ; sleep 600 & echo up; wait";
+/// A family of which nobody ends when told to.
+const STUBBORN: &str =
+    "trap '' TERM; sh -c 'sleep 600; sleep 600' & echo up; while :; do sleep 600; done";
+
+#[test]
+fn ctrl_c_ends_children_and_grandchildren() {
+    let (folder, mark) = (Folder::with(&[]), Mark::new());
+    let dev = serves(&folder, &mark, &[], FAMILY);
+    assert!(mark.processes().len() >= 6);
+    assert!(dev.end().success());
+    assert_eq!(mark.processes(), [0; 0]);
+}
+
+#[test]
+fn a_leader_that_ends_leaves_no_grandchildren() {
+    let (folder, mark) = (Folder::with(&[]), Mark::new());
+    let mut dev = serves(&folder, &mark, &[], "(sleep 600 & sleep 600 &); echo up; sleep 0.2");
+    dev.wait("exited");
+    let own = dev.pid();
+    wait_until(
+        || mark.processes().into_iter().all(|pid| is_own(pid, own)),
+        || format!("{:?} are left", mark.processes()),
+    );
+    assert!(dev.end().success());
+    assert_eq!(mark.processes(), [0; 0]);
+}
+
+/// Whether a process is `server-dev`, or what guards it.
+fn is_own(pid: u32, dev: u32) -> bool {
+    let dev = fs::read_link(format!("/proc/{dev}/exe")).expect("it runs");
+    fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|program| program == dev)
+}
+
+#[test]
+fn who_does_not_end_within_the_grace_is_killed() {
+    let (folder, mark) = (Folder::with(&[]), Mark::new());
+    let dev = serves(&folder, &mark, &["--grace", "300ms"], STUBBORN);
+    let start = Instant::now();
+    assert!(dev.end().success());
+    assert!(start.elapsed() >= Duration::from_millis(300), "{:?}", start.elapsed());
+    assert_eq!(mark.processes(), [0; 0]);
+}
+
+#[test]
+fn a_second_ctrl_c_ends_everything_at_once() {
+    let (folder, mark) = (Folder::with(&[]), Mark::new());
+    let mut dev = serves(&folder, &mark, &["--grace", "10m"], STUBBORN);
+    dev.signal(Signal::INT);
+    // That the first one is taken before the second is sent, or both are one.
+    let told = dev.tells_within(Duration::from_millis(300));
+    assert!(told.iter().all(|event| event["event"] != "drained"), "{told:?}");
+    dev.signal(Signal::INT);
+    assert_eq!(dev.wait_for_end().code(), Some(130));
+    assert_eq!(mark.processes(), [0; 0]);
+}
+
+#[test]
+fn ctrl_c_ends_the_first_look_at_a_large_tree() {
+    let (folder, mark) = (Folder::with(&[]), Mark::new());
+    for n in 0..5_000 {
+        folder.write(&format!("{}/{n}", n / 100), "");
+    }
+    let mut dev = folder.dev_with(&["-s", "http::0", "--", "sleep", "600"], &[mark.env()]);
+    dev.wait("listening");
+    assert!(dev.end().success());
+    assert_eq!(mark.processes(), [0; 0]);
+}
+
+#[test]
+fn ctrl_c_ends_a_build_and_all_that_it_runs() {
+    let (folder, mark) = (Folder::with(&[]), Mark::new());
+    let build = "sh -c 'sleep 600 & sleep 600 & echo up; wait'";
+    let mut dev = folder.dev_with(&["--build", build, "--", "true"], &[mark.env()]);
+    dev.wait_for("output", |output| output["line"] == "up");
+    assert!(dev.end().success());
+    assert_eq!(mark.processes(), [0; 0]);
+}
+
+#[test]
+fn to_kill_server_dev_ends_what_it_runs() {
+    for script in ["echo up; exec sleep 600", FAMILY] {
+        let (folder, mark) = (Folder::with(&[]), Mark::new());
+        let mut dev = serves(&folder, &mark, &[], script);
+        dev.signal(Signal::KILL);
+        dev.wait_for_end();
+        mark.wait_until_gone();
+    }
+}
+
+#[test]
+fn to_kill_server_dev_ends_even_who_does_not_want_to() {
+    let (folder, mark) = (Folder::with(&[]), Mark::new());
+    let mut dev = serves(&folder, &mark, &["--grace", "200ms"], STUBBORN);
+    dev.signal(Signal::KILL);
+    dev.wait_for_end();
+    mark.wait_until_gone();
+}
+
+#[test]
+fn who_has_left_its_group_is_no_zombie_in_the_end() {
+    let (folder, mark) = (Folder::with(&[]), Mark::new());
+    let script =
+        "setsid sh -c 'setsid sh -c \"sleep 0.3; touch ended\" &' ; echo up; exec sleep 600";
+    let dev = serves(&folder, &mark, &["-e", "rs"], script);
+    wait_until(|| folder.path().join("ended").exists(), || "it doesn't end".to_owned());
+    wait_until(
+        || children(dev.pid()).iter().all(|(_, state)| *state != 'Z'),
+        || format!("{:?}", children(dev.pid())),
+    );
+    assert!(dev.end().success());
+}
+
+#[test]
+fn two_hundred_restarts_with_kills_in_between_leave_nothing() {
+    let (folder, mark, temporary) =
+        (Folder::with(&[("value.txt", "0")]), Mark::new(), Folder::with(&[]));
+    let env = [mark.env(), ("TMPDIR", temporary.path().to_str().expect("UTF-8"))];
+    let arguments = ["-s", "http::0", "--settle", "1ms", "--build", "true", "--", &tiny()];
+    let mut dev = folder.dev_with(&arguments, &env);
+    let address = dev.address();
+    // With an edit before, as whatever is made for the first one stays.
+    dev.wait("ready");
+    folder.write("value.txt", "first");
+    dev.wait("ready");
+    while !dev.tells_within(Duration::from_secs(1)).is_empty() {}
+    let before = descriptors(dev.pid());
+    let mut random = 0x2545_f491_u32;
+    for n in 0..200 {
+        folder.write("value.txt", &n.to_string());
+        random ^= random << 13;
+        random ^= random >> 17;
+        random ^= random << 5;
+        thread::sleep(Duration::from_millis((random % 40).into()));
+        if random & 1 == 0 {
+            // A build, a server that starts, serves or is drained.
+            let others =
+                children(dev.pid()).into_iter().filter(|(pid, _)| !is_own(*pid, dev.pid()));
+            let others: Vec<_> = others.collect();
+            if !others.is_empty() {
+                kill(others[random as usize / 2 % others.len()].0);
+            }
+        }
+    }
+    folder.write("value.txt", "the last one");
+    wait_until(
+        || get(&address).is_ok_and(|value| value == "the last one"),
+        || format!("{:#?}", dev.told),
+    );
+    while !dev.tells_within(Duration::from_secs(1)).is_empty() {}
+    let left = children(dev.pid());
+    assert!(left.iter().all(|(_, state)| *state != 'Z'), "{left:?}");
+    let servers: Vec<_> =
+        mark.processes().into_iter().filter(|pid| !is_own(*pid, dev.pid())).collect();
+    assert_eq!(servers.len(), 1, "{servers:?}");
+    // Numbers of sockets and pipes are new ones, their count is not.
+    assert_eq!(
+        descriptors(dev.pid()).len(),
+        before.len(),
+        "{:?}\n{before:?}",
+        descriptors(dev.pid())
+    );
+    assert_eq!(files(temporary.path()).len(), 1, "{:?}", files(temporary.path()));
+    assert!(dev.end().success());
+    assert_eq!(mark.processes(), [0; 0]);
+    assert_eq!(files(temporary.path()).len(), 0);
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.file_name());
+    names.map(|name| name.to_string_lossy().into_owned()).collect()
+}

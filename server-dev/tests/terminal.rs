@@ -1,0 +1,370 @@
+//! What somebody sees and types, in a terminal of the test's own; and what is written without one.
+
+mod common;
+
+use std::{
+    fs,
+    io::{Read, Write},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::PermissionsExt,
+    },
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::{Folder, PATIENCE};
+use rustix::{
+    process::{Pid, Signal, kill_process},
+    pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt},
+    termios::{LocalModes, OutputModes, Winsize, tcgetattr, tcsetwinsize},
+};
+
+/// A terminal, and a `server-dev` in it.
+struct Terminal {
+    ours: fs::File,
+    child: Child,
+    shown: Arc<Mutex<Vec<u8>>>,
+    /// How much of it was waited for.
+    seen: usize,
+}
+
+impl Terminal {
+    fn with(folder: &Folder, arguments: &[&str]) -> Self {
+        Self::with_env(folder, arguments, &[])
+    }
+
+    fn with_env(folder: &Folder, arguments: &[&str], env: &[(&str, &str)]) -> Self {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let ours = openpt(flags).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let theirs = ioctl_tiocgptpeer(ours.as_fd(), flags).unwrap();
+        let size = Winsize { ws_row: 24, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&ours, size).unwrap();
+        let same = || Stdio::from(OwnedFd::from(fs::File::from(theirs.try_clone().unwrap())));
+        // In a session of its own, of which this is the terminal.
+        let child = Command::new("setsid")
+            .args(["--ctty", env!("CARGO_BIN_EXE_server-dev")])
+            .args(arguments)
+            .envs(env.iter().copied())
+            .env("TERM", "xterm")
+            .current_dir(folder.path())
+            .stdin(same())
+            .stdout(same())
+            .stderr(same())
+            .spawn()
+            .unwrap();
+        let shown = Arc::<Mutex<Vec<u8>>>::default();
+        let ours = fs::File::from(ours);
+        let (mut from, to) = (ours.try_clone().unwrap(), Arc::clone(&shown));
+        thread::spawn(move || {
+            let mut piece = [0; 4096];
+            // It ends by an error once nobody has the other side (pty(7)).
+            while let Ok(length) = from.read(&mut piece) {
+                to.lock().unwrap().extend_from_slice(&piece[..length]);
+            }
+        });
+        Self { ours, child, shown, seen: 0 }
+    }
+
+    fn shows(&self) -> String {
+        String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned()
+    }
+
+    /// Waits for a text that comes after those that were waited for.
+    fn wait(&mut self, text: &str) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let shows = self.shows();
+            if let Some(at) = shows[self.seen..].find(text) {
+                self.seen += at + text.len();
+                return;
+            }
+            assert!(Instant::now() < until, "no {text:?} after {:?}", &shows[self.seen..]);
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until all that it shows is as it should be.
+    fn until(&self, is_so: impl Fn(&str) -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !is_so(&self.shows()) {
+            assert!(Instant::now() < until, "{:?}", self.shows());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn types(&mut self, keys: &str) {
+        self.ours.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Whether it is as a shell's command finds it.
+    fn is_as_before(&self) -> bool {
+        let now = tcgetattr(&self.ours).unwrap();
+        now.local_modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
+            && now.output_modes.contains(OutputModes::OPOST)
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().cast_signed()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    fn wait_for_end(&mut self) -> ExitStatus {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        panic!("it doesn't end: {}", self.shows());
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.signal(Signal::TERM);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+const SERVER: &str = "echo one; echo two; exec sleep 600";
+
+fn serves(folder: &Folder, flags: &[&str]) -> Terminal {
+    let arguments = [flags, &["--build", "true", "--ready", "50ms", "--", "sh", "-c", SERVER]];
+    let mut terminal = Terminal::with(folder, &arguments.concat());
+    terminal.wait("serves, generation 1");
+    terminal
+}
+
+#[test]
+fn keys_do_what_they_say() {
+    let folder = Folder::with(&[]);
+    let mut terminal = serves(&folder, &[]);
+    assert!(!terminal.is_as_before());
+    terminal.types("r");
+    terminal.wait("starts, pid");
+    terminal.wait("serves, generation 2");
+    let builds = |terminal: &Terminal| terminal.shows().matches("builds: true").count();
+    assert_eq!(builds(&terminal), 1);
+    terminal.types("b");
+    terminal.wait("builds: true");
+    terminal.wait("serves, generation 3");
+    terminal.types("?");
+    terminal.wait("r restarts, b builds");
+    terminal.types("c");
+    terminal.wait("\x1b[2J");
+    terminal.wait("serves, generation 3");
+    terminal.types("xyz\n");
+    terminal.types("q");
+    assert!(terminal.wait_for_end().success());
+    assert!(terminal.is_as_before());
+    assert_eq!(builds(&terminal), 2);
+}
+
+#[test]
+fn the_terminal_is_as_before_whichever_way_it_ends() {
+    let folder = Folder::with(&[]);
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT] {
+        let mut terminal = serves(&folder, &[]);
+        assert!(!terminal.is_as_before());
+        terminal.signal(signal);
+        assert!(terminal.wait_for_end().success(), "{signal:?}");
+        assert!(terminal.is_as_before(), "{signal:?}");
+    }
+    // What can't be had.
+    let mut terminal = Terminal::with(&folder, &["-w", "nowhere", "--", "true"]);
+    assert_eq!(terminal.wait_for_end().code(), Some(1));
+    assert!(terminal.is_as_before());
+}
+
+#[test]
+fn ctrl_c_is_a_signal_still() {
+    let folder = Folder::with(&[]);
+    let mut terminal = serves(&folder, &[]);
+    terminal.types("\x03");
+    assert!(terminal.wait_for_end().success());
+    assert!(terminal.is_as_before());
+
+    let stubborn = "trap '' TERM; echo up; while :; do sleep 600; done";
+    let mut terminal = Terminal::with(&folder, &["--grace", "10m", "--", "sh", "-c", stubborn]);
+    terminal.wait("up");
+    terminal.types("q");
+    thread::sleep(Duration::from_millis(300));
+    terminal.types("\x03");
+    assert_eq!(terminal.wait_for_end().code(), Some(130));
+    assert!(terminal.is_as_before());
+}
+
+#[test]
+fn keys_work_again_after_a_stop() {
+    let folder = Folder::with(&[]);
+    let mut terminal = serves(&folder, &[]);
+    terminal.signal(Signal::STOP);
+    // As a shell does it.
+    let mut modes = tcgetattr(&terminal.ours).unwrap();
+    modes.local_modes.insert(LocalModes::ICANON | LocalModes::ECHO);
+    let now = rustix::termios::OptionalActions::Now;
+    rustix::termios::tcsetattr(&terminal.ours, now, &modes).unwrap();
+    assert!(terminal.is_as_before());
+    terminal.signal(Signal::CONT);
+    let until = Instant::now() + PATIENCE;
+    while terminal.is_as_before() {
+        assert!(Instant::now() < until);
+        thread::sleep(Duration::from_millis(5));
+    }
+    terminal.types("r");
+    terminal.wait("serves, generation 2");
+}
+
+#[test]
+fn the_status_is_under_the_lines_of_processes() {
+    let folder = Folder::with(&[("a.rs", "one")]);
+    let mut terminal = serves(&folder, &[]);
+    folder.write("a.rs", "two");
+    terminal.wait("a.rs changed");
+    terminal.wait("serves, generation 2, built in");
+    terminal.wait("after the save");
+    terminal.until(|shows| shows.matches("one\r\n").count() == 2);
+    terminal.until(|shows| shows.matches("two\r\n").count() == 2);
+    terminal.types("q");
+    assert!(terminal.wait_for_end().success());
+    // Each time it is erased before anything else is written, and in the end.
+    terminal.until(|shows| {
+        let mut after = shows.split("(? for keys)\x1b[0m").skip(1);
+        after.all(|after| after.starts_with("\r\x1b[K"))
+    });
+}
+
+#[test]
+fn a_status_that_is_too_long_is_cut() {
+    let folder = Folder::with(&[]);
+    let services = ["abcdefghijklmnopqrstuvwxyz0123456789", "bcdefghijklmnopqrstuvwxyz0123456789a"];
+    let text = services.map(|name| {
+        format!("[services.{name}]\ncommand = 'sleep 600'\nready = {{ delay = '1ms' }}\n")
+    });
+    folder.write("server-dev.toml", &text.concat());
+    let mut terminal = Terminal::with(&folder, &[]);
+    terminal.wait("generation 1");
+    terminal.wait("\x1b[0m");
+    for part in terminal.shows().split("\x1b[2mabc").skip(1) {
+        assert!(part.split("\x1b[0m").next().unwrap().len() + 3 < 100, "{part:?}");
+    }
+}
+
+#[test]
+fn the_screen_is_cleared_before_each_build_but_not_of_what_changed() {
+    let folder = Folder::with(&[("a.rs", "one")]);
+    let mut terminal = serves(&folder, &["--clear"]);
+    folder.write("a.rs", "two");
+    terminal.wait("\x1b[2J");
+    terminal.wait("a.rs changed");
+    terminal.wait("builds: true");
+}
+
+#[test]
+fn without_a_terminal_it_is_plain() {
+    let folder = Folder::with(&[("a.rs", "one")]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_server-dev"))
+        .args(["--clear", "--build", "true", "--ready", "1ms", "--", "sh", "-c", SERVER])
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let (mut written, mut told) = (Vec::new(), Vec::new());
+    until(&mut stdout, &mut written, "two\n");
+    until(&mut stderr, &mut told, "generation 1");
+    kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::INT).unwrap();
+    stdout.read_to_end(&mut written).unwrap();
+    stderr.read_to_end(&mut told).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(written, b"one\ntwo\n");
+    assert!(!told.contains(&b'\x1b') && !told.contains(&b'\r'), "{:?}", told.escape_ascii());
+}
+
+/// Reads until a text has come.
+fn until(from: &mut impl Read, text: &mut Vec<u8>, want: &str) {
+    while !String::from_utf8_lossy(text).contains(want) {
+        let mut piece = [0; 4096];
+        let length = from.read(&mut piece).unwrap();
+        assert!(length > 0, "no {want}: {:?}", text.escape_ascii());
+        text.extend_from_slice(&piece[..length]);
+    }
+}
+
+#[test]
+fn what_is_typed_goes_to_the_server_where_asked() {
+    let folder = Folder::with(&[("a.rs", "one")]);
+    let server = "while read line; do echo \"got $line\"; done; echo end; sleep 600";
+    let arguments = ["--stdin", "--ready", "1ms", "--", "sh", "-c", server];
+    let mut terminal = Terminal::with(&folder, &arguments);
+    terminal.wait("generation 1");
+    assert!(terminal.is_as_before());
+    terminal.types("quick brown\n");
+    terminal.wait("got quick brown");
+    // The next one reads on, and the one before finds the end.
+    folder.write("a.rs", "two");
+    terminal.wait("generation 2");
+    terminal.types("fox\n");
+    terminal.wait("got fox");
+}
+
+#[test]
+fn what_is_piped_in_ends_for_the_server_too() {
+    let folder = Folder::with(&[]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_server-dev"))
+        .args(["--stdin", "--ready", "1ms", "--", "sh", "-c", "wc -c; kill -INT $PPID; sleep 600"])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&vec![b'a'; 300_000]).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), "300000");
+    assert!(output.status.success());
+}
+
+#[test]
+fn the_desktop_is_told_where_asked() {
+    let folder = Folder::with(&[
+        ("value", "exit 0"),
+        ("bin/notify-send", "#!/bin/sh\necho \"$@\" >> ../told\n"),
+    ]);
+    let bin = folder.path().join("bin");
+    let program = bin.join("notify-send");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    folder.write("src/code", "exit 0");
+    let server_dev =
+        "cd src; exec \"$0\" --json --notify --build 'sh ./code' --ready 1ms -- sleep 600";
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new("sh");
+    command.args(["-c", server_dev, env!("CARGO_BIN_EXE_server-dev")]).env("PATH", path);
+    let mut dev = common::Dev::spawn(command.current_dir(folder.path()));
+    dev.wait("ready");
+    folder.write("src/code", "exit 3");
+    dev.wait("build-failed");
+    let told = folder.path().join("told");
+    let until = Instant::now() + PATIENCE;
+    let told = || fs::read_to_string(&told).unwrap_or_default();
+    while !(told().contains("generation 1") && told().contains("exit status: 3")) {
+        assert!(Instant::now() < until, "{}", told());
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert!(
+        told().contains("--urgency critical -- server-dev: server the build failed"),
+        "{}",
+        told()
+    );
+}
