@@ -41,7 +41,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 fn main() {
     let mut arguments = env::args().skip(1);
     match arguments.next().as_deref() {
-        Some("serve") => return serve().expect("it serves"),
+        Some("serve") => serve().expect("it serves"),
         Some("--short") => run(5),
         _ => run(50),
     }

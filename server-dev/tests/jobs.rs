@@ -175,3 +175,63 @@ fn an_asgi_application_is_started_in_a_fresh_process() {
     let count = dev.told.iter().filter(|event| event["event"] == "changed").count();
     assert_eq!(count, 2, "{:#?}", dev.told);
 }
+
+/// The page that a browser is shown.
+fn shown(address: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(common::PATIENCE)).expect("a time-out");
+    let head = "GET / HTTP/1.0\r\nhost: localhost\r\naccept: text/html\r\n\r\n";
+    std::io::Write::write_all(&mut stream, head.as_bytes()).expect("room for a request");
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut answer).expect("an answer");
+    answer
+}
+
+/// What a page is told of itself, by the first event of its stream.
+fn page_is_told(address: &str) -> Value {
+    let mut stream = std::net::TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(common::PATIENCE)).expect("a time-out");
+    let head = "GET /__server-dev/events HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    std::io::Write::write_all(&mut stream, head.as_bytes()).expect("room for a request");
+    let lines = std::io::BufRead::lines(std::io::BufReader::new(stream)).map_while(Result::ok);
+    let data = lines.into_iter().find_map(|line| Some(line.strip_prefix("data:")?.to_owned()));
+    serde_json::from_str(&data.expect("an event")).expect("JSON")
+}
+
+#[test]
+fn a_front_end_is_loaded_anew_swapped_and_told_what_is_wrong() {
+    let folder = example("front-end");
+    let target = shared_target().join("front-end");
+    let env = [("CARGO_TARGET_DIR", target.to_str().expect("a text"))];
+    let mut dev = folder.dev_with(&[], &env);
+    let address = dev.address();
+    dev.wait("ready");
+    let page = shown(&address);
+    assert!(
+        page.contains("<h1>hello from the server</h1>") && page.contains("/__server-dev/client.js")
+    );
+    let before = page_is_told(&address);
+    edit(&folder, "static/app.css", "0, 0, 255", "255, 0, 0");
+    dev.wait("changed");
+    let swapped = page_is_told(&address);
+    assert_ne!(swapped["styles"], before["styles"], "{swapped}");
+    assert_eq!(swapped["page"], before["page"], "{swapped}");
+    edit(&folder, "templates/index.html", "Your name", "Your full name");
+    dev.wait("changed");
+    let reloaded = page_is_told(&address);
+    assert_ne!(reloaded["page"], before["page"], "{reloaded}");
+    assert!(get(&address).unwrap().contains("Your full name"));
+    edit(&folder, "src/main.rs", "const GREETING: &str", "const GREETING: &st");
+    let failed = dev.wait("build-failed");
+    assert_eq!(failed["diagnostics"][0]["file"], "src/main.rs", "{failed}");
+    let told = page_is_told(&address);
+    assert_eq!(told["problem"]["kind"], "build", "{told}");
+    assert_eq!(told["problem"]["places"][0]["line"], 10, "{told}");
+    edit(&folder, "src/main.rs", "const GREETING: &st", "const GREETING: &str");
+    edit(&folder, "src/main.rs", "hello from", "good day from");
+    dev.wait("ready");
+    assert!(page_is_told(&address)["problem"].is_null());
+    assert!(get(&address).unwrap().contains("good day from the server"));
+    let built = dev.told.iter().filter(|event| event["event"] == "building").count();
+    assert!((3..=4).contains(&built), "{:#?}", dev.told);
+}
