@@ -45,7 +45,8 @@ struct Certificate {
     names: Vec<String>,
     days_left: i64,
     expiry: String,
-    certificate: String,
+    #[serde(rename = "certificate")]
+    file: String,
     error: Option<String>,
 }
 
@@ -118,8 +119,8 @@ impl Certificate {
     }
 
     fn line(&self) -> String {
-        let Self { names, days_left: days, expiry, certificate, error } = self;
-        let names = if names.is_empty() { certificate.clone() } else { names.join(", ") };
+        let Self { names, days_left: days, expiry, file, error } = self;
+        let names = if names.is_empty() { file.clone() } else { names.join(", ") };
         let left = match expiry.as_str() {
             "over" => format!("expired {} days ago", -days),
             "near" => format!("only {days} days left"),

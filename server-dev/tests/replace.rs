@@ -162,7 +162,7 @@ fn a_server_that_crashes_again_and_again_is_left_until_a_change() {
     dev.wait("ready");
 }
 
-/// Ticks of a hundredth of a second that a process has worked so far, see proc_pid_stat(5).
+/// Ticks of a hundredth of a second that a process has worked so far, see `proc_pid_stat(5)`.
 fn worked(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
     let fields = stat.rsplit(')').next().expect("fields").split_ascii_whitespace();
