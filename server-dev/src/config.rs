@@ -211,6 +211,11 @@ impl Service {
             env_file: None,
         }
     }
+
+    /// Where its variables are, relative to its directory; one that it doesn't name may be missing.
+    pub(crate) fn env_file(&self) -> &Path {
+        self.env_file.as_deref().unwrap_or(Path::new(".env"))
+    }
 }
 
 impl Words {

@@ -3,6 +3,9 @@
 //!
 //! `server-dev --help` says how it is used.
 
+#[cfg(not(target_os = "linux"))]
+compile_error!("server-dev is for Linux: it stands on inotify(7), proc(5) and prctl(2)");
+
 mod cargo;
 mod cli;
 mod config;
@@ -241,7 +244,14 @@ fn watching(tree: &Tree, by: Mechanism) -> Told {
         (false, _) => "polling",
     };
     let poll_milliseconds = by.poll.map(milliseconds);
-    Told::Watching { files, folders, mechanism, poll_milliseconds, reason: by.reason }
+    Told::Watching {
+        roots: tree.roots(),
+        files,
+        folders,
+        mechanism,
+        poll_milliseconds,
+        reason: by.reason,
+    }
 }
 
 /// The first signal has everything end, the second at once.

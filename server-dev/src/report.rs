@@ -29,6 +29,8 @@ pub(crate) enum Told {
         address: String,
     },
     Watching {
+        /// As they were named.
+        roots: Vec<String>,
         files: usize,
         folders: usize,
         /// `events`, `polling` or `events-and-polling`.
@@ -317,7 +319,7 @@ fn words(told: &Told) -> String {
     let goes_on = |serves: &bool| if *serves { "; the old one goes on" } else { "" };
     match told {
         Told::Listening { name, address } => format!("{name} on {address}"),
-        Told::Watching { files, folders, mechanism, poll_milliseconds, reason } => {
+        Told::Watching { roots, files, folders, mechanism, poll_milliseconds, reason } => {
             let by = match (poll_milliseconds, *mechanism) {
                 (None, _) => "watched by inotify".to_owned(),
                 (Some(every), "polling") => format!("looked at every {}", seconds(*every)),
@@ -326,7 +328,7 @@ fn words(told: &Told) -> String {
                 }
             };
             let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            format!("{files} files in {folders} folders are {by}{reason}")
+            format!("{}: {files} files in {folders} folders are {by}{reason}", roots.join(", "))
         }
         Told::Changed { files, more } => {
             let more = if *more == 0 { String::new() } else { format!(" and {more} more") };

@@ -99,6 +99,15 @@ impl Tree {
         self.look(&mut ());
     }
 
+    /// What is looked at, as a person names it.
+    pub(crate) fn roots(&self) -> Vec<String> {
+        let named = self.0.filter.roots().iter().map(|root| self.named(root));
+        let here = |root: &Path| {
+            if root.as_os_str().is_empty() { Path::new(".") } else { root }.display().to_string()
+        };
+        named.map(here).collect()
+    }
+
     /// How many files there are, and in how many folders.
     pub(crate) fn size(&self) -> (usize, usize) {
         self.found().index.size()

@@ -53,7 +53,7 @@ impl Work {
         }
         let task = tokio::spawn(async move {
             let Some(words) = words else { return Outcome::Built { took: None, built: None } };
-            let env = match environment::of_build(&runner.service) {
+            let env = match environment::of_build(&runner.service, runner.report.is_coloured()) {
                 Ok(env) => env,
                 Err(error) => return Outcome::failed(&error),
             };

@@ -4,9 +4,6 @@ use std::{ffi::OsString, io, net::SocketAddr, path::PathBuf};
 
 use crate::{cargo::Built, config::Service, ready::Notified, sockets::Sockets};
 
-/// Read where a service names no file of its own, if it is there.
-const DEFAULT_FILE: &str = ".env";
-
 pub(super) type Variables = Vec<(OsString, OsString)>;
 
 /// Why a file of variables can't be used.
@@ -17,9 +14,18 @@ pub(crate) struct BadEnvironment {
     problem: String,
 }
 
-/// What a build finds beside what this process has.
-pub(super) fn of_build(service: &Service) -> Result<Variables, BadEnvironment> {
-    let mut variables = of_file(service)?;
+/// What has programs write in colours though it is no terminal that they write to (force-color.org,
+/// bixense.com/clicolors, and "term.color" in The Cargo Book).
+const COLOURS: [(&str, &str); 3] =
+    [("FORCE_COLOR", "1"), ("CLICOLOR_FORCE", "1"), ("CARGO_TERM_COLOR", "always")];
+
+/// What a build finds beside what this process has; `is_coloured` where it is shown in colours.
+pub(super) fn of_build(service: &Service, is_coloured: bool) -> Result<Variables, BadEnvironment> {
+    let colours = COLOURS.into_iter().filter(|(name, _)| std::env::var_os(name).is_none());
+    let colours = colours.filter(|_| is_coloured);
+    let mut variables: Variables =
+        colours.map(|(name, value)| (name.into(), value.into())).collect();
+    variables.extend(of_file(service)?);
     variables.extend(service.env.iter().map(|(name, value)| (name.into(), value.into())));
     Ok(variables)
 }
@@ -31,6 +37,7 @@ pub(super) fn of_server(
     private: Option<SocketAddr>,
     notified: &Notified,
     built: Option<&Built>,
+    is_coloured: bool,
 ) -> Result<Variables, BadEnvironment> {
     let mut variables: Variables = vec![("DEV_MODE".into(), "1".into())];
     if private.is_none() {
@@ -39,7 +46,7 @@ pub(super) fn of_server(
     if let Some(directory) = built.and_then(Built::manifest_dir) {
         variables.push(("CARGO_MANIFEST_DIR".into(), directory.into()));
     }
-    variables.extend(of_build(service)?);
+    variables.extend(of_build(service, is_coloured)?);
     // Where the proxy looks for it is nobody else's choice.
     let private = private.map(|at| (at.ip().to_string(), at.port().to_string()));
     variables.extend(private.into_iter().flat_map(place));
@@ -58,10 +65,7 @@ fn place((host, port): (String, String)) -> [(OsString, OsString); 2] {
 
 /// What the file says that this process's own environment doesn't.
 fn of_file(service: &Service) -> Result<Variables, BadEnvironment> {
-    let file = match &service.env_file {
-        Some(file) => service.directory.join(file),
-        None => service.directory.join(DEFAULT_FILE),
-    };
+    let file = service.directory.join(service.env_file());
     let told = |problem: String| BadEnvironment { file: file.clone(), problem };
     let read = match dotenvy::from_path_iter(&file) {
         Ok(read) => read,
@@ -100,7 +104,7 @@ mod tests {
     use crate::config::Words;
 
     fn service(directory: &Path, text: &str) -> Service {
-        std::fs::write(directory.join(DEFAULT_FILE), text).unwrap();
+        std::fs::write(directory.join(".env"), text).unwrap();
         let mut service = Service::of(Words::parse("server").unwrap());
         service.directory = directory.to_owned();
         service
@@ -114,16 +118,18 @@ mod tests {
         let pairs: Variables = [("A", "1"), ("B", "two words"), ("A", "3")]
             .map(|(name, value)| (name.into(), value.into()))
             .into();
-        assert_eq!(of_build(&service).unwrap(), pairs);
+        assert_eq!(of_build(&service, false).unwrap(), pairs);
+        let coloured = of_build(&service, true).unwrap();
+        assert!(coloured.ends_with(&pairs) && coloured.len() <= pairs.len() + COLOURS.len());
     }
 
     #[test]
     fn tells_of_a_bad_line_without_quoting_it() {
         let directory = tempfile::tempdir().unwrap();
         let mut service = service(directory.path(), "GOOD=1\nTOKEN = sesame seed\n");
-        let error = of_build(&service).unwrap_err().to_string();
+        let error = of_build(&service, false).unwrap_err().to_string();
         assert!(error.contains(".env") && !error.contains("sesame"), "{error}");
         service.env_file = Some("missing.env".into());
-        assert!(of_build(&service).unwrap_err().to_string().contains("missing.env"));
+        assert!(of_build(&service, false).unwrap_err().to_string().contains("missing.env"));
     }
 }

@@ -79,6 +79,7 @@ impl Work {
                 private.map(Private::address),
                 &notified,
                 built.as_ref(),
+                runner.report.is_coloured(),
             )?;
             let program = Program {
                 words: command,

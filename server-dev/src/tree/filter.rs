@@ -39,6 +39,8 @@ pub(crate) struct Filter {
     extensions: Vec<String>,
     ignored: Arc<Gitignore>,
     rules: Vec<(GlobMatcher, Action)>,
+    /// Of variables, which a process has from its start on.
+    env_file: PathBuf,
 }
 
 /// Why a service's files can't be told.
@@ -56,7 +58,12 @@ impl Filter {
     pub(crate) fn of(service: &Service) -> Result<Self, InvalidFilter> {
         let directory = absolute(&service.directory)?;
         let roots = service.watch.iter().map(|root| absolute(&directory.join(root)));
-        let roots = roots.collect::<Result<Vec<_>, _>>()?;
+        let mut roots = roots.collect::<Result<Vec<_>, _>>()?;
+        let env_file = directory.join(service.env_file());
+        // It is a root of its own, since git mostly ignores it.
+        if env_file.is_file() {
+            roots.push(env_file.clone());
+        }
         let mut ignored = GitignoreBuilder::new(&directory);
         for glob in NEVER.iter().copied().chain(service.ignore.iter().map(String::as_str)) {
             ignored
@@ -77,6 +84,7 @@ impl Filter {
             extensions: service.extensions.clone(),
             ignored: Arc::new(ignored),
             rules,
+            env_file,
         })
     }
 
@@ -119,6 +127,9 @@ impl Filter {
         let relative = path.strip_prefix(&self.directory).unwrap_or(path);
         if let Some((_, action)) = self.rules.iter().find(|(glob, _)| glob.is_match(relative)) {
             return (*action != Action::Nothing).then_some(*action);
+        }
+        if path == self.env_file {
+            return Some(Action::Restart);
         }
         // What is ignored is told by these, so a change of one changes what counts.
         let counts = self.extensions.is_empty()

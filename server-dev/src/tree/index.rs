@@ -159,8 +159,11 @@ impl Index {
                 files.insert(entry.into_path());
             }
         }
-        let gone =
-            self.files.keys().filter(|path| path.starts_with(root) && !files.contains(*path));
+        // A root that is ignored in another is looked at by itself.
+        let is_other = |path: &PathBuf| path != root && filter.roots().contains(path);
+        let is_gone =
+            |path: &&PathBuf| path.starts_with(root) && !files.contains(*path) && !is_other(path);
+        let gone = self.files.keys().filter(is_gone);
         for path in gone.cloned().collect::<Vec<_>>() {
             if path.exists() {
                 // It counts no longer, which is no edit.
