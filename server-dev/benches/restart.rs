@@ -176,7 +176,15 @@ impl Load {
             })
         };
         let clients = (0..ANEW).map(|_| client(false)).chain((0..KEPT).map(|_| client(true)));
-        let clients = clients.collect();
+        let follower = {
+            let (over, counts) = (Arc::clone(&over), Arc::clone(&counts));
+            thread::spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    counts.follow(address);
+                }
+            })
+        };
+        let clients = clients.chain([follower]).collect();
         Self { over, counts, clients }
     }
 
@@ -235,6 +243,24 @@ impl Counts {
         }
         let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.longest.fetch_max(took, Ordering::Relaxed);
+    }
+}
+
+impl Counts {
+    /// Follows an event stream until the process that it is of ends it, or, at the end, for a moment.
+    fn follow(&self, address: SocketAddr) {
+        let stream = TcpStream::connect_timeout(&address, GIVE_UP).and_then(|mut stream| {
+            stream.set_read_timeout(Some(GIVE_UP))?;
+            stream.write_all(b"GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
+            let mut lines = BufReader::new(stream).lines();
+            let first = lines.next().transpose()?.unwrap_or_default();
+            // It is told of nothing; how it ends is what is waited for.
+            lines.map_while(Result::ok).for_each(drop);
+            Ok(first)
+        });
+        if !stream.is_ok_and(|first| first.starts_with("HTTP/1.1 200")) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -309,6 +335,7 @@ async fn answer(
     let (read, mut write) = stream.split();
     let mut lines = tokio::io::BufReader::new(read).lines();
     for n in 0.. {
+        let mut is_stream = false;
         loop {
             let line = tokio::select! {
                 line = lines.next_line() => line?,
@@ -317,8 +344,14 @@ async fn answer(
             match line {
                 None => return Ok(()),
                 Some(line) if line.is_empty() => break,
-                Some(_header) => {}
+                Some(line) => is_stream |= line.starts_with("GET /events"),
             }
+        }
+        if is_stream {
+            let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+            write.write_all(head).await?;
+            over.cancelled().await;
+            return Ok(());
         }
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", value.len());
         write.write_all(format!("{head}{value}").as_bytes()).await?;

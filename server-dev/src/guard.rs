@@ -7,13 +7,15 @@ use std::{
     collections::HashMap,
     io::{self, BufRead, Write, stdin},
     os::unix::process::CommandExt,
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, ChildStdin, Stdio},
     sync::OnceLock,
     thread::sleep,
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+
+use crate::process::this_program;
 
 /// The first argument that asks for it; no user writes it.
 pub(crate) const WORD: &str = "__guard";
@@ -31,7 +33,7 @@ pub(crate) struct Guard(Child);
 
 impl Guard {
     pub(crate) fn begin() -> io::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut child = this_program()
             .arg(WORD)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

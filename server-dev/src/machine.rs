@@ -91,11 +91,13 @@ pub(crate) struct Machine {
     crashes: u32,
     /// Whether two processes of it may run at once.
     overlaps: bool,
+    /// Whether what was built last is older than the files.
+    is_stale: bool,
 }
 
 impl Machine {
     pub(crate) fn new(overlaps: bool) -> Self {
-        Self { phase: Phase::Idle, serves: false, crashes: 0, overlaps }
+        Self { phase: Phase::Idle, serves: false, crashes: 0, overlaps, is_stale: true }
     }
 
     /// Returns what comes next, and what is to be done for it, in this order.
@@ -107,13 +109,20 @@ impl Machine {
             (Phase::Ending, _) => to(Phase::Ending, &[]),
             (_, Event::Shutdown) => to(Phase::Ending, &[Effect::End]),
 
-            (_, Event::Changed(need)) => Self { crashes: 0, ..self }.changed(need),
+            (_, Event::Changed(need)) => {
+                // What can't be built yet is not to be replaced by what was built before.
+                let need = if self.is_stale { Need::Build } else { need };
+                Self { crashes: 0, is_stale: need == Need::Build, ..self }.changed(need)
+            }
 
-            (Phase::Building, Event::Built) | (Phase::Pausing, Event::Rested) => self.start(&[]),
+            (Phase::Building, Event::Built) => Self { is_stale: false, ..self }.start(&[]),
+            (Phase::Pausing, Event::Rested) => self.start(&[]),
             (Phase::Building, Event::BuildFailed) => to(Phase::Idle, &[]),
             (Phase::Stopping, Event::Stopped) => {
                 (Self { phase: Phase::Starting, serves: false, ..self }, vec![Effect::Start])
             }
+            // An edit has come meanwhile, and what is built for it starts once it is.
+            (phase, Event::Stopped) => (Self { phase, serves: false, ..self }, vec![]),
             (Phase::Starting, Event::Ready) => {
                 (Self { phase: Phase::Idle, serves: true, ..self }, vec![Effect::Switch])
             }
@@ -183,7 +192,7 @@ mod tests {
     use super::{Effect as F, Event as E, Phase as P, *};
 
     fn at(phase: Phase, serves: bool) -> Machine {
-        Machine { phase, serves, ..Machine::new(true) }
+        Machine { phase, serves, is_stale: false, ..Machine::new(true) }
     }
 
     #[test]
@@ -245,6 +254,30 @@ mod tests {
         // The first one has nobody to wait for.
         let (machine, effects) =
             Machine { phase: P::Building, ..Machine::new(false) }.next(E::Built);
+        assert_eq!((machine.phase, effects), (P::Starting, vec![F::Start]));
+    }
+
+    /// It was dead for good: what it waited for had ended already.
+    #[test]
+    fn an_edit_while_the_old_one_ends_is_built_and_started() {
+        let machine = Machine { phase: P::Stopping, serves: true, ..Machine::new(false) };
+        let (machine, effects) = machine.next(E::Changed(Need::Build));
+        assert_eq!((machine.phase, effects), (P::Building, vec![F::Build]));
+        let (machine, effects) = machine.next(E::Stopped);
+        assert_eq!((machine.phase, machine.serves, effects), (P::Building, false, vec![]));
+        let (machine, effects) = machine.next(E::Built);
+        assert_eq!((machine.phase, effects), (P::Starting, vec![F::Start]));
+    }
+
+    #[test]
+    fn what_can_not_be_built_is_not_replaced_by_what_was_built_before() {
+        let (machine, _) = at(P::Idle, true).next(E::Changed(Need::Build));
+        let (machine, _) = machine.next(E::BuildFailed);
+        let (machine, effects) = machine.next(E::Changed(Need::Restart));
+        assert_eq!((machine.phase, effects), (P::Building, vec![F::Build]));
+        let (machine, _) = machine.next(E::Built);
+        let (machine, _) = machine.next(E::Ready);
+        let (machine, effects) = machine.next(E::Changed(Need::Restart));
         assert_eq!((machine.phase, effects), (P::Starting, vec![F::Start]));
     }
 

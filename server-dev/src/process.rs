@@ -33,7 +33,7 @@ const LONGEST_LINE: u64 = 64 * 1024;
 /// How long the last lines of a process that has ended may take.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// What this process may have been told by whoever started it, and is not for others.
-const OURS: [&str; 8] = [
+pub(crate) const OURS: [&str; 8] = [
     "LISTEN_FDS",
     "LISTEN_FDNAMES",
     "LISTEN_FDS_FIRST_FD",
@@ -55,6 +55,14 @@ pub(crate) struct Program {
     pub(crate) wish: Wish,
     /// Whether it is to read something; it finds an end otherwise.
     pub(crate) reads: bool,
+}
+
+/// This executable, also once it was replaced or removed, as a build of the whole workspace does (see
+/// `/proc/pid/exe` in `proc_pid_exe(5)`).
+pub(crate) fn this_program() -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("server-dev");
+    command
 }
 
 /// How a process is ended.
@@ -96,7 +104,7 @@ pub(crate) struct Running {
 impl Program {
     /// Starts it; each line that it writes is passed on, for as long as anybody holds the other end.
     pub(crate) fn start(self, end: &End, output: &Arc<impl Output>) -> io::Result<Running> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = this_program();
         command
             .args(self.wish.arguments(self.words.program(), self.words.arguments()))
             .current_dir(&self.directory)

@@ -4,7 +4,7 @@ use std::{
     io::{IsTerminal, stderr},
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::Serialize;
@@ -16,6 +16,9 @@ use crate::{
 
 /// Colours of the names before the lines of several services, after those of warnings and errors.
 const COLOURS: [u8; 5] = [36, 35, 34, 32, 33];
+
+/// How long whoever reads what is told may take for the rest of it, at the end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Lines that wait to be written; whoever writes more waits as well.
 const LINES: usize = 1024;
@@ -173,9 +176,10 @@ impl Report {
         // As above.
         let _ = self.said.send(Said::Last);
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(writer) = writer {
-            // A panic of it has been told by itself.
-            let _ = writer.join();
+        let until = Instant::now() + LAST_WORDS;
+        while writer.as_ref().is_some_and(|writer| !writer.is_finished()) && Instant::now() < until
+        {
+            thread::sleep(Duration::from_millis(1));
         }
     }
 }

@@ -81,6 +81,8 @@ struct Work {
     cargo: Option<CargoRun>,
     machine: Machine,
     building: Option<Job<Outcome>>,
+    /// Builds that end; the next one is not to find them at work.
+    called_off: Option<tokio::task::JoinHandle<()>>,
     starting: Option<Job<Result<Ready, NotReady>>>,
     serving: Option<Serving>,
     /// What is left to be done for it.
@@ -94,6 +96,8 @@ struct Work {
     built: Option<Built>,
     /// What the process has written that was started last.
     heard: Option<Arc<Heard>>,
+    /// Whether the process that starts is to be told of an edit, once it is ready.
+    owes_signal: bool,
     generation: u64,
     /// When the file was saved that is the reason for what is under way.
     saved: Option<SystemTime>,
@@ -144,6 +148,7 @@ impl Runner {
             },
             machine: Machine::new(runner.service.overlap),
             building: None,
+            called_off: None,
             starting: None,
             serving: None,
             switch: None,
@@ -152,6 +157,7 @@ impl Runner {
             leaving: TaskTracker::new(),
             built: None,
             heard: None,
+            owes_signal: false,
             generation: 0,
             saved: None,
             runner,
@@ -260,10 +266,12 @@ impl Work {
         });
         let modified = |file: &&std::path::PathBuf| file.metadata().ok()?.modified().ok();
         self.saved = files.iter().filter_map(modified).max();
-        if latest.ask_since(seen, Action::Signal)
-            && let Some(serving) = &self.serving
-        {
-            serving.running.signal(Signal::HUP);
+        if latest.ask_since(seen, Action::Signal) {
+            if let Some(serving) = &self.serving {
+                serving.running.signal(Signal::HUP);
+            }
+            // One that is on its way may have read the file already.
+            self.owes_signal = self.starting.is_some();
         }
         let need = [(Action::Build, Need::Build), (Action::Restart, Need::Restart)]
             .into_iter()
@@ -305,11 +313,15 @@ impl Work {
             Effect::Build => self.build(),
             Effect::CancelBuild => {
                 if let Some(building) = self.building.take() {
-                    self.leaving.spawn(async move {
-                        building.off.cancel();
-                        // It has ended the process by then.
+                    building.off.cancel();
+                    let before = self.called_off.take();
+                    self.called_off = Some(self.leaving.spawn(async move {
+                        // It has ended the process by then, and so has the one before.
                         let _ = building.task.await;
-                    });
+                        if let Some(before) = before {
+                            let _ = before.await;
+                        }
+                    }));
                 }
             }
             Effect::Start => self.start(),
@@ -393,6 +405,9 @@ impl Work {
                     input.is_for(stdin);
                 }
                 self.generation += 1;
+                if std::mem::take(&mut self.owes_signal) {
+                    running.signal(Signal::HUP);
+                }
                 self.has_switched(upstream.as_ref());
                 let since_save = self.saved.take().and_then(|saved| saved.elapsed().ok());
                 let told = Told::Ready {

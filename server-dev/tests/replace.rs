@@ -199,3 +199,52 @@ fn variables_are_taken_from_the_file_that_git_ignores_and_again_once_it_changes(
     assert_eq!(dev.wait("changed")["files"], serde_json::json!(["value.txt"]));
     dev.wait("ready");
 }
+
+#[test]
+fn a_save_while_the_old_one_ends_and_the_new_one_may_not_start_is_not_the_last() {
+    let folder = Folder::with(&[("value.txt", "one"), ("code", "sleep 1")]);
+    let mut dev = folder.dev_with(
+        &["-s", "http::0", "--no-overlap", "--build", "sh ./code", "--", &tiny()],
+        &[("SLOW_END", "300")],
+    );
+    let address = dev.address();
+    dev.wait("ready");
+    folder.write("value.txt", "two");
+    dev.wait("built");
+    // It is told to end by now, and takes its time.
+    folder.write("value.txt", "three");
+    dev.wait("drained");
+    dev.wait("ready");
+    assert_eq!(get(&address).unwrap(), "three");
+}
+
+#[test]
+fn a_build_does_not_find_the_one_before_at_work() {
+    let slow = "trap '' TERM; mkdir lock || exit 1; sleep 1; rmdir lock";
+    let folder = Folder::with(&[("value.txt", "one"), ("code", slow)]);
+    let mut dev =
+        folder.dev(&["-s", "http::0", "-e", "txt", "--build", "sh ./code", "--", &tiny()]);
+    dev.wait("ready");
+    for value in ["two", "three", "four"] {
+        folder.write("value.txt", value);
+        dev.wait("building");
+    }
+    dev.wait("ready");
+    assert!(dev.told.iter().all(|event| event["event"] != "build-failed"), "{:#?}", dev.told);
+}
+
+/// As `cargo build --workspace` in another terminal does.
+#[test]
+fn it_goes_on_when_its_own_executable_is_replaced() {
+    let folder = Folder::with(&[("value.txt", "one")]);
+    let own = tempfile::tempdir().unwrap();
+    let copy = own.path().join("server-dev");
+    std::fs::copy(env!("CARGO_BIN_EXE_server-dev"), &copy).unwrap();
+    let mut command = std::process::Command::new(&copy);
+    command.args(["--json", "-s", "http::0", "--", &tiny()]).current_dir(folder.path());
+    let mut dev = common::Dev::spawn(&mut command);
+    dev.wait("ready");
+    std::fs::remove_file(copy).unwrap();
+    folder.write("value.txt", "two");
+    dev.wait("ready");
+}

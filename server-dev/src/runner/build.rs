@@ -14,9 +14,12 @@ use crate::{
     config::Words,
     diagnostics::{self, Diagnostic, Severity},
     exec::Wish,
-    process::{Line, Output, Program},
+    process::{End, Line, Output, Program},
     report::Told,
 };
+
+/// How long a build that is called off may take to end: the next one waits for it.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// How a build ended.
 pub(super) enum Outcome {
@@ -47,7 +50,9 @@ impl Work {
             Some(cargo) => Some(cargo.build.clone()),
             None => runner.service.build.clone(),
         };
-        let (end, hears) = (self.end(), off.clone());
+        let hears = off.clone();
+        let end = End { grace: self.runner.service.grace.min(GRACE), ..self.end() };
+        let before = self.called_off.take();
         if let Some(words) = &words {
             self.tell(Told::Building { command: words.to_string() });
         }
@@ -65,6 +70,13 @@ impl Work {
                 wish: Wish { listen_pid: false },
                 reads: false,
             };
+            if let Some(before) = before {
+                // Two at once would write to the same files.
+                let _ = before.await;
+            }
+            if hears.is_cancelled() {
+                return Outcome::failed(&"it was called off");
+            }
             let began = Instant::now();
             let output = Arc::new(Read {
                 is_cargo: cargo.is_some(),

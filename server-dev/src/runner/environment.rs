@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, io, net::SocketAddr, path::PathBuf};
 
-use crate::{cargo::Built, config::Service, ready::Notified, sockets::Sockets};
+use crate::{cargo::Built, config::Service, process::OURS, ready::Notified, sockets::Sockets};
 
 pub(super) type Variables = Vec<(OsString, OsString)>;
 
@@ -27,6 +27,8 @@ pub(super) fn of_build(service: &Service, is_coloured: bool) -> Result<Variables
         colours.map(|(name, value)| (name.into(), value.into())).collect();
     variables.extend(of_file(service)?);
     variables.extend(service.env.iter().map(|(name, value)| (name.into(), value.into())));
+    // No file may say these: they tell of what this process does.
+    variables.retain(|(name, _)| !OURS.iter().any(|ours| name == ours));
     Ok(variables)
 }
 
@@ -50,7 +52,6 @@ pub(super) fn of_server(
     // Where the proxy looks for it is nobody else's choice.
     let private = private.map(|at| (at.ip().to_string(), at.port().to_string()));
     variables.extend(private.into_iter().flat_map(place));
-    // No file may say these: they tell of what this process has done.
     variables.push(("NOTIFY_SOCKET".into(), notified.path().into()));
     if !sockets.is_empty() {
         variables.push(("LISTEN_FDS".into(), sockets.len().to_string().into()));
@@ -113,7 +114,8 @@ mod tests {
     #[test]
     fn takes_the_file_then_the_service() {
         let directory = tempfile::tempdir().unwrap();
-        let mut service = service(directory.path(), "A=1\nB='two words'\nPATH=/nowhere\n");
+        let mut service =
+            service(directory.path(), "A=1\nB='two words'\nPATH=/nowhere\nLISTEN_FDS=9\n");
         service.env.insert("A".into(), "3".into());
         let pairs: Variables = [("A", "1"), ("B", "two words"), ("A", "3")]
             .map(|(name, value)| (name.into(), value.into()))
