@@ -49,8 +49,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (port, upstream) in [(80, "good"), (taken.local_addr()?.port(), "good"), (0, "bad")] {
         // Until it is known to be good, there is nothing to go back to.
         status.wait_for(|status| status.probation_until.is_none()).await?;
-        write(port, upstream)?;
         let seen = status.get().last_error;
+        write(port, upstream)?;
         let refused =
             status.wait_for(|now| now.last_error.is_some() && now.last_error != seen).await?;
         println!("{}: {}", refused.health, refused.last_error.unwrap_or_default());
