@@ -15,7 +15,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
-use crate::process::this_program;
+use crate::{orphans, process::this_program};
 
 /// The first argument that asks for it; no user writes it.
 pub(crate) const WORD: &str = "__guard";
@@ -41,6 +41,8 @@ impl Guard {
             // What a terminal sends is for the others.
             .process_group(0)
             .spawn()?;
+        // Nobody has told it to end yet.
+        orphans::has_started(child.id());
         if let Some(tells) = child.stdin.take() {
             // There is one in a process.
             let _ = TELLS.set(tells);

@@ -1,19 +1,67 @@
-//! Processes that have left their group and session, and come to this one when their parent ends.
+//! Processes that have left their group, and come to this one when their parent ends.
 //!
-//! They are nobody's business here, as those of a build that are to stay; but only this process can
-//! reap them, or each is a zombie until it ends.
+//! Whoever has left its session as well is nobody's business here, as what a build starts and is to stay;
+//! but only this process can reap them, or each is a zombie until it ends. What is left of a server in the
+//! session, as a shell with job control leaves it, is ended with it.
 
-use std::{fs, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
-use rustix::process::{Pid, WaitOptions, getsid, waitpid};
-use tokio::signal::unix::Signal;
+use rustix::process::{Pid, WaitOptions, getpgid, getsid, waitpid};
+use tokio::{process::Child, signal::unix::Signal};
+
+/// The children that are waited for elsewhere, by their numbers.
+static STARTED: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Starts a child that is waited for by whoever starts it.
+pub(crate) fn start(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<Child> {
+    // Held meanwhile, since it may end before its number is known.
+    let mut started = started();
+    let child = spawn()?;
+    started.extend(child.id().map(u32::cast_signed));
+    Ok(child)
+}
+
+/// As [`start`], for one that can't have ended yet.
+pub(crate) fn has_started(child: u32) {
+    started().insert(child.cast_signed());
+}
+
+/// Such a child has been reaped.
+pub(crate) fn has_ended(child: Pid) {
+    started().remove(&child.as_raw_nonzero().get());
+}
+
+/// Those that live, have come to this process, and were told of `socket` in their environment, as those of
+/// one server are.
+pub(crate) fn of(socket: &Path) -> Vec<Pid> {
+    let variable = [b"NOTIFY_SOCKET=", socket.as_os_str().as_bytes()].concat();
+    let (own, started) = (getsid(None).ok(), started());
+    let is_of_it = |child: &Pid| {
+        let environ = fs::read(format!("/proc/{}/environ", child.as_raw_nonzero()));
+        !started.contains(&child.as_raw_nonzero().get())
+            && getsid(Some(*child)).ok() == own
+            && environ.is_ok_and(|all| all.split(|&byte| byte == 0).any(|one| one == variable))
+    };
+    children().into_iter().filter(is_of_it).collect()
+}
+
+fn started() -> MutexGuard<'static, BTreeSet<i32>> {
+    // A number is put in, or taken out.
+    STARTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Reaps them, each time that a child ends.
 pub(crate) async fn reap(mut ended: Signal) {
-    let Ok(own) = getsid(None) else { return };
+    let (Ok(session), Ok(group)) = (getsid(None), getpgid(None)) else { return };
     while ended.recv().await.is_some() {
         for child in children() {
-            if is_zombie_of_another_session(child, own) {
+            if is_left_behind(child, session, group) {
                 // Somebody may have been faster.
                 let _ = waitpid(Some(child), WaitOptions::NOHANG);
             }
@@ -34,19 +82,27 @@ fn children() -> Vec<Pid> {
         .collect()
 }
 
-/// Whatever this process has started itself is in its own session, and waited for elsewhere.
-fn is_zombie_of_another_session(child: Pid, own: Pid) -> bool {
-    let path = PathBuf::from(format!("/proc/{}/stat", child.as_raw_nonzero()));
-    fs::read_to_string(path).is_ok_and(|stat| {
-        session_of_zombie(&stat).is_some_and(|session| session != own.as_raw_nonzero().get())
+/// Whether it is a zombie that nobody waits for: what this process has started is known, or in its own
+/// group.
+fn is_left_behind(child: Pid, session: Pid, group: Pid) -> bool {
+    let started = started();
+    let number = child.as_raw_nonzero().get();
+    let stat = fs::read_to_string(PathBuf::from(format!("/proc/{number}/stat")));
+    stat.is_ok_and(|stat| {
+        zombie(&stat).is_some_and(|(of_group, of_session)| {
+            of_session != session.as_raw_nonzero().get()
+                || (of_group != group.as_raw_nonzero().get() && !started.contains(&number))
+        })
     })
 }
 
-/// Reads `proc_pid_stat(5)`: after the name, which may hold anything, the state first, the session fourth.
-fn session_of_zombie(stat: &str) -> Option<i32> {
+/// Reads the group and the session of a zombie from `proc_pid_stat(5)`: after the name, which may hold
+/// anything, the state is the first field.
+fn zombie(stat: &str) -> Option<(i32, i32)> {
     let (_, after_name) = stat.rsplit_once(')')?;
-    let mut fields = after_name.split_ascii_whitespace();
-    (fields.next()? == "Z").then(|| fields.nth(2)?.parse().ok())?
+    let fields: Vec<&str> = after_name.split_ascii_whitespace().collect();
+    let [state, _parent, group, session, ..] = fields[..] else { return None };
+    (state == "Z").then(|| Some((group.parse().ok()?, session.parse().ok()?)))?
 }
 
 #[cfg(test)]
@@ -54,9 +110,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_session_of_zombies_alone() {
-        assert_eq!(session_of_zombie("9 (a) b) (Z S) Z 1 77 78 0"), Some(78));
-        assert_eq!(session_of_zombie("9 (sh) S 1 77 78 0"), None);
-        assert_eq!(session_of_zombie("9 (sh"), None);
+    fn reads_of_zombies_alone() {
+        assert_eq!(zombie("9 (a) b) (Z S) Z 1 77 78 0"), Some((77, 78)));
+        assert_eq!(zombie("9 (sh) S 1 77 78 0"), None);
+        assert_eq!(zombie("9 (sh"), None);
     }
 }

@@ -1,11 +1,12 @@
 //! Processes in groups of their own, from their start until nothing of them is left.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     io,
     os::fd::OwnedFd,
     os::unix::process::CommandExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::Arc,
     time::Duration,
@@ -13,18 +14,18 @@ use std::{
 
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{
-    Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpgid,
+    Pid, Signal, WaitOptions, kill_process, kill_process_group, test_kill_process_group, waitpgid,
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::{Child, ChildStdin},
     sync::oneshot,
     task::{JoinHandle, JoinSet},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Words, exec::Wish, guard};
+use crate::{config::Words, exec::Wish, guard, orphans};
 
 /// How often a group is asked whether anybody is left in it; the kernel tells nobody.
 const LOOK: Duration = Duration::from_millis(5);
@@ -115,11 +116,14 @@ impl Program {
         for name in OURS {
             command.env_remove(name);
         }
+        let socket = self.env.iter().find(|(name, _)| name == "NOTIFY_SOCKET");
+        let socket = socket.map(|(_, path)| PathBuf::from(path));
         command.envs(self.env);
         let mappings = self.descriptors.into_iter().zip(3..);
         let mappings = mappings.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });
         command.fd_mappings(mappings.collect()).map_err(io::Error::other)?;
-        let mut child = tokio::process::Command::from(command).spawn()?;
+        let mut command = tokio::process::Command::from(command);
+        let mut child = orphans::start(|| command.spawn())?;
         let stdin = child.stdin.take();
         let mut outputs = JoinSet::new();
         if let Some(stdout) = child.stdout.take() {
@@ -134,7 +138,8 @@ impl Program {
             .ok_or_else(|| io::Error::other("it has ended already"))?;
         guard::takes(group, end.grace);
         let (told, hears) = oneshot::channel();
-        let attended = tokio::spawn(attend(child, Group(group), outputs, hears, end.clone()));
+        let attended =
+            tokio::spawn(attend(child, Group(group), socket, outputs, hears, end.clone()));
         Ok(Running { group, stdin, told: Some(told), attended })
     }
 }
@@ -167,6 +172,7 @@ impl Running {
 async fn attend(
     mut child: Child,
     group: Group,
+    socket: Option<PathBuf>,
     mut outputs: JoinSet<()>,
     told: oneshot::Receiver<()>,
     end: End,
@@ -182,6 +188,7 @@ async fn attend(
             Some(status) => status,
             None => child.wait().await,
         };
+        orphans::has_ended(group.0);
         group.left().await;
         status
     };
@@ -201,9 +208,34 @@ async fn attend(
         group.signal(Signal::KILL);
         gone.await
     };
+    if let Some(socket) = socket {
+        end_strays(&socket, &end).await;
+    }
     guard::leaves(group.0);
     let _is_complete = read.await;
     status
+}
+
+/// Ends what a server leaves behind outside its group, as a shell with job control does.
+async fn end_strays(socket: &Path, end: &End) {
+    let until = Instant::now() + end.grace;
+    let mut told = BTreeSet::new();
+    loop {
+        let strays = orphans::of(socket);
+        if strays.is_empty() {
+            return;
+        }
+        let is_late = end.hurry.is_cancelled() || Instant::now() >= until;
+        for stray in strays {
+            let number = stray.as_raw_nonzero().get();
+            if is_late || told.insert(number) {
+                let signal = if is_late { Signal::KILL } else { Signal::TERM };
+                // It may have ended already.
+                let _ = kill_process(stray, signal);
+            }
+        }
+        sleep(LOOK).await;
+    }
 }
 
 /// The group that a process leads, by the number of the process.

@@ -10,8 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Dev, Folder, PATIENCE, get, tiny};
+use common::{Dev, Folder, PATIENCE, get, runs, tiny};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 /// A variable that each process of one `server-dev` has, and no other.
 struct Mark(String);
@@ -261,4 +262,26 @@ fn two_hundred_restarts_with_kills_in_between_leave_nothing() {
 fn files(folder: &Path) -> Vec<String> {
     let names = fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.file_name());
     names.map(|name| name.to_string_lossy().into_owned()).collect()
+}
+
+/// As a shell with job control does, timeout(1) has a group of its own.
+#[test]
+fn what_has_left_its_group_ends_with_its_server() {
+    let script = "timeout 600 sleep 600 & echo stray $!; wait";
+    let folder = Folder::with(&[("value.txt", "one"), ("server", script)]);
+    let mut dev = folder.dev(&["-e", "txt", "--ready", "300ms", "--", "sh", "./server"]);
+    let stray = |dev: &mut Dev| {
+        let is_it =
+            |event: &Value| event["line"].as_str().is_some_and(|line| line.starts_with("stray"));
+        let line = dev.wait_for("output", is_it)["line"].as_str().expect("a text").to_owned();
+        line.trim_start_matches("stray ").parse::<u64>().expect("a number")
+    };
+    let first = stray(&mut dev);
+    dev.wait("ready");
+    folder.write("value.txt", "two");
+    let second = stray(&mut dev);
+    dev.wait("drained");
+    assert!(!runs(first) && runs(second));
+    assert!(dev.end().success());
+    assert!(!runs(second));
 }
