@@ -51,7 +51,8 @@ fn serves(mut daemon: Daemon, file: &File, address: SocketAddr) {
     assert_eq!((daemon.address, daemon.name().as_str()), (address, "one"));
     file.write(&text("two"));
     daemon.expect("two");
-    // The configuration's own address was never bound, and whoever changes it is told.
+    // The configuration's own address was never bound, and whoever changes it is told, nobody else.
+    assert!(!daemon.log.contains("not used"), "{}", daemon.log);
     file.write(&text("two").replace("127.0.0.1:0", "127.0.0.2:0"));
     daemon.until("not used: the process was started with a socket for it key=\"listen_addresses\"");
     let listening = daemon.log.matches("listening address=").count();

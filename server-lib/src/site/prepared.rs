@@ -56,7 +56,8 @@ impl Prepared {
         } else {
             info!(generation, ?changed, "in use");
         }
-        for key in changed.iter().filter(|key| unused.contains(*key)) {
+        let is_edit = before.generation > 0;
+        for key in changed.iter().filter(|key| is_edit && unused.contains(*key)) {
             warn!(key, "not used: the process was started with a socket for it");
         }
         if gone.is_empty() && followed.is_empty() {
