@@ -353,7 +353,7 @@ fn words(told: &Told) -> String {
             )
         }
         Told::NotReady { reason, serves, .. } => format!("not ready: {reason}{}", goes_on(serves)),
-        Told::Drained { pid, status } => format!("pid {pid}, replaced, has ended: {status}"),
+        Told::Drained { pid, status } => format!("pid {pid} has ended, as it was told: {status}"),
         Told::Exited { pid, status, again_in_milliseconds, .. } => match again_in_milliseconds {
             Some(pause) => {
                 format!("pid {pid} has ended: {status}; starts again in {}", seconds(*pause))
