@@ -26,7 +26,7 @@ use crate::{
     input::Input,
     machine::{Effect, Event, Exit, Machine, Need, Phase},
     process::{End, Line, Output, Running},
-    proxy::{ProblemKind, Publisher, Site, Upstream},
+    proxy::{Problem, ProblemKind, Publisher, Site, Upstream},
     ready::Notified,
     report::{Report, Told},
     sockets::{Front, Sockets},
@@ -94,6 +94,8 @@ struct Work {
     leaving: TaskTracker,
     /// What cargo has built last.
     built: Option<Built>,
+    /// What is wrong with the sources, until they are built.
+    unbuilt: Option<Problem>,
     /// What the process has written that was started last.
     heard: Option<Arc<Heard>>,
     /// Whether the process that starts is to be told of an edit, once it is ready.
@@ -156,6 +158,7 @@ impl Runner {
             rests_until: None,
             leaving: TaskTracker::new(),
             built: None,
+            unbuilt: None,
             heard: None,
             owes_signal: false,
             generation: 0,
@@ -387,6 +390,7 @@ impl Work {
                     self.tell(Told::Built { milliseconds: milliseconds(took) });
                 }
                 self.built = built;
+                self.unbuilt = None;
                 Event::Built
             }
             Outcome::Failed { reason, said } => {

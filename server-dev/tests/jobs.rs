@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use common::{Dev, Folder, get, tiny};
+use common::{Dev, Folder, get, page_is_told, tiny};
 use serde_json::Value;
 
 /// A copy of an example, whose sockets take any port.
@@ -185,28 +185,6 @@ fn shown(address: &str) -> String {
     let mut answer = String::new();
     std::io::Read::read_to_string(&mut stream, &mut answer).expect("an answer");
     answer
-}
-
-/// What a page is told of itself, by the events of its stream, until it is so.
-fn page_is_told(address: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-    let mut stream = std::net::TcpStream::connect(address).expect("a connection");
-    stream.set_read_timeout(Some(common::PATIENCE)).expect("a time-out");
-    let head = "GET /__server-dev/events HTTP/1.1\r\nhost: localhost\r\n\r\n";
-    std::io::Write::write_all(&mut stream, head.as_bytes()).expect("room for a request");
-    let until = std::time::Instant::now() + common::PATIENCE;
-    let mut last = Value::Null;
-    for line in std::io::BufRead::lines(std::io::BufReader::new(stream)).map_while(Result::ok) {
-        // A beat has no JSON.
-        let told = line.strip_prefix("data:").and_then(|data| serde_json::from_str(data).ok());
-        if let Some(told) = told {
-            last = told;
-        }
-        if last.is_object() && is_so(&last) {
-            return last;
-        }
-        assert!(std::time::Instant::now() < until, "it is never so: {last}");
-    }
-    panic!("the stream ended: {last}");
 }
 
 #[test]

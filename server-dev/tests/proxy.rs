@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Folder, PATIENCE, example, get, tiny};
+use common::{Folder, PATIENCE, example, get, page_is_told, tiny};
 
 /// A connection that has sent `request`; where it lacks a host, it says localhost.
 fn send(address: &str, request: &str) -> BufReader<TcpStream> {
@@ -455,4 +455,26 @@ fn a_head_alone_is_passed_on_as_it_is() {
     let mut answer = String::new();
     send(&address, request).read_to_string(&mut answer).unwrap();
     assert!(answer.contains("content-length: 6\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
+/// The old one, started again, is not what the sources say.
+#[test]
+fn a_server_that_is_started_again_leaves_the_build_that_failed_to_be_seen() {
+    let folder = Folder::with(&[("value.txt", "one"), ("code", "exit 0")]);
+    let mut dev = folder.dev(&["-s", "http::0", "--proxy", "--build", "sh ./code", "--", &tiny()]);
+    let address = dev.address();
+    let first = dev.wait("ready");
+    folder.write("code", "echo 'code:1: no such word' >&2; exit 7");
+    dev.wait("build-failed");
+    page_is_told(&address, |told| told["problem"]["kind"] == "build");
+    let pid = first["pid"].as_u64().and_then(|pid| i32::try_from(pid).ok());
+    let pid = pid.and_then(rustix::process::Pid::from_raw).expect("a process");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it runs");
+    dev.wait("exited");
+    dev.wait("ready");
+    let told = page_is_told(&address, |told| told["ready"] == true);
+    assert_eq!(told["problem"]["kind"], "build", "{told}");
+    folder.write("code", "exit 0");
+    dev.wait("ready");
+    page_is_told(&address, |told| told["problem"].is_null());
 }

@@ -21,12 +21,12 @@ impl Runner {
 }
 
 impl Work {
-    /// A new process serves, and nothing is wrong any more.
+    /// A new process serves, and nothing is wrong any more but what could not be built.
     pub(super) fn has_switched(&self, upstream: Option<&Upstream>) {
         self.runner.site.update(|site| {
             site.upstream = upstream.cloned();
             site.version.generation = self.generation;
-            site.problem = None;
+            site.problem.clone_from(&self.unbuilt);
         });
     }
 
@@ -42,8 +42,11 @@ impl Work {
     }
 
     /// Has pages show what is wrong.
-    pub(super) fn is_broken(&self, kind: ProblemKind, reason: &str, said: &Said) {
+    pub(super) fn is_broken(&mut self, kind: ProblemKind, reason: &str, said: &Said) {
         let problem = problem(kind, reason, said);
+        if kind == ProblemKind::Build {
+            self.unbuilt = Some(problem.clone());
+        }
         self.runner.site.update(|site| site.problem = Some(problem));
     }
 

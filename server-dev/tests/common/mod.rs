@@ -182,6 +182,28 @@ pub fn get(address: &str) -> std::io::Result<String> {
     Ok(body.to_owned())
 }
 
+/// What a page is told of itself, by the events of its stream, until it is so.
+pub fn page_is_told(address: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    let head = "GET /__server-dev/events HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stream.write_all(head.as_bytes()).expect("room for a request");
+    let until = Instant::now() + PATIENCE;
+    let mut last = Value::Null;
+    for line in BufReader::new(stream).lines().map_while(Result::ok) {
+        // A beat has no JSON.
+        let told = line.strip_prefix("data:").and_then(|data| serde_json::from_str(data).ok());
+        if let Some(told) = told {
+            last = told;
+        }
+        if last.is_object() && is_so(&last) {
+            return last;
+        }
+        assert!(Instant::now() < until, "it is never so: {last}");
+    }
+    panic!("the stream ended: {last}");
+}
+
 /// Whether a process is there, and no zombie.
 pub fn runs(pid: u64) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat"))
