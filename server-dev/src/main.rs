@@ -29,6 +29,7 @@ mod schema;
 mod screen;
 mod sockets;
 mod spec;
+mod stat;
 mod status;
 mod terminal;
 mod tree;

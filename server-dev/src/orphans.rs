@@ -12,8 +12,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use rustix::process::{Pid, WaitOptions, getpgid, getsid, waitpid};
+use rustix::process::{Pid, WaitOptions, waitpid};
 use tokio::{process::Child, signal::unix::Signal};
+
+use crate::stat::Stat;
 
 /// The children that are waited for elsewhere, by their numbers.
 static STARTED: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
@@ -41,11 +43,11 @@ pub(crate) fn has_ended(child: Pid) {
 /// one server are.
 pub(crate) fn of(socket: &Path) -> Vec<Pid> {
     let variable = [b"NOTIFY_SOCKET=", socket.as_os_str().as_bytes()].concat();
-    let (own, started) = (getsid(None).ok(), started());
+    let (Some(own), started) = (Stat::own(), started()) else { return Vec::new() };
     let is_of_it = |child: &Pid| {
-        let environ = fs::read(format!("/proc/{}/environ", child.as_raw_nonzero()));
+        let environ = fs::read(folder(*child).join("environ"));
         !started.contains(&child.as_raw_nonzero().get())
-            && getsid(Some(*child)).ok() == own
+            && Stat::of(&folder(*child)).is_some_and(|stat| stat.session == own.session)
             && environ.is_ok_and(|all| all.split(|&byte| byte == 0).any(|one| one == variable))
     };
     children().into_iter().filter(is_of_it).collect()
@@ -58,10 +60,10 @@ fn started() -> MutexGuard<'static, BTreeSet<i32>> {
 
 /// Reaps them, each time that a child ends.
 pub(crate) async fn reap(mut ended: Signal) {
-    let (Ok(session), Ok(group)) = (getsid(None), getpgid(None)) else { return };
+    let Some(own) = Stat::own() else { return };
     while ended.recv().await.is_some() {
         for child in children() {
-            if is_left_behind(child, session, group) {
+            if is_left_behind(child, own) {
                 // Somebody may have been faster.
                 let _ = waitpid(Some(child), WaitOptions::NOHANG);
             }
@@ -84,35 +86,15 @@ fn children() -> Vec<Pid> {
 
 /// Whether it is a zombie that nobody waits for: what this process has started is known, or in its own
 /// group.
-fn is_left_behind(child: Pid, session: Pid, group: Pid) -> bool {
+fn is_left_behind(child: Pid, own: Stat) -> bool {
     let started = started();
-    let number = child.as_raw_nonzero().get();
-    let stat = fs::read_to_string(PathBuf::from(format!("/proc/{number}/stat")));
-    stat.is_ok_and(|stat| {
-        zombie(&stat).is_some_and(|(of_group, of_session)| {
-            of_session != session.as_raw_nonzero().get()
-                || (of_group != group.as_raw_nonzero().get() && !started.contains(&number))
-        })
+    let is_started = started.contains(&child.as_raw_nonzero().get());
+    Stat::of(&folder(child)).is_some_and(|stat| {
+        let is_elsewhere = stat.session != own.session;
+        stat.is_zombie && (is_elsewhere || (stat.group != own.group && !is_started))
     })
 }
 
-/// Reads the group and the session of a zombie from `proc_pid_stat(5)`: after the name, which may hold
-/// anything, the state is the first field.
-fn zombie(stat: &str) -> Option<(i32, i32)> {
-    let (_, after_name) = stat.rsplit_once(')')?;
-    let fields: Vec<&str> = after_name.split_ascii_whitespace().collect();
-    let [state, _parent, group, session, ..] = fields[..] else { return None };
-    (state == "Z").then(|| Some((group.parse().ok()?, session.parse().ok()?)))?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_of_zombies_alone() {
-        assert_eq!(zombie("9 (a) b) (Z S) Z 1 77 78 0"), Some((77, 78)));
-        assert_eq!(zombie("9 (sh) S 1 77 78 0"), None);
-        assert_eq!(zombie("9 (sh"), None);
-    }
+fn folder(process: Pid) -> PathBuf {
+    PathBuf::from(format!("/proc/{}", process.as_raw_nonzero()))
 }

@@ -22,7 +22,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::config::Ready;
+use crate::{config::Ready, stat::Stat};
 
 /// How often a process is looked at while it starts.
 const LOOK: Duration = Duration::from_millis(5);
@@ -178,18 +178,8 @@ fn members(group: Pid) -> impl Iterator<Item = PathBuf> {
         let is_process = path
             .file_name()
             .is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
-        is_process
-            && fs::read_to_string(path.join("stat"))
-                .is_ok_and(|stat| group_of(&stat) == Some(group))
+        is_process && Stat::of(path).is_some_and(|stat| stat.group == group.as_raw_nonzero().get())
     })
-}
-
-/// Reads the group from `proc_pid_stat(5)`: the third field after the name, which may hold anything.
-fn group_of(stat: &str) -> Option<Pid> {
-    let (_, after_name) = stat.rsplit_once(')')?;
-    let group = after_name.split_ascii_whitespace().nth(2)?.parse().ok()?;
-    // A process that is about to be reaped is in -1.
-    (group > 0).then(|| Pid::from_raw(group))?
 }
 
 /// Whether one of `inodes` is polled by epoll(7), or a thread is in a call that waits for it.
@@ -224,18 +214,6 @@ fn polls(info: &str, inodes: &[u64]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reads_a_group_behind_any_name() {
-        let pid = Pid::from_raw(77);
-        for stat in ["9 (sh) S 1 77 77 0", "9 (a) b) (c d) R 1 77 3 0"] {
-            assert_eq!(group_of(stat), pid, "{stat}");
-        }
-        // The second once ended the reading by a panic.
-        for stat in ["9 (sh", "9 (sh) X 0 -1 -1 0"] {
-            assert_eq!(group_of(stat), None, "{stat}");
-        }
-    }
 
     #[test]
     fn finds_what_an_epoll_instance_polls() {

@@ -8,13 +8,12 @@ use std::{
     thread,
 };
 
-use rustix::{
-    process::getpgrp,
-    termios::{
-        LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
-    },
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
 };
 use tokio::sync::mpsc;
+
+use crate::stat::Stat;
 
 /// What somebody may ask for by a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,5 +101,7 @@ impl Drop for Terminal {
 
 /// Whether what is typed is for this process and its group.
 fn is_ours() -> bool {
-    stdin().is_terminal() && tcgetpgrp(stdin()).is_ok_and(|foreground| foreground == getpgrp())
+    let own = Stat::own().map(|own| own.group);
+    stdin().is_terminal()
+        && tcgetpgrp(stdin()).is_ok_and(|foreground| own == Some(foreground.as_raw_nonzero().get()))
 }

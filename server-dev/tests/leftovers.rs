@@ -5,6 +5,7 @@ mod common;
 use std::{
     fs,
     path::Path,
+    process::Command,
     sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
@@ -284,4 +285,33 @@ fn what_has_left_its_group_ends_with_its_server() {
     assert!(!runs(first) && runs(second));
     assert!(dev.end().success());
     assert!(!runs(second));
+}
+
+/// As in a container that was entered from outside, where its session has no number; it once panicked.
+#[test]
+fn what_leads_its_session_may_be_in_another_pid_namespace() {
+    let inside = ["--map-root-user", "--pid", "--fork", "--mount-proc"];
+    if !Command::new("unshare").args(inside).arg("true").status().is_ok_and(|it| it.success()) {
+        eprintln!("no namespaces are to be had here, so this is not tried");
+        return;
+    }
+    // timeout(1) has a group of its own.
+    let script = "timeout 600 sleep 600 & echo up; wait";
+    let folder = Folder::with(&[("value.txt", "one"), ("server", script)]);
+    let mark = Mark::new();
+    let mut command = Command::new("unshare");
+    command.args(inside).args([env!("CARGO_BIN_EXE_server-dev"), "--json", "-e", "txt"]);
+    command.args(["--ready", "300ms", "--", "sh", "./server"]);
+    command.current_dir(folder.path()).envs([mark.env()]);
+    let mut dev = Dev::spawn(&mut command);
+    dev.wait("ready");
+    folder.write("value.txt", "two");
+    dev.wait("drained");
+    let serve = || mark.processes().len();
+    // The one that enters, server-dev and its guard; of the server the shell, timeout and sleep.
+    wait_until(|| serve() == 6, || format!("{:?}", mark.processes()));
+    let [(inner, _)] = children(dev.pid())[..] else { panic!("server-dev alone") };
+    kill_process(Pid::from_raw(inner.cast_signed()).unwrap(), Signal::INT).unwrap();
+    assert!(dev.wait_for_end().success());
+    assert_eq!(mark.processes(), [0; 0]);
 }
