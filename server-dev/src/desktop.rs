@@ -1,12 +1,26 @@
 //! Notifications of the desktop, by notify-send(1).
 
 use std::{
+    collections::VecDeque,
     env,
-    process::{Command, Stdio},
-    thread,
+    os::unix::process::CommandExt,
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
+use rustix::process::Pid;
+
+use crate::{guard, orphans};
+
 const PROGRAM: &str = "notify-send";
+/// How long a desktop may take; one that doesn't answer is no reason to wait.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often the program is looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(20);
+/// Notifications that wait for those before; of more, the last ones count.
+const WAITING: usize = 8;
 
 /// Whether there is a program for it.
 pub(crate) fn is_there() -> bool {
@@ -14,15 +28,96 @@ pub(crate) fn is_there() -> bool {
     env::split_paths(&path).any(|folder| folder.join(PROGRAM).is_file())
 }
 
-/// Shows a text; whoever waits for a desktop that doesn't answer is a thread of its own.
-pub(crate) fn show(title: String, text: String, is_urgent: bool) {
-    thread::spawn(move || {
+/// Shows one notification after the other; dropped, none is shown any more.
+#[derive(Debug)]
+pub(crate) struct Desktop {
+    notes: Option<Sender<Note>>,
+    shows: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Note {
+    title: String,
+    text: String,
+    is_urgent: bool,
+}
+
+impl Desktop {
+    pub(crate) fn begin() -> Self {
+        let (notes, asked) = channel();
+        let shows = thread::spawn(move || show_all(&asked));
+        Self { notes: Some(notes), shows: Some(shows) }
+    }
+
+    /// Returns at once.
+    pub(crate) fn show(&self, title: String, text: String, is_urgent: bool) {
+        if let Some(notes) = &self.notes {
+            // What is not shown was written all the same.
+            let _ = notes.send(Note { title, text, is_urgent });
+        }
+    }
+}
+
+impl Drop for Desktop {
+    fn drop(&mut self) {
+        drop(self.notes.take());
+        if let Some(shows) = self.shows.take() {
+            // It has nothing to say if it has panicked.
+            let _ = shows.join();
+        }
+    }
+}
+
+fn show_all(asked: &Receiver<Note>) {
+    let mut waiting = VecDeque::new();
+    loop {
+        let Some(note) = waiting.pop_front().or_else(|| asked.recv().ok()) else { return };
+        // What is not shown was written all the same.
+        let Ok(mut child) = note.command().spawn() else { continue };
+        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        orphans::has_started(child.id());
+        group.inspect(|group| guard::takes(*group, Duration::ZERO));
+        let goes_on = attend(&mut child, asked, &mut waiting);
+        // It may have ended already, which it is waited for in either case.
+        let _ = child.kill();
+        let _ = child.wait();
+        group.inspect(|group| {
+            guard::leaves(*group);
+            orphans::has_ended(*group);
+        });
+        if !goes_on {
+            return;
+        }
+    }
+}
+
+/// Waits until it has ended, or has had its time; returns whether there may be more to show.
+fn attend(child: &mut Child, asked: &Receiver<Note>, waiting: &mut VecDeque<Note>) -> bool {
+    let until = Instant::now() + PATIENCE;
+    while matches!(child.try_wait(), Ok(None)) && Instant::now() < until {
+        match asked.recv_timeout(LOOK) {
+            Ok(note) => {
+                waiting.push_back(note);
+                if waiting.len() > WAITING {
+                    waiting.pop_front();
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
+    }
+    true
+}
+
+impl Note {
+    fn command(&self) -> Command {
         let mut command = Command::new(PROGRAM);
         command.args(["--app-name=server-dev", "--urgency"]);
-        command.arg(if is_urgent { "critical" } else { "normal" });
+        command.arg(if self.is_urgent { "critical" } else { "normal" });
         // Either may begin with a dash.
-        command.arg("--").args([title, text]);
-        // What is not shown was written all the same.
-        let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    });
+        command.args(["--", &self.title, &self.text]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.process_group(0);
+        command
+    }
 }

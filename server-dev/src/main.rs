@@ -31,15 +31,11 @@ mod sockets;
 mod spec;
 mod stat;
 mod status;
+mod stops;
 mod terminal;
 mod tree;
 
-use std::{
-    error::Error,
-    process::ExitCode,
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{error::Error, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
 use hot_reload::{ReloaderOptions, ReloaderService};
@@ -61,6 +57,7 @@ use crate::{
     report::{Form, Report, Told, Wants},
     runner::{Runner, milliseconds},
     sockets::Sockets,
+    stops::Stops,
     terminal::{Key, Terminal},
     tree::{Filter, Mechanism, Tree},
 };
@@ -135,9 +132,11 @@ async fn run_within(cli: &Cli) -> Result<ExitCode, Failure> {
     }
     let wants = Wants { status: terminal.is_some(), clear: cli.clear, notify: cli.notify };
     let names = config.services.keys().cloned().collect();
+    // Before whatever it is to end.
+    let _guard = Guard::begin()?;
     let report = Arc::new(Report::new(cli.form(), wants, names));
     let ended = run_all(cli, config, &report, terminal.as_ref(), signals).await;
-    report.finish();
+    report.finish().await;
     ended
 }
 
@@ -154,7 +153,7 @@ async fn run_all(
     let (over, hurry) = (CancellationToken::new(), CancellationToken::new());
     let mut services = JoinSet::new();
     let all = open(config)?;
-    let _guard = Guard::begin()?;
+    let names: Vec<_> = all.iter().map(|(name, ..)| name.clone()).collect();
     for (name, service, sockets, tree) in all {
         for (socket, address) in sockets.places() {
             let told = Told::Listening { name: socket.to_owned(), address };
@@ -179,11 +178,20 @@ async fn run_all(
         services.spawn(serve(runner, over.clone()));
     }
     tokio::spawn(attend(signals, over.clone(), hurry.clone()));
+    tokio::spawn({
+        let (report, over) = (Arc::clone(report), over.clone());
+        async move {
+            over.cancelled().await;
+            for name in names {
+                report.tell(&name, Told::Ending);
+            }
+        }
+    });
     if let Some(terminal) = terminal {
-        let continued = SignalKind::from_raw(rustix::process::Signal::CONT.as_raw());
         let keyboard = Keyboard { report: Arc::clone(report), ask, over: over.clone() };
         tokio::spawn(keyboard.attend(Terminal::keys()));
-        tokio::spawn(retake(Arc::downgrade(terminal), signal(continued)?));
+        let stops = Stops::of(terminal, report)?;
+        tokio::spawn(stops.attend());
     }
     while let Some(ended) = services.join_next().await {
         ended??;
@@ -287,14 +295,5 @@ impl Keyboard {
                 Key::Quit => self.over.cancel(),
             }
         }
-    }
-}
-
-/// Has each key passed on again after a stop, for which the shell has taken the terminal back.
-async fn retake(terminal: Weak<Terminal>, mut continued: Signal) {
-    while continued.recv().await.is_some()
-        && let Some(terminal) = terminal.upgrade()
-    {
-        terminal.set();
     }
 }

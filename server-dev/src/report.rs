@@ -1,21 +1,27 @@
 //! What a person, or a program, is told.
 
+mod told;
+mod words;
+mod writer;
+
 use std::{
     io::{IsTerminal, stderr},
-    sync::{Arc, Mutex, PoisonError},
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
 };
 
-use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, mpsc::error::TryRecvError};
-
-use crate::{
-    desktop, diagnostics::Diagnostic, process::Line, screen::Screen, status::Status, terminal::HELP,
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    time::timeout,
 };
 
-/// Colours of the names before the lines of several services, after those of warnings and errors.
-const COLOURS: [u8; 5] = [36, 35, 34, 32, 33];
+use self::writer::Writer;
+pub(crate) use self::{
+    told::{Level, Told},
+    words::seconds,
+};
+use crate::process::Line;
 
 /// How long whoever reads what is told may take for the rest of it, at the end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -23,89 +29,27 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Lines that wait to be written; whoever writes more waits as well.
 const LINES: usize = 1024;
 
-/// Something that happened to a service.
-#[derive(Debug, Serialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
-pub(crate) enum Told {
-    Listening {
-        name: String,
-        address: String,
-    },
-    Watching {
-        /// As they were named.
-        roots: Vec<String>,
-        files: usize,
-        folders: usize,
-        /// `events`, `polling` or `events-and-polling`.
-        mechanism: &'static str,
-        poll_milliseconds: Option<u64>,
-        reason: Option<String>,
-    },
-    Changed {
-        files: Vec<String>,
-        more: usize,
-    },
-    Building {
-        command: String,
-    },
-    Built {
-        milliseconds: u64,
-    },
-    BuildFailed {
-        reason: String,
-        serves: bool,
-        /// For programs: a person has seen what was written.
-        diagnostics: Vec<Diagnostic>,
-    },
-    Starting {
-        pid: u32,
-    },
-    Ready {
-        pid: u32,
-        generation: u64,
-        by: &'static str,
-        milliseconds: u64,
-        since_save: Option<u64>,
-    },
-    NotReady {
-        reason: String,
-        serves: bool,
-        diagnostics: Vec<Diagnostic>,
-    },
-    Drained {
-        pid: u32,
-        status: String,
-    },
-    Exited {
-        pid: u32,
-        status: String,
-        again_in_milliseconds: Option<u64>,
-        diagnostics: Vec<Diagnostic>,
-    },
-    GaveUp {
-        reason: String,
-    },
-    Ended,
-}
-
 /// How it is told: in the order in which it happened, by a thread that a terminal may hold up.
 #[derive(Debug)]
 pub(crate) struct Report {
-    said: mpsc::UnboundedSender<Said>,
+    messages: mpsc::Sender<Message>,
     /// Room for lines of processes, which wait for it.
     room: Arc<Semaphore>,
     is_coloured: bool,
-    writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Something to be written.
 #[derive(Debug)]
-enum Said {
+enum Message {
     Told(String, Told),
     Line(String, Line, OwnedSemaphorePermit),
     Clear,
     Help,
-    Last,
+    /// No status from here on; the other end is dropped once it is so.
+    Hide(oneshot::Sender<()>),
+    Show,
+    /// As [`Hide`](Self::Hide), and for good.
+    Last(oneshot::Sender<()>),
 }
 
 /// In which form.
@@ -132,13 +76,10 @@ impl Report {
     pub(crate) fn new(form: Form, wants: Wants, names: Vec<String>) -> Self {
         let is_coloured =
             stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-        let (said, hears) = mpsc::unbounded_channel();
-        let status = (wants.status && form == Form::Text).then(|| Status::of(&names));
-        let (screen, changed) = (Screen::default(), None);
-        let mut writer = Writer { form, wants, is_coloured, names, status, screen, changed };
-        let writer = thread::spawn(move || writer.run(hears));
-        let room = Arc::new(Semaphore::new(LINES));
-        Self { said, room, is_coloured, writer: Mutex::new(Some(writer)) }
+        let (messages, hears) = mpsc::channel();
+        let writer = Writer::new(form, wants, is_coloured, names);
+        thread::spawn(move || writer.run(&hears));
+        Self { messages, room: Arc::new(Semaphore::new(LINES)), is_coloured }
     }
 
     pub(crate) fn is_coloured(&self) -> bool {
@@ -147,229 +88,50 @@ impl Report {
 
     /// Tells what happened to a service.
     pub(crate) fn tell(&self, service: &str, told: Told) {
-        // The other end is gone once everything has ended.
-        let _ = self.said.send(Said::Told(service.to_owned(), told));
+        self.send(Message::Told(service.to_owned(), told));
     }
 
     /// Passes on what a process has written; waits while there is much to be written yet.
     pub(crate) async fn pass_on(&self, service: &str, line: Line) {
         if let Ok(room) = Arc::clone(&self.room).acquire_owned().await {
-            // As above.
-            let _ = self.said.send(Said::Line(service.to_owned(), line, room));
+            self.send(Message::Line(service.to_owned(), line, room));
         }
     }
 
     /// Empties the screen.
     pub(crate) fn clear(&self) {
-        // As above.
-        let _ = self.said.send(Said::Clear);
+        self.send(Message::Clear);
     }
 
     /// Says which keys there are.
     pub(crate) fn help(&self) {
-        // As above.
-        let _ = self.said.send(Said::Help);
+        self.send(Message::Help);
+    }
+
+    /// Leaves the terminal to somebody else; returns when everything before is written.
+    pub(crate) async fn hide(&self) {
+        self.wait_for(Message::Hide).await;
+    }
+
+    /// Has the terminal again.
+    pub(crate) fn show(&self) {
+        self.send(Message::Show);
     }
 
     /// Waits until everything is written.
-    pub(crate) fn finish(&self) {
-        // As above.
-        let _ = self.said.send(Said::Last);
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let until = Instant::now() + LAST_WORDS;
-        while writer.as_ref().is_some_and(|writer| !writer.is_finished()) && Instant::now() < until
-        {
-            thread::sleep(Duration::from_millis(1));
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Writer {
-    form: Form,
-    wants: Wants,
-    is_coloured: bool,
-    names: Vec<String>,
-    status: Option<Status>,
-    screen: Screen,
-    /// The line on what was changed, for which something may be built next.
-    changed: Option<String>,
-}
-
-impl Writer {
-    fn run(&mut self, mut said: mpsc::UnboundedReceiver<Said>) {
-        loop {
-            let next = match said.try_recv() {
-                Ok(next) => Some(next),
-                Err(TryRecvError::Disconnected) => None,
-                Err(TryRecvError::Empty) => {
-                    if let Some(status) = &self.status {
-                        self.screen.draw(&status.to_string());
-                    }
-                    said.blocking_recv()
-                }
-            };
-            match next {
-                Some(Said::Told(service, told)) => {
-                    if let Some(status) = &mut self.status {
-                        status.take_note(&service, &told);
-                    }
-                    self.notify(&service, &told);
-                    self.tell(&service, &told);
-                }
-                Some(Said::Line(service, line, _room)) => self.pass_on(&service, &line),
-                Some(Said::Clear) => self.screen.clear(),
-                Some(Said::Help) => {
-                    self.screen.write(true, format!("server-dev: {HELP}\n").as_bytes());
-                }
-                Some(Said::Last) | None => return self.screen.erase(),
-            }
-        }
+    pub(crate) async fn finish(&self) {
+        self.wait_for(Message::Last).await;
     }
 
-    fn notify(&self, service: &str, told: &Told) {
-        let is_urgent = match told {
-            Told::BuildFailed { .. }
-            | Told::NotReady { .. }
-            | Told::Exited { .. }
-            | Told::GaveUp { .. } => true,
-            Told::Ready { .. } => false,
-            _ => return,
-        };
-        if self.wants.notify {
-            desktop::show(format!("server-dev: {service}"), words(told), is_urgent);
-        }
+    async fn wait_for(&self, message: impl FnOnce(oneshot::Sender<()>) -> Message) {
+        let (done, is_done) = oneshot::channel();
+        self.send(message(done));
+        // Never sent: it is dropped. Whoever reads so slowly has no use for the rest.
+        let _ = timeout(LAST_WORDS, is_done).await;
     }
 
-    fn tell(&mut self, service: &str, told: &Told) {
-        match self.form {
-            Form::Json => self.json(service, told),
-            Form::Text => {
-                let colour = match told {
-                    Told::BuildFailed { .. }
-                    | Told::NotReady { .. }
-                    | Told::Exited { .. }
-                    | Told::GaveUp { .. } => 31,
-                    Told::Ready { .. } => 32,
-                    _ => 2,
-                };
-                let words = self.painted(colour, &format!("server-dev: {}", words(told)));
-                let line = format!("{}{words}\n", self.prefix(service));
-                match told {
-                    Told::Changed { .. } => self.changed = Some(line.clone()),
-                    Told::Building { .. } if self.wants.clear => {
-                        self.screen.clear();
-                        let changed = self.changed.take().unwrap_or_default();
-                        self.screen.write(true, changed.as_bytes());
-                    }
-                    _ => {}
-                }
-                self.screen.write(true, line.as_bytes());
-            }
-        }
-    }
-
-    fn pass_on(&mut self, service: &str, line: &Line) {
-        match self.form {
-            Form::Json => {
-                #[derive(Serialize)]
-                struct Output<'a> {
-                    event: &'static str,
-                    stream: &'static str,
-                    line: std::borrow::Cow<'a, str>,
-                }
-                let stream = if line.is_error { "stderr" } else { "stdout" };
-                let text = String::from_utf8_lossy(&line.text);
-                self.json(service, &Output { event: "output", stream, line: text });
-            }
-            Form::Text => {
-                let mut bytes = self.prefix(service).into_bytes();
-                bytes.extend_from_slice(&line.text);
-                bytes.push(b'\n');
-                self.screen.write(line.is_error, &bytes);
-            }
-        }
-    }
-
-    fn json(&mut self, service: &str, told: &impl Serialize) {
-        #[derive(Serialize)]
-        struct Of<'a, T> {
-            service: &'a str,
-            #[serde(flatten)]
-            told: &'a T,
-        }
-        // It is made of texts and numbers.
-        if let Ok(mut line) = serde_json::to_vec(&Of { service, told }) {
-            line.push(b'\n');
-            self.screen.write(false, &line);
-        }
-    }
-
-    fn prefix(&self, service: &str) -> String {
-        if self.names.len() < 2 {
-            return String::new();
-        }
-        let width = self.names.iter().map(String::len).max().unwrap_or_default();
-        let at = self.names.iter().position(|name| name == service).unwrap_or_default();
-        format!("{} ", self.painted(COLOURS[at % COLOURS.len()], &format!("{service:width$} |")))
-    }
-
-    fn painted(&self, colour: u8, text: &str) -> String {
-        if self.is_coloured { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
-    }
-}
-
-fn words(told: &Told) -> String {
-    let goes_on = |serves: &bool| if *serves { "; the old one goes on" } else { "" };
-    match told {
-        Told::Listening { name, address } => format!("{name} on {address}"),
-        Told::Watching { roots, files, folders, mechanism, poll_milliseconds, reason } => {
-            let by = match (poll_milliseconds, *mechanism) {
-                (None, _) => "watched by inotify".to_owned(),
-                (Some(every), "polling") => format!("looked at every {}", seconds(*every)),
-                (Some(every), _) => {
-                    format!("watched by inotify, and looked at every {}", seconds(*every))
-                }
-            };
-            let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            format!("{}: {files} files in {folders} folders are {by}{reason}", roots.join(", "))
-        }
-        Told::Changed { files, more } => {
-            let more = if *more == 0 { String::new() } else { format!(" and {more} more") };
-            format!("{}{more} changed", files.join(", "))
-        }
-        Told::Building { command } => format!("builds: {command}"),
-        Told::Built { milliseconds } => format!("built in {}", seconds(*milliseconds)),
-        Told::BuildFailed { reason, serves, .. } => {
-            format!("the build failed: {reason}{}", goes_on(serves))
-        }
-        Told::Starting { pid } => format!("starts, pid {pid}"),
-        Told::Ready { pid, generation, by, milliseconds, since_save } => {
-            let since = since_save.map(|since| format!(", {} after the save", seconds(since)));
-            format!(
-                "ready in {}{}: generation {generation}, pid {pid} ({by})",
-                seconds(*milliseconds),
-                since.unwrap_or_default()
-            )
-        }
-        Told::NotReady { reason, serves, .. } => format!("not ready: {reason}{}", goes_on(serves)),
-        Told::Drained { pid, status } => format!("pid {pid} has ended, as it was told: {status}"),
-        Told::Exited { pid, status, again_in_milliseconds, .. } => match again_in_milliseconds {
-            Some(pause) => {
-                format!("pid {pid} has ended: {status}; starts again in {}", seconds(*pause))
-            }
-            None => format!("pid {pid} has ended: {status}; a change starts it again"),
-        },
-        Told::GaveUp { reason } => format!("{reason}; a change starts it again"),
-        Told::Ended => "has ended".to_owned(),
-    }
-}
-
-pub(crate) fn seconds(milliseconds: u64) -> String {
-    let duration = Duration::from_millis(milliseconds);
-    if milliseconds < 1000 {
-        format!("{milliseconds} ms")
-    } else {
-        format!("{:.1} s", duration.as_secs_f64())
+    fn send(&self, message: Message) {
+        // The other end is gone once everything has ended.
+        let _ = self.messages.send(message);
     }
 }

@@ -42,8 +42,9 @@ impl Status {
             }
             Told::NotReady { serves: true, .. } => "start failed, the old one serves",
             Told::NotReady { serves: false, .. } => "start failed",
-            Told::Exited { .. } => "has ended",
+            Told::Exited { .. } | Told::Ended => "has ended",
             Told::GaveUp { .. } => "has ended too often",
+            Told::Ending => "ends",
             _ => return,
         };
     }

@@ -60,6 +60,15 @@ impl Terminal {
         let _ = tcsetattr(stdin(), OptionalActions::Now, &each_key);
     }
 
+    /// As it was before.
+    pub(crate) fn give_back(&self) {
+        // In the background it would stop this process instead (tcsetattr(3)), and is somebody else's.
+        if is_ours() {
+            // There is nobody to tell who could do better.
+            let _ = tcsetattr(stdin(), OptionalActions::Now, &self.before);
+        }
+    }
+
     /// Reads keys from here on, until the process ends.
     pub(crate) fn keys() -> mpsc::UnboundedReceiver<Key> {
         let (pressed, keys) = mpsc::unbounded_channel();
@@ -92,10 +101,7 @@ impl Key {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // In the background it would stop this process instead (tcsetattr(3)), and is somebody else's.
-        if is_ours() {
-            let _ = tcsetattr(stdin(), OptionalActions::Now, &self.before);
-        }
+        self.give_back();
     }
 }
 

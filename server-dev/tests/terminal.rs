@@ -33,10 +33,12 @@ struct Terminal {
 
 impl Terminal {
     fn with(folder: &Folder, arguments: &[&str]) -> Self {
-        Self::with_env(folder, arguments, &[])
+        let mut command = Command::new(env!("CARGO_BIN_EXE_server-dev"));
+        command.args(arguments);
+        Self::of(folder, &command)
     }
 
-    fn with_env(folder: &Folder, arguments: &[&str], env: &[(&str, &str)]) -> Self {
+    fn of(folder: &Folder, command: &Command) -> Self {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let ours = openpt(flags).unwrap();
         grantpt(&ours).unwrap();
@@ -47,9 +49,9 @@ impl Terminal {
         let same = || Stdio::from(OwnedFd::from(fs::File::from(theirs.try_clone().unwrap())));
         // In a session of its own, of which this is the terminal.
         let child = Command::new("setsid")
-            .args(["--ctty", env!("CARGO_BIN_EXE_server-dev")])
-            .args(arguments)
-            .envs(env.iter().copied())
+            .arg("--ctty")
+            .arg(command.get_program())
+            .args(command.get_args())
             .env("TERM", "xterm")
             .current_dir(folder.path())
             .stdin(same())
@@ -196,30 +198,46 @@ fn ctrl_c_is_a_signal_still() {
     let mut terminal = Terminal::with(&folder, &["--grace", "10m", "--", "sh", "-c", stubborn]);
     terminal.wait("up");
     terminal.types("q");
-    thread::sleep(Duration::from_millis(300));
+    terminal.wait("Ctrl-C once more ends it at once");
     terminal.types("\x03");
     assert_eq!(terminal.wait_for_end().code(), Some(130));
     assert!(terminal.is_as_before());
 }
 
+/// As a shell runs it that leaves the modes of the terminal alone.
 #[test]
-fn keys_work_again_after_a_stop() {
+fn ctrl_z_gives_the_terminal_back_until_it_goes_on() {
+    let folder = Folder::with(&[]);
+    let script = "set -m; \"$@\"; echo stopped; read word; echo \"read $word\"; fg >/dev/null";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_server-dev")]);
+    command.args(["--ready", "1ms", "--", "sleep", "600"]);
+    let mut terminal = Terminal::of(&folder, &command);
+    terminal.wait("serves, generation 1");
+    terminal.wait("\x1b[0m");
+    terminal.types("\x1a");
+    terminal.wait("stopped");
+    assert!(terminal.is_as_before());
+    // The status is gone, and comes back.
+    let shows = terminal.shows();
+    let (_, status) = shows.rsplit_once("(? for keys)\x1b[0m").unwrap();
+    assert!(status.starts_with("\r\x1b[K"), "{status:?}");
+    terminal.types("on\n");
+    terminal.wait("read on");
+    terminal.wait("serves, generation 1");
+    terminal.types("r");
+    terminal.wait("serves, generation 2");
+    terminal.types("q");
+    assert!(terminal.wait_for_end().success());
+    assert!(terminal.is_as_before());
+}
+
+/// It would be stopped for ever.
+#[test]
+fn ctrl_z_does_nothing_where_no_shell_could_continue_it() {
     let folder = Folder::with(&[]);
     let mut terminal = serves(&folder, &[]);
-    terminal.signal(Signal::STOP);
-    // As a shell does it.
-    let mut modes = tcgetattr(&terminal.ours).unwrap();
-    modes.local_modes.insert(LocalModes::ICANON | LocalModes::ECHO);
-    let now = rustix::termios::OptionalActions::Now;
-    rustix::termios::tcsetattr(&terminal.ours, now, &modes).unwrap();
-    assert!(terminal.is_as_before());
-    terminal.signal(Signal::CONT);
-    let until = Instant::now() + PATIENCE;
-    while terminal.is_as_before() {
-        assert!(Instant::now() < until);
-        thread::sleep(Duration::from_millis(5));
-    }
-    terminal.types("r");
+    terminal.types("\x1ar");
     terminal.wait("serves, generation 2");
 }
 
@@ -334,6 +352,37 @@ fn what_is_piped_in_ends_for_the_server_too() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), "300000");
     assert!(output.status.success());
+}
+
+/// It once was left behind, a process and a thread for each thing that was told.
+#[test]
+fn a_desktop_that_does_not_answer_is_left_alone() {
+    let script = "#!/bin/sh\necho $$ >> $PIDS\nexec sleep 600\n";
+    let folder = Folder::with(&[("bin/notify-send", script), ("src/value", "one")]);
+    let (bin, pids) = (folder.path().join("bin"), folder.path().join("pids"));
+    let mode = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(bin.join("notify-send"), mode).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_server-dev"));
+    command.args(["--json", "--notify", "--ready", "1ms", "--", "sleep", "600"]);
+    command.env("PATH", path).env("PIDS", &pids).current_dir(folder.path().join("src"));
+    let mut dev = common::Dev::spawn(&mut command);
+    for value in ["two", "three", "four"] {
+        dev.wait("ready");
+        folder.write("src/value", value);
+    }
+    dev.wait("ready");
+    let until = Instant::now() + PATIENCE;
+    let pids = || fs::read_to_string(&pids).unwrap_or_default();
+    while !pids().ends_with('\n') {
+        assert!(Instant::now() < until);
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert!(dev.end().success());
+    let pids = pids();
+    assert!(pids.lines().all(|pid| !common::runs(pid.parse().unwrap())), "{pids}");
+    // It had not answered the first.
+    assert_eq!(pids.lines().count(), 1, "{pids}");
 }
 
 #[test]

@@ -1,0 +1,59 @@
+//! Stops by Ctrl-Z: meanwhile the terminal is the shell's, as it was before.
+
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Weak},
+};
+
+use rustix::process::{self, getpid, getppid, kill_process};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{report::Report, stat::Stat, terminal::Terminal};
+
+/// What hears of them.
+pub(crate) struct Stops {
+    terminal: Weak<Terminal>,
+    report: Arc<Report>,
+    stopped: Signal,
+    continued: Signal,
+}
+
+impl Stops {
+    pub(crate) fn of(terminal: &Arc<Terminal>, report: &Arc<Report>) -> io::Result<Self> {
+        let of = |kind: process::Signal| signal(SignalKind::from_raw(kind.as_raw()));
+        let (stopped, continued) = (of(process::Signal::TSTP)?, of(process::Signal::CONT)?);
+        let (terminal, report) = (Arc::downgrade(terminal), Arc::clone(report));
+        Ok(Self { terminal, report, stopped, continued })
+    }
+
+    pub(crate) async fn attend(mut self) {
+        loop {
+            let is_stopped = tokio::select! {
+                _ = self.stopped.recv() => true,
+                _ = self.continued.recv() => false,
+            };
+            let Some(terminal) = self.terminal.upgrade() else { return };
+            if !is_stopped {
+                terminal.set();
+                self.report.show();
+            } else if has_shell() {
+                self.report.hide().await;
+                terminal.give_back();
+                // What the signal would have done if it were not attended to. Other threads stop a moment
+                // later, so that all else waits until it is continued.
+                let _ = kill_process(getpid(), process::Signal::STOP);
+            }
+        }
+    }
+}
+
+/// Whether the parent, as a shell, can continue this process: where nobody could, the kernel would not stop
+/// it either (credentials(7), of orphaned process groups).
+fn has_shell() -> bool {
+    let parent = getppid()
+        .and_then(|parent| Stat::of(Path::new(&format!("/proc/{}", parent.as_raw_nonzero()))));
+    parent
+        .zip(Stat::own())
+        .is_some_and(|(parent, own)| parent.session == own.session && parent.group != own.group)
+}
