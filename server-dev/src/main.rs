@@ -125,7 +125,7 @@ async fn run_within(cli: &Cli) -> Result<ExitCode, Failure> {
     ];
     let signals = signals.into_iter().map(signal).collect::<Result<Vec<_>, _>>()?;
     // As it was before, whichever way this function is left.
-    let terminal = if cli.stdin || cli.form() != Form::Text { None } else { Terminal::take() };
+    let terminal = if cli.stdin || cli.form() != Form::Text { None } else { Terminal::find() };
     let terminal = terminal.map(Arc::new);
     if cli.notify && !desktop::is_there() {
         eprintln!("server-dev: nothing is shown on the desktop: notify-send is not in PATH");
@@ -135,6 +135,10 @@ async fn run_within(cli: &Cli) -> Result<ExitCode, Failure> {
     // Before whatever it is to end.
     let _guard = Guard::begin()?;
     let report = Arc::new(Report::new(cli.form(), wants, names));
+    // In the background it waits until it is continued before it.
+    if terminal.as_ref().is_some_and(|terminal| !terminal.take()) {
+        report.hide().await;
+    }
     let ended = run_all(cli, config, &report, terminal.as_ref(), signals).await;
     report.finish().await;
     ended

@@ -25,11 +25,16 @@ impl Screen {
         let _ = if is_error { stderr().write_all(bytes) } else { stdout().write_all(bytes) };
     }
 
+    /// How many columns a line may have.
+    pub(crate) fn columns() -> usize {
+        let width = tcgetwinsize(stderr()).map_or(WIDTH, |size| size.ws_col.into());
+        // After the last one, some terminals go on with the next line.
+        if width == 0 { WIDTH } else { width - 1 }
+    }
+
     /// Draws a line under all others, cut where it would need two.
     pub(crate) fn draw(&mut self, line: &str) {
-        let width = tcgetwinsize(stderr()).map_or(WIDTH, |size| size.ws_col.into());
-        let width = if width == 0 { WIDTH } else { width };
-        let line: String = line.chars().take(width - 1).collect();
+        let line: String = line.chars().take(Self::columns()).collect();
         if self.drawn.as_ref() == Some(&line) {
             return;
         }

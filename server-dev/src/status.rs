@@ -1,8 +1,8 @@
 //! How each service is, in a line.
 
-use std::fmt;
-
 use crate::report::{Told, seconds};
+
+const KEYS: &str = " (? for keys)";
 
 /// Services in the order in which they are named.
 #[derive(Debug)]
@@ -12,8 +12,15 @@ pub(crate) struct Status(Vec<Service>);
 struct Service {
     name: String,
     state: &'static str,
-    generation: u64,
+    serving: Option<Serving>,
+    /// How long the build took whose program starts next, or has.
     built_in: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Serving {
+    pid: u32,
+    generation: u64,
     since_save: Option<u64>,
 }
 
@@ -26,46 +33,83 @@ impl Status {
 
     /// Takes note of what has happened to a service.
     pub(crate) fn take_note(&mut self, service: &str, told: &Told) {
-        let Some(service) = self.0.iter_mut().find(|known| known.name == service) else { return };
-        service.state = match told {
-            Told::Building { .. } => "builds",
-            Told::Built { milliseconds } => {
-                service.built_in = Some(*milliseconds);
-                "built"
-            }
-            Told::BuildFailed { serves: true, .. } => "build failed, the old one serves",
-            Told::BuildFailed { serves: false, .. } => "build failed",
-            Told::Starting { .. } => "starts",
-            Told::Ready { generation, since_save, .. } => {
-                (service.generation, service.since_save) = (*generation, *since_save);
-                "serves"
-            }
-            Told::NotReady { serves: true, .. } => "start failed, the old one serves",
-            Told::NotReady { serves: false, .. } => "start failed",
-            Told::Exited { .. } | Told::Ended => "has ended",
-            Told::GaveUp { .. } => "has ended too often",
-            Told::Ending => "ends",
-            _ => return,
+        if let Some(service) = self.0.iter_mut().find(|known| known.name == service) {
+            service.take_note(told);
+        }
+    }
+
+    /// Says as much as fits into so many columns.
+    pub(crate) fn line(&self, columns: usize) -> String {
+        let of = |say: fn(&Service) -> String| {
+            let services: Vec<_> = self.0.iter().map(say).collect();
+            services.join(" | ")
         };
+        let fits = |line: &String| line.chars().count() <= columns;
+        let (whole, brief) = (of(Service::whole), of(Service::brief));
+        let with_keys = [whole + KEYS, brief.clone() + KEYS];
+        with_keys.into_iter().find(fits).unwrap_or(brief)
     }
 }
 
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, service) in self.0.iter().enumerate() {
-            let between = if n == 0 { "" } else { " | " };
-            write!(f, "{between}{}: {}", service.name, service.state)?;
-            if service.generation > 0 {
-                write!(f, ", generation {}", service.generation)?;
+impl Service {
+    fn take_note(&mut self, told: &Told) {
+        self.state = match told {
+            Told::Building { .. } => {
+                self.built_in = None;
+                "builds"
             }
-            if let Some(built_in) = service.built_in {
-                write!(f, ", built in {}", seconds(built_in))?;
+            Told::Built { milliseconds } => {
+                self.built_in = Some(*milliseconds);
+                "built"
             }
-            if let Some(since_save) = service.since_save {
-                write!(f, ", ready {} after the save", seconds(since_save))?;
+            Told::BuildFailed { .. } => "build failed",
+            Told::Starting { .. } => "starts",
+            Told::Ready { pid, generation, since_save, .. } => {
+                let (pid, generation, since_save) = (*pid, *generation, *since_save);
+                self.serving = Some(Serving { pid, generation, since_save });
+                "serves"
             }
+            Told::NotReady { .. } => "start failed",
+            Told::Drained { pid, .. } => {
+                self.serving.take_if(|serving| serving.pid == *pid);
+                return;
+            }
+            Told::Exited { .. } => {
+                self.serving = None;
+                "has ended"
+            }
+            Told::GaveUp { .. } => "has ended too often",
+            Told::Ending => "ends",
+            Told::Ended => "has ended",
+            _ => return,
+        };
+    }
+
+    fn brief(&self) -> String {
+        let Self { name, state, serving, .. } = self;
+        match serving {
+            Some(Serving { generation, .. }) if *state == "serves" => {
+                format!("{name}: serves generation {generation}")
+            }
+            Some(Serving { generation, .. }) => {
+                format!("{name}: {state}, generation {generation} serves")
+            }
+            None => format!("{name}: {state}"),
         }
-        f.write_str(" (? for keys)")
+    }
+
+    fn whole(&self) -> String {
+        let mut line = self.brief();
+        if self.state != "serves" {
+            return line;
+        }
+        if let Some(built_in) = self.built_in {
+            line = format!("{line}, built in {}", seconds(built_in));
+        }
+        if let Some(since_save) = self.serving.as_ref().and_then(|serving| serving.since_save) {
+            line = format!("{line}, ready {} after the save", seconds(since_save));
+        }
+        line
     }
 }
 
@@ -73,29 +117,58 @@ impl fmt::Display for Status {
 mod tests {
     use super::*;
 
+    fn ready(pid: u32, generation: u64, since_save: Option<u64>) -> Told {
+        Told::Ready { pid, generation, by: "it said so", milliseconds: 20, since_save }
+    }
+
+    fn build_failed() -> Told {
+        Told::BuildFailed { reason: String::new(), serves: true, diagnostics: Vec::new() }
+    }
+
     #[test]
     fn says_how_each_service_is() {
         let mut status = Status::of(&["api".to_owned(), "web".to_owned()]);
-        assert_eq!(status.to_string(), "api: begins | web: begins (? for keys)");
-        let ready = Told::Ready {
-            pid: 1,
-            generation: 3,
-            by: "it said so",
-            milliseconds: 20,
-            since_save: Some(1250),
-        };
+        assert_eq!(status.line(100), "api: begins | web: begins (? for keys)");
         status.take_note("web", &Told::Built { milliseconds: 700 });
-        status.take_note("web", &ready);
-        status.take_note("web", &Told::Drained { pid: 1, status: "exit status: 0".to_owned() });
+        status.take_note("web", &ready(1, 3, Some(1250)));
         status.take_note("nobody", &Told::Ended);
-        status.take_note(
-            "api",
-            &Told::BuildFailed { reason: String::new(), serves: true, diagnostics: Vec::new() },
-        );
-        assert_eq!(
-            status.to_string(),
-            "api: build failed, the old one serves | \
-             web: serves, generation 3, built in 700 ms, ready 1.2 s after the save (? for keys)"
-        );
+        status.take_note("api", &build_failed());
+        let whole = "api: build failed | web: serves generation 3, built in 700 ms, ready 1.2 s after \
+                     the save (? for keys)";
+        for (columns, want) in [
+            (whole.len(), whole),
+            (whole.len() - 1, "api: build failed | web: serves generation 3 (? for keys)"),
+            (50, "api: build failed | web: serves generation 3"),
+            (10, "api: build failed | web: serves generation 3"),
+        ] {
+            assert_eq!(status.line(columns), want);
+        }
+    }
+
+    /// Numbers of a state that is over once stood beside the one that was not.
+    #[test]
+    fn says_nothing_of_what_is_over() {
+        let mut status = Status::of(&["web".to_owned()]);
+        let exited = Told::Exited {
+            pid: 2,
+            status: String::new(),
+            again_in_milliseconds: None,
+            diagnostics: Vec::new(),
+        };
+        let drained = |pid| Told::Drained { pid, status: String::new() };
+        for (told, want) in [
+            (ready(1, 1, None), "web: serves generation 1"),
+            (build_failed(), "web: build failed, generation 1 serves"),
+            (ready(2, 2, Some(30)), "web: serves generation 2, ready 30 ms after the save"),
+            (drained(1), "web: serves generation 2, ready 30 ms after the save"),
+            (Told::Building { command: String::new() }, "web: builds, generation 2 serves"),
+            (Told::Built { milliseconds: 5 }, "web: built, generation 2 serves"),
+            (drained(2), "web: built"),
+            (ready(3, 3, None), "web: serves generation 3, built in 5 ms"),
+            (exited, "web: has ended"),
+        ] {
+            status.take_note("web", &told);
+            assert_eq!(status.line(100), format!("{want}{KEYS}"), "{told:?}");
+        }
     }
 }

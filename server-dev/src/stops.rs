@@ -1,4 +1,5 @@
-//! Stops by Ctrl-Z: meanwhile the terminal is the shell's, as it was before.
+//! What becomes of the terminal under this process: the shell's while this is stopped by Ctrl-Z or in the
+//! background, and of another size.
 
 use std::{
     io,
@@ -17,14 +18,19 @@ pub(crate) struct Stops {
     report: Arc<Report>,
     stopped: Signal,
     continued: Signal,
+    resized: Signal,
 }
 
 impl Stops {
     pub(crate) fn of(terminal: &Arc<Terminal>, report: &Arc<Report>) -> io::Result<Self> {
         let of = |kind: process::Signal| signal(SignalKind::from_raw(kind.as_raw()));
-        let (stopped, continued) = (of(process::Signal::TSTP)?, of(process::Signal::CONT)?);
-        let (terminal, report) = (Arc::downgrade(terminal), Arc::clone(report));
-        Ok(Self { terminal, report, stopped, continued })
+        Ok(Self {
+            terminal: Arc::downgrade(terminal),
+            report: Arc::clone(report),
+            stopped: of(process::Signal::TSTP)?,
+            continued: of(process::Signal::CONT)?,
+            resized: of(process::Signal::WINCH)?,
+        })
     }
 
     pub(crate) async fn attend(mut self) {
@@ -32,11 +38,15 @@ impl Stops {
             let is_stopped = tokio::select! {
                 _ = self.stopped.recv() => true,
                 _ = self.continued.recv() => false,
+                _ = self.resized.recv() => false,
             };
             let Some(terminal) = self.terminal.upgrade() else { return };
             if !is_stopped {
-                terminal.set();
-                self.report.show();
+                if terminal.take() {
+                    self.report.show();
+                } else {
+                    self.report.hide().await;
+                }
             } else if has_shell() {
                 self.report.hide().await;
                 terminal.give_back();

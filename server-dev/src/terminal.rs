@@ -4,12 +4,17 @@
 //! whatever a process writes to it looks as it should.
 
 use std::{
-    io::{IsTerminal, Read, stderr, stdin},
+    io::{IsTerminal, stderr, stdin},
     thread,
+    time::Duration,
 };
 
-use rustix::termios::{
-    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::Errno,
+    termios::{
+        LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
+    },
 };
 use tokio::sync::mpsc;
 
@@ -25,32 +30,33 @@ pub(crate) enum Key {
     Help,
 }
 
+/// How often a terminal is looked at in which something is typed for somebody else.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// Said of the keys.
 pub(crate) const HELP: &str =
     "r restarts, b builds, c clears the screen, q quits, ? says this; Ctrl-C twice ends at once";
 
-/// A terminal that passes on each key; dropped, it is as it was before.
+/// A terminal that passes on each key while it is this process's; dropped, it is as it was before.
 #[derive(Debug)]
 pub(crate) struct Terminal {
     before: Termios,
 }
 
 impl Terminal {
-    /// Returns `None` where nobody sits before one, or somebody else has it.
-    pub(crate) fn take() -> Option<Self> {
+    /// Returns `None` where nobody sits before one.
+    pub(crate) fn find() -> Option<Self> {
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        if is_dumb || !stderr().is_terminal() || !is_ours() {
+        if is_dumb || !stderr().is_terminal() || !stdin().is_terminal() {
             return None;
         }
-        let terminal = Self { before: tcgetattr(stdin()).ok()? };
-        terminal.set();
-        Some(terminal)
+        Some(Self { before: tcgetattr(stdin()).ok()? })
     }
 
-    /// Once more, as a shell has its own way while this is stopped.
-    pub(crate) fn set(&self) {
+    /// Has each key passed on; returns whether it can, as somebody else has the terminal otherwise.
+    pub(crate) fn take(&self) -> bool {
         if !is_ours() {
-            return;
+            return false;
         }
         let mut each_key = self.before.clone();
         each_key.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
@@ -58,6 +64,7 @@ impl Terminal {
         each_key.special_codes[SpecialCodeIndex::VTIME] = 0;
         // Without it, a key is read with the next line.
         let _ = tcsetattr(stdin(), OptionalActions::Now, &each_key);
+        true
     }
 
     /// As it was before.
@@ -72,13 +79,24 @@ impl Terminal {
     /// Reads keys from here on, until the process ends.
     pub(crate) fn keys() -> mpsc::UnboundedReceiver<Key> {
         let (pressed, keys) = mpsc::unbounded_channel();
-        // A read of a terminal can't be called off, so it is on a thread that nobody waits for.
+        // What waits for a terminal can't be called off, so it is on a thread that nobody waits for.
         thread::spawn(move || {
-            for byte in stdin().lock().bytes().map_while(Result::ok) {
-                if let Some(key) = Key::of(byte)
-                    && pressed.send(key).is_err()
-                {
-                    return;
+            let stdin = stdin();
+            while poll(&mut [PollFd::new(&stdin, PollFlags::IN)], None) != Err(Errno::BADF) {
+                if !is_ours() {
+                    // To read would stop this process (SIGTTIN in termios(3)).
+                    thread::sleep(LOOK);
+                    continue;
+                }
+                let mut byte = [0];
+                match rustix::io::read(&stdin, &mut byte) {
+                    Err(Errno::INTR | Errno::AGAIN) => {}
+                    Ok(0) | Err(_) => return,
+                    Ok(_) => {
+                        if Key::of(byte[0]).is_some_and(|key| pressed.send(key).is_err()) {
+                            return;
+                        }
+                    }
                 }
             }
         });

@@ -141,7 +141,7 @@ const SERVER: &str = "echo one; echo two; exec sleep 600";
 fn serves(folder: &Folder, flags: &[&str]) -> Terminal {
     let arguments = [flags, &["--build", "true", "--ready", "50ms", "--", "sh", "-c", SERVER]];
     let mut terminal = Terminal::with(folder, &arguments.concat());
-    terminal.wait("serves, generation 1");
+    terminal.wait("serves generation 1");
     terminal
 }
 
@@ -152,17 +152,17 @@ fn keys_do_what_they_say() {
     assert!(!terminal.is_as_before());
     terminal.types("r");
     terminal.wait("starts, pid");
-    terminal.wait("serves, generation 2");
+    terminal.wait("serves generation 2");
     let builds = |terminal: &Terminal| terminal.shows().matches("builds: true").count();
     assert_eq!(builds(&terminal), 1);
     terminal.types("b");
     terminal.wait("builds: true");
-    terminal.wait("serves, generation 3");
+    terminal.wait("serves generation 3");
     terminal.types("?");
     terminal.wait("r restarts, b builds");
     terminal.types("c");
     terminal.wait("\x1b[2J");
-    terminal.wait("serves, generation 3");
+    terminal.wait("serves generation 3");
     terminal.types("xyz\n");
     terminal.types("q");
     assert!(terminal.wait_for_end().success());
@@ -208,12 +208,12 @@ fn ctrl_c_is_a_signal_still() {
 #[test]
 fn ctrl_z_gives_the_terminal_back_until_it_goes_on() {
     let folder = Folder::with(&[]);
-    let script = "set -m; \"$@\"; echo stopped; read word; echo \"read $word\"; fg >/dev/null";
+    let script = "set -m; \"$@\"; echo stopped; bg; read word; jobs; fg >/dev/null";
     let mut command = Command::new("sh");
     command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_server-dev")]);
     command.args(["--ready", "1ms", "--", "sleep", "600"]);
     let mut terminal = Terminal::of(&folder, &command);
-    terminal.wait("serves, generation 1");
+    terminal.wait("serves generation 1");
     terminal.wait("\x1b[0m");
     terminal.types("\x1a");
     terminal.wait("stopped");
@@ -222,14 +222,45 @@ fn ctrl_z_gives_the_terminal_back_until_it_goes_on() {
     let shows = terminal.shows();
     let (_, status) = shows.rsplit_once("(? for keys)\x1b[0m").unwrap();
     assert!(status.starts_with("\r\x1b[K"), "{status:?}");
+    // In the background it doesn't wait for keys, which would stop it again.
     terminal.types("on\n");
-    terminal.wait("read on");
-    terminal.wait("serves, generation 1");
+    terminal.wait("Running");
+    terminal.wait("serves generation 1");
     terminal.types("r");
-    terminal.wait("serves, generation 2");
+    terminal.wait("serves generation 2");
     terminal.types("q");
     assert!(terminal.wait_for_end().success());
     assert!(terminal.is_as_before());
+}
+
+#[test]
+fn what_was_started_in_the_background_has_keys_once_it_is_before_it() {
+    let folder = Folder::with(&[]);
+    let script = "set -m; \"$@\" & read word; echo \"read $word\"; fg >/dev/null";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_server-dev")]);
+    command.args(["--ready", "1ms", "--", "sleep", "600"]);
+    let mut terminal = Terminal::of(&folder, &command);
+    terminal.wait("generation 1");
+    assert!(terminal.is_as_before() && !terminal.shows().contains("for keys"));
+    terminal.types("on\n");
+    terminal.wait("read on");
+    terminal.wait("serves generation 1 (? for keys)");
+    terminal.types("r");
+    terminal.wait("serves generation 2");
+    terminal.types("q");
+    assert!(terminal.wait_for_end().success());
+    assert!(terminal.is_as_before());
+}
+
+#[test]
+fn the_status_is_as_long_as_the_terminal_is_wide() {
+    let folder = Folder::with(&[]);
+    let mut terminal = serves(&folder, &[]);
+    terminal.wait("(? for keys)");
+    let size = Winsize { ws_row: 24, ws_col: 30, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&terminal.ours, size).unwrap();
+    terminal.wait("\x1b[2mserver: serves generation 1\x1b[0m");
 }
 
 /// It would be stopped for ever.
@@ -238,7 +269,7 @@ fn ctrl_z_does_nothing_where_no_shell_could_continue_it() {
     let folder = Folder::with(&[]);
     let mut terminal = serves(&folder, &[]);
     terminal.types("\x1ar");
-    terminal.wait("serves, generation 2");
+    terminal.wait("serves generation 2");
 }
 
 #[test]
@@ -247,7 +278,7 @@ fn the_status_is_under_the_lines_of_processes() {
     let mut terminal = serves(&folder, &[]);
     folder.write("a.rs", "two");
     terminal.wait("a.rs changed");
-    terminal.wait("serves, generation 2, built in");
+    terminal.wait("serves generation 2, built in");
     terminal.wait("after the save");
     terminal.until(|shows| shows.matches("one\r\n").count() == 2);
     terminal.until(|shows| shows.matches("two\r\n").count() == 2);

@@ -40,7 +40,7 @@ impl Writer {
             let next = match messages.try_recv() {
                 Err(TryRecvError::Empty) => {
                     if let Some(status) = self.status.as_ref().filter(|_| !is_hidden) {
-                        self.screen.draw(&status.to_string());
+                        self.screen.draw(&status.line(Screen::columns()));
                     }
                     messages.recv().ok()
                 }
