@@ -22,7 +22,7 @@ pub(crate) enum Phase {
     /// Nothing is under way; a change is waited for.
     Idle,
     Building,
-    /// The old process ends before the new one starts.
+    /// Whoever was told to end has to, before the new one starts.
     Stopping,
     /// A new process is not ready yet.
     Starting,
@@ -39,7 +39,7 @@ pub(crate) enum Event {
     Changed(Need),
     Built,
     BuildFailed,
-    /// The old process has ended, as it was told.
+    /// The process has ended that was told to last, ready or not.
     Stopped,
     Ready,
     /// A new process has ended, or has not become ready in time.
@@ -70,7 +70,7 @@ pub(crate) enum Effect {
     Build,
     CancelBuild,
     Start,
-    /// Ends the process that is not ready yet.
+    /// Ends the process that is not ready yet, and says when it has.
     CancelStart,
     /// The new process serves from here on; one that served before is drained.
     Switch,
@@ -87,6 +87,8 @@ pub(crate) struct Machine {
     pub(crate) phase: Phase,
     /// Whether a process is ready and answers.
     pub(crate) serves: bool,
+    /// Whether one that was told to end may still run.
+    leaves: bool,
     /// Servers that ended soon, one after the other.
     crashes: u32,
     /// Whether two processes of it may run at once.
@@ -97,7 +99,14 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn new(overlaps: bool) -> Self {
-        Self { phase: Phase::Idle, serves: false, crashes: 0, overlaps, is_stale: true }
+        Self {
+            phase: Phase::Idle,
+            serves: false,
+            leaves: false,
+            crashes: 0,
+            overlaps,
+            is_stale: true,
+        }
     }
 
     /// Returns what comes next, and what is to be done for it, in this order.
@@ -118,11 +127,9 @@ impl Machine {
             (Phase::Building, Event::Built) => Self { is_stale: false, ..self }.start(&[]),
             (Phase::Pausing, Event::Rested) => self.start(&[]),
             (Phase::Building, Event::BuildFailed) => to(Phase::Idle, &[]),
-            (Phase::Stopping, Event::Stopped) => {
-                (Self { phase: Phase::Starting, serves: false, ..self }, vec![Effect::Start])
-            }
+            (Phase::Stopping, Event::Stopped) => Self { leaves: false, ..self }.start(&[]),
             // An edit has come meanwhile, and what is built for it starts once it is.
-            (phase, Event::Stopped) => (Self { phase, serves: false, ..self }, vec![]),
+            (_, Event::Stopped) => (Self { leaves: false, ..self }, vec![]),
             (Phase::Starting, Event::Ready) => {
                 (Self { phase: Phase::Idle, serves: true, ..self }, vec![Effect::Switch])
             }
@@ -142,10 +149,13 @@ impl Machine {
         let to = |phase, effects: &[Effect]| (Self { phase, ..self }, effects.to_vec());
         match (self.phase, need) {
             (Phase::Building, _) => to(Phase::Building, &[Effect::CancelBuild, Effect::Build]),
-            (Phase::Starting, Need::Build) => {
-                to(Phase::Building, &[Effect::CancelStart, Effect::Build])
+            (Phase::Starting, Need::Build) => (
+                Self { phase: Phase::Building, leaves: true, ..self },
+                vec![Effect::CancelStart, Effect::Build],
+            ),
+            (Phase::Starting, Need::Restart) => {
+                Self { leaves: true, ..self }.start(&[Effect::CancelStart])
             }
-            (Phase::Starting, Need::Restart) => self.start(&[Effect::CancelStart]),
             // What has begun to stop can't be kept; the build is in time for the start.
             (Phase::Stopping, Need::Restart) => to(Phase::Stopping, &[]),
             (_, Need::Build) => to(Phase::Building, &[Effect::Build]),
@@ -153,17 +163,17 @@ impl Machine {
         }
     }
 
-    /// Starts a new process, after the old one where they can't run at once.
+    /// Starts a new process; where two can't run at once, after every other.
     fn start(self, before: &[Effect]) -> (Self, Vec<Effect>) {
         let mut effects = before.to_vec();
-        let phase = if self.serves && !self.overlaps {
-            effects.push(Effect::Stop);
-            Phase::Stopping
-        } else {
+        if self.overlaps || !(self.serves || self.leaves) {
             effects.push(Effect::Start);
-            Phase::Starting
-        };
-        (Self { phase, ..self }, effects)
+            return (Self { phase: Phase::Starting, ..self }, effects);
+        }
+        if self.serves {
+            effects.push(Effect::Stop);
+        }
+        (Self { phase: Phase::Stopping, serves: false, leaves: true, ..self }, effects)
     }
 
     fn exited(self, exit: Exit) -> (Self, Vec<Effect>) {
@@ -260,13 +270,38 @@ mod tests {
     /// It was dead for good: what it waited for had ended already.
     #[test]
     fn an_edit_while_the_old_one_ends_is_built_and_started() {
-        let machine = Machine { phase: P::Stopping, serves: true, ..Machine::new(false) };
+        let machine = Machine { phase: P::Stopping, leaves: true, ..Machine::new(false) };
         let (machine, effects) = machine.next(E::Changed(Need::Build));
         assert_eq!((machine.phase, effects), (P::Building, vec![F::Build]));
         let (machine, effects) = machine.next(E::Stopped);
         assert_eq!((machine.phase, machine.serves, effects), (P::Building, false, vec![]));
         let (machine, effects) = machine.next(E::Built);
         assert_eq!((machine.phase, effects), (P::Starting, vec![F::Start]));
+    }
+
+    #[test]
+    fn a_start_that_is_called_off_has_ended_before_the_next_where_two_can_not_run_at_once() {
+        use Need::{Build, Restart};
+        let starting = Machine { phase: P::Starting, is_stale: false, ..Machine::new(false) };
+        let (machine, effects) = starting.next(E::Changed(Restart));
+        assert_eq!((machine.phase, effects), (P::Stopping, vec![F::CancelStart]));
+        let (machine, effects) = machine.next(E::Stopped);
+        assert_eq!((machine.phase, effects), (P::Starting, vec![F::Start]));
+
+        // Whichever is over first, the build or the process.
+        let (building, effects) = starting.next(E::Changed(Build));
+        assert_eq!((building.phase, effects), (P::Building, vec![F::CancelStart, F::Build]));
+        let (machine, effects) = building.next(E::Built);
+        assert_eq!((machine.phase, effects), (P::Stopping, vec![]));
+        let (machine, effects) = machine.next(E::Stopped);
+        assert_eq!((machine.phase, effects), (P::Starting, vec![F::Start]));
+        let (machine, effects) = building.next(E::Stopped).0.next(E::Built);
+        assert_eq!((machine.phase, effects), (P::Starting, vec![F::Start]));
+
+        // Where two can, nobody is waited for.
+        let starting = Machine { overlaps: true, ..starting };
+        let (machine, effects) = starting.next(E::Changed(Restart));
+        assert_eq!((machine.phase, effects), (P::Starting, vec![F::CancelStart, F::Start]));
     }
 
     #[test]

@@ -87,7 +87,8 @@ struct Work {
     serving: Option<Serving>,
     /// What is left to be done for it.
     switch: Option<Switch>,
-    /// Told to end, and waited for by the machine.
+    /// What was told to end last. Where two can't run at once, the machine waits for it before it has
+    /// another started; where they can, nobody does, and there may be others.
     stopping: Option<tokio::task::JoinHandle<()>>,
     rests_until: Option<Instant>,
     /// Whatever was called off or replaced, until nothing of it is left.
@@ -240,6 +241,7 @@ impl Work {
                     None => Event::Stopped,
                 }
             }
+            // However it went, it is over.
             _ = stopping => {
                 self.stopping = None;
                 Event::Stopped
@@ -349,13 +351,13 @@ impl Work {
 
     fn cancel_start(&mut self) {
         let Some(starting) = self.starting.take() else { return };
-        self.leaving.spawn(async move {
-            starting.off.cancel();
+        starting.off.cancel();
+        self.stopping = Some(self.leaving.spawn(async move {
             // It may have become ready in between.
             if let Ok(Ok(ready)) = starting.task.await {
                 let _ = ready.running.end().await;
             }
-        });
+        }));
     }
 
     /// Ends a process once what the proxy has begun is answered, or has had its time, and tells how it

@@ -48,8 +48,7 @@ impl NotReady {
 }
 
 impl Work {
-    /// Starts the program beside what serves; where two can't run at once, after all others have
-    /// ended.
+    /// Starts the program beside what serves.
     pub(super) fn start(&mut self) {
         let off = CancellationToken::new();
         let hears = off.clone();
@@ -58,18 +57,8 @@ impl Work {
         let end = self.end();
         let output = Arc::new(Heard::new(Arc::clone(&runner)));
         self.heard = Some(Arc::clone(&output));
-        let before = (!runner.service.overlap).then(|| self.leaving.clone());
         let task = tokio::spawn(async move {
             let service = &runner.service;
-            if let Some(before) = before {
-                before.close();
-                tokio::select! {
-                    biased;
-                    () = hears.cancelled() => return Err(NotReady::CalledOff),
-                    () = before.wait() => {}
-                }
-                before.reopen();
-            }
             let began = Instant::now();
             let notified = Notified::new()?;
             let Given { sockets, private } = Given::of(&runner)?;
