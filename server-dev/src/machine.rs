@@ -83,6 +83,7 @@ pub(crate) enum Effect {
 
 /// One service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is true or not whatever the others are")]
 pub(crate) struct Machine {
     pub(crate) phase: Phase,
     /// Whether a process is ready and answers.

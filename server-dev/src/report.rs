@@ -85,6 +85,10 @@ pub(crate) enum Told {
     GaveUp {
         reason: String,
     },
+    /// Processes that have not ended even after SIGKILL.
+    Left {
+        pids: Vec<i32>,
+    },
     Ended,
 }
 
@@ -232,7 +236,8 @@ impl Writer {
             Told::BuildFailed { .. }
             | Told::NotReady { .. }
             | Told::Exited { .. }
-            | Told::GaveUp { .. } => true,
+            | Told::GaveUp { .. }
+            | Told::Left { .. } => true,
             Told::Ready { .. } => false,
             _ => return,
         };
@@ -249,7 +254,8 @@ impl Writer {
                     Told::BuildFailed { .. }
                     | Told::NotReady { .. }
                     | Told::Exited { .. }
-                    | Told::GaveUp { .. } => 31,
+                    | Told::GaveUp { .. }
+                    | Told::Left { .. } => 31,
                     Told::Ready { .. } => 32,
                     _ => 2,
                 };
@@ -361,6 +367,12 @@ fn words(told: &Told) -> String {
             None => format!("pid {pid} has ended: {status}; a change starts it again"),
         },
         Told::GaveUp { reason } => format!("{reason}; a change starts it again"),
+        Told::Left { pids } => {
+            let pids = pids.iter().map(i32::to_string).collect::<Vec<_>>().join(",");
+            format!(
+                "SIGKILL has not ended all, and goes on; see ps -o pid,ppid,stat,wchan,cmd -p {pids}"
+            )
+        }
         Told::Ended => "has ended".to_owned(),
     }
 }

@@ -73,6 +73,10 @@ impl Output for Runner {
     async fn line(&self, line: Line) {
         self.report.pass_on(&self.name, line).await;
     }
+
+    fn left(&self, pids: Vec<i32>) {
+        self.report.tell(&self.name, Told::Left { pids });
+    }
 }
 
 /// A service at work.

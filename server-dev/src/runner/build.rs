@@ -14,12 +14,15 @@ use crate::{
     config::Words,
     diagnostics::{self, Diagnostic, Severity},
     exec::Wish,
-    process::{End, Line, Output, Program},
+    process::{End, LONGEST_LINE, Line, Output, Program},
     report::Told,
 };
 
 /// How long a build that is called off may take to end: the next one waits for it.
 const GRACE: Duration = Duration::from_secs(2);
+/// A message of cargo is a line, and holds all that a macro was expanded to; of a longer one nothing is
+/// understood.
+const LONGEST_MESSAGE: usize = 16 * 1024 * 1024;
 
 /// How a build ended.
 pub(super) enum Outcome {
@@ -164,7 +167,20 @@ impl Output for Read {
                 }
             }
             Some(message) => self.built().extend(message.built()),
-            None => self.heard.line(line).await,
+            // What others write there is cut as it is elsewhere.
+            None => {
+                for piece in line.pieces() {
+                    self.heard.line(piece).await;
+                }
+            }
         }
+    }
+
+    fn left(&self, pids: Vec<i32>) {
+        self.heard.left(pids);
+    }
+
+    fn longest_line(&self, is_error: bool) -> usize {
+        if self.is_cargo && !is_error { LONGEST_MESSAGE } else { LONGEST_LINE }
     }
 }

@@ -97,4 +97,8 @@ impl Output for Heard {
         self.keep(&line, false);
         self.runner.line(line).await;
     }
+
+    fn left(&self, pids: Vec<i32>) {
+        self.runner.left(pids);
+    }
 }
