@@ -54,7 +54,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use crate::{
     cli::Cli,
     config::{Config, Service},
-    guard::Guard,
+    guard::KillGuard,
     input::Input,
     machine::Need,
     proxy::{Fronted, Publisher},
@@ -154,7 +154,7 @@ async fn run_all(
     let (over, hurry) = (CancellationToken::new(), CancellationToken::new());
     let mut services = JoinSet::new();
     let all = open(config)?;
-    let _guard = Guard::begin()?;
+    let guard = KillGuard::begin()?;
     for (name, service, sockets, tree) in all {
         for (socket, address) in sockets.places() {
             let told = Told::Listening { name: socket.to_owned(), address };
@@ -175,6 +175,7 @@ async fn run_all(
             asked,
             input,
             hurry,
+            guarded: guard.groups(),
         };
         services.spawn(serve(runner, over.clone()));
     }

@@ -30,7 +30,7 @@ use self::{
     group::{Group, LEFT_ALONE_AFTER, end_strays},
     output::pass_on,
 };
-use crate::{config::Words, exec::Wish, guard, orphans};
+use crate::{config::Words, exec, guard::GuardedGroups, orphans};
 
 /// How long the last lines of a process that was told to end may take, which nobody waits for.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -54,7 +54,10 @@ pub(crate) struct Program {
     pub(crate) env: Vec<(OsString, OsString)>,
     /// At descriptors 3 and up.
     pub(crate) descriptors: Vec<OwnedFd>,
-    pub(crate) wish: Wish,
+    /// Whether it is to find its number in `LISTEN_PID`.
+    pub(crate) listen_pid: bool,
+    /// Where it says that it is ready; what it leaves behind is known by it.
+    pub(crate) notify_socket: Option<PathBuf>,
     /// Whether it is to read something; it finds an end otherwise.
     pub(crate) reads: bool,
 }
@@ -74,6 +77,8 @@ pub(crate) struct End {
     pub(crate) grace: Duration,
     /// Once this is cancelled, no longer.
     pub(crate) hurry: CancellationToken,
+    /// Who ends it if this process can't.
+    pub(crate) guarded: GuardedGroups,
 }
 
 /// A process that runs, and everything that it has started in its group.
@@ -95,7 +100,7 @@ impl Program {
     pub(crate) fn start(self, end: &End, output: &Arc<impl Output>) -> io::Result<Running> {
         let mut command = this_program();
         command
-            .args(self.wish.arguments(self.words.program(), self.words.arguments()))
+            .args(exec::arguments(&self.words, self.listen_pid))
             .current_dir(&self.directory)
             .stdin(if self.reads { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
@@ -104,9 +109,8 @@ impl Program {
         for name in OURS {
             command.env_remove(name);
         }
-        let socket = self.env.iter().find(|(name, _)| name == "NOTIFY_SOCKET");
-        let socket = socket.map(|(_, path)| PathBuf::from(path));
         command.envs(self.env);
+        command.envs(self.notify_socket.iter().map(|socket| ("NOTIFY_SOCKET", socket)));
         let mappings = self.descriptors.into_iter().zip(3..);
         let mappings = mappings.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });
         command.fd_mappings(mappings.collect()).map_err(io::Error::other)?;
@@ -124,12 +128,12 @@ impl Program {
             .id()
             .and_then(|id| Pid::from_raw(id.cast_signed()))
             .ok_or_else(|| io::Error::other("it has ended already"))?;
-        guard::takes(group, end.grace);
+        end.guarded.register(group, end.grace);
         let (told, hears) = oneshot::channel();
         let attended = Attended {
             child,
             group: Group(group),
-            socket,
+            notify_socket: self.notify_socket,
             reading,
             ended,
             output: Arc::clone(output),
@@ -170,7 +174,7 @@ struct Attended<O> {
     child: Child,
     group: Group,
     /// What its strays are known by.
-    socket: Option<PathBuf>,
+    notify_socket: Option<PathBuf>,
     reading: JoinSet<()>,
     /// Has whoever reads take what was written so far, and no more.
     ended: CancellationToken,
@@ -182,7 +186,8 @@ struct Attended<O> {
 
 impl<O: Output> Attended<O> {
     async fn attend(self) -> io::Result<ExitStatus> {
-        let Self { mut child, group, socket, mut reading, ended, output, mut told, end } = self;
+        let Self { mut child, group, notify_socket, mut reading, ended, output, mut told, end } =
+            self;
         let mut status = tokio::select! {
             status = child.wait() => Some(status),
             _ = &mut told => None,
@@ -194,7 +199,7 @@ impl<O: Output> Attended<O> {
                 if status.is_none() {
                     status = Some(child.wait().await);
                 }
-                orphans::has_ended(group.0);
+                orphans::unregister(group.0);
                 group.emptied().await;
             });
             let is_gone = tokio::select! {
@@ -209,11 +214,11 @@ impl<O: Output> Attended<O> {
         };
         let mut left = if is_gone { Vec::new() } else { group.members().await };
         // What is left of it is waited for by nobody.
-        orphans::has_ended(group.0);
-        if let Some(socket) = &socket {
+        orphans::unregister(group.0);
+        if let Some(socket) = &notify_socket {
             left.extend(end_strays(socket, &end).await);
         }
-        guard::leaves(group.0);
+        end.guarded.unregister(group.0);
         if !left.is_empty() {
             output.left(left);
         }

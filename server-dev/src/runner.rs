@@ -23,6 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     cargo::{Built, CargoRun},
     config::{Action, Service},
+    guard::GuardedGroups,
     input::Input,
     machine::{Effect, Event, Exit, Machine, Need, Phase},
     process::{End, Line, Output, Running},
@@ -66,6 +67,8 @@ pub(crate) struct Runner {
     pub(crate) input: Option<Input>,
     /// Once this is cancelled, whatever runs is killed.
     pub(crate) hurry: CancellationToken,
+    /// Who ends what runs if this process can't.
+    pub(crate) guarded: GuardedGroups,
 }
 
 /// What the processes of a service write.
@@ -476,7 +479,8 @@ impl Work {
     }
 
     fn end(&self) -> End {
-        End { grace: self.runner.service.grace, hurry: self.runner.hurry.clone() }
+        let Runner { service, hurry, guarded, .. } = &*self.runner;
+        End { grace: service.grace, hurry: hurry.clone(), guarded: guarded.clone() }
     }
 }
 

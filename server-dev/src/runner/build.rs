@@ -13,7 +13,6 @@ use crate::{
     cargo::{Built, CargoRun, Message},
     config::Words,
     diagnostics::{self, Diagnostic, Severity},
-    exec::Wish,
     process::{End, LONGEST_LINE, Line, Output, Program},
     report::Told,
 };
@@ -70,7 +69,8 @@ impl Work {
                 directory: runner.service.directory.clone(),
                 env,
                 descriptors: Vec::new(),
-                wish: Wish { listen_pid: false },
+                listen_pid: false,
+                notify_socket: None,
                 reads: false,
             };
             if let Some(before) = before {

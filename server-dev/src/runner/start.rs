@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 use super::{Heard, Job, Ready, Runner, Said, Work, environment};
 use crate::{
     config::{self, Proxy},
-    exec::Wish,
     process::Program,
     proxy::Upstream,
     ready::{Notified, Private, Sign},
@@ -66,7 +65,6 @@ impl Work {
                 service,
                 &sockets,
                 private.map(Private::address),
-                &notified,
                 built.as_ref(),
                 runner.report.is_coloured(),
             )?;
@@ -75,7 +73,8 @@ impl Work {
                 directory: service.directory.clone(),
                 env,
                 descriptors: sockets.handles()?,
-                wish: Wish { listen_pid: service.listen_pid && !sockets.is_empty() },
+                listen_pid: service.listen_pid && !sockets.is_empty(),
+                notify_socket: Some(notified.path().to_owned()),
                 reads: runner.input.is_some(),
             };
             let inodes = sockets.inodes()?;
