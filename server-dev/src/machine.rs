@@ -26,8 +26,8 @@ pub(crate) enum Phase {
     Stopping,
     /// A new process is not ready yet.
     Starting,
-    /// A server has ended by itself, and is given a rest.
-    Pausing,
+    /// A server has ended by itself, and is started again after a pause.
+    Backoff,
     /// Everything is to end.
     Ending,
     Ended,
@@ -46,8 +46,8 @@ pub(crate) enum Event {
     StartFailed,
     /// The process that serves has ended by itself.
     Exited(Exit),
-    /// The rest is over.
-    Rested,
+    /// The pause is over.
+    BackoffOver,
     Shutdown,
     /// Nothing runs any more.
     Gone,
@@ -76,7 +76,11 @@ pub(crate) enum Effect {
     Switch,
     /// Ends the process that serves, and says when it has.
     Stop,
-    Rest(Duration),
+    /// Nothing serves any more, as its process has ended by itself; another is started after this pause, if
+    /// after any.
+    Lose(Option<Duration>),
+    /// Only a change starts it from here on, as it has ended too often.
+    GiveUp,
     /// Ends whatever runs, and says when it has.
     End,
 }
@@ -126,7 +130,7 @@ impl Machine {
             }
 
             (Phase::Building, Event::Built) => Self { is_stale: false, ..self }.start(&[]),
-            (Phase::Pausing, Event::Rested) => self.start(&[]),
+            (Phase::Backoff, Event::BackoffOver) => self.start(&[]),
             (Phase::Building, Event::BuildFailed) => to(Phase::Idle, &[]),
             (Phase::Stopping, Event::Stopped) => Self { leaves: false, ..self }.start(&[]),
             // An edit has come meanwhile, and what is built for it starts once it is.
@@ -179,22 +183,20 @@ impl Machine {
 
     fn exited(self, exit: Exit) -> (Self, Vec<Effect>) {
         let crashes = match exit {
-            Exit::Done => return (Self { crashes: 0, ..self }, vec![]),
+            Exit::Done => return (Self { crashes: 0, ..self }, vec![Effect::Lose(None)]),
             Exit::Late => 1,
             Exit::Soon => self.crashes + 1,
         };
         let this = Self { crashes, ..self };
-        // A new process is on its way already, or only a change may help.
-        if this.phase != Phase::Idle || crashes > CRASHES {
-            return (this, vec![]);
+        // A new process is on its way already.
+        if this.phase != Phase::Idle {
+            return (this, vec![Effect::Lose(None)]);
+        }
+        if crashes > CRASHES {
+            return (this, vec![Effect::Lose(None), Effect::GiveUp]);
         }
         let pause = FIRST_PAUSE * 2_u32.pow(crashes - 1);
-        (Self { phase: Phase::Pausing, ..this }, vec![Effect::Rest(pause)])
-    }
-
-    /// Whether it has ended too often to be started again without a change.
-    pub(crate) fn has_given_up(self) -> bool {
-        self.phase == Phase::Idle && !self.serves && self.crashes > CRASHES
+        (Self { phase: Phase::Backoff, ..this }, vec![Effect::Lose(Some(pause))])
     }
 }
 
@@ -210,7 +212,7 @@ mod tests {
     #[allow(clippy::type_complexity, reason = "it is a table")]
     fn goes_from_each_phase_as_the_table_says() {
         use Need::{Build, Restart};
-        let quarter = F::Rest(FIRST_PAUSE);
+        let (lose, quarter) = (F::Lose(None), F::Lose(Some(FIRST_PAUSE)));
         #[rustfmt::skip]
         let table: &[(Phase, bool, Event, Phase, bool, &[Effect])] = &[
             (P::Idle,     false, E::Changed(Build),     P::Building, false, &[F::Build]),
@@ -226,13 +228,13 @@ mod tests {
             (P::Starting, true,  E::Ready,              P::Idle,     true,  &[F::Switch]),
             (P::Starting, false, E::Ready,              P::Idle,     true,  &[F::Switch]),
             (P::Starting, true,  E::StartFailed,        P::Idle,     true,  &[]),
-            (P::Starting, true,  E::Exited(Exit::Soon), P::Starting, false, &[]),
-            (P::Building, true,  E::Exited(Exit::Late), P::Building, false, &[]),
-            (P::Idle,     true,  E::Exited(Exit::Late), P::Pausing,  false, &[quarter]),
-            (P::Idle,     true,  E::Exited(Exit::Soon), P::Pausing,  false, &[quarter]),
-            (P::Idle,     true,  E::Exited(Exit::Done), P::Idle,     false, &[]),
-            (P::Pausing,  false, E::Rested,             P::Starting, false, &[F::Start]),
-            (P::Pausing,  false, E::Changed(Build),     P::Building, false, &[F::Build]),
+            (P::Starting, true,  E::Exited(Exit::Soon), P::Starting, false, &[lose]),
+            (P::Building, true,  E::Exited(Exit::Late), P::Building, false, &[lose]),
+            (P::Idle,     true,  E::Exited(Exit::Late), P::Backoff,  false, &[quarter]),
+            (P::Idle,     true,  E::Exited(Exit::Soon), P::Backoff,  false, &[quarter]),
+            (P::Idle,     true,  E::Exited(Exit::Done), P::Idle,     false, &[lose]),
+            (P::Backoff,  false, E::BackoffOver,        P::Starting, false, &[F::Start]),
+            (P::Backoff,  false, E::Changed(Build),     P::Building, false, &[F::Build]),
             (P::Idle,     true,  E::Shutdown,           P::Ending,   true,  &[F::End]),
             (P::Building, true,  E::Shutdown,           P::Ending,   true,  &[F::End]),
             (P::Ending,   true,  E::Changed(Build),     P::Ending,   true,  &[]),
@@ -242,7 +244,7 @@ mod tests {
             (P::Idle,     true,  E::Built,              P::Idle,     true,  &[]),
             (P::Building, true,  E::Ready,              P::Building, true,  &[]),
             (P::Building, true,  E::StartFailed,        P::Building, true,  &[]),
-            (P::Idle,     true,  E::Rested,             P::Idle,     true,  &[]),
+            (P::Idle,     true,  E::BackoffOver,        P::Idle,     true,  &[]),
             (P::Ended,    false, E::Changed(Build),     P::Ended,    false, &[]),
         ];
         for &(phase, serves, event, next, goes_on, effects) in table {
@@ -322,18 +324,18 @@ mod tests {
         let mut machine = at(P::Idle, true);
         for n in 0..CRASHES {
             let (next, effects) = machine.next(E::Exited(Exit::Soon));
-            assert_eq!(effects, [F::Rest(FIRST_PAUSE * 2_u32.pow(n))]);
-            machine = next.next(E::Rested).0.next(E::Ready).0;
+            assert_eq!(effects, [F::Lose(Some(FIRST_PAUSE * 2_u32.pow(n)))]);
+            machine = next.next(E::BackoffOver).0.next(E::Ready).0;
         }
         let (machine, effects) = machine.next(E::Exited(Exit::Soon));
-        assert_eq!((machine.phase, effects.len(), machine.has_given_up()), (P::Idle, 0, true));
+        assert_eq!((machine.phase, effects), (P::Idle, vec![F::Lose(None), F::GiveUp]));
         let (machine, effects) = machine.next(E::Changed(Need::Build));
-        assert_eq!((effects, machine.has_given_up()), (vec![F::Build], false));
+        assert_eq!((machine.crashes, effects), (0, vec![F::Build]));
     }
 
     #[test]
     fn ends_from_everywhere_and_stays_ended() {
-        for phase in [P::Idle, P::Building, P::Stopping, P::Starting, P::Pausing] {
+        for phase in [P::Idle, P::Building, P::Stopping, P::Starting, P::Backoff] {
             let (machine, effects) = at(phase, true).next(E::Shutdown);
             assert_eq!((machine.phase, effects), (P::Ending, vec![F::End]), "{phase:?}");
             assert_eq!(machine.next(E::Gone).0.phase, P::Ended);

@@ -82,9 +82,7 @@ pub(crate) enum Told {
         again_in_milliseconds: Option<u64>,
         diagnostics: Vec<Diagnostic>,
     },
-    GaveUp {
-        reason: String,
-    },
+    GaveUp,
     /// Processes that have not ended even after SIGKILL.
     Left {
         pids: Vec<i32>,
@@ -236,7 +234,7 @@ impl Writer {
             Told::BuildFailed { .. }
             | Told::NotReady { .. }
             | Told::Exited { .. }
-            | Told::GaveUp { .. }
+            | Told::GaveUp
             | Told::Left { .. } => true,
             Told::Ready { .. } => false,
             _ => return,
@@ -254,7 +252,7 @@ impl Writer {
                     Told::BuildFailed { .. }
                     | Told::NotReady { .. }
                     | Told::Exited { .. }
-                    | Told::GaveUp { .. }
+                    | Told::GaveUp
                     | Told::Left { .. } => 31,
                     Told::Ready { .. } => 32,
                     _ => 2,
@@ -366,7 +364,9 @@ fn words(told: &Told) -> String {
             }
             None => format!("pid {pid} has ended: {status}; a change starts it again"),
         },
-        Told::GaveUp { reason } => format!("{reason}; a change starts it again"),
+        Told::GaveUp => {
+            "it has ended too often, each time soon; a change starts it again".to_owned()
+        }
         Told::Left { pids } => {
             let pids = pids.iter().map(i32::to_string).collect::<Vec<_>>().join(",");
             format!(
@@ -375,6 +375,10 @@ fn words(told: &Told) -> String {
         }
         Told::Ended => "has ended".to_owned(),
     }
+}
+
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(crate) fn seconds(milliseconds: u64) -> String {

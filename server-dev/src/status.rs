@@ -43,7 +43,7 @@ impl Status {
             Told::NotReady { serves: true, .. } => "start failed, the old one serves",
             Told::NotReady { serves: false, .. } => "start failed",
             Told::Exited { .. } => "has ended",
-            Told::GaveUp { .. } => "has ended too often",
+            Told::GaveUp => "has ended too often",
             _ => return,
         };
     }

@@ -8,7 +8,10 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Heard, Job, Said, Work, environment};
+use super::{
+    Job, Work, environment,
+    heard::{Heard, LastWords},
+};
 use crate::{
     cargo::{Built, CargoRun, Message},
     config::Words,
@@ -32,14 +35,14 @@ pub(super) enum Outcome {
     },
     Failed {
         reason: String,
-        said: Said,
+        said: LastWords,
     },
 }
 
 impl Outcome {
     /// Nothing has been run, or nobody knows how it ended.
     pub(super) fn failed(reason: &impl ToString) -> Self {
-        Self::Failed { reason: reason.to_string(), said: Said::default() }
+        Self::Failed { reason: reason.to_string(), said: LastWords::default() }
     }
 }
 
@@ -141,18 +144,18 @@ impl Read {
     }
 
     fn told(&self) -> MutexGuard<'_, Vec<Diagnostic>> {
-        // As above.
+        // It is pushed to, or taken from.
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the compiler says, or, where it was never run, what else was written.
-    fn said(&self) -> Said {
-        let Said { diagnostics, text } = self.heard.said();
+    fn said(&self) -> LastWords {
+        let LastWords { diagnostics, text } = self.heard.said();
         let mut told = std::mem::take(&mut *self.told());
         if told.iter().all(|diagnostic| diagnostic.severity != Severity::Error) {
             told.extend(diagnostics);
         }
-        Said { diagnostics: diagnostics::sorted(told), text }
+        LastWords { diagnostics: diagnostics::sorted(told), text }
     }
 }
 

@@ -5,10 +5,13 @@ use std::{io, process::ExitStatus, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Heard, Job, Ready, Runner, Said, Work, environment};
+use super::{
+    Job, Runner, Work, environment,
+    heard::{Heard, LastWords},
+};
 use crate::{
-    config::{self, Proxy},
-    process::Program,
+    config::{Proxy, Ready},
+    process::{Program, Running},
     proxy::Upstream,
     ready::{Notified, Private, Sign},
     report::Told,
@@ -37,13 +40,22 @@ pub(super) enum NotReady {
 
 impl NotReady {
     /// What the process has to say about it.
-    pub(super) fn said(&self, heard: &Heard) -> Said {
+    pub(super) fn said(&self, heard: &Heard) -> LastWords {
         match self {
             Self::Ended(_) => heard.said(),
             Self::Late(_) | Self::Silent(_) => heard.said_of_places(),
-            Self::Start(_) | Self::Environment(_) | Self::CalledOff => Said::default(),
+            Self::Start(_) | Self::Environment(_) | Self::CalledOff => LastWords::default(),
         }
     }
+}
+
+/// A process that is ready.
+pub(super) struct ReadyProcess {
+    pub(super) running: Running,
+    pub(super) notified: Notified,
+    pub(super) upstream: Option<Upstream>,
+    pub(super) by: &'static str,
+    pub(super) took: Duration,
 }
 
 impl Work {
@@ -56,6 +68,8 @@ impl Work {
         let end = self.end();
         let output = Arc::new(Heard::new(Arc::clone(&runner)));
         self.heard = Some(Arc::clone(&output));
+        // It reads what was saved by now.
+        self.owes_signal = false;
         let task = tokio::spawn(async move {
             let service = &runner.service;
             let began = Instant::now();
@@ -90,10 +104,10 @@ impl Work {
                 sign = notified.wait(&service.ready, group, &inodes, private) => {
                     let upstream = private.map(|private| Upstream::new(private.address()));
                     let (by, took) = (words(sign), began.elapsed());
-                    return Ok(Ready { running, notified, upstream, by, took });
+                    return Ok(ReadyProcess { running, notified, upstream, by, took });
                 }
                 () = sleep(service.ready_timeout) => match (private, &service.ready) {
-                    (Some(Private::Port(_)), config::Ready::Auto) => {
+                    (Some(Private::Port(_)), Ready::Auto) => {
                         NotReady::Silent(service.ready_timeout)
                     }
                     _ => NotReady::Late(service.ready_timeout),
