@@ -58,7 +58,7 @@ use crate::{
     input::Input,
     machine::Need,
     proxy::{Fronted, Publisher},
-    report::{Form, Report, Told, Wants, milliseconds},
+    report::{Form, Report, Told, Wants, WatchedBy, milliseconds},
     runner::Runner,
     sockets::Sockets,
     terminal::{Key, Terminal},
@@ -241,9 +241,9 @@ async fn serve(mut runner: Runner, over: CancellationToken) -> Result<(), Failur
 fn watching(tree: &Tree, by: Mechanism) -> Told {
     let (files, folders) = tree.size();
     let mechanism = match (by.is_told, by.poll) {
-        (true, None) => "events",
-        (true, Some(_)) => "events-and-polling",
-        (false, _) => "polling",
+        (true, None) => WatchedBy::Events,
+        (true, Some(_)) => WatchedBy::EventsAndPolling,
+        (false, _) => WatchedBy::Polling,
     };
     let poll_milliseconds = by.poll.map(milliseconds);
     Told::Watching {
@@ -280,7 +280,7 @@ impl Keyboard {
     async fn attend(self, mut keys: mpsc::UnboundedReceiver<Key>) {
         while let Some(key) = keys.recv().await {
             match key {
-                // Who has ended by now wants neither.
+                // Nobody receives it once all services have ended, and then there is nothing to do.
                 Key::Restart => drop(self.ask.send(Need::Restart)),
                 Key::Build => drop(self.ask.send(Need::Build)),
                 Key::Clear => self.report.clear(),

@@ -11,7 +11,8 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, mpsc::error::TryRecvError};
 
 use crate::{
-    desktop, diagnostics::Diagnostic, process::Line, screen::Screen, status::Status, terminal::HELP,
+    desktop, diagnostics::Diagnostic, process::Line, ready::Sign, screen::Screen, status::Status,
+    terminal::HELP,
 };
 
 /// Colours of the names before the lines of several services, after those of warnings and errors.
@@ -36,8 +37,7 @@ pub(crate) enum Told {
         roots: Vec<String>,
         files: usize,
         folders: usize,
-        /// `events`, `polling` or `events-and-polling`.
-        mechanism: &'static str,
+        mechanism: WatchedBy,
         poll_milliseconds: Option<u64>,
         reason: Option<String>,
     },
@@ -63,7 +63,7 @@ pub(crate) enum Told {
     Ready {
         pid: u32,
         generation: u64,
-        by: &'static str,
+        by: Sign,
         milliseconds: u64,
         since_save: Option<u64>,
     },
@@ -88,6 +88,15 @@ pub(crate) enum Told {
         pids: Vec<i32>,
     },
     Ended,
+}
+
+/// How edits are noticed.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum WatchedBy {
+    Events,
+    Polling,
+    EventsAndPolling,
 }
 
 /// How it is told: in the order in which it happened, by a thread that a terminal may hold up.
@@ -328,11 +337,12 @@ fn words(told: &Told) -> String {
     match told {
         Told::Listening { name, address } => format!("{name} on {address}"),
         Told::Watching { roots, files, folders, mechanism, poll_milliseconds, reason } => {
-            let by = match (poll_milliseconds, *mechanism) {
-                (None, _) => "watched by inotify".to_owned(),
-                (Some(every), "polling") => format!("looked at every {}", seconds(*every)),
-                (Some(every), _) => {
-                    format!("watched by inotify, and looked at every {}", seconds(*every))
+            let every = poll_milliseconds.map(seconds).unwrap_or_default();
+            let by = match mechanism {
+                WatchedBy::Events => "watched by inotify".to_owned(),
+                WatchedBy::Polling => format!("looked at every {every}"),
+                WatchedBy::EventsAndPolling => {
+                    format!("watched by inotify, and looked at every {every}")
                 }
             };
             let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -351,9 +361,10 @@ fn words(told: &Told) -> String {
         Told::Ready { pid, generation, by, milliseconds, since_save } => {
             let since = since_save.map(|since| format!(", {} after the save", seconds(since)));
             format!(
-                "ready in {}{}: generation {generation}, pid {pid} ({by})",
+                "ready in {}{}: generation {generation}, pid {pid} ({})",
                 seconds(*milliseconds),
-                since.unwrap_or_default()
+                since.unwrap_or_default(),
+                by_words(*by)
             )
         }
         Told::NotReady { reason, serves, .. } => format!("not ready: {reason}{}", goes_on(serves)),
@@ -374,6 +385,17 @@ fn words(told: &Told) -> String {
             )
         }
         Told::Ended => "has ended".to_owned(),
+    }
+}
+
+fn by_words(sign: Sign) -> &'static str {
+    match sign {
+        Sign::Notified => "it said READY=1",
+        Sign::Accepts => "it waits for connections",
+        Sign::Connects => "its port takes connections",
+        Sign::Answers => "it answers",
+        Sign::Delay => "it has run for as long as was asked for",
+        Sign::Alive => "it is alive",
     }
 }
 

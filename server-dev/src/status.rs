@@ -79,7 +79,7 @@ mod tests {
         let ready = Told::Ready {
             pid: 1,
             generation: 3,
-            by: "it said so",
+            by: crate::ready::Sign::Notified,
             milliseconds: 20,
             since_save: Some(1250),
         };

@@ -54,7 +54,7 @@ pub(super) struct ReadyProcess {
     pub(super) running: Running,
     pub(super) notified: Notified,
     pub(super) upstream: Option<Upstream>,
-    pub(super) by: &'static str,
+    pub(super) by: Sign,
     pub(super) took: Duration,
 }
 
@@ -101,9 +101,9 @@ impl Work {
                 biased;
                 status = running.ended() => return Err(NotReady::Ended(status?)),
                 () = hears.cancelled() => NotReady::CalledOff,
-                sign = notified.wait(&service.ready, group, &inodes, private) => {
+                by = notified.wait(&service.ready, group, &inodes, private) => {
                     let upstream = private.map(|private| Upstream::new(private.address()));
-                    let (by, took) = (words(sign), began.elapsed());
+                    let took = began.elapsed();
                     return Ok(ReadyProcess { running, notified, upstream, by, took });
                 }
                 () = sleep(service.ready_timeout) => match (private, &service.ready) {
@@ -138,16 +138,5 @@ impl Given {
             _ => None,
         };
         Ok(Self { sockets, private })
-    }
-}
-
-fn words(sign: Sign) -> &'static str {
-    match sign {
-        Sign::Notified => "it said READY=1",
-        Sign::Accepts => "it waits for connections",
-        Sign::Connects => "its port takes connections",
-        Sign::Answers => "it answers",
-        Sign::Delay => "it has run for as long as was asked for",
-        Sign::Alive => "it is alive",
     }
 }
