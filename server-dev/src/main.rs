@@ -155,21 +155,23 @@ async fn run_all(
     let mut services = JoinSet::new();
     let all = open(config)?;
     let guard = KillGuard::begin()?;
-    for (name, service, sockets, tree) in all {
+    for (name, service, mut sockets, tree) in all {
         for (socket, address) in sockets.places() {
             let told = Told::Listening { name: socket.to_owned(), address };
             report.tell(&name, told);
         }
         let (report, hurry) = (Arc::clone(report), hurry.clone());
         let (asked, input) = (asked.resubscribe(), input.clone());
-        let (front, site, found) = (None, Publisher::default(), None);
+        let site = Publisher::default();
+        let front = service.proxy.and_then(|_| sockets.take_front());
+        let fronted = front.map(|front| Fronted::put_before(&name, &service, front, &site, &over));
+        let (proxy, behind) = fronted.transpose()?.unzip();
         let runner = Runner {
             name,
             service,
             sockets,
-            front,
+            behind,
             site,
-            found,
             tree,
             report,
             asked,
@@ -177,7 +179,7 @@ async fn run_all(
             hurry,
             guarded: guard.groups(),
         };
-        services.spawn(serve(runner, over.clone()));
+        services.spawn(serve(runner, proxy, over.clone()));
     }
     tokio::spawn(attend(signals, over.clone(), hurry.clone()));
     if let Some(terminal) = terminal {
@@ -204,8 +206,11 @@ fn open(config: Config) -> Result<Vec<(String, Service, Sockets, Tree)>, Failure
 }
 
 /// Follows the files of a service, and runs it.
-async fn serve(mut runner: Runner, over: CancellationToken) -> Result<(), Failure> {
-    let proxy = Fronted::put_before(&mut runner, &over)?;
+async fn serve(
+    runner: Runner,
+    proxy: Option<Fronted>,
+    over: CancellationToken,
+) -> Result<(), Failure> {
     let tree = runner.tree.clone();
     let options = ReloaderOptions::realtime().load_timeout(LONGEST_LOOK);
     let (service, mut edits) = ReloaderService::from_reloader(tree.clone(), options);

@@ -381,7 +381,7 @@ fn words(told: &Told) -> String {
         Told::Left { pids } => {
             let pids = pids.iter().map(i32::to_string).collect::<Vec<_>>().join(",");
             format!(
-                "SIGKILL has not ended all, and goes on; see ps -o pid,ppid,stat,wchan,cmd -p {pids}"
+                "not even SIGKILL has ended all of it; what is left is left alone, see ps -o pid,ppid,stat,wchan,cmd -p {pids}"
             )
         }
         Told::Ended => "has ended".to_owned(),

@@ -34,10 +34,10 @@ use crate::{
     input::Input,
     machine::{Event, Machine, Need, Phase},
     process::{End, Line, Output, Running},
-    proxy::{Problem, Publisher, Site, Upstream},
+    proxy::{Behind, Problem, Publisher, Upstream},
     ready::Notified,
     report::{Report, Told},
-    sockets::{Front, Sockets},
+    sockets::Sockets,
     tree::{Edits, Tree},
 };
 
@@ -46,11 +46,10 @@ pub(crate) struct Runner {
     pub(crate) name: String,
     pub(crate) service: Service,
     pub(crate) sockets: Sockets,
-    /// The socket that the proxy answers on, if there is one.
-    pub(crate) front: Option<Front>,
-    /// Where it is said what pages and requests find, and what they find by now.
+    /// Where there is a proxy.
+    pub(crate) behind: Option<Behind>,
+    /// Where it is said what pages and requests find.
     pub(crate) site: Publisher,
-    pub(crate) found: Option<ReloaderReceiver<Site, String>>,
     pub(crate) tree: Tree,
     pub(crate) report: Arc<Report>,
     /// What somebody asks for who has edited nothing.

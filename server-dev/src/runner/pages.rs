@@ -9,9 +9,9 @@ use crate::{
 impl Runner {
     /// Waits until requests find what was said; where there is no proxy, nobody looks.
     pub(super) async fn found(&self, is_it: impl Fn(&Site) -> bool) {
-        if let Some(mut found) = self.found.clone() {
+        if let Some(behind) = &self.behind {
             // Whatever publishes it has ended only if everything has.
-            let _ = found.wait_for(is_it).await;
+            let _ = behind.found.clone().wait_for(is_it).await;
         }
     }
 }

@@ -130,10 +130,10 @@ struct Given {
 impl Given {
     fn of(runner: &Runner) -> io::Result<Self> {
         let mut sockets = runner.sockets.again()?;
-        let private = match (&runner.front, runner.service.proxy) {
+        let private = match (&runner.behind, runner.service.proxy) {
             (Some(_), Some(Proxy::Port)) => Some(Private::Port(unused_port()?)),
-            (Some(front), Some(Proxy::Socket)) => {
-                Some(Private::Socket(sockets.put_private(front)?))
+            (Some(behind), Some(Proxy::Socket)) => {
+                Some(Private::Socket(sockets.put_private(&behind.front)?))
             }
             _ => None,
         };
