@@ -28,11 +28,12 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::output::{LONGEST_LINE, Line, Output};
 use self::{
     group::{Group, LEFT_ALONE_AFTER, end_strays},
-    output::pass_on,
+    output::{Progress, pass_on},
 };
 use crate::{config::Words, exec, guard::GuardedGroups, orphans};
 
-/// How long the last lines of a process that was told to end may take, which nobody waits for.
+/// How long the last lines of a process that was told to end may be held up, as by a terminal that was
+/// stopped; of one that ends by itself, as a build does, they are waited for.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// What this process may have been told by whoever started it, and is not for others.
 pub(crate) const OURS: [&str; 8] = [
@@ -117,12 +118,12 @@ impl Program {
         let mut command = tokio::process::Command::from(command);
         let mut child = orphans::start(|| command.spawn())?;
         let stdin = child.stdin.take();
-        let (mut reading, ended) = (JoinSet::new(), CancellationToken::new());
+        let (mut reading, progress) = (JoinSet::new(), Arc::<Progress>::default());
         if let Some(stdout) = child.stdout.take() {
-            reading.spawn(pass_on(stdout, false, Arc::clone(output), ended.clone()));
+            reading.spawn(pass_on(stdout, false, Arc::clone(output), Arc::clone(&progress)));
         }
         if let Some(stderr) = child.stderr.take() {
-            reading.spawn(pass_on(stderr, true, Arc::clone(output), ended.clone()));
+            reading.spawn(pass_on(stderr, true, Arc::clone(output), Arc::clone(&progress)));
         }
         let group = child
             .id()
@@ -135,7 +136,7 @@ impl Program {
             group: Group(group),
             notify_socket: self.notify_socket,
             reading,
-            ended,
+            progress,
             output: Arc::clone(output),
             told: hears,
             end: end.clone(),
@@ -176,8 +177,7 @@ struct Attended<O> {
     /// What its strays are known by.
     notify_socket: Option<PathBuf>,
     reading: JoinSet<()>,
-    /// Has whoever reads take what was written so far, and no more.
-    ended: CancellationToken,
+    progress: Arc<Progress>,
     output: Arc<O>,
     /// Never sent: whoever holds the other end drops it to have it end.
     told: oneshot::Receiver<()>,
@@ -186,7 +186,7 @@ struct Attended<O> {
 
 impl<O: Output> Attended<O> {
     async fn attend(self) -> io::Result<ExitStatus> {
-        let Self { mut child, group, notify_socket, mut reading, ended, output, mut told, end } =
+        let Self { mut child, group, notify_socket, mut reading, progress, output, mut told, end } =
             self;
         let mut status = tokio::select! {
             status = child.wait() => Some(status),
@@ -222,14 +222,14 @@ impl<O: Output> Attended<O> {
         if !left.is_empty() {
             output.left(left);
         }
-        ended.cancel();
+        progress.ended.cancel();
         let read = async { while reading.join_next().await.is_some() {} };
         let is_over = async {
             if !is_told {
                 // It is never sent.
                 let _ = told.await;
             }
-            sleep(LAST_WORDS).await;
+            while timeout(LAST_WORDS, progress.passed_on.notified()).await.is_ok() {}
         };
         tokio::select! {
             () = read => {}

@@ -3,7 +3,10 @@
 use std::{os::fd::AsFd, sync::Arc};
 
 use rustix::io::ioctl_fionread;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    sync::Notify,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Lines that are longer are cut in pieces: nothing of what a program writes is kept for ever.
@@ -42,29 +45,39 @@ impl Line {
     }
 }
 
-/// Passes on what is written to a pipe until nobody holds its other end. Once `ended` is cancelled, until
-/// what was written before is passed on: whoever holds it still is none of those who are waited for.
+/// What those who read and those who wait for them tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Everybody has ended whose lines count.
+    pub(super) ended: CancellationToken,
+    /// A line was passed on.
+    pub(super) passed_on: Notify,
+}
+
+/// Passes on what is written to a pipe until nobody holds its other end. Once all have ended, until what was
+/// written before is passed on: whoever holds it still is none of those who are waited for.
 pub(super) async fn pass_on(
     from: impl AsyncRead + AsFd + Unpin,
     is_error: bool,
     to: Arc<impl Output>,
-    ended: CancellationToken,
+    progress: Arc<Progress>,
 ) {
     let longest = to.longest_line(is_error);
-    let mut lines = Lines { from: BufReader::new(from), ended, left: None };
+    let mut lines = Lines { from: BufReader::new(from), ended: &progress.ended, left: None };
     while let Some(text) = lines.next(longest).await {
         to.line(Line { is_error, text }).await;
+        progress.passed_on.notify_one();
     }
 }
 
-struct Lines<R> {
+struct Lines<'a, R> {
     from: BufReader<R>,
-    ended: CancellationToken,
+    ended: &'a CancellationToken,
     /// How much was written before they had ended, once they have.
     left: Option<usize>,
 }
 
-impl<R: AsyncRead + AsFd + Unpin> Lines<R> {
+impl<R: AsyncRead + AsFd + Unpin> Lines<'_, R> {
     /// Returns a line, or so many bytes of it; the last one may have no end.
     async fn next(&mut self, longest: usize) -> Option<Vec<u8>> {
         let mut text = Vec::new();
@@ -129,12 +142,12 @@ mod tests {
     #[tokio::test]
     async fn takes_what_was_written_before_and_nothing_that_comes_later() {
         let (mut to, from) = pipe::pipe().unwrap();
-        let (slow, ended) = (Arc::<Slow>::default(), CancellationToken::new());
-        let reading = tokio::spawn(pass_on(from, false, Arc::clone(&slow), ended.clone()));
+        let (slow, progress) = (Arc::<Slow>::default(), Arc::<Progress>::default());
+        let reading = tokio::spawn(pass_on(from, false, Arc::clone(&slow), Arc::clone(&progress)));
         to.write_all(b"one\n\n123456789\nlast").await.unwrap();
         // The first line is held up, whatever the time that takes.
         tokio::task::yield_now().await;
-        ended.cancel();
+        progress.ended.cancel();
         slow.1.add_permits(100);
         timeout(PATIENCE, reading).await.unwrap().unwrap();
         assert_eq!(*slow.0.lock().unwrap(), ["one", "", "12345678", "9", "last"]);
@@ -145,11 +158,11 @@ mod tests {
     #[tokio::test]
     async fn somebody_who_writes_on_is_not_waited_for() {
         let (mut to, from) = pipe::pipe().unwrap();
-        let (slow, ended) = (Arc::<Slow>::default(), CancellationToken::new());
+        let (slow, progress) = (Arc::<Slow>::default(), Arc::<Progress>::default());
         slow.1.add_permits(Semaphore::MAX_PERMITS);
-        let reading = tokio::spawn(pass_on(from, false, Arc::clone(&slow), ended.clone()));
+        let reading = tokio::spawn(pass_on(from, false, Arc::clone(&slow), Arc::clone(&progress)));
         let writing = tokio::spawn(async move { while to.write_all(b"y\n").await.is_ok() {} });
-        ended.cancel();
+        progress.ended.cancel();
         timeout(PATIENCE, reading).await.unwrap().unwrap();
         timeout(PATIENCE, writing).await.unwrap().unwrap();
     }

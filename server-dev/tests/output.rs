@@ -1,9 +1,10 @@
-//! What is read of a build, by a stand-in for cargo that writes what cargo would.
+//! What a process writes is read whole; of a build, by a stand-in for cargo that writes what cargo would.
 
 mod common;
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
     thread,
@@ -29,7 +30,7 @@ const RUN: [&str; 7] = ["-e", "rs", "--ready", "1ms", "--", "./cargo", "run"];
 
 /// It once had a fifth of a second, and what it had built was not known after that.
 #[test]
-fn the_last_lines_are_read_whole_however_long_they_are_held_up() {
+fn the_last_lines_of_a_build_are_read_whole_however_long_they_are_held_up() {
     // More than fits into all that is between it and whoever reads.
     let shown = json!({ "rendered": "warning\n".repeat(4000) });
     let folder = with_cargo(
@@ -82,4 +83,27 @@ fn somebody_who_stays_and_writes_on_is_not_waited_for() {
     let folder = with_cargo(script, &[artifact]);
     let mut dev = folder.dev(&RUN);
     dev.wait_for("output", |output| output["line"] == "up");
+}
+
+/// As long as any come; they once had a fifth of a second for all.
+#[test]
+fn the_last_lines_of_a_server_that_is_replaced_are_read_by_who_reads_slowly() {
+    let script = "trap 'seq 5000; echo bye; exit' TERM; echo up; while :; do sleep 0.01; done";
+    let folder = Folder::with(&[("value.txt", "one"), ("server", script)]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_server-dev"));
+    let arguments = ["--json", "-e", "txt", "--ready", "1ms", "--", "sh", "./server"];
+    command.args(arguments).current_dir(folder.path()).stdout(Stdio::piped());
+    let mut dev = command.spawn().expect("server-dev starts");
+    let stdout = BufReader::new(dev.stdout.take().expect("its output"));
+    let mut told = stdout.lines().map_while(Result::ok);
+    assert!(told.any(|line| line.contains(r#""line":"up""#)));
+    folder.write("value.txt", "two");
+    let last = told.find(|line| {
+        // It is slower than whoever writes, by more than there is room for between them.
+        thread::sleep(Duration::from_micros(200));
+        line.contains(r#""line":"bye""#) || line.contains(r#""event":"drained""#)
+    });
+    dev.kill().expect("it runs");
+    dev.wait().expect("it ends");
+    assert!(last.as_ref().is_some_and(|line| line.contains("bye")), "{last:?}");
 }
