@@ -12,7 +12,7 @@ use std::{
 
 use rustix::process::Pid;
 
-use crate::{guard, orphans};
+use crate::{guard::GuardedGroups, orphans};
 
 const PROGRAM: &str = "notify-send";
 /// How long a desktop may take; one that doesn't answer is no reason to wait.
@@ -43,9 +43,9 @@ struct Note {
 }
 
 impl Desktop {
-    pub(crate) fn begin() -> Self {
+    pub(crate) fn begin(guarded: GuardedGroups) -> Self {
         let (notes, asked) = channel();
-        let shows = thread::spawn(move || show_all(&asked));
+        let shows = thread::spawn(move || show_all(&asked, &guarded));
         Self { notes: Some(notes), shows: Some(shows) }
     }
 
@@ -68,22 +68,22 @@ impl Drop for Desktop {
     }
 }
 
-fn show_all(asked: &Receiver<Note>) {
+fn show_all(asked: &Receiver<Note>, guarded: &GuardedGroups) {
     let mut waiting = VecDeque::new();
     loop {
         let Some(note) = waiting.pop_front().or_else(|| asked.recv().ok()) else { return };
         // What is not shown was written all the same.
         let Ok(mut child) = note.command().spawn() else { continue };
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        orphans::has_started(child.id());
-        group.inspect(|group| guard::takes(*group, Duration::ZERO));
+        orphans::register(child.id());
+        group.inspect(|group| guarded.register(*group, Duration::ZERO));
         let goes_on = attend(&mut child, asked, &mut waiting);
         // It may have ended already, which it is waited for in either case.
         let _ = child.kill();
         let _ = child.wait();
         group.inspect(|group| {
-            guard::leaves(*group);
-            orphans::has_ended(*group);
+            guarded.unregister(*group);
+            orphans::unregister(*group);
         });
         if !goes_on {
             return;

@@ -10,28 +10,22 @@ use std::{
 
 use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
 
+use crate::config::Words;
+
 /// The first argument that asks for it; no user writes it.
 pub(crate) const WORD: &str = "__exec";
 /// What a shell says of a program that isn't there.
 const NOT_FOUND: i32 = 127;
 
-/// What a program is to find when it starts.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Wish {
-    /// Whether `LISTEN_PID` is to be the number of the process.
-    pub(crate) listen_pid: bool,
-}
-
-impl Wish {
-    /// The arguments of this executable that have it become `program`.
-    pub(crate) fn arguments(self, program: &str, arguments: &[String]) -> Vec<OsString> {
-        let parent = getpid().as_raw_nonzero().to_string();
-        let listen_pid = if self.listen_pid { "pid" } else { "no-pid" };
-        let mut all: Vec<OsString> =
-            vec![WORD.into(), parent.into(), listen_pid.into(), program.into()];
-        all.extend(arguments.iter().map(OsString::from));
-        all
-    }
+/// The arguments of this executable that have it become a program; `listen_pid` where that is to find the
+/// number of its process in `LISTEN_PID`.
+pub(crate) fn arguments(words: &Words, listen_pid: bool) -> Vec<OsString> {
+    let parent = getpid().as_raw_nonzero().to_string();
+    let listen_pid = if listen_pid { "pid" } else { "no-pid" };
+    let mut all: Vec<OsString> =
+        vec![WORD.into(), parent.into(), listen_pid.into(), words.program().into()];
+    all.extend(words.arguments().iter().map(OsString::from));
+    all
 }
 
 /// Becomes the program that the arguments after [`WORD`] name.

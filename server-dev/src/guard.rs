@@ -8,7 +8,7 @@ use std::{
     io::{self, BufRead, Write, stdin},
     os::unix::process::CommandExt,
     process::{Child, ChildStdin, Stdio},
-    sync::OnceLock,
+    sync::{Arc, Mutex, PoisonError},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -22,18 +22,23 @@ pub(crate) const WORD: &str = "__guard";
 /// Says that this process ends, in order or by a panic.
 const OVER: &str = "over";
 /// How often groups are looked at, that are to end.
-const LOOK: Duration = Duration::from_millis(20);
-
-/// Closed by the kernel when this process ends, however that comes about.
-static TELLS: OnceLock<ChildStdin> = OnceLock::new();
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The process, as long as it is needed.
 #[derive(Debug)]
-pub(crate) struct Guard(Child);
+pub(crate) struct KillGuard {
+    process: Child,
+    groups: GuardedGroups,
+}
 
-impl Guard {
+/// The groups that it ends: a pipe to it, closed by the kernel when this process ends, however that comes
+/// about.
+#[derive(Debug, Clone)]
+pub(crate) struct GuardedGroups(Option<Arc<Mutex<ChildStdin>>>);
+
+impl KillGuard {
     pub(crate) fn begin() -> io::Result<Self> {
-        let mut child = this_program()
+        let mut process = this_program()
             .arg(WORD)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -42,37 +47,41 @@ impl Guard {
             .process_group(0)
             .spawn()?;
         // Nobody has told it to end yet.
-        orphans::has_started(child.id());
-        if let Some(tells) = child.stdin.take() {
-            // There is one in a process.
-            let _ = TELLS.set(tells);
-        }
-        Ok(Self(child))
+        orphans::register(process.id());
+        let groups = GuardedGroups(process.stdin.take().map(|pipe| Arc::new(Mutex::new(pipe))));
+        Ok(Self { process, groups })
+    }
+
+    pub(crate) fn groups(&self) -> GuardedGroups {
+        self.groups.clone()
     }
 }
 
-impl Drop for Guard {
+impl Drop for KillGuard {
     fn drop(&mut self) {
-        tell(OVER);
+        self.groups.tell(OVER);
         // There is nobody to tell that it can't be waited for.
-        let _ = self.0.wait();
+        let _ = self.process.wait();
     }
 }
 
-/// From here on a group is ended with this process.
-pub(crate) fn takes(group: Pid, grace: Duration) {
-    tell(&format!("{} {}", group.as_raw_nonzero(), grace.as_millis()));
-}
+impl GuardedGroups {
+    /// From here on a group is ended with this process.
+    pub(crate) fn register(&self, group: Pid, grace: Duration) {
+        self.tell(&format!("{} {}", group.as_raw_nonzero(), grace.as_millis()));
+    }
 
-/// Nothing of a group is left.
-pub(crate) fn leaves(group: Pid) {
-    tell(&group.as_raw_nonzero().to_string());
-}
+    /// Nothing of a group is left.
+    pub(crate) fn unregister(&self, group: Pid) {
+        self.tell(&group.as_raw_nonzero().to_string());
+    }
 
-fn tell(line: &str) {
-    if let Some(mut tells) = TELLS.get() {
-        // In one piece, see pipe(7). Somebody may have killed it.
-        let _ = tells.write_all(format!("{line}\n").as_bytes());
+    fn tell(&self, line: &str) {
+        if let Some(pipe) = &self.0 {
+            let mut pipe = pipe.lock().unwrap_or_else(PoisonError::into_inner);
+            // Less than a pipe takes at once. Somebody may have killed it.
+            let _ = pipe.write_all(format!("{line}\n").as_bytes());
+        }
     }
 }
 
@@ -108,6 +117,6 @@ fn end(mut groups: HashMap<Pid, Duration>) {
             }
             !is_over && test_kill_process_group(*group).is_ok()
         });
-        sleep(LOOK);
+        sleep(POLL_INTERVAL);
     }
 }

@@ -38,7 +38,7 @@ impl Input {
     }
 
     /// From here on it is for this one; the one before finds the end of it.
-    pub(crate) fn is_for(&self, server: ChildStdin) {
+    pub(crate) fn connect_to(&self, server: ChildStdin) {
         // The other end lives as long as the runtime.
         let _ = self.0.send(server);
     }

@@ -22,12 +22,12 @@ pub(crate) enum Phase {
     /// Nothing is under way; a change is waited for.
     Idle,
     Building,
-    /// The old process ends before the new one starts.
+    /// Whoever was told to end has to, before the new one starts.
     Stopping,
     /// A new process is not ready yet.
     Starting,
-    /// A server has ended by itself, and is given a rest.
-    Pausing,
+    /// A server has ended by itself, and is started again after a pause.
+    Backoff,
     /// Everything is to end.
     Ending,
     Ended,
@@ -39,15 +39,15 @@ pub(crate) enum Event {
     Changed(Need),
     Built,
     BuildFailed,
-    /// The old process has ended, as it was told.
+    /// The process has ended that was told to last, ready or not.
     Stopped,
     Ready,
     /// A new process has ended, or has not become ready in time.
     StartFailed,
     /// The process that serves has ended by itself.
     Exited(Exit),
-    /// The rest is over.
-    Rested,
+    /// The pause is over.
+    BackoffOver,
     Shutdown,
     /// Nothing runs any more.
     Gone,
@@ -70,23 +70,30 @@ pub(crate) enum Effect {
     Build,
     CancelBuild,
     Start,
-    /// Ends the process that is not ready yet.
+    /// Ends the process that is not ready yet, and says when it has.
     CancelStart,
     /// The new process serves from here on; one that served before is drained.
     Switch,
     /// Ends the process that serves, and says when it has.
     Stop,
-    Rest(Duration),
+    /// Nothing serves any more, as its process has ended by itself; another is started after this pause, if
+    /// after any.
+    Lose(Option<Duration>),
+    /// Only a change starts it from here on, as it has ended too often.
+    GiveUp,
     /// Ends whatever runs, and says when it has.
     End,
 }
 
 /// One service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is true or not whatever the others are")]
 pub(crate) struct Machine {
     pub(crate) phase: Phase,
     /// Whether a process is ready and answers.
     pub(crate) serves: bool,
+    /// Whether one that was told to end may still run.
+    leaves: bool,
     /// Servers that ended soon, one after the other.
     crashes: u32,
     /// Whether two processes of it may run at once.
@@ -97,7 +104,14 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn new(overlaps: bool) -> Self {
-        Self { phase: Phase::Idle, serves: false, crashes: 0, overlaps, is_stale: true }
+        Self {
+            phase: Phase::Idle,
+            serves: false,
+            leaves: false,
+            crashes: 0,
+            overlaps,
+            is_stale: true,
+        }
     }
 
     /// Returns what comes next, and what is to be done for it, in this order.
@@ -116,13 +130,11 @@ impl Machine {
             }
 
             (Phase::Building, Event::Built) => Self { is_stale: false, ..self }.start(&[]),
-            (Phase::Pausing, Event::Rested) => self.start(&[]),
+            (Phase::Backoff, Event::BackoffOver) => self.start(&[]),
             (Phase::Building, Event::BuildFailed) => to(Phase::Idle, &[]),
-            (Phase::Stopping, Event::Stopped) => {
-                (Self { phase: Phase::Starting, serves: false, ..self }, vec![Effect::Start])
-            }
+            (Phase::Stopping, Event::Stopped) => Self { leaves: false, ..self }.start(&[]),
             // An edit has come meanwhile, and what is built for it starts once it is.
-            (phase, Event::Stopped) => (Self { phase, serves: false, ..self }, vec![]),
+            (_, Event::Stopped) => (Self { leaves: false, ..self }, vec![]),
             (Phase::Starting, Event::Ready) => {
                 (Self { phase: Phase::Idle, serves: true, ..self }, vec![Effect::Switch])
             }
@@ -142,10 +154,13 @@ impl Machine {
         let to = |phase, effects: &[Effect]| (Self { phase, ..self }, effects.to_vec());
         match (self.phase, need) {
             (Phase::Building, _) => to(Phase::Building, &[Effect::CancelBuild, Effect::Build]),
-            (Phase::Starting, Need::Build) => {
-                to(Phase::Building, &[Effect::CancelStart, Effect::Build])
+            (Phase::Starting, Need::Build) => (
+                Self { phase: Phase::Building, leaves: true, ..self },
+                vec![Effect::CancelStart, Effect::Build],
+            ),
+            (Phase::Starting, Need::Restart) => {
+                Self { leaves: true, ..self }.start(&[Effect::CancelStart])
             }
-            (Phase::Starting, Need::Restart) => self.start(&[Effect::CancelStart]),
             // What has begun to stop can't be kept; the build is in time for the start.
             (Phase::Stopping, Need::Restart) => to(Phase::Stopping, &[]),
             (_, Need::Build) => to(Phase::Building, &[Effect::Build]),
@@ -153,37 +168,35 @@ impl Machine {
         }
     }
 
-    /// Starts a new process, after the old one where they can't run at once.
+    /// Starts a new process; where two can't run at once, after every other.
     fn start(self, before: &[Effect]) -> (Self, Vec<Effect>) {
         let mut effects = before.to_vec();
-        let phase = if self.serves && !self.overlaps {
-            effects.push(Effect::Stop);
-            Phase::Stopping
-        } else {
+        if self.overlaps || !(self.serves || self.leaves) {
             effects.push(Effect::Start);
-            Phase::Starting
-        };
-        (Self { phase, ..self }, effects)
+            return (Self { phase: Phase::Starting, ..self }, effects);
+        }
+        if self.serves {
+            effects.push(Effect::Stop);
+        }
+        (Self { phase: Phase::Stopping, serves: false, leaves: true, ..self }, effects)
     }
 
     fn exited(self, exit: Exit) -> (Self, Vec<Effect>) {
         let crashes = match exit {
-            Exit::Done => return (Self { crashes: 0, ..self }, vec![]),
+            Exit::Done => return (Self { crashes: 0, ..self }, vec![Effect::Lose(None)]),
             Exit::Late => 1,
             Exit::Soon => self.crashes + 1,
         };
         let this = Self { crashes, ..self };
-        // A new process is on its way already, or only a change may help.
-        if this.phase != Phase::Idle || crashes > CRASHES {
-            return (this, vec![]);
+        // A new process is on its way already.
+        if this.phase != Phase::Idle {
+            return (this, vec![Effect::Lose(None)]);
+        }
+        if crashes > CRASHES {
+            return (this, vec![Effect::Lose(None), Effect::GiveUp]);
         }
         let pause = FIRST_PAUSE * 2_u32.pow(crashes - 1);
-        (Self { phase: Phase::Pausing, ..this }, vec![Effect::Rest(pause)])
-    }
-
-    /// Whether it has ended too often to be started again without a change.
-    pub(crate) fn has_given_up(self) -> bool {
-        self.phase == Phase::Idle && !self.serves && self.crashes > CRASHES
+        (Self { phase: Phase::Backoff, ..this }, vec![Effect::Lose(Some(pause))])
     }
 }
 
@@ -199,7 +212,7 @@ mod tests {
     #[allow(clippy::type_complexity, reason = "it is a table")]
     fn goes_from_each_phase_as_the_table_says() {
         use Need::{Build, Restart};
-        let quarter = F::Rest(FIRST_PAUSE);
+        let (lose, quarter) = (F::Lose(None), F::Lose(Some(FIRST_PAUSE)));
         #[rustfmt::skip]
         let table: &[(Phase, bool, Event, Phase, bool, &[Effect])] = &[
             (P::Idle,     false, E::Changed(Build),     P::Building, false, &[F::Build]),
@@ -215,13 +228,13 @@ mod tests {
             (P::Starting, true,  E::Ready,              P::Idle,     true,  &[F::Switch]),
             (P::Starting, false, E::Ready,              P::Idle,     true,  &[F::Switch]),
             (P::Starting, true,  E::StartFailed,        P::Idle,     true,  &[]),
-            (P::Starting, true,  E::Exited(Exit::Soon), P::Starting, false, &[]),
-            (P::Building, true,  E::Exited(Exit::Late), P::Building, false, &[]),
-            (P::Idle,     true,  E::Exited(Exit::Late), P::Pausing,  false, &[quarter]),
-            (P::Idle,     true,  E::Exited(Exit::Soon), P::Pausing,  false, &[quarter]),
-            (P::Idle,     true,  E::Exited(Exit::Done), P::Idle,     false, &[]),
-            (P::Pausing,  false, E::Rested,             P::Starting, false, &[F::Start]),
-            (P::Pausing,  false, E::Changed(Build),     P::Building, false, &[F::Build]),
+            (P::Starting, true,  E::Exited(Exit::Soon), P::Starting, false, &[lose]),
+            (P::Building, true,  E::Exited(Exit::Late), P::Building, false, &[lose]),
+            (P::Idle,     true,  E::Exited(Exit::Late), P::Backoff,  false, &[quarter]),
+            (P::Idle,     true,  E::Exited(Exit::Soon), P::Backoff,  false, &[quarter]),
+            (P::Idle,     true,  E::Exited(Exit::Done), P::Idle,     false, &[lose]),
+            (P::Backoff,  false, E::BackoffOver,        P::Starting, false, &[F::Start]),
+            (P::Backoff,  false, E::Changed(Build),     P::Building, false, &[F::Build]),
             (P::Idle,     true,  E::Shutdown,           P::Ending,   true,  &[F::End]),
             (P::Building, true,  E::Shutdown,           P::Ending,   true,  &[F::End]),
             (P::Ending,   true,  E::Changed(Build),     P::Ending,   true,  &[]),
@@ -231,7 +244,7 @@ mod tests {
             (P::Idle,     true,  E::Built,              P::Idle,     true,  &[]),
             (P::Building, true,  E::Ready,              P::Building, true,  &[]),
             (P::Building, true,  E::StartFailed,        P::Building, true,  &[]),
-            (P::Idle,     true,  E::Rested,             P::Idle,     true,  &[]),
+            (P::Idle,     true,  E::BackoffOver,        P::Idle,     true,  &[]),
             (P::Ended,    false, E::Changed(Build),     P::Ended,    false, &[]),
         ];
         for &(phase, serves, event, next, goes_on, effects) in table {
@@ -260,13 +273,38 @@ mod tests {
     /// It was dead for good: what it waited for had ended already.
     #[test]
     fn an_edit_while_the_old_one_ends_is_built_and_started() {
-        let machine = Machine { phase: P::Stopping, serves: true, ..Machine::new(false) };
+        let machine = Machine { phase: P::Stopping, leaves: true, ..Machine::new(false) };
         let (machine, effects) = machine.next(E::Changed(Need::Build));
         assert_eq!((machine.phase, effects), (P::Building, vec![F::Build]));
         let (machine, effects) = machine.next(E::Stopped);
         assert_eq!((machine.phase, machine.serves, effects), (P::Building, false, vec![]));
         let (machine, effects) = machine.next(E::Built);
         assert_eq!((machine.phase, effects), (P::Starting, vec![F::Start]));
+    }
+
+    #[test]
+    fn a_start_that_is_called_off_has_ended_before_the_next_where_two_can_not_run_at_once() {
+        use Need::{Build, Restart};
+        let starting = Machine { phase: P::Starting, is_stale: false, ..Machine::new(false) };
+        let (machine, effects) = starting.next(E::Changed(Restart));
+        assert_eq!((machine.phase, effects), (P::Stopping, vec![F::CancelStart]));
+        let (machine, effects) = machine.next(E::Stopped);
+        assert_eq!((machine.phase, effects), (P::Starting, vec![F::Start]));
+
+        // Whichever is over first, the build or the process.
+        let (building, effects) = starting.next(E::Changed(Build));
+        assert_eq!((building.phase, effects), (P::Building, vec![F::CancelStart, F::Build]));
+        let (machine, effects) = building.next(E::Built);
+        assert_eq!((machine.phase, effects), (P::Stopping, vec![]));
+        let (machine, effects) = machine.next(E::Stopped);
+        assert_eq!((machine.phase, effects), (P::Starting, vec![F::Start]));
+        let (machine, effects) = building.next(E::Stopped).0.next(E::Built);
+        assert_eq!((machine.phase, effects), (P::Starting, vec![F::Start]));
+
+        // Where two can, nobody is waited for.
+        let starting = Machine { overlaps: true, ..starting };
+        let (machine, effects) = starting.next(E::Changed(Restart));
+        assert_eq!((machine.phase, effects), (P::Starting, vec![F::CancelStart, F::Start]));
     }
 
     #[test]
@@ -286,18 +324,18 @@ mod tests {
         let mut machine = at(P::Idle, true);
         for n in 0..CRASHES {
             let (next, effects) = machine.next(E::Exited(Exit::Soon));
-            assert_eq!(effects, [F::Rest(FIRST_PAUSE * 2_u32.pow(n))]);
-            machine = next.next(E::Rested).0.next(E::Ready).0;
+            assert_eq!(effects, [F::Lose(Some(FIRST_PAUSE * 2_u32.pow(n)))]);
+            machine = next.next(E::BackoffOver).0.next(E::Ready).0;
         }
         let (machine, effects) = machine.next(E::Exited(Exit::Soon));
-        assert_eq!((machine.phase, effects.len(), machine.has_given_up()), (P::Idle, 0, true));
+        assert_eq!((machine.phase, effects), (P::Idle, vec![F::Lose(None), F::GiveUp]));
         let (machine, effects) = machine.next(E::Changed(Need::Build));
-        assert_eq!((effects, machine.has_given_up()), (vec![F::Build], false));
+        assert_eq!((machine.crashes, effects), (0, vec![F::Build]));
     }
 
     #[test]
     fn ends_from_everywhere_and_stays_ended() {
-        for phase in [P::Idle, P::Building, P::Stopping, P::Starting, P::Pausing] {
+        for phase in [P::Idle, P::Building, P::Stopping, P::Starting, P::Backoff] {
             let (machine, effects) = at(phase, true).next(E::Shutdown);
             assert_eq!((machine.phase, effects), (P::Ending, vec![F::End]), "{phase:?}");
             assert_eq!(machine.next(E::Gone).0.phase, P::Ended);

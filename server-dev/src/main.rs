@@ -50,12 +50,13 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use crate::{
     cli::Cli,
     config::{Config, Service},
-    guard::Guard,
+    desktop::Desktop,
+    guard::{GuardedGroups, KillGuard},
     input::Input,
     machine::Need,
     proxy::{Fronted, Publisher},
-    report::{Form, Report, Told, Wants},
-    runner::{Runner, milliseconds},
+    report::{Form, Report, Told, Wants, WatchedBy, milliseconds},
+    runner::Runner,
     sockets::Sockets,
     stops::Stops,
     terminal::{Key, Terminal},
@@ -130,16 +131,16 @@ async fn run_within(cli: &Cli) -> Result<ExitCode, Failure> {
     if cli.notify && !desktop::is_there() {
         eprintln!("server-dev: nothing is shown on the desktop: notify-send is not in PATH");
     }
-    let wants = Wants { status: terminal.is_some(), clear: cli.clear, notify: cli.notify };
+    let guard = KillGuard::begin()?;
+    let desktop = cli.notify.then(|| Desktop::begin(guard.groups()));
+    let wants = Wants { status: terminal.is_some(), clear: cli.clear };
     let names = config.services.keys().cloned().collect();
-    // Before whatever it is to end.
-    let _guard = Guard::begin()?;
-    let report = Arc::new(Report::new(cli.form(), wants, names));
+    let report = Arc::new(Report::new(cli.form(), wants, names, desktop));
     // In the background it waits until it is continued before it.
     if terminal.as_ref().is_some_and(|terminal| !terminal.take()) {
         report.hide().await;
     }
-    let ended = run_all(cli, config, &report, terminal.as_ref(), signals).await;
+    let ended = run_all(cli, config, &report, &guard.groups(), terminal.as_ref(), signals).await;
     report.finish().await;
     ended
 }
@@ -149,6 +150,7 @@ async fn run_all(
     cli: &Cli,
     config: Config,
     report: &Arc<Report>,
+    guarded: &GuardedGroups,
     terminal: Option<&Arc<Terminal>>,
     signals: Vec<Signal>,
 ) -> Result<ExitCode, Failure> {
@@ -158,28 +160,31 @@ async fn run_all(
     let mut services = JoinSet::new();
     let all = open(config)?;
     let names: Vec<_> = all.iter().map(|(name, ..)| name.clone()).collect();
-    for (name, service, sockets, tree) in all {
+    for (name, service, mut sockets, tree) in all {
         for (socket, address) in sockets.places() {
             let told = Told::Listening { name: socket.to_owned(), address };
             report.tell(&name, told);
         }
         let (report, hurry) = (Arc::clone(report), hurry.clone());
         let (asked, input) = (asked.resubscribe(), input.clone());
-        let (front, site, found) = (None, Publisher::default(), None);
+        let site = Publisher::default();
+        let front = service.proxy.and_then(|_| sockets.take_front());
+        let fronted = front.map(|front| Fronted::put_before(&name, &service, front, &site, &over));
+        let (proxy, behind) = fronted.transpose()?.unzip();
         let runner = Runner {
             name,
             service,
             sockets,
-            front,
+            behind,
             site,
-            found,
             tree,
             report,
             asked,
             input,
             hurry,
+            guarded: guarded.clone(),
         };
-        services.spawn(serve(runner, over.clone()));
+        services.spawn(serve(runner, proxy, over.clone()));
     }
     tokio::spawn(attend(signals, over.clone(), hurry.clone()));
     tokio::spawn({
@@ -215,8 +220,11 @@ fn open(config: Config) -> Result<Vec<(String, Service, Sockets, Tree)>, Failure
 }
 
 /// Follows the files of a service, and runs it.
-async fn serve(mut runner: Runner, over: CancellationToken) -> Result<(), Failure> {
-    let proxy = Fronted::put_before(&mut runner, &over)?;
+async fn serve(
+    runner: Runner,
+    proxy: Option<Fronted>,
+    over: CancellationToken,
+) -> Result<(), Failure> {
     let tree = runner.tree.clone();
     let options = ReloaderOptions::realtime().load_timeout(LONGEST_LOOK);
     let (service, mut edits) = ReloaderService::from_reloader(tree.clone(), options);
@@ -252,9 +260,9 @@ async fn serve(mut runner: Runner, over: CancellationToken) -> Result<(), Failur
 fn watching(tree: &Tree, by: Mechanism) -> Told {
     let (files, folders) = tree.size();
     let mechanism = match (by.is_told, by.poll) {
-        (true, None) => "events",
-        (true, Some(_)) => "events-and-polling",
-        (false, _) => "polling",
+        (true, None) => WatchedBy::Events,
+        (true, Some(_)) => WatchedBy::EventsAndPolling,
+        (false, _) => WatchedBy::Polling,
     };
     let poll_milliseconds = by.poll.map(milliseconds);
     Told::Watching {
@@ -291,7 +299,7 @@ impl Keyboard {
     async fn attend(self, mut keys: mpsc::UnboundedReceiver<Key>) {
         while let Some(key) = keys.recv().await {
             match key {
-                // Who has ended by now wants neither.
+                // Nobody receives it once all services have ended, and then there is nothing to do.
                 Key::Restart => drop(self.ask.send(Need::Restart)),
                 Key::Build => drop(self.ask.send(Need::Build)),
                 Key::Clear => self.report.clear(),

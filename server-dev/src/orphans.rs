@@ -13,7 +13,7 @@ use std::{
 };
 
 use rustix::process::{Pid, WaitOptions, waitpid};
-use tokio::{process::Child, signal::unix::Signal};
+use tokio::{process::Child, signal::unix::Signal, task::spawn_blocking};
 
 use crate::stat::Stat;
 
@@ -30,12 +30,12 @@ pub(crate) fn start(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<Chi
 }
 
 /// As [`start`], for one that can't have ended yet.
-pub(crate) fn has_started(child: u32) {
+pub(crate) fn register(child: u32) {
     started().insert(child.cast_signed());
 }
 
-/// Such a child has been reaped.
-pub(crate) fn has_ended(child: Pid) {
+/// Such a child has been reaped, or is waited for no more.
+pub(crate) fn unregister(child: Pid) {
     started().remove(&child.as_raw_nonzero().get());
 }
 
@@ -62,12 +62,14 @@ fn started() -> MutexGuard<'static, BTreeSet<i32>> {
 pub(crate) async fn reap(mut ended: Signal) {
     let Some(own) = Stat::own() else { return };
     while ended.recv().await.is_some() {
-        for child in children() {
-            if is_left_behind(child, own) {
+        let reap = move || {
+            for child in children().into_iter().filter(|child| is_left_behind(*child, own)) {
                 // Somebody may have been faster.
                 let _ = waitpid(Some(child), WaitOptions::NOHANG);
             }
-        }
+        };
+        // Only the end of the runtime is an error.
+        let _ = spawn_blocking(reap).await;
     }
 }
 

@@ -1,37 +1,39 @@
 //! Processes in groups of their own, from their start until nothing of them is left.
 
+mod group;
+mod output;
+
 use std::{
-    collections::BTreeSet,
     ffi::OsString,
     io,
     os::fd::OwnedFd,
     os::unix::process::CommandExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
+    pin::pin,
     process::{Command, ExitStatus, Stdio},
     sync::Arc,
     time::Duration,
 };
 
 use command_fds::{CommandFdExt, FdMapping};
-use rustix::process::{
-    Pid, Signal, WaitOptions, kill_process, kill_process_group, test_kill_process_group, waitpgid,
-};
+use rustix::process::{Pid, Signal};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::{Child, ChildStdin},
     sync::oneshot,
     task::{JoinHandle, JoinSet},
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Words, exec::Wish, guard, orphans};
+pub(crate) use self::output::{LONGEST_LINE, Line, Output};
+use self::{
+    group::{Group, LEFT_ALONE_AFTER, end_strays},
+    output::{Progress, pass_on},
+};
+use crate::{config::Words, exec, guard::GuardedGroups, orphans};
 
-/// How often a group is asked whether anybody is left in it; the kernel tells nobody.
-const LOOK: Duration = Duration::from_millis(5);
-/// Lines that are longer are cut in pieces: nothing of what a program writes is kept for ever.
-const LONGEST_LINE: u64 = 64 * 1024;
-/// How long the last lines of a process that has ended may take.
+/// How long the last lines of a process that was told to end may be held up, as by a terminal that was
+/// stopped; of one that ends by itself, as a build does, they are waited for.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// What this process may have been told by whoever started it, and is not for others.
 pub(crate) const OURS: [&str; 8] = [
@@ -53,7 +55,10 @@ pub(crate) struct Program {
     pub(crate) env: Vec<(OsString, OsString)>,
     /// At descriptors 3 and up.
     pub(crate) descriptors: Vec<OwnedFd>,
-    pub(crate) wish: Wish,
+    /// Whether it is to find its number in `LISTEN_PID`.
+    pub(crate) listen_pid: bool,
+    /// Where it says that it is ready; what it leaves behind is known by it.
+    pub(crate) notify_socket: Option<PathBuf>,
     /// Whether it is to read something; it finds an end otherwise.
     pub(crate) reads: bool,
 }
@@ -73,20 +78,8 @@ pub(crate) struct End {
     pub(crate) grace: Duration,
     /// Once this is cancelled, no longer.
     pub(crate) hurry: CancellationToken,
-}
-
-/// Takes what a process writes.
-pub(crate) trait Output: Send + Sync + 'static {
-    /// Takes a line; as long as it doesn't return, the process is held up.
-    fn line(&self, line: Line) -> impl Future<Output = ()> + Send;
-}
-
-/// A line that a process has written.
-#[derive(Debug, Clone)]
-pub(crate) struct Line {
-    pub(crate) is_error: bool,
-    /// Without its end.
-    pub(crate) text: Vec<u8>,
+    /// Who ends it if this process can't.
+    pub(crate) guarded: GuardedGroups,
 }
 
 /// A process that runs, and everything that it has started in its group.
@@ -103,11 +96,12 @@ pub(crate) struct Running {
 }
 
 impl Program {
-    /// Starts it; each line that it writes is passed on, for as long as anybody holds the other end.
+    /// Starts it; each line that it writes is passed on, and of others who hold the other end as well what
+    /// they write before it has ended.
     pub(crate) fn start(self, end: &End, output: &Arc<impl Output>) -> io::Result<Running> {
         let mut command = this_program();
         command
-            .args(self.wish.arguments(self.words.program(), self.words.arguments()))
+            .args(exec::arguments(&self.words, self.listen_pid))
             .current_dir(&self.directory)
             .stdin(if self.reads { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
@@ -116,30 +110,38 @@ impl Program {
         for name in OURS {
             command.env_remove(name);
         }
-        let socket = self.env.iter().find(|(name, _)| name == "NOTIFY_SOCKET");
-        let socket = socket.map(|(_, path)| PathBuf::from(path));
         command.envs(self.env);
+        command.envs(self.notify_socket.iter().map(|socket| ("NOTIFY_SOCKET", socket)));
         let mappings = self.descriptors.into_iter().zip(3..);
         let mappings = mappings.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });
         command.fd_mappings(mappings.collect()).map_err(io::Error::other)?;
         let mut command = tokio::process::Command::from(command);
         let mut child = orphans::start(|| command.spawn())?;
         let stdin = child.stdin.take();
-        let mut outputs = JoinSet::new();
+        let (mut reading, progress) = (JoinSet::new(), Arc::<Progress>::default());
         if let Some(stdout) = child.stdout.take() {
-            outputs.spawn(pass_on(stdout, false, Arc::clone(output)));
+            reading.spawn(pass_on(stdout, false, Arc::clone(output), Arc::clone(&progress)));
         }
         if let Some(stderr) = child.stderr.take() {
-            outputs.spawn(pass_on(stderr, true, Arc::clone(output)));
+            reading.spawn(pass_on(stderr, true, Arc::clone(output), Arc::clone(&progress)));
         }
         let group = child
             .id()
             .and_then(|id| Pid::from_raw(id.cast_signed()))
             .ok_or_else(|| io::Error::other("it has ended already"))?;
-        guard::takes(group, end.grace);
+        end.guarded.register(group, end.grace);
         let (told, hears) = oneshot::channel();
-        let attended =
-            tokio::spawn(attend(child, Group(group), socket, outputs, hears, end.clone()));
+        let attended = Attended {
+            child,
+            group: Group(group),
+            notify_socket: self.notify_socket,
+            reading,
+            progress,
+            output: Arc::clone(output),
+            told: hears,
+            end: end.clone(),
+        };
+        let attended = tokio::spawn(attended.attend());
         Ok(Running { group, stdin, told: Some(told), attended })
     }
 }
@@ -168,111 +170,71 @@ impl Running {
     }
 }
 
-/// Waits for a process and for what it leaves behind.
-async fn attend(
-    mut child: Child,
+/// A process that is waited for, and what it leaves behind.
+struct Attended<O> {
+    child: Child,
     group: Group,
-    socket: Option<PathBuf>,
-    mut outputs: JoinSet<()>,
+    /// What its strays are known by.
+    notify_socket: Option<PathBuf>,
+    reading: JoinSet<()>,
+    progress: Arc<Progress>,
+    output: Arc<O>,
+    /// Never sent: whoever holds the other end drops it to have it end.
     told: oneshot::Receiver<()>,
     end: End,
-) -> io::Result<ExitStatus> {
-    let status = tokio::select! {
-        status = child.wait() => Some(status),
-        // Never sent: whoever holds the other end drops it.
-        _ = told => None,
-    };
-    group.signal(Signal::TERM);
-    let gone = async {
-        let status = match status {
-            Some(status) => status,
-            None => child.wait().await,
+}
+
+impl<O: Output> Attended<O> {
+    async fn attend(self) -> io::Result<ExitStatus> {
+        let Self { mut child, group, notify_socket, mut reading, progress, output, mut told, end } =
+            self;
+        let mut status = tokio::select! {
+            status = child.wait() => Some(status),
+            _ = &mut told => None,
         };
-        orphans::has_ended(group.0);
-        group.left().await;
-        status
-    };
-    // What was written last has been passed on by then; somebody who left the group may hold it open.
-    let read = async move {
-        timeout(LAST_WORDS, async { while outputs.join_next().await.is_some() {} }).await
-    };
-    tokio::pin!(gone);
-    let status = tokio::select! {
-        status = &mut gone => Some(status),
-        () = end.hurry.cancelled() => None,
-        () = sleep(end.grace) => None,
-    };
-    let status = if let Some(status) = status {
-        status
-    } else {
-        group.signal(Signal::KILL);
-        gone.await
-    };
-    if let Some(socket) = socket {
-        end_strays(&socket, &end).await;
-    }
-    guard::leaves(group.0);
-    let _is_complete = read.await;
-    status
-}
-
-/// Ends what a server leaves behind outside its group, as a shell with job control does.
-async fn end_strays(socket: &Path, end: &End) {
-    let until = Instant::now() + end.grace;
-    let mut told = BTreeSet::new();
-    loop {
-        let strays = orphans::of(socket);
-        if strays.is_empty() {
-            return;
-        }
-        let is_late = end.hurry.is_cancelled() || Instant::now() >= until;
-        for stray in strays {
-            let number = stray.as_raw_nonzero().get();
-            if is_late || told.insert(number) {
-                let signal = if is_late { Signal::KILL } else { Signal::TERM };
-                // It may have ended already.
-                let _ = kill_process(stray, signal);
+        let is_told = status.is_none();
+        group.signal(Signal::TERM);
+        let is_gone = {
+            let mut gone = pin!(async {
+                if status.is_none() {
+                    status = Some(child.wait().await);
+                }
+                orphans::unregister(group.0);
+                group.emptied().await;
+            });
+            let is_gone = tokio::select! {
+                () = &mut gone => true,
+                () = end.hurry.cancelled() => false,
+                () = sleep(end.grace) => false,
+            };
+            is_gone || {
+                group.signal(Signal::KILL);
+                timeout(LEFT_ALONE_AFTER, gone).await.is_ok()
             }
+        };
+        let mut left = if is_gone { Vec::new() } else { group.members().await };
+        // What is left of it is waited for by nobody.
+        orphans::unregister(group.0);
+        if let Some(socket) = &notify_socket {
+            left.extend(end_strays(socket, &end).await);
         }
-        sleep(LOOK).await;
-    }
-}
-
-/// The group that a process leads, by the number of the process.
-#[derive(Clone, Copy)]
-struct Group(Pid);
-
-impl Group {
-    fn signal(self, signal: Signal) {
-        // Everybody may have ended already.
-        let _ = kill_process_group(self.0, signal);
-    }
-
-    /// Waits until it is empty. This process is the one that orphans come to, and reaps them.
-    async fn left(self) {
-        loop {
-            while matches!(waitpgid(self.0, WaitOptions::NOHANG), Ok(Some(_))) {}
-            if test_kill_process_group(self.0).is_err() {
-                return;
+        end.guarded.unregister(group.0);
+        if !left.is_empty() {
+            output.left(left);
+        }
+        progress.ended.cancel();
+        let read = async { while reading.join_next().await.is_some() {} };
+        let is_over = async {
+            if !is_told {
+                // It is never sent.
+                let _ = told.await;
             }
-            sleep(LOOK).await;
+            while timeout(LAST_WORDS, progress.passed_on.notified()).await.is_ok() {}
+        };
+        tokio::select! {
+            () = read => {}
+            () = is_over => {}
         }
-    }
-}
-
-async fn pass_on(from: impl AsyncRead + Unpin, is_error: bool, to: Arc<impl Output>) {
-    let mut from = BufReader::new(from);
-    loop {
-        let mut text = Vec::new();
-        let mut piece = tokio::io::AsyncReadExt::take(&mut from, LONGEST_LINE);
-        match piece.read_until(b'\n', &mut text).await {
-            // Whoever wrote is gone, or is no longer to be understood.
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
-        }
-        if text.last() == Some(&b'\n') {
-            text.pop();
-        }
-        to.line(Line { is_error, text }).await;
+        status.unwrap_or_else(|| Err(io::Error::other("SIGKILL has not ended it")))
     }
 }

@@ -49,7 +49,7 @@ pub(crate) use self::{
 };
 use crate::{
     config::{Ready, Service},
-    runner::Runner,
+    sockets::Front,
     spec::{Kind, Spec},
 };
 
@@ -65,6 +65,14 @@ pub(crate) struct Fronted {
     proxy: Proxy,
     listener: TcpListener,
     publishing: AbortOnDropHandle<()>,
+}
+
+/// What a runner knows of the proxy before its processes.
+pub(crate) struct Behind {
+    /// The socket that it answers on.
+    pub(crate) front: Front,
+    /// What requests and pages find by now.
+    pub(crate) found: ReloaderReceiver<Site, String>,
 }
 
 /// What is wrong with a service that is to be behind a proxy.
@@ -113,35 +121,33 @@ fn run() -> String {
 }
 
 impl Fronted {
-    /// Takes the first http socket of a service for a proxy, where one is asked for, which passes on to
-    /// what the runner publishes. Once `over` is cancelled, nobody waits there any more.
+    /// Puts a proxy before a service, on a socket of it, which passes on to what `publisher` says. Once
+    /// `over` is cancelled, nobody waits there any more.
     pub(crate) fn put_before(
-        runner: &mut Runner,
+        name: &str,
+        service: &Service,
+        front: Front,
+        publisher: &Publisher,
         over: &CancellationToken,
-    ) -> io::Result<Option<Self>> {
-        if runner.service.proxy.is_none() {
-            return Ok(None);
-        }
-        let Some(front) = runner.sockets.take_front() else { return Ok(None) };
+    ) -> io::Result<(Self, Behind)> {
         let listener = front.listener()?;
-        runner.front = Some(front);
         let options = ReloaderOptions::realtime();
-        let (service, site) = ReloaderService::from_reloader(runner.site.clone(), options);
+        let (source, site) = ReloaderService::from_reloader(publisher.clone(), options);
         let publishing = AbortOnDropHandle::new(tokio::spawn(async move {
             // It goes on until it is dropped.
-            let _ = service.start_with_realtime().await;
+            let _ = source.start_with_realtime().await;
         }));
-        runner.found = Some(site.clone());
+        let behind = Behind { front, found: site.clone() };
         let proxy = Proxy {
-            name: runner.name.clone(),
+            name: name.to_owned(),
             run: run(),
             site,
-            guard: Guard::new(&runner.service.allow_hosts),
-            patience: runner.service.proxy_wait,
+            guard: Guard::new(&service.allow_hosts),
+            patience: service.proxy_wait,
             waiting: Semaphore::new(WAITING),
             over: over.clone(),
         };
-        Ok(Some(Self { proxy, listener, publishing }))
+        Ok((Self { proxy, listener, publishing }, behind))
     }
 
     /// Answers until `ended` is over, which it is when nothing is left to pass on to.

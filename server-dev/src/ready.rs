@@ -14,6 +14,7 @@ use std::{
 };
 
 use rustix::process::Pid;
+use serde::Serialize;
 use tempfile::TempDir;
 use tokio::{
     net::UnixDatagram,
@@ -60,7 +61,8 @@ impl Private {
 }
 
 /// How a process was found to be ready.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Sign {
     /// It said so.
     Notified,

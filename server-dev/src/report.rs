@@ -18,10 +18,10 @@ use tokio::{
 
 use self::writer::Writer;
 pub(crate) use self::{
-    told::{Level, Told},
-    words::seconds,
+    told::{Level, Told, WatchedBy},
+    words::{milliseconds, seconds},
 };
-use crate::process::Line;
+use crate::{desktop::Desktop, process::Line};
 
 /// How long whoever reads what is told may take for the rest of it, at the end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -67,17 +67,20 @@ pub(crate) struct Wants {
     pub(crate) status: bool,
     /// An empty screen before each build.
     pub(crate) clear: bool,
-    /// Notifications of the desktop.
-    pub(crate) notify: bool,
 }
 
 impl Report {
     /// `names` are those of all services.
-    pub(crate) fn new(form: Form, wants: Wants, names: Vec<String>) -> Self {
+    pub(crate) fn new(
+        form: Form,
+        wants: Wants,
+        names: Vec<String>,
+        desktop: Option<Desktop>,
+    ) -> Self {
         let is_coloured =
             stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
         let (messages, hears) = mpsc::channel();
-        let writer = Writer::new(form, wants, is_coloured, names);
+        let writer = Writer::new(form, wants, is_coloured, names, desktop);
         thread::spawn(move || writer.run(&hears));
         Self { messages, room: Arc::new(Semaphore::new(LINES)), is_coloured }
     }

@@ -1,15 +1,15 @@
 //! One service: carries out what its machine decides.
 
 mod build;
+mod effect;
 mod environment;
 mod heard;
+mod outcome;
 mod pages;
+mod plan;
 mod start;
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::SystemTime};
 
 use hot_reload::ReloaderReceiver;
 use rustix::process::Signal;
@@ -20,44 +20,36 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::{
+    build::Outcome,
+    heard::Heard,
+    outcome::Exited,
+    plan::{Plan, plan},
+    start::{NotReady, ReadyProcess},
+};
 use crate::{
     cargo::{Built, CargoRun},
-    config::{Action, Service},
+    config::Service,
+    guard::GuardedGroups,
     input::Input,
-    machine::{Effect, Event, Exit, Machine, Need, Phase},
+    machine::{Event, Machine, Need, Phase},
     process::{End, Line, Output, Running},
-    proxy::{Problem, ProblemKind, Publisher, Site, Upstream},
+    proxy::{Behind, Problem, Publisher, Upstream},
     ready::Notified,
     report::{Report, Told},
-    sockets::{Front, Sockets},
+    sockets::Sockets,
     tree::{Edits, Tree},
 };
-use build::Outcome;
-use heard::{Heard, Said};
-use pages::doing;
-use start::NotReady;
-
-/// A server that ended before this has crashed; after it, it had worked.
-const SOON: Duration = Duration::from_secs(5);
-/// What a process that is told to end may say to those who follow a stream of it, before the proxy ends
-/// it.
-const GOODBYE: Duration = Duration::from_millis(500);
-/// What the proxy has begun may take so long before the process is told to end, where somebody waits for
-/// that: it may be an answer without an end.
-const WAITED_FOR: Duration = Duration::from_secs(1);
-/// Files of one change that are named; of more, how many.
-const NAMED: usize = 3;
 
 /// What a runner is given.
 pub(crate) struct Runner {
     pub(crate) name: String,
     pub(crate) service: Service,
     pub(crate) sockets: Sockets,
-    /// The socket that the proxy answers on, if there is one.
-    pub(crate) front: Option<Front>,
-    /// Where it is said what pages and requests find, and what they find by now.
+    /// Where there is a proxy.
+    pub(crate) behind: Option<Behind>,
+    /// Where it is said what pages and requests find.
     pub(crate) site: Publisher,
-    pub(crate) found: Option<ReloaderReceiver<Site, String>>,
     pub(crate) tree: Tree,
     pub(crate) report: Arc<Report>,
     /// What somebody asks for who has edited nothing.
@@ -66,12 +58,18 @@ pub(crate) struct Runner {
     pub(crate) input: Option<Input>,
     /// Once this is cancelled, whatever runs is killed.
     pub(crate) hurry: CancellationToken,
+    /// Who ends what runs if this process can't.
+    pub(crate) guarded: GuardedGroups,
 }
 
 /// What the processes of a service write.
 impl Output for Runner {
     async fn line(&self, line: Line) {
         self.report.pass_on(&self.name, line).await;
+    }
+
+    fn left(&self, pids: Vec<i32>) {
+        self.report.tell(&self.name, Told::Left { pids });
     }
 }
 
@@ -83,13 +81,16 @@ struct Work {
     building: Option<Job<Outcome>>,
     /// Builds that end; the next one is not to find them at work.
     called_off: Option<tokio::task::JoinHandle<()>>,
-    starting: Option<Job<Result<Ready, NotReady>>>,
+    starting: Option<Job<Result<ReadyProcess, NotReady>>>,
+    /// Until it serves, or another has begun to start.
+    ready: Option<ReadyProcess>,
     serving: Option<Serving>,
-    /// What is left to be done for it.
-    switch: Option<Switch>,
-    /// Told to end, and waited for by the machine.
+    /// Until it is told.
+    exited: Option<Exited>,
+    /// What was told to end last. Where two can't run at once, the machine waits for it before it has
+    /// another started; where they can, nobody does, and there may be others.
     stopping: Option<tokio::task::JoinHandle<()>>,
-    rests_until: Option<Instant>,
+    backoff_until: Option<Instant>,
     /// Whatever was called off or replaced, until nothing of it is left.
     leaving: TaskTracker,
     /// What cargo has built last.
@@ -100,7 +101,6 @@ struct Work {
     heard: Option<Arc<Heard>>,
     /// Whether the process that starts is to be told of an edit, once it is ready.
     owes_signal: bool,
-    generation: u64,
     /// When the file was saved that is the reason for what is under way.
     saved: Option<SystemTime>,
 }
@@ -111,21 +111,7 @@ struct Job<T> {
     task: tokio::task::JoinHandle<T>,
 }
 
-/// A process that is ready.
-struct Ready {
-    running: Running,
-    notified: Notified,
-    upstream: Option<Upstream>,
-    by: &'static str,
-    took: Duration,
-}
-
-/// A new process serves, and this is to be told, and this one to be ended.
-struct Switch {
-    told: Told,
-    old: Option<Serving>,
-}
-
+/// A process that answers.
 struct Serving {
     running: Running,
     notified: Notified,
@@ -152,16 +138,16 @@ impl Runner {
             building: None,
             called_off: None,
             starting: None,
+            ready: None,
             serving: None,
-            switch: None,
+            exited: None,
             stopping: None,
-            rests_until: None,
+            backoff_until: None,
             leaving: TaskTracker::new(),
             built: None,
             unbuilt: None,
             heard: None,
             owes_signal: false,
-            generation: 0,
             saved: None,
             runner,
         };
@@ -180,9 +166,9 @@ impl Runner {
                         continue;
                     }
                     let latest = edits.get().unwrap_or_default();
-                    let need = work.need(&seen, &latest);
+                    let plan = plan(&seen, &latest);
                     seen = latest;
-                    match need {
+                    match plan.and_then(|plan| work.heed(&plan)) {
                         Some(need) => Event::Changed(need),
                         None => continue,
                     }
@@ -217,8 +203,8 @@ impl Work {
                 None => std::future::pending().await,
             }
         };
-        let rested = async {
-            match self.rests_until {
+        let backoff_over = async {
+            match self.backoff_until {
                 Some(until) => sleep_until(until).await,
                 None => std::future::pending().await,
             }
@@ -234,243 +220,58 @@ impl Work {
                 self.starting = None;
                 self.has_started(ready.unwrap_or_else(|error| Err(NotReady::Start(error.into()))))
             }
-            (status, after) = serving => {
-                match self.serving.take() {
-                    Some(serving) => self.has_exited(&serving, status, after),
-                    None => Event::Stopped,
-                }
-            }
+            (status, after) = serving => self.has_exited(status, after),
+            // However it went, it is over.
             _ = stopping => {
                 self.stopping = None;
                 Event::Stopped
             }
-            () = rested => {
-                self.rests_until = None;
-                Event::Rested
+            () = backoff_over => {
+                self.backoff_until = None;
+                Event::BackoffOver
             }
             () = self.leaving.wait(), if is_ending => Event::Gone,
         }
     }
 
-    /// What the edits after `seen` ask for, once told.
-    fn need(&mut self, seen: &Edits, latest: &Edits) -> Option<Need> {
-        let edits: Vec<_> = latest.since(seen).cloned().collect();
-        let files = edits.iter().map(|edit| &edit.path).collect::<std::collections::BTreeSet<_>>();
-        if files.is_empty() {
-            return None;
-        }
-        let named = files
-            .iter()
-            .take(NAMED)
-            .map(|file| self.runner.tree.named(file).to_string_lossy().into_owned());
+    /// Does what edits ask for at once, and returns what the machine is to know of it.
+    fn heed(&mut self, plan: &Plan) -> Option<Need> {
+        let named = |file| self.runner.tree.named(file).to_string_lossy().into_owned();
         self.tell(Told::Changed {
-            files: named.collect(),
-            more: files.len().saturating_sub(NAMED),
+            files: plan.files.iter().map(|file| named(file)).collect(),
+            more: plan.more,
         });
-        let modified = |file: &&std::path::PathBuf| file.metadata().ok()?.modified().ok();
-        self.saved = files.iter().filter_map(modified).max();
-        if latest.ask_since(seen, Action::Signal) {
+        self.saved = plan.saved;
+        if plan.signal {
             if let Some(serving) = &self.serving {
                 serving.running.signal(Signal::HUP);
             }
             // One that is on its way may have read the file already.
             self.owes_signal = self.starting.is_some();
         }
-        let need = [(Action::Build, Need::Build), (Action::Restart, Need::Restart)]
-            .into_iter()
-            .find_map(|(action, need)| latest.ask_since(seen, action).then_some(need));
-        self.changes_pages(&edits, need);
-        need
+        self.publish_edits(plan);
+        plan.need
     }
 
     /// Moves on by an event, and does what that asks for.
     async fn take(&mut self, event: Event) {
         let (machine, effects) = self.machine.next(event);
-        let gave_up = machine.has_given_up() && !self.machine.has_given_up();
         self.machine = machine;
-        if machine.phase != Phase::Pausing {
-            self.rests_until = None;
+        if machine.phase != Phase::Backoff {
+            self.backoff_until = None;
         }
-        self.runner.site.is(doing(machine.phase));
         for effect in effects {
-            self.carry_out(effect);
+            self.carry_out(effect).await;
         }
-        if let Some(Switch { told, old }) = self.switch.take() {
-            // Whoever hears of it finds it.
-            self.runner.found(|site| site.version.generation >= self.generation).await;
-            self.tell(told);
-            if let Some(old) = old {
-                let drained = self.drain(old, self.runner.service.grace);
-                self.leaving.spawn(drained);
-            }
-        }
-        if gave_up {
-            self.tell(Told::GaveUp { reason: "it has ended too often, each time soon".to_owned() });
-        }
+        // Whoever found nothing under way would not wait for what is ready by now, so it comes last.
+        self.publish_doing();
         // What can't be had at once comes as an event of its own.
         tokio::task::yield_now().await;
     }
 
-    fn carry_out(&mut self, effect: Effect) {
-        match effect {
-            Effect::Build => self.build(),
-            Effect::CancelBuild => {
-                if let Some(building) = self.building.take() {
-                    building.off.cancel();
-                    let before = self.called_off.take();
-                    self.called_off = Some(self.leaving.spawn(async move {
-                        // It has ended the process by then, and so has the one before.
-                        let _ = building.task.await;
-                        if let Some(before) = before {
-                            let _ = before.await;
-                        }
-                    }));
-                }
-            }
-            Effect::Start => self.start(),
-            Effect::CancelStart => self.cancel_start(),
-            Effect::Switch => {}
-            Effect::Stop => {
-                self.runner.site.update(|site| site.upstream = None);
-                if let Some(serving) = self.serving.take() {
-                    let drained = self.drain(serving, WAITED_FOR.min(self.runner.service.grace));
-                    self.stopping = Some(self.leaving.spawn(drained));
-                }
-            }
-            Effect::Rest(pause) => self.rests_until = Some(Instant::now() + pause),
-            Effect::End => {
-                self.carry_out(Effect::CancelBuild);
-                self.cancel_start();
-                self.carry_out(Effect::Stop);
-                self.leaving.close();
-            }
-        }
-    }
-
-    fn cancel_start(&mut self) {
-        let Some(starting) = self.starting.take() else { return };
-        self.leaving.spawn(async move {
-            starting.off.cancel();
-            // It may have become ready in between.
-            if let Ok(Ok(ready)) = starting.task.await {
-                let _ = ready.running.end().await;
-            }
-        });
-    }
-
-    /// Ends a process once what the proxy has begun is answered, or has had its time, and tells how it
-    /// did.
-    fn drain(&self, old: Serving, patience: Duration) -> impl Future<Output = ()> + Send + 'static {
-        let runner = Arc::clone(&self.runner);
-        let pid = old.running.pid();
-        async move {
-            if let Some(upstream) = &old.upstream {
-                // Whoever asks from then on goes to the next.
-                runner.found(|site| site.upstream.as_ref() != Some(upstream)).await;
-                tokio::select! {
-                    () = upstream.drained(patience) => {}
-                    () = runner.hurry.cancelled() => {}
-                }
-                tokio::spawn(upstream.clone().cut_after(GOODBYE));
-            }
-            let status = match old.running.end().await {
-                Ok(status) => status.to_string(),
-                Err(error) => error.to_string(),
-            };
-            // Until here it may have had something to say.
-            drop(old.notified);
-            runner.report.tell(&runner.name, Told::Drained { pid, status });
-        }
-    }
-
-    fn has_built(&mut self, outcome: Outcome) -> Event {
-        match outcome {
-            Outcome::Built { took, built } => {
-                if let Some(took) = took {
-                    self.tell(Told::Built { milliseconds: milliseconds(took) });
-                }
-                self.built = built;
-                self.unbuilt = None;
-                Event::Built
-            }
-            Outcome::Failed { reason, said } => {
-                self.is_broken(ProblemKind::Build, &reason, &said);
-                let serves = self.machine.serves;
-                self.tell(Told::BuildFailed { reason, serves, diagnostics: said.diagnostics });
-                Event::BuildFailed
-            }
-        }
-    }
-
-    fn has_started(&mut self, ready: Result<Ready, NotReady>) -> Event {
-        match ready {
-            Ok(Ready { mut running, notified, upstream, by, took }) => {
-                if let Some((input, stdin)) = self.runner.input.as_ref().zip(running.stdin.take()) {
-                    input.is_for(stdin);
-                }
-                self.generation += 1;
-                if std::mem::take(&mut self.owes_signal) {
-                    running.signal(Signal::HUP);
-                }
-                self.has_switched(upstream.as_ref());
-                let since_save = self.saved.take().and_then(|saved| saved.elapsed().ok());
-                let told = Told::Ready {
-                    pid: running.pid(),
-                    generation: self.generation,
-                    by,
-                    milliseconds: milliseconds(took),
-                    since_save: since_save.map(milliseconds),
-                };
-                let (heard, since) = (self.heard.take(), Instant::now());
-                let new = Serving { running, notified, upstream, heard, since };
-                self.switch = Some(Switch { told, old: self.serving.replace(new) });
-                Event::Ready
-            }
-            Err(reason) => {
-                let said = self.heard.take().map(|heard| reason.said(&heard)).unwrap_or_default();
-                let (reason, serves) = (reason.to_string(), self.machine.serves);
-                self.is_broken(ProblemKind::Start, &reason, &said);
-                self.tell(Told::NotReady { reason, serves, diagnostics: said.diagnostics });
-                Event::StartFailed
-            }
-        }
-    }
-
-    fn has_exited(
-        &mut self,
-        serving: &Serving,
-        status: std::io::Result<std::process::ExitStatus>,
-        after: Duration,
-    ) -> Event {
-        let exit = match &status {
-            Ok(status) if status.success() => Exit::Done,
-            _ if after < SOON => Exit::Soon,
-            _ => Exit::Late,
-        };
-        let status = match status {
-            Ok(status) => status.to_string(),
-            Err(error) => error.to_string(),
-        };
-        let pid = serving.running.pid();
-        let event = Event::Exited(exit);
-        let (next, effects) = self.machine.next(event);
-        let said = match &serving.heard {
-            // What it has written was no complaint.
-            Some(heard) if exit != Exit::Done => heard.said(),
-            _ => Said::default(),
-        };
-        self.is_gone(doing(next.phase), &status, &said);
-        let again = effects.into_iter().find_map(|effect| match effect {
-            Effect::Rest(pause) => Some(milliseconds(pause)),
-            _ => None,
-        });
-        let diagnostics = said.diagnostics;
-        self.tell(Told::Exited { pid, status, again_in_milliseconds: again, diagnostics });
-        event
-    }
-
     fn end(&self) -> End {
-        End { grace: self.runner.service.grace, hurry: self.runner.hurry.clone() }
+        let Runner { service, hurry, guarded, .. } = &*self.runner;
+        End { grace: service.grace, hurry: hurry.clone(), guarded: guarded.clone() }
     }
 }
 
@@ -480,8 +281,4 @@ async fn finished<T>(job: &mut Option<Job<T>>) -> Result<T, JoinError> {
         Some(job) => (&mut job.task).await,
         None => std::future::pending().await,
     }
-}
-
-pub(crate) fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

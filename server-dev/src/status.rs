@@ -78,7 +78,7 @@ impl Service {
                 self.serving = None;
                 "has ended"
             }
-            Told::GaveUp { .. } => "has ended too often",
+            Told::GaveUp => "has ended too often",
             Told::Ending => "ends",
             Told::Ended => "has ended",
             _ => return,
@@ -116,9 +116,10 @@ impl Service {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ready::Sign;
 
     fn ready(pid: u32, generation: u64, since_save: Option<u64>) -> Told {
-        Told::Ready { pid, generation, by: "it said so", milliseconds: 20, since_save }
+        Told::Ready { pid, generation, by: Sign::Notified, milliseconds: 20, since_save }
     }
 
     fn build_failed() -> Told {

@@ -11,7 +11,7 @@ use std::{
     collections::{BTreeSet, VecDeque},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -80,6 +80,8 @@ pub(crate) struct Edits {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Edit {
     pub(crate) path: PathBuf,
+    /// When it was saved; of one that has vanished nobody knows.
+    pub(crate) saved: Option<SystemTime>,
     pub(crate) action: Action,
 }
 
@@ -181,7 +183,7 @@ impl Tree {
 }
 
 impl Edits {
-    fn push(&mut self, edit: Edit) {
+    pub(crate) fn push(&mut self, edit: Edit) {
         self.number += 1;
         self.numbers[edit.action as usize] += 1;
         self.last.push_back(Arc::new(edit));

@@ -69,7 +69,9 @@ fn a_failed_cargo_build_names_each_place_once() {
 fn a_failed_build_of_any_kind_names_its_place() {
     let go = "printf '# web\\n./main.go:7:2: undefined: x\\n' >&2; exit 1";
     let folder = Folder::with(&[("value.txt", "one"), ("code", go)]);
-    let mut dev = folder.dev(&["--build", "sh ./code", "--", &tiny()]);
+    // It listens wherever nobody else does.
+    let arguments = ["--build", "sh ./code", "--", &tiny()];
+    let mut dev = folder.dev_with(&arguments, &[("PORT", "0")]);
     let place = json!([
         { "file": "./main.go", "line": 7, "column": 2, "message": "undefined: x", "severity": "error" }
     ]);

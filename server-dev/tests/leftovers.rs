@@ -136,6 +136,23 @@ fn who_does_not_end_within_the_grace_is_killed() {
     assert_eq!(mark.processes(), [0; 0]);
 }
 
+/// It was waited for for ever, as is one in a call of the kernel that can't be interrupted.
+#[test]
+fn who_is_left_even_after_sigkill_is_told_and_left_alone() {
+    // A zombie of the group, whose parent has left it.
+    let server = r#"if (!fork) { my $zombie = fork; exit if !$zombie; setpgrp; $| = 1;
+        print "$zombie\n"; sleep 600; exit } sleep 600"#;
+    let (folder, mark) = (Folder::with(&[]), Mark::new());
+    let arguments = ["--grace", "300ms", "--ready", "1ms", "--", "perl", "-e", server];
+    let mut dev = folder.dev_with(&arguments, &[mark.env()]);
+    let said = dev.wait_for("output", |output| output["stream"] == "stdout");
+    let zombie: u32 = said["line"].as_str().expect("a text").parse().expect("a number");
+    dev.signal(Signal::INT);
+    assert_eq!(dev.wait("left")["pids"], serde_json::json!([zombie]));
+    assert!(dev.wait_for_end().success());
+    assert_eq!(mark.processes(), [0; 0]);
+}
+
 #[test]
 fn a_second_ctrl_c_ends_everything_at_once() {
     let (folder, mark) = (Folder::with(&[]), Mark::new());

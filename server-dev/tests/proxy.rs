@@ -51,10 +51,7 @@ fn passes_on_to_a_port_of_the_process_and_switches_once_the_next_is_ready() {
     let mut dev = folder.dev(&["-s", "http::0", "--proxy", "--", &tiny()]);
     let address = dev.address();
     let ready = dev.wait("ready");
-    assert_eq!(
-        (ready["by"].as_str(), get(&address).unwrap()),
-        (Some("its port takes connections"), "one".into())
-    );
+    assert_eq!((ready["by"].as_str(), get(&address).unwrap()), (Some("connects"), "one".into()));
     folder.write("value.txt", "two");
     dev.wait("ready");
     let drained = dev.wait("drained");
@@ -69,10 +66,7 @@ fn passes_on_to_a_socket_of_the_process() {
     let mut dev = folder.dev(&["-s", "http::0", "--proxy=socket", "--", &tiny()]);
     let address = dev.address();
     let ready = dev.wait("ready");
-    assert_eq!(
-        (ready["by"].as_str(), get(&address).unwrap()),
-        (Some("it waits for connections"), "one".into())
-    );
+    assert_eq!((ready["by"].as_str(), get(&address).unwrap()), (Some("accepts"), "one".into()));
     folder.write("value.txt", "two");
     dev.wait("drained");
     assert_eq!(get(&address).unwrap(), "two");
@@ -86,7 +80,7 @@ fn a_process_is_ready_once_it_answers_where_it_is_asked() {
     dev.wait("starting");
     assert!(dev.tells_within(Duration::from_millis(500)).is_empty());
     folder.write("healthy", "yes");
-    dev.wait_for("ready", |ready| ready["by"] == "it answers");
+    dev.wait_for("ready", |ready| ready["by"] == "answers");
     assert_eq!(get(&address).unwrap(), "one");
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::diagnostics::Diagnostic;
+use crate::{diagnostics::Diagnostic, ready::Sign};
 
 /// Something that happened to a service.
 #[derive(Debug, Serialize)]
@@ -17,8 +17,7 @@ pub(crate) enum Told {
         roots: Vec<String>,
         files: usize,
         folders: usize,
-        /// `events`, `polling` or `events-and-polling`.
-        mechanism: &'static str,
+        mechanism: WatchedBy,
         poll_milliseconds: Option<u64>,
         reason: Option<String>,
     },
@@ -44,7 +43,7 @@ pub(crate) enum Told {
     Ready {
         pid: u32,
         generation: u64,
-        by: &'static str,
+        by: Sign,
         milliseconds: u64,
         since_save: Option<u64>,
     },
@@ -63,12 +62,23 @@ pub(crate) enum Told {
         again_in_milliseconds: Option<u64>,
         diagnostics: Vec<Diagnostic>,
     },
-    GaveUp {
-        reason: String,
+    GaveUp,
+    /// Processes that have not ended even after SIGKILL.
+    Left {
+        pids: Vec<i32>,
     },
     /// Told to end, by a signal or a key.
     Ending,
     Ended,
+}
+
+/// How edits are noticed.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum WatchedBy {
+    Events,
+    Polling,
+    EventsAndPolling,
 }
 
 /// How much it is to be seen.
@@ -85,7 +95,8 @@ impl Told {
             Self::BuildFailed { .. }
             | Self::NotReady { .. }
             | Self::Exited { .. }
-            | Self::GaveUp { .. } => Level::Bad,
+            | Self::GaveUp
+            | Self::Left { .. } => Level::Bad,
             Self::Ready { .. } => Level::Good,
             _ => Level::Step,
         }

@@ -2,7 +2,8 @@
 
 use std::{fmt, time::Duration};
 
-use super::Told;
+use super::{Told, WatchedBy};
+use crate::ready::Sign;
 
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -11,10 +12,11 @@ impl fmt::Display for Told {
             Self::Listening { name, address } => write!(f, "{name} on {address}"),
             Self::Watching { roots, files, folders, mechanism, poll_milliseconds, reason } => {
                 write!(f, "{}: {files} files in {folders} folders are ", roots.join(", "))?;
-                match (poll_milliseconds.map(seconds), *mechanism) {
-                    (None, _) => f.write_str("watched by inotify")?,
-                    (Some(every), "polling") => write!(f, "looked at every {every}")?,
-                    (Some(every), _) => {
+                let every = poll_milliseconds.map(seconds).unwrap_or_default();
+                match mechanism {
+                    WatchedBy::Events => f.write_str("watched by inotify")?,
+                    WatchedBy::Polling => write!(f, "looked at every {every}")?,
+                    WatchedBy::EventsAndPolling => {
                         write!(f, "watched by inotify, and looked at every {every}")?;
                     }
                 }
@@ -35,7 +37,7 @@ impl fmt::Display for Told {
                 if let Some(since) = since_save {
                     write!(f, ", {} after the save", seconds(*since))?;
                 }
-                write!(f, ": generation {generation}, pid {pid} ({by})")
+                write!(f, ": generation {generation}, pid {pid} ({})", by_words(*by))
             }
             Self::NotReady { reason, serves, .. } => {
                 write!(f, "not ready: {reason}{}", goes_on(serves))
@@ -49,11 +51,36 @@ impl fmt::Display for Told {
             Self::Exited { pid, status, again_in_milliseconds: None, .. } => {
                 write!(f, "pid {pid} has ended: {status}; a change starts it again")
             }
-            Self::GaveUp { reason } => write!(f, "{reason}; a change starts it again"),
+            Self::GaveUp => {
+                f.write_str("it has ended too often, each time soon; a change starts it again")
+            }
+            Self::Left { pids } => {
+                let pids = pids.iter().map(i32::to_string).collect::<Vec<_>>().join(",");
+                write!(
+                    f,
+                    "not even SIGKILL has ended all of it; what is left is left alone, see \
+                     ps -o pid,ppid,stat,wchan,cmd -p {pids}"
+                )
+            }
             Self::Ending => f.write_str("ends; Ctrl-C once more ends it at once"),
             Self::Ended => f.write_str("has ended"),
         }
     }
+}
+
+fn by_words(sign: Sign) -> &'static str {
+    match sign {
+        Sign::Notified => "it said READY=1",
+        Sign::Accepts => "it waits for connections",
+        Sign::Connects => "its port takes connections",
+        Sign::Answers => "it answers",
+        Sign::Delay => "it has run for as long as was asked for",
+        Sign::Alive => "it is alive",
+    }
+}
+
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// As a person reads them.

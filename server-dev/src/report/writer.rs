@@ -27,9 +27,14 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(form: Form, wants: Wants, is_coloured: bool, names: Vec<String>) -> Self {
+    pub(super) fn new(
+        form: Form,
+        wants: Wants,
+        is_coloured: bool,
+        names: Vec<String>,
+        desktop: Option<Desktop>,
+    ) -> Self {
         let status = (wants.status && form == Form::Text).then(|| Status::of(&names));
-        let desktop = wants.notify.then(Desktop::begin);
         let screen = Screen::default();
         Self { form, wants, is_coloured, names, status, desktop, screen, changed: None }
     }

@@ -8,18 +8,23 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Heard, Job, Said, Work, environment};
+use super::{
+    Job, Work, environment,
+    heard::{Heard, LastWords},
+};
 use crate::{
     cargo::{Built, CargoRun, Message},
     config::Words,
     diagnostics::{self, Diagnostic, Severity},
-    exec::Wish,
-    process::{End, Line, Output, Program},
+    process::{End, LONGEST_LINE, Line, Output, Program},
     report::Told,
 };
 
 /// How long a build that is called off may take to end: the next one waits for it.
 const GRACE: Duration = Duration::from_secs(2);
+/// A message of cargo is a line, and holds all that a macro was expanded to; of a longer one nothing is
+/// understood.
+const LONGEST_MESSAGE: usize = 16 * 1024 * 1024;
 
 /// How a build ended.
 pub(super) enum Outcome {
@@ -30,14 +35,14 @@ pub(super) enum Outcome {
     },
     Failed {
         reason: String,
-        said: Said,
+        said: LastWords,
     },
 }
 
 impl Outcome {
     /// Nothing has been run, or nobody knows how it ended.
     pub(super) fn failed(reason: &impl ToString) -> Self {
-        Self::Failed { reason: reason.to_string(), said: Said::default() }
+        Self::Failed { reason: reason.to_string(), said: LastWords::default() }
     }
 }
 
@@ -67,7 +72,8 @@ impl Work {
                 directory: runner.service.directory.clone(),
                 env,
                 descriptors: Vec::new(),
-                wish: Wish { listen_pid: false },
+                listen_pid: false,
+                notify_socket: None,
                 reads: false,
             };
             if let Some(before) = before {
@@ -138,18 +144,18 @@ impl Read {
     }
 
     fn told(&self) -> MutexGuard<'_, Vec<Diagnostic>> {
-        // As above.
+        // It is pushed to, or taken from.
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the compiler says, or, where it was never run, what else was written.
-    fn said(&self) -> Said {
-        let Said { diagnostics, text } = self.heard.said();
+    fn said(&self) -> LastWords {
+        let LastWords { diagnostics, text } = self.heard.said();
         let mut told = std::mem::take(&mut *self.told());
         if told.iter().all(|diagnostic| diagnostic.severity != Severity::Error) {
             told.extend(diagnostics);
         }
-        Said { diagnostics: diagnostics::sorted(told), text }
+        LastWords { diagnostics: diagnostics::sorted(told), text }
     }
 }
 
@@ -164,7 +170,20 @@ impl Output for Read {
                 }
             }
             Some(message) => self.built().extend(message.built()),
-            None => self.heard.line(line).await,
+            // What others write there is cut as it is elsewhere.
+            None => {
+                for piece in line.pieces() {
+                    self.heard.line(piece).await;
+                }
+            }
         }
+    }
+
+    fn left(&self, pids: Vec<i32>) {
+        self.heard.left(pids);
+    }
+
+    fn longest_line(&self, is_error: bool) -> usize {
+        if self.is_cargo && !is_error { LONGEST_MESSAGE } else { LONGEST_LINE }
     }
 }

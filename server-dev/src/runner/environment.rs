@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, io, net::SocketAddr, path::PathBuf};
 
-use crate::{cargo::Built, config::Service, process::OURS, ready::Notified, sockets::Sockets};
+use crate::{cargo::Built, config::Service, process::OURS, sockets::Sockets};
 
 pub(super) type Variables = Vec<(OsString, OsString)>;
 
@@ -37,7 +37,6 @@ pub(super) fn of_server(
     service: &Service,
     sockets: &Sockets,
     private: Option<SocketAddr>,
-    notified: &Notified,
     built: Option<&Built>,
     is_coloured: bool,
 ) -> Result<Variables, BadEnvironment> {
@@ -52,7 +51,6 @@ pub(super) fn of_server(
     // Where the proxy looks for it is nobody else's choice.
     let private = private.map(|at| (at.ip().to_string(), at.port().to_string()));
     variables.extend(private.into_iter().flat_map(place));
-    variables.push(("NOTIFY_SOCKET".into(), notified.path().into()));
     if !sockets.is_empty() {
         variables.push(("LISTEN_FDS".into(), sockets.len().to_string().into()));
         variables.push(("LISTEN_FDNAMES".into(), sockets.names().into()));
@@ -67,7 +65,7 @@ fn place((host, port): (String, String)) -> [(OsString, OsString); 2] {
 /// What the file says that this process's own environment doesn't.
 fn of_file(service: &Service) -> Result<Variables, BadEnvironment> {
     let file = service.directory.join(service.env_file());
-    let told = |problem: String| BadEnvironment { file: file.clone(), problem };
+    let failed = |problem: String| BadEnvironment { file: file.clone(), problem };
     let read = match dotenvy::from_path_iter(&file) {
         Ok(read) => read,
         Err(dotenvy::Error::Io(error))
@@ -75,12 +73,12 @@ fn of_file(service: &Service) -> Result<Variables, BadEnvironment> {
         {
             return Ok(Vec::new());
         }
-        Err(error) => return Err(told(error.to_string())),
+        Err(error) => return Err(failed(error.to_string())),
     };
     let mut variables = Vec::new();
     for variable in read {
         // Its own words would quote the line, which may be a secret.
-        let (name, value) = variable.map_err(|error| told(without_line(&error)))?;
+        let (name, value) = variable.map_err(|error| failed(without_line(&error)))?;
         if std::env::var_os(&name).is_none() {
             variables.push((name.into(), value.into()));
         }

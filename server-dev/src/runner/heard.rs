@@ -12,12 +12,12 @@ use crate::{
 };
 
 /// Lines that are kept: as many as the errors of a build that anybody reads.
-const LINES: usize = 1000;
+const KEPT_LINES: usize = 1000;
 /// Of each so many bytes.
-const LONGEST: usize = 1024;
+const KEPT_BYTES: usize = 1024;
 
 /// Lines of stderr that a page shows: more than a window holds.
-const SHOWN: usize = 200;
+const SHOWN_LINES: usize = 200;
 
 /// Passes on what a process writes, and keeps the last of it.
 pub(super) struct Heard {
@@ -33,7 +33,7 @@ struct Kept {
 
 /// What a process has to say about its failure.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(super) struct LastWords {
     pub(super) diagnostics: Vec<Diagnostic>,
     /// Its last lines, as they are without a terminal.
     pub(super) text: String,
@@ -45,15 +45,15 @@ impl Heard {
     }
 
     /// What it says of the source; where that is nothing, its last lines.
-    pub(super) fn said(&self) -> Said {
+    pub(super) fn said(&self) -> LastWords {
         let [stderr, stdout] = [true, false].map(|is_error| self.written(is_error));
-        Said { diagnostics: diagnostics::of_output(&stderr, &stdout), text: self.text() }
+        LastWords { diagnostics: diagnostics::of_output(&stderr, &stdout), text: self.text() }
     }
 
     /// What it says of the source alone.
-    pub(super) fn said_of_places(&self) -> Said {
+    pub(super) fn said_of_places(&self) -> LastWords {
         let [stderr, stdout] = [true, false].map(|is_error| self.written(is_error));
-        Said { diagnostics: diagnostics::of_places(&stderr, &stdout), text: self.text() }
+        LastWords { diagnostics: diagnostics::of_places(&stderr, &stdout), text: self.text() }
     }
 
     /// Passes on a line of what was told in another form.
@@ -63,9 +63,9 @@ impl Heard {
     }
 
     fn keep(&self, line: &Line, is_rendered: bool) {
-        let text = line.text[..line.text.len().min(LONGEST)].to_vec();
+        let text = line.text[..line.text.len().min(KEPT_BYTES)].to_vec();
         let mut last = self.last();
-        if last.len() == LINES {
+        if last.len() == KEPT_LINES {
             last.pop_front();
         }
         last.push_back(Kept { line: Line { is_error: line.is_error, text }, is_rendered });
@@ -80,7 +80,7 @@ impl Heard {
     fn text(&self) -> String {
         let last = self.last();
         let lines: Vec<_> = last.iter().filter(|kept| kept.line.is_error).collect();
-        let lines = lines[lines.len().saturating_sub(SHOWN)..].iter();
+        let lines = lines[lines.len().saturating_sub(SHOWN_LINES)..].iter();
         let text: String =
             lines.map(|kept| String::from_utf8_lossy(&kept.line.text) + "\n").collect();
         diagnostics::plain(&text).trim_end().to_owned()
@@ -96,5 +96,9 @@ impl Output for Heard {
     async fn line(&self, line: Line) {
         self.keep(&line, false);
         self.runner.line(line).await;
+    }
+
+    fn left(&self, pids: Vec<i32>) {
+        self.runner.left(pids);
     }
 }

@@ -1,48 +1,55 @@
 //! What pages, and requests at the proxy, find of a service.
 
-use std::sync::Arc;
-
-use super::{Runner, Work, heard::Said};
+use super::{Runner, Work, heard::LastWords, plan::Plan};
 use crate::{
-    config::Action,
-    machine::{Need, Phase},
+    machine::Phase,
     proxy::{Doing, Problem, ProblemKind, Site, Upstream},
-    tree::Edit,
 };
 
 impl Runner {
     /// Waits until requests find what was said; where there is no proxy, nobody looks.
     pub(super) async fn found(&self, is_it: impl Fn(&Site) -> bool) {
-        if let Some(mut found) = self.found.clone() {
+        if let Some(behind) = &self.behind {
             // Whatever publishes it has ended only if everything has.
-            let _ = found.wait_for(is_it).await;
+            let _ = behind.found.clone().wait_for(is_it).await;
         }
     }
 }
 
 impl Work {
-    /// A new process serves, and nothing is wrong any more but what could not be built.
-    pub(super) fn has_switched(&self, upstream: Option<&Upstream>) {
-        self.runner.site.update(|site| {
+    /// What is under way, alone.
+    pub(super) fn publish_doing(&self) {
+        self.runner.site.is(doing(self.machine.phase));
+    }
+
+    /// A new process serves, and nothing is wrong any more but what could not be built. Returns its number.
+    pub(super) fn publish_switch(&self, upstream: Option<&Upstream>) -> u64 {
+        let mut generation = 0;
+        self.publish(|site| {
             site.upstream = upstream.cloned();
-            site.version.generation = self.generation;
+            site.version.generation += 1;
+            generation = site.version.generation;
             site.problem.clone_from(&self.unbuilt);
         });
+        generation
+    }
+
+    /// The process that served is told to end.
+    pub(super) fn publish_stop(&self) {
+        self.publish(|site| site.upstream = None);
     }
 
     /// The process that served has ended by itself.
-    pub(super) fn is_gone(&self, doing: Doing, status: &str, said: &Said) {
+    pub(super) fn publish_crash(&self, status: &str, said: &LastWords) {
         let problem = problem(ProblemKind::Crash, status, said);
-        // At once: who finds neither a process nor one that is to come doesn't wait.
-        self.runner.site.update(|site| {
+        self.publish(|site| {
             site.upstream = None;
-            site.doing = doing;
             site.problem = Some(problem);
         });
     }
 
     /// Has pages show what is wrong.
-    pub(super) fn is_broken(&mut self, kind: ProblemKind, reason: &str, said: &Said) {
+    pub(super) fn publish_problem(&mut self, kind: ProblemKind, reason: &str, said: &LastWords) {
         let problem = problem(kind, reason, said);
         if kind == ProblemKind::Build {
             self.unbuilt = Some(problem.clone());
@@ -51,17 +58,24 @@ impl Work {
     }
 
     /// Has pages take anew what was edited of them.
-    pub(super) fn changes_pages(&self, edits: &[Arc<Edit>], need: Option<Need>) {
-        let asks_for = |action| edits.iter().any(|edit| edit.action == action);
+    pub(super) fn publish_edits(&self, plan: &Plan) {
         self.runner.site.update(|site| {
-            site.version.styles += u64::from(asks_for(Action::Css));
-            // What is started anew is loaded anew as well, once it is ready.
-            site.version.reloads += u64::from(asks_for(Action::Reload) && need.is_none());
+            site.version.styles += u64::from(plan.css);
+            site.version.reloads += u64::from(plan.reload);
+        });
+    }
+
+    /// With what is under way, in one step: who finds neither a process nor one that is to come doesn't wait.
+    fn publish(&self, change: impl FnOnce(&mut Site)) {
+        let doing = doing(self.machine.phase);
+        self.runner.site.update(|site| {
+            site.doing = doing;
+            change(site);
         });
     }
 }
 
-fn problem(kind: ProblemKind, reason: &str, said: &Said) -> Problem {
+fn problem(kind: ProblemKind, reason: &str, said: &LastWords) -> Problem {
     Problem {
         kind,
         reason: reason.to_owned(),
@@ -71,11 +85,11 @@ fn problem(kind: ProblemKind, reason: &str, said: &Said) -> Problem {
 }
 
 /// What is under way, as others see it.
-pub(super) fn doing(phase: Phase) -> Doing {
+fn doing(phase: Phase) -> Doing {
     match phase {
         Phase::Building => Doing::Building,
         Phase::Stopping | Phase::Starting => Doing::Starting,
-        Phase::Pausing => Doing::Resting,
+        Phase::Backoff => Doing::Resting,
         Phase::Idle | Phase::Ending | Phase::Ended => Doing::Nothing,
     }
 }

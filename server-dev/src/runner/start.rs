@@ -5,11 +5,13 @@ use std::{io, process::ExitStatus, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Heard, Job, Ready, Runner, Said, Work, environment};
+use super::{
+    Job, Runner, Work, environment,
+    heard::{Heard, LastWords},
+};
 use crate::{
-    config::{self, Proxy},
-    exec::Wish,
-    process::Program,
+    config::{Proxy, Ready},
+    process::{Program, Running},
     proxy::Upstream,
     ready::{Notified, Private, Sign},
     report::Told,
@@ -38,18 +40,26 @@ pub(super) enum NotReady {
 
 impl NotReady {
     /// What the process has to say about it.
-    pub(super) fn said(&self, heard: &Heard) -> Said {
+    pub(super) fn said(&self, heard: &Heard) -> LastWords {
         match self {
             Self::Ended(_) => heard.said(),
             Self::Late(_) | Self::Silent(_) => heard.said_of_places(),
-            Self::Start(_) | Self::Environment(_) | Self::CalledOff => Said::default(),
+            Self::Start(_) | Self::Environment(_) | Self::CalledOff => LastWords::default(),
         }
     }
 }
 
+/// A process that is ready.
+pub(super) struct ReadyProcess {
+    pub(super) running: Running,
+    pub(super) notified: Notified,
+    pub(super) upstream: Option<Upstream>,
+    pub(super) by: Sign,
+    pub(super) took: Duration,
+}
+
 impl Work {
-    /// Starts the program beside what serves; where two can't run at once, after all others have
-    /// ended.
+    /// Starts the program beside what serves.
     pub(super) fn start(&mut self) {
         let off = CancellationToken::new();
         let hears = off.clone();
@@ -58,18 +68,10 @@ impl Work {
         let end = self.end();
         let output = Arc::new(Heard::new(Arc::clone(&runner)));
         self.heard = Some(Arc::clone(&output));
-        let before = (!runner.service.overlap).then(|| self.leaving.clone());
+        // It reads what was saved by now.
+        self.owes_signal = false;
         let task = tokio::spawn(async move {
             let service = &runner.service;
-            if let Some(before) = before {
-                before.close();
-                tokio::select! {
-                    biased;
-                    () = hears.cancelled() => return Err(NotReady::CalledOff),
-                    () = before.wait() => {}
-                }
-                before.reopen();
-            }
             let began = Instant::now();
             let notified = Notified::new()?;
             let Given { sockets, private } = Given::of(&runner)?;
@@ -77,7 +79,6 @@ impl Work {
                 service,
                 &sockets,
                 private.map(Private::address),
-                &notified,
                 built.as_ref(),
                 runner.report.is_coloured(),
             )?;
@@ -86,7 +87,8 @@ impl Work {
                 directory: service.directory.clone(),
                 env,
                 descriptors: sockets.handles()?,
-                wish: Wish { listen_pid: service.listen_pid && !sockets.is_empty() },
+                listen_pid: service.listen_pid && !sockets.is_empty(),
+                notify_socket: Some(notified.path().to_owned()),
                 reads: runner.input.is_some(),
             };
             let inodes = sockets.inodes()?;
@@ -99,13 +101,13 @@ impl Work {
                 biased;
                 status = running.ended() => return Err(NotReady::Ended(status?)),
                 () = hears.cancelled() => NotReady::CalledOff,
-                sign = notified.wait(&service.ready, group, &inodes, private) => {
+                by = notified.wait(&service.ready, group, &inodes, private) => {
                     let upstream = private.map(|private| Upstream::new(private.address()));
-                    let (by, took) = (words(sign), began.elapsed());
-                    return Ok(Ready { running, notified, upstream, by, took });
+                    let took = began.elapsed();
+                    return Ok(ReadyProcess { running, notified, upstream, by, took });
                 }
                 () = sleep(service.ready_timeout) => match (private, &service.ready) {
-                    (Some(Private::Port(_)), config::Ready::Auto) => {
+                    (Some(Private::Port(_)), Ready::Auto) => {
                         NotReady::Silent(service.ready_timeout)
                     }
                     _ => NotReady::Late(service.ready_timeout),
@@ -128,24 +130,13 @@ struct Given {
 impl Given {
     fn of(runner: &Runner) -> io::Result<Self> {
         let mut sockets = runner.sockets.again()?;
-        let private = match (&runner.front, runner.service.proxy) {
+        let private = match (&runner.behind, runner.service.proxy) {
             (Some(_), Some(Proxy::Port)) => Some(Private::Port(unused_port()?)),
-            (Some(front), Some(Proxy::Socket)) => {
-                Some(Private::Socket(sockets.put_private(front)?))
+            (Some(behind), Some(Proxy::Socket)) => {
+                Some(Private::Socket(sockets.put_private(&behind.front)?))
             }
             _ => None,
         };
         Ok(Self { sockets, private })
-    }
-}
-
-fn words(sign: Sign) -> &'static str {
-    match sign {
-        Sign::Notified => "it said READY=1",
-        Sign::Accepts => "it waits for connections",
-        Sign::Connects => "its port takes connections",
-        Sign::Answers => "it answers",
-        Sign::Delay => "it has run for as long as was asked for",
-        Sign::Alive => "it is alive",
     }
 }

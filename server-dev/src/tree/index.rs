@@ -253,7 +253,8 @@ impl Unknown {
 
 fn tell(path: &Path, filter: &Filter, edited: &mut impl FnMut(Edit)) {
     if let Some(action) = filter.action(path) {
-        edited(Edit { path: path.to_owned(), action });
+        let saved = fs::metadata(path).and_then(|found| found.modified()).ok();
+        edited(Edit { path: path.to_owned(), saved, action });
     }
 }
 

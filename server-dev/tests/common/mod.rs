@@ -68,7 +68,11 @@ impl Dev {
     /// Starts a command that becomes `server-dev --json`.
     pub fn spawn(command: &mut Command) -> Self {
         let command = command.stdout(Stdio::piped()).stderr(Stdio::inherit());
-        let mut child = command.spawn().expect("server-dev starts");
+        Self::of(command.spawn().expect("server-dev starts"))
+    }
+
+    /// Begins to read what one tells that runs already.
+    pub fn of(mut child: Child) -> Self {
         let stdout = BufReader::new(child.stdout.take().expect("its output"));
         let (tx, events) = channel();
         thread::spawn(move || {

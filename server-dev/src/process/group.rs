@@ -1,0 +1,91 @@
+//! Everybody whom a process has started, until nobody of them is left.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rustix::process::{
+    Pid, Signal, WaitOptions, kill_process, kill_process_group, test_kill_process_group, waitpgid,
+};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep},
+};
+
+use super::End;
+use crate::{orphans, stat::Stat};
+
+/// How often a group is asked whether anybody is left in it; the kernel tells nobody.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+/// How long anybody is waited for after SIGKILL. Whoever is longer than that is in a call of the kernel that
+/// can't be interrupted, as of a file system that doesn't answer, or a zombie that its parent doesn't reap.
+pub(super) const LEFT_ALONE_AFTER: Duration = Duration::from_secs(5);
+
+/// The group that a process leads, by the number of the process.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Group(pub(super) Pid);
+
+impl Group {
+    pub(super) fn signal(self, signal: Signal) {
+        // Everybody may have ended already.
+        let _ = kill_process_group(self.0, signal);
+    }
+
+    /// Waits until it is empty. This process is the one that orphans come to, and reaps them.
+    pub(super) async fn emptied(self) {
+        loop {
+            while matches!(waitpgid(self.0, WaitOptions::NOHANG), Ok(Some(_))) {}
+            if test_kill_process_group(self.0).is_err() {
+                return;
+            }
+            sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// Who is in it.
+    pub(super) async fn members(self) -> Vec<i32> {
+        let number = self.0.as_raw_nonzero().get();
+        let is_member =
+            move |entry: &PathBuf| Stat::of(entry).is_some_and(|stat| stat.group == number);
+        let look = move || {
+            let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+            let members = entries.map(|entry| entry.path()).filter(is_member);
+            members.filter_map(|member| member.file_name()?.to_str()?.parse().ok()).collect()
+        };
+        // Only the end of the runtime is an error.
+        spawn_blocking(look).await.unwrap_or_default()
+    }
+}
+
+/// Ends what a server leaves behind outside its group, as a shell with job control does, and returns who
+/// doesn't end.
+pub(super) async fn end_strays(socket: &Path, end: &End) -> Vec<i32> {
+    let until = Instant::now() + end.grace;
+    let (mut told, mut killed) = (BTreeSet::new(), None);
+    loop {
+        let look = {
+            let socket = socket.to_owned();
+            move || orphans::of(&socket)
+        };
+        // Only the end of the runtime is an error.
+        let strays = spawn_blocking(look).await.unwrap_or_default();
+        let is_given_up = killed.is_some_and(|at: Instant| at.elapsed() >= LEFT_ALONE_AFTER);
+        if strays.is_empty() || is_given_up {
+            return strays.into_iter().map(|stray| stray.as_raw_nonzero().get()).collect();
+        }
+        if end.hurry.is_cancelled() || Instant::now() >= until {
+            killed.get_or_insert_with(Instant::now);
+        }
+        for stray in strays {
+            if killed.is_some() || told.insert(stray.as_raw_nonzero().get()) {
+                let signal = if killed.is_some() { Signal::KILL } else { Signal::TERM };
+                // It may have ended already.
+                let _ = kill_process(stray, signal);
+            }
+        }
+        sleep(POLL_INTERVAL).await;
+    }
+}

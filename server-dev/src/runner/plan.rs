@@ -1,0 +1,103 @@
+//! What edits ask for: decided at once for all that have come.
+
+use std::{collections::BTreeSet, path::PathBuf, time::SystemTime};
+
+use crate::{config::Action, machine::Need, tree::Edits};
+
+/// Files of one change that are named; of more, how many.
+const NAMED_FILES: usize = 3;
+
+/// What is to be done about some edits.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// The first few of what was edited.
+    pub(super) files: Vec<PathBuf>,
+    /// How many there are besides.
+    pub(super) more: usize,
+    /// When the last of them was saved.
+    pub(super) saved: Option<SystemTime>,
+    pub(super) need: Option<Need>,
+    /// Whether the process is told.
+    pub(super) signal: bool,
+    /// Whether pages are loaded anew, or their style sheets alone.
+    pub(super) reload: bool,
+    pub(super) css: bool,
+}
+
+/// Returns what the edits after `seen` ask for, if there are any.
+pub(super) fn plan(seen: &Edits, latest: &Edits) -> Option<Plan> {
+    let files: BTreeSet<_> = latest.since(seen).map(|edit| &edit.path).collect();
+    if files.is_empty() {
+        return None;
+    }
+    let asks_for = |action| latest.ask_since(seen, action);
+    let need = [(Action::Build, Need::Build), (Action::Restart, Need::Restart)]
+        .into_iter()
+        .find_map(|(action, need)| asks_for(action).then_some(need));
+    Some(Plan {
+        more: files.len().saturating_sub(NAMED_FILES),
+        files: files.into_iter().take(NAMED_FILES).cloned().collect(),
+        saved: latest.since(seen).filter_map(|edit| edit.saved).max(),
+        need,
+        signal: asks_for(Action::Signal),
+        // What is started anew is loaded anew as well, once it is ready.
+        reload: asks_for(Action::Reload) && need.is_none(),
+        css: asks_for(Action::Css),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::tree::Edit;
+
+    fn push(edits: &mut Edits, path: &str, action: Action, saved: u64) {
+        let saved = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(saved));
+        edits.push(Edit { path: path.into(), saved, action });
+    }
+
+    #[test]
+    fn takes_the_largest_need_and_whatever_else_is_asked_for() {
+        /// A need, a signal, a reload, style sheets.
+        type Want = (Option<Need>, bool, bool, bool);
+        use Action::{Build, Css, Nothing, Reload, Restart, Signal};
+        let (build, restart) = (Some(Need::Build), Some(Need::Restart));
+        let table: &[(&[Action], Want)] = &[
+            (&[Nothing], (None, false, false, false)),
+            (&[Restart], (restart, false, false, false)),
+            (&[Restart, Build], (build, false, false, false)),
+            (&[Signal], (None, true, false, false)),
+            (&[Signal, Restart], (restart, true, false, false)),
+            (&[Reload], (None, false, true, false)),
+            (&[Css, Reload, Signal], (None, true, true, true)),
+            (&[Css, Reload, Build], (build, false, false, true)),
+        ];
+        for (actions, want) in table {
+            let mut edits = Edits::default();
+            // It was seen, and asks for nothing any more.
+            push(&mut edits, "before", Build, 0);
+            let seen = edits.clone();
+            for &action in *actions {
+                push(&mut edits, "file", action, 1);
+            }
+            let plan = plan(&seen, &edits).unwrap();
+            let found = (plan.need, plan.signal, plan.reload, plan.css);
+            assert_eq!(found, *want, "{actions:?}");
+        }
+    }
+
+    #[test]
+    fn names_a_few_files_once_and_the_time_of_the_last() {
+        let mut edits = Edits::default();
+        assert_eq!(plan(&Edits::default(), &edits), None);
+        for (path, saved) in [("e", 1), ("a", 7), ("a", 9), ("b", 3), ("d", 2), ("c", 5)] {
+            push(&mut edits, path, Action::Build, saved);
+        }
+        let plan = plan(&Edits::default(), &edits).unwrap();
+        assert_eq!(plan.files, ["a", "b", "c"].map(PathBuf::from));
+        assert_eq!(plan.more, 2);
+        assert_eq!(plan.saved, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(9)));
+    }
+}
