@@ -4,6 +4,7 @@
 mod common;
 mod driver;
 mod relay;
+mod websockets;
 
 use std::{
     thread,
