@@ -3,7 +3,9 @@
 //! It listens at `HOST` and `PORT`; a request for no WebSocket is answered with `page.html`, as it was when
 //! the server started. Told to end, it tells those who are connected, unless `page.html` says `rude`.
 
-use std::{env, fs, io};
+mod own_address;
+
+use std::{fs, io};
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
@@ -21,13 +23,13 @@ use tokio_tungstenite::{
     },
 };
 
+use own_address::own_address;
+
 #[tokio::main]
 async fn main() -> io::Result<()> {
     let page: &'static str = fs::read_to_string("page.html")?.leak();
     let mut over = signal(SignalKind::terminate())?;
-    let variable = |name, or: &str| env::var(name).unwrap_or_else(|_| or.to_owned());
-    let address = (variable("HOST", "127.0.0.1"), variable("PORT", "3000"));
-    let listener = TcpListener::bind(format!("{}:{}", address.0, address.1)).await?;
+    let listener = TcpListener::bind(own_address()).await?;
     let (tell, told) = watch::channel(());
     let mut connections = JoinSet::new();
     loop {

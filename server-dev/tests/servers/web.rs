@@ -4,6 +4,8 @@
 //! It listens at `HOST` and `PORT`, or at the socket that it is passed, and answers with the files of its
 //! folder as they were when it started; what tests want of it besides is at the paths below.
 
+mod own_address;
+
 use std::{convert::Infallible, env, fs, io, net::TcpListener, process, time::Duration};
 
 use futures_util::{StreamExt, stream};
@@ -21,6 +23,8 @@ use tokio::{
     task::JoinSet,
     time::sleep,
 };
+
+use own_address::own_address;
 
 type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 
@@ -141,11 +145,6 @@ fn kind_of(path: &str) -> &'static str {
         Some((_, "html")) => "text/html",
         _ => "application/octet-stream",
     }
-}
-
-fn own_address() -> String {
-    let variable = |name, or: &str| env::var(name).unwrap_or_else(|_| or.to_owned());
-    format!("{}:{}", variable("HOST", "127.0.0.1"), variable("PORT", "3000"))
 }
 
 fn milliseconds(name: &str) -> Duration {
