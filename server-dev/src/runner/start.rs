@@ -11,7 +11,7 @@ use crate::{
     exec::Wish,
     process::Program,
     proxy::Upstream,
-    ready::{Notified, Private, Sign},
+    ready::{self, Notified, Private, Sign},
     report::Told,
     sockets::{Sockets, unused_port},
 };
@@ -99,7 +99,7 @@ impl Work {
                 biased;
                 status = running.ended() => return Err(NotReady::Ended(status?)),
                 () = hears.cancelled() => NotReady::CalledOff,
-                sign = notified.wait(&service.ready, group, &inodes, private) => {
+                sign = ready::wait(&notified, &service.ready, group, &inodes, private) => {
                     let upstream = private.map(|private| Upstream::new(private.address()));
                     let (by, took) = (words(sign), began.elapsed());
                     return Ok(Ready { running, notified, upstream, by, took });

@@ -1,0 +1,59 @@
+//! What a process says of itself, see `sd_notify(3)`.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use tempfile::TempDir;
+use tokio::{net::UnixDatagram, sync::watch};
+use tokio_util::task::AbortOnDropHandle;
+
+/// Longer than any message of `sd_notify(3)`.
+const MAX_MESSAGE_BYTES: usize = 4096;
+
+/// Where a process says that it is ready: a socket of its own.
+///
+/// Read for as long as it lives, since whoever writes to a full one is held up.
+#[derive(Debug)]
+pub(crate) struct Notified {
+    is_ready: watch::Receiver<bool>,
+    path: PathBuf,
+    _reading: AbortOnDropHandle<()>,
+    _directory: TempDir,
+}
+
+impl Notified {
+    pub(crate) fn new() -> io::Result<Self> {
+        // Its mode is 0700, so only this user gets at the socket.
+        let directory = tempfile::Builder::new().prefix("server-dev-").tempdir()?;
+        let path = directory.path().join("notify");
+        let (tell, is_ready) = watch::channel(false);
+        let reading = tokio::spawn(read(UnixDatagram::bind(&path)?, tell));
+        let reading = AbortOnDropHandle::new(reading);
+        Ok(Self { is_ready, path, _reading: reading, _directory: directory })
+    }
+
+    /// What `NOTIFY_SOCKET` is to say.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Waits for `READY=1`.
+    pub(super) async fn told(&self) {
+        if self.is_ready.clone().wait_for(|is_ready| *is_ready).await.is_err() {
+            // It can't be heard any more; it is still seen.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+async fn read(socket: UnixDatagram, tell: watch::Sender<bool>) {
+    let mut message = [0; MAX_MESSAGE_BYTES];
+    while let Ok(length) = socket.recv(&mut message).await {
+        if message[..length].split(|&byte| byte == b'\n').any(|line| line == b"READY=1") {
+            // Nobody may wait for it any more.
+            let _ = tell.send(true);
+        }
+    }
+}
