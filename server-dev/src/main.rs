@@ -81,7 +81,7 @@ fn main() -> ExitCode {
     match arguments.next() {
         Some(word) if word == exec::WORD => exec::become_it(arguments),
         Some(word) if word == guard::WORD => {
-            guard::become_it();
+            guard::become_it(arguments.next());
             return ExitCode::SUCCESS;
         }
         _ => {}
@@ -154,7 +154,8 @@ async fn run_all(
     let (over, hurry) = (CancellationToken::new(), CancellationToken::new());
     let mut services = JoinSet::new();
     let all = open(config)?;
-    let _guard = Guard::begin()?;
+    let notify = ready::folder()?;
+    let _guard = Guard::begin(notify.path())?;
     for (name, service, sockets, tree) in all {
         for (socket, address) in sockets.places() {
             let told = Told::Listening { name: socket.to_owned(), address };
@@ -163,6 +164,7 @@ async fn run_all(
         let (report, hurry) = (Arc::clone(report), hurry.clone());
         let (asked, input) = (asked.resubscribe(), input.clone());
         let (front, site, found) = (None, Publisher::default(), None);
+        let notify = notify.path().to_owned();
         let runner = Runner {
             name,
             service,
@@ -171,6 +173,7 @@ async fn run_all(
             site,
             found,
             tree,
+            notify,
             report,
             asked,
             input,

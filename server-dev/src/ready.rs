@@ -14,7 +14,7 @@ use rustix::process::Pid;
 use tokio::time::sleep;
 
 use self::accepting::accepts;
-pub(crate) use self::notified::Notified;
+pub(crate) use self::notified::{Notified, folder};
 use crate::config::Ready;
 
 /// A process that waits in another way, or has no socket to wait at, counts as ready after this long.

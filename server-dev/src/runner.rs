@@ -7,6 +7,7 @@ mod pages;
 mod start;
 
 use std::{
+    path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -59,6 +60,8 @@ pub(crate) struct Runner {
     pub(crate) site: Publisher,
     pub(crate) found: Option<ReloaderReceiver<Site, String>>,
     pub(crate) tree: Tree,
+    /// Where the sockets are at which processes say that they are ready.
+    pub(crate) notify: PathBuf,
     pub(crate) report: Arc<Report>,
     /// What somebody asks for who has edited nothing.
     pub(crate) asked: broadcast::Receiver<Need>,

@@ -1,11 +1,8 @@
 //! What a process says of itself, see `sd_notify(3)`.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::Path};
 
-use tempfile::TempDir;
+use tempfile::{TempDir, TempPath};
 use tokio::{net::UnixDatagram, sync::watch};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -18,20 +15,29 @@ const MAX_MESSAGE_BYTES: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Notified {
     is_ready: watch::Receiver<bool>,
-    path: PathBuf,
+    path: TempPath,
     _reading: AbortOnDropHandle<()>,
-    _directory: TempDir,
+}
+
+/// Makes the folder for the sockets of all processes; whoever may outlive this process removes it as well.
+///
+/// A socket with an abstract address (`unix(7)`) would need none, but is out of reach from another network
+/// namespace, as a server in a container is, and within reach of every user.
+pub(crate) fn folder() -> io::Result<TempDir> {
+    // Its mode is 0700, so only this user gets at the sockets.
+    tempfile::Builder::new().prefix("server-dev-").tempdir()
 }
 
 impl Notified {
-    pub(crate) fn new() -> io::Result<Self> {
-        // Its mode is 0700, so only this user gets at the socket.
-        let directory = tempfile::Builder::new().prefix("server-dev-").tempdir()?;
-        let path = directory.path().join("notify");
+    /// Makes a socket in such a folder.
+    pub(crate) fn new(folder: &Path) -> io::Result<Self> {
+        // An address is short, see sun_path in unix(7).
+        let named =
+            tempfile::Builder::new().prefix("").make_in(folder, |path| UnixDatagram::bind(path))?;
+        let (socket, path) = named.into_parts();
         let (tell, is_ready) = watch::channel(false);
-        let reading = tokio::spawn(read(UnixDatagram::bind(&path)?, tell));
-        let reading = AbortOnDropHandle::new(reading);
-        Ok(Self { is_ready, path, _reading: reading, _directory: directory })
+        let reading = AbortOnDropHandle::new(tokio::spawn(read(socket, tell)));
+        Ok(Self { is_ready, path, _reading: reading })
     }
 
     /// What `NOTIFY_SOCKET` is to say.

@@ -71,7 +71,7 @@ impl Work {
                 before.reopen();
             }
             let began = Instant::now();
-            let notified = Notified::new()?;
+            let notified = Notified::new(&runner.notify)?;
             let Given { sockets, private } = Given::of(&runner)?;
             let env = environment::of_server(
                 service,
