@@ -1,10 +1,7 @@
 //! HTTP/2 without TLS at the proxy, before a server that speaks HTTP/1.1.
 
-mod common;
-
 use std::{convert::Infallible, time::Duration};
 
-use common::{Dev, Folder, PATIENCE, example};
 use futures_util::future::join_all;
 use http_body_util::{BodyExt, Empty, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
@@ -14,6 +11,8 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{net::TcpStream, sync::mpsc, time::timeout};
+
+use crate::common::{Dev, Folder, PATIENCE, example};
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 type Client = SendRequest<Body>;
@@ -40,7 +39,7 @@ async fn text(response: Response<Incoming>) -> String {
     String::from_utf8(bytes.to_bytes().to_vec()).unwrap()
 }
 
-fn web(env: &[(&str, &str)], arguments: &[&str]) -> (Folder, Dev, String) {
+fn start(env: &[(&str, &str)], arguments: &[&str]) -> (Folder, Dev, String) {
     let folder = Folder::with(&[("page.html", "<head><p>one")]);
     let server = example("web");
     let before = ["-s", "http::0", "--grace", "100ms", "--proxy"];
@@ -53,7 +52,7 @@ fn web(env: &[(&str, &str)], arguments: &[&str]) -> (Folder, Dev, String) {
 
 #[tokio::test]
 async fn requests_of_http2_are_passed_on_as_such_of_http1() {
-    let (_folder, _dev, address) = web(&[], &[]);
+    let (_folder, _dev, address) = start(&[], &[]);
     let mut client = connect(&address).await;
     let mut request = get(&address, "/echo?a=1");
     for cookie in ["a=1", "b=2"] {
@@ -76,7 +75,7 @@ async fn requests_of_http2_are_passed_on_as_such_of_http1() {
 
 #[tokio::test]
 async fn a_body_of_http2_goes_through_piece_by_piece() {
-    let (_folder, _dev, address) = web(&[], &[]);
+    let (_folder, _dev, address) = start(&[], &[]);
     let mut client = connect(&address).await;
     let (tx, mut rx) = mpsc::channel::<Bytes>(1);
     let pieces = futures_util::stream::poll_fn(move |cx| {
@@ -101,7 +100,7 @@ async fn a_body_of_http2_goes_through_piece_by_piece() {
 
 #[tokio::test]
 async fn no_more_than_so_many_requests_wait() {
-    let (_folder, dev, address) = web(&[("SLOW_START", "600000")], &["--proxy-wait", "4s"]);
+    let (_folder, dev, address) = start(&[("SLOW_START", "600000")], &["--proxy-wait", "4s"]);
     let mut all = Vec::new();
     for _ in 0..8 {
         let client = connect(&address).await;
