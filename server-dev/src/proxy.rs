@@ -57,6 +57,8 @@ use crate::{
 const WAITING: usize = 1024;
 /// How long connections may take to end after the last process has.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
+/// Headers of a request or an answer; a hundred, as hyper takes, are fewer than some servers write.
+const MAX_HEADERS: usize = 1024;
 /// The pause after a connection that can't be had, most often for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -189,6 +191,7 @@ impl Proxy {
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(None)
+            .max_headers(MAX_HEADERS)
             .auto_date_header(false)
             .preserve_header_case(true);
         builder.http2().timer(TokioTimer::new()).auto_date_header(false);

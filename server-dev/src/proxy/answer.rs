@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::{
     Doing, Proxy, Site, Upstream,
     body::{self, Body},
-    forward::{self, Passed},
+    forward::{self, Ambiguous, Passed},
     inject::injected,
     page::{self, is_for_a_page},
     policy::{self, Needs},
@@ -35,6 +35,8 @@ pub(super) enum Unanswered {
     Down(Doing),
     #[error("the server has not answered: {0}")]
     Lost(String),
+    #[error("the request breaks off")]
+    Torn,
     #[error("server-dev is about to end")]
     Over,
 }
@@ -43,6 +45,7 @@ impl Unanswered {
     fn status(&self) -> StatusCode {
         match self {
             Self::Lost(_) => StatusCode::BAD_GATEWAY,
+            Self::Torn => StatusCode::BAD_REQUEST,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -57,6 +60,13 @@ impl Proxy {
     ) -> Response<Body> {
         if let Err(refused) = self.guard.admit(bound, request.uri(), request.headers()) {
             return plain(StatusCode::FORBIDDEN, &refused);
+        }
+        if let Err(why) = forward::check(&request) {
+            let status = match why {
+                Ambiguous::Coding => StatusCode::NOT_IMPLEMENTED,
+                Ambiguous::Host | Ambiguous::Protocol => StatusCode::BAD_REQUEST,
+            };
+            return plain(status, &why);
         }
         if request.method() == Method::CONNECT {
             return plain(StatusCode::METHOD_NOT_ALLOWED, &"this is no proxy for other servers");
@@ -81,14 +91,23 @@ impl Proxy {
             };
             match upstream.send(head, body).await {
                 Ok(response) => {
-                    let mut response =
-                        forward::returned(response, spoken, upgrade.take(), &upstream);
+                    let returned = forward::returned(response, spoken, upgrade.take(), &upstream);
+                    let mut response = match returned {
+                        Ok(response) => response,
+                        Err(why) => {
+                            return self.unanswered(&Unanswered::Lost(why.to_string()), is_page);
+                        }
+                    };
                     if is_page && has_body && page::is_whole(&response) {
                         self.follow(&mut response, version);
                     }
                     return response;
                 }
                 Err(NotSent::Unsent(request, _why)) => (head, body) = *request,
+                // What the client sends has ended too early.
+                Err(NotSent::Lost(error)) if error.is_user() => {
+                    return self.unanswered(&Unanswered::Torn, is_page);
+                }
                 Err(NotSent::Lost(error)) => {
                     return self.unanswered(&Unanswered::Lost(error.to_string()), is_page);
                 }

@@ -24,7 +24,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::body::{self, Body};
+use super::{
+    MAX_HEADERS,
+    body::{self, Body},
+};
 
 /// Requests that one process may have begun.
 const BEGUN: u32 = 1 << 16;
@@ -173,8 +176,10 @@ impl Upstream {
     async fn connect(&self) -> io::Result<Connection> {
         let stream = TcpStream::connect(self.0.address).await?;
         stream.set_nodelay(true)?;
-        let handshake =
-            http1::Builder::new().preserve_header_case(true).handshake(TokioIo::new(stream));
+        let handshake = http1::Builder::new()
+            .max_headers(MAX_HEADERS)
+            .preserve_header_case(true)
+            .handshake(TokioIo::new(stream));
         let (sender, connection) = handshake.await.map_err(io::Error::other)?;
         // How it fails is said to whoever waits for an answer.
         tokio::spawn(connection.with_upgrades());

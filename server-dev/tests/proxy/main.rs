@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod heads;
 mod http2;
 mod pages;
 mod replaced;

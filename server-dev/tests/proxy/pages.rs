@@ -3,7 +3,7 @@
 use crate::common::{Dev, Folder, example, http::ask};
 
 /// A server that answers every request with the same bytes.
-fn start(answer: &[u8]) -> (Folder, Dev, String) {
+pub(crate) fn start(answer: &[u8]) -> (Folder, Dev, String) {
     let folder = Folder::with(&[]);
     std::fs::write(folder.path().join("answer"), answer).unwrap();
     let mut dev = folder.dev(&["-s", "http::0", "-e", "none", "--proxy", "--", &example("canned")]);
@@ -13,7 +13,7 @@ fn start(answer: &[u8]) -> (Folder, Dev, String) {
 
 const BROWSER: &str = "Sec-Fetch-Dest: document\r\nAccept-Encoding: gzip\r\n";
 
-fn page(headers: &str, body: &str) -> Vec<u8> {
+pub(crate) fn page(headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n{headers}\r\n{body}").into_bytes()
 }
