@@ -68,7 +68,11 @@ impl Guard {
         };
         let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
         if let Ok(address) = address.unwrap_or(name).parse::<IpAddr>() {
-            return address.is_loopback() || address.to_canonical() == bound.to_canonical();
+            let address = address.to_canonical();
+            // Where it listens at all addresses, that is what it prints; no other machine has it.
+            return address.is_loopback()
+                || address.is_unspecified()
+                || address == bound.to_canonical();
         }
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         // What is below it is loopback as well, whatever a name server says (RFC 6761, section 6.3).
@@ -96,6 +100,9 @@ mod tests {
             ("web.localhost:3000", true),
             ("127.0.0.1:3000", true),
             ("[::1]:3000", true),
+            ("[::ffff:127.0.0.1]:3000", true),
+            ("0.0.0.0:3000", true),
+            ("[::]:3000", true),
             ("192.168.1.5:3000", true),
             ("192.168.1.6", false),
             ("rebound.example", false),
@@ -103,6 +110,11 @@ mod tests {
             ("evil-localhost", false),
             ("app.test:443", true),
             ("app.test.", true),
+            ("localhost.:3000", true),
+            ("localhost:", true),
+            ("localhost:99999", false),
+            ("localhost@rebound.example", false),
+            ("localhost/", false),
             ("an.app.test", false),
             ("a.cloud.test", true),
             ("cloud.test", false),
