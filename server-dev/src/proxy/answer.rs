@@ -132,7 +132,7 @@ impl Proxy {
     /// Has a page follow what becomes of it.
     fn follow(&self, response: &mut Response<Body>, version: Version) {
         let Some(needs) = policy::needs(response.headers()) else { return };
-        response.headers_mut().remove(header::CONTENT_LENGTH);
+        page::forgets_bytes(response.headers_mut());
         let page = mem::take(response.body_mut());
         *response.body_mut() = injected(page, self.tag(version, &needs));
     }

@@ -38,6 +38,10 @@ fn whatever_is_no_page_in_plain_form_stays_as_it_is() {
         (page(&format!("{html}Content-Encoding: gzip\r\n"), "\u{1f}<head>"), BROWSER),
         (page(&format!("{html}Content-Disposition: attachment\r\n"), "<head>"), BROWSER),
         (page(&format!("{html}Content-Security-Policy: script-src 'none'\r\n"), "<head>"), BROWSER),
+        (page("Content-Type: text/html;  Charset=\"UTF-16LE\"\r\n", "<head>"), BROWSER),
+        (page("Content-Type: text/html; a=b; charset=utf-16be\r\n", "<head>"), BROWSER),
+        (page(&format!("{html}Content-Encoding: br\r\n"), "<head>"), BROWSER),
+        (page(&format!("{html}Content-Encoding: zstd\r\n"), "<head>"), BROWSER),
         (page(html, "<p>a part of a page"), "Sec-Fetch-Dest: empty\r\n"),
         (page(html, "<p>for a program"), ""),
         (page(html, ""), BROWSER),
@@ -49,6 +53,34 @@ fn whatever_is_no_page_in_plain_form_stays_as_it_is() {
         let length = format!("content-length: {}", body.len());
         assert!(head.to_lowercase().contains(&length), "{head}");
     }
+}
+
+/// Whether it is UTF-16 a page says in its first two bytes as well.
+#[test]
+fn a_page_that_begins_as_utf_16_stays_as_it_is() {
+    for mark in [b"\xfe\xff", b"\xff\xfe"] {
+        let text = [&mark[..], b"<\0h\0e\0a\0d\0>\0"].concat();
+        let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n";
+        let (_folder, _dev, address) = start(&[head, &text[..]].concat());
+        let (_, body) = ask(&address, "/", BROWSER);
+        let has_all = body.windows(text.len()).any(|part| part == text);
+        assert!(has_all && !body.windows(7).any(|part| part == b"<script"), "{body:?}");
+    }
+}
+
+#[test]
+fn a_page_that_has_a_script_is_not_called_what_its_server_called_it() {
+    let called = "Content-Type: text/html\r\nETag: \"1\"\r\nAccept-Ranges: bytes\r\nContent-MD5: aa\r\n\
+                  Repr-Digest: sha-256=:aa:\r\nLast-Modified: Thu, 26 Nov 2026 12:00:00 GMT\r\n";
+    let (_folder, _dev, address) = start(&page(called, "<head>"));
+    let (head, body) = ask(&address, "/", BROWSER);
+    let body = String::from_utf8(body).unwrap();
+    assert!(body.contains("<head><script") && head.contains("Last-Modified"), "{head}");
+    for name in ["ETag", "Accept-Ranges", "Content-MD5", "Repr-Digest", "content-length"] {
+        assert!(!head.contains(name), "{head}");
+    }
+    let (as_it_is, _) = ask(&address, "/", "");
+    assert!(as_it_is.contains("ETag: \"1\"") && as_it_is.contains("Repr-Digest"), "{as_it_is}");
 }
 
 #[test]
