@@ -15,6 +15,7 @@ mod policy;
 mod problem;
 mod site;
 mod upstream;
+mod wait;
 
 use std::{
     convert::Infallible,

@@ -294,7 +294,7 @@ impl Work {
         if machine.phase != Phase::Pausing {
             self.rests_until = None;
         }
-        self.runner.site.is(doing(machine.phase));
+        self.runner.site.set_doing(doing(machine.phase));
         for effect in effects {
             self.carry_out(effect);
         }

@@ -75,7 +75,7 @@ pub(super) fn doing(phase: Phase) -> Doing {
     match phase {
         Phase::Building => Doing::Building,
         Phase::Stopping | Phase::Starting => Doing::Starting,
-        Phase::Pausing => Doing::Resting,
+        Phase::Pausing => Doing::Backoff,
         Phase::Idle | Phase::Ending | Phase::Ended => Doing::Nothing,
     }
 }
