@@ -42,9 +42,9 @@ use tokio_util::{
     task::{AbortOnDropHandle, TaskTracker},
 };
 
-use self::guard::Guard;
+use self::guard::HostGuard;
 pub(crate) use self::{
-    problem::{Kind as ProblemKind, Problem},
+    problem::{Problem, ProblemKind},
     site::{Doing, Publisher, Site},
     upstream::Upstream,
 };
@@ -55,9 +55,9 @@ use crate::{
 };
 
 /// Requests that wait while no process is ready; more than a browser and a test suite send at once.
-const WAITING: usize = 1024;
+const MAX_WAITING: usize = 1024;
 /// How long connections may take to end after the last process has.
-const LAST_ANSWERS: Duration = Duration::from_millis(500);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Headers of a request or an answer; a hundred, as hyper takes, are fewer than some servers write.
 const MAX_HEADERS: usize = 1024;
 /// The pause after a connection that can't be had, most often for want of descriptors.
@@ -87,7 +87,7 @@ struct Proxy {
     /// Tells this run from others: all of them count generations from one.
     run: String,
     site: ReloaderReceiver<Site, String>,
-    guard: Guard,
+    guard: HostGuard,
     /// How long a request waits.
     patience: Duration,
     waiting: Semaphore,
@@ -110,7 +110,7 @@ pub(crate) fn check(name: &str, service: &Service) -> Result<(), Misplaced> {
 }
 
 /// A name for this run.
-fn run() -> String {
+fn run_id() -> String {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     format!("{:x}", since.as_micros())
 }
@@ -137,11 +137,11 @@ impl Fronted {
         runner.found = Some(site.clone());
         let proxy = Proxy {
             name: runner.name.clone(),
-            run: run(),
+            run: run_id(),
             site,
-            guard: Guard::new(&runner.service.allow_hosts),
+            guard: HostGuard::new(&runner.service.allow_hosts),
             patience: runner.service.proxy_wait,
-            waiting: Semaphore::new(WAITING),
+            waiting: Semaphore::new(MAX_WAITING),
             over: over.clone(),
         };
         Ok(Some(Self { proxy, listener, publishing }))
@@ -170,7 +170,7 @@ impl Fronted {
         }
         connections.close();
         // What is left then are clients that don't read.
-        let _ = timeout(LAST_ANSWERS, connections.wait()).await;
+        let _ = timeout(CLOSE_TIMEOUT, connections.wait()).await;
         drop(publishing);
         Ok(())
     }

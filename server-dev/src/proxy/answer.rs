@@ -23,7 +23,7 @@ use super::{
 /// Why nobody answers.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum Unanswered {
-    #[error("{} requests wait for the server already", super::WAITING)]
+    #[error("{} requests wait for the server already", super::MAX_WAITING)]
     Crowd,
     #[error("the server was not ready within {0:?}: {1}")]
     Late(Duration, Doing),

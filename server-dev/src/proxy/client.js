@@ -7,6 +7,7 @@
   if ("__serverDev" in window || isFramed()) return;
   window.__serverDev = true;
 
+  // As often as src/proxy/events.rs sends one, in milliseconds.
   const BEAT = 5000;
   const { src, dataset } = document.currentScript;
   const events = new URL("events", src);

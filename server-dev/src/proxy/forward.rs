@@ -96,7 +96,7 @@ pub(super) fn returned(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let ours = upgrade.ok_or(Ambiguous::Protocol)?;
         let theirs = hyper::upgrade::on(&mut response);
-        tokio::spawn(converse(ours, theirs, upstream.is_cut()));
+        tokio::spawn(converse(ours, theirs, upstream.cut()));
         return Ok(response.map(|_over| body::empty()));
     }
     check_coding(response.headers())?;

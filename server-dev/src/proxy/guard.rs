@@ -10,7 +10,7 @@ use hyper::{HeaderMap, Uri, header, http::uri::Authority};
 
 /// Names that are answered to.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(super) struct HostGuard {
     allowed: Vec<String>,
 }
 
@@ -27,7 +27,7 @@ pub(super) enum Refused {
     Origin(String),
 }
 
-impl Guard {
+impl HostGuard {
     pub(super) fn new(allowed: &[String]) -> Self {
         let lower = |name: &String| name.trim_end_matches('.').to_ascii_lowercase();
         Self { allowed: allowed.iter().map(lower).collect() }
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn lets_through_what_can_only_mean_this_machine() {
-        let guard = Guard::new(&["App.test".to_owned(), ".cloud.test".to_owned()]);
+        let guard = HostGuard::new(&["App.test".to_owned(), ".cloud.test".to_owned()]);
         let bound = "192.168.1.5".parse().unwrap();
         for (host, is_known) in [
             ("localhost", true),
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn refuses_what_a_page_of_another_site_sends() {
-        let guard = Guard::new(&[]);
+        let guard = HostGuard::new(&[]);
         let bound = "127.0.0.1".parse().unwrap();
         let admit = |uri: &str, headers: &[(&'static str, &'static str)]| {
             let headers = headers.iter().map(|(name, value)| {
