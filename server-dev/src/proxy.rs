@@ -60,6 +60,8 @@ const MAX_WAITING: usize = 1024;
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Headers of a request or an answer; a hundred, as hyper takes, are fewer than some servers write.
 const MAX_HEADERS: usize = 1024;
+/// How much the headers of a request of HTTP/2 may be, in bytes; hyper takes about as much of HTTP/1.1.
+const MAX_HEADER_LIST: u32 = 400 * 1024;
 /// The pause after a connection that can't be had, most often for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -195,7 +197,11 @@ impl Proxy {
             .max_headers(MAX_HEADERS)
             .auto_date_header(false)
             .preserve_header_case(true);
-        builder.http2().timer(TokioTimer::new()).auto_date_header(false);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .auto_date_header(false)
+            .max_header_list_size(MAX_HEADER_LIST);
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
         // How a connection fails is known to whoever is at the other end.

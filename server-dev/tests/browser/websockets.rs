@@ -1,5 +1,6 @@
 //! WebSockets of a page, through the proxy.
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::{Browser, start_of};
@@ -61,7 +62,7 @@ fn a_web_socket_ends_when_its_server_is_replaced_and_the_next_one_is_of_the_new_
     dev.wait("ready");
     browser.open(&url);
     browser.until("log[0]?.includes('<!-- one -->')");
-    // The first says goodbye, the second just ends.
+    // One says goodbye, one just ends, and one is killed.
     let [away, gone] = ["closed 1001 replaced true", "closed 1006  false"];
     for (before, after, ends) in [("one", "rude", away), ("rude", "three", gone)] {
         browser.value("(socket.send('before'), 1)");
@@ -72,4 +73,10 @@ fn a_web_socket_ends_when_its_server_is_replaced_and_the_next_one_is_of_the_new_
         browser.until(&format!("log.length === 2 && log[1].includes('<!-- {after} -->')"));
         assert_eq!(browser.value("log[0]"), ends, "{before}");
     }
+    browser.value("(log.length = 0, 1)");
+    let pid = dev.told.iter().rfind(|event| event["event"] == "ready").unwrap()["pid"].as_i64();
+    let pid = Pid::from_raw(i32::try_from(pid.unwrap()).unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+    browser.until("log.length === 2 && log[1].includes('<!-- three -->')");
+    assert_eq!(browser.value("log[0]"), gone);
 }

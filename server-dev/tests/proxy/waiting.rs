@@ -136,3 +136,18 @@ fn where_two_can_not_run_at_once_requests_wait_in_between() {
     over.store(true, Ordering::Relaxed);
     asking.join().unwrap();
 }
+
+#[test]
+fn who_does_not_go_on_with_a_request_holds_up_no_end() {
+    let folder = Folder::with(&[("page.html", "one")]);
+    let mut dev = folder.dev(&["-s", "http::0", "--proxy", "--grace", "300ms", "--", &web()]);
+    let address = dev.address();
+    dev.wait("ready");
+    let _head = send(&address, "GET / HTTP/1.1\r\nHost: loc");
+    let _body =
+        send(&address, "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf");
+    dev.wait_for("output", |output| output["line"] == "upload begins");
+    let begun = Instant::now();
+    assert!(dev.end().success());
+    assert!(begun.elapsed() < Duration::from_secs(30));
+}

@@ -84,6 +84,15 @@ async fn answer(
             };
             response.body(request.into_body().boxed_unsync())
         }
+        "/upload" => {
+            println!("upload begins");
+            let body = request.into_body().collect().await.map(|body| body.to_bytes());
+            match &body {
+                Ok(body) => println!("upload of {}", body.len()),
+                Err(_gone) => println!("upload breaks off"),
+            }
+            response.body(full(body.unwrap_or_default()))
+        }
         "/pid" => response.body(full(process::id().to_string())),
         "/slow" => {
             sleep(Duration::from_millis(500)).await;
