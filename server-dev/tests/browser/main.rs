@@ -125,6 +125,29 @@ fn one_tab_listens_for_all_and_another_one_takes_over() {
     drop(dev);
 }
 
+/// It once went on to lead, and no tab heard anything.
+#[test]
+fn a_tab_that_may_not_listen_lets_another_one_listen_for_it() {
+    let Some(browser) = Browser::start() else { return };
+    let policy = "<meta http-equiv=Content-Security-Policy content=\"connect-src 'none'\">";
+    let closed = format!("{policy}{}", page("closed"));
+    let files = [("page.html", page("one")), ("closed.html", closed)];
+    let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let (folder, mut dev, url) = start(&[&files[..], &[BUILDS]].concat());
+    dev.wait("ready");
+    browser.open(&format!("{url}closed.html"));
+    browser.until_text("h1", "closed");
+    let first = browser.tab();
+    // By then it has tried.
+    wait_until(|| browser.complaints().iter().any(|it| it.contains("connect-src")));
+    browser.open_tab(&url);
+    browser.until_text("h1", "one");
+    folder.write("page.html", &page("two"));
+    browser.until_text("h1", "two");
+    browser.look_at(&first);
+    browser.until("sessionStorage.loads === '2'");
+}
+
 #[test]
 fn a_page_that_waits_is_loaded_once_there_is_a_server() {
     let Some(browser) = Browser::start() else { return };
