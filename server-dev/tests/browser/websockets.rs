@@ -1,4 +1,4 @@
-//! WebSockets of a page, through the proxy.
+//! What a page says by a web socket, through the proxy.
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;

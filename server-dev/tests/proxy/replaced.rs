@@ -126,7 +126,7 @@ fn what_a_process_has_begun_is_answered_though_it_knows_no_draining() {
     dev.wait("ready");
     let mut slow =
         send(&address, "GET /slow HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-    thread::sleep(Duration::from_millis(50));
+    dev.wait_for("output", |output| output["line"] == "slow begins");
     folder.write("page.html", "two");
     dev.wait("ready");
     // While the old one still answers.
@@ -195,6 +195,7 @@ fn an_answer_without_an_end_holds_up_nobody_for_long() {
     assert!(begun.elapsed() < Duration::from_secs(30));
 }
 
+/// The old one, started again, is not what the sources say.
 #[test]
 fn a_server_that_is_started_again_leaves_the_build_that_failed_to_be_seen() {
     let folder = Folder::with(&[("value.txt", "one"), ("code", "exit 0")]);

@@ -54,7 +54,7 @@ fn the_end_waits_for_what_has_begun_and_for_nobody_who_waits() {
     dev.wait("ready");
     let slow = "GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let mut slow = send(&address, slow);
-    thread::sleep(Duration::from_millis(100));
+    dev.wait_for("output", |output| output["line"] == "slow begins");
     assert!(dev.end().success());
     let mut answer = String::new();
     slow.read_to_string(&mut answer).unwrap();

@@ -9,7 +9,7 @@ mod own_address;
 use std::{convert::Infallible, env, fs, io, net::TcpListener, process, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, Collected, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     Request, Response, StatusCode,
     body::{Bytes, Frame, Incoming},
@@ -86,7 +86,7 @@ async fn answer(
         }
         "/upload" => {
             println!("upload begins");
-            let body = request.into_body().collect().await.map(|body| body.to_bytes());
+            let body = request.into_body().collect().await.map(Collected::to_bytes);
             match &body {
                 Ok(body) => println!("upload of {}", body.len()),
                 Err(_gone) => println!("upload breaks off"),
@@ -95,6 +95,7 @@ async fn answer(
         }
         "/pid" => response.body(full(process::id().to_string())),
         "/slow" => {
+            println!("slow begins");
             sleep(Duration::from_millis(500)).await;
             response.body(full(page))
         }

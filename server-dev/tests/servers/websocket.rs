@@ -1,6 +1,6 @@
-//! A server of WebSockets that says again what it is told, to be reached through the proxy of `server-dev`.
+//! A server of web sockets that says again what it is told, to be reached through the proxy of `server-dev`.
 //!
-//! It listens at `HOST` and `PORT`; a request for no WebSocket is answered with `page.html`, as it was when
+//! It listens at `HOST` and `PORT`; a request for no web socket is answered with `page.html`, as it was when
 //! the server started. Told to end, it tells those who are connected, unless `page.html` says `rude`.
 
 mod own_address;
