@@ -1,12 +1,16 @@
-//! A process beside this one, which ends what this one has started, should this one be killed.
+//! A process beside this one, which ends what this one has started, and removes what it has made in the file
+//! system, should this one be killed.
 //!
 //! The kernel tells a child of the end of its parent (`PR_SET_PDEATHSIG(2const)`), but not the children of
 //! that child: of a shell that runs a server, it would end the shell alone.
 
 use std::{
     collections::HashMap,
+    ffi::OsString,
+    fs,
     io::{self, BufRead, Write, stdin},
     os::unix::process::CommandExt,
+    path::Path,
     process::{Child, ChildStdin, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread::sleep,
@@ -37,9 +41,11 @@ pub(crate) struct KillGuard {
 pub(crate) struct GuardedGroups(Option<Arc<Mutex<ChildStdin>>>);
 
 impl KillGuard {
-    pub(crate) fn begin() -> io::Result<Self> {
+    /// Starts it; `folder` is what it is to remove in the end.
+    pub(crate) fn begin(folder: &Path) -> io::Result<Self> {
         let mut process = this_program()
             .arg(WORD)
+            .arg(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -86,7 +92,7 @@ impl GuardedGroups {
 }
 
 /// Is that process.
-pub(crate) fn become_it() {
+pub(crate) fn become_it(folder: Option<OsString>) {
     let mut groups = HashMap::new();
     for line in stdin().lock().lines().map_while(Result::ok) {
         if line == OVER {
@@ -101,6 +107,8 @@ pub(crate) fn become_it() {
         };
     }
     end(groups);
+    // It is gone already where this process is told to end.
+    let _ = folder.map(fs::remove_dir_all);
 }
 
 fn end(mut groups: HashMap<Pid, Duration>) {

@@ -79,7 +79,7 @@ fn main() -> ExitCode {
     match arguments.next() {
         Some(word) if word == exec::WORD => exec::become_it(arguments),
         Some(word) if word == guard::WORD => {
-            guard::become_it();
+            guard::become_it(arguments.next());
             return ExitCode::SUCCESS;
         }
         _ => {}
@@ -131,7 +131,8 @@ async fn run_within(cli: &Cli) -> Result<ExitCode, Failure> {
     if cli.notify && !desktop::is_there() {
         eprintln!("server-dev: nothing is shown on the desktop: notify-send is not in PATH");
     }
-    let guard = KillGuard::begin()?;
+    let notify = ready::folder()?;
+    let guard = KillGuard::begin(notify.path())?;
     let desktop = cli.notify.then(|| Desktop::begin(guard.groups()));
     let wants = Wants { status: terminal.is_some(), clear: cli.clear };
     let names = config.services.keys().cloned().collect();
@@ -140,7 +141,9 @@ async fn run_within(cli: &Cli) -> Result<ExitCode, Failure> {
     if terminal.as_ref().is_some_and(|terminal| !terminal.take()) {
         report.hide().await;
     }
-    let ended = run_all(cli, config, &report, &guard.groups(), terminal.as_ref(), signals).await;
+    let ended =
+        run_all(cli, config, &report, &guard.groups(), notify.path(), terminal.as_ref(), signals)
+            .await;
     report.finish().await;
     ended
 }
@@ -151,6 +154,7 @@ async fn run_all(
     config: Config,
     report: &Arc<Report>,
     guarded: &GuardedGroups,
+    notify: &Path,
     terminal: Option<&Arc<Terminal>>,
     signals: Vec<Signal>,
 ) -> Result<ExitCode, Failure> {
@@ -178,6 +182,7 @@ async fn run_all(
             behind,
             site,
             tree,
+            notify: notify.to_owned(),
             report,
             asked,
             input,

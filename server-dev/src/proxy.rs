@@ -15,6 +15,7 @@ mod policy;
 mod problem;
 mod site;
 mod upstream;
+mod wait;
 
 use std::{
     convert::Infallible,
@@ -41,9 +42,9 @@ use tokio_util::{
     task::{AbortOnDropHandle, TaskTracker},
 };
 
-use self::guard::Guard;
+use self::guard::HostGuard;
 pub(crate) use self::{
-    problem::{Kind as ProblemKind, Problem},
+    problem::{Problem, ProblemKind},
     site::{Doing, Publisher, Site},
     upstream::Upstream,
 };
@@ -54,9 +55,13 @@ use crate::{
 };
 
 /// Requests that wait while no process is ready; more than a browser and a test suite send at once.
-const WAITING: usize = 1024;
+const MAX_WAITING: usize = 1024;
 /// How long connections may take to end after the last process has.
-const LAST_ANSWERS: Duration = Duration::from_millis(500);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// Headers of a request or an answer; a hundred, as hyper takes, are fewer than some servers write.
+const MAX_HEADERS: usize = 1024;
+/// How much the headers of a request of HTTP/2 may be, in bytes; hyper takes about as much of HTTP/1.1.
+const MAX_HEADER_LIST: u32 = 400 * 1024;
 /// The pause after a connection that can't be had, most often for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -92,7 +97,7 @@ struct Proxy {
     /// Tells this run from others: all of them count generations from one.
     run: String,
     site: ReloaderReceiver<Site, String>,
-    guard: Guard,
+    guard: HostGuard,
     /// How long a request waits.
     patience: Duration,
     waiting: Semaphore,
@@ -115,7 +120,7 @@ pub(crate) fn check(name: &str, service: &Service) -> Result<(), Misplaced> {
 }
 
 /// A name for this run.
-fn run() -> String {
+fn run_id() -> String {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     format!("{:x}", since.as_micros())
 }
@@ -140,11 +145,11 @@ impl Fronted {
         let behind = Behind { front, found: site.clone() };
         let proxy = Proxy {
             name: name.to_owned(),
-            run: run(),
+            run: run_id(),
             site,
-            guard: Guard::new(&service.allow_hosts),
+            guard: HostGuard::new(&service.allow_hosts),
             patience: service.proxy_wait,
-            waiting: Semaphore::new(WAITING),
+            waiting: Semaphore::new(MAX_WAITING),
             over: over.clone(),
         };
         Ok((Self { proxy, listener, publishing }, behind))
@@ -173,7 +178,7 @@ impl Fronted {
         }
         connections.close();
         // What is left then are clients that don't read.
-        let _ = timeout(LAST_ANSWERS, connections.wait()).await;
+        let _ = timeout(CLOSE_TIMEOUT, connections.wait()).await;
         drop(publishing);
         Ok(())
     }
@@ -195,9 +200,14 @@ impl Proxy {
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(None)
+            .max_headers(MAX_HEADERS)
             .auto_date_header(false)
             .preserve_header_case(true);
-        builder.http2().timer(TokioTimer::new()).auto_date_header(false);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .auto_date_header(false)
+            .max_header_list_size(MAX_HEADER_LIST);
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
         // How a connection fails is known to whoever is at the other end.

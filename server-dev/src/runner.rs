@@ -9,7 +9,7 @@ mod pages;
 mod plan;
 mod start;
 
-use std::{sync::Arc, time::SystemTime};
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use hot_reload::ReloaderReceiver;
 use rustix::process::Signal;
@@ -51,6 +51,8 @@ pub(crate) struct Runner {
     /// Where it is said what pages and requests find.
     pub(crate) site: Publisher,
     pub(crate) tree: Tree,
+    /// Where the sockets are at which processes say that they are ready.
+    pub(crate) notify: PathBuf,
     pub(crate) report: Arc<Report>,
     /// What somebody asks for who has edited nothing.
     pub(crate) asked: broadcast::Receiver<Need>,

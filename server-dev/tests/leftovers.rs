@@ -200,6 +200,28 @@ fn to_kill_server_dev_ends_what_it_runs() {
 }
 
 #[test]
+fn to_kill_server_dev_leaves_no_temporary_files() {
+    let (folder, mark, temporary) =
+        (Folder::with(&[("value.txt", "0")]), Mark::new(), Folder::with(&[]));
+    let env = [mark.env(), ("TMPDIR", temporary.path().to_str().expect("UTF-8"))];
+    let arguments = ["-s", "http::0", "--settle", "1ms", "--", &tiny()];
+    // While it starts, serves, and replaces.
+    for wait in ["starting", "ready", "changed"] {
+        let mut dev = folder.dev_with(&arguments, &env);
+        if wait == "changed" {
+            dev.wait("ready");
+            folder.write("value.txt", "1");
+        }
+        dev.wait(wait);
+        assert_ne!(files(temporary.path()), [""; 0]);
+        dev.signal(Signal::KILL);
+        dev.wait_for_end();
+        mark.wait_until_gone();
+        assert_eq!(files(temporary.path()), [""; 0], "{wait}");
+    }
+}
+
+#[test]
 fn to_kill_server_dev_ends_even_who_does_not_want_to() {
     let (folder, mark) = (Folder::with(&[]), Mark::new());
     let mut dev = serves(&folder, &mark, &["--grace", "200ms"], STUBBORN);

@@ -7,12 +7,12 @@ use hyper::{
     body::Incoming,
     header::{self, HeaderValue},
 };
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::Instant;
 
 use super::{
-    Doing, Proxy, Site, Upstream,
+    Doing, Proxy,
     body::{self, Body},
-    forward::{self, Passed},
+    forward::{self, Ambiguous, Passed},
     inject::injected,
     page::{self, is_for_a_page},
     policy::{self, Needs},
@@ -20,14 +20,10 @@ use super::{
     upstream::NotSent,
 };
 
-/// How long a process that refuses a connection is left alone; it may have ended, of which its runner
-/// hears at once.
-const CONNECT_PAUSE: Duration = Duration::from_millis(20);
-
 /// Why nobody answers.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum Unanswered {
-    #[error("{} requests wait for the server already", super::WAITING)]
+    #[error("{} requests wait for the server already", super::MAX_WAITING)]
     Crowd,
     #[error("the server was not ready within {0:?}: {1}")]
     Late(Duration, Doing),
@@ -35,6 +31,8 @@ pub(super) enum Unanswered {
     Down(Doing),
     #[error("the server has not answered: {0}")]
     Lost(String),
+    #[error("the request breaks off")]
+    Torn,
     #[error("server-dev is about to end")]
     Over,
 }
@@ -43,6 +41,7 @@ impl Unanswered {
     fn status(&self) -> StatusCode {
         match self {
             Self::Lost(_) => StatusCode::BAD_GATEWAY,
+            Self::Torn => StatusCode::BAD_REQUEST,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -58,6 +57,13 @@ impl Proxy {
         if let Err(refused) = self.guard.admit(bound, request.uri(), request.headers()) {
             return plain(StatusCode::FORBIDDEN, &refused);
         }
+        if let Err(why) = forward::check(&request) {
+            let status = match why {
+                Ambiguous::Coding => StatusCode::NOT_IMPLEMENTED,
+                Ambiguous::Host | Ambiguous::Protocol => StatusCode::BAD_REQUEST,
+            };
+            return plain(status, &why);
+        }
         if request.method() == Method::CONNECT {
             return plain(StatusCode::METHOD_NOT_ALLOWED, &"this is no proxy for other servers");
         }
@@ -65,6 +71,18 @@ impl Proxy {
             return response;
         }
         let is_page = is_for_a_page(request.headers());
+        match self.pass_on(request, is_page).await {
+            Ok(response) => response,
+            Err(why) => self.unanswered(&why, is_page),
+        }
+    }
+
+    /// Has a process answer, the next one where one doesn't take the request.
+    async fn pass_on(
+        &self,
+        request: Request<Incoming>,
+        is_page: bool,
+    ) -> Result<Response<Body>, Unanswered> {
         let spoken = request.version();
         let Passed { mut head, mut body, mut upgrade } = forward::passed(request);
         let until = Instant::now() + self.patience;
@@ -75,23 +93,21 @@ impl Proxy {
         }
         let has_body = head.method != Method::HEAD;
         loop {
-            let (upstream, version) = match self.ready(refused.as_ref(), until, is_page).await {
-                Ok(found) => found,
-                Err(why) => return self.unanswered(&why, is_page),
-            };
+            let (upstream, version) = self.ready(refused.as_ref(), until, is_page).await?;
             match upstream.send(head, body).await {
                 Ok(response) => {
                     let mut response =
-                        forward::returned(response, spoken, upgrade.take(), &upstream);
+                        forward::returned(response, spoken, upgrade.take(), &upstream)
+                            .map_err(|why| Unanswered::Lost(why.to_string()))?;
                     if is_page && has_body && page::is_whole(&response) {
                         self.follow(&mut response, version);
                     }
-                    return response;
+                    return Ok(response);
                 }
                 Err(NotSent::Unsent(request, _why)) => (head, body) = *request,
-                Err(NotSent::Lost(error)) => {
-                    return self.unanswered(&Unanswered::Lost(error.to_string()), is_page);
-                }
+                // What the client sends has ended too early.
+                Err(NotSent::Lost(error)) if error.is_user() => return Err(Unanswered::Torn),
+                Err(NotSent::Lost(error)) => return Err(Unanswered::Lost(error.to_string())),
             }
             refused = Some(upstream);
         }
@@ -113,60 +129,9 @@ impl Proxy {
     /// Has a page follow what becomes of it.
     fn follow(&self, response: &mut Response<Body>, version: Version) {
         let Some(needs) = policy::needs(response.headers()) else { return };
-        response.headers_mut().remove(header::CONTENT_LENGTH);
+        page::forgets_bytes(response.headers_mut());
         let page = mem::take(response.body_mut());
         *response.body_mut() = injected(page, self.tag(version, &needs));
-    }
-
-    /// Waits for a process that is ready, for as long as one may come; `refused` is tried again only
-    /// after a while.
-    async fn ready(
-        &self,
-        refused: Option<&Upstream>,
-        until: Instant,
-        is_page: bool,
-    ) -> Result<(Upstream, Version), Unanswered> {
-        let is_it = |site: &Site| site.upstream.is_some() && site.upstream.as_ref() != refused;
-        if let Some(site) = self.site.snapshot().filter(|site| is_it(site))
-            && let Some(upstream) = &site.upstream
-        {
-            return Ok((upstream.clone(), site.version));
-        }
-        let Ok(_place) = self.waiting.try_acquire() else { return Err(Unanswered::Crowd) };
-        let mut site = self.site.clone();
-        // A person who waits for a page is told at once that only a change helps.
-        let is_down = |site: &Site| {
-            is_page && site.upstream.is_none() && site.doing == Doing::Nothing && site.has_begun
-        };
-        let later = async {
-            match refused {
-                Some(_) => sleep(CONNECT_PAUSE).await,
-                None => std::future::pending().await,
-            }
-        };
-        let found = tokio::select! {
-            biased;
-            () = self.over.cancelled() => return Err(Unanswered::Over),
-            found = timeout_at(until, site.wait_for(|site| is_it(site) || is_down(site))) => found,
-            () = later => match refused {
-                Some(refused) => {
-                    return Ok((refused.clone(), site.get().unwrap_or_default().version));
-                }
-                None => return Err(Unanswered::Over),
-            }
-        };
-        match found {
-            Ok(Ok(site)) => match &site.upstream {
-                Some(upstream) => Ok((upstream.clone(), site.version)),
-                None => Err(Unanswered::Down(site.doing)),
-            },
-            // The service of the value ends with the runner.
-            Ok(Err(_ended)) => Err(Unanswered::Over),
-            Err(_elapsed) => {
-                let doing = site.get().unwrap_or_default().doing;
-                Err(Unanswered::Late(self.patience, doing))
-            }
-        }
     }
 }
 

@@ -7,6 +7,7 @@
   if ("__serverDev" in window || isFramed()) return;
   window.__serverDev = true;
 
+  // As often as src/proxy/events.rs sends one, in milliseconds.
   const BEAT = 5000;
   const { src, dataset } = document.currentScript;
   const events = new URL("events", src);
@@ -41,7 +42,16 @@
   const tabs = "BroadcastChannel" in window ? new BroadcastChannel("__server-dev") : { postMessage() {} };
   tabs.onmessage = ({ data }) => data ? take(data) : source && picture && tabs.postMessage(picture);
   const ask = () => tabs.postMessage(null);
-  const lead = () => new Promise(listen);
+  // It leads until it is gone, or a policy of its page turns out to forbid it.
+  const lead = () => new Promise((leave) => {
+    addEventListener("securitypolicyviolation", ({ blockedURI }) => {
+      if (blockedURI !== events.href) return;
+      source?.close();
+      source = undefined;
+      leave();
+    });
+    listen();
+  });
   if (navigator.locks) navigator.locks.request("__server-dev", lead).catch(lead); else lead();
   ask();
   addEventListener("pageshow", (event) => event.persisted && ask());
@@ -60,7 +70,7 @@
   }
   setInterval(() => {
     if (!source) return;
-    // Where a policy of the page forbids it, nothing was ever heard, and often asking is no help.
+    // Where nothing was ever heard, often asking is no help.
     const isClosed = source.readyState === EventSource.CLOSED && picture;
     if (Date.now() - heard > (isClosed ? 1000 : 3 * BEAT)) listen();
   }, 1000);

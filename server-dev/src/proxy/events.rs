@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{Doing, Problem, Proxy, Site, body::Body, site::Version};
 
-/// How often a page hears that somebody is there; after three times that it asks anew.
+/// How often a page hears that somebody is there; after three times that it asks anew, see `client.js`.
 const BEAT: Duration = Duration::from_secs(5);
 const BEAT_TEXT: &str = "event: beat\ndata:\n\n";
 

@@ -32,6 +32,27 @@ pub(super) struct Passed {
     pub(super) upgrade: Option<OnUpgrade>,
 }
 
+/// Why a head is not passed on: whoever reads it next may read it otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Ambiguous {
+    #[error("a request of HTTP/1.1 names one host")]
+    Host,
+    #[error("a body comes in no other transfer coding than chunks")]
+    Coding,
+    #[error("it changes to a protocol that nobody has asked for")]
+    Protocol,
+}
+
+/// Refuses what can't be passed on as it was meant; what is worse was refused by hyper before.
+pub(super) fn check(request: &Request<Incoming>) -> Result<(), Ambiguous> {
+    // See section 3.2 of RFC 9112.
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
+        return Err(Ambiguous::Host);
+    }
+    check_coding(request.headers())
+}
+
 /// Makes a request ready for HTTP/1.1.
 pub(super) fn passed(mut request: Request<Incoming>) -> Passed {
     let protocol = protocol(request.headers()).cloned();
@@ -46,6 +67,8 @@ pub(super) fn passed(mut request: Request<Incoming>) -> Passed {
     if let Some(host) = head.uri.authority().and_then(|host| host.as_str().parse().ok()) {
         headers.insert(header::HOST, host);
     }
+    // HTTP/1.0 knows none.
+    headers.entry(header::HOST).or_insert(HeaderValue::from_static("localhost"));
     if head.version == Version::HTTP_2 {
         one_cookie(headers);
     }
@@ -62,26 +85,33 @@ pub(super) fn asks_plainly(headers: &mut HeaderMap) {
     headers.remove(header::IF_MODIFIED_SINCE);
 }
 
-/// Makes an answer ready for the client.
+/// Makes an answer ready for the client, if it is one.
 pub(super) fn returned(
     response: Response<Streamed>,
     version: Version,
     upgrade: Option<OnUpgrade>,
     upstream: &Upstream,
-) -> Response<Body> {
+) -> Result<Response<Body>, Ambiguous> {
     let mut response = response;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let ours = upgrade.ok_or(Ambiguous::Protocol)?;
         let theirs = hyper::upgrade::on(&mut response);
-        if let Some(ours) = upgrade {
-            tokio::spawn(converse(ours, theirs, upstream.is_cut()));
-        }
-        return response.map(|_over| body::empty());
+        tokio::spawn(converse(ours, theirs, upstream.cut()));
+        return Ok(response.map(|_over| body::empty()));
     }
+    check_coding(response.headers())?;
     without_connection(response.headers_mut());
     // The version is that of the client's connection.
     *response.version_mut() = version;
     let is_endless = is_of_type(response.headers(), "text/event-stream");
-    response.map(|streamed| streamed.into_body(is_endless))
+    Ok(response.map(|streamed| streamed.into_body(is_endless)))
+}
+
+/// Any other coding than chunks would be lost, as the body goes on in chunks of its own.
+fn check_coding(headers: &HeaderMap) -> Result<(), Ambiguous> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if codings.all(is_chunked) { Ok(()) } else { Err(Ambiguous::Coding) }
 }
 
 /// What is asked for, without what has a browser take a style sheet anew.
@@ -132,7 +162,13 @@ fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 fn without_connection(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> =
         connection_options(headers).filter_map(|option| option.parse().ok()).collect();
-    for name in named.iter().chain(&OF_A_CONNECTION) {
+    // Of two lengths the chunks are right (RFC 9112, section 6.3).
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    // Whoever names the host as well is still asked for one.
+    let named = named.iter().filter(|name| **name != header::HOST);
+    for name in named.chain(&OF_A_CONNECTION) {
         headers.remove(name);
     }
 }
@@ -162,7 +198,9 @@ mod tests {
     #[test]
     fn takes_away_what_is_of_one_connection() {
         let mut map = headers(&[
-            ("connection", "close, X-Hop"),
+            ("connection", "close, X-Hop, Host"),
+            ("host", "a"),
+            ("content-length", "3"),
             ("connection", "Keep-Alive"),
             ("x-hop", "1"),
             ("keep-alive", "timeout=5"),
@@ -171,7 +209,7 @@ mod tests {
             ("x-end", "2"),
         ]);
         without_connection(&mut map);
-        assert_eq!(map, headers(&[("te", "trailers"), ("x-end", "2")]));
+        assert_eq!(map, headers(&[("host", "a"), ("te", "trailers"), ("x-end", "2")]));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use hyper::{HeaderMap, Uri, header, http::uri::Authority};
 
 /// Names that are answered to.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(super) struct HostGuard {
     allowed: Vec<String>,
 }
 
@@ -27,7 +27,7 @@ pub(super) enum Refused {
     Origin(String),
 }
 
-impl Guard {
+impl HostGuard {
     pub(super) fn new(allowed: &[String]) -> Self {
         let lower = |name: &String| name.trim_end_matches('.').to_ascii_lowercase();
         Self { allowed: allowed.iter().map(lower).collect() }
@@ -68,7 +68,11 @@ impl Guard {
         };
         let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
         if let Ok(address) = address.unwrap_or(name).parse::<IpAddr>() {
-            return address.is_loopback() || address.to_canonical() == bound.to_canonical();
+            let address = address.to_canonical();
+            // Where it listens at all addresses, that is what it prints; no other machine has it.
+            return address.is_loopback()
+                || address.is_unspecified()
+                || address == bound.to_canonical();
         }
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         // What is below it is loopback as well, whatever a name server says (RFC 6761, section 6.3).
@@ -88,7 +92,7 @@ mod tests {
 
     #[test]
     fn lets_through_what_can_only_mean_this_machine() {
-        let guard = Guard::new(&["App.test".to_owned(), ".cloud.test".to_owned()]);
+        let guard = HostGuard::new(&["App.test".to_owned(), ".cloud.test".to_owned()]);
         let bound = "192.168.1.5".parse().unwrap();
         for (host, is_known) in [
             ("localhost", true),
@@ -96,6 +100,9 @@ mod tests {
             ("web.localhost:3000", true),
             ("127.0.0.1:3000", true),
             ("[::1]:3000", true),
+            ("[::ffff:127.0.0.1]:3000", true),
+            ("0.0.0.0:3000", true),
+            ("[::]:3000", true),
             ("192.168.1.5:3000", true),
             ("192.168.1.6", false),
             ("rebound.example", false),
@@ -103,6 +110,11 @@ mod tests {
             ("evil-localhost", false),
             ("app.test:443", true),
             ("app.test.", true),
+            ("localhost.:3000", true),
+            ("localhost:", true),
+            ("localhost:99999", false),
+            ("localhost@rebound.example", false),
+            ("localhost/", false),
             ("an.app.test", false),
             ("a.cloud.test", true),
             ("cloud.test", false),
@@ -114,7 +126,7 @@ mod tests {
 
     #[test]
     fn refuses_what_a_page_of_another_site_sends() {
-        let guard = Guard::new(&[]);
+        let guard = HostGuard::new(&[]);
         let bound = "127.0.0.1".parse().unwrap();
         let admit = |uri: &str, headers: &[(&'static str, &'static str)]| {
             let headers = headers.iter().map(|(name, value)| {

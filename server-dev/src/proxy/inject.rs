@@ -1,6 +1,8 @@
 //! Puts a script into a page as it streams through: right after the tag of its head, or before its
 //! first element where it writes none.
 
+mod scan;
+
 use std::{
     mem,
     pin::Pin,
@@ -13,6 +15,7 @@ use hyper::{
     body::{Bytes, Frame},
 };
 
+use self::scan::{Found, Scan};
 use super::body::Body;
 
 /// Has `snippet` come in at its place in `page`; every other byte stays, and none waits for more than the
@@ -33,140 +36,6 @@ struct Injected {
     last: Option<HeaderMap>,
 }
 
-/// Where in a page a scan is, as far as it matters before the first element
-/// (<https://html.spec.whatwg.org/multipage/parsing.html#tokenization>).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Scan {
-    #[default]
-    Text,
-    /// In the tag of `html` or of `head`.
-    Tag { is_head: bool, value: Value },
-    /// After `<!`, and so many dashes.
-    Bang { dashes: u8 },
-    /// In a comment, after so many dashes in a row.
-    Comment { dashes: u8 },
-    /// In anything else that ends by `>`.
-    Other,
-}
-
-/// Where in an attribute a scan is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Value {
-    /// Not in its value.
-    None,
-    /// Right after the `=`.
-    Begins,
-    Quoted(u8),
-    Bare,
-}
-
-/// What a scan has found.
-#[derive(Debug, PartialEq, Eq)]
-enum Found {
-    /// The snippet goes to this place.
-    Place(usize),
-    /// Everything may pass.
-    Nothing,
-    /// What follows from here may be the first element.
-    Maybe(usize),
-}
-
-/// The name of a tag, as far as it has come.
-enum Name {
-    Html,
-    Head,
-    Another,
-    Unfinished,
-}
-
-impl Scan {
-    fn scan(&mut self, bytes: &[u8]) -> Found {
-        let mut at = 0;
-        while let Some(&byte) = bytes.get(at) {
-            if *self == Self::Text && byte == b'<' {
-                let rest = &bytes[at + 1..];
-                *self = match rest.first() {
-                    None => return Found::Maybe(at),
-                    Some(b'!') => Self::Bang { dashes: 0 },
-                    Some(b'?' | b'/') => Self::Other,
-                    Some(letter) if letter.is_ascii_alphabetic() => match name(rest) {
-                        Name::Another => return Found::Place(at),
-                        Name::Unfinished => return Found::Maybe(at),
-                        Name::Html => Self::Tag { is_head: false, value: Value::None },
-                        Name::Head => Self::Tag { is_head: true, value: Value::None },
-                    },
-                    Some(_) => Self::Text,
-                };
-                at += match self {
-                    // What comes after it may be another.
-                    Self::Text => "<".len(),
-                    Self::Tag { .. } => "<html".len(),
-                    _ => "<!".len(),
-                };
-                continue;
-            }
-            at += 1;
-            if byte == b'>'
-                && let Self::Tag { is_head: true, value } = *self
-                && !matches!(value, Value::Quoted(_))
-            {
-                return Found::Place(at);
-            }
-            *self = self.after(byte);
-        }
-        Found::Nothing
-    }
-
-    fn after(self, byte: u8) -> Self {
-        match (self, byte) {
-            (Self::Text, _)
-            | (
-                Self::Tag { value: Value::None | Value::Begins | Value::Bare, .. }
-                | Self::Comment { dashes: 2.. }
-                | Self::Bang { .. }
-                | Self::Other,
-                b'>',
-            ) => Self::Text,
-            (Self::Tag { is_head, value }, _) => Self::Tag { is_head, value: value.after(byte) },
-            (Self::Bang { dashes: 1 }, b'-') => Self::Comment { dashes: 2 },
-            (Self::Bang { dashes }, b'-') => Self::Bang { dashes: dashes + 1 },
-            (Self::Comment { dashes }, b'-') => Self::Comment { dashes: dashes.saturating_add(1) },
-            (Self::Comment { dashes: 2.. }, b'!') => self,
-            (Self::Comment { .. }, _) => Self::Comment { dashes: 0 },
-            (Self::Bang { .. } | Self::Other, _) => Self::Other,
-        }
-    }
-}
-
-impl Value {
-    fn after(self, byte: u8) -> Self {
-        match (self, byte) {
-            (Self::None, b'=') => Self::Begins,
-            (Self::Begins, b'"' | b'\'') => Self::Quoted(byte),
-            (Self::Begins, _) if byte.is_ascii_whitespace() => Self::Begins,
-            (Self::Begins, _) => Self::Bare,
-            (Self::Quoted(quote), _) if quote == byte => Self::None,
-            (Self::Bare, _) if byte.is_ascii_whitespace() => Self::None,
-            (same, _) => same,
-        }
-    }
-}
-
-fn name(bytes: &[u8]) -> Name {
-    let is_end = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'/' | b'>');
-    let length = bytes.iter().position(is_end);
-    let so_far = &bytes[..length.unwrap_or(bytes.len())];
-    let begins = |name: &str| {
-        so_far.len() <= name.len() && so_far.eq_ignore_ascii_case(&name.as_bytes()[..so_far.len()])
-    };
-    match length {
-        None if begins("html") || begins("head") => Name::Unfinished,
-        Some(4) if begins("html") => Name::Html,
-        Some(4) if begins("head") => Name::Head,
-        _ => Name::Another,
-    }
-}
-
 impl Injected {
     /// What of `bytes` may pass, with the snippet if its place is in it.
     fn pass(&mut self, bytes: Bytes) -> Bytes {
@@ -180,6 +49,10 @@ impl Injected {
         };
         match self.scan.scan(&bytes) {
             Found::Nothing => bytes,
+            Found::Never => {
+                self.snippet = None;
+                bytes
+            }
             Found::Maybe(at) => {
                 self.held = bytes[at..].to_vec();
                 bytes.slice(..at)

@@ -35,15 +35,41 @@ pub(super) fn is_whole(response: &Response<Body>) -> bool {
     };
     let is_plain = !headers.contains_key(header::CONTENT_ENCODING)
         || begins(header::CONTENT_ENCODING, "identity");
-    // What isn't like ASCII would have to be written otherwise.
-    let is_wide = begins(header::CONTENT_TYPE, "text/html; charset=utf-16")
-        || begins(header::CONTENT_TYPE, "text/html;charset=utf-16");
     is_of_type(headers, "text/html")
         && is_plain
-        && !is_wide
+        && !is_wide(headers)
         && !begins(header::CONTENT_DISPOSITION, "attachment")
         && response.status() != StatusCode::PARTIAL_CONTENT
         && !response.body().is_end_stream()
+}
+
+/// Whether a page is written in what isn't like ASCII, so that a tag would have to be as well.
+fn is_wide(headers: &HeaderMap) -> bool {
+    let parameters = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let parameters = parameters.into_iter().flat_map(|said| said.split(';').skip(1));
+    parameters.filter_map(|parameter| parameter.split_once('=')).any(|(name, value)| {
+        let value = value.trim().trim_matches('"').to_ascii_lowercase();
+        name.trim().eq_ignore_ascii_case("charset")
+            && ["utf-16", "unicode", "ucs-2", "iso-10646-ucs-2", "csunicode"]
+                .iter()
+                .any(|wide| value.starts_with(wide))
+    })
+}
+
+/// Says nothing of a page any more that is true only as its server wrote it (RFC 9110, section 8.8, and
+/// RFC 9530).
+pub(super) fn forgets_bytes(headers: &mut HeaderMap) {
+    for name in [
+        "content-length",
+        "etag",
+        "accept-ranges",
+        "content-md5",
+        "digest",
+        "content-digest",
+        "repr-digest",
+    ] {
+        headers.remove(name);
+    }
 }
 
 /// A page that says why there is no other.

@@ -7,7 +7,7 @@ use crate::diagnostics::Diagnostic;
 /// Why there is nothing new, or nothing at all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Problem {
-    pub(crate) kind: Kind,
+    pub(crate) kind: ProblemKind,
     /// In a line.
     pub(crate) reason: String,
     /// Places in the sources, where they are known.
@@ -18,7 +18,7 @@ pub(crate) struct Problem {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Kind {
+pub(crate) enum ProblemKind {
     /// The build has failed.
     Build,
     /// A new process has not become ready.

@@ -19,8 +19,6 @@ pub(crate) struct Site {
     pub(crate) doing: Doing,
     /// Until it is mended.
     pub(crate) problem: Option<Problem>,
-    /// Whether anything was under way yet.
-    pub(crate) has_begun: bool,
 }
 
 /// Of what a page is made.
@@ -38,22 +36,25 @@ pub(crate) struct Version {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Doing {
-    /// Nothing before the next change.
+    /// Nothing was under way yet: the files are read first.
     #[default]
+    NotBegun,
+    /// Nothing before the next change.
     Nothing,
     Building,
     Starting,
     /// It has ended by itself, and is started again in a while.
-    Resting,
+    Backoff,
 }
 
 impl fmt::Display for Doing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::NotBegun => "its files are being read",
             Self::Nothing => "only a change starts it",
             Self::Building => "it is being built",
             Self::Starting => "it starts",
-            Self::Resting => "it has ended, and is started again in a while",
+            Self::Backoff => "it has ended, and is started again in a while",
         })
     }
 }
@@ -64,11 +65,8 @@ pub(crate) struct Publisher(watch::Sender<Site>);
 
 impl Publisher {
     /// Says what is under way.
-    pub(crate) fn is(&self, doing: Doing) {
-        self.update(|site| {
-            site.doing = doing;
-            site.has_begun = true;
-        });
+    pub(crate) fn set_doing(&self, doing: Doing) {
+        self.update(|site| site.doing = doing);
     }
 
     /// Changes what is to be seen, in one step.

@@ -24,12 +24,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::body::{self, Body};
+use super::{
+    MAX_HEADERS,
+    body::{self, Body},
+};
 
 /// Requests that one process may have begun.
-const BEGUN: u32 = 1 << 16;
+const MAX_BEGUN: u32 = 1 << 16;
 /// Connections that are kept for the next request.
-const KEPT: usize = 64;
+const MAX_IDLE: usize = 64;
 
 /// A process that is ready; all clones are the same one.
 #[derive(Debug, Clone)]
@@ -82,7 +85,7 @@ impl Upstream {
     pub(crate) fn new(address: SocketAddr) -> Self {
         Self(Arc::new(Shared {
             address,
-            begun: Arc::new(Semaphore::new(BEGUN as usize)),
+            begun: Arc::new(Semaphore::new(MAX_BEGUN as usize)),
             idle: Mutex::default(),
             cut: CancellationToken::new(),
         }))
@@ -91,7 +94,7 @@ impl Upstream {
     /// Begins nothing any more, and waits until what has begun is answered, but for streams.
     pub(crate) async fn drained(&self, patience: Duration) {
         // Whoever waits for all of them is served before those who come later.
-        let all = timeout(patience, self.0.begun.acquire_many(BEGUN)).await;
+        let all = timeout(patience, self.0.begun.acquire_many(MAX_BEGUN)).await;
         self.0.begun.close();
         drop(all);
         self.idle().clear();
@@ -104,7 +107,7 @@ impl Upstream {
     }
 
     /// Waits until that is to end.
-    pub(super) fn is_cut(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub(super) fn cut(&self) -> impl Future<Output = ()> + Send + 'static {
         self.0.cut.clone().cancelled_owned()
     }
 
@@ -173,8 +176,10 @@ impl Upstream {
     async fn connect(&self) -> io::Result<Connection> {
         let stream = TcpStream::connect(self.0.address).await?;
         stream.set_nodelay(true)?;
-        let handshake =
-            http1::Builder::new().preserve_header_case(true).handshake(TokioIo::new(stream));
+        let handshake = http1::Builder::new()
+            .max_headers(MAX_HEADERS)
+            .preserve_header_case(true)
+            .handshake(TokioIo::new(stream));
         let (sender, connection) = handshake.await.map_err(io::Error::other)?;
         // How it fails is said to whoever waits for an answer.
         tokio::spawn(connection.with_upgrades());
@@ -213,7 +218,7 @@ impl Streamed {
     pub(super) fn into_body(mut self, is_endless: bool) -> Body {
         let cut = is_endless.then(|| {
             self.lease.permit = None;
-            Box::pin(self.lease.upstream.is_cut()) as _
+            Box::pin(self.lease.upstream.cut()) as _
         });
         Answer { body: self.body, lease: self.lease, cut }.boxed_unsync()
     }
@@ -221,14 +226,14 @@ impl Streamed {
 
 impl Lease {
     /// The answer has come to its end.
-    fn is_over(&mut self) {
+    fn finish(&mut self) {
         self.permit = None;
         if let Some(connection) = self.connection.take()
             && self.is_kept
             && !self.upstream.0.begun.is_closed()
         {
             let mut idle = self.upstream.idle();
-            if idle.len() < KEPT {
+            if idle.len() < MAX_IDLE {
                 idle.push(connection);
             }
         }
@@ -250,7 +255,7 @@ impl hyper::body::Body for Answer {
         }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if frame.is_none() || self.body.is_end_stream() {
-            self.lease.is_over();
+            self.lease.finish();
         }
         Poll::Ready(frame)
     }

@@ -3,7 +3,7 @@
 use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 
 /// More descriptors than that a server doesn't hand to poll(2); `FD_SETSIZE` is as large.
-const MANY: u64 = 1024;
+const MAX_DESCRIPTORS: u64 = 1024;
 
 /// Numbers of system calls; the machine's own table says which.
 #[cfg(target_arch = "x86_64")]
@@ -27,9 +27,9 @@ pub(super) fn awaited(call: &str, memory: &Path) -> Vec<u64> {
     if number::ACCEPT.contains(&number) {
         vec![first]
     } else if number::POLL.contains(&number) {
-        polled(memory, first, second.min(MANY)).unwrap_or_default()
+        polled(memory, first, second.min(MAX_DESCRIPTORS)).unwrap_or_default()
     } else if number::SELECT.contains(&number) {
-        selected(memory, second, first.min(MANY)).unwrap_or_default()
+        selected(memory, second, first.min(MAX_DESCRIPTORS)).unwrap_or_default()
     } else {
         Vec::new()
     }

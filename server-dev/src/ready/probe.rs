@@ -11,15 +11,15 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-/// How often it is asked while it starts.
-const AGAIN: Duration = Duration::from_millis(5);
+/// The pause between two attempts while it starts.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// One that takes longer is asked anew.
-const ANSWER: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Waits until a connection succeeds.
 pub(super) async fn connects(address: SocketAddr) {
     while !TcpStream::connect(address).await.is_ok_and(|stream| !is_its_own(&stream)) {
-        sleep(AGAIN).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -30,8 +30,8 @@ fn is_its_own(stream: &TcpStream) -> bool {
 
 /// Waits until `path` is answered with success.
 pub(super) async fn answers(address: SocketAddr, path: &str) {
-    while timeout(ANSWER, ask(address, path)).await != Ok(Some(true)) {
-        sleep(AGAIN).await;
+    while timeout(ANSWER_TIMEOUT, ask(address, path)).await != Ok(Some(true)) {
+        sleep(POLL_INTERVAL).await;
     }
 }
 

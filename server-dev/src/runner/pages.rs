@@ -19,7 +19,7 @@ impl Runner {
 impl Work {
     /// What is under way, alone.
     pub(super) fn publish_doing(&self) {
-        self.runner.site.is(doing(self.machine.phase));
+        self.runner.site.set_doing(doing(self.machine.phase));
     }
 
     /// A new process serves, and nothing is wrong any more but what could not be built. Returns its number.
@@ -89,7 +89,7 @@ fn doing(phase: Phase) -> Doing {
     match phase {
         Phase::Building => Doing::Building,
         Phase::Stopping | Phase::Starting => Doing::Starting,
-        Phase::Backoff => Doing::Resting,
+        Phase::Backoff => Doing::Backoff,
         Phase::Idle | Phase::Ending | Phase::Ended => Doing::Nothing,
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     config::{Proxy, Ready},
     process::{Program, Running},
     proxy::Upstream,
-    ready::{Notified, Private, Sign},
+    ready::{self, Notified, Private, Sign},
     report::Told,
     sockets::{Sockets, unused_port},
 };
@@ -73,7 +73,7 @@ impl Work {
         let task = tokio::spawn(async move {
             let service = &runner.service;
             let began = Instant::now();
-            let notified = Notified::new()?;
+            let notified = Notified::new(&runner.notify)?;
             let Given { sockets, private } = Given::of(&runner)?;
             let env = environment::of_server(
                 service,
@@ -101,7 +101,7 @@ impl Work {
                 biased;
                 status = running.ended() => return Err(NotReady::Ended(status?)),
                 () = hears.cancelled() => NotReady::CalledOff,
-                by = notified.wait(&service.ready, group, &inodes, private) => {
+                by = ready::wait(&notified, &service.ready, group, &inodes, private) => {
                     let upstream = private.map(|private| Upstream::new(private.address()));
                     let took = began.elapsed();
                     return Ok(ReadyProcess { running, notified, upstream, by, took });

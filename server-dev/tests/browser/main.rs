@@ -3,14 +3,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod driver;
+mod overlay;
 mod relay;
+mod websockets;
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use common::{Dev, Folder, PATIENCE, example};
+use common::{Dev, Folder, example, tree::wait_until};
 use driver::Browser;
 use relay::Relay;
 
@@ -48,14 +47,6 @@ fn address(url: &str) -> String {
     url.trim_start_matches("http://").trim_end_matches('/').to_owned()
 }
 
-fn wait_until(is_so: impl Fn() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < until, "it is never so");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
 const BUILDS: (&str, &str) = ("code", "exit 0");
 
 #[test]
@@ -88,10 +79,10 @@ fn a_page_that_has_lost_the_connection_is_not_loaded_anew_for_that() {
     browser.open(&relay.url);
     browser.until_text("h1", "one");
     for n in 1..=2 {
-        wait_until(|| relay.streams() == n);
+        wait_until("it listens", || relay.streams() == n);
         relay.cut();
     }
-    wait_until(|| relay.streams() == 3);
+    wait_until("it listens again", || relay.streams() == 3);
     dev.tells_within(Duration::from_secs(1));
     assert_eq!(browser.value("sessionStorage.loads"), "1");
 }
@@ -124,6 +115,31 @@ fn one_tab_listens_for_all_and_another_one_takes_over() {
     drop(dev);
 }
 
+/// It once went on to lead, and no tab heard anything.
+#[test]
+fn a_tab_that_may_not_listen_lets_another_one_listen_for_it() {
+    let Some(browser) = Browser::start() else { return };
+    let policy = "<meta http-equiv=Content-Security-Policy content=\"connect-src 'none'\">";
+    let closed = format!("{policy}{}", page("closed"));
+    let files = [("page.html", page("one")), ("closed.html", closed)];
+    let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let (folder, mut dev, url) = start(&[&files[..], &[BUILDS]].concat());
+    dev.wait("ready");
+    browser.open(&format!("{url}closed.html"));
+    browser.until_text("h1", "closed");
+    let first = browser.tab();
+    // By then it has tried.
+    wait_until("it is refused", || {
+        browser.complaints().iter().any(|it| it.contains("connect-src"))
+    });
+    browser.open_tab(&url);
+    browser.until_text("h1", "one");
+    folder.write("page.html", &page("two"));
+    browser.until_text("h1", "two");
+    browser.look_at(&first);
+    browser.until("sessionStorage.loads === '2'");
+}
+
 #[test]
 fn a_page_that_waits_is_loaded_once_there_is_a_server() {
     let Some(browser) = Browser::start() else { return };
@@ -133,55 +149,6 @@ fn a_page_that_waits_is_loaded_once_there_is_a_server() {
     browser.until_text("h1", "web has no answer");
     folder.write("code", "exit 0");
     browser.until_text("h1", "one");
-}
-
-/// What an overlay says, or nothing.
-const OVERLAY: &str = "document.querySelector('server-dev-overlay')?.shadowRoot.textContent";
-
-#[test]
-fn what_is_wrong_is_shown_also_to_a_page_that_comes_later_until_it_is_mended() {
-    let Some(browser) = Browser::start() else { return };
-    let (folder, mut dev, url) = start(&[("page.html", &page("one")), BUILDS]);
-    dev.wait("ready");
-    browser.open(&url);
-    browser.until_text("h1", "one");
-    folder.write("code", "printf '\\033[31mcode:7: <b>no</b> such word\\n' >&2; exit 7");
-    dev.wait("build-failed");
-    for text in ["The build has failed", "exit status: 7", "code:7: <b>no</b> such word"] {
-        browser.until(&format!("{OVERLAY}?.includes({text:?})"));
-    }
-    // Nothing is loaded anew for it, and whoever comes now sees it as well.
-    assert_eq!(browser.value("sessionStorage.loads"), "1");
-    let first = browser.tab();
-    browser.open_tab(&url);
-    browser.until_text("h1", "one");
-    browser.until(&format!("{OVERLAY}?.includes('code:7')"));
-    browser.open(&url);
-    browser.until(&format!("{OVERLAY}?.includes('code:7')"));
-
-    folder.write("code", "exit 0");
-    dev.wait("ready");
-    for loads in ["3", "2"] {
-        browser.until(&format!("sessionStorage.loads === {loads:?} && {OVERLAY} === undefined"));
-        browser.look_at(&first);
-    }
-    assert_eq!(browser.complaints(), [""; 0]);
-}
-
-#[test]
-fn a_crash_is_shown_with_its_last_words() {
-    let Some(browser) = Browser::start() else { return };
-    let (folder, mut dev, url) = start(&[("page.html", &page("one")), BUILDS]);
-    dev.wait("ready");
-    browser.open(&url);
-    browser.until_text("h1", "one");
-    folder.write("page.html", "crash panicked at page.html:1:1\nnote: here");
-    dev.wait("not-ready");
-    browser.until(&format!("{OVERLAY}?.includes('The new server is not ready')"));
-    browser.until(&format!("{OVERLAY}?.includes('panicked at page.html:1:1\\nnote: here')"));
-    folder.write("page.html", &page("two"));
-    browser.until_text("h1", "two");
-    browser.until(&format!("{OVERLAY} === undefined"));
 }
 
 #[test]
@@ -205,21 +172,6 @@ fn style_sheets_are_taken_anew_without_the_page() {
 }
 
 #[test]
-fn a_server_that_ends_by_itself_is_shown_and_its_page_comes_back_with_the_next() {
-    let Some(browser) = Browser::start() else { return };
-    let (_folder, mut dev, url) = start(&[("page.html", &page("one")), BUILDS]);
-    dev.wait("ready");
-    browser.open(&url);
-    browser.until_text("h1", "one");
-    browser.value(&format!(
-        "(window.sees = new MutationObserver(() => sessionStorage.saw = {OVERLAY})\
-         .observe(document.documentElement, {{ childList: true }}), fetch('/exit').catch(String), 1)"
-    ));
-    browser.until("sessionStorage.saw?.includes('exit status: 4')");
-    browser.until(&format!("sessionStorage.loads === '2' && {OVERLAY} === undefined"));
-}
-
-#[test]
 fn a_page_of_an_earlier_run_is_loaded_anew_once() {
     let Some(browser) = Browser::start() else { return };
     let (folder, mut dev, url) = start(&[("page.html", &page("one")), BUILDS]);
@@ -239,34 +191,6 @@ fn a_page_of_an_earlier_run_is_loaded_anew_once() {
 }
 
 #[test]
-fn it_all_works_under_a_strict_policy() {
-    let Some(browser) = Browser::start() else { return };
-    let policy = "default-src 'none'; script-src 'nonce-abc' 'strict-dynamic'; connect-src 'self'; \
-                  img-src data:; require-trusted-types-for 'script'";
-    let answer = |title: &str| {
-        let body = format!("<link rel=icon href=data:,><h1>{title}</h1>");
-        format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\nContent-Length: {}\r\n\
-             Content-Security-Policy: {policy}\r\n\r\n{body}",
-            body.len()
-        )
-    };
-    let (folder, mut dev, url) = start_of("canned", &[("answer", &answer("one")), BUILDS]);
-    dev.wait("ready");
-    browser.open(&url);
-    browser.until_text("h1", "one");
-    folder.write("code", "exit 7");
-    browser.until(&format!("{OVERLAY}?.includes('exit status: 7')"));
-    let place = "getComputedStyle(document.querySelector('server-dev-overlay')).position";
-    assert_eq!(browser.value(place), "fixed");
-    folder.write("code", "exit 0");
-    folder.write("answer", &answer("two"));
-    browser.until_text("h1", "two");
-    browser.until(&format!("{OVERLAY} === undefined"));
-    assert_eq!(browser.complaints(), [""; 0]);
-}
-
-#[test]
 fn a_page_that_has_ended_its_server_says_so_and_follows_it_as_well() {
     let Some(browser) = Browser::start() else { return };
     let (_folder, mut dev, url) = start(&[("page.html", &page("one")), BUILDS]);
@@ -275,23 +199,4 @@ fn a_page_that_has_ended_its_server_says_so_and_follows_it_as_well() {
     browser.until_text("h1", "web has no answer");
     // It is loaded anew for each server that is ready, and ends it as well.
     dev.wait_for("ready", |event| event["generation"] == 3);
-}
-
-#[test]
-fn places_in_the_sources_are_listed_where_they_are_known() {
-    let Some(browser) = Browser::start() else { return };
-    let (_folder, mut dev, url) = start(&[("page.html", &page("one")), BUILDS]);
-    dev.wait("ready");
-    browser.open(&url);
-    browser.until_text("h1", "one");
-    // As another tab passes on what it has heard.
-    let problem = r#"{ kind: "build", reason: "cargo: exit status: 101", text: "all of it", places: [
-        { file: "src/main.rs", line: 7, column: 5, message: "cannot find <foo>" },
-        { file: "Cargo.toml", message: "no package" }, { message: "of no place" }] }"#;
-    browser.value(&format!(
-        "new BroadcastChannel('__server-dev').postMessage({{ styles: 0, ready: false, problem: {problem} }})"
-    ));
-    browser.until(&format!(
-        "{OVERLAY}?.includes('src/main.rs:7:5 cannot find <foo>Cargo.toml no packageall of it')"
-    ));
 }

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "shared by tests that each include it")]
 
+pub mod http;
 pub mod tree;
 
 use std::{

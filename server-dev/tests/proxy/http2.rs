@@ -1,10 +1,10 @@
 //! HTTP/2 without TLS at the proxy, before a server that speaks HTTP/1.1.
 
-mod common;
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
-use std::{convert::Infallible, time::Duration};
-
-use common::{Dev, Folder, PATIENCE, example};
 use futures_util::future::join_all;
 use http_body_util::{BodyExt, Empty, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
@@ -15,7 +15,9 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{net::TcpStream, sync::mpsc, time::timeout};
 
-type Body = UnsyncBoxBody<Bytes, Infallible>;
+use crate::common::{Dev, Folder, PATIENCE, example};
+
+type Body = UnsyncBoxBody<Bytes, io::Error>;
 type Client = SendRequest<Body>;
 
 async fn connect(address: &str) -> Client {
@@ -27,7 +29,20 @@ async fn connect(address: &str) -> Client {
 
 fn get(address: &str, path: &str) -> Request<Body> {
     let url = format!("http://{address}{path}");
-    Request::get(url).body(Empty::new().boxed_unsync()).unwrap()
+    Request::get(url).body(empty()).unwrap()
+}
+
+fn empty() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body that goes on as it is sent, until the other end is dropped.
+fn pieces() -> (mpsc::Sender<io::Result<&'static str>>, Body) {
+    let (tx, mut rx) = mpsc::channel(2);
+    let pieces = futures_util::stream::poll_fn(move |cx| {
+        rx.poll_recv(cx).map_ok(|piece: &str| Frame::data(Bytes::from(piece)))
+    });
+    (tx, StreamBody::new(pieces).boxed_unsync())
 }
 
 async fn send(client: &mut Client, request: Request<Body>) -> Response<Incoming> {
@@ -40,10 +55,10 @@ async fn text(response: Response<Incoming>) -> String {
     String::from_utf8(bytes.to_bytes().to_vec()).unwrap()
 }
 
-fn web(env: &[(&str, &str)], arguments: &[&str]) -> (Folder, Dev, String) {
+fn start(env: &[(&str, &str)], arguments: &[&str]) -> (Folder, Dev, String) {
     let folder = Folder::with(&[("page.html", "<head><p>one")]);
     let server = example("web");
-    let before = ["-s", "http::0", "--grace", "100ms", "--proxy"];
+    let before = ["-s", "http::0", "--proxy"];
     let arguments: Vec<&str> =
         before.iter().chain(arguments).copied().chain(["--", &server]).collect();
     let mut dev = folder.dev_with(&arguments, env);
@@ -53,7 +68,7 @@ fn web(env: &[(&str, &str)], arguments: &[&str]) -> (Folder, Dev, String) {
 
 #[tokio::test]
 async fn requests_of_http2_are_passed_on_as_such_of_http1() {
-    let (_folder, _dev, address) = web(&[], &[]);
+    let (_folder, _dev, address) = start(&[], &[]);
     let mut client = connect(&address).await;
     let mut request = get(&address, "/echo?a=1");
     for cookie in ["a=1", "b=2"] {
@@ -69,27 +84,23 @@ async fn requests_of_http2_are_passed_on_as_such_of_http1() {
     request.headers_mut().insert("sec-fetch-dest", "document".parse().unwrap());
     let page = text(send(&mut client, request).await).await;
     assert!(page.starts_with("<head><script") && page.ends_with("</script><p>one"), "{page}");
-    let refused =
-        Request::get("http://rebound.example/").body(Empty::new().boxed_unsync()).unwrap();
+    let refused = Request::get("http://rebound.example/").body(empty()).unwrap();
     assert_eq!(send(&mut client, refused).await.status(), StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
 async fn a_body_of_http2_goes_through_piece_by_piece() {
-    let (_folder, _dev, address) = web(&[], &[]);
+    let (_folder, _dev, address) = start(&[], &[]);
     let mut client = connect(&address).await;
-    let (tx, mut rx) = mpsc::channel::<Bytes>(1);
-    let pieces = futures_util::stream::poll_fn(move |cx| {
-        rx.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
-    });
+    let (tx, body) = pieces();
     let mut request = get(&address, "/echo");
     *request.method_mut() = hyper::Method::POST;
-    *request.body_mut() = StreamBody::new(pieces).boxed_unsync();
-    tx.send("one".into()).await.unwrap();
+    *request.body_mut() = body;
+    tx.send(Ok("one")).await.unwrap();
     let mut body = send(&mut client, request).await.into_body();
     for piece in ["one", "two"] {
         if piece == "two" {
-            tx.send(piece.into()).await.unwrap();
+            tx.send(Ok(piece)).await.unwrap();
         }
         let frame = timeout(PATIENCE, body.frame()).await.unwrap().unwrap().unwrap();
         assert_eq!(frame.into_data().unwrap(), piece);
@@ -99,9 +110,58 @@ async fn a_body_of_http2_goes_through_piece_by_piece() {
     assert_eq!(rest.to_bytes(), "");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_reset_holds_up_no_replacement() {
+    let (folder, mut dev, address) = start(&[], &["--grace", "60s"]);
+    dev.wait("ready");
+    let mut client = connect(&address).await;
+    let mut body = send(&mut client, get(&address, "/endless")).await.into_body();
+    timeout(PATIENCE, body.frame()).await.unwrap().unwrap().unwrap();
+    drop(body);
+    folder.write("page.html", "two");
+    let begun = Instant::now();
+    dev.wait("drained");
+    assert!(begun.elapsed() < Duration::from_secs(30));
+    // The connection goes on.
+    assert_eq!(text(send(&mut client, get(&address, "/")).await).await, "two");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_reset_is_not_taken_for_a_whole_one() {
+    let (_folder, mut dev, address) = start(&[], &[]);
+    dev.wait("ready");
+    let mut client = connect(&address).await;
+    for is_reset in [true, false] {
+        let (tx, body) = pieces();
+        tx.send(Ok("half")).await.unwrap();
+        let mut request = get(&address, "/upload").map(|_empty| body);
+        *request.method_mut() = hyper::Method::POST;
+        let asks = tokio::spawn(client.send_request(request));
+        dev.wait_for("output", |output| output["line"] == "upload begins");
+        if is_reset {
+            tx.send(Err(io::Error::other("enough"))).await.unwrap();
+        }
+        drop(tx);
+        let ends = dev.wait_for("output", |_| true);
+        assert_eq!(ends["line"], if is_reset { "upload breaks off" } else { "upload of 4" });
+        // An answer, or the end of the stream.
+        assert_eq!(asks.await.unwrap().is_err(), is_reset);
+    }
+}
+
+#[tokio::test]
+async fn headers_may_be_as_long_as_those_of_http1() {
+    let (_folder, _dev, address) = start(&[], &[]);
+    let mut client = connect(&address).await;
+    let mut request = get(&address, "/");
+    request.headers_mut().insert("x-long", "a".repeat(100_000).parse().unwrap());
+    assert_eq!(send(&mut client, request).await.status(), StatusCode::OK);
+}
+
 #[tokio::test]
 async fn no_more_than_so_many_requests_wait() {
-    let (_folder, dev, address) = web(&[("SLOW_START", "600000")], &["--proxy-wait", "4s"]);
+    let (_folder, dev, address) =
+        start(&[("SLOW_START", "600000")], &["--proxy-wait", "4s", "--grace", "100ms"]);
     let mut all = Vec::new();
     for _ in 0..8 {
         let client = connect(&address).await;

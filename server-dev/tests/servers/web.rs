@@ -4,10 +4,12 @@
 //! It listens at `HOST` and `PORT`, or at the socket that it is passed, and answers with the files of its
 //! folder as they were when it started; what tests want of it besides is at the paths below.
 
+mod own_address;
+
 use std::{convert::Infallible, env, fs, io, net::TcpListener, process, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, Collected, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     Request, Response, StatusCode,
     body::{Bytes, Frame, Incoming},
@@ -21,6 +23,8 @@ use tokio::{
     task::JoinSet,
     time::sleep,
 };
+
+use own_address::own_address;
 
 type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 
@@ -80,8 +84,18 @@ async fn answer(
             };
             response.body(request.into_body().boxed_unsync())
         }
+        "/upload" => {
+            println!("upload begins");
+            let body = request.into_body().collect().await.map(Collected::to_bytes);
+            match &body {
+                Ok(body) => println!("upload of {}", body.len()),
+                Err(_gone) => println!("upload breaks off"),
+            }
+            response.body(full(body.unwrap_or_default()))
+        }
         "/pid" => response.body(full(process::id().to_string())),
         "/slow" => {
+            println!("slow begins");
             sleep(Duration::from_millis(500)).await;
             response.body(full(page))
         }
@@ -141,11 +155,6 @@ fn kind_of(path: &str) -> &'static str {
         Some((_, "html")) => "text/html",
         _ => "application/octet-stream",
     }
-}
-
-fn own_address() -> String {
-    let variable = |name, or: &str| env::var(name).unwrap_or_else(|_| or.to_owned());
-    format!("{}:{}", variable("HOST", "127.0.0.1"), variable("PORT", "3000"))
 }
 
 fn milliseconds(name: &str) -> Duration {

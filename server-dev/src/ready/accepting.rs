@@ -1,0 +1,89 @@
+//! Whether a process waits for connections at a socket that it was passed, by what proc(5) says of it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rustix::process::Pid;
+use tokio::time::sleep;
+
+use super::call;
+use crate::stat::Stat;
+
+/// The pause between two looks at a process that starts.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Waits until somebody of `group` waits for connections at one of `inodes`.
+pub(super) async fn accepts(group: Pid, inodes: &[u64]) {
+    if inodes.is_empty() {
+        std::future::pending::<()>().await;
+    }
+    let inodes = inodes.to_vec();
+    loop {
+        let look = {
+            let inodes = inodes.clone();
+            move || members(group).any(|process| waits(&process, &inodes))
+        };
+        // Only a panic or the end of the runtime is an error, and then nobody waits.
+        if tokio::task::spawn_blocking(look).await.unwrap_or(false) {
+            return;
+        }
+        sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// The folders of proc(5) of the processes of a group.
+fn members(group: Pid) -> impl Iterator<Item = PathBuf> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.map(|entry| entry.path()).filter(move |path| {
+        let is_process = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
+        is_process && Stat::of(path).is_some_and(|stat| stat.group == group.as_raw_nonzero().get())
+    })
+}
+
+/// Whether one of `inodes` is polled by epoll(7), or a thread is in a call that waits for it.
+fn waits(process: &Path, inodes: &[u64]) -> bool {
+    let polled = fs::read_dir(process.join("fdinfo"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|info| fs::read_to_string(info.path()).is_ok_and(|text| polls(&text, inodes)));
+    polled
+        || fs::read_dir(process.join("task")).into_iter().flatten().flatten().any(|thread| {
+            let Ok(call) = fs::read_to_string(thread.path().join("syscall")) else { return false };
+            call::awaited(&call, &process.join("mem")).into_iter().any(|fd| {
+                fs::read_link(process.join("fd").join(fd.to_string())).is_ok_and(|target| {
+                    let is_it = |inode| target.as_os_str() == format!("socket:[{inode}]").as_str();
+                    inodes.iter().any(is_it)
+                })
+            })
+        })
+}
+
+/// Reads what an epoll instance polls from `proc_pid_fdinfo(5)`.
+fn polls(info: &str, inodes: &[u64]) -> bool {
+    info.lines().filter(|line| line.starts_with("tfd:")).any(|line| {
+        let inode = line.split_ascii_whitespace().find_map(|word| word.strip_prefix("ino:"));
+        inode.is_some_and(|inode| {
+            u64::from_str_radix(inode, 16).is_ok_and(|inode| inodes.contains(&inode))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_what_an_epoll_instance_polls() {
+        let info = "pos:\t0\nflags:\t02000002\nmnt_id:\t15\nino:\t2060\n\
+                    tfd:        3 events:       19 data: 0  pos:0 ino:1f sdev:8\n";
+        assert!(polls(info, &[31]));
+        assert!(!polls(info, &[0x2060]));
+        assert!(!polls(info, &[]));
+    }
+}
