@@ -17,7 +17,8 @@ use std::{
 use async_trait::async_trait;
 use hot_reload::{RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, ReloaderError};
 
-pub(crate) use filter::Filter;
+pub(crate) use filesystem::{kind, silent};
+pub(crate) use filter::{CACHE, Filter};
 use index::{Folders, Index};
 use inotify::NoWatch;
 use tokio::sync::watch;

@@ -7,11 +7,8 @@ use ignore::gitignore::Gitignore;
 use super::{Finding, below, watches::Need};
 use crate::{
     config::Service,
-    tree::{Filter, Tree},
+    tree::{CACHE, Filter, Tree},
 };
-
-/// A folder with this file in it can be made anew at any time (bford.info/cachedir).
-const CACHE: &str = "CACHEDIR.TAG";
 
 pub(super) fn check(service: &Service, need: &mut Need) -> Vec<Finding> {
     let is_told = service.poll.is_none();

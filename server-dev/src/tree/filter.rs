@@ -29,7 +29,7 @@ const NEVER: [&str; 11] = [
 ];
 /// A folder with this file in it can be made anew at any time (bford.info/cachedir), as can cargo's
 /// `target`.
-const CACHE: &str = "CACHEDIR.TAG";
+pub(crate) const CACHE: &str = "CACHEDIR.TAG";
 
 /// Tells the files that count from the others.
 #[derive(Debug)]
