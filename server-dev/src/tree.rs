@@ -11,7 +11,7 @@ use std::{
     collections::{BTreeSet, VecDeque},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -19,19 +19,21 @@ use hot_reload::{RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, Reloa
 
 pub(crate) use filesystem::{kind, silent};
 pub(crate) use filter::{CACHE, Filter};
-use index::{Folders, Index};
+use index::{Folders, Index, Look};
 use inotify::NoWatch;
 use tokio::sync::watch;
 
 use crate::config::Action;
 
-/// How often files are looked at that nobody tells of, where a service doesn't say it.
-const POLL: Duration = Duration::from_millis(500);
+/// A service that says no interval of its own has silent files looked at this often.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// A tree that never rests is looked at after so many settle windows, or this long.
 const CEILING: u32 = 10;
 const SHORTEST_CEILING: Duration = Duration::from_secs(1);
 /// Edits that are remembered for whoever has not looked for a while; of more, only their number.
 const REMEMBERED: usize = 256;
+/// How many kinds of [`Action`] there are, of which this is the last.
+const ACTIONS: usize = Action::Nothing as usize + 1;
 
 /// A tree of files that is followed.
 #[derive(Debug, Clone)]
@@ -70,10 +72,8 @@ struct Found {
 /// The last edits of a tree, each by its number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Edits {
-    /// How many there were since the start.
-    number: u64,
-    /// How many of each [`Action`].
-    numbers: [u64; 6],
+    /// How many of each [`Action`] there were since the start.
+    numbers: [u64; ACTIONS],
     last: VecDeque<Arc<Edit>>,
 }
 
@@ -82,6 +82,8 @@ pub(crate) struct Edits {
 pub(crate) struct Edit {
     pub(crate) path: PathBuf,
     pub(crate) action: Action,
+    /// When it was written last; `None` where it is gone, or on a filesystem without times.
+    pub(crate) modified: Option<SystemTime>,
 }
 
 impl Tree {
@@ -122,21 +124,19 @@ impl Tree {
     /// Looks at everything, and returns the edits, were there any.
     fn look(&self, folders: &mut impl Folders) -> Edits {
         let mut found = self.found();
-        let Found { index, edits, .. } = &mut *found;
-        index.look_at_all(&self.0.filter, folders, |edit| edits.push(edit));
-        edits.clone()
+        found.look(&self.0.filter, folders).at_all();
+        found.edits.clone()
     }
 
     /// Looks at these paths only.
     fn look_at(&self, paths: &BTreeSet<PathBuf>, folders: &mut impl Folders) -> Edits {
         let mut found = self.found();
-        let Found { index, edits, .. } = &mut *found;
-        index.look_at(paths, &self.0.filter, folders, |edit| edits.push(edit));
-        edits.clone()
+        found.look(&self.0.filter, folders).at(paths);
+        found.edits.clone()
     }
 
     fn number(&self) -> u64 {
-        self.found().edits.number
+        self.found().edits.number()
     }
 
     /// How long a tree may go on changing, before it is looked at all the same.
@@ -149,12 +149,12 @@ impl Tree {
     }
 
     /// Says how it is watched, after a look.
-    fn is_watched(&self, no_watch: Option<&NoWatch>) {
+    fn set_mechanism(&self, no_watch: Option<&NoWatch>) {
         let silent = self.found().index.silent().map(|(folder, kind)| {
             format!("{} is on {kind}, which does not tell of every change", folder.display())
         });
         let reason = no_watch.map(NoWatch::to_string).or(silent);
-        let poll = self.0.poll.or_else(|| reason.is_some().then_some(POLL));
+        let poll = self.0.poll.or_else(|| reason.is_some().then_some(POLL_INTERVAL));
         let is_told = no_watch.is_none() && self.0.poll.is_none();
         let now = Mechanism { is_told, poll, reason: reason.filter(|_| self.0.poll.is_none()) };
         self.0.mechanism.send_if_modified(|known| {
@@ -181,9 +181,19 @@ impl Tree {
     }
 }
 
+impl Found {
+    fn look<'a, F: Folders>(&'a mut self, filter: &'a Filter, folders: &'a mut F) -> Look<'a, F> {
+        Look { index: &mut self.index, filter, folders, edits: &mut self.edits }
+    }
+}
+
 impl Edits {
+    /// How many there were since the start.
+    fn number(&self) -> u64 {
+        self.numbers.iter().sum()
+    }
+
     fn push(&mut self, edit: Edit) {
-        self.number += 1;
         self.numbers[edit.action as usize] += 1;
         self.last.push_back(Arc::new(edit));
         if self.last.len() > REMEMBERED {
@@ -198,7 +208,7 @@ impl Edits {
 
     /// Returns those after `seen`, of which there may have been more than are remembered.
     pub(crate) fn since(&self, seen: &Self) -> impl Iterator<Item = &Arc<Edit>> {
-        let missed = usize::try_from(self.number - seen.number).unwrap_or(usize::MAX);
+        let missed = usize::try_from(self.number() - seen.number()).unwrap_or(usize::MAX);
         self.last.iter().skip(self.last.len().saturating_sub(missed))
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct Filter {
     extensions: Vec<String>,
     ignored: Arc<Gitignore>,
     rules: Vec<(GlobMatcher, Action)>,
-    /// Of variables, which a process has from its start on.
+    /// Its variables are a process's from its start on, so that an edit restarts the service.
     env_file: PathBuf,
 }
 
@@ -131,7 +131,6 @@ impl Filter {
         if path == self.env_file {
             return Some(Action::Restart);
         }
-        // What is ignored is told by these, so a change of one changes what counts.
         let counts = self.extensions.is_empty()
             || path
                 .extension()
@@ -140,7 +139,8 @@ impl Filter {
     }
 }
 
-/// Whether a file says which others count.
+/// Whether a file says which others count: what is ignored is told by these, so an edit of one changes
+/// what counts.
 pub(super) fn says_what_counts(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == ".gitignore" || name == ".ignore" || name == CACHE)
 }
@@ -161,9 +161,9 @@ fn anywhere(glob: &str) -> String {
 
 /// The path as it was named, links kept, from wherever it is asked for later.
 fn absolute(path: &Path) -> Result<PathBuf, InvalidFilter> {
-    let told = |error| InvalidFilter::Root(path.to_owned(), error);
-    std::fs::metadata(path).map_err(told)?;
-    let absolute = std::path::absolute(path).map_err(told)?;
+    let failed = |error| InvalidFilter::Root(path.to_owned(), error);
+    std::fs::metadata(path).map_err(failed)?;
+    let absolute = std::path::absolute(path).map_err(failed)?;
     // `./src` and `src` are one.
     Ok(absolute.components().filter(|part| *part != std::path::Component::CurDir).collect())
 }

@@ -20,12 +20,13 @@ use super::{
     inotify::{Hint, NoWatch, Watches},
 };
 
-/// Looks at a large tree are that much shorter than the pauses between them.
-const REST: u32 = 9;
-/// How long watches are done without that were not to be had.
-const WITHOUT: Duration = Duration::from_secs(60);
+/// A look is followed by a pause of at least so many times its length: polling takes at most a tenth of a
+/// processor.
+const PAUSE_FACTOR: u32 = 9;
+/// Watches that were refused are asked for again after this long: whoever had them may have ended.
+const RETRY_INOTIFY_AFTER: Duration = Duration::from_secs(60);
 /// Hints that are kept one by one; of more, everything is looked at.
-const MANY: usize = 4096;
+const MAX_HINTED_PATHS: usize = 4096;
 
 /// Watches every folder of a tree, and looks at what is hinted at from here on.
 pub(super) async fn start(tree: Tree) -> Result<RealtimeWatchHandle<Edits>, String> {
@@ -111,7 +112,7 @@ impl Watch {
         // A part of them tells of a part only, and others may need them.
         self.watches = None;
         self.refused = Some(error);
-        self.again = Instant::now() + WITHOUT;
+        self.again = Instant::now() + RETRY_INOTIFY_AFTER;
     }
 
     /// Waits until something may have changed, and has come to rest.
@@ -152,7 +153,7 @@ impl Watch {
     /// When everything is looked at, where not every change is told.
     fn next_look(&self) -> Option<Instant> {
         let poll = self.tree.mechanism().poll?;
-        let next = self.looked.map(|(looked, took)| looked + poll.max(took * REST));
+        let next = self.looked.map(|(looked, took)| looked + poll.max(took * PAUSE_FACTOR));
         Some(next.unwrap_or_else(Instant::now))
     }
 
@@ -190,7 +191,7 @@ impl Watch {
         if let Some(error) = arm.failed {
             self.give_up(error);
         }
-        self.tree.is_watched(self.refused.as_ref());
+        self.tree.set_mechanism(self.refused.as_ref());
         edits
     }
 }
@@ -245,7 +246,7 @@ impl Noted {
             Hint::Anything => self.is_all = true,
         }
         self.hints += 1;
-        if self.paths.len() > MANY {
+        if self.paths.len() > MAX_HINTED_PATHS {
             self.is_all = true;
         }
         if self.is_all {

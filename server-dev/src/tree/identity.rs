@@ -12,7 +12,7 @@ use std::{
 /// Longer than between any two ticks by which a kernel dates files: at most 10 ms (inode(7), jiffies).
 pub(super) const TICK: Duration = Duration::from_millis(20);
 /// Files above this are compared by their identity alone.
-const LONGEST: u64 = 4 << 20;
+const MAX_HASHED_BYTES: u64 = 4 << 20;
 
 /// What changes with every edit, on file systems that keep times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +40,11 @@ impl Identity {
 
 /// Reads a file; `None` where that can't be done, or would take long.
 pub(super) fn hash(path: &Path, size: u64) -> Option<u64> {
-    if size > LONGEST {
+    if size > MAX_HASHED_BYTES {
         return None;
     }
     let mut bytes = Vec::with_capacity(usize::try_from(size).ok()?);
-    fs::File::open(path).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
+    fs::File::open(path).ok()?.take(MAX_HASHED_BYTES).read_to_end(&mut bytes).ok()?;
     let mut hasher = DefaultHasher::new();
     hasher.write(&bytes);
     Some(hasher.finish())
