@@ -6,6 +6,7 @@ mod follow;
 mod identity;
 mod index;
 mod inotify;
+mod seen;
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -19,7 +20,7 @@ use hot_reload::{RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, Reloa
 
 pub(crate) use filesystem::{kind, silent};
 pub(crate) use filter::{CACHE, Filter};
-use index::{Folders, Index, Look};
+use index::{Index, Look, Watcher};
 use inotify::NoWatch;
 use tokio::sync::watch;
 
@@ -122,16 +123,16 @@ impl Tree {
     }
 
     /// Looks at everything, and returns the edits, were there any.
-    fn look(&self, folders: &mut impl Folders) -> Edits {
+    fn look(&self, watcher: &mut impl Watcher) -> Edits {
         let mut found = self.found();
-        found.look(&self.0.filter, folders).at_all();
+        found.look(&self.0.filter, watcher).at_all();
         found.edits.clone()
     }
 
     /// Looks at these paths only.
-    fn look_at(&self, paths: &BTreeSet<PathBuf>, folders: &mut impl Folders) -> Edits {
+    fn look_at(&self, paths: &BTreeSet<PathBuf>, watcher: &mut impl Watcher) -> Edits {
         let mut found = self.found();
-        found.look(&self.0.filter, folders).at(paths);
+        found.look(&self.0.filter, watcher).at(paths);
         found.edits.clone()
     }
 
@@ -182,8 +183,8 @@ impl Tree {
 }
 
 impl Found {
-    fn look<'a, F: Folders>(&'a mut self, filter: &'a Filter, folders: &'a mut F) -> Look<'a, F> {
-        Look { index: &mut self.index, filter, folders, edits: &mut self.edits }
+    fn look<'a, W: Watcher>(&'a mut self, filter: &'a Filter, watcher: &'a mut W) -> Look<'a, W> {
+        Look { index: &mut self.index, filter, watcher, edits: &mut self.edits }
     }
 }
 

@@ -16,8 +16,8 @@ use tokio::{
 
 use super::{
     Edits, Tree,
-    index::Folders,
-    inotify::{Hint, NoWatch, Watches},
+    index::Watcher,
+    inotify::{Hint, NoWatch, Purpose, Watches},
 };
 
 /// A look is followed by a pause of at least so many times its length: polling takes at most a tenth of a
@@ -202,19 +202,31 @@ struct Arm<'a> {
     failed: Option<NoWatch>,
 }
 
-impl Folders for Arm<'_> {
-    fn entered(&mut self, folder: &Path) {
+impl Arm<'_> {
+    fn add(&mut self, path: &Path, purpose: Purpose) {
         if let Some(watches) = &mut self.watches
-            && let Err(error) = watches.add(folder)
+            && let Err(error) = watches.add(path, purpose)
         {
             self.failed = Some(error);
             self.watches = None;
         }
     }
+}
 
-    fn left(&mut self, folder: &Path) {
+impl Watcher for Arm<'_> {
+    fn entered(&mut self, folder: &Path) {
+        self.add(folder, Purpose::Folder);
+    }
+
+    fn shared(&mut self, file: &Path) {
+        self.add(file, Purpose::File);
+    }
+
+    fn left(&mut self, path: &Path) {
         if let Some(watches) = &mut self.watches {
-            watches.remove(folder);
+            for purpose in [Purpose::Folder, Purpose::File] {
+                watches.remove(path, purpose);
+            }
         }
     }
 }

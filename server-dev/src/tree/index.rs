@@ -4,11 +4,13 @@ mod look;
 
 use std::{
     collections::{HashMap, HashSet},
-    fs,
     path::{Path, PathBuf},
 };
 
-use super::identity::{Identity, hash};
+use super::{
+    identity::{Identity, hash},
+    seen::Seen,
+};
 
 pub(super) use look::Look;
 
@@ -25,17 +27,21 @@ pub(super) struct Index {
     is_complete: bool,
 }
 
-/// Is told which folders there are.
-pub(super) trait Folders {
-    /// Called before what is in it is read.
+/// Is told what there is to watch.
+pub(super) trait Watcher {
+    /// Called before what is in the folder is read.
     fn entered(&mut self, folder: &Path);
-    fn left(&mut self, folder: &Path);
+    /// Called before a file is read whose folder may not be told of an edit.
+    fn shared(&mut self, file: &Path);
+    /// Nothing is to be watched by this name any more.
+    fn left(&mut self, path: &Path);
 }
 
 /// Nobody wants to know.
-impl Folders for () {
+impl Watcher for () {
     fn entered(&mut self, _folder: &Path) {}
-    fn left(&mut self, _folder: &Path) {}
+    fn shared(&mut self, _file: &Path) {}
+    fn left(&mut self, _path: &Path) {}
 }
 
 #[derive(Debug)]
@@ -78,7 +84,7 @@ impl Index {
     pub(super) fn learn(&mut self, unknown: &Unknown, hash: Option<u64>) {
         if let Some(file) = self.files.get_mut(&unknown.path)
             && file.identity == unknown.identity
-            && fs::metadata(&unknown.path).is_ok_and(|now| Identity::of(&now) == unknown.identity)
+            && Seen::of(&unknown.path).is_ok_and(|now| now.identity == unknown.identity)
         {
             file.hash = hash;
         }
@@ -87,6 +93,6 @@ impl Index {
 
 impl Unknown {
     pub(super) fn hash(&self) -> Option<u64> {
-        hash(&self.path, self.identity.size())
+        hash(&self.path, self.identity.size)
     }
 }

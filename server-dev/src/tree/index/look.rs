@@ -2,29 +2,28 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet, hash_map::Entry},
-    fs::{self, Metadata},
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
-use super::{File, Folders, Index};
+use super::{File, Index, Watcher};
 use crate::tree::{
     Edit, Edits,
     filesystem::silent,
     filter::{Filter, says_what_counts},
-    identity::{Identity, hash, is_recent},
+    identity::hash,
+    seen::Seen,
 };
 
 /// What is looked at, and who is told of what is found.
-pub(in crate::tree) struct Look<'a, F> {
+pub(in crate::tree) struct Look<'a, W> {
     pub(in crate::tree) index: &'a mut Index,
     pub(in crate::tree) filter: &'a Filter,
-    pub(in crate::tree) folders: &'a mut F,
+    pub(in crate::tree) watcher: &'a mut W,
     pub(in crate::tree) edits: &'a mut Edits,
 }
 
-impl<F: Folders> Look<'_, F> {
+impl<W: Watcher> Look<'_, W> {
     /// Looks at every file below the roots.
     pub(in crate::tree) fn at_all(&mut self) {
         self.index.devices.clear();
@@ -49,9 +48,9 @@ impl<F: Folders> Look<'_, F> {
                 self.below(path);
                 continue;
             }
-            match fs::metadata(path) {
+            match Seen::of(path) {
                 Ok(found) if found.is_file() && self.index.files.contains_key(path) => {
-                    self.found(path, &found);
+                    self.found(path, found);
                 }
                 Ok(_) => {
                     new.entry(path.parent()).or_default().insert(path.as_path());
@@ -71,9 +70,9 @@ impl<F: Folders> Look<'_, F> {
                 if entry.file_type().is_some_and(|kind| kind.is_dir()) {
                     self.below(entry.path());
                 } else if self.filter.action(entry.path()).is_some()
-                    && let Ok(found) = fs::metadata(entry.path())
+                    && let Ok(found) = Seen::of(entry.path())
                 {
-                    self.found(entry.path(), &found);
+                    self.found(entry.path(), found);
                 }
             }
         }
@@ -84,18 +83,18 @@ impl<F: Folders> Look<'_, F> {
         let mut folders = HashSet::new();
         for entry in self.filter.walk(root, None).flatten() {
             // A link counts as what it leads to; the walk doesn't follow it into folders.
-            let Ok(found) = fs::metadata(entry.path()) else { continue };
+            let Ok(found) = Seen::of(entry.path()) else { continue };
             if found.is_dir() {
                 if entry.file_type().is_some_and(|kind| kind.is_dir()) || entry.depth() == 0 {
                     // What is in it is read after this.
-                    self.folders.entered(entry.path());
-                    self.index.devices.entry(found.dev()).or_insert_with(|| {
+                    self.watcher.entered(entry.path());
+                    self.index.devices.entry(found.identity.device).or_insert_with(|| {
                         silent(entry.path()).map(|kind| (entry.path().to_owned(), kind))
                     });
                     folders.insert(entry.into_path());
                 }
             } else if self.filter.action(entry.path()).is_some() {
-                self.found(entry.path(), &found);
+                self.found(entry.path(), found);
                 files.insert(entry.into_path());
             }
         }
@@ -108,6 +107,7 @@ impl<F: Folders> Look<'_, F> {
             if path.exists() {
                 // It counts no longer, which is no edit.
                 self.index.files.remove(&path);
+                self.watcher.left(&path);
             } else {
                 self.lost(&path);
             }
@@ -115,18 +115,24 @@ impl<F: Folders> Look<'_, F> {
         self.index.folders.retain(|folder| {
             let stays = !folder.starts_with(root) || folders.contains(folder);
             if !stays {
-                self.folders.left(folder);
+                self.watcher.left(folder);
             }
             stays
         });
         self.index.folders.extend(folders);
     }
 
-    fn found(&mut self, path: &Path, found: &Metadata) {
+    fn found(&mut self, path: &Path, mut found: Seen) {
         if !found.is_file() {
             return;
         }
-        let (identity, is_recent) = (Identity::of(found), is_recent(found));
+        if found.is_shared() {
+            self.watcher.shared(path);
+            // What it was before may have been edited before it was watched.
+            let Ok(now) = Seen::of(path) else { return self.lost(path) };
+            found = now;
+        }
+        let (identity, is_recent) = (found.identity, found.identity.is_recent());
         let is_edit = match self.index.files.entry(path.to_owned()) {
             Entry::Vacant(vacant) => {
                 vacant.insert(File { identity, hash: None, is_recent });
@@ -136,10 +142,14 @@ impl<F: Folders> Look<'_, F> {
             Entry::Occupied(mut known) => {
                 let file = known.get_mut();
                 let is_same = file.identity == identity;
+                if !is_same && !found.is_shared() {
+                    // It may have been until now.
+                    self.watcher.left(path);
+                }
                 if is_same && !file.is_recent {
                     return;
                 }
-                let (before, hash) = (file.hash, hash(path, identity.size()));
+                let (before, hash) = (file.hash, hash(path, identity.size));
                 *file = File { identity, hash, is_recent };
                 // Of what was never read, its times are all that is known.
                 let is_touched = hash.is_some() && before == hash || is_same && before.is_none();
@@ -147,12 +157,13 @@ impl<F: Folders> Look<'_, F> {
             }
         };
         if is_edit {
-            self.tell(path, found.modified().ok());
+            self.tell(path, found.modified());
         }
     }
 
     fn lost(&mut self, path: &Path) {
         if self.index.files.remove(path).is_some() {
+            self.watcher.left(path);
             self.tell(path, None);
         }
     }
@@ -166,7 +177,7 @@ impl<F: Folders> Look<'_, F> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::{fs, time::Instant};
 
     use super::*;
     use crate::{
@@ -183,7 +194,7 @@ mod tests {
         let path = directory.path().join("file");
         fs::write(&path, "0").unwrap();
         let (mut index, mut edits) = (Index::default(), Edits::default());
-        Look { index: &mut index, filter: &filter, folders: &mut (), edits: &mut edits }.at_all();
+        Look { index: &mut index, filter: &filter, watcher: &mut (), edits: &mut edits }.at_all();
         let unknown = index.next_unknown().unwrap();
         let hash = unknown.hash();
         index.learn(&unknown, hash);
@@ -193,15 +204,15 @@ mod tests {
             fs::write(&path, (n % 10).to_string()).unwrap();
             if !has_ticked {
                 // As a clock has it that stands still.
-                let identity = Identity::of(&fs::metadata(&path).unwrap());
+                let identity = Seen::of(&path).unwrap().identity;
                 index.files.get_mut(&path).unwrap().identity = identity;
             }
-            Look { index: &mut index, filter: &filter, folders: &mut (), edits: &mut edits }
+            Look { index: &mut index, filter: &filter, watcher: &mut (), edits: &mut edits }
                 .at(&[path.clone()].into());
             assert_eq!(edits.number(), n);
             has_ticked = start.elapsed() >= TICK;
         }
-        Look { index: &mut index, filter: &filter, folders: &mut (), edits: &mut edits }.at_all();
+        Look { index: &mut index, filter: &filter, watcher: &mut (), edits: &mut edits }.at_all();
         assert_eq!(edits.number(), 200, "nothing was edited since");
     }
 }
