@@ -1,11 +1,14 @@
 //! The files that a service is made of, as a source of [`hot_reload`]: its value is what was edited.
 
+mod arm;
 mod filesystem;
 mod filter;
 mod follow;
 mod identity;
 mod index;
 mod inotify;
+mod links;
+mod noted;
 mod seen;
 
 use std::{

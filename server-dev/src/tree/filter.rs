@@ -105,10 +105,17 @@ impl Filter {
             .max_depth(depth)
             .filter_entry(move |entry| {
                 let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
-                let counts = !ignored.matched(entry.path(), is_dir).is_ignore();
-                counts && !(is_dir && entry.path().join(CACHE).exists())
+                if is_dir {
+                    return enters(&ignored, entry.path());
+                }
+                !ignored.matched(entry.path(), is_dir).is_ignore()
             })
             .build()
+    }
+
+    /// Whether a folder counts, as far as its own name and contents say it.
+    pub(super) fn enters(&self, folder: &Path) -> bool {
+        enters(&self.ignored, folder)
     }
 
     /// Whether what has happened to a path may change anything; told without a look at it.
@@ -137,6 +144,10 @@ impl Filter {
                 .is_some_and(|found| self.extensions.iter().any(|wanted| found == wanted.as_str()));
         counts.then_some(Action::Build)
     }
+}
+
+fn enters(ignored: &Gitignore, folder: &Path) -> bool {
+    !ignored.matched(folder, true).is_ignore() && !folder.join(CACHE).exists()
 }
 
 /// Whether a file says which others count: what is ignored is told by these, so an edit of one changes

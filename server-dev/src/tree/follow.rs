@@ -1,11 +1,6 @@
 //! What the system says of a tree, which is only a hint to look; and looks where it says nothing.
 
-use std::{
-    collections::BTreeSet,
-    future::pending,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{future::pending, time::Duration};
 
 use hot_reload::{RealtimeWatchHandle, WatchEvent};
 use tokio::{
@@ -16,8 +11,11 @@ use tokio::{
 
 use super::{
     Edits, Tree,
+    arm::Arm,
     index::Watcher,
-    inotify::{Hint, NoWatch, Purpose, Watches},
+    inotify::{NoWatch, Watches},
+    links::Links,
+    noted::Noted,
 };
 
 /// A look is followed by a pause of at least so many times its length: polling takes at most a tenth of a
@@ -25,13 +23,30 @@ use super::{
 const PAUSE_FACTOR: u32 = 9;
 /// Watches that were refused are asked for again after this long: whoever had them may have ended.
 const RETRY_INOTIFY_AFTER: Duration = Duration::from_secs(60);
-/// Hints that are kept one by one; of more, everything is looked at.
-const MAX_HINTED_PATHS: usize = 4096;
+
+/// A tree that is watched.
+struct Watch {
+    watches: Option<Watches>,
+    links: Links,
+    /// Why there are none.
+    refused: Option<NoWatch>,
+    /// When everything was looked at last, and how long that took.
+    looked: Option<(Instant, Duration)>,
+    /// When watches are asked for anew.
+    again: Instant,
+    tree: Tree,
+}
 
 /// Watches every folder of a tree, and looks at what is hinted at from here on.
 pub(super) async fn start(tree: Tree) -> Result<RealtimeWatchHandle<Edits>, String> {
-    let mut watch =
-        Watch { watches: None, refused: None, looked: None, again: Instant::now(), tree };
+    let mut watch = Watch {
+        watches: None,
+        links: Links::default(),
+        refused: None,
+        looked: None,
+        again: Instant::now(),
+        tree,
+    };
     watch.connect();
     // Each folder is watched before it is read, so nothing is missed in between.
     let (watch, _) = look(watch, Noted::all()).await?;
@@ -85,17 +100,6 @@ async fn look(mut watch: Watch, noted: Noted) -> Result<(Watch, Edits), String> 
     looked.await.map_err(|error| error.to_string())
 }
 
-struct Watch {
-    watches: Option<Watches>,
-    /// Why there are none.
-    refused: Option<NoWatch>,
-    /// When everything was looked at last, and how long that took.
-    looked: Option<(Instant, Duration)>,
-    /// When watches are asked for anew.
-    again: Instant,
-    tree: Tree,
-}
-
 impl Watch {
     /// Asks for watches, unless they are not wanted.
     fn connect(&mut self) {
@@ -110,7 +114,7 @@ impl Watch {
 
     fn give_up(&mut self, error: NoWatch) {
         // A part of them tells of a part only, and others may need them.
-        self.watches = None;
+        (self.watches, self.links) = (None, Links::default());
         self.refused = Some(error);
         self.again = Instant::now() + RETRY_INOTIFY_AFTER;
     }
@@ -162,8 +166,8 @@ impl Watch {
     /// Cancel safe.
     async fn read(&mut self, noted: &mut Noted) {
         let Some(watches) = &mut self.watches else { return pending().await };
-        let tree = &self.tree;
-        if let Err(error) = watches.read(|hint| noted.take_note(hint, tree)).await {
+        let (filter, links) = (&self.tree.0.filter, &self.links);
+        if let Err(error) = watches.read(|hint| noted.take_note(hint, filter, links)).await {
             self.give_up(error);
             noted.is_all = true;
         }
@@ -175,7 +179,7 @@ impl Watch {
             self.connect();
         }
         let start = Instant::now();
-        let mut arm = Arm { watches: self.watches.as_mut(), failed: None };
+        let mut arm = Arm { watches: self.watches.as_mut(), links: &mut self.links, failed: None };
         let edits = if noted.is_all || asks_again {
             let edits = self.tree.look(&mut arm);
             // That a root itself is replaced is told by the folders that it is in.
@@ -193,76 +197,5 @@ impl Watch {
         }
         self.tree.set_mechanism(self.refused.as_ref());
         edits
-    }
-}
-
-/// Watches folders as they are found.
-struct Arm<'a> {
-    watches: Option<&'a mut Watches>,
-    failed: Option<NoWatch>,
-}
-
-impl Arm<'_> {
-    fn add(&mut self, path: &Path, purpose: Purpose) {
-        if let Some(watches) = &mut self.watches
-            && let Err(error) = watches.add(path, purpose)
-        {
-            self.failed = Some(error);
-            self.watches = None;
-        }
-    }
-}
-
-impl Watcher for Arm<'_> {
-    fn entered(&mut self, folder: &Path) {
-        self.add(folder, Purpose::Folder);
-    }
-
-    fn shared(&mut self, file: &Path) {
-        self.add(file, Purpose::File);
-    }
-
-    fn left(&mut self, path: &Path) {
-        if let Some(watches) = &mut self.watches {
-            for purpose in [Purpose::Folder, Purpose::File] {
-                watches.remove(path, purpose);
-            }
-        }
-    }
-}
-
-/// What the system has said since it was last asked.
-#[derive(Debug, Default)]
-struct Noted {
-    paths: BTreeSet<PathBuf>,
-    hints: u64,
-    /// Whether everything is to be looked at.
-    is_all: bool,
-}
-
-impl Noted {
-    fn all() -> Self {
-        Self { is_all: true, ..Self::default() }
-    }
-
-    fn is_empty(&self) -> bool {
-        !self.is_all && self.paths.is_empty()
-    }
-
-    fn take_note(&mut self, hint: Hint, tree: &Tree) {
-        match hint {
-            Hint::Path { path, is_folder } if tree.0.filter.concerns(&path, is_folder) => {
-                self.paths.insert(path);
-            }
-            Hint::Path { .. } => return,
-            Hint::Anything => self.is_all = true,
-        }
-        self.hints += 1;
-        if self.paths.len() > MAX_HINTED_PATHS {
-            self.is_all = true;
-        }
-        if self.is_all {
-            self.paths.clear();
-        }
     }
 }

@@ -31,16 +31,22 @@ pub(super) struct Index {
 pub(super) trait Watcher {
     /// Called before what is in the folder is read.
     fn entered(&mut self, folder: &Path);
+    /// Called before it is looked at what a link leads to.
+    fn linked(&mut self, link: &Path);
     /// Called before a file is read whose folder may not be told of an edit.
     fn shared(&mut self, file: &Path);
-    /// Nothing is to be watched by this name any more.
+    /// Its folder is told of every edit.
+    fn unshared(&mut self, file: &Path);
+    /// Nothing is to be watched any more at a path, nor the links below it.
     fn left(&mut self, path: &Path);
 }
 
 /// Nobody wants to know.
 impl Watcher for () {
     fn entered(&mut self, _folder: &Path) {}
+    fn linked(&mut self, _link: &Path) {}
     fn shared(&mut self, _file: &Path) {}
+    fn unshared(&mut self, _file: &Path) {}
     fn left(&mut self, _path: &Path) {}
 }
 

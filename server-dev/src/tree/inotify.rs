@@ -30,7 +30,11 @@ pub(super) enum Hint {
     Path {
         path: PathBuf,
         is_folder: bool,
+        /// Whether it has this name only now.
+        is_new: bool,
     },
+    /// The same, of one that a link may lead through.
+    Way(PathBuf),
     /// Something was missed.
     Anything,
 }
@@ -53,6 +57,8 @@ pub(super) enum NoWatch {
 pub(super) enum Purpose {
     /// All that is in it.
     Folder,
+    /// What has one of the names in it that a link leads through.
+    Way,
     /// Itself, by whatever name it is edited.
     File,
 }
@@ -161,17 +167,9 @@ impl Watches {
                     self.known.forget(number);
                     continue;
                 }
-                for Name { path, purpose } in self.known.names.get(&number).into_iter().flatten() {
-                    hint(match event.file_name() {
-                        Some(name) => Hint::Path {
-                            path: path.join(OsStr::from_bytes(name.to_bytes())),
-                            is_folder: flags.contains(ReadFlags::ISDIR),
-                        },
-                        None => Hint::Path {
-                            path: path.clone(),
-                            is_folder: *purpose == Purpose::Folder,
-                        },
-                    });
+                let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
+                for known in self.known.names.get(&number).into_iter().flatten() {
+                    hint(known.hint(name, flags));
                 }
             }
             ready.clear_ready();
@@ -196,13 +194,29 @@ impl Known {
     }
 }
 
+impl Name {
+    /// What has happened, to it or to what has a name in it.
+    fn hint(&self, name: Option<&OsStr>, flags: ReadFlags) -> Hint {
+        let path = name.map_or_else(|| self.path.clone(), |name| self.path.join(name));
+        let is_folder = match name {
+            Some(_) => flags.contains(ReadFlags::ISDIR),
+            None => self.purpose == Purpose::Folder,
+        };
+        let is_new = flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO);
+        match self.purpose {
+            Purpose::Way => Hint::Way(path),
+            Purpose::Folder | Purpose::File => Hint::Path { path, is_folder, is_new },
+        }
+    }
+}
+
 impl Purpose {
     /// The kernel has one mask for each file or folder: the last.
     fn mask(self) -> WatchFlags {
         match self {
             // A write is told of when its file is closed, so that no half of it is looked at.
             Self::File => WatchFlags::CLOSE_WRITE | WatchFlags::ATTRIB,
-            Self::Folder => {
+            Self::Folder | Self::Way => {
                 WatchFlags::CLOSE_WRITE
                     | WatchFlags::CREATE
                     | WatchFlags::DELETE

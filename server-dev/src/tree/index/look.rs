@@ -6,12 +6,15 @@ use std::{
     time::SystemTime,
 };
 
+use ignore::DirEntry;
+
 use super::{File, Index, Watcher};
 use crate::tree::{
     Edit, Edits,
     filesystem::silent,
     filter::{Filter, says_what_counts},
     identity::hash,
+    links::is_link,
     seen::Seen,
 };
 
@@ -21,6 +24,15 @@ pub(in crate::tree) struct Look<'a, W> {
     pub(in crate::tree) filter: &'a Filter,
     pub(in crate::tree) watcher: &'a mut W,
     pub(in crate::tree) edits: &'a mut Edits,
+}
+
+/// What a walk has found.
+#[derive(Debug, Default)]
+struct Below {
+    files: HashSet<PathBuf>,
+    folders: HashSet<PathBuf>,
+    /// Links to folders that are to be walked as well.
+    links: Vec<PathBuf>,
 }
 
 impl<W: Watcher> Look<'_, W> {
@@ -48,56 +60,52 @@ impl<W: Watcher> Look<'_, W> {
                 self.below(path);
                 continue;
             }
+            let is_known = self.index.files.contains_key(path);
+            if is_known && is_link(path) {
+                self.watcher.linked(path);
+            }
             match Seen::of(path) {
-                Ok(found) if found.is_file() && self.index.files.contains_key(path) => {
-                    self.found(path, found);
-                }
-                Ok(_) => {
+                Ok(found) if found.is_file() && is_known => self.found(path, found),
+                Err(_gone) if self.index.folders.contains(path) => self.below(path),
+                // A link that leads nowhere may do so by another way now.
+                found if found.is_ok() || !is_known && is_link(path) => {
                     new.entry(path.parent()).or_default().insert(path.as_path());
                 }
-                Err(_gone) if self.index.folders.contains(path) => self.below(path),
-                Err(_gone) => self.lost(path),
+                _gone => self.lost(path),
             }
         }
         for (parent, names) in new {
             let Some(parent) = parent.filter(|parent| self.index.folders.contains(*parent)) else {
                 continue;
             };
-            for entry in self.filter.walk(parent, Some(1)).flatten() {
-                if !names.contains(entry.path()) {
-                    continue;
+            let entries = self.filter.walk(parent, Some(1)).flatten();
+            for entry in entries.filter(|entry| names.contains(entry.path())) {
+                let path = entry.path();
+                let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
+                if is_folder || self.index.folders.contains(path) || self.follows(path) {
+                    self.below(path);
                 }
-                if entry.file_type().is_some_and(|kind| kind.is_dir()) {
-                    self.below(entry.path());
-                } else if self.filter.action(entry.path()).is_some()
-                    && let Ok(found) = Seen::of(entry.path())
-                {
-                    self.found(entry.path(), found);
+                if !is_folder {
+                    self.entry(&entry, &mut Below::default());
                 }
             }
         }
     }
 
+    /// Looks at what is below a path, and forgets what was.
     fn below(&mut self, root: &Path) {
-        let mut files = HashSet::new();
-        let mut folders = HashSet::new();
-        for entry in self.filter.walk(root, None).flatten() {
-            // A link counts as what it leads to; the walk doesn't follow it into folders.
-            let Ok(found) = Seen::of(entry.path()) else { continue };
-            if found.is_dir() {
-                if entry.file_type().is_some_and(|kind| kind.is_dir()) || entry.depth() == 0 {
-                    // What is in it is read after this.
-                    self.watcher.entered(entry.path());
-                    self.index.devices.entry(found.identity.device).or_insert_with(|| {
-                        silent(entry.path()).map(|kind| (entry.path().to_owned(), kind))
-                    });
-                    folders.insert(entry.into_path());
-                }
-            } else if self.filter.action(entry.path()).is_some() {
-                self.found(entry.path(), found);
-                files.insert(entry.into_path());
-            }
+        let mut found = Below::default();
+        if !is_link(root)
+            || self.filter.roots().iter().any(|path| path == root)
+            || self.follows(root)
+        {
+            self.walk(root, &mut found);
         }
+        // None that is in one of these is followed.
+        for link in std::mem::take(&mut found.links) {
+            self.walk(&link, &mut found);
+        }
+        let Below { files, folders, .. } = found;
         // A root that is ignored in another is looked at by itself.
         let is_other = |path: &PathBuf| path != root && self.filter.roots().contains(path);
         let is_gone =
@@ -115,11 +123,72 @@ impl<W: Watcher> Look<'_, W> {
         self.index.folders.retain(|folder| {
             let stays = !folder.starts_with(root) || folders.contains(folder);
             if !stays {
-                self.watcher.left(folder);
+                leave(self.watcher, folder);
             }
             stays
         });
         self.index.folders.extend(folders);
+    }
+
+    fn walk(&mut self, root: &Path, found: &mut Below) {
+        for entry in self.filter.walk(root, None).flatten() {
+            self.entry(&entry, found);
+        }
+    }
+
+    /// Looks at what was met on a walk.
+    fn entry(&mut self, entry: &DirEntry, found: &mut Below) {
+        let path = entry.path();
+        let is_top = entry.depth() == 0;
+        let is_link = if is_top { is_link(path) } else { entry.path_is_symlink() };
+        let counts = self.filter.action(path).is_some();
+        if is_link && (counts || path.is_dir()) {
+            self.watcher.linked(path);
+        }
+        let Ok(seen) = Seen::of(path) else { return };
+        if seen.is_dir() && is_link && !is_top {
+            if self.follows(path) {
+                found.links.push(path.to_owned());
+            }
+        } else if seen.is_dir() {
+            // What is in it is read after this.
+            self.watcher.entered(path);
+            self.device(path, &seen);
+            found.folders.insert(path.to_owned());
+        } else if counts {
+            if is_link || seen.is_shared() {
+                self.device(path, &seen);
+            }
+            self.found(path, seen);
+            found.files.insert(path.to_owned());
+        }
+    }
+
+    /// Whether a link is followed into the folder that it leads to: as what is below a root counts by its
+    /// own name, only out of all of them.
+    ///
+    /// And not out of a folder that another link leads to: what links there are in a store of packages
+    /// lead to all of it, by more ways than can be walked.
+    fn follows(&self, link: &Path) -> bool {
+        if !is_link(link) || !link.is_dir() || !self.filter.enters(link) {
+            return false;
+        }
+        let roots = self.filter.roots();
+        let above = link.ancestors().skip(1);
+        if above.take_while(|folder| roots.iter().all(|root| root != folder)).any(is_link) {
+            return false;
+        }
+        let Ok(target) = link.canonicalize() else { return false };
+        let mut roots = roots.iter().filter_map(|root| root.canonicalize().ok());
+        roots.all(|root| !root.starts_with(&target) && !target.starts_with(&root))
+    }
+
+    /// Takes a note of what a path is on.
+    fn device(&mut self, path: &Path, seen: &Seen) {
+        let devices = &mut self.index.devices;
+        devices
+            .entry(seen.identity.device)
+            .or_insert_with(|| silent(path).map(|kind| (path.to_owned(), kind)));
     }
 
     fn found(&mut self, path: &Path, mut found: Seen) {
@@ -144,7 +213,7 @@ impl<W: Watcher> Look<'_, W> {
                 let is_same = file.identity == identity;
                 if !is_same && !found.is_shared() {
                     // It may have been until now.
-                    self.watcher.left(path);
+                    self.watcher.unshared(path);
                 }
                 if is_same && !file.is_recent {
                     return;
@@ -163,7 +232,7 @@ impl<W: Watcher> Look<'_, W> {
 
     fn lost(&mut self, path: &Path) {
         if self.index.files.remove(path).is_some() {
-            self.watcher.left(path);
+            leave(self.watcher, path);
             self.tell(path, None);
         }
     }
@@ -172,6 +241,14 @@ impl<W: Watcher> Look<'_, W> {
         if let Some(action) = self.filter.action(path) {
             self.edits.push(Edit { path: path.to_owned(), action, modified });
         }
+    }
+}
+
+fn leave(watcher: &mut impl Watcher, path: &Path) {
+    watcher.left(path);
+    // One that leads nowhere may lead somewhere again.
+    if is_link(path) {
+        watcher.linked(path);
     }
 }
 
