@@ -18,6 +18,8 @@ pub(super) use look::Look;
 #[derive(Debug, Default)]
 pub(super) struct Index {
     files: HashMap<PathBuf, File>,
+    /// How many looks at a folder and all below it there were, the one under way included.
+    looks: u64,
     folders: HashSet<PathBuf>,
     /// Of each device, where it was met and what it is, if it doesn't tell of every change.
     devices: HashMap<u64, Option<(PathBuf, &'static str)>>,
@@ -56,6 +58,8 @@ struct File {
     hash: Option<u64>,
     /// Whether another edit may have had the same time.
     is_recent: bool,
+    /// The last of the looks that found it.
+    look: u64,
 }
 
 /// A file whose contents are to be read for the first time.

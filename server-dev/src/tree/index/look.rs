@@ -29,7 +29,6 @@ pub(in crate::tree) struct Look<'a, W> {
 /// What a walk has found.
 #[derive(Debug, Default)]
 struct Below {
-    files: HashSet<PathBuf>,
     folders: HashSet<PathBuf>,
     /// Links to folders that are to be walked as well.
     links: Vec<PathBuf>,
@@ -94,6 +93,8 @@ impl<W: Watcher> Look<'_, W> {
 
     /// Looks at what is below a path, and forgets what was.
     fn below(&mut self, root: &Path) {
+        self.index.looks += 1;
+        let look = self.index.looks;
         let mut found = Below::default();
         if !is_link(root)
             || self.filter.roots().iter().any(|path| path == root)
@@ -105,12 +106,14 @@ impl<W: Watcher> Look<'_, W> {
         for link in std::mem::take(&mut found.links) {
             self.walk(&link, &mut found);
         }
-        let Below { files, folders, .. } = found;
+        let folders = found.folders;
         // A root that is ignored in another is looked at by itself.
         let is_other = |path: &PathBuf| path != root && self.filter.roots().contains(path);
-        let is_gone =
-            |path: &&PathBuf| path.starts_with(root) && !files.contains(*path) && !is_other(path);
-        let gone = self.index.files.keys().filter(is_gone);
+        let is_gone = |path: &PathBuf, file: &File| {
+            file.look != look && path.starts_with(root) && !is_other(path)
+        };
+        let gone = self.index.files.iter().filter(|(path, file)| is_gone(path, file));
+        let gone = gone.map(|(path, _)| path);
         for path in gone.cloned().collect::<Vec<_>>() {
             if path.exists() {
                 // It counts no longer, which is no edit.
@@ -144,6 +147,8 @@ impl<W: Watcher> Look<'_, W> {
         let counts = self.filter.action(path).is_some();
         if is_link && (counts || path.is_dir()) {
             self.watcher.linked(path);
+        } else if !is_top && !counts && entry.file_type().is_some_and(|kind| kind.is_file()) {
+            return;
         }
         let Ok(seen) = Seen::of(path) else { return };
         if seen.is_dir() && is_link && !is_top {
@@ -160,7 +165,6 @@ impl<W: Watcher> Look<'_, W> {
                 self.device(path, &seen);
             }
             self.found(path, seen);
-            found.files.insert(path.to_owned());
         }
     }
 
@@ -202,14 +206,16 @@ impl<W: Watcher> Look<'_, W> {
             found = now;
         }
         let (identity, is_recent) = (found.identity, found.identity.is_recent());
+        let look = self.index.looks;
         let is_edit = match self.index.files.entry(path.to_owned()) {
             Entry::Vacant(vacant) => {
-                vacant.insert(File { identity, hash: None, is_recent });
+                vacant.insert(File { identity, hash: None, is_recent, look });
                 self.index.unknown.push(path.to_owned());
                 self.index.is_complete
             }
             Entry::Occupied(mut known) => {
                 let file = known.get_mut();
+                file.look = look;
                 let is_same = file.identity == identity;
                 if !is_same && !found.is_shared() {
                     // It may have been until now.
@@ -219,7 +225,7 @@ impl<W: Watcher> Look<'_, W> {
                     return;
                 }
                 let (before, hash) = (file.hash, hash(path, identity.size));
-                *file = File { identity, hash, is_recent };
+                *file = File { identity, hash, is_recent, look };
                 // Of what was never read, its times are all that is known.
                 let is_touched = hash.is_some() && before == hash || is_same && before.is_none();
                 !is_touched
