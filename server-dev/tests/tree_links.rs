@@ -77,6 +77,39 @@ fn what_a_link_leads_through_may_be_turned_and_may_come_later() {
 }
 
 #[test]
+fn a_root_may_be_a_link_to_a_link() {
+    for flags in [&["-w", "root"][..], &["-w", "root", "--poll=20ms"]] {
+        let outside = Folder::with(&[("v1/a.rs", "one"), ("v2/a.rs", "two")]);
+        let folder = Folder::with(&[]);
+        link(&outside, "current", Path::new("v1"));
+        link(&folder, "root", &outside.path().join("current"));
+        let mut dev = folder.dev(&[flags, &IDLE].concat());
+        dev.wait("ready");
+        counts(&mut dev, "root/a.rs", || link(&outside, "current", Path::new("v2")));
+        counts(&mut dev, "root/a.rs", || outside.write("v2/a.rs", "three"));
+    }
+}
+
+#[test]
+fn a_file_counts_by_each_name_that_it_has_in_the_tree() {
+    let folder = Folder::with(&[("a.rs", "one")]);
+    link(&folder, "static/a.rs", Path::new("../a.rs"));
+    let mut dev = idle(&folder, &[]);
+    folder.write("a.rs", "two");
+    assert_eq!(files(&mut dev), ["a.rs", "static/a.rs"]);
+    nothing_else_counts(&folder, &mut dev);
+}
+
+#[test]
+fn a_link_to_a_device_is_not_watched() {
+    let folder = Folder::with(&[("a.rs", "one")]);
+    link(&folder, "null.rs", Path::new("/dev/null"));
+    let dev = idle(&folder, &[]);
+    // The tree's one folder, and those that it is in.
+    assert_eq!(watches(dev.pid()), folder.path().ancestors().count());
+}
+
+#[test]
 fn a_link_to_a_folder_outside_is_followed() {
     for flags in [&["-e", "rs"][..], &["-e", "rs", "--poll=20ms"]] {
         let (folder, outside) = (Folder::with(&[]), Folder::with(&[("lib/sub/a.rs", "one")]));

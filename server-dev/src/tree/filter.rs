@@ -11,6 +11,7 @@ use ignore::{
     gitignore::{Gitignore, GitignoreBuilder},
 };
 
+use super::links::is_link;
 use crate::config::{Action, Service};
 
 /// What no service is made of: what version control, editors and interpreters keep for themselves.
@@ -113,9 +114,22 @@ impl Filter {
             .build()
     }
 
-    /// Whether a folder counts, as far as its own name and contents say it.
-    pub(super) fn enters(&self, folder: &Path) -> bool {
-        enters(&self.ignored, folder)
+    /// Whether a link is followed into the folder that it leads to: as what is below a root counts by its
+    /// own name, only out of all of them.
+    ///
+    /// And not out of a folder that another link leads to: what links there are in a store of packages
+    /// lead to all of it, by more ways than can be walked.
+    pub(super) fn follows(&self, link: &Path) -> bool {
+        if !is_link(link) || !link.is_dir() || !enters(&self.ignored, link) {
+            return false;
+        }
+        let above = link.ancestors().skip(1);
+        if above.take_while(|folder| self.roots.iter().all(|root| root != folder)).any(is_link) {
+            return false;
+        }
+        let Ok(target) = link.canonicalize() else { return false };
+        let mut roots = self.roots.iter().filter_map(|root| root.canonicalize().ok());
+        roots.all(|root| !root.starts_with(&target) && !target.starts_with(&root))
     }
 
     /// Whether what has happened to a path may change anything; told without a look at it.

@@ -36,7 +36,8 @@ impl Noted {
         match hint {
             Hint::Path { path, is_folder, is_new } => {
                 // A new link may be one to a folder.
-                if filter.concerns(&path, is_folder || is_new && is_link(&path)) {
+                let may_be_folder = || is_new && is_link(&path) && filter.concerns(&path, true);
+                if filter.concerns(&path, is_folder) || may_be_folder() {
                     self.paths.insert(path);
                     self.hints += 1;
                 } else {

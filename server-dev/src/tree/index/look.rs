@@ -81,7 +81,7 @@ impl<W: Watcher> Look<'_, W> {
             for entry in entries.filter(|entry| names.contains(entry.path())) {
                 let path = entry.path();
                 let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
-                if is_folder || self.index.folders.contains(path) || self.follows(path) {
+                if is_folder || self.index.folders.contains(path) || self.filter.follows(path) {
                     self.below(path);
                 }
                 if !is_folder {
@@ -98,7 +98,7 @@ impl<W: Watcher> Look<'_, W> {
         let mut found = Below::default();
         if !is_link(root)
             || self.filter.roots().iter().any(|path| path == root)
-            || self.follows(root)
+            || self.filter.follows(root)
         {
             self.walk(root, &mut found);
         }
@@ -113,8 +113,7 @@ impl<W: Watcher> Look<'_, W> {
             file.look != look && path.starts_with(root) && !is_other(path)
         };
         let gone = self.index.files.iter().filter(|(path, file)| is_gone(path, file));
-        let gone = gone.map(|(path, _)| path);
-        for path in gone.cloned().collect::<Vec<_>>() {
+        for path in gone.map(|(path, _)| path.clone()).collect::<Vec<_>>() {
             if path.exists() {
                 // It counts no longer, which is no edit.
                 self.index.files.remove(&path);
@@ -145,14 +144,20 @@ impl<W: Watcher> Look<'_, W> {
         let is_top = entry.depth() == 0;
         let is_link = if is_top { is_link(path) } else { entry.path_is_symlink() };
         let counts = self.filter.action(path).is_some();
-        if is_link && (counts || path.is_dir()) {
+        if is_link {
+            // A device is written to all the time.
+            let may_count =
+                Seen::of(path).map_or(counts, |seen| seen.is_dir() || counts && seen.is_file());
+            if !may_count {
+                return;
+            }
             self.watcher.linked(path);
         } else if !is_top && !counts && entry.file_type().is_some_and(|kind| kind.is_file()) {
             return;
         }
         let Ok(seen) = Seen::of(path) else { return };
         if seen.is_dir() && is_link && !is_top {
-            if self.follows(path) {
+            if self.filter.follows(path) {
                 found.links.push(path.to_owned());
             }
         } else if seen.is_dir() {
@@ -166,25 +171,6 @@ impl<W: Watcher> Look<'_, W> {
             }
             self.found(path, seen);
         }
-    }
-
-    /// Whether a link is followed into the folder that it leads to: as what is below a root counts by its
-    /// own name, only out of all of them.
-    ///
-    /// And not out of a folder that another link leads to: what links there are in a store of packages
-    /// lead to all of it, by more ways than can be walked.
-    fn follows(&self, link: &Path) -> bool {
-        if !is_link(link) || !link.is_dir() || !self.filter.enters(link) {
-            return false;
-        }
-        let roots = self.filter.roots();
-        let above = link.ancestors().skip(1);
-        if above.take_while(|folder| roots.iter().all(|root| root != folder)).any(is_link) {
-            return false;
-        }
-        let Ok(target) = link.canonicalize() else { return false };
-        let mut roots = roots.iter().filter_map(|root| root.canonicalize().ok());
-        roots.all(|root| !root.starts_with(&target) && !target.starts_with(&root))
     }
 
     /// Takes a note of what a path is on.
