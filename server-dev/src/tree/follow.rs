@@ -37,6 +37,15 @@ struct Watch {
     tree: Tree,
 }
 
+/// Ends the task that follows a tree, once nobody listens.
+struct Following(AbortHandle);
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Watches every folder of a tree, and looks at what is hinted at from here on.
 pub(super) async fn start(tree: Tree) -> Result<RealtimeWatchHandle<Edits>, String> {
     let mut watch = Watch {
@@ -53,15 +62,6 @@ pub(super) async fn start(tree: Tree) -> Result<RealtimeWatchHandle<Edits>, Stri
     let (tx, rx) = mpsc::channel(1);
     let following = tokio::spawn(follow(watch, tx));
     Ok(RealtimeWatchHandle::with_cleanup(rx, Box::new(Following(following.abort_handle()))))
-}
-
-/// Ends the task that follows a tree, once nobody listens.
-struct Following(AbortHandle);
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 async fn follow(mut watch: Watch, tx: mpsc::Sender<WatchEvent<Edits>>) {
