@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 fn findings(config: &Config) -> Vec<(&str, Vec<Finding>)> {
-    let mut need = watches::Need::default();
+    let mut need = watches::WatchNeed::default();
     let mut all: Vec<_> = config
         .services
         .iter()
@@ -75,7 +75,7 @@ fn findings(config: &Config) -> Vec<(&str, Vec<Finding>)> {
     all
 }
 
-fn of_service(service: &Service, need: &mut watches::Need) -> Vec<Finding> {
+fn of_service(service: &Service, need: &mut watches::WatchNeed) -> Vec<Finding> {
     let mut found = ports::check(service);
     found.extend(tools::check(service));
     found.extend(filesystem::check(service));

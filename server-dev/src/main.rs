@@ -35,7 +35,7 @@ mod stops;
 mod terminal;
 mod tree;
 
-use std::{error::Error, process::ExitCode, sync::Arc, time::Duration};
+use std::{error::Error, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
 use hot_reload::{ReloaderOptions, ReloaderService};

@@ -1,11 +1,15 @@
 //! The files that a service is made of, as a source of [`hot_reload`]: its value is what was edited.
 
+mod arm;
 mod filesystem;
 mod filter;
 mod follow;
 mod identity;
 mod index;
 mod inotify;
+mod links;
+mod noted;
+mod seen;
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -17,20 +21,23 @@ use std::{
 use async_trait::async_trait;
 use hot_reload::{RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, ReloaderError};
 
-pub(crate) use filter::Filter;
-use index::{Folders, Index};
+pub(crate) use filesystem::{kind, silent};
+pub(crate) use filter::{CACHE, Filter};
+use index::{Index, Look, Watcher};
 use inotify::NoWatch;
 use tokio::sync::watch;
 
 use crate::config::Action;
 
-/// How often files are looked at that nobody tells of, where a service doesn't say it.
-const POLL: Duration = Duration::from_millis(500);
+/// A service that says no interval of its own has silent files looked at this often.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// A tree that never rests is looked at after so many settle windows, or this long.
 const CEILING: u32 = 10;
 const SHORTEST_CEILING: Duration = Duration::from_secs(1);
 /// Edits that are remembered for whoever has not looked for a while; of more, only their number.
 const REMEMBERED: usize = 256;
+/// How many kinds of [`Action`] there are, of which this is the last.
+const ACTIONS: usize = Action::Nothing as usize + 1;
 
 /// A tree of files that is followed.
 #[derive(Debug, Clone)]
@@ -69,10 +76,8 @@ struct Found {
 /// The last edits of a tree, each by its number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Edits {
-    /// How many there were since the start.
-    number: u64,
-    /// How many of each [`Action`].
-    numbers: [u64; 6],
+    /// How many of each [`Action`] there were since the start.
+    numbers: [u64; ACTIONS],
     last: VecDeque<Arc<Edit>>,
 }
 
@@ -80,9 +85,9 @@ pub(crate) struct Edits {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Edit {
     pub(crate) path: PathBuf,
-    /// When it was saved; of one that has vanished nobody knows.
-    pub(crate) saved: Option<SystemTime>,
     pub(crate) action: Action,
+    /// When it was written last; `None` where it is gone, or on a filesystem without times.
+    pub(crate) modified: Option<SystemTime>,
 }
 
 impl Tree {
@@ -121,23 +126,21 @@ impl Tree {
     }
 
     /// Looks at everything, and returns the edits, were there any.
-    fn look(&self, folders: &mut impl Folders) -> Edits {
+    fn look(&self, watcher: &mut impl Watcher) -> Edits {
         let mut found = self.found();
-        let Found { index, edits, .. } = &mut *found;
-        index.look_at_all(&self.0.filter, folders, |edit| edits.push(edit));
-        edits.clone()
+        found.look(&self.0.filter, watcher).at_all();
+        found.edits.clone()
     }
 
     /// Looks at these paths only.
-    fn look_at(&self, paths: &BTreeSet<PathBuf>, folders: &mut impl Folders) -> Edits {
+    fn look_at(&self, paths: &BTreeSet<PathBuf>, watcher: &mut impl Watcher) -> Edits {
         let mut found = self.found();
-        let Found { index, edits, .. } = &mut *found;
-        index.look_at(paths, &self.0.filter, folders, |edit| edits.push(edit));
-        edits.clone()
+        found.look(&self.0.filter, watcher).at(paths);
+        found.edits.clone()
     }
 
     fn number(&self) -> u64 {
-        self.found().edits.number
+        self.found().edits.number()
     }
 
     /// How long a tree may go on changing, before it is looked at all the same.
@@ -150,12 +153,12 @@ impl Tree {
     }
 
     /// Says how it is watched, after a look.
-    fn is_watched(&self, no_watch: Option<&NoWatch>) {
+    fn set_mechanism(&self, no_watch: Option<&NoWatch>) {
         let silent = self.found().index.silent().map(|(folder, kind)| {
             format!("{} is on {kind}, which does not tell of every change", folder.display())
         });
         let reason = no_watch.map(NoWatch::to_string).or(silent);
-        let poll = self.0.poll.or_else(|| reason.is_some().then_some(POLL));
+        let poll = self.0.poll.or_else(|| reason.is_some().then_some(POLL_INTERVAL));
         let is_told = no_watch.is_none() && self.0.poll.is_none();
         let now = Mechanism { is_told, poll, reason: reason.filter(|_| self.0.poll.is_none()) };
         self.0.mechanism.send_if_modified(|known| {
@@ -182,9 +185,19 @@ impl Tree {
     }
 }
 
+impl Found {
+    fn look<'a, W: Watcher>(&'a mut self, filter: &'a Filter, watcher: &'a mut W) -> Look<'a, W> {
+        Look { index: &mut self.index, filter, watcher, edits: &mut self.edits }
+    }
+}
+
 impl Edits {
+    /// How many there were since the start.
+    fn number(&self) -> u64 {
+        self.numbers.iter().sum()
+    }
+
     pub(crate) fn push(&mut self, edit: Edit) {
-        self.number += 1;
         self.numbers[edit.action as usize] += 1;
         self.last.push_back(Arc::new(edit));
         if self.last.len() > REMEMBERED {
@@ -199,7 +212,7 @@ impl Edits {
 
     /// Returns those after `seen`, of which there may have been more than are remembered.
     pub(crate) fn since(&self, seen: &Self) -> impl Iterator<Item = &Arc<Edit>> {
-        let missed = usize::try_from(self.number - seen.number).unwrap_or(usize::MAX);
+        let missed = usize::try_from(self.number() - seen.number()).unwrap_or(usize::MAX);
         self.last.iter().skip(self.last.len().saturating_sub(missed))
     }
 }

@@ -2,11 +2,11 @@
 
 mod common;
 
-use std::{fs, process::Command};
+use std::{fs, process::Stdio};
 
 use common::{
-    Dev, Folder,
-    tree::{IDLE, counts, idle, stop, watches},
+    Folder,
+    tree::{IDLE, counts, dev_after, idle, stop, unshare, watches},
 };
 use rustix::process::Signal;
 
@@ -43,25 +43,6 @@ fn a_tree_that_is_polled_says_so() {
     dev.wait("ready");
     assert_eq!(watches(dev.pid()), 0);
     counts(&mut dev, "a.rs", || folder.write("a.rs", "two"));
-}
-
-/// A command in namespaces of its own, if they are to be had.
-fn unshare(flags: &[&str]) -> Option<Command> {
-    let with = |program: &[&str]| {
-        let mut command = Command::new("unshare");
-        command.args(["--user", "--map-root-user"]).args(flags).args(program);
-        command
-    };
-    with(&["true"]).status().is_ok_and(|status| status.success()).then(|| with(&[]))
-}
-
-/// Runs a script there, of which the rest of the words are `server-dev` and its arguments.
-fn dev_after(folder: &Folder, script: &str, flags: &[&str]) -> Option<Dev> {
-    let mut command = unshare(&["--mount"])?;
-    let script = format!("set -e; {script}; exec \"$@\"");
-    command.args(["sh", "-c", &script, "sh", env!("CARGO_BIN_EXE_server-dev"), "--json"]);
-    command.args(flags).args(IDLE).current_dir(folder.path());
-    Some(Dev::spawn(&mut command))
 }
 
 #[test]
@@ -128,4 +109,21 @@ fn a_change_of_a_lower_layer_is_found_by_looking() {
         fs::write(outside.path().join("a.rs"), "two, and longer").unwrap();
         fs::copy(outside.path().join("a.rs"), folder.path().join("lower/a.rs")).unwrap();
     });
+}
+
+#[test]
+fn doctor_says_that_such_a_tree_is_polled_as_well() {
+    let folder = Folder::with(&[("lower/a.rs", "one"), ("merged/none", "")]);
+    folder.write("lower/server-dev.toml", "[services.web]\ncommand = 'true'\n");
+    let Some(mut command) = unshare(&["--mount"]) else {
+        return eprintln!("skipped: namespaces are not to be had here");
+    };
+    let script = "set -e; mkdir upper work; mount -t overlay overlay \
+                  -o lowerdir=lower,upperdir=upper,workdir=work merged; cd merged; \"$@\"";
+    command.args(["sh", "-c", script, "sh", env!("CARGO_BIN_EXE_server-dev"), "doctor"]);
+    let output = command.current_dir(folder.path()).stderr(Stdio::inherit()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    let told = "is on overlayfs, which does not tell of every change, and is polled as well";
+    assert!(text.contains(told), "{text}");
 }

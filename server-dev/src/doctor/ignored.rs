@@ -4,22 +4,19 @@ use std::path::{Path, absolute};
 
 use ignore::gitignore::Gitignore;
 
-use super::{Finding, below, watches::Need};
+use super::{Finding, below, watches::WatchNeed};
 use crate::{
     config::Service,
-    tree::{Filter, Tree},
+    tree::{CACHE, Filter, Tree},
 };
 
-/// A folder with this file in it can be made anew at any time (bford.info/cachedir).
-const CACHE: &str = "CACHEDIR.TAG";
-
-pub(super) fn check(service: &Service, need: &mut Need) -> Vec<Finding> {
+pub(super) fn check(service: &Service, need: &mut WatchNeed) -> Vec<Finding> {
     let is_told = service.poll.is_none();
     need.instances += usize::from(is_told);
     service.watch.iter().map(|root| of_root(service, root, need, is_told)).collect()
 }
 
-fn of_root(service: &Service, root: &Path, need: &mut Need, is_told: bool) -> Finding {
+fn of_root(service: &Service, root: &Path, need: &mut WatchNeed, is_told: bool) -> Finding {
     let path = below(service, root);
     let shown = path.display();
     let mut only = service.clone();
@@ -98,7 +95,7 @@ mod tests {
     use super::{super::Level, *};
     use crate::config::Words;
 
-    fn found(files: &[(&str, &str)], change: impl FnOnce(&mut Service)) -> (Finding, Need) {
+    fn found(files: &[(&str, &str)], change: impl FnOnce(&mut Service)) -> (Finding, WatchNeed) {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
             let path = folder.path().join(name);
@@ -108,7 +105,7 @@ mod tests {
         let mut service = Service::of(Words::parse("server").unwrap());
         service.directory = folder.path().to_owned();
         change(&mut service);
-        let mut need = Need::default();
+        let mut need = WatchNeed::default();
         (check(&service, &mut need).remove(0), need)
     }
 

@@ -1,6 +1,6 @@
 //! Whether the kernel's limits leave room for the watches of all services, see inotify(7).
 
-use std::{fs, io::ErrorKind};
+use std::{ffi::OsString, fs, io::ErrorKind};
 
 use procfs::process::all_processes;
 
@@ -8,7 +8,7 @@ use super::Finding;
 
 /// What is needed.
 #[derive(Debug, Default)]
-pub(super) struct Need {
+pub(super) struct WatchNeed {
     pub(super) folders: usize,
     pub(super) instances: usize,
 }
@@ -20,7 +20,7 @@ struct Room {
     used: usize,
 }
 
-pub(super) fn check(need: &Need) -> Vec<Finding> {
+pub(super) fn check(need: &WatchNeed) -> Vec<Finding> {
     let limit = |name: &str| {
         let text = fs::read_to_string(format!("/proc/sys/fs/inotify/{name}")).ok()?;
         text.trim().parse::<usize>().ok()
@@ -56,37 +56,39 @@ fn judge(name: &str, what: &str, need: usize, room: Room) -> Finding {
     ))
 }
 
-/// The watches and instances of this user's processes, by `proc_pid_fdinfo(5)`.
+/// The watches and instances of this user's processes.
 fn used() -> (usize, usize) {
     let me = rustix::process::geteuid().as_raw();
     let processes = all_processes().into_iter().flatten().flatten();
     let mine = processes.filter(|process| process.uid().is_ok_and(|uid| uid == me));
-    let (mut watches, mut instances) = (0, 0);
-    for process in mine {
-        for fd in fs::read_dir(format!("/proc/{}/fd", process.pid)).into_iter().flatten().flatten()
-        {
-            let is_inotify =
-                fs::read_link(fd.path()).is_ok_and(|it| it.as_os_str() == "anon_inode:inotify");
-            if !is_inotify {
-                continue;
+    let instances: Vec<_> = mine.flat_map(|process| instances(process.pid)).collect();
+    (instances.iter().map(|(_, watches)| watches).sum(), instances.len())
+}
+
+/// The descriptors of inotify that a process has, and the watches of each, by `proc_pid_fdinfo(5)`.
+fn instances(pid: i32) -> Vec<(OsString, usize)> {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let instances = descriptors.filter(|fd| {
+        fs::read_link(fd.path()).is_ok_and(|it| it.as_os_str() == "anon_inode:inotify")
+    });
+    let watches = instances.filter_map(|fd| {
+        match fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", fd.file_name().display())) {
+            Ok(info) => {
+                let watches = info.lines().filter(|line| line.starts_with("inotify ")).count();
+                Some((fd.file_name(), watches))
             }
-            instances += 1;
-            let info = format!("/proc/{}/fdinfo/{}", process.pid, fd.file_name().display());
-            match fs::read_to_string(info) {
-                Ok(info) => {
-                    watches += info.lines().filter(|line| line.starts_with("inotify ")).count();
-                }
-                // It has been closed meanwhile.
-                Err(error) if error.kind() == ErrorKind::NotFound => instances -= 1,
-                Err(_) => {}
-            }
+            // It has been closed meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(_) => Some((fd.file_name(), 0)),
         }
-    }
-    (watches, instances)
+    });
+    watches.collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
+
     use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
 
     use super::{super::Level, *};
@@ -107,17 +109,19 @@ mod tests {
 
     #[test]
     fn sees_the_watches_that_are_in_use() {
-        let (before, folders) =
-            (used(), [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()]);
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let inotify = init(CreateFlags::CLOEXEC).unwrap();
+        let watches = || {
+            let fd = inotify.as_raw_fd().to_string();
+            let found = instances(std::process::id().cast_signed());
+            found.into_iter().find(|(name, _)| *name == *fd).map(|(_, watches)| watches)
+        };
+        assert_eq!(watches(), Some(0));
         for folder in &folders {
             add_watch(&inotify, folder.path(), WatchFlags::CREATE).unwrap();
         }
-        // Others come and go meanwhile; these two are there.
-        let mine = fs::read_dir("/proc/self/fd").unwrap().flatten().any(|fd| {
-            fs::read_link(fd.path()).is_ok_and(|it| it.as_os_str() == "anon_inode:inotify")
-        });
-        let after = used();
-        assert!(mine && after.0 >= 2 && after.1 >= 1, "{before:?}, {after:?}");
+        assert_eq!(watches(), Some(2));
+        let (all_watches, all_instances) = used();
+        assert!(all_watches >= 2 && all_instances >= 1);
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn plan(seen: &Edits, latest: &Edits) -> Option<Plan> {
     Some(Plan {
         more: files.len().saturating_sub(NAMED_FILES),
         files: files.into_iter().take(NAMED_FILES).cloned().collect(),
-        saved: latest.since(seen).filter_map(|edit| edit.saved).max(),
+        saved: latest.since(seen).filter_map(|edit| edit.modified).max(),
         need,
         signal: asks_for(Action::Signal),
         // What is started anew is loaded anew as well, once it is ready.
@@ -53,9 +53,9 @@ mod tests {
     use super::*;
     use crate::tree::Edit;
 
-    fn push(edits: &mut Edits, path: &str, action: Action, saved: u64) {
-        let saved = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(saved));
-        edits.push(Edit { path: path.into(), saved, action });
+    fn push(edits: &mut Edits, path: &str, action: Action, modified: u64) {
+        let modified = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(modified));
+        edits.push(Edit { path: path.into(), action, modified });
     }
 
     #[test]

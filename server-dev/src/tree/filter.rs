@@ -11,6 +11,7 @@ use ignore::{
     gitignore::{Gitignore, GitignoreBuilder},
 };
 
+use super::links::is_link;
 use crate::config::{Action, Service};
 
 /// What no service is made of: what version control, editors and interpreters keep for themselves.
@@ -29,7 +30,7 @@ const NEVER: [&str; 11] = [
 ];
 /// A folder with this file in it can be made anew at any time (bford.info/cachedir), as can cargo's
 /// `target`.
-const CACHE: &str = "CACHEDIR.TAG";
+pub(crate) const CACHE: &str = "CACHEDIR.TAG";
 
 /// Tells the files that count from the others.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ pub(crate) struct Filter {
     extensions: Vec<String>,
     ignored: Arc<Gitignore>,
     rules: Vec<(GlobMatcher, Action)>,
-    /// Of variables, which a process has from its start on.
+    /// Its variables are a process's from its start on, so that an edit restarts the service.
     env_file: PathBuf,
 }
 
@@ -105,10 +106,30 @@ impl Filter {
             .max_depth(depth)
             .filter_entry(move |entry| {
                 let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
-                let counts = !ignored.matched(entry.path(), is_dir).is_ignore();
-                counts && !(is_dir && entry.path().join(CACHE).exists())
+                if is_dir {
+                    return enters(&ignored, entry.path());
+                }
+                !ignored.matched(entry.path(), is_dir).is_ignore()
             })
             .build()
+    }
+
+    /// Whether a link is followed into the folder that it leads to: as what is below a root counts by its
+    /// own name, only out of all of them.
+    ///
+    /// And not out of a folder that another link leads to: what links there are in a store of packages
+    /// lead to all of it, by more ways than can be walked.
+    pub(super) fn follows(&self, link: &Path) -> bool {
+        if !is_link(link) || !link.is_dir() || !enters(&self.ignored, link) {
+            return false;
+        }
+        let above = link.ancestors().skip(1);
+        if above.take_while(|folder| self.roots.iter().all(|root| root != folder)).any(is_link) {
+            return false;
+        }
+        let Ok(target) = link.canonicalize() else { return false };
+        let mut roots = self.roots.iter().filter_map(|root| root.canonicalize().ok());
+        roots.all(|root| !root.starts_with(&target) && !target.starts_with(&root))
     }
 
     /// Whether what has happened to a path may change anything; told without a look at it.
@@ -131,7 +152,6 @@ impl Filter {
         if path == self.env_file {
             return Some(Action::Restart);
         }
-        // What is ignored is told by these, so a change of one changes what counts.
         let counts = self.extensions.is_empty()
             || path
                 .extension()
@@ -140,7 +160,12 @@ impl Filter {
     }
 }
 
-/// Whether a file says which others count.
+fn enters(ignored: &Gitignore, folder: &Path) -> bool {
+    !ignored.matched(folder, true).is_ignore() && !folder.join(CACHE).exists()
+}
+
+/// Whether a file says which others count: what is ignored is told by these, so an edit of one changes
+/// what counts.
 pub(super) fn says_what_counts(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == ".gitignore" || name == ".ignore" || name == CACHE)
 }
@@ -161,9 +186,9 @@ fn anywhere(glob: &str) -> String {
 
 /// The path as it was named, links kept, from wherever it is asked for later.
 fn absolute(path: &Path) -> Result<PathBuf, InvalidFilter> {
-    let told = |error| InvalidFilter::Root(path.to_owned(), error);
-    std::fs::metadata(path).map_err(told)?;
-    let absolute = std::path::absolute(path).map_err(told)?;
+    let failed = |error| InvalidFilter::Root(path.to_owned(), error);
+    std::fs::metadata(path).map_err(failed)?;
+    let absolute = std::path::absolute(path).map_err(failed)?;
     // `./src` and `src` are one.
     Ok(absolute.components().filter(|part| *part != std::path::Component::CurDir).collect())
 }

@@ -1,11 +1,6 @@
 //! What the system says of a tree, which is only a hint to look; and looks where it says nothing.
 
-use std::{
-    collections::BTreeSet,
-    future::pending,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{future::pending, time::Duration};
 
 use hot_reload::{RealtimeWatchHandle, WatchEvent};
 use tokio::{
@@ -16,27 +11,30 @@ use tokio::{
 
 use super::{
     Edits, Tree,
-    index::Folders,
-    inotify::{Hint, NoWatch, Watches},
+    arm::Arm,
+    index::Watcher,
+    inotify::{NoWatch, Watches},
+    links::Links,
+    noted::Noted,
 };
 
-/// Looks at a large tree are that much shorter than the pauses between them.
-const REST: u32 = 9;
-/// How long watches are done without that were not to be had.
-const WITHOUT: Duration = Duration::from_secs(60);
-/// Hints that are kept one by one; of more, everything is looked at.
-const MANY: usize = 4096;
+/// A look is followed by a pause of at least so many times its length: polling takes at most a tenth of a
+/// processor.
+const PAUSE_FACTOR: u32 = 9;
+/// Watches that were refused are asked for again after this long: whoever had them may have ended.
+const RETRY_INOTIFY_AFTER: Duration = Duration::from_secs(60);
 
-/// Watches every folder of a tree, and looks at what is hinted at from here on.
-pub(super) async fn start(tree: Tree) -> Result<RealtimeWatchHandle<Edits>, String> {
-    let mut watch =
-        Watch { watches: None, refused: None, looked: None, again: Instant::now(), tree };
-    watch.connect();
-    // Each folder is watched before it is read, so nothing is missed in between.
-    let (watch, _) = look(watch, Noted::all()).await?;
-    let (tx, rx) = mpsc::channel(1);
-    let following = tokio::spawn(follow(watch, tx));
-    Ok(RealtimeWatchHandle::with_cleanup(rx, Box::new(Following(following.abort_handle()))))
+/// A tree that is watched.
+struct Watch {
+    watches: Option<Watches>,
+    links: Links,
+    /// Why there are none.
+    refused: Option<NoWatch>,
+    /// When everything was looked at last, and how long that took.
+    looked: Option<(Instant, Duration)>,
+    /// When watches are asked for anew.
+    again: Instant,
+    tree: Tree,
 }
 
 /// Ends the task that follows a tree, once nobody listens.
@@ -46,6 +44,24 @@ impl Drop for Following {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// Watches every folder of a tree, and looks at what is hinted at from here on.
+pub(super) async fn start(tree: Tree) -> Result<RealtimeWatchHandle<Edits>, String> {
+    let mut watch = Watch {
+        watches: None,
+        links: Links::default(),
+        refused: None,
+        looked: None,
+        again: Instant::now(),
+        tree,
+    };
+    watch.connect();
+    // Each folder is watched before it is read, so nothing is missed in between.
+    let (watch, _) = look(watch, Noted::all()).await?;
+    let (tx, rx) = mpsc::channel(1);
+    let following = tokio::spawn(follow(watch, tx));
+    Ok(RealtimeWatchHandle::with_cleanup(rx, Box::new(Following(following.abort_handle()))))
 }
 
 async fn follow(mut watch: Watch, tx: mpsc::Sender<WatchEvent<Edits>>) {
@@ -84,17 +100,6 @@ async fn look(mut watch: Watch, noted: Noted) -> Result<(Watch, Edits), String> 
     looked.await.map_err(|error| error.to_string())
 }
 
-struct Watch {
-    watches: Option<Watches>,
-    /// Why there are none.
-    refused: Option<NoWatch>,
-    /// When everything was looked at last, and how long that took.
-    looked: Option<(Instant, Duration)>,
-    /// When watches are asked for anew.
-    again: Instant,
-    tree: Tree,
-}
-
 impl Watch {
     /// Asks for watches, unless they are not wanted.
     fn connect(&mut self) {
@@ -109,9 +114,9 @@ impl Watch {
 
     fn give_up(&mut self, error: NoWatch) {
         // A part of them tells of a part only, and others may need them.
-        self.watches = None;
+        (self.watches, self.links) = (None, Links::default());
         self.refused = Some(error);
-        self.again = Instant::now() + WITHOUT;
+        self.again = Instant::now() + RETRY_INOTIFY_AFTER;
     }
 
     /// Waits until something may have changed, and has come to rest.
@@ -152,7 +157,7 @@ impl Watch {
     /// When everything is looked at, where not every change is told.
     fn next_look(&self) -> Option<Instant> {
         let poll = self.tree.mechanism().poll?;
-        let next = self.looked.map(|(looked, took)| looked + poll.max(took * REST));
+        let next = self.looked.map(|(looked, took)| looked + poll.max(took * PAUSE_FACTOR));
         Some(next.unwrap_or_else(Instant::now))
     }
 
@@ -161,8 +166,8 @@ impl Watch {
     /// Cancel safe.
     async fn read(&mut self, noted: &mut Noted) {
         let Some(watches) = &mut self.watches else { return pending().await };
-        let tree = &self.tree;
-        if let Err(error) = watches.read(|hint| noted.take_note(hint, tree)).await {
+        let (filter, links) = (&self.tree.0.filter, &self.links);
+        if let Err(error) = watches.read(|hint| noted.take_note(hint, filter, links)).await {
             self.give_up(error);
             noted.is_all = true;
         }
@@ -174,7 +179,7 @@ impl Watch {
             self.connect();
         }
         let start = Instant::now();
-        let mut arm = Arm { watches: self.watches.as_mut(), failed: None };
+        let mut arm = Arm { watches: self.watches.as_mut(), links: &mut self.links, failed: None };
         let edits = if noted.is_all || asks_again {
             let edits = self.tree.look(&mut arm);
             // That a root itself is replaced is told by the folders that it is in.
@@ -190,66 +195,7 @@ impl Watch {
         if let Some(error) = arm.failed {
             self.give_up(error);
         }
-        self.tree.is_watched(self.refused.as_ref());
+        self.tree.set_mechanism(self.refused.as_ref());
         edits
-    }
-}
-
-/// Watches folders as they are found.
-struct Arm<'a> {
-    watches: Option<&'a mut Watches>,
-    failed: Option<NoWatch>,
-}
-
-impl Folders for Arm<'_> {
-    fn entered(&mut self, folder: &Path) {
-        if let Some(watches) = &mut self.watches
-            && let Err(error) = watches.add(folder)
-        {
-            self.failed = Some(error);
-            self.watches = None;
-        }
-    }
-
-    fn left(&mut self, folder: &Path) {
-        if let Some(watches) = &mut self.watches {
-            watches.remove(folder);
-        }
-    }
-}
-
-/// What the system has said since it was last asked.
-#[derive(Debug, Default)]
-struct Noted {
-    paths: BTreeSet<PathBuf>,
-    hints: u64,
-    /// Whether everything is to be looked at.
-    is_all: bool,
-}
-
-impl Noted {
-    fn all() -> Self {
-        Self { is_all: true, ..Self::default() }
-    }
-
-    fn is_empty(&self) -> bool {
-        !self.is_all && self.paths.is_empty()
-    }
-
-    fn take_note(&mut self, hint: Hint, tree: &Tree) {
-        match hint {
-            Hint::Path { path, is_folder } if tree.0.filter.concerns(&path, is_folder) => {
-                self.paths.insert(path);
-            }
-            Hint::Path { .. } => return,
-            Hint::Anything => self.is_all = true,
-        }
-        self.hints += 1;
-        if self.paths.len() > MANY {
-            self.is_all = true;
-        }
-        if self.is_all {
-            self.paths.clear();
-        }
     }
 }

@@ -1,6 +1,7 @@
-//! Watches of folders by inotify(7).
+//! Watches of folders and files by inotify(7).
 //!
-//! The kernel tells watches apart by inode, and so does this: one folder may come by another's name.
+//! The kernel tells watches apart by inode, and so does this: one folder may have several names, or come
+//! by another's.
 
 use std::{
     collections::HashMap,
@@ -19,6 +20,9 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 /// Room for a few hundred events a read.
 const BUFFER: usize = 16 * 1024;
+/// Of more files that may be edited by other names, as of a tree that was copied by hard links, the
+/// folders alone tell: each watch takes about a kilobyte of the kernel's memory.
+const MAX_WATCHED_FILES: usize = 4096;
 
 /// What may have happened to a path.
 #[derive(Debug)]
@@ -26,7 +30,11 @@ pub(super) enum Hint {
     Path {
         path: PathBuf,
         is_folder: bool,
+        /// Whether it has this name only now.
+        is_new: bool,
     },
+    /// The same, of one that a link may lead through.
+    Way(PathBuf),
     /// Something was missed.
     Anything,
 }
@@ -44,13 +52,36 @@ pub(super) enum NoWatch {
     Other(Errno),
 }
 
-/// Folders that are watched.
+/// What a path is watched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Purpose {
+    /// All that is in it.
+    Folder,
+    /// What has one of the names in it that a link leads through.
+    Way,
+    /// Itself, by whatever name it is edited.
+    File,
+}
+
+/// A path, and what for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Name {
+    path: PathBuf,
+    purpose: Purpose,
+}
+
+/// Folders and files that are watched.
 #[derive(Debug)]
 pub(super) struct Watches {
     instance: AsyncFd<OwnedFd>,
-    numbers: HashMap<PathBuf, i32>,
-    /// The last name by which each was watched.
-    folders: HashMap<i32, PathBuf>,
+    known: Known,
+}
+
+/// The names of each watch, and the watch of each name.
+#[derive(Debug, Default)]
+struct Known {
+    numbers: HashMap<Purpose, HashMap<PathBuf, i32>>,
+    names: HashMap<i32, Vec<Name>>,
 }
 
 impl Watches {
@@ -63,46 +94,49 @@ impl Watches {
         )]
         let instance = AsyncFd::with_interest(instance, Interest::READABLE)
             .map_err(|error| NoWatch::of(&error))?;
-        Ok(Self { instance, numbers: HashMap::new(), folders: HashMap::new() })
+        Ok(Self { instance, known: Known::default() })
     }
 
-    /// Watches a folder; one that is watched already too, as it may be another by the same name.
-    pub(super) fn add(&mut self, folder: &Path) -> Result<(), NoWatch> {
-        // A write is told of when its file is closed, so that no half of it is looked at.
-        let mask = WatchFlags::CLOSE_WRITE
-            | WatchFlags::CREATE
-            | WatchFlags::DELETE
-            | WatchFlags::MOVED_FROM
-            | WatchFlags::MOVED_TO
-            | WatchFlags::ATTRIB
-            | WatchFlags::DELETE_SELF
-            | WatchFlags::MOVE_SELF
-            | WatchFlags::ONLYDIR;
-        let number = match inotify::add_watch(self.instance.get_ref(), folder, mask) {
+    /// Watches a path; one that is watched already too, as it may be another by the same name.
+    pub(super) fn add(&mut self, path: &Path, purpose: Purpose) -> Result<(), NoWatch> {
+        let numbers = self.known.numbers.entry(purpose).or_default();
+        if purpose == Purpose::File
+            && numbers.len() >= MAX_WATCHED_FILES
+            && !numbers.contains_key(path)
+        {
+            return Ok(());
+        }
+        let number = match inotify::add_watch(self.instance.get_ref(), path, purpose.mask()) {
             Ok(number) => number,
             // It has gone again, of which the folder that it was in tells; or it can't be read either.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        self.folders.insert(number, folder.to_owned());
-        if let Some(before) = self.numbers.insert(folder.to_owned(), number)
-            && before != number
-        {
-            self.end(before, folder);
+        let before = numbers.insert(path.to_owned(), number);
+        let name = Name { path: path.to_owned(), purpose };
+        if before == Some(number) {
+            return Ok(());
         }
+        if let Some(before) = before {
+            self.end(before, &name);
+        }
+        self.known.names.entry(number).or_default().push(name);
         Ok(())
     }
 
-    pub(super) fn remove(&mut self, folder: &Path) {
-        if let Some(number) = self.numbers.remove(folder) {
-            self.end(number, folder);
+    pub(super) fn remove(&mut self, path: &Path, purpose: Purpose) {
+        let number = self.known.numbers.get_mut(&purpose).and_then(|numbers| numbers.remove(path));
+        if let Some(number) = number {
+            self.end(number, &Name { path: path.to_owned(), purpose });
         }
     }
 
-    /// Ends a watch, unless its folder has another name by now.
-    fn end(&mut self, number: i32, folder: &Path) {
-        if self.folders.get(&number).is_some_and(|name| name == folder) {
-            self.folders.remove(&number);
+    /// Ends a watch, unless it has another name.
+    fn end(&mut self, number: i32, name: &Name) {
+        let Some(names) = self.known.names.get_mut(&number) else { return };
+        names.retain(|known| known != name);
+        if names.is_empty() {
+            self.known.names.remove(&number);
             // It fails only where the watch has ended by itself.
             let _ended = inotify::remove_watch(self.instance.get_ref(), number);
         }
@@ -130,24 +164,68 @@ impl Watches {
                 if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
                     hint(Hint::Anything);
                 } else if flags.contains(ReadFlags::IGNORED) {
-                    if let Some(folder) = self.folders.remove(&number)
-                        && self.numbers.get(&folder) == Some(&number)
-                    {
-                        self.numbers.remove(&folder);
-                    }
-                } else if let Some(folder) = self.folders.get(&number) {
-                    hint(match event.file_name() {
-                        Some(name) => Hint::Path {
-                            path: folder.join(OsStr::from_bytes(name.to_bytes())),
-                            is_folder: flags.contains(ReadFlags::ISDIR),
-                        },
-                        None => Hint::Path { path: folder.clone(), is_folder: true },
-                    });
+                    self.known.forget(number);
+                    continue;
+                }
+                let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
+                for known in self.known.names.get(&number).into_iter().flatten() {
+                    hint(known.hint(name, flags));
                 }
             }
             ready.clear_ready();
             if !is_empty {
                 return Ok(());
+            }
+        }
+    }
+}
+
+impl Known {
+    /// Forgets a watch that has ended by itself.
+    fn forget(&mut self, number: i32) {
+        for name in self.names.remove(&number).into_iter().flatten() {
+            // Another may have been watched by that name since.
+            if let Some(numbers) = self.numbers.get_mut(&name.purpose)
+                && numbers.get(&name.path) == Some(&number)
+            {
+                numbers.remove(&name.path);
+            }
+        }
+    }
+}
+
+impl Name {
+    /// What has happened, to it or to what has a name in it.
+    fn hint(&self, name: Option<&OsStr>, flags: ReadFlags) -> Hint {
+        let path = name.map_or_else(|| self.path.clone(), |name| self.path.join(name));
+        let is_folder = match name {
+            Some(_) => flags.contains(ReadFlags::ISDIR),
+            None => self.purpose == Purpose::Folder,
+        };
+        let is_new = flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO);
+        match self.purpose {
+            Purpose::Way => Hint::Way(path),
+            Purpose::Folder | Purpose::File => Hint::Path { path, is_folder, is_new },
+        }
+    }
+}
+
+impl Purpose {
+    /// The kernel has one mask for each file or folder: the last.
+    fn mask(self) -> WatchFlags {
+        match self {
+            // A write is told of when its file is closed, so that no half of it is looked at.
+            Self::File => WatchFlags::CLOSE_WRITE | WatchFlags::ATTRIB,
+            Self::Folder | Self::Way => {
+                WatchFlags::CLOSE_WRITE
+                    | WatchFlags::CREATE
+                    | WatchFlags::DELETE
+                    | WatchFlags::MOVED_FROM
+                    | WatchFlags::MOVED_TO
+                    | WatchFlags::ATTRIB
+                    | WatchFlags::DELETE_SELF
+                    | WatchFlags::MOVE_SELF
+                    | WatchFlags::ONLYDIR
             }
         }
     }

@@ -3,7 +3,9 @@
 #![allow(dead_code, unreachable_pub, reason = "shared by tests that each include it")]
 
 use std::{
-    fs, thread,
+    fs,
+    process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -70,4 +72,23 @@ pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
         assert!(Instant::now() < until, "{what}");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// A command in namespaces of its own, if they are to be had.
+pub fn unshare(flags: &[&str]) -> Option<Command> {
+    let with = |program: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user"]).args(flags).args(program);
+        command
+    };
+    with(&["true"]).status().is_ok_and(|status| status.success()).then(|| with(&[]))
+}
+
+/// Runs a script there, of which the rest of the words are `server-dev` and its arguments.
+pub fn dev_after(folder: &Folder, script: &str, flags: &[&str]) -> Option<Dev> {
+    let mut command = unshare(&["--mount"])?;
+    let script = format!("set -e; {script}; exec \"$@\"");
+    command.args(["sh", "-c", &script, "sh", env!("CARGO_BIN_EXE_server-dev"), "--json"]);
+    command.args(flags).args(IDLE).current_dir(folder.path());
+    Some(Dev::spawn(&mut command))
 }
