@@ -36,8 +36,9 @@ pub(crate) struct Sockets(Vec<Held>);
 #[derive(Debug)]
 pub(crate) struct Held {
     spec: Spec,
-    socket: Socket,
+    // Dropped first: as long as the socket is open, no other file is given its number.
     file: Option<SocketFile>,
+    socket: Socket,
 }
 
 /// The socket that a proxy answers on, and its place among those that are passed on.
@@ -77,7 +78,7 @@ impl Sockets {
     /// Returns another handle of each.
     pub(crate) fn again(&self) -> io::Result<Self> {
         let again = |held: &Held| {
-            Ok(Held { spec: held.spec.clone(), socket: held.socket.try_clone()?, file: None })
+            Ok(Held { spec: held.spec.clone(), file: None, socket: held.socket.try_clone()? })
         };
         self.0.iter().map(again).collect::<io::Result<_>>().map(Self)
     }
@@ -86,7 +87,7 @@ impl Sockets {
     pub(crate) fn put_private(&mut self, front: &Front) -> io::Result<SocketAddr> {
         let socket = open_ip(UNUSED, Kind::Http)?;
         let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        self.0.insert(front.at, Held { spec: front.held.spec.clone(), socket, file: None });
+        self.0.insert(front.at, Held { spec: front.held.spec.clone(), file: None, socket });
         Ok(address)
     }
 
@@ -174,10 +175,10 @@ impl Held {
             Place::Ip(address) => (open_ip(*address, spec.kind).map_err(told)?, None),
             Place::Path(path) => {
                 let socket = open_path(path).map_err(told)?;
-                (socket, Some(SocketFile(path.clone())))
+                (socket, Some(SocketFile::of(path).map_err(told)?))
             }
         };
-        Ok(Self { spec: spec.clone(), socket, file })
+        Ok(Self { spec: spec.clone(), file, socket })
     }
 
     fn url(&self) -> String {
@@ -231,15 +232,31 @@ fn open_path(path: &Path) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// A socket of the file system; dropped, it is removed.
+/// A socket of the file system; dropped, it is removed, unless another has taken its place.
 #[derive(Debug)]
-struct SocketFile(PathBuf);
+struct SocketFile {
+    path: PathBuf,
+    /// Its device and number, by which it is known from any other.
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), identity: identity(path)? })
+    }
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Another may have removed it already.
-        let _ = std::fs::remove_file(&self.0);
+        if identity(&self.path).is_ok_and(|found| found == self.identity) {
+            // Another may have removed it already.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    path.symlink_metadata().map(|found| (found.dev(), found.ino()))
 }
 
 impl fmt::Display for Hint {
@@ -253,7 +270,24 @@ impl fmt::Display for Hint {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
+
+    #[test]
+    fn leaves_a_path_to_whoever_has_bound_it_since() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sock");
+        let open =
+            || Sockets::open(&[format!("unix::{}", path.display()).parse().unwrap()]).unwrap();
+        let first = open();
+        std::fs::remove_file(&path).unwrap();
+        let second = open();
+        drop(first);
+        UnixStream::connect(&path).unwrap();
+        drop(second);
+        assert!(!path.exists());
+    }
 
     #[test]
     fn gives_each_process_another_port_that_no_connection_is_given() {
