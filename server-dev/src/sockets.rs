@@ -1,7 +1,7 @@
 //! The sockets that outlive every process of a service.
 
 use std::{
-    fmt, io,
+    io,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     ops::Range,
     os::{
@@ -50,17 +50,26 @@ pub(crate) struct Front {
 
 /// Why a socket can't be had.
 #[derive(Debug, thiserror::Error)]
-#[error("{place} can't be listened on{hint}")]
+#[error("{place} can't be listened on{}", self.hint())]
 pub(crate) struct SocketError {
     place: Place,
-    hint: Hint,
     source: io::Error,
 }
 
-#[derive(Debug)]
-enum Hint {
-    None,
-    Taken,
+impl SocketError {
+    /// Whether somebody else holds it.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.source.kind() == io::ErrorKind::AddrInUse
+    }
+
+    /// Whether only a privileged process may hold it.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        self.source.kind() == io::ErrorKind::PermissionDenied
+    }
+
+    fn hint(&self) -> &'static str {
+        if self.is_taken() { "; `server-dev doctor` says by whom it is held" } else { "" }
+    }
 }
 
 impl Sockets {
@@ -163,19 +172,12 @@ pub(crate) fn unused_port() -> io::Result<SocketAddr> {
 
 impl Held {
     fn open(spec: &Spec) -> Result<Self, SocketError> {
-        let told = |source: io::Error| SocketError {
-            place: spec.place.clone(),
-            hint: match source.kind() {
-                io::ErrorKind::AddrInUse => Hint::Taken,
-                _ => Hint::None,
-            },
-            source,
-        };
+        let failed = |source| SocketError { place: spec.place.clone(), source };
         let (socket, file) = match &spec.place {
-            Place::Ip(address) => (open_ip(*address, spec.kind).map_err(told)?, None),
+            Place::Ip(address) => (open_ip(*address, spec.kind).map_err(failed)?, None),
             Place::Path(path) => {
-                let socket = open_path(path).map_err(told)?;
-                (socket, Some(SocketFile::of(path).map_err(told)?))
+                let socket = open_path(path).map_err(failed)?;
+                (socket, Some(SocketFile::of(path).map_err(failed)?))
             }
         };
         Ok(Self { spec: spec.clone(), file, socket })
@@ -257,15 +259,6 @@ impl Drop for SocketFile {
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
     path.symlink_metadata().map(|found| (found.dev(), found.ino()))
-}
-
-impl fmt::Display for Hint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => Ok(()),
-            Self::Taken => f.write_str("; `server-dev doctor` says by whom it is held"),
-        }
-    }
 }
 
 #[cfg(test)]

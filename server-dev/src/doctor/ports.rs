@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     error::Error,
-    io,
     net::{IpAddr, SocketAddr},
     path::{Path, absolute},
 };
@@ -65,16 +64,13 @@ fn of_address(spec: &Spec, address: SocketAddr) -> Finding {
     let Err(error) = Sockets::open(std::slice::from_ref(spec)) else {
         return Finding::fine(format!("{address} is free"));
     };
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
-    let hint = match cause.map(io::Error::kind) {
-        Some(io::ErrorKind::AddrInUse) => None,
-        Some(io::ErrorKind::PermissionDenied) => {
-            Some("; ports below net.ipv4.ip_unprivileged_port_start are root's")
-        }
-        _ => Some(""),
-    };
-    if let Some(hint) = hint {
-        let cause = cause.map(ToString::to_string).unwrap_or_default();
+    if !error.is_taken() {
+        let cause = error.source().map(ToString::to_string).unwrap_or_default();
+        let hint = if error.is_forbidden() {
+            "; ports below net.ipv4.ip_unprivileged_port_start are root's"
+        } else {
+            ""
+        };
         return Finding::error(format!("{address} can't be had: {cause}{hint}"));
     }
     let held: Vec<_> = if spec.kind == Kind::Udp {
