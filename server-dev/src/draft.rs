@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value as Json;
 use toml::Value;
 
-use crate::schema;
+use crate::{config::Words, schema};
 
 /// How wide a comment may be.
 const WIDTH: usize = 100;
@@ -77,6 +77,18 @@ impl Draft {
             _ => Value::from(words.to_vec()),
         };
         self.set(key, value);
+    }
+
+    /// The words of a command that is set.
+    pub(crate) fn words(&self, key: &str) -> Option<Words> {
+        match self.get(key)? {
+            Value::String(text) => Words::parse(text),
+            Value::Array(list) => {
+                let words = list.iter().map(|word| word.as_str().map(str::to_owned));
+                Words::new(words.collect::<Option<_>>()?)
+            }
+            _ => None,
+        }
     }
 
     /// As the `Display` form, and each key with what it is for.

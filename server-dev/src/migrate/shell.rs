@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use crate::draft::Draft;
+use crate::{cargo::CargoRun, config::Words, draft::Draft};
 
 /// What only a shell understands.
 const FOR_SHELL: [char; 18] =
@@ -39,8 +39,7 @@ pub(super) fn steps(draft: &mut Draft, steps: &[String]) {
         .unwrap_or_else(|| in_shell(command));
     let command = environment(&command, draft);
     // What `cargo run` builds is built before it, and while the old process serves.
-    let is_run = command.first().is_some_and(|it| it == "cargo")
-        && command.get(1).is_some_and(|it| it == "run" || it == "r");
+    let is_run = Words::new(command.to_vec()).is_some_and(|command| CargoRun::is(&command));
     let is_same = |step: &&str| *step == "cargo check" || *step == "cargo build";
     if is_run && !before.is_empty() && before.iter().all(is_same) {
         draft.note("What `cargo run` runs is built before it, so that nothing else has to be.");
