@@ -101,7 +101,7 @@ fn read(words: &[String], draft: &mut Draft) -> Result<(), MigrateError> {
             Ok(())
         }
         Some(Runner::Air) => air::read_flags(rest, draft),
-        Some(Runner::AirFile) => air::read(Path::new(program), draft),
+        Some(Runner::AirFile) => air::read(Path::new(program), Vec::new(), draft),
         None => Err(MigrateError::Runner(program.clone())),
     }
 }

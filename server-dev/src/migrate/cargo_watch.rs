@@ -84,7 +84,7 @@ pub(super) fn read(words: &[String], draft: &mut Draft) -> Result<(), MigrateErr
     if last.and_then(|last| last.split(' ').next()).is_some_and(|it| NO_SERVER.contains(&it)) {
         draft.note("What is run ends by itself, and serves nothing: server-dev is for servers.");
     }
-    shell::steps(draft, &steps);
+    shell::steps(draft, &steps, &[]);
     Ok(())
 }
 

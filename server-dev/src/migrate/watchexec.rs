@@ -125,7 +125,7 @@ pub(super) fn read(words: &[String], draft: &mut Draft) -> Result<(), MigrateErr
         return Err(MigrateError::Command("watchexec"));
     }
     if in_shell {
-        shell::steps(draft, &[command.join(" ")]);
+        shell::steps(draft, &[command.join(" ")], &[]);
     } else {
         draft.command("command", &command);
     }
