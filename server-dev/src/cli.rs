@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand, ValueHint};
 
 use crate::{
     Failure,
-    config::{Config, ConfigError, Proxy, Ready, Service, Words, parse_duration},
+    config::{Config, ConfigError, DEFAULT_POLL, Proxy, Ready, Service, Words, parse_duration},
     doctor, init, migrate,
     report::Form,
     schema,
@@ -82,7 +82,7 @@ pub(crate) struct Cli {
 
     /// Look at the files this often instead of being told; for folders that can't tell
     #[arg(long, value_name = "TIME", requires = "command", value_parser = parse_duration)]
-    #[arg(num_args = 0..=1, default_missing_value = "500ms", require_equals = true)]
+    #[arg(num_args = 0..=1, default_missing_value = DEFAULT_POLL, require_equals = true)]
     poll: Option<Duration>,
 
     /// How long an old process may take to end before it is killed

@@ -262,6 +262,9 @@ impl<'de> Deserialize<'de> for Words {
     }
 }
 
+/// Often enough that an edit seems to be seen at once, and seldom enough for a server of files.
+pub(crate) const DEFAULT_POLL: &str = "500ms";
+
 /// Reads `50ms`, `10s` and the like.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)

@@ -8,7 +8,10 @@ use std::{
 use serde_json::Value as Json;
 use toml::Value;
 
-use crate::{config::Words, schema};
+use crate::{
+    config::{Words, parse_duration},
+    schema,
+};
 
 /// How wide a comment may be.
 const WIDTH: usize = 100;
@@ -38,6 +41,17 @@ impl Draft {
         match self.keys.iter_mut().find(|(known, _)| *known == key) {
             Some((_, known)) => *known = value,
             None => self.keys.push((key, value)),
+        }
+    }
+
+    /// Sets a duration as `flag` of another runner says it, a mere number in `unit`; says so where it is
+    /// none.
+    pub(crate) fn set_time(&mut self, key: &'static str, flag: &str, text: &str, unit: &str) {
+        let is_number = text.parse::<f64>().is_ok();
+        let time = if is_number { format!("{text}{unit}") } else { text.to_owned() };
+        match parse_duration(&time) {
+            Ok(_) => self.set(key, time),
+            Err(error) => self.note(format!("{flag} is left out: {error}")),
         }
     }
 

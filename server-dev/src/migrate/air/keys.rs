@@ -2,7 +2,7 @@
 
 use toml::Value;
 
-use crate::draft::Draft;
+use crate::{config::DEFAULT_POLL, draft::Draft};
 
 /// Keys without one here, and why; a table's name is of all its keys.
 const LEFT_OUT: [(&str, &str); 13] = [
@@ -50,12 +50,12 @@ pub(super) fn take(key: &str, value: &Value, scratch: &str, draft: &mut Draft) {
                 }
             }
         }
-        "delay" => milliseconds(key, "settle", value, draft),
-        "kill_delay" => milliseconds(key, "grace", value, draft),
-        "poll_interval" => milliseconds(key, "poll", value, draft),
+        "delay" => time(key, "settle", value, draft),
+        "kill_delay" => time(key, "grace", value, draft),
+        "poll_interval" => time(key, "poll", value, draft),
         "poll" => {
             if value.as_bool() == Some(true) && draft.get("poll").is_none() {
-                draft.set("poll", "500ms");
+                draft.set("poll", DEFAULT_POLL);
             }
         }
         other => left_out(&format!("build.{other}"), value, draft),
@@ -78,22 +78,18 @@ pub(super) fn left_out(key: &str, value: &Value, draft: &mut Draft) {
     }
 }
 
-fn milliseconds(key: &str, to: &'static str, value: &Value, draft: &mut Draft) {
+fn time(key: &str, to: &'static str, value: &Value, draft: &mut Draft) {
     // An integer below a million is taken for milliseconds, above for nanoseconds, as air does.
-    let time = match value {
+    let text = match value {
         Value::Integer(number) if *number >= 1_000_000 && key == "kill_delay" => {
-            Some(format!("{}ms", number / 1_000_000))
+            (number / 1_000_000).to_string()
         }
         // air takes its least interval of a poll for 0.
         Value::Integer(number) if *number <= 0 && to == "poll" => return,
-        Value::Integer(number) if *number >= 0 => Some(format!("{number}ms")),
-        Value::String(text) => Some(text.clone()),
-        _ => None,
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     };
-    match time.filter(|time| crate::config::parse_duration(time).is_ok()) {
-        Some(time) => draft.set(to, time),
-        None => draft.note(format!("air's build.{key} {value} is left out: it is no duration")),
-    }
+    draft.set_time(to, &format!("air's build.{key}"), &text, "ms");
 }
 
 /// A path as a glob that is of that path alone.
