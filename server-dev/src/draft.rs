@@ -8,10 +8,7 @@ use std::{
 use serde_json::Value as Json;
 use toml::Value;
 
-use crate::{
-    config::{Words, parse_duration},
-    schema,
-};
+use crate::{config::Words, schema, timespan::Timespan};
 
 /// How wide a comment may be.
 const WIDTH: usize = 100;
@@ -49,7 +46,7 @@ impl Draft {
     pub(crate) fn set_time(&mut self, key: &'static str, flag: &str, text: &str, unit: &str) {
         let is_number = text.parse::<f64>().is_ok();
         let time = if is_number { format!("{text}{unit}") } else { text.to_owned() };
-        match parse_duration(&time) {
+        match time.parse::<Timespan>() {
             Ok(_) => self.set(key, time),
             Err(error) => self.note(format!("{flag} is left out: {error}")),
         }
@@ -96,7 +93,7 @@ impl Draft {
     /// The words of a command that is set.
     pub(crate) fn words(&self, key: &str) -> Option<Words> {
         match self.get(key)? {
-            Value::String(text) => Words::parse(text),
+            Value::String(text) => Words::parse(text).ok(),
             Value::Array(list) => {
                 let words = list.iter().map(|word| word.as_str().map(str::to_owned));
                 Words::new(words.collect::<Option<_>>()?)

@@ -32,7 +32,9 @@ mod spec;
 mod stat;
 mod status;
 mod terminal;
+mod timespan;
 mod tree;
+mod words;
 
 use std::{
     error::Error,
@@ -197,7 +199,8 @@ fn open(config: Config) -> Result<Vec<(String, Service, Sockets, Tree)>, Failure
     let open = config.services.into_iter().map(|(name, service)| {
         proxy::check(&name, &service)?;
         let sockets = Sockets::open(&service.sockets)?;
-        let tree = Tree::new(Filter::of(&service)?, service.settle, service.poll);
+        let tree =
+            Tree::new(Filter::of(&service)?, *service.settle, service.poll.map(Duration::from));
         Ok((name, service, sockets, tree))
     });
     open.collect()

@@ -137,7 +137,7 @@ impl Fronted {
             run: run(),
             site,
             guard: Guard::new(&runner.service.allow_hosts),
-            patience: runner.service.proxy_wait,
+            patience: *runner.service.proxy_wait,
             waiting: Semaphore::new(WAITING),
             over: over.clone(),
         };

@@ -116,7 +116,7 @@ impl Notified {
                 Sign::Notified
             }
             Ready::Delay(delay) => {
-                sleep(*delay).await;
+                sleep(**delay).await;
                 Sign::Delay
             }
             Ready::Http(path) => {

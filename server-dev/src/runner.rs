@@ -300,7 +300,7 @@ impl Work {
             self.runner.found(|site| site.version.generation >= self.generation).await;
             self.tell(told);
             if let Some(old) = old {
-                let drained = self.drain(old, self.runner.service.grace);
+                let drained = self.drain(old, *self.runner.service.grace);
                 self.leaving.spawn(drained);
             }
         }
@@ -333,7 +333,7 @@ impl Work {
             Effect::Stop => {
                 self.runner.site.update(|site| site.upstream = None);
                 if let Some(serving) = self.serving.take() {
-                    let drained = self.drain(serving, WAITED_FOR.min(self.runner.service.grace));
+                    let drained = self.drain(serving, WAITED_FOR.min(*self.runner.service.grace));
                     self.stopping = Some(self.leaving.spawn(drained));
                 }
             }
@@ -470,7 +470,7 @@ impl Work {
     }
 
     fn end(&self) -> End {
-        End { grace: self.runner.service.grace, hurry: self.runner.hurry.clone() }
+        End { grace: *self.runner.service.grace, hurry: self.runner.hurry.clone() }
     }
 }
 

@@ -1,11 +1,14 @@
 //! What a socket is to be: `[name=]kind::address`.
 
 use std::{
+    borrow::Cow,
     fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     str::FromStr,
 };
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 /// A socket that is held for a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +116,24 @@ impl fmt::Display for Place {
 impl<'de> serde::Deserialize<'de> for Spec {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for Spec {
+    fn schema_name() -> Cow<'static, str> {
+        "Socket".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^([!-9;<>-~]+=)?(http|https|tcp|unix|udp)::.+$",
+            "examples": ["http::3000", "admin=tcp::127.0.0.1:0", "unix::/run/app.sock"],
+        })
     }
 }
 

@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(kind(Path::new("/proc/self")).as_deref(), Some("proc"));
         let mut service = Service::of(Words::parse("server").unwrap());
         service.directory = "/proc".into();
-        service.poll = Some(std::time::Duration::from_secs(1));
+        service.poll = Some(crate::config::DEFAULT_POLL);
         let found = &check(&service)[0];
         assert_eq!(
             (found.level, found.text.as_str()),

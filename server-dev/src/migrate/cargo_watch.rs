@@ -44,7 +44,7 @@ pub(super) fn read(words: &[String], draft: &mut Draft) -> Result<(), MigrateErr
             "-E" | "--env" => flags.variable(draft)?,
             "-L" => shell::variable(draft, "RUST_LOG", &flags.value()?),
             "-B" => shell::variable(draft, "RUST_BACKTRACE", &flags.value()?),
-            "--poll" => draft.set("poll", DEFAULT_POLL),
+            "--poll" => draft.set("poll", DEFAULT_POLL.to_string()),
             other => flags.left_out(other, WITHOUT, draft)?,
         }
     }

@@ -79,7 +79,7 @@ pub(super) fn read(words: &[String], draft: &mut Draft) -> Result<(), MigrateErr
                 Some(interval) => {
                     draft.set_time("poll", &format!("watchexec {flag}"), &interval, "ms");
                 }
-                None => draft.set("poll", DEFAULT_POLL),
+                None => draft.set("poll", DEFAULT_POLL.to_string()),
             },
             "-e" | "--exts" => {
                 for extension in flags.value()?.split(',').filter(|it| !it.is_empty()) {

@@ -104,11 +104,11 @@ impl Work {
                     let (by, took) = (words(sign), began.elapsed());
                     return Ok(Ready { running, notified, upstream, by, took });
                 }
-                () = sleep(service.ready_timeout) => match (private, &service.ready) {
+                () = sleep(*service.ready_timeout) => match (private, &service.ready) {
                     (Some(Private::Port(_)), config::Ready::Auto) => {
-                        NotReady::Silent(service.ready_timeout)
+                        NotReady::Silent(*service.ready_timeout)
                     }
-                    _ => NotReady::Late(service.ready_timeout),
+                    _ => NotReady::Late(*service.ready_timeout),
                 },
             };
             // How it ends is no news any more.

@@ -55,7 +55,7 @@ pub(super) fn take(key: &str, value: &Value, scratch: &str, draft: &mut Draft) {
         "poll_interval" => time(key, "poll", value, draft),
         "poll" => {
             if value.as_bool() == Some(true) && draft.get("poll").is_none() {
-                draft.set("poll", DEFAULT_POLL);
+                draft.set("poll", DEFAULT_POLL.to_string());
             }
         }
         other => left_out(&format!("build.{other}"), value, draft),
