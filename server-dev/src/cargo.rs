@@ -19,8 +19,8 @@ pub(crate) use self::{
 
 /// Those of cargo's own flags that a value follows as another word.
 const WITH_VALUE: [&str; 4] = ["--color", "--config", "-C", "-Z"];
-/// What this machine's programs are built for, unless somebody asks for another.
-const ENVIRONMENTS: [&str; 2] = ["gnu", "musl"];
+/// The C libraries that programs of this machine are built for, unless somebody asks for another target.
+const LIBCS: [&str; 2] = ["gnu", "musl"];
 
 /// A `cargo run`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl CargoRun {
         let asked = flags().zip(flags().skip(1)).filter(|(flag, _)| *flag == "--target");
         let asked = asked.map(|(_, target)| target.as_str());
         let asked = asked.chain(flags().filter_map(|word| word.strip_prefix("--target=")));
-        let usual = ENVIRONMENTS.map(|libc| format!("{ARCH}-unknown-linux-{libc}"));
+        let usual = LIBCS.map(|libc| format!("{ARCH}-unknown-linux-{libc}"));
         let targets = asked.map(str::to_owned).chain(usual).collect();
         Some(Self { build: Words::new(words)?, targets })
     }

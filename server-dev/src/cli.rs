@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand, ValueHint};
 
 use crate::{
     Failure,
-    config::{self, Config, ConfigError, DEFAULT_POLL, Proxy, Ready, Service, Words},
+    config::{self, Config, ConfigError, DEFAULT_POLL, ProxyMode, Ready, Service, Words},
     doctor, init, migrate,
     report::Form,
     schema,
@@ -101,7 +101,7 @@ pub(crate) struct Cli {
     /// PORT, or at a socket that it is passed; pages reload by themselves and show what is wrong
     #[arg(long, value_name = "HOW", requires = "command", value_enum)]
     #[arg(num_args = 0..=1, default_missing_value = "port", require_equals = true)]
-    proxy: Option<Proxy>,
+    proxy: Option<ProxyMode>,
 
     /// How long a request may wait at the proxy while no process is ready
     #[arg(long, value_name = "TIME", requires = "command", default_value_t = config::proxy_wait())]

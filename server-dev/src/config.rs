@@ -68,7 +68,7 @@ pub(crate) struct Service {
     #[serde(default = "yes")]
     pub(crate) listen_pid: bool,
     /// Whether a proxy answers on the first http socket, and how each process is reached behind it.
-    pub(crate) proxy: Option<Proxy>,
+    pub(crate) proxy: Option<ProxyMode>,
     /// How long a request may wait there while no process is ready.
     #[serde(default = "proxy_wait")]
     pub(crate) proxy_wait: Timespan,
@@ -113,7 +113,7 @@ pub(crate) enum Action {
 /// How a process is reached behind the proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Proxy {
+pub(crate) enum ProxyMode {
     /// It listens by itself, at a port of its own that `HOST` and `PORT` name.
     Port,
     /// It is passed a socket of its own, in the place of the one that the proxy answers on.
@@ -265,7 +265,7 @@ mod tests {
             (Timespan::seconds(1), Some(Timespan::milliseconds(500)))
         );
         assert!(!service.overlap);
-        assert_eq!((service.proxy, service.proxy_wait), (Some(Proxy::Socket), proxy_wait()));
+        assert_eq!((service.proxy, service.proxy_wait), (Some(ProxyMode::Socket), proxy_wait()));
         let probed = one("command = \"a\"\nready = { http = \"/up\" }").unwrap();
         assert_eq!(probed.ready, Ready::Http("/up".into()));
     }

@@ -143,12 +143,7 @@ impl Draft {
             name if !name.is_empty() && name.chars().all(is_bare) => name.clone(),
             name => Value::from(name.as_str()).to_string(),
         };
-        text.extend([
-            "[services.",
-            &name,
-            "]
-",
-        ]);
+        line_of(&mut text, format_args!("[services.{name}]"));
         text
     }
 }
@@ -164,8 +159,12 @@ impl fmt::Display for Draft {
 }
 
 fn line(text: &mut String, key: &str, value: &Value) {
+    line_of(text, format_args!("{key} = {value}"));
+}
+
+fn line_of(text: &mut String, arguments: fmt::Arguments<'_>) {
     // Writing to a text doesn't fail.
-    let _ = writeln!(text, "{key} = {value}");
+    let _ = writeln!(text, "{arguments}");
 }
 
 /// Breaks a text into lines of a comment; nothing in it can end the comment.

@@ -50,7 +50,7 @@ pub(crate) use self::{
 use crate::{
     config::{Ready, Service},
     runner::Runner,
-    spec::{Kind, Spec},
+    spec::{SocketKind, Spec},
 };
 
 /// Requests that wait while no process is ready; more than a browser and a test suite send at once.
@@ -93,7 +93,7 @@ struct Proxy {
 
 /// Refuses what can't work, before anything is started.
 pub(crate) fn check(name: &str, service: &Service) -> Result<(), Misplaced> {
-    let is_http = |spec: &Spec| spec.kind == Kind::Http;
+    let is_http = |spec: &Spec| spec.kind == SocketKind::Http;
     if service.proxy.is_some() && !service.sockets.iter().any(is_http) {
         return Err(Misplaced::NoSocket(name.to_owned()));
     }

@@ -14,7 +14,7 @@ use std::{
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::spec::{Kind, Place, Spec};
+use crate::spec::{Address, SocketKind, Spec};
 
 /// Connections that wait while no process accepts; Linux cuts it to `net.core.somaxconn`, 4096 by
 /// default. A short queue loses connections while a server is built.
@@ -52,7 +52,7 @@ pub(crate) struct Front {
 #[derive(Debug, thiserror::Error)]
 #[error("{place} can't be listened on{}", self.hint())]
 pub(crate) struct SocketError {
-    place: Place,
+    place: Address,
     source: io::Error,
 }
 
@@ -80,7 +80,7 @@ impl Sockets {
 
     /// Takes out the first one that HTTP is spoken on.
     pub(crate) fn take_front(&mut self) -> Option<Front> {
-        let at = self.0.iter().position(|held| held.spec.kind == Kind::Http)?;
+        let at = self.0.iter().position(|held| held.spec.kind == SocketKind::Http)?;
         Some(Front { at, held: self.0.remove(at) })
     }
 
@@ -94,7 +94,7 @@ impl Sockets {
 
     /// Puts a new one, of loopback, in the place of `front`, and says where it is.
     pub(crate) fn put_private(&mut self, front: &Front) -> io::Result<SocketAddr> {
-        let socket = open_ip(UNUSED, Kind::Http)?;
+        let socket = open_ip(UNUSED, SocketKind::Http)?;
         let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
         self.0.insert(front.at, Held { spec: front.held.spec.clone(), file: None, socket });
         Ok(address)
@@ -120,7 +120,7 @@ impl Sockets {
 
     /// The numbers by which the kernel knows those that connections come from.
     pub(crate) fn inodes(&self) -> io::Result<Vec<u64>> {
-        let listening = self.0.iter().filter(|held| held.spec.kind != Kind::Udp);
+        let listening = self.0.iter().filter(|held| held.spec.kind != SocketKind::Udp);
         listening
             .map(|held| {
                 let file = std::fs::File::from(held.socket.as_fd().try_clone_to_owned()?);
@@ -174,8 +174,8 @@ impl Held {
     fn open(spec: &Spec) -> Result<Self, SocketError> {
         let failed = |source| SocketError { place: spec.place.clone(), source };
         let (socket, file) = match &spec.place {
-            Place::Ip(address) => (open_ip(*address, spec.kind).map_err(failed)?, None),
-            Place::Path(path) => {
+            Address::Ip(address) => (open_ip(*address, spec.kind).map_err(failed)?, None),
+            Address::Path(path) => {
                 let socket = open_path(path).map_err(failed)?;
                 (socket, Some(SocketFile::of(path).map_err(failed)?))
             }
@@ -186,9 +186,9 @@ impl Held {
     fn url(&self) -> String {
         let bound = self.socket.local_addr().ok().and_then(|address| address.as_socket());
         match (self.spec.kind, bound, &self.file) {
-            (Kind::Http, Some(address), _) => format!("http://{address}"),
-            (Kind::Https, Some(address), _) => format!("https://{address}"),
-            (Kind::Udp, Some(address), _) => format!("udp:{address}"),
+            (SocketKind::Http, Some(address), _) => format!("http://{address}"),
+            (SocketKind::Https, Some(address), _) => format!("https://{address}"),
+            (SocketKind::Udp, Some(address), _) => format!("udp:{address}"),
             (_, Some(address), _) => address.to_string(),
             (_, None, _) => self.spec.place.to_string(),
         }
@@ -196,8 +196,8 @@ impl Held {
 }
 
 /// Without `SO_REUSEPORT`, by which a second runner would take every other connection in silence.
-fn open_ip(address: SocketAddr, kind: Kind) -> io::Result<Socket> {
-    let is_udp = kind == Kind::Udp;
+fn open_ip(address: SocketAddr, kind: SocketKind) -> io::Result<Socket> {
+    let is_udp = kind == SocketKind::Udp;
     let socket = Socket::new(
         Domain::for_address(address),
         if is_udp { Type::DGRAM } else { Type::STREAM },

@@ -15,13 +15,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 pub(crate) struct Spec {
     /// What `LISTEN_FDNAMES` calls it.
     pub(crate) name: String,
-    pub(crate) kind: Kind,
-    pub(crate) place: Place,
+    pub(crate) kind: SocketKind,
+    pub(crate) place: Address,
 }
 
 /// What is spoken on a socket; to the kernel the first three are one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum SocketKind {
     Http,
     Https,
     Tcp,
@@ -31,7 +31,7 @@ pub(crate) enum Kind {
 
 /// Where a socket is bound.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Address {
     Ip(SocketAddr),
     Path(PathBuf),
 }
@@ -51,7 +51,7 @@ pub(crate) enum InvalidSpec {
     Name(String),
 }
 
-impl Kind {
+impl SocketKind {
     fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -72,10 +72,16 @@ impl FromStr for Spec {
             Some((name, kind)) => (Some(name), kind),
             None => (None, kind),
         };
-        let kind = [Kind::Http, Kind::Https, Kind::Tcp, Kind::Unix, Kind::Udp]
-            .into_iter()
-            .find(|known| known.as_str() == kind)
-            .ok_or_else(|| InvalidSpec::Kind(kind.to_owned()))?;
+        let kind = [
+            SocketKind::Http,
+            SocketKind::Https,
+            SocketKind::Tcp,
+            SocketKind::Unix,
+            SocketKind::Udp,
+        ]
+        .into_iter()
+        .find(|known| known.as_str() == kind)
+        .ok_or_else(|| InvalidSpec::Kind(kind.to_owned()))?;
         let name = name.unwrap_or(kind.as_str());
         let is_name = |c: char| c.is_ascii_graphic() && c != ':' && c != '=';
         // FileDescriptorName= in systemd.socket(5) allows 255.
@@ -83,9 +89,9 @@ impl FromStr for Spec {
             return Err(InvalidSpec::Name(name.to_owned()));
         }
         let place = match kind {
-            Kind::Unix if place.is_empty() => return Err(InvalidSpec::Form),
-            Kind::Unix => Place::Path(place.into()),
-            _ => Place::Ip(ip(place)?),
+            SocketKind::Unix if place.is_empty() => return Err(InvalidSpec::Form),
+            SocketKind::Unix => Address::Path(place.into()),
+            _ => Address::Ip(ip(place)?),
         };
         Ok(Self { name: name.to_owned(), kind, place })
     }
@@ -104,7 +110,7 @@ fn ip(text: &str) -> Result<SocketAddr, InvalidSpec> {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ip(address) => address.fmt(f),

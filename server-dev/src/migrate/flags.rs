@@ -36,7 +36,7 @@ impl Flags {
 
     /// Returns the next flag with its dashes; `None` where the command begins, or all is read.
     pub(super) fn next(&mut self) -> Result<Option<String>, MigrateError> {
-        let told = |error| MigrateError::Flag(self.of, error);
+        let failed = |error| MigrateError::Flag(self.of, error);
         // The end of the flags, or the first word of the command, is left for `rest`.
         if let Some(rest) = self.parser.try_raw_args()
             && rest.peek().is_none_or(|word| {
@@ -45,7 +45,7 @@ impl Flags {
         {
             return Ok(None);
         }
-        Ok(match self.parser.next().map_err(told)? {
+        Ok(match self.parser.next().map_err(failed)? {
             Some(lexopt::Arg::Short(name)) => Some(format!("-{name}")),
             Some(lexopt::Arg::Long(name)) => Some(format!("--{name}")),
             Some(lexopt::Arg::Value(_)) | None => None,

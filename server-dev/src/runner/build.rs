@@ -138,7 +138,7 @@ impl Read {
     }
 
     fn told(&self) -> MutexGuard<'_, Vec<Diagnostic>> {
-        // It is added to, or taken.
+        // It is pushed to, or taken from.
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

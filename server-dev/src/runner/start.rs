@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Heard, Job, Ready, Runner, Said, Work, environment};
 use crate::{
-    config::{self, Proxy},
+    config::{self, ProxyMode},
     exec::Wish,
     process::Program,
     proxy::Upstream,
@@ -129,8 +129,8 @@ impl Given {
     fn of(runner: &Runner) -> io::Result<Self> {
         let mut sockets = runner.sockets.again()?;
         let private = match (&runner.front, runner.service.proxy) {
-            (Some(_), Some(Proxy::Port)) => Some(Private::Port(unused_port()?)),
-            (Some(front), Some(Proxy::Socket)) => {
+            (Some(_), Some(ProxyMode::Port)) => Some(Private::Port(unused_port()?)),
+            (Some(front), Some(ProxyMode::Socket)) => {
                 Some(Private::Socket(sockets.put_private(front)?))
             }
             _ => None,
