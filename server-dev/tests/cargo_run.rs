@@ -15,6 +15,10 @@ fn main() {
     let feature = if cfg!(feature = "extra") { " extra" } else { "" };
     println!("{} {mode}{feature} {arguments:?}", module_path!());
     println!("{} {} fds={}", of("CARGO_PKG_NAME"), of("CARGO_MANIFEST_DIR"), of("LISTEN_FDS"));
+    for (name, value) in std::env::vars().filter(|(_, value)| value.contains("__built")) {
+        println!("{name} is {value}");
+    }
+    println!("end");
     std::thread::sleep(std::time::Duration::from_secs(600));
 }
 "#;
@@ -57,12 +61,15 @@ fn says(folder: &Folder, below: &str, command: &str) -> String {
     let is_it = |line: &str| line.ends_with(']');
     let event = dev.wait_for("output", |event| event["line"].as_str().is_some_and(is_it));
     let place = dev.wait("output")["line"].as_str().expect("a line").to_owned();
+    dev.wait_for("output", |event| event["line"] == "end");
     let line = event["line"].as_str().expect("a line").to_owned();
     let package = if line.starts_with("one ") { "one" } else { "many" };
     let home = folder.path().join(package);
     assert_eq!(place, format!("{package} {} fds=1", home.display()), "{command}");
+    // Neither by what is shown nor by its variables.
     let outputs = dev.told.iter().filter(|event| event["event"] == "output");
-    let hidden = outputs.filter(|event| event["line"].as_str().is_some_and(|it| it.contains("__")));
+    let hidden =
+        outputs.filter(|event| event["line"].as_str().is_some_and(|it| it.contains("__built")));
     assert_eq!(hidden.count(), 0, "{command}: {:#?}", dev.told);
     assert_eq!(dev.end().code(), Some(0), "{command}");
     line

@@ -64,6 +64,8 @@ fn built(mut arguments: impl Iterator<Item = OsString>) -> io::Result<Built> {
         .filter(|(name, value)| before.get(name.as_os_str()) != Some(value))
         // Cargo sets no others.
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        // What asks for this here is nothing that the program is to find.
+        .filter(|(_, value)| !value.ends_with(WORD))
         .collect();
     Ok(Built { words, variables })
 }
