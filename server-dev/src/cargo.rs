@@ -2,7 +2,7 @@
 //! be called off.
 //!
 //! Which program it is, with which arguments and variables, only cargo knows. So cargo does run
-//! something: this executable, as its `runner` (see "target.<triple>.runner" in The Cargo Book), which
+//! something: this executable, as its `runner` (see `target.<triple>.runner` in The Cargo Book), which
 //! says what it was to run. A `runner` that the project has configured is not used.
 
 mod built;
