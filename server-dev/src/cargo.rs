@@ -1,183 +1,160 @@
 //! `cargo run`, taken apart: what builds is not what serves, so that a build holds no socket, and may
 //! be called off.
+//!
+//! Which program it is, with which arguments and variables, only cargo knows. So cargo does run
+//! something: this executable, as its `runner` (see `target.<triple>.runner` in The Cargo Book), which
+//! says what it was to run. A `runner` that the project has configured is not used.
 
-use std::path::{Path, PathBuf};
+mod built;
+mod message;
 
-use serde::Deserialize;
+use std::{env::consts::ARCH, ffi::OsString, path::Path};
 
 use crate::config::Words;
+
+pub(crate) use self::{
+    built::{Built, WORD, tell},
+    message::{Message, RustcMessage, Span},
+};
+
+/// Those of cargo's own flags that a value follows as another word.
+const WITH_VALUE: [&str; 4] = ["--color", "--config", "-C", "-Z"];
+/// The C libraries that programs of this machine are built for, unless somebody asks for another target.
+const LIBCS: [&str; 2] = ["gnu", "musl"];
 
 /// A `cargo run`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CargoRun {
     /// What builds it, and says what was built in a form for programs.
     pub(crate) build: Words,
-    /// The arguments of what was built.
-    arguments: Vec<String>,
-}
-
-/// What cargo says, a line each, see "JSON messages" in The Cargo Book.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "reason", rename_all = "kebab-case")]
-#[allow(clippy::enum_variant_names, reason = "cargo calls it that")]
-pub(crate) enum Message {
-    CompilerArtifact {
-        manifest_path: PathBuf,
-        executable: Option<PathBuf>,
-    },
-    CompilerMessage {
-        message: Diagnostic,
-    },
-    #[serde(other)]
-    Other,
-}
-
-/// What the compiler has to say.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Diagnostic {
-    /// As it is to be shown, in several lines.
-    pub(crate) rendered: Option<String>,
-    #[serde(default)]
-    pub(crate) message: String,
-    /// `error`, `warning` and others.
-    #[serde(default)]
-    pub(crate) level: String,
-    #[serde(default)]
-    pub(crate) spans: Vec<Span>,
-}
-
-/// A place that the compiler speaks of.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Span {
-    /// Relative to the workspace.
-    pub(crate) file_name: String,
-    pub(crate) line_start: u32,
-    pub(crate) column_start: u32,
-    pub(crate) is_primary: bool,
-    pub(crate) label: Option<String>,
-    /// Of what is in a macro, who calls it.
-    expansion: Option<Expansion>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Expansion {
-    span: Box<Span>,
-}
-
-impl Span {
-    /// The place in the source that has led here through macros.
-    pub(crate) fn origin(&self) -> &Self {
-        self.expansion.as_ref().map_or(self, |expansion| expansion.span.origin())
-    }
-}
-
-/// A program that cargo has built.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Built {
-    executable: PathBuf,
-    manifest_path: PathBuf,
+    /// Targets that a `runner` of the project's own may be for.
+    targets: Vec<String>,
 }
 
 impl CargoRun {
     /// Returns `None` where the command is another.
     pub(crate) fn of(command: &Words, coloured: bool) -> Option<Self> {
-        let program = Path::new(command.program()).file_name()?;
         let arguments = command.arguments();
+        let run = run_in(command)?;
         let toolchain = arguments.iter().take_while(|word| word.starts_with('+')).count();
-        let order = arguments.get(toolchain)?;
-        if program != "cargo" || (order != "run" && order != "r") {
-            return None;
-        }
-        let rest = &arguments[toolchain + 1..];
-        let (flags, arguments_after) = match rest.iter().position(|word| word == "--") {
-            Some(at) => (&rest[..at], &rest[at + 1..]),
-            None => (rest, &[][..]),
-        };
-        // Somebody who reads it by a program of their own gets what they asked for.
-        if flags.iter().any(|flag| flag.starts_with("--message-format")) {
-            return None;
-        }
-        let format = if coloured { "json-diagnostic-rendered-ansi" } else { "json" };
+        let flags = || arguments.iter().take_while(|word| *word != "--");
         let mut words = vec![command.program().to_owned()];
         words.extend_from_slice(&arguments[..toolchain]);
-        words.extend(["build".to_owned(), format!("--message-format={format}")]);
-        words.extend_from_slice(flags);
-        Some(Self { build: Words::new(words)?, arguments: arguments_after.to_vec() })
+        let [program, word] = runner();
+        // For each target that none of the variables is for.
+        let runner = format!("target.'cfg(all())'.runner=['{program}','{word}']");
+        words.extend(["--config".to_owned(), runner]);
+        words.extend_from_slice(&arguments[toolchain..=run]);
+        // Who asks for another form gets that.
+        if !flags().any(|word| word.starts_with("--message-format")) {
+            let format = if coloured { "json-diagnostic-rendered-ansi" } else { "json" };
+            words.push(format!("--message-format={format}"));
+        }
+        words.extend_from_slice(&arguments[run + 1..]);
+        let asked = flags().zip(flags().skip(1)).filter(|(flag, _)| *flag == "--target");
+        let asked = asked.map(|(_, target)| target.as_str());
+        let asked = asked.chain(flags().filter_map(|word| word.strip_prefix("--target=")));
+        let usual = LIBCS.map(|libc| format!("{ARCH}-unknown-linux-{libc}"));
+        let targets = asked.map(str::to_owned).chain(usual).collect();
+        Some(Self { build: Words::new(words)?, targets })
     }
 
-    /// How what was built is started.
-    pub(crate) fn command(&self, built: &Built) -> Option<Words> {
-        let mut words = vec![built.executable.to_str()?.to_owned()];
-        words.extend_from_slice(&self.arguments);
-        Words::new(words)
+    /// Whether a command is one.
+    pub(crate) fn is(command: &Words) -> bool {
+        run_in(command).is_some()
+    }
+
+    /// What cargo finds beside the variables of any build: these come before each `runner` that a file
+    /// configures.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (OsString, OsString)> {
+        let name = |target: &String| {
+            format!("CARGO_TARGET_{}_RUNNER", target.to_uppercase().replace(['-', '.'], "_"))
+        };
+        self.targets.iter().map(move |target| (name(target).into(), runner().join(" ").into()))
+    }
+
+    /// Whether a line only says that the runner is run.
+    pub(crate) fn is_of_runner(line: &[u8]) -> bool {
+        String::from_utf8_lossy(line).contains(&runner().join(" "))
     }
 }
 
-impl Built {
-    /// What `cargo run` tells a program of where it is from.
-    pub(crate) fn manifest_dir(&self) -> Option<&Path> {
-        self.manifest_path.parent()
+/// Where the `run` is among the arguments: `cargo [+toolchain] [OPTIONS] run [OPTIONS] [args]...`.
+fn run_in(command: &Words) -> Option<usize> {
+    if Path::new(command.program()).file_name()? != "cargo" {
+        return None;
     }
-}
-
-impl Message {
-    /// Reads a line; `None` where it is none of cargo's own, as a build script's.
-    pub(crate) fn read(line: &[u8]) -> Option<Self> {
-        serde_json::from_slice(line).ok()
-    }
-
-    /// The program that was built, where this tells of one.
-    pub(crate) fn built(self) -> Option<Built> {
-        match self {
-            Self::CompilerArtifact { manifest_path, executable: Some(executable) } => {
-                Some(Built { executable, manifest_path })
-            }
-            _ => None,
+    let mut words = command.arguments().iter().enumerate();
+    loop {
+        match words.next()? {
+            (at, word) if word == "run" || word == "r" => return Some(at),
+            (_, flag) if WITH_VALUE.contains(&flag.as_str()) => drop(words.next()),
+            (_, word) if word != "--" && word.starts_with(['-', '+']) => {}
+            _ => return None,
         }
     }
+}
+
+/// This executable by its number, as for cargo `/proc/self/exe` is cargo; there is no blank in it, at
+/// which cargo would part it.
+fn runner() -> [String; 2] {
+    [format!("/proc/{}/exe", std::process::id()), WORD.to_owned()]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn taken_apart(text: &str) -> Option<(Vec<String>, Vec<String>)> {
-        CargoRun::of(&Words::parse(text).unwrap(), false)
-            .map(|run| (run.build.arguments().to_vec(), run.arguments))
-    }
-
     #[test]
-    fn takes_apart_what_cargo_runs_and_nothing_else() {
-        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(
-            taken_apart("cargo run -p web --release -- --port 3000"),
-            Some((words("build --message-format=json -p web --release"), words("--port 3000")))
-        );
-        assert_eq!(
-            taken_apart("/usr/bin/cargo +nightly r"),
-            Some((words("+nightly build --message-format=json"), vec![]))
-        );
-        for other in ["cargo test", "cargo", "go run .", "cargo run --message-format=short"] {
-            assert_eq!(taken_apart(other), None, "{other}");
+    fn takes_every_form_of_cargo_run_and_nothing_else() {
+        for (text, want) in [
+            ("cargo run", "cargo RUNNER run JSON"),
+            ("cargo r", "cargo RUNNER r JSON"),
+            (
+                "cargo run -p web --release -- --port 3000",
+                "cargo RUNNER run JSON -p web --release -- --port 3000",
+            ),
+            ("cargo run serve --port 1", "cargo RUNNER run JSON serve --port 1"),
+            ("/usr/bin/cargo +nightly r", "/usr/bin/cargo +nightly RUNNER r JSON"),
+            ("cargo -q --config a.b=1 run", "cargo RUNNER -q --config a.b=1 run JSON"),
+            (
+                "cargo -Z unstable-options -C run run",
+                "cargo RUNNER -Z unstable-options -C run run JSON",
+            ),
+            ("cargo run --message-format short", "cargo RUNNER run --message-format short"),
+            (
+                "cargo run -- --message-format short",
+                "cargo RUNNER run JSON -- --message-format short",
+            ),
+        ] {
+            let run = CargoRun::of(&Words::parse(text).unwrap(), false);
+            let run = run.unwrap_or_else(|| panic!("{text} is one"));
+            let [program, word] = runner();
+            let told = format!("--config target.'cfg(all())'.runner=['{program}','{word}']");
+            let got = [&[run.build.program().to_owned()], run.build.arguments()].concat().join(" ");
+            let got = got.replace(&told, "RUNNER");
+            assert_eq!(got.replace("--message-format=json", "JSON"), want, "{text}");
+        }
+        for other in [
+            "cargo test",
+            "cargo",
+            "go run .",
+            "cargo test run",
+            "cargo --config run",
+            "cargo -- run",
+        ] {
+            let words = Words::parse(other).unwrap();
+            assert!(!CargoRun::is(&words) && CargoRun::of(&words, true).is_none(), "{other}");
         }
     }
 
     #[test]
-    fn finds_the_program_that_was_built() {
-        let line =
-            br#"{"reason":"compiler-artifact","package_id":"x","manifest_path":"/w/Cargo.toml",
-            "target":{"kind":["bin"]},"executable":"/w/target/debug/web","fresh":true}"#;
-        let built = Message::read(line).unwrap().built().unwrap();
-        assert_eq!(built.manifest_dir(), Some(Path::new("/w")));
-        let run = CargoRun::of(&Words::parse("cargo run -- a").unwrap(), true).unwrap();
-        let command = run.command(&built).unwrap();
-        assert_eq!((command.program(), command.arguments().len()), ("/w/target/debug/web", 1));
-        assert!(
-            Message::read(b"{\"reason\":\"build-finished\",\"success\":true}")
-                .unwrap()
-                .built()
-                .is_none()
-        );
-        assert!(Message::read(b"hello").is_none());
+    fn comes_before_the_runner_of_each_target_that_is_asked_for() {
+        for text in ["cargo run --target a-b.c", "cargo run --target=a-b.c x"] {
+            let run = CargoRun::of(&Words::parse(text).unwrap(), false).unwrap();
+            let names: Vec<_> = run.variables().map(|(name, _)| name).collect();
+            assert_eq!(names.len(), 3, "{text}: {names:?}");
+            assert_eq!(names[0], "CARGO_TARGET_A_B_C_RUNNER", "{text}");
+        }
     }
 }

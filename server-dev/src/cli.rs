@@ -4,18 +4,18 @@ use std::{
     io::{self, ErrorKind, Write},
     path::PathBuf,
     process::ExitCode,
-    time::Duration,
 };
 
 use clap::{Parser, Subcommand, ValueHint};
 
 use crate::{
     Failure,
-    config::{Config, ConfigError, Proxy, Ready, Service, Words, parse_duration},
+    config::{self, Config, ConfigError, DEFAULT_POLL, ProxyMode, Ready, Service, Words},
     doctor, init, migrate,
     report::Form,
     schema,
     spec::Spec,
+    timespan::{InvalidTimespan, Timespan},
 };
 
 /// What a service on the command line is called.
@@ -68,7 +68,7 @@ pub(crate) struct Cli {
     ignore: Vec<String>,
 
     /// What has to succeed before the command is started; of `cargo run` it is found by itself
-    #[arg(short, long, value_name = "COMMAND", requires = "command", value_parser = words)]
+    #[arg(short, long, value_name = "COMMAND", requires = "command")]
     build: Option<Words>,
 
     /// When a new process is ready: auto, notify (READY=1), after a time such as 500ms, or, with
@@ -77,17 +77,17 @@ pub(crate) struct Cli {
     ready: Ready,
 
     /// How long no file may change before a change is taken
-    #[arg(long, value_name = "TIME", requires = "command", value_parser = parse_duration, default_value = "50ms")]
-    settle: Duration,
+    #[arg(long, value_name = "TIME", requires = "command", default_value_t = config::settle())]
+    settle: Timespan,
 
     /// Look at the files this often instead of being told; for folders that can't tell
-    #[arg(long, value_name = "TIME", requires = "command", value_parser = parse_duration)]
-    #[arg(num_args = 0..=1, default_missing_value = "500ms", require_equals = true)]
-    poll: Option<Duration>,
+    #[arg(long, value_name = "TIME", requires = "command")]
+    #[arg(num_args = 0..=1, default_missing_value = DEFAULT_POLL.to_string(), require_equals = true)]
+    poll: Option<Timespan>,
 
     /// How long an old process may take to end before it is killed
-    #[arg(long, value_name = "TIME", requires = "command", value_parser = parse_duration, default_value = "10s")]
-    grace: Duration,
+    #[arg(long, value_name = "TIME", requires = "command", default_value_t = config::grace())]
+    grace: Timespan,
 
     /// End the old process before the new one starts; the sockets stay
     #[arg(long, requires = "command")]
@@ -101,11 +101,11 @@ pub(crate) struct Cli {
     /// PORT, or at a socket that it is passed; pages reload by themselves and show what is wrong
     #[arg(long, value_name = "HOW", requires = "command", value_enum)]
     #[arg(num_args = 0..=1, default_missing_value = "port", require_equals = true)]
-    proxy: Option<Proxy>,
+    proxy: Option<ProxyMode>,
 
     /// How long a request may wait at the proxy while no process is ready
-    #[arg(long, value_name = "TIME", requires = "command", value_parser = parse_duration, default_value = "30s")]
-    proxy_wait: Duration,
+    #[arg(long, value_name = "TIME", requires = "command", default_value_t = config::proxy_wait())]
+    proxy_wait: Timespan,
 
     /// A name that the proxy answers to beside those of this machine; may be repeated
     #[arg(long, value_name = "NAME", requires = "command")]
@@ -203,16 +203,12 @@ pub(crate) fn say(text: &str) -> io::Result<()> {
     }
 }
 
-fn words(text: &str) -> Result<Words, &'static str> {
-    Words::parse(text).ok_or("a command has a program, and its quotes are closed")
-}
-
-fn ready(text: &str) -> Result<Ready, String> {
+fn ready(text: &str) -> Result<Ready, InvalidTimespan> {
     match text {
         "auto" => Ok(Ready::Auto),
         "notify" => Ok(Ready::Notify),
         path if path.starts_with('/') => Ok(Ready::Http(path.to_owned())),
-        _ => parse_duration(text).map(Ready::Delay),
+        _ => text.parse().map(Ready::Delay),
     }
 }
 
@@ -233,7 +229,7 @@ mod tests {
         let config = Cli::parse_from(line.split(' ')).config().unwrap();
         let service = &config.services[ONLY];
         assert_eq!(service.extensions, ["rs", "toml"]);
-        assert_eq!(service.poll, Some(Duration::from_millis(500)));
+        assert_eq!(service.poll, Some(DEFAULT_POLL));
         assert_eq!(service.command.arguments(), ["run", "--", "--port", "1"]);
         assert!(!service.overlap && service.listen_pid);
     }

@@ -2,15 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::Deserialize;
 
-use crate::{schema, spec::Spec};
+use crate::{spec::Spec, timespan::Timespan};
+
+pub(crate) use crate::words::Words;
 
 /// Everything that `server-dev.toml` may say.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -47,29 +47,20 @@ pub(crate) struct Service {
     #[serde(default)]
     pub(crate) rules: Vec<Rule>,
     /// How long no file may change before the change is taken.
-    #[serde(default = "settle", deserialize_with = "duration", serialize_with = "schema::text_of")]
-    #[schemars(schema_with = "schema::duration")]
-    pub(crate) settle: Duration,
+    #[serde(default = "settle")]
+    pub(crate) settle: Timespan,
     /// Looks at the files this often instead of being told by the system.
-    #[serde(default, deserialize_with = "some_duration")]
-    #[schemars(schema_with = "schema::duration")]
-    pub(crate) poll: Option<Duration>,
+    pub(crate) poll: Option<Timespan>,
     /// When a new process counts as ready.
     #[serde(default)]
     #[schemars(extend("default" = "auto"))]
     pub(crate) ready: Ready,
     /// How long that may take.
-    #[serde(
-        default = "ready_timeout",
-        deserialize_with = "duration",
-        serialize_with = "schema::text_of"
-    )]
-    #[schemars(schema_with = "schema::duration")]
-    pub(crate) ready_timeout: Duration,
+    #[serde(default = "ready_timeout")]
+    pub(crate) ready_timeout: Timespan,
     /// How long an old process may take to end, before it is killed.
-    #[serde(default = "grace", deserialize_with = "duration", serialize_with = "schema::text_of")]
-    #[schemars(schema_with = "schema::duration")]
-    pub(crate) grace: Duration,
+    #[serde(default = "grace")]
+    pub(crate) grace: Timespan,
     /// Whether a new process may start while the old one still serves.
     #[serde(default = "yes")]
     pub(crate) overlap: bool,
@@ -77,15 +68,10 @@ pub(crate) struct Service {
     #[serde(default = "yes")]
     pub(crate) listen_pid: bool,
     /// Whether a proxy answers on the first http socket, and how each process is reached behind it.
-    pub(crate) proxy: Option<Proxy>,
+    pub(crate) proxy: Option<ProxyMode>,
     /// How long a request may wait there while no process is ready.
-    #[serde(
-        default = "proxy_wait",
-        deserialize_with = "duration",
-        serialize_with = "schema::text_of"
-    )]
-    #[schemars(schema_with = "schema::duration")]
-    pub(crate) proxy_wait: Duration,
+    #[serde(default = "proxy_wait")]
+    pub(crate) proxy_wait: Timespan,
     /// Names that the proxy answers to beside those of this machine; `.name` stands for all below it.
     #[serde(default)]
     pub(crate) allow_hosts: Vec<String>,
@@ -95,10 +81,6 @@ pub(crate) struct Service {
     /// A file of such, `NAME=value` a line.
     pub(crate) env_file: Option<PathBuf>,
 }
-
-/// A command line: a text as in a shell, without its expansions, or a list of words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Words(Vec<String>);
 
 /// What a change of the files of a glob does.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -131,7 +113,7 @@ pub(crate) enum Action {
 /// How a process is reached behind the proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Proxy {
+pub(crate) enum ProxyMode {
     /// It listens by itself, at a port of its own that `HOST` and `PORT` name.
     Port,
     /// It is passed a socket of its own, in the place of the one that the proxy answers on.
@@ -148,9 +130,7 @@ pub(crate) enum Ready {
     /// By `READY=1` alone, see `sd_notify(3)`.
     Notify,
     /// After so long.
-    #[serde(deserialize_with = "duration")]
-    #[schemars(schema_with = "schema::duration")]
-    Delay(Duration),
+    Delay(Timespan),
     /// Once it answers a request for this path with success; behind the proxy only, since a socket
     /// that several hold doesn't say who answers.
     Http(String),
@@ -218,63 +198,9 @@ impl Service {
     }
 }
 
-impl Words {
-    /// Returns `None` where there is no program.
-    pub(crate) fn new(words: Vec<String>) -> Option<Self> {
-        words.first().is_some_and(|program| !program.is_empty()).then_some(Self(words))
-    }
-
-    /// Reads a text as a shell does.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        shlex::split(text).and_then(Self::new)
-    }
-
-    pub(crate) fn program(&self) -> &str {
-        &self.0[0]
-    }
-
-    pub(crate) fn arguments(&self) -> &[String] {
-        &self.0[1..]
-    }
-}
-
-impl fmt::Display for Words {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A word with a NUL in it can't be quoted, and can't be run either.
-        let text = shlex::try_join(self.0.iter().map(String::as_str)).unwrap_or_default();
-        f.write_str(&text)
-    }
-}
-
-impl<'de> Deserialize<'de> for Words {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged, expecting = "a command: a text, or a list of words")]
-        enum Either {
-            Text(String),
-            List(Vec<String>),
-        }
-        let words = match Either::deserialize(deserializer)? {
-            Either::Text(text) => Self::parse(&text),
-            Either::List(words) => Self::new(words),
-        };
-        words.ok_or_else(|| D::Error::custom("a command has a program, and its quotes are closed"))
-    }
-}
-
-/// Reads `50ms`, `10s` and the like.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .map_err(|_| format!("{text} is no duration such as 50ms or 10s"))
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    parse_duration(&String::deserialize(deserializer)?).map_err(D::Error::custom)
-}
-
-fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    duration(deserializer).map(Some)
-}
+/// How often files are looked at that nobody tells of, where a service doesn't say it: often enough that
+/// an edit seems to be seen at once, and seldom enough for a server of files.
+pub(crate) const DEFAULT_POLL: Timespan = Timespan::milliseconds(500);
 
 fn here() -> PathBuf {
     ".".into()
@@ -289,21 +215,21 @@ fn yes() -> bool {
 }
 
 /// Editors and formatters write several files in a row; a person doesn't notice it.
-fn settle() -> Duration {
-    Duration::from_millis(50)
+pub(crate) fn settle() -> Timespan {
+    Timespan::milliseconds(50)
 }
 
-fn ready_timeout() -> Duration {
-    Duration::from_secs(60)
+pub(crate) fn ready_timeout() -> Timespan {
+    Timespan::seconds(60)
 }
 
-fn grace() -> Duration {
-    Duration::from_secs(10)
+pub(crate) fn grace() -> Timespan {
+    Timespan::seconds(10)
 }
 
 /// A build from scratch takes longer; whoever waits for it is better told so.
-fn proxy_wait() -> Duration {
-    Duration::from_secs(30)
+pub(crate) fn proxy_wait() -> Timespan {
+    Timespan::seconds(30)
 }
 
 #[cfg(test)]
@@ -334,13 +260,13 @@ mod tests {
         assert_eq!(service.build.unwrap().program(), "go");
         assert_eq!(service.sockets[1].name, "admin");
         assert_eq!(service.rules[0].action, Action::Css);
-        assert_eq!(service.ready, Ready::Delay(Duration::from_millis(300)));
+        assert_eq!(service.ready, Ready::Delay(Timespan::milliseconds(300)));
         assert_eq!(
             (service.settle, service.poll),
-            (Duration::from_secs(1), Some(Duration::from_millis(500)))
+            (Timespan::seconds(1), Some(Timespan::milliseconds(500)))
         );
         assert!(!service.overlap);
-        assert_eq!((service.proxy, service.proxy_wait), (Some(Proxy::Socket), proxy_wait()));
+        assert_eq!((service.proxy, service.proxy_wait), (Some(ProxyMode::Socket), proxy_wait()));
         let probed = one("command = \"a\"\nready = { http = \"/up\" }").unwrap();
         assert_eq!(probed.ready, Ready::Http("/up".into()));
     }

@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value as Json;
 use toml::Value;
 
-use crate::schema;
+use crate::{config::Words, schema, timespan::Timespan};
 
 /// How wide a comment may be.
 const WIDTH: usize = 100;
@@ -38,6 +38,17 @@ impl Draft {
         match self.keys.iter_mut().find(|(known, _)| *known == key) {
             Some((_, known)) => *known = value,
             None => self.keys.push((key, value)),
+        }
+    }
+
+    /// Sets a duration as `flag` of another runner says it, a mere number in `unit`; says so where it is
+    /// none.
+    pub(crate) fn set_time(&mut self, key: &'static str, flag: &str, text: &str, unit: &str) {
+        let is_number = text.parse::<f64>().is_ok();
+        let time = if is_number { format!("{text}{unit}") } else { text.to_owned() };
+        match time.parse::<Timespan>() {
+            Ok(_) => self.set(key, time),
+            Err(error) => self.note(format!("{flag} is left out: {error}")),
         }
     }
 
@@ -77,6 +88,18 @@ impl Draft {
             _ => Value::from(words.to_vec()),
         };
         self.set(key, value);
+    }
+
+    /// The words of a command that is set.
+    pub(crate) fn words(&self, key: &str) -> Option<Words> {
+        match self.get(key)? {
+            Value::String(text) => Words::parse(text).ok(),
+            Value::Array(list) => {
+                let words = list.iter().map(|word| word.as_str().map(str::to_owned));
+                Words::new(words.collect::<Option<_>>()?)
+            }
+            _ => None,
+        }
     }
 
     /// As the `Display` form, and each key with what it is for.
@@ -120,12 +143,7 @@ impl Draft {
             name if !name.is_empty() && name.chars().all(is_bare) => name.clone(),
             name => Value::from(name.as_str()).to_string(),
         };
-        text.extend([
-            "[services.",
-            &name,
-            "]
-",
-        ]);
+        line_of(&mut text, format_args!("[services.{name}]"));
         text
     }
 }
@@ -141,8 +159,12 @@ impl fmt::Display for Draft {
 }
 
 fn line(text: &mut String, key: &str, value: &Value) {
+    line_of(text, format_args!("{key} = {value}"));
+}
+
+fn line_of(text: &mut String, arguments: fmt::Arguments<'_>) {
     // Writing to a text doesn't fail.
-    let _ = writeln!(text, "{key} = {value}");
+    let _ = writeln!(text, "{arguments}");
 }
 
 /// Breaks a text into lines of a comment; nothing in it can end the comment.

@@ -74,12 +74,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
 
 /// Writes a file that is not there; somebody may have made it meanwhile.
 fn write(file: &Path, text: &str) -> Result<(), InitError> {
-    let told = |error: std::io::Error| match error.kind() {
+    let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => InitError::There(file.to_owned()),
         _ => InitError::Write(file.to_owned(), error),
     };
-    let mut new = OpenOptions::new().write(true).create_new(true).open(file).map_err(told)?;
-    new.write_all(text.as_bytes()).map_err(told)
+    let mut new = OpenOptions::new().write(true).create_new(true).open(file).map_err(failed)?;
+    new.write_all(text.as_bytes()).map_err(failed)
 }
 
 fn text(drafts: &[Draft]) -> String {

@@ -33,7 +33,9 @@ mod stat;
 mod status;
 mod stops;
 mod terminal;
+mod timespan;
 mod tree;
+mod words;
 
 use std::{error::Error, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     match arguments.next() {
         Some(word) if word == exec::WORD => exec::become_it(arguments),
+        Some(word) if word == cargo::WORD => return cargo::tell(arguments),
         Some(word) if word == guard::WORD => {
             guard::become_it(arguments.next());
             return ExitCode::SUCCESS;
@@ -218,7 +221,8 @@ fn open(config: Config) -> Result<Vec<(String, Service, Sockets, Tree)>, Failure
     let open = config.services.into_iter().map(|(name, service)| {
         proxy::check(&name, &service)?;
         let sockets = Sockets::open(&service.sockets)?;
-        let tree = Tree::new(Filter::of(&service)?, service.settle, service.poll);
+        let tree =
+            Tree::new(Filter::of(&service)?, *service.settle, service.poll.map(Duration::from));
         Ok((name, service, sockets, tree))
     });
     open.collect()

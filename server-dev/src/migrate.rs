@@ -96,12 +96,9 @@ fn read(words: &[String], draft: &mut Draft) -> Result<(), MigrateError> {
         Some(Runner::Systemfd) => systemfd::read(rest, draft),
         Some(Runner::Watchexec) => watchexec::read(rest, draft),
         Some(Runner::CargoWatch(flags)) => cargo_watch::read(&rest[flags..], draft),
-        Some(Runner::Uvicorn(flags)) => {
-            uvicorn::read(&words[..flags], &words[flags..], draft);
-            Ok(())
-        }
+        Some(Runner::Uvicorn(flags)) => uvicorn::read(&words[..flags], &words[flags..], draft),
         Some(Runner::Air) => air::read_flags(rest, draft),
-        Some(Runner::AirFile) => air::read(Path::new(program), draft),
+        Some(Runner::AirFile) => air::read(Path::new(program), Vec::new(), draft),
         None => Err(MigrateError::Runner(program.clone())),
     }
 }

@@ -51,7 +51,7 @@ pub(crate) use self::{
 use crate::{
     config::{Ready, Service},
     sockets::Front,
-    spec::{Kind, Spec},
+    spec::{SocketKind, Spec},
 };
 
 /// Requests that wait while no process is ready; more than a browser and a test suite send at once.
@@ -106,7 +106,7 @@ struct Proxy {
 
 /// Refuses what can't work, before anything is started.
 pub(crate) fn check(name: &str, service: &Service) -> Result<(), Misplaced> {
-    let is_http = |spec: &Spec| spec.kind == Kind::Http;
+    let is_http = |spec: &Spec| spec.kind == SocketKind::Http;
     if service.proxy.is_some() && !service.sockets.iter().any(is_http) {
         return Err(Misplaced::NoSocket(name.to_owned()));
     }
@@ -148,7 +148,7 @@ impl Fronted {
             run: run_id(),
             site,
             guard: HostGuard::new(&service.allow_hosts),
-            patience: service.proxy_wait,
+            patience: *service.proxy_wait,
             waiting: Semaphore::new(MAX_WAITING),
             over: over.clone(),
         };

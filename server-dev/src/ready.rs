@@ -71,7 +71,7 @@ pub(crate) async fn wait(
             Sign::Notified
         }
         Ready::Delay(delay) => {
-            sleep(*delay).await;
+            sleep(**delay).await;
             Sign::Delay
         }
         Ready::Http(path) => {

@@ -273,7 +273,7 @@ impl Work {
 
     fn end(&self) -> End {
         let Runner { service, hurry, guarded, .. } = &*self.runner;
-        End { grace: service.grace, hurry: hurry.clone(), guarded: guarded.clone() }
+        End { grace: *service.grace, hurry: hurry.clone(), guarded: guarded.clone() }
     }
 }
 

@@ -1,18 +1,9 @@
 //! `server-dev schema`: what an editor completes and checks a `server-dev.toml` by.
 
-use std::{borrow::Cow, time::Duration};
-
-use schemars::{
-    JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema,
-    transform::RecursiveTransform,
-};
-use serde::Serializer;
+use schemars::{Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde_json::{Value, json};
 
-use crate::{
-    config::{Config, Words},
-    spec::Spec,
-};
+use crate::config::Config;
 
 /// Where an editor looks for it, beside the file.
 pub(crate) const FILE: &str = "server-dev.schema.json";
@@ -76,58 +67,6 @@ fn for_people_and_toml(schema: &mut Schema) {
     }
     if let Some(Value::Array(choices)) = schema.get_mut("anyOf") {
         choices.retain(|choice| *choice != json!({ "type": "null" }));
-    }
-}
-
-/// As [`humantime::parse_duration`] takes it, but for the names of its units.
-pub(crate) fn duration(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "string",
-        "pattern": r"^\s*([0-9]+(\.[0-9]+)?\s*[a-zA-Zµ]+\s*)+$|^0$",
-        "examples": ["50ms", "10s"],
-    })
-}
-
-/// Writes a duration as it is read.
-pub(crate) fn text_of<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(&humantime::format_duration(*duration))
-}
-
-impl JsonSchema for Words {
-    fn schema_name() -> Cow<'static, str> {
-        "Command".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "anyOf": [
-                { "type": "string", "minLength": 1 },
-                { "type": "array", "items": { "type": "string" }, "minItems": 1 },
-            ],
-            "examples": ["cargo run -- --port 3000", ["cargo", "run"]],
-        })
-    }
-}
-
-impl JsonSchema for Spec {
-    fn schema_name() -> Cow<'static, str> {
-        "Socket".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "pattern": "^([!-9;<>-~]+=)?(http|https|tcp|unix|udp)::.+$",
-            "examples": ["http::3000", "admin=tcp::127.0.0.1:0", "unix::/run/app.sock"],
-        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The sockets that outlive every process of a service.
 
 use std::{
-    fmt, io,
+    io,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     ops::Range,
     os::{
@@ -14,7 +14,7 @@ use std::{
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::spec::{Kind, Place, Spec};
+use crate::spec::{Address, SocketKind, Spec};
 
 /// Connections that wait while no process accepts; Linux cuts it to `net.core.somaxconn`, 4096 by
 /// default. A short queue loses connections while a server is built.
@@ -36,8 +36,9 @@ pub(crate) struct Sockets(Vec<Held>);
 #[derive(Debug)]
 pub(crate) struct Held {
     spec: Spec,
-    socket: Socket,
+    // Dropped first: as long as the socket is open, no other file is given its number.
     file: Option<SocketFile>,
+    socket: Socket,
 }
 
 /// The socket that a proxy answers on, and its place among those that are passed on.
@@ -49,17 +50,26 @@ pub(crate) struct Front {
 
 /// Why a socket can't be had.
 #[derive(Debug, thiserror::Error)]
-#[error("{place} can't be listened on{hint}")]
+#[error("{place} can't be listened on{}", self.hint())]
 pub(crate) struct SocketError {
-    place: Place,
-    hint: Hint,
+    place: Address,
     source: io::Error,
 }
 
-#[derive(Debug)]
-enum Hint {
-    None,
-    Taken,
+impl SocketError {
+    /// Whether somebody else holds it.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.source.kind() == io::ErrorKind::AddrInUse
+    }
+
+    /// Whether only a privileged process may hold it.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        self.source.kind() == io::ErrorKind::PermissionDenied
+    }
+
+    fn hint(&self) -> &'static str {
+        if self.is_taken() { "; `server-dev doctor` says by whom it is held" } else { "" }
+    }
 }
 
 impl Sockets {
@@ -70,23 +80,23 @@ impl Sockets {
 
     /// Takes out the first one that HTTP is spoken on.
     pub(crate) fn take_front(&mut self) -> Option<Front> {
-        let at = self.0.iter().position(|held| held.spec.kind == Kind::Http)?;
+        let at = self.0.iter().position(|held| held.spec.kind == SocketKind::Http)?;
         Some(Front { at, held: self.0.remove(at) })
     }
 
     /// Returns another handle of each.
     pub(crate) fn again(&self) -> io::Result<Self> {
         let again = |held: &Held| {
-            Ok(Held { spec: held.spec.clone(), socket: held.socket.try_clone()?, file: None })
+            Ok(Held { spec: held.spec.clone(), file: None, socket: held.socket.try_clone()? })
         };
         self.0.iter().map(again).collect::<io::Result<_>>().map(Self)
     }
 
     /// Puts a new one, of loopback, in the place of `front`, and says where it is.
     pub(crate) fn put_private(&mut self, front: &Front) -> io::Result<SocketAddr> {
-        let socket = open_ip(UNUSED, Kind::Http)?;
+        let socket = open_ip(UNUSED, SocketKind::Http)?;
         let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        self.0.insert(front.at, Held { spec: front.held.spec.clone(), socket, file: None });
+        self.0.insert(front.at, Held { spec: front.held.spec.clone(), file: None, socket });
         Ok(address)
     }
 
@@ -110,7 +120,7 @@ impl Sockets {
 
     /// The numbers by which the kernel knows those that connections come from.
     pub(crate) fn inodes(&self) -> io::Result<Vec<u64>> {
-        let listening = self.0.iter().filter(|held| held.spec.kind != Kind::Udp);
+        let listening = self.0.iter().filter(|held| held.spec.kind != SocketKind::Udp);
         listening
             .map(|held| {
                 let file = std::fs::File::from(held.socket.as_fd().try_clone_to_owned()?);
@@ -162,30 +172,23 @@ pub(crate) fn unused_port() -> io::Result<SocketAddr> {
 
 impl Held {
     fn open(spec: &Spec) -> Result<Self, SocketError> {
-        let told = |source: io::Error| SocketError {
-            place: spec.place.clone(),
-            hint: match source.kind() {
-                io::ErrorKind::AddrInUse => Hint::Taken,
-                _ => Hint::None,
-            },
-            source,
-        };
+        let failed = |source| SocketError { place: spec.place.clone(), source };
         let (socket, file) = match &spec.place {
-            Place::Ip(address) => (open_ip(*address, spec.kind).map_err(told)?, None),
-            Place::Path(path) => {
-                let socket = open_path(path).map_err(told)?;
-                (socket, Some(SocketFile(path.clone())))
+            Address::Ip(address) => (open_ip(*address, spec.kind).map_err(failed)?, None),
+            Address::Path(path) => {
+                let socket = open_path(path).map_err(failed)?;
+                (socket, Some(SocketFile::of(path).map_err(failed)?))
             }
         };
-        Ok(Self { spec: spec.clone(), socket, file })
+        Ok(Self { spec: spec.clone(), file, socket })
     }
 
     fn url(&self) -> String {
         let bound = self.socket.local_addr().ok().and_then(|address| address.as_socket());
         match (self.spec.kind, bound, &self.file) {
-            (Kind::Http, Some(address), _) => format!("http://{address}"),
-            (Kind::Https, Some(address), _) => format!("https://{address}"),
-            (Kind::Udp, Some(address), _) => format!("udp:{address}"),
+            (SocketKind::Http, Some(address), _) => format!("http://{address}"),
+            (SocketKind::Https, Some(address), _) => format!("https://{address}"),
+            (SocketKind::Udp, Some(address), _) => format!("udp:{address}"),
             (_, Some(address), _) => address.to_string(),
             (_, None, _) => self.spec.place.to_string(),
         }
@@ -193,8 +196,8 @@ impl Held {
 }
 
 /// Without `SO_REUSEPORT`, by which a second runner would take every other connection in silence.
-fn open_ip(address: SocketAddr, kind: Kind) -> io::Result<Socket> {
-    let is_udp = kind == Kind::Udp;
+fn open_ip(address: SocketAddr, kind: SocketKind) -> io::Result<Socket> {
+    let is_udp = kind == SocketKind::Udp;
     let socket = Socket::new(
         Domain::for_address(address),
         if is_udp { Type::DGRAM } else { Type::STREAM },
@@ -231,29 +234,53 @@ fn open_path(path: &Path) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// A socket of the file system; dropped, it is removed.
+/// A socket of the file system; dropped, it is removed, unless another has taken its place.
 #[derive(Debug)]
-struct SocketFile(PathBuf);
+struct SocketFile {
+    path: PathBuf,
+    /// Its device and number, by which it is known from any other.
+    identity: (u64, u64),
+}
 
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // Another may have removed it already.
-        let _ = std::fs::remove_file(&self.0);
+impl SocketFile {
+    fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), identity: identity(path)? })
     }
 }
 
-impl fmt::Display for Hint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => Ok(()),
-            Self::Taken => f.write_str("; `server-dev doctor` says by whom it is held"),
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if identity(&self.path).is_ok_and(|found| found == self.identity) {
+            // Another may have removed it already.
+            let _ = std::fs::remove_file(&self.path);
         }
     }
 }
 
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    path.symlink_metadata().map(|found| (found.dev(), found.ino()))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
+
+    #[test]
+    fn leaves_a_path_to_whoever_has_bound_it_since() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sock");
+        let open =
+            || Sockets::open(&[format!("unix::{}", path.display()).parse().unwrap()]).unwrap();
+        let first = open();
+        std::fs::remove_file(&path).unwrap();
+        let second = open();
+        drop(first);
+        UnixStream::connect(&path).unwrap();
+        drop(second);
+        assert!(!path.exists());
+    }
 
     #[test]
     fn gives_each_process_another_port_that_no_connection_is_given() {

@@ -1,24 +1,27 @@
 //! What a socket is to be: `[name=]kind::address`.
 
 use std::{
+    borrow::Cow,
     fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     str::FromStr,
 };
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
 /// A socket that is held for a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Spec {
     /// What `LISTEN_FDNAMES` calls it.
     pub(crate) name: String,
-    pub(crate) kind: Kind,
-    pub(crate) place: Place,
+    pub(crate) kind: SocketKind,
+    pub(crate) place: Address,
 }
 
 /// What is spoken on a socket; to the kernel the first three are one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum SocketKind {
     Http,
     Https,
     Tcp,
@@ -28,7 +31,7 @@ pub(crate) enum Kind {
 
 /// Where a socket is bound.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Address {
     Ip(SocketAddr),
     Path(PathBuf),
 }
@@ -48,7 +51,7 @@ pub(crate) enum InvalidSpec {
     Name(String),
 }
 
-impl Kind {
+impl SocketKind {
     fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -69,10 +72,16 @@ impl FromStr for Spec {
             Some((name, kind)) => (Some(name), kind),
             None => (None, kind),
         };
-        let kind = [Kind::Http, Kind::Https, Kind::Tcp, Kind::Unix, Kind::Udp]
-            .into_iter()
-            .find(|known| known.as_str() == kind)
-            .ok_or_else(|| InvalidSpec::Kind(kind.to_owned()))?;
+        let kind = [
+            SocketKind::Http,
+            SocketKind::Https,
+            SocketKind::Tcp,
+            SocketKind::Unix,
+            SocketKind::Udp,
+        ]
+        .into_iter()
+        .find(|known| known.as_str() == kind)
+        .ok_or_else(|| InvalidSpec::Kind(kind.to_owned()))?;
         let name = name.unwrap_or(kind.as_str());
         let is_name = |c: char| c.is_ascii_graphic() && c != ':' && c != '=';
         // FileDescriptorName= in systemd.socket(5) allows 255.
@@ -80,9 +89,9 @@ impl FromStr for Spec {
             return Err(InvalidSpec::Name(name.to_owned()));
         }
         let place = match kind {
-            Kind::Unix if place.is_empty() => return Err(InvalidSpec::Form),
-            Kind::Unix => Place::Path(place.into()),
-            _ => Place::Ip(ip(place)?),
+            SocketKind::Unix if place.is_empty() => return Err(InvalidSpec::Form),
+            SocketKind::Unix => Address::Path(place.into()),
+            _ => Address::Ip(ip(place)?),
         };
         Ok(Self { name: name.to_owned(), kind, place })
     }
@@ -101,7 +110,7 @@ fn ip(text: &str) -> Result<SocketAddr, InvalidSpec> {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ip(address) => address.fmt(f),
@@ -113,6 +122,24 @@ impl fmt::Display for Place {
 impl<'de> serde::Deserialize<'de> for Spec {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for Spec {
+    fn schema_name() -> Cow<'static, str> {
+        "Socket".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^([!-9;<>-~]+=)?(http|https|tcp|unix|udp)::.+$",
+            "examples": ["http::3000", "admin=tcp::127.0.0.1:0", "unix::/run/app.sock"],
+        })
     }
 }
 

@@ -27,10 +27,8 @@ use index::{Index, Look, Watcher};
 use inotify::NoWatch;
 use tokio::sync::watch;
 
-use crate::config::Action;
+use crate::config::{Action, DEFAULT_POLL};
 
-/// A service that says no interval of its own has silent files looked at this often.
-const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// A tree that never rests is looked at after so many settle windows, or this long.
 const CEILING: u32 = 10;
 const SHORTEST_CEILING: Duration = Duration::from_secs(1);
@@ -158,7 +156,7 @@ impl Tree {
             format!("{} is on {kind}, which does not tell of every change", folder.display())
         });
         let reason = no_watch.map(NoWatch::to_string).or(silent);
-        let poll = self.0.poll.or_else(|| reason.is_some().then_some(POLL_INTERVAL));
+        let poll = self.0.poll.or_else(|| reason.is_some().then_some(*DEFAULT_POLL));
         let is_told = no_watch.is_none() && self.0.poll.is_none();
         let now = Mechanism { is_told, poll, reason: reason.filter(|_| self.0.poll.is_none()) };
         self.0.mechanism.send_if_modified(|known| {

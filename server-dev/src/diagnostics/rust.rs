@@ -4,7 +4,7 @@ use super::{Diagnostic, Place, Severity};
 use crate::cargo;
 
 /// Reads a message of the compiler, as cargo passes it on; `None` where it is about other messages.
-pub(crate) fn of_message(message: &cargo::Diagnostic) -> Option<Diagnostic> {
+pub(crate) fn of_message(message: &cargo::RustcMessage) -> Option<Diagnostic> {
     let severity = severity(&message.level)?;
     let span = message.spans.iter().find(|span| span.is_primary);
     if span.is_none() && is_about_others(&message.message) {

@@ -38,7 +38,7 @@ mod tests {
         let mut service = Service::of(Words::parse("server").unwrap());
         service.directory = "/proc".into();
         assert_eq!(check(&service), [Finding::fine("/proc is on proc")]);
-        service.poll = Some(std::time::Duration::from_secs(1));
+        service.poll = Some(crate::config::DEFAULT_POLL);
         let found = &check(&service)[0];
         assert_eq!(
             (found.level, found.text.as_str()),

@@ -25,7 +25,7 @@ fn of_root(service: &Service, root: &Path, need: &mut WatchNeed, is_told: bool) 
         Ok(filter) => filter,
         Err(error) => return Finding::error(crate::chain(&error)),
     };
-    let tree = Tree::new(filter, service.settle, service.poll);
+    let tree = Tree::new(filter, *service.settle, service.poll.map(Into::into));
     tree.survey();
     let (files, folders) = tree.size();
     if is_told {
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(finding.level, Level::Fine, "{finding:?}");
         assert!(finding.text.contains(": 2 files in 2 folders"), "{finding:?}");
         assert_eq!((need.folders, need.instances), (3, 1));
-        let poll = |service: &mut Service| service.poll = Some(std::time::Duration::from_secs(1));
+        let poll = |service: &mut Service| service.poll = Some(crate::config::DEFAULT_POLL);
         let (_, need) = found(&files, poll);
         assert_eq!((need.folders, need.instances), (0, 0));
     }

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     error::Error,
-    io,
     net::{IpAddr, SocketAddr},
     path::{Path, absolute},
 };
@@ -14,7 +13,7 @@ use super::{Finding, holders};
 use crate::{
     config::Service,
     sockets::Sockets,
-    spec::{Kind, Place, Spec},
+    spec::{Address, SocketKind, Spec},
 };
 
 pub(super) fn check(service: &Service) -> Vec<Finding> {
@@ -39,24 +38,24 @@ pub(super) fn twice(services: &BTreeMap<String, Service>) -> Vec<(&str, Finding)
 
 fn is_same(one: &Spec, other: &Spec) -> bool {
     match (&one.place, &other.place) {
-        (Place::Ip(a), Place::Ip(b)) => {
+        (Address::Ip(a), Address::Ip(b)) => {
             a.port() != 0
-                && (one.kind == Kind::Udp) == (other.kind == Kind::Udp)
+                && (one.kind == SocketKind::Udp) == (other.kind == SocketKind::Udp)
                 && a.is_ipv4() == b.is_ipv4()
                 && conflicts(*a, *b)
         }
-        (Place::Path(a), Place::Path(b)) => a == b,
+        (Address::Path(a), Address::Path(b)) => a == b,
         _ => false,
     }
 }
 
 fn of_socket(spec: &Spec) -> Finding {
     match &spec.place {
-        Place::Ip(address) if address.port() == 0 => {
+        Address::Ip(address) if address.port() == 0 => {
             Finding::fine(format!("{address}: any port that is free"))
         }
-        Place::Ip(address) => of_address(spec, *address),
-        Place::Path(path) => of_path(path),
+        Address::Ip(address) => of_address(spec, *address),
+        Address::Path(path) => of_path(path),
     }
 }
 
@@ -65,19 +64,16 @@ fn of_address(spec: &Spec, address: SocketAddr) -> Finding {
     let Err(error) = Sockets::open(std::slice::from_ref(spec)) else {
         return Finding::fine(format!("{address} is free"));
     };
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
-    let hint = match cause.map(io::Error::kind) {
-        Some(io::ErrorKind::AddrInUse) => None,
-        Some(io::ErrorKind::PermissionDenied) => {
-            Some("; ports below net.ipv4.ip_unprivileged_port_start are root's")
-        }
-        _ => Some(""),
-    };
-    if let Some(hint) = hint {
-        let cause = cause.map(ToString::to_string).unwrap_or_default();
+    if !error.is_taken() {
+        let cause = error.source().map(ToString::to_string).unwrap_or_default();
+        let hint = if error.is_forbidden() {
+            "; ports below net.ipv4.ip_unprivileged_port_start are root's"
+        } else {
+            ""
+        };
         return Finding::error(format!("{address} can't be had: {cause}{hint}"));
     }
-    let held: Vec<_> = if spec.kind == Kind::Udp {
+    let held: Vec<_> = if spec.kind == SocketKind::Udp {
         let all = udp().into_iter().flatten().chain(udp6().into_iter().flatten());
         all.map(|it| (it.local_address, it.inode, it.uid)).collect()
     } else {

@@ -15,9 +15,9 @@ const SIGNS: [&str; 7] = [
     "systemd_socket",
 ];
 /// More files than that are not read: a first guess is not worth the wait.
-const MANY: usize = 2000;
-/// Sources that are longer have been made by a program.
-const LONGEST: u64 = 1 << 20;
+const MOST_FILES: usize = 2000;
+/// Sources of more bytes have been made by a program.
+const LARGEST_SOURCE: u64 = 1 << 20;
 
 /// Has a server be passed a socket where its sources say that it takes one, and has it end before
 /// another starts where they don't.
@@ -40,9 +40,9 @@ fn takes(directory: &Path, extensions: &[&str]) -> bool {
     let sources = walk.flatten().filter(|entry| {
         let extension = entry.path().extension().and_then(|it| it.to_str());
         extension.is_some_and(|it| extensions.contains(&it))
-            && entry.metadata().is_ok_and(|found| found.is_file() && found.len() <= LONGEST)
+            && entry.metadata().is_ok_and(|found| found.is_file() && found.len() <= LARGEST_SOURCE)
     });
-    let mut texts = sources.take(MANY).filter_map(|entry| fs::read(entry.path()).ok());
+    let mut texts = sources.take(MOST_FILES).filter_map(|entry| fs::read(entry.path()).ok());
     texts.any(|bytes| {
         let text = String::from_utf8_lossy(&bytes);
         SIGNS.iter().any(|sign| text.contains(sign))

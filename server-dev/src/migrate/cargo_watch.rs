@@ -3,16 +3,13 @@
 use super::{
     MigrateError,
     flags::{
-        Flags,
+        Flags, IGNORED, MESSAGES,
         Takes::{Nothing, Value},
         Without,
     },
     shell,
 };
-use crate::draft::Draft;
-
-const MESSAGES: &str = "it is about messages";
-const IGNORED: &str = "what git and .ignore ignore never counts; rules = […] takes files by a glob";
+use crate::{config::DEFAULT_POLL, draft::Draft};
 
 const WITHOUT: &[Without] = &[
     (&["-c", "--clear", "-N", "--notify"], Nothing, "it is about the terminal"),
@@ -41,28 +38,13 @@ pub(super) fn read(words: &[String], draft: &mut Draft) -> Result<(), MigrateErr
             "-s" | "--shell" => commands.push(flags.value()?),
             "-w" | "--watch" => draft.add("watch", flags.value()?),
             "-i" | "--ignore" => draft.add("ignore", flags.value()?),
-            "-d" | "--delay" => {
-                let seconds = flags.value()?;
-                match seconds.parse::<f64>().ok().and_then(milliseconds) {
-                    Some(milliseconds) => draft.set("settle", format!("{milliseconds}ms")),
-                    None => {
-                        draft.note(format!("cargo watch {flag} {seconds} is left out: no number"));
-                    }
-                }
-            }
+            "-d" | "--delay" => flags.time("settle", &flag, "s", draft)?,
             "--features" => features = Some(flags.value()?),
-            "-C" | "--workdir" => {
-                draft.note("paths of watch and ignore are relative to `directory`");
-                draft.set("directory", flags.value()?);
-            }
-            "-E" | "--env" => {
-                let value = flags.value()?;
-                let (name, value) = value.split_once('=').unwrap_or((&value, ""));
-                shell::variable(draft, name, value);
-            }
+            "-C" | "--workdir" => flags.directory(draft)?,
+            "-E" | "--env" => flags.variable(draft)?,
             "-L" => shell::variable(draft, "RUST_LOG", &flags.value()?),
             "-B" => shell::variable(draft, "RUST_BACKTRACE", &flags.value()?),
-            "--poll" => draft.set("poll", "500ms"),
+            "--poll" => draft.set("poll", DEFAULT_POLL.to_string()),
             other => flags.left_out(other, WITHOUT, draft)?,
         }
     }
@@ -84,7 +66,7 @@ pub(super) fn read(words: &[String], draft: &mut Draft) -> Result<(), MigrateErr
     if last.and_then(|last| last.split(' ').next()).is_some_and(|it| NO_SERVER.contains(&it)) {
         draft.note("What is run ends by itself, and serves nothing: server-dev is for servers.");
     }
-    shell::steps(draft, &steps);
+    shell::steps(draft, &steps, &[]);
     Ok(())
 }
 
@@ -96,10 +78,6 @@ fn cargo(order: &str, features: Option<&str>) -> String {
         _ => String::new(),
     };
     format!("cargo {first}{with} {rest}").trim_end().to_owned()
-}
-
-fn milliseconds(seconds: f64) -> Option<u128> {
-    std::time::Duration::try_from_secs_f64(seconds).ok().map(|time| time.as_millis())
 }
 
 #[cfg(test)]
@@ -129,8 +107,8 @@ mod tests {
                 "watch = [\"src\", \"Cargo.toml\"]\ncommand = \"cargo run\"",
             ),
             ("-i '*.md' -x run", "ignore = [\"*.md\"]\ncommand = \"cargo run\""),
-            ("-d 0.2 -x run", "settle = \"200ms\"\ncommand = \"cargo run\""),
-            ("--delay=2 -x run", "settle = \"2000ms\"\ncommand = \"cargo run\""),
+            ("-d 0.2 -x run", "settle = \"0.2s\"\ncommand = \"cargo run\""),
+            ("--delay=2 -x run", "settle = \"2s\"\ncommand = \"cargo run\""),
             ("--poll -x run", "poll = \"500ms\"\ncommand = \"cargo run\""),
             ("-C api -x run", "directory = \"api\"\ncommand = \"cargo run\""),
             (

@@ -2,8 +2,13 @@
 
 use std::ffi::OsString;
 
-use super::MigrateError;
+use super::{MigrateError, shell};
 use crate::draft::Draft;
+
+/// Why a flag has no key, of those that several runners have.
+pub(super) const MESSAGES: &str = "it is about messages";
+pub(super) const IGNORED: &str =
+    "what git and .ignore ignore never counts; rules = […] takes files by a glob";
 
 /// What a flag of another runner is followed by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +36,7 @@ impl Flags {
 
     /// Returns the next flag with its dashes; `None` where the command begins, or all is read.
     pub(super) fn next(&mut self) -> Result<Option<String>, MigrateError> {
-        let told = |error| MigrateError::Flag(self.of, error);
+        let failed = |error| MigrateError::Flag(self.of, error);
         // The end of the flags, or the first word of the command, is left for `rest`.
         if let Some(rest) = self.parser.try_raw_args()
             && rest.peek().is_none_or(|word| {
@@ -40,11 +45,20 @@ impl Flags {
         {
             return Ok(None);
         }
-        Ok(match self.parser.next().map_err(told)? {
+        Ok(match self.parser.next().map_err(failed)? {
             Some(lexopt::Arg::Short(name)) => Some(format!("-{name}")),
             Some(lexopt::Arg::Long(name)) => Some(format!("--{name}")),
             Some(lexopt::Arg::Value(_)) | None => None,
         })
+    }
+
+    /// Returns the next flag, or a word that is none; `None` where all is read.
+    pub(super) fn next_or_word(&mut self) -> Result<Option<String>, MigrateError> {
+        let word = match self.next()? {
+            None => self.parser.try_raw_args().and_then(|mut rest| rest.next()).map(text),
+            flag => flag,
+        };
+        Ok(word)
     }
 
     pub(super) fn value(&mut self) -> Result<String, MigrateError> {
@@ -55,6 +69,33 @@ impl Flags {
     /// A value that is written right behind a `=`.
     pub(super) fn maybe(&mut self) -> Option<String> {
         self.parser.optional_value().map(text)
+    }
+
+    /// Takes a duration, a mere number in `unit`.
+    pub(super) fn time(
+        &mut self,
+        key: &'static str,
+        flag: &str,
+        unit: &str,
+        draft: &mut Draft,
+    ) -> Result<(), MigrateError> {
+        draft.set_time(key, &format!("{} {flag}", self.of), &self.value()?, unit);
+        Ok(())
+    }
+
+    /// Takes a `NAME=value` of the environment.
+    pub(super) fn variable(&mut self, draft: &mut Draft) -> Result<(), MigrateError> {
+        let value = self.value()?;
+        let (name, value) = value.split_once('=').unwrap_or((&value, ""));
+        shell::variable(draft, name, value);
+        Ok(())
+    }
+
+    /// Takes the folder that the command is run in.
+    pub(super) fn directory(&mut self, draft: &mut Draft) -> Result<(), MigrateError> {
+        draft.note("paths of watch and ignore are relative to `directory`");
+        draft.set("directory", self.value()?);
+        Ok(())
     }
 
     /// The words that are the command.

@@ -42,13 +42,9 @@ pub(super) fn of(draft: &Draft) -> Option<String> {
         }
     }
     words.push("--".to_owned());
-    match draft.get("command")? {
-        Value::String(text) => words.extend(shlex::split(text)?),
-        Value::Array(list) => {
-            words.extend(list.iter().filter_map(Value::as_str).map(str::to_owned));
-        }
-        _ => return None,
-    }
+    let command = draft.words("command")?;
+    words.push(command.program().to_owned());
+    words.extend_from_slice(command.arguments());
     // Some words, such as an empty path, can't be said there.
     Cli::try_parse_from(&words).ok()?;
     // It has to be a single line.

@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use crate::draft::Draft;
+use crate::{cargo::CargoRun, config::Words, draft::Draft};
 
 /// What only a shell understands.
 const FOR_SHELL: [char; 18] =
@@ -30,17 +30,19 @@ pub(super) fn variable(draft: &mut Draft, name: &str, value: &str) {
     draft.set("env", env);
 }
 
-/// Takes what was run one after the other: the last is the server, those before it are its build.
-pub(super) fn steps(draft: &mut Draft, steps: &[String]) {
+/// Takes what was run one after the other: the last is the server, with these arguments beside its own,
+/// and those before it are its build.
+pub(super) fn steps(draft: &mut Draft, steps: &[String], arguments: &[String]) {
     let steps: Vec<&str> = steps.iter().flat_map(|step| split(step)).collect();
     let Some((command, before)) = steps.split_last() else { return };
-    let command = shlex::split(command)
-        .filter(|_| !command.contains(FOR_SHELL))
-        .unwrap_or_else(|| in_shell(command));
+    let command = match shlex::split(command) {
+        Some(words) if !command.contains(FOR_SHELL) => [&words, arguments].concat(),
+        _ if arguments.is_empty() => in_shell(command),
+        _ => in_shell(&format!("{command} {}", joined(arguments))),
+    };
     let command = environment(&command, draft);
     // What `cargo run` builds is built before it, and while the old process serves.
-    let is_run = command.first().is_some_and(|it| it == "cargo")
-        && command.get(1).is_some_and(|it| it == "run" || it == "r");
+    let is_run = Words::new(command.to_vec()).is_some_and(|command| CargoRun::is(&command));
     let is_same = |step: &&str| *step == "cargo check" || *step == "cargo build";
     if is_run && !before.is_empty() && before.iter().all(is_same) {
         draft.note("What `cargo run` runs is built before it, so that nothing else has to be.");

@@ -9,7 +9,7 @@ use super::{
     },
     read as read_runner,
 };
-use crate::{draft::Draft, spec::Spec};
+use crate::{cargo::CargoRun, draft::Draft, spec::Spec};
 
 const WITHOUT: &[Without] = &[
     (&["-b", "--backlog"], Value, "the queue of connections is always as long as it may be"),
@@ -41,8 +41,7 @@ pub(super) fn read(words: &[String], draft: &mut Draft) -> Result<(), MigrateErr
         draft.command("command", &command);
     }
     // Of `cargo run`, the process that is started is the server itself.
-    let of_cargo = draft.get("command").and_then(toml::Value::as_str);
-    if no_pid && of_cargo.is_some_and(|it| it == "cargo run" || it.starts_with("cargo run ")) {
+    if no_pid && draft.words("command").is_some_and(|command| CargoRun::is(&command)) {
         draft.unset("listen_pid");
     }
     Ok(())
@@ -80,6 +79,17 @@ mod tests {
             assert_eq!(keys(&line), format!("sockets = [\"{want}\"]\ncommand = \"./web\""));
         }
         assert!(told("systemfd -s ftp::a -- ./web").contains("the socket ftp::a is left out"));
+    }
+
+    #[test]
+    fn no_child_of_a_child_is_thought_of_where_cargo_runs_the_server() {
+        for command in ["cargo run", "cargo +nightly -q run serve", "cargo watch -x 'r --bin a'"] {
+            let line = format!("systemfd --no-pid -s http::1 -- {command}");
+            assert!(!keys(&line).contains("listen_pid"), "{command}");
+        }
+        assert!(
+            keys("systemfd --no-pid -s http::1 -- cargo leptos").contains("listen_pid = false")
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use toml::Value;
 
+use super::{MigrateError, flags::Flags};
 use crate::draft::Draft;
 
 /// Where it listens when it isn't told.
@@ -9,43 +10,36 @@ const HOST: &str = "127.0.0.1";
 const PORT: &str = "8000";
 
 /// `before` is everything up to the program itself.
-pub(super) fn read(before: &[String], words: &[String], draft: &mut Draft) {
+pub(super) fn read(
+    before: &[String],
+    words: &[String],
+    draft: &mut Draft,
+) -> Result<(), MigrateError> {
+    let mut flags = Flags::new("uvicorn", words);
     let mut command = before.to_vec();
     let (mut host, mut port, mut path, mut kind) = (None, None, None, "http");
     let (mut includes, mut reloads, mut descriptor) = (Vec::new(), false, None);
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        let (flag, attached) = match word.split_once('=') {
-            Some((flag, value)) if flag.starts_with("--") => (flag, Some(value)),
-            _ => (word.as_str(), None),
-        };
-        let mut value =
-            || attached.map(str::to_owned).or_else(|| words.next().cloned()).unwrap_or_default();
-        match flag {
+    while let Some(word) = flags.next_or_word()? {
+        match word.as_str() {
             "--reload" => reloads = true,
-            "--reload-dir" => draft.add("watch", value()),
-            "--reload-include" => includes.push(value()),
-            "--reload-exclude" => draft.add("ignore", value()),
-            "--reload-delay" => {
-                let seconds = value();
-                match seconds
-                    .parse()
-                    .ok()
-                    .and_then(|it| std::time::Duration::try_from_secs_f64(it).ok())
-                {
-                    Some(delay) => draft.set("settle", format!("{}ms", delay.as_millis())),
-                    None => draft.note(format!("uvicorn {flag} {seconds} is left out: no number")),
-                }
-            }
-            "--host" => host = Some(value()),
-            "--port" => port = Some(value()),
-            "--uds" => path = Some(value()),
-            "--fd" => descriptor = Some(value()),
+            "--reload-dir" => draft.add("watch", flags.value()?),
+            "--reload-include" => includes.push(flags.value()?),
+            "--reload-exclude" => draft.add("ignore", flags.value()?),
+            "--reload-delay" => flags.time("settle", &word, "s", draft)?,
+            "--host" => host = Some(flags.value()?),
+            "--port" => port = Some(flags.value()?),
+            "--uds" => path = Some(flags.value()?),
+            "--fd" => descriptor = Some(flags.value()?),
             "--ssl-certfile" | "--ssl-keyfile" => {
                 kind = "https";
-                command.extend([flag.to_owned(), value()]);
+                command.extend([word, flags.value()?]);
             }
-            _ => command.push(word.clone()),
+            // A value after a blank is a word by itself.
+            _ => match flags.maybe() {
+                Some(value) if word.starts_with("--") => command.push(format!("{word}={value}")),
+                Some(value) => command.push(word + &value),
+                None => command.push(word),
+            },
         }
     }
     if !reloads {
@@ -75,6 +69,7 @@ pub(super) fn read(before: &[String], words: &[String], draft: &mut Draft) {
     command.extend(["--fd".to_owned(), descriptor.unwrap_or_else(|| "3".to_owned())]);
     files(includes, draft);
     draft.command("command", &command);
+    Ok(())
 }
 
 /// Python's own files, and what is included beside them.
@@ -116,7 +111,7 @@ mod tests {
                 "python3 -m uvicorn --factory m:f --reload --reload-dir src --reload-dir lib \
                  --reload-include '*.html' --reload-include 'conf/*' --reload-exclude 'test_*' \
                  --reload-delay 0.5 --uds /tmp/a.sock",
-                "watch = [\"src\", \"lib\"]\nignore = [\"test_*\"]\nsettle = \"500ms\"\n\
+                "watch = [\"src\", \"lib\"]\nignore = [\"test_*\"]\nsettle = \"0.5s\"\n\
                  sockets = [\"unix::/tmp/a.sock\"]\nextensions = [\"py\", \"html\"]\n\
                  rules = [{ do = \"build\", files = \"conf/*\" }]\n\
                  command = \"python3 -m uvicorn --factory m:f --fd 3\"",
@@ -140,7 +135,7 @@ mod tests {
         );
         let passed = keys("systemfd --no-pid -s http::1 -- uvicorn m:a --reload --fd 3");
         assert!(passed.starts_with("sockets = [\"http::1\"]\n"), "{passed}");
-        let kept = keys("uvicorn m:a --reload --new-flag 7 --other");
-        assert!(kept.contains("m:a --new-flag 7 --other --fd 3"), "{kept}");
+        let kept = keys("uvicorn m:a --reload --new-flag 7 --next=8 -w9 --other -- x");
+        assert!(kept.contains("m:a --new-flag 7 '--next=8' -w9 --other -- x --fd 3"), "{kept}");
     }
 }

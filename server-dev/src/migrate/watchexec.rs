@@ -3,16 +3,14 @@
 use super::{
     MigrateError,
     flags::{
-        Flags,
+        Flags, IGNORED, MESSAGES,
         Takes::{Maybe, Nothing, Value},
         Without,
     },
     shell, systemfd,
 };
-use crate::{config::parse_duration, draft::Draft};
+use crate::{config::DEFAULT_POLL, draft::Draft};
 
-const MESSAGES: &str = "it is about messages";
-const IGNORED: &str = "what git and .ignore ignore never counts; rules = […] takes files by a glob";
 const EVENTS: &str = "the server isn't told which files changed";
 const KINDS: &str = "contents are compared, whatever happened to the file";
 const ALWAYS: &str = "a change always builds, starts the new process and ends the old one";
@@ -75,12 +73,14 @@ pub(super) fn read(words: &[String], draft: &mut Draft) -> Result<(), MigrateErr
                     draft.note(format!("watchexec {flag} {signal} is left out: {why}"));
                 }
             }
-            "--stop-timeout" => time(draft, "grace", &flag, &flags.value()?, "s"),
-            "-d" | "--debounce" => time(draft, "settle", &flag, &flags.value()?, "ms"),
-            "--poll" | "--force-poll" => {
-                let interval = flags.maybe().unwrap_or_else(|| "500ms".to_owned());
-                time(draft, "poll", &flag, &interval, "ms");
-            }
+            "--stop-timeout" => flags.time("grace", &flag, "s", draft)?,
+            "-d" | "--debounce" => flags.time("settle", &flag, "ms", draft)?,
+            "--poll" | "--force-poll" => match flags.maybe() {
+                Some(interval) => {
+                    draft.set_time("poll", &format!("watchexec {flag}"), &interval, "ms");
+                }
+                None => draft.set("poll", DEFAULT_POLL.to_string()),
+            },
             "-e" | "--exts" => {
                 for extension in flags.value()?.split(',').filter(|it| !it.is_empty()) {
                     draft.add("extensions", extension.trim_start_matches('.'));
@@ -94,15 +94,8 @@ pub(super) fn read(words: &[String], draft: &mut Draft) -> Result<(), MigrateErr
                 draft.note(format!("watchexec {flag}: what is below {folder} counts as well."));
                 draft.add("watch", folder);
             }
-            "--workdir" => {
-                draft.note("paths of watch and ignore are relative to `directory`");
-                draft.set("directory", flags.value()?);
-            }
-            "-E" | "--env" => {
-                let value = flags.value()?;
-                let (name, value) = value.split_once('=').unwrap_or((&value, ""));
-                shell::variable(draft, name, value);
-            }
+            "--workdir" => flags.directory(draft)?,
+            "-E" | "--env" => flags.variable(draft)?,
             "--socket" => {
                 systemfd::socket(draft, &flags.value()?);
                 draft.set("listen_pid", false);
@@ -125,7 +118,7 @@ pub(super) fn read(words: &[String], draft: &mut Draft) -> Result<(), MigrateErr
         return Err(MigrateError::Command("watchexec"));
     }
     if in_shell {
-        shell::steps(draft, &[command.join(" ")]);
+        shell::steps(draft, &[command.join(" ")], &[]);
     } else {
         draft.command("command", &command);
     }
@@ -157,16 +150,6 @@ fn signal(draft: &mut Draft, signal: &str) {
 fn name(signal: &str) -> String {
     let name = signal.to_ascii_uppercase();
     name.strip_prefix("SIG").map(str::to_owned).unwrap_or(name)
-}
-
-/// Sets a duration, a mere number in `unit`.
-fn time(draft: &mut Draft, key: &'static str, flag: &str, text: &str, unit: &str) {
-    let is_number = text.bytes().all(|b| b.is_ascii_digit());
-    let text = if is_number { format!("{text}{unit}") } else { text.to_owned() };
-    match parse_duration(&text) {
-        Ok(_) => draft.set(key, text),
-        Err(error) => draft.note(format!("watchexec {flag} is left out: {error}")),
-    }
 }
 
 #[cfg(test)]

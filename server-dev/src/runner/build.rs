@@ -26,6 +26,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// understood.
 const LONGEST_MESSAGE: usize = 16 * 1024 * 1024;
 
+/// As after `cargo run --help`, or where a `runner` of the command line's own was run.
+const NO_PROGRAM: &str = "cargo has run no program; a `--config` of a runner has to be left out";
+
 /// How a build ended.
 pub(super) enum Outcome {
     Built {
@@ -59,14 +62,18 @@ impl Work {
         let end = End { grace: self.runner.service.grace.min(GRACE), ..self.end() };
         let before = self.called_off.take();
         if let Some(words) = &words {
-            self.tell(Told::Building { command: words.to_string() });
+            // What of `cargo run` is only for programs is nothing to be read.
+            let shown = cargo.as_ref().map_or(words, |_| &runner.service.command);
+            self.tell(Told::Building { command: shown.to_string() });
         }
         let task = tokio::spawn(async move {
             let Some(words) = words else { return Outcome::Built { took: None, built: None } };
-            let env = match environment::of_build(&runner.service, runner.report.is_coloured()) {
+            let mut env = match environment::of_build(&runner.service, runner.report.is_coloured())
+            {
                 Ok(env) => env,
                 Err(error) => return Outcome::failed(&error),
             };
+            env.extend(cargo.iter().flat_map(CargoRun::variables));
             let program = Program {
                 words: words.clone(),
                 directory: runner.service.directory.clone(),
@@ -100,9 +107,10 @@ impl Work {
                 () = hears.cancelled() => running.end().await,
             };
             match status {
-                Ok(status) if status.success() => {
-                    Outcome::Built { took: Some(began.elapsed()), built: output.only() }
-                }
+                Ok(status) if status.success() => match output.built().take() {
+                    None if cargo.is_some() => Outcome::failed(&NO_PROGRAM),
+                    built => Outcome::Built { took: Some(began.elapsed()), built },
+                },
                 Ok(status) => Outcome::Failed {
                     reason: format!("{}: {status}", words.program()),
                     said: output.said(),
@@ -115,31 +123,23 @@ impl Work {
 
     /// The command of the program, once built.
     pub(super) fn command(&self) -> Words {
-        let found = self.cargo.as_ref().zip(self.built.as_ref());
-        found
-            .and_then(|(cargo, built)| CargoRun::command(cargo, built))
-            .unwrap_or_else(|| self.runner.service.command.clone())
+        let built = self.built.as_ref().and_then(Built::command);
+        built.unwrap_or_else(|| self.runner.service.command.clone())
     }
 }
 
-/// Shows what a build writes, and keeps which programs it has built, and what it says of the source.
+/// Shows what a build writes, and keeps which program it has built, and what it says of the source.
 struct Read {
     is_cargo: bool,
     heard: Heard,
-    built: Mutex<Vec<Built>>,
+    built: Mutex<Option<Built>>,
     /// By the compiler, through cargo.
     told: Mutex<Vec<Diagnostic>>,
 }
 
 impl Read {
-    /// Of several programs, cargo alone knows which it would run.
-    fn only(&self) -> Option<Built> {
-        let mut built = self.built();
-        built.pop().filter(|_| built.is_empty())
-    }
-
-    fn built(&self) -> MutexGuard<'_, Vec<Built>> {
-        // It is pushed to, or taken from.
+    fn built(&self) -> MutexGuard<'_, Option<Built>> {
+        // It is set, or taken.
         self.built.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -161,6 +161,9 @@ impl Read {
 
 impl Output for Read {
     async fn line(&self, line: Line) {
+        if self.is_cargo && line.is_error && CargoRun::is_of_runner(&line.text) {
+            return;
+        }
         let is_message = self.is_cargo && !line.is_error;
         match Message::read(&line.text).filter(|_| is_message) {
             Some(Message::CompilerMessage { message }) => {
@@ -169,7 +172,8 @@ impl Output for Read {
                     self.heard.rendered(Line { is_error: true, text: text.into() }).await;
                 }
             }
-            Some(message) => self.built().extend(message.built()),
+            Some(Message::Built(built)) => *self.built() = Some(built),
+            Some(Message::Other) => {}
             // What others write there is cut as it is elsewhere.
             None => {
                 for piece in line.pieces() {

@@ -87,7 +87,7 @@ impl Work {
         let heard = self.heard.take();
         let new = Serving { running, notified, upstream, heard, since };
         if let Some(old) = self.serving.replace(new) {
-            let drained = self.drain(old, self.runner.service.grace);
+            let drained = self.drain(old, *self.runner.service.grace);
             self.leaving.spawn(drained);
         }
     }
@@ -95,7 +95,7 @@ impl Work {
     fn stop(&mut self) {
         self.publish_stop();
         if let Some(serving) = self.serving.take() {
-            let drained = self.drain(serving, WAITED_FOR.min(self.runner.service.grace));
+            let drained = self.drain(serving, WAITED_FOR.min(*self.runner.service.grace));
             self.stopping = Some(self.leaving.spawn(drained));
         }
     }

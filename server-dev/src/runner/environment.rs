@@ -40,12 +40,11 @@ pub(super) fn of_server(
     built: Option<&Built>,
     is_coloured: bool,
 ) -> Result<Variables, BadEnvironment> {
-    let mut variables: Variables = vec![("DEV_MODE".into(), "1".into())];
+    // As under `cargo run`.
+    let mut variables: Variables = built.into_iter().flat_map(Built::variables).collect();
+    variables.push(("DEV_MODE".into(), "1".into()));
     if private.is_none() {
         variables.extend(sockets.first_ip().into_iter().flat_map(place));
-    }
-    if let Some(directory) = built.and_then(Built::manifest_dir) {
-        variables.push(("CARGO_MANIFEST_DIR".into(), directory.into()));
     }
     variables.extend(of_build(service, is_coloured)?);
     // Where the proxy looks for it is nobody else's choice.

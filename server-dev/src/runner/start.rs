@@ -10,7 +10,7 @@ use super::{
     heard::{Heard, LastWords},
 };
 use crate::{
-    config::{Proxy, Ready},
+    config::{ProxyMode, Ready},
     process::{Program, Running},
     proxy::Upstream,
     ready::{self, Notified, Private, Sign},
@@ -106,11 +106,11 @@ impl Work {
                     let took = began.elapsed();
                     return Ok(ReadyProcess { running, notified, upstream, by, took });
                 }
-                () = sleep(service.ready_timeout) => match (private, &service.ready) {
+                () = sleep(*service.ready_timeout) => match (private, &service.ready) {
                     (Some(Private::Port(_)), Ready::Auto) => {
-                        NotReady::Silent(service.ready_timeout)
+                        NotReady::Silent(*service.ready_timeout)
                     }
-                    _ => NotReady::Late(service.ready_timeout),
+                    _ => NotReady::Late(*service.ready_timeout),
                 },
             };
             // How it ends is no news any more.
@@ -131,8 +131,8 @@ impl Given {
     fn of(runner: &Runner) -> io::Result<Self> {
         let mut sockets = runner.sockets.again()?;
         let private = match (&runner.behind, runner.service.proxy) {
-            (Some(_), Some(Proxy::Port)) => Some(Private::Port(unused_port()?)),
-            (Some(behind), Some(Proxy::Socket)) => {
+            (Some(_), Some(ProxyMode::Port)) => Some(Private::Port(unused_port()?)),
+            (Some(behind), Some(ProxyMode::Socket)) => {
                 Some(Private::Socket(sockets.put_private(&behind.front)?))
             }
             _ => None,
