@@ -212,9 +212,12 @@ impl<O: Output> Attended<O> {
                 timeout(LEFT_ALONE_AFTER, gone).await.is_ok()
             }
         };
-        let mut left = if is_gone { Vec::new() } else { group.members().await };
-        // What is left of it is waited for by nobody.
-        orphans::unregister(group.0);
+        let mut left = Vec::new();
+        if !is_gone {
+            left = group.members().await;
+            // Should it end after all, it is waited for by nobody.
+            orphans::unregister(group.0);
+        }
         if let Some(socket) = &notify_socket {
             left.extend(end_strays(socket, &end).await);
         }
