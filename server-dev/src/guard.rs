@@ -116,6 +116,8 @@ fn end(mut groups: HashMap<Pid, Duration>) {
     // Whoever has ended already can't be told.
     for group in groups.keys() {
         let _ = kill_process_group(*group, Signal::TERM);
+        // One that is stopped finds the other signal only then.
+        let _ = kill_process_group(*group, Signal::CONT);
     }
     while !groups.is_empty() {
         groups.retain(|group, grace| {

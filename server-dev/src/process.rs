@@ -34,7 +34,7 @@ use crate::{config::Words, exec, guard::GuardedGroups, orphans};
 
 /// How long the last lines of a process that was told to end may be held up, as by a terminal that was
 /// stopped; of one that ends by itself, as a build does, they are waited for.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// What this process may have been told by whoever started it, and is not for others.
 pub(crate) const OURS: [&str; 8] = [
     "LISTEN_FDS",
@@ -194,6 +194,8 @@ impl<O: Output> Attended<O> {
         };
         let is_told = status.is_none();
         group.signal(Signal::TERM);
+        // One that is stopped finds the other signal only then.
+        group.signal(Signal::CONT);
         let is_gone = {
             let mut gone = pin!(async {
                 if status.is_none() {
@@ -212,9 +214,12 @@ impl<O: Output> Attended<O> {
                 timeout(LEFT_ALONE_AFTER, gone).await.is_ok()
             }
         };
-        let mut left = if is_gone { Vec::new() } else { group.members().await };
-        // What is left of it is waited for by nobody.
-        orphans::unregister(group.0);
+        let mut left = Vec::new();
+        if !is_gone {
+            left = group.members().await;
+            // Should it end after all, it is waited for by nobody.
+            orphans::unregister(group.0);
+        }
         if let Some(socket) = &notify_socket {
             left.extend(end_strays(socket, &end).await);
         }

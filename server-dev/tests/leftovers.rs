@@ -154,6 +154,18 @@ fn who_is_left_even_after_sigkill_is_told_and_left_alone() {
 }
 
 #[test]
+fn who_is_stopped_ends_without_the_grace() {
+    let (folder, mark) = (Folder::with(&[]), Mark::new());
+    let dev = serves(&folder, &mark, &["--grace", "10m"], "echo up; kill -STOP $$; sleep 600");
+    wait_until(
+        || children(dev.pid()).iter().any(|(_, state)| *state == 'T'),
+        || format!("{:?}", children(dev.pid())),
+    );
+    assert!(dev.end().success());
+    assert_eq!(mark.processes(), [0; 0]);
+}
+
+#[test]
 fn a_second_ctrl_c_ends_everything_at_once() {
     let (folder, mark) = (Folder::with(&[]), Mark::new());
     let mut dev = serves(&folder, &mark, &["--grace", "10m"], STUBBORN);
