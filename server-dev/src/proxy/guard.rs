@@ -57,6 +57,13 @@ impl HostGuard {
                 return Err(Refused::Origin(origin.to_owned()));
             }
         }
+        if is_embedded(headers) {
+            let from = headers.get(header::REFERER).and_then(|from| from.to_str().ok());
+            let host = from.and_then(|from| from.parse::<Uri>().ok()?.host().map(str::to_owned));
+            if !host.is_some_and(|host| self.knows(bound, &host)) {
+                return Err(Refused::Origin(from.unwrap_or("another site").to_owned()));
+            }
+        }
         Ok(())
     }
 
@@ -84,6 +91,13 @@ impl HostGuard {
                 .iter()
                 .any(|allowed| *allowed == name || allowed.starts_with('.') && is_below(allowed))
     }
+}
+
+/// Whether a page of another site takes it for a part of its own, without an `Origin`: so it would run the
+/// sources that are in development, and read what they say.
+fn is_embedded(headers: &HeaderMap) -> bool {
+    let says = |name: &str, word: &str| headers.get(name).is_some_and(|value| value == word);
+    says("sec-fetch-site", "cross-site") && says("sec-fetch-mode", "no-cors")
 }
 
 #[cfg(test)]
@@ -137,6 +151,8 @@ mod tests {
             guard.admit(bound, &uri.parse().unwrap(), &headers).is_ok()
         };
         let host = ("host", "localhost:3000");
+        let cross = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")];
+        let [site, mode] = cross;
         for (uri, headers, is_let) in [
             ("/", &[][..], true),
             ("/", &[host], true),
@@ -148,6 +164,12 @@ mod tests {
             ("/", &[host, ("origin", "null")], false),
             ("/", &[host, ("origin", "null"), ("sec-fetch-site", "cross-site")], false),
             ("/", &[host, ("origin", "null"), ("sec-fetch-site", "same-origin")], true),
+            ("/", &[host, site, mode], false),
+            ("/", &[host, site, mode, ("referer", "https://evil.example/")], false),
+            ("/", &[host, site, mode, ("referer", "http://127.0.0.1:5173/a")], true),
+            ("/", &[host, site, mode, ("referer", "http://[::1]:5173/")], true),
+            ("/", &[host, site, ("sec-fetch-mode", "navigate")], true),
+            ("/", &[host, ("sec-fetch-site", "same-site"), mode], true),
         ] {
             assert_eq!(admit(uri, headers), is_let, "{uri} {headers:?}");
         }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::common::PATIENCE;
 
 /// Nothing of it may reach out, nor find anything of an earlier run.
-const FLAGS: [&str; 8] = [
+const FLAGS: [&str; 9] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -24,6 +24,8 @@ const FLAGS: [&str; 8] = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    // Other sites are this machine as well.
+    "--host-resolver-rules=MAP *.test 127.0.0.1",
 ];
 
 /// A browser, which is ended when the test is over.

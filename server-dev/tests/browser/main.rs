@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod driver;
+mod others;
 mod overlay;
 mod relay;
 mod websockets;
