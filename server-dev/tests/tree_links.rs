@@ -137,6 +137,21 @@ fn a_link_to_a_folder_outside_is_followed() {
 }
 
 #[test]
+fn a_link_may_be_turned_from_a_file_to_a_folder_and_back() {
+    let outside = Folder::with(&[("a.rs", "one"), ("lib/b.rs", "one")]);
+    let folder = Folder::with(&[]);
+    let (file, lib) = (outside.path().join("a.rs"), outside.path().join("lib"));
+    link(&folder, "link.rs", &file);
+    let mut dev = idle(&folder, &[]);
+    for n in 0..2 {
+        counts(&mut dev, "link.rs/b.rs", || link(&folder, "link.rs", &lib));
+        counts(&mut dev, "link.rs/b.rs", || outside.write("lib/b.rs", &format!("edit {n}")));
+        counts(&mut dev, "link.rs", || link(&folder, "link.rs", &file));
+        counts(&mut dev, "link.rs", || outside.write("a.rs", &format!("edit {n}")));
+    }
+}
+
+#[test]
 fn links_in_a_circle_end_and_no_folder_is_entered_twice() {
     for flags in [&[][..], &["--poll=20ms"]] {
         let folder = Folder::with(&[("src/a.rs", "one")]);
