@@ -1,7 +1,7 @@
 //! The files that a service is made of, as a source of [`hot_reload`]: its value is what was edited.
 
 mod arm;
-mod filesystem;
+pub(crate) mod filesystem;
 mod filter;
 mod follow;
 mod identity;
@@ -21,7 +21,6 @@ use std::{
 use async_trait::async_trait;
 use hot_reload::{RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, ReloaderError};
 
-pub(crate) use filesystem::{kind, silent};
 pub(crate) use filter::{CACHE, Filter};
 use index::{Index, Look, Watcher};
 use inotify::NoWatch;

@@ -91,6 +91,21 @@ fn a_root_may_be_a_link_to_a_link() {
 }
 
 #[test]
+fn a_root_may_be_a_link_to_a_file_and_its_folder_be_followed_all_the_same() {
+    for flags in [&[][..], &["--poll=20ms"]] {
+        let outside = Folder::with(&[("settings", "A=1"), ("a.rs", "one")]);
+        let folder = Folder::with(&[]);
+        link(&folder, ".env", &outside.path().join("settings"));
+        link(&folder, "src/lib", outside.path());
+        let mut dev = folder.dev(&[flags, &["-e", "rs"], &IDLE].concat());
+        dev.wait("ready");
+        counts(&mut dev, ".env", || outside.write("settings", "A=2"));
+        counts(&mut dev, ".env", || replace(&outside, "settings", "A=3"));
+        counts(&mut dev, "src/lib/a.rs", || outside.write("a.rs", "two"));
+    }
+}
+
+#[test]
 fn a_file_counts_by_each_name_that_it_has_in_the_tree() {
     let folder = Folder::with(&[("a.rs", "one")]);
     link(&folder, "static/a.rs", Path::new("../a.rs"));
@@ -133,6 +148,21 @@ fn a_link_to_a_folder_outside_is_followed() {
         });
         outside.write("other/c.rs", "five");
         nothing_else_counts(&folder, &mut dev);
+    }
+}
+
+#[test]
+fn a_link_may_be_turned_from_a_file_to_a_folder_and_back() {
+    let outside = Folder::with(&[("a.rs", "one"), ("lib/b.rs", "one")]);
+    let folder = Folder::with(&[]);
+    let (file, lib) = (outside.path().join("a.rs"), outside.path().join("lib"));
+    link(&folder, "link.rs", &file);
+    let mut dev = idle(&folder, &[]);
+    for n in 0..2 {
+        counts(&mut dev, "link.rs/b.rs", || link(&folder, "link.rs", &lib));
+        counts(&mut dev, "link.rs/b.rs", || outside.write("lib/b.rs", &format!("edit {n}")));
+        counts(&mut dev, "link.rs", || link(&folder, "link.rs", &file));
+        counts(&mut dev, "link.rs", || outside.write("a.rs", &format!("edit {n}")));
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Finding, below};
 use crate::{
     config::Service,
-    tree::{kind, silent},
+    tree::filesystem::{kind, silent},
 };
 
 pub(super) fn check(service: &Service) -> Vec<Finding> {

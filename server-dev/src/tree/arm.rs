@@ -63,6 +63,11 @@ impl Watcher for Arm<'_> {
         }
     }
 
+    fn unlinked(&mut self, link: &Path) {
+        let unused = self.links.remove(link);
+        self.remove_ways(&unused);
+    }
+
     fn shared(&mut self, file: &Path) {
         self.add(file, Purpose::File);
     }
@@ -71,12 +76,10 @@ impl Watcher for Arm<'_> {
         self.remove(file, Purpose::File);
     }
 
-    fn left(&mut self, path: &Path) {
-        self.remove(path, Purpose::Folder);
-        self.remove(path, Purpose::File);
-        for link in self.links.below(path) {
-            let unused = self.links.remove(&link);
-            self.remove_ways(&unused);
+    fn left(&mut self, folder: &Path) {
+        self.remove(folder, Purpose::Folder);
+        for link in self.links.below(folder) {
+            self.unlinked(&link);
         }
     }
 }

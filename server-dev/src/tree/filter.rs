@@ -128,7 +128,8 @@ impl Filter {
             return false;
         }
         let Ok(target) = link.canonicalize() else { return false };
-        let mut roots = self.roots.iter().filter_map(|root| root.canonicalize().ok());
+        let roots = self.roots.iter().filter(|root| root.is_dir());
+        let mut roots = roots.filter_map(|root| root.canonicalize().ok());
         roots.all(|root| !root.starts_with(&target) && !target.starts_with(&root))
     }
 

@@ -35,21 +35,24 @@ pub(super) trait Watcher {
     fn entered(&mut self, folder: &Path);
     /// Called before it is looked at what a link leads to.
     fn linked(&mut self, link: &Path);
+    /// It is no link any more, or doesn't count.
+    fn unlinked(&mut self, link: &Path);
     /// Called before a file is read whose folder may not be told of an edit.
     fn shared(&mut self, file: &Path);
     /// Its folder is told of every edit.
     fn unshared(&mut self, file: &Path);
-    /// Nothing is to be watched any more at a path, nor the links below it.
-    fn left(&mut self, path: &Path);
+    /// It is to be watched no longer, nor are the links in it.
+    fn left(&mut self, folder: &Path);
 }
 
 /// Nobody wants to know.
 impl Watcher for () {
     fn entered(&mut self, _folder: &Path) {}
     fn linked(&mut self, _link: &Path) {}
+    fn unlinked(&mut self, _link: &Path) {}
     fn shared(&mut self, _file: &Path) {}
     fn unshared(&mut self, _file: &Path) {}
-    fn left(&mut self, _path: &Path) {}
+    fn left(&mut self, _folder: &Path) {}
 }
 
 #[derive(Debug)]

@@ -117,7 +117,11 @@ impl<W: Watcher> Look<'_, W> {
             if path.exists() {
                 // It counts no longer, which is no edit.
                 self.index.files.remove(&path);
-                self.watcher.left(&path);
+                self.watcher.unshared(&path);
+                // By now it may be a folder, or a link to one.
+                if !folders.contains(&path) {
+                    self.watcher.unlinked(&path);
+                }
             } else {
                 self.lost(&path);
             }
@@ -125,7 +129,11 @@ impl<W: Watcher> Look<'_, W> {
         self.index.folders.retain(|folder| {
             let stays = !folder.starts_with(root) || folders.contains(folder);
             if !stays {
-                leave(self.watcher, folder);
+                self.watcher.left(folder);
+                // One that leads nowhere, for now.
+                if is_link(folder) {
+                    self.watcher.linked(folder);
+                }
             }
             stays
         });
@@ -224,7 +232,11 @@ impl<W: Watcher> Look<'_, W> {
 
     fn lost(&mut self, path: &Path) {
         if self.index.files.remove(path).is_some() {
-            leave(self.watcher, path);
+            self.watcher.unshared(path);
+            // One that leads nowhere may lead somewhere again.
+            if !is_link(path) {
+                self.watcher.unlinked(path);
+            }
             self.tell(path, None);
         }
     }
@@ -233,14 +245,6 @@ impl<W: Watcher> Look<'_, W> {
         if let Some(action) = self.filter.action(path) {
             self.edits.push(Edit { path: path.to_owned(), action, modified });
         }
-    }
-}
-
-fn leave(watcher: &mut impl Watcher, path: &Path) {
-    watcher.left(path);
-    // One that leads nowhere may lead somewhere again.
-    if is_link(path) {
-        watcher.linked(path);
     }
 }
 
