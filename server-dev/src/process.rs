@@ -34,7 +34,7 @@ use crate::{config::Words, exec, guard::GuardedGroups, orphans};
 
 /// How long the last lines of a process that was told to end may be held up, as by a terminal that was
 /// stopped; of one that ends by itself, as a build does, they are waited for.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// What this process may have been told by whoever started it, and is not for others.
 pub(crate) const OURS: [&str; 8] = [
     "LISTEN_FDS",

@@ -26,6 +26,11 @@ fn with_cargo(script: &str, messages: &[serde_json::Value]) -> Folder {
     folder
 }
 
+/// What is said in the place of the program that cargo has built.
+fn built() -> serde_json::Value {
+    json!({ "reason": "server-dev-built", "words": ["./server"], "variables": {} })
+}
+
 const RUN: [&str; 7] = ["-e", "rs", "--ready", "1ms", "--", "./cargo", "run"];
 
 /// It once had a fifth of a second, and what it had built was not known after that.
@@ -35,11 +40,7 @@ fn the_last_lines_of_a_build_are_read_whole_however_long_they_are_held_up() {
     let shown = json!({ "rendered": "warning\n".repeat(4000) });
     let folder = with_cargo(
         "#!/bin/sh\ncat messages; touch ended",
-        &[
-            json!({ "reason": "compiler-message", "message": shown }),
-            json!({ "reason": "compiler-artifact", "manifest_path": "Cargo.toml",
-                    "executable": "./server" }),
-        ],
+        &[json!({ "reason": "compiler-message", "message": shown }), built()],
     );
     let mut command = Command::new(env!("CARGO_BIN_EXE_server-dev"));
     command.arg("--json").args(RUN).current_dir(folder.path()).stdout(Stdio::piped());
@@ -78,9 +79,7 @@ fn a_message_of_cargo_is_understood_though_it_is_long() {
 fn somebody_who_stays_and_writes_on_is_not_waited_for() {
     let script = "#!/bin/sh
         setsid sh -c 'while echo chatter; do sleep 0.01; done' 2>/dev/null & cat messages";
-    let artifact = json!({ "reason": "compiler-artifact", "manifest_path": "Cargo.toml",
-                           "executable": "./server" });
-    let folder = with_cargo(script, &[artifact]);
+    let folder = with_cargo(script, &[built()]);
     let mut dev = folder.dev(&RUN);
     dev.wait_for("output", |output| output["line"] == "up");
 }
