@@ -153,6 +153,7 @@ impl Runner {
             saved: None,
             runner,
         };
+        let mut is_followed = true;
         let mut seen = edits.get().unwrap_or_default();
         work.take(Event::Changed(Need::Build)).await;
         while work.machine.phase != Phase::Ended {
@@ -161,12 +162,9 @@ impl Runner {
                 () = over.cancelled(), if work.machine.phase != Phase::Ending => Event::Shutdown,
                 event = work.happens() => event,
                 Ok(need) = asked.recv() => Event::Changed(need),
-                changed = edits.changed(), if work.machine.phase != Phase::Ending => {
-                    // The tree's service ends with the runner, not before it.
-                    if changed.is_err() {
-                        over.cancelled().await;
-                        continue;
-                    }
+                changed = edits.changed(), if is_followed && work.machine.phase != Phase::Ending => {
+                    // The tree's service ends with the runner; should it before, all else goes on.
+                    is_followed = changed.is_ok();
                     let latest = edits.get().unwrap_or_default();
                     let plan = plan(&seen, &latest);
                     seen = latest;
