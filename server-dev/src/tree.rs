@@ -8,6 +8,7 @@ mod identity;
 mod index;
 mod inotify;
 mod links;
+mod needed;
 mod noted;
 mod seen;
 
@@ -24,6 +25,7 @@ use hot_reload::{RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, Reloa
 pub(crate) use filter::{CACHE, Filter};
 use index::{Index, Look, Watcher};
 use inotify::NoWatch;
+use needed::Needed;
 use tokio::sync::watch;
 
 use crate::config::{Action, DEFAULT_POLL};
@@ -98,9 +100,12 @@ impl Tree {
         self.0.mechanism.subscribe()
     }
 
-    /// Looks at everything once, and watches nothing.
-    pub(crate) fn survey(&self) {
-        self.look(&mut ());
+    /// Looks at everything once, watches nothing, and returns what would be watched.
+    pub(crate) fn survey(&self) -> BTreeSet<PathBuf> {
+        let mut needed = Needed::default();
+        self.look(&mut needed);
+        needed.above(&self.0.filter);
+        needed.paths
     }
 
     /// What is looked at, as a person names it.

@@ -150,8 +150,9 @@ fn the_latest_edit_wins_over_a_build_that_runs() {
     dev.wait("ready");
     folder.write("code", "sleep 600");
     dev.wait("building");
-    folder.write("code", "exit 0");
+    // In this order, as each may be an edit of its own: the one before it builds for ten minutes as well.
     folder.write("value.txt", "two");
+    folder.write("code", "exit 0");
     dev.wait("ready");
     dev.wait("drained");
     assert_eq!(get(&address).unwrap(), "two");

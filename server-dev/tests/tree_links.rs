@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
 use common::{
     Folder,
@@ -207,6 +207,16 @@ fn a_link_to_a_folder_that_does_not_count_is_not_followed() {
     assert_eq!(dev.wait("watching")["folders"], 1);
 }
 
+/// How many watches `server-dev doctor` says are needed.
+fn needed(folder: &Folder) -> usize {
+    folder.write("server-dev.toml", "[services.web]\ncommand = 'true'\n");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_server-dev"));
+    let output = command.arg("doctor").current_dir(folder.path()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (before, _) = text.split_once(" folders and files to watch").unwrap();
+    before.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
 #[test]
 fn nothing_is_watched_for_a_link_that_has_gone() {
     let outside = Folder::with(&[("deep/a/a.rs", ""), ("deep/b/b.rs", "")]);
@@ -218,6 +228,7 @@ fn nothing_is_watched_for_a_link_that_has_gone() {
     let here = folder.path();
     // Those above both are watched anyway.
     assert_eq!(watches(dev.pid()), before + 4, "outside, deep, a and b");
+    assert_eq!(needed(&folder), before + 4, "and doctor knows");
     counts(&mut dev, "sub/a.rs", || fs::remove_dir_all(here.join("sub")).unwrap());
     counts(&mut dev, "b/b.rs", || fs::remove_file(here.join("b")).unwrap());
     wait_until("a watch stays", || watches(dev.pid()) == before - 1);

@@ -1,6 +1,9 @@
 //! What counts below each root, and why nothing does where that is so.
 
-use std::path::{Path, absolute};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf, absolute},
+};
 
 use ignore::gitignore::Gitignore;
 
@@ -13,10 +16,15 @@ use crate::{
 pub(super) fn check(service: &Service, need: &mut WatchNeed) -> Vec<Finding> {
     let is_told = service.poll.is_none();
     need.instances += usize::from(is_told);
-    service.watch.iter().map(|root| of_root(service, root, need, is_told)).collect()
+    let mut watched = BTreeSet::new();
+    let found = service.watch.iter().map(|root| of_root(service, root, &mut watched)).collect();
+    if is_told {
+        need.watches += watched.len();
+    }
+    found
 }
 
-fn of_root(service: &Service, root: &Path, need: &mut WatchNeed, is_told: bool) -> Finding {
+fn of_root(service: &Service, root: &Path, watched: &mut BTreeSet<PathBuf>) -> Finding {
     let path = below(service, root);
     let shown = path.display();
     let mut only = service.clone();
@@ -26,12 +34,8 @@ fn of_root(service: &Service, root: &Path, need: &mut WatchNeed, is_told: bool) 
         Err(error) => return Finding::error(crate::chain(&error)),
     };
     let tree = Tree::new(filter, *service.settle, service.poll.map(Into::into));
-    tree.survey();
+    watched.append(&mut tree.survey());
     let (files, folders) = tree.size();
-    if is_told {
-        // And the folder that it is in.
-        need.folders += folders + 1;
-    }
     // A root is entered whatever is said of it as a whole.
     let is_cache = path.join(CACHE).exists();
     let by = ignored_by(&path).or_else(|| is_cache.then(|| format!("its {CACHE}")));
@@ -59,7 +63,7 @@ fn extensions(service: &Service) -> String {
 fn ignored_by(root: &Path) -> Option<String> {
     let root = absolute(root).ok()?;
     // `./` and the like are no part of a name.
-    let root: std::path::PathBuf = root.components().collect();
+    let root: PathBuf = root.components().collect();
     for folder in root.ancestors() {
         for name in [".ignore", ".gitignore"] {
             let file = folder.join(name);
@@ -116,10 +120,12 @@ mod tests {
         let (finding, need) = found(&files, |service| service.extensions = vec!["rs".into()]);
         assert_eq!(finding.level, Level::Fine, "{finding:?}");
         assert!(finding.text.contains(": 2 files in 2 folders"), "{finding:?}");
-        assert_eq!((need.folders, need.instances), (3, 1));
+        // Two of its own, and those that it is in: that is what tests/tree_filter.rs finds as well.
+        let above = std::env::temp_dir().canonicalize().unwrap().ancestors().count();
+        assert_eq!((need.watches, need.instances), (2 + above, 1));
         let poll = |service: &mut Service| service.poll = Some(crate::config::DEFAULT_POLL);
         let (_, need) = found(&files, poll);
-        assert_eq!((need.folders, need.instances), (0, 0));
+        assert_eq!((need.watches, need.instances), (0, 0));
     }
 
     type Files = &'static [(&'static str, &'static str)];

@@ -9,7 +9,7 @@ use super::Finding;
 /// What is needed.
 #[derive(Debug, Default)]
 pub(super) struct WatchNeed {
-    pub(super) folders: usize,
+    pub(super) watches: usize,
     pub(super) instances: usize,
 }
 
@@ -34,7 +34,12 @@ pub(super) fn check(need: &WatchNeed) -> Vec<Finding> {
     let (used_watches, used_instances) = used();
     let room = |limit, used| Room { limit, used };
     vec![
-        judge(watches, "folders to watch", need.folders, room(most_watches, used_watches)),
+        judge(
+            watches,
+            "folders and files to watch",
+            need.watches,
+            room(most_watches, used_watches),
+        ),
         judge(instances, "watchers", need.instances, room(most_instances, used_instances)),
     ]
 }

@@ -22,7 +22,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 const BUFFER: usize = 16 * 1024;
 /// Of more files that may be edited by other names, as of a tree that was copied by hard links, the
 /// folders alone tell: each watch takes about a kilobyte of the kernel's memory.
-const MAX_WATCHED_FILES: usize = 4096;
+pub(super) const MAX_WATCHED_FILES: usize = 4096;
 
 /// What may have happened to a path.
 #[derive(Debug)]
