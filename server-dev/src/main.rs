@@ -141,8 +141,8 @@ async fn run_within(cli: &Cli) -> Result<ExitCode, Failure> {
     let names = config.services.keys().cloned().collect();
     let report = Arc::new(Report::new(cli.form(), wants, names, desktop));
     // In the background it waits until it is continued before it.
-    if terminal.as_ref().is_some_and(|terminal| !terminal.take()) {
-        report.hide().await;
+    if terminal.as_ref().is_some_and(|terminal| terminal.take()) {
+        report.show();
     }
     let ended =
         run_all(cli, config, &report, &guard.groups(), notify.path(), terminal.as_ref(), signals)

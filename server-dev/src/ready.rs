@@ -18,7 +18,7 @@ use self::accepting::accepts;
 pub(crate) use self::notified::{Notified, folder};
 use crate::config::Ready;
 
-/// A process that waits in another way, or has no socket to wait at, counts as ready after this long.
+/// A process that has no socket to wait at counts as ready after this long.
 const LONG_ENOUGH: Duration = Duration::from_secs(2);
 
 /// Where one process alone is reached.
@@ -91,7 +91,8 @@ pub(crate) async fn wait(
             biased;
             () = notified.told() => Sign::Notified,
             () = accepts(group, inodes) => Sign::Accepts,
-            () = sleep(LONG_ENOUGH) => Sign::Alive,
+            // One that has a socket, and doesn't wait there yet, may be far from ready.
+            () = sleep(LONG_ENOUGH), if inodes.is_empty() => Sign::Alive,
         },
     }
 }

@@ -118,10 +118,13 @@ impl Sockets {
         self.0.iter().map(|held| held.socket.as_fd().try_clone_to_owned()).collect()
     }
 
-    /// The numbers by which the kernel knows those that connections come from.
+    /// The numbers by which the kernel knows those that connections come from, or datagrams if none do.
     pub(crate) fn inodes(&self) -> io::Result<Vec<u64>> {
-        let listening = self.0.iter().filter(|held| held.spec.kind != SocketKind::Udp);
-        listening
+        let is_udp = |held: &&Held| held.spec.kind == SocketKind::Udp;
+        let has_other = !self.0.iter().all(|held| is_udp(&held));
+        self.0
+            .iter()
+            .filter(|held| !(has_other && is_udp(held)))
             .map(|held| {
                 let file = std::fs::File::from(held.socket.as_fd().try_clone_to_owned()?);
                 Ok(file.metadata()?.ino())

@@ -55,6 +55,43 @@ fn a_server_that_does_not_start_leaves_the_old_one_serving() {
     assert_eq!(get(&address).unwrap(), "mended");
 }
 
+/// It once took the old one's place after two seconds, as it was alive.
+#[test]
+fn a_server_that_fails_late_in_its_start_leaves_the_old_one_serving() {
+    let folder = Folder::with(&[("value.txt", "good")]);
+    let script =
+        "grep -q good value.txt && exec \"$0\"; while [ ! -e end ]; do sleep 0.01; done; exit 3";
+    let arguments = ["-s", "http::0", "-e", "txt", "--", "sh", "-c", script, &tiny()];
+    let mut dev = folder.dev(&arguments);
+    let address = dev.address();
+    let first = dev.wait("ready");
+    folder.write("value.txt", "bad");
+    dev.wait("starting");
+    assert!(dev.tells_within(Duration::from_millis(2500)).is_empty(), "{:#?}", dev.told);
+    folder.write("end", "");
+    let failed = dev.wait("not-ready");
+    assert!(failed["reason"].as_str().unwrap().contains("exit status: 3"), "{failed}");
+    assert_eq!((failed["serves"].as_bool(), runs(pid(&first))), (Some(true), true));
+    assert_eq!(get(&address).unwrap(), "good");
+}
+
+#[test]
+fn a_server_that_does_not_wait_at_its_socket_is_told_how_it_would_be() {
+    let service = "sockets = ['http::0']\ncommand = 'sleep 600'\nready_timeout = '100ms'";
+    let folder = Folder::with(&[("server-dev.toml", &format!("[services.web]\n{service}"))]);
+    let mut dev = folder.dev(&[]);
+    let failed = dev.wait("not-ready");
+    assert!(failed["reason"].as_str().unwrap().contains("--proxy"), "{failed}");
+}
+
+#[test]
+fn who_waits_for_datagrams_is_ready() {
+    let folder = Folder::with(&[]);
+    let script = "import socket; socket.socket(fileno=3).recvfrom(9)";
+    let mut dev = folder.dev(&["-s", "udp::0", "--", "/usr/bin/python3", "-c", script]);
+    assert_eq!(dev.wait("ready")["by"], "accepts");
+}
+
 #[test]
 fn a_build_that_fails_leaves_the_old_one_serving() {
     let folder = Folder::with(&[("value.txt", "good"), ("code", "exit 0")]);

@@ -9,6 +9,7 @@ const MAX_DESCRIPTORS: u64 = 1024;
 #[cfg(target_arch = "x86_64")]
 mod number {
     pub(super) const ACCEPT: [i64; 2] = [43, 288];
+    pub(super) const RECEIVE: [i64; 3] = [45, 47, 299];
     pub(super) const POLL: [i64; 2] = [7, 271];
     pub(super) const SELECT: [i64; 2] = [23, 270];
 }
@@ -17,6 +18,7 @@ mod number {
 #[cfg(not(target_arch = "x86_64"))]
 mod number {
     pub(super) const ACCEPT: [i64; 2] = [202, 242];
+    pub(super) const RECEIVE: [i64; 3] = [207, 212, 243];
     pub(super) const POLL: [i64; 1] = [73];
     pub(super) const SELECT: [i64; 1] = [72];
 }
@@ -24,7 +26,7 @@ mod number {
 /// The descriptors of which a thread waits for one, given its call and the memory of its process.
 pub(super) fn awaited(call: &str, memory: &Path) -> Vec<u64> {
     let Some((number, [first, second])) = read(call) else { return Vec::new() };
-    if number::ACCEPT.contains(&number) {
+    if number::ACCEPT.contains(&number) || number::RECEIVE.contains(&number) {
         vec![first]
     } else if number::POLL.contains(&number) {
         polled(memory, first, second.min(MAX_DESCRIPTORS)).unwrap_or_default()

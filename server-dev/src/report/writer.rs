@@ -40,7 +40,8 @@ impl Writer {
     }
 
     pub(super) fn run(mut self, messages: &Receiver<Message>) {
-        let mut is_hidden = false;
+        // Until it is said that the terminal is this process's.
+        let mut is_hidden = true;
         loop {
             let next = match messages.try_recv() {
                 Err(TryRecvError::Empty) => {

@@ -34,6 +34,12 @@ pub(super) enum NotReady {
          sh -c 'exec … --port $PORT', and `proxy = \"socket\"` passes it a socket"
     )]
     Silent(Duration),
+    #[error(
+        "it was not seen to wait at its socket, descriptor 3, within {0:?}; a server that binds HOST and PORT \
+         itself is run with --proxy, and one that waits in a way of its own says READY=1, or how long it takes: \
+         `ready = \"2s\"`"
+    )]
+    Unseen(Duration),
     #[error("it was called off")]
     CalledOff,
 }
@@ -43,7 +49,7 @@ impl NotReady {
     pub(super) fn said(&self, heard: &Heard) -> LastWords {
         match self {
             Self::Ended(_) => heard.said(),
-            Self::Late(_) | Self::Silent(_) => heard.said_of_places(),
+            Self::Late(_) | Self::Silent(_) | Self::Unseen(_) => heard.said_of_places(),
             Self::Start(_) | Self::Environment(_) | Self::CalledOff => LastWords::default(),
         }
     }
@@ -110,6 +116,7 @@ impl Work {
                     (Some(Private::Port(_)), Ready::Auto) => {
                         NotReady::Silent(*service.ready_timeout)
                     }
+                    (_, Ready::Auto) => NotReady::Unseen(*service.ready_timeout),
                     _ => NotReady::Late(*service.ready_timeout),
                 },
             };
