@@ -23,9 +23,7 @@ pub(super) fn needs(headers: &HeaderMap) -> Option<Needs> {
     for sources in policies.filter_map(sources) {
         match sources.iter().find_map(|source| nonce(source)) {
             Some(nonce) => needs = Needs::Nonce(nonce.to_owned()),
-            None if sources.contains(&"'strict-dynamic'") || !sources.iter().any(is_place) => {
-                return None;
-            }
+            None if sources.iter().any(is_dynamic) || !sources.iter().any(is_place) => return None,
             None => {}
         }
     }
@@ -47,10 +45,17 @@ fn sources(policy: &str) -> Option<Vec<&str>> {
     })
 }
 
+/// Words are the same in capitals, and what they name isn't.
 fn nonce(source: &str) -> Option<&str> {
-    let nonce = source.strip_prefix("'nonce-")?.strip_suffix('\'')?;
+    let (word, nonce) = source.split_once('-')?;
+    let nonce = nonce.strip_suffix('\'').filter(|_| word.eq_ignore_ascii_case("'nonce"))?;
     let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_=".contains(&byte);
     nonce.bytes().all(is_base64).then_some(nonce)
+}
+
+/// Whether only scripts that have a nonce may run, and those that they load.
+fn is_dynamic(source: &&str) -> bool {
+    source.eq_ignore_ascii_case("'strict-dynamic'")
 }
 
 /// Whether a source is a place, as this server may be; other words are about scripts in the page.
@@ -74,6 +79,9 @@ mod tests {
             (&["default-src 'self'; Script-Src 'nonce-aB1+/=' 'strict-dynamic'"], nonce("aB1+/=")),
             (&["script-src 'self'; script-src-elem 'nonce-x'"], nonce("x")),
             (&["script-src 'strict-dynamic' 'self'"], None),
+            (&["script-src 'Strict-Dynamic' 'Self'"], None),
+            (&["script-src 'Nonce-a-B_'"], nonce("a-B_")),
+            (&["default-src 'self'; require-trusted-types-for 'script'"], Some(Needs::Nothing)),
             (&["script-src 'sha256-abc' 'unsafe-inline'"], None),
             (&["script-src 'nonce-\"><p>'"], None),
             (&["script-src 'self'", "script-src 'nonce-x'"], nonce("x")),

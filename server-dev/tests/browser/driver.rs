@@ -4,6 +4,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     os::unix::process::CommandExt,
+    path::Path,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -44,6 +45,25 @@ fn has_tool(tool: &str) -> bool {
     found
 }
 
+/// Starts what drives a browser, and returns its port, if it says one.
+fn start_driver(home: &Path) -> Option<(Child, u16)> {
+    let mut driver = Command::new("chromedriver");
+    driver.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    driver.env("HOME", home).env("TMPDIR", home);
+    // In a group of their own it and the browser can be ended at once.
+    let mut driver = driver.process_group(0).spawn().unwrap();
+    let said = BufReader::new(driver.stdout.take().unwrap()).lines();
+    let port = said.map_while(Result::ok).find_map(|line| {
+        line.rsplit_once("successfully on port ")?.1.trim_end_matches('.').parse::<u16>().ok()
+    });
+    if port.is_none() {
+        // It has ended, or is of no use.
+        let _ = driver.kill();
+        let _ = driver.wait();
+    }
+    Some((driver, port?))
+}
+
 impl Browser {
     /// Starts one, if there is one to be started.
     pub(crate) fn start() -> Option<Self> {
@@ -51,18 +71,10 @@ impl Browser {
             return None;
         }
         let profile = tempfile::tempdir().unwrap();
-        let mut driver = Command::new("chromedriver");
-        driver.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        driver.env("HOME", profile.path()).env("TMPDIR", profile.path());
-        // In a group of their own it and the browser can be ended at once.
-        let mut driver = driver.process_group(0).spawn().unwrap();
-        let mut said = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = said.find_map(|line| {
-            let line = line.unwrap();
-            line.rsplit_once("successfully on port ")?.1.trim_end_matches('.').parse::<u16>().ok()
-        });
+        // The port that it chooses may be taken by the time that it listens there.
+        let (driver, port) =
+            (0..5).find_map(|_| start_driver(profile.path())).expect("it says no port");
         let data = format!("--user-data-dir={}", profile.path().display());
-        let port = port.expect("it says no port");
         let mut browser = Self { driver, port, session: String::new(), _profile: profile };
 
         let flags: Vec<&str> = FLAGS.into_iter().chain([data.as_str()]).collect();
