@@ -123,7 +123,12 @@ mod tests {
     }
 
     fn build_failed() -> Told {
-        Told::BuildFailed { reason: String::new(), serves: true, diagnostics: Vec::new() }
+        Told::BuildFailed {
+            reason: String::new(),
+            serves: true,
+            again_in_milliseconds: None,
+            diagnostics: Vec::new(),
+        }
     }
 
     #[test]

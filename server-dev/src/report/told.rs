@@ -34,6 +34,7 @@ pub(crate) enum Told {
     BuildFailed {
         reason: String,
         serves: bool,
+        again_in_milliseconds: Option<u64>,
         /// For programs: a person has seen what was written.
         diagnostics: Vec<Diagnostic>,
     },
@@ -50,6 +51,7 @@ pub(crate) enum Told {
     NotReady {
         reason: String,
         serves: bool,
+        again_in_milliseconds: Option<u64>,
         diagnostics: Vec<Diagnostic>,
     },
     Drained {

@@ -7,7 +7,6 @@ use crate::ready::Sign;
 
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let goes_on = |serves: &bool| if *serves { "; the old one goes on" } else { "" };
         match self {
             Self::Listening { name, address } => write!(f, "{name} on {address}"),
             Self::Watching { roots, files, folders, mechanism, poll_milliseconds, reason } => {
@@ -28,8 +27,9 @@ impl fmt::Display for Told {
             }
             Self::Building { command } => write!(f, "builds: {command}"),
             Self::Built { milliseconds } => write!(f, "built in {}", seconds(*milliseconds)),
-            Self::BuildFailed { reason, serves, .. } => {
-                write!(f, "the build failed: {reason}{}", goes_on(serves))
+            Self::BuildFailed { reason, serves, again_in_milliseconds, .. } => {
+                let then = then(*serves, *again_in_milliseconds);
+                write!(f, "the build failed: {reason}; {then}")
             }
             Self::Starting { pid } => write!(f, "starts, pid {pid}"),
             Self::Ready { pid, generation, by, milliseconds, since_save } => {
@@ -39,17 +39,14 @@ impl fmt::Display for Told {
                 }
                 write!(f, ": generation {generation}, pid {pid} ({})", by_words(*by))
             }
-            Self::NotReady { reason, serves, .. } => {
-                write!(f, "not ready: {reason}{}", goes_on(serves))
+            Self::NotReady { reason, serves, again_in_milliseconds, .. } => {
+                write!(f, "not ready: {reason}; {}", then(*serves, *again_in_milliseconds))
             }
             Self::Drained { pid, status } => {
                 write!(f, "pid {pid} has ended, as it was told: {status}")
             }
-            Self::Exited { pid, status, again_in_milliseconds: Some(pause), .. } => {
-                write!(f, "pid {pid} has ended: {status}; starts again in {}", seconds(*pause))
-            }
-            Self::Exited { pid, status, again_in_milliseconds: None, .. } => {
-                write!(f, "pid {pid} has ended: {status}; a change starts it again")
+            Self::Exited { pid, status, again_in_milliseconds, .. } => {
+                write!(f, "pid {pid} has ended: {status}; {}", then(false, *again_in_milliseconds))
             }
             Self::GaveUp => {
                 f.write_str("it has ended too often, each time soon; a change starts it again")
@@ -65,6 +62,15 @@ impl fmt::Display for Told {
             Self::Ending => f.write_str("ends; Ctrl-C once more ends it at once"),
             Self::Ended => f.write_str("has ended"),
         }
+    }
+}
+
+/// What comes after a failure.
+fn then(serves: bool, again_in_milliseconds: Option<u64>) -> String {
+    match again_in_milliseconds {
+        _ if serves => "the old one goes on".to_owned(),
+        Some(pause) => format!("starts again in {}", seconds(pause)),
+        None => "a change starts it again".to_owned(),
     }
 }
 
@@ -89,5 +95,24 @@ pub(crate) fn seconds(milliseconds: u64) -> String {
         format!("{milliseconds} ms")
     } else {
         format!("{:.1} s", Duration::from_millis(milliseconds).as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of a first start that fails it once said nothing.
+    #[test]
+    fn says_after_each_failure_what_comes_next() {
+        for (serves, again_in_milliseconds, want) in [
+            (true, None, "not ready: late; the old one goes on"),
+            (false, None, "not ready: late; a change starts it again"),
+            (false, Some(250), "not ready: late; starts again in 250 ms"),
+        ] {
+            let (reason, diagnostics) = ("late".to_owned(), Vec::new());
+            let told = Told::NotReady { reason, serves, again_in_milliseconds, diagnostics };
+            assert_eq!(told.to_string(), want);
+        }
     }
 }

@@ -28,6 +28,7 @@ impl Work {
             Effect::Switch => self.switch().await,
             Effect::Stop => self.stop(),
             Effect::Lose(pause) => self.lose(pause),
+            Effect::Rest(pause) => self.backoff_until = Some(Instant::now() + pause),
             Effect::GiveUp => self.tell(Told::GaveUp),
             Effect::End => {
                 self.cancel_build();

@@ -37,8 +37,12 @@ impl Work {
             }
             Outcome::Failed { reason, said } => {
                 self.publish_problem(ProblemKind::Build, &reason, &said);
-                let serves = self.machine.serves;
-                self.tell(Told::BuildFailed { reason, serves, diagnostics: said.diagnostics });
+                self.tell(Told::BuildFailed {
+                    reason,
+                    serves: self.machine.serves,
+                    again_in_milliseconds: self.machine.pause_after_failure().map(milliseconds),
+                    diagnostics: said.diagnostics,
+                });
                 Event::BuildFailed
             }
         }
@@ -52,9 +56,14 @@ impl Work {
             }
             Err(reason) => {
                 let said = self.heard.take().map(|heard| reason.said(&heard)).unwrap_or_default();
-                let (reason, serves) = (reason.to_string(), self.machine.serves);
+                let reason = reason.to_string();
                 self.publish_problem(ProblemKind::Start, &reason, &said);
-                self.tell(Told::NotReady { reason, serves, diagnostics: said.diagnostics });
+                self.tell(Told::NotReady {
+                    reason,
+                    serves: self.machine.serves,
+                    again_in_milliseconds: self.machine.pause_after_failure().map(milliseconds),
+                    diagnostics: said.diagnostics,
+                });
                 Event::StartFailed
             }
         }
