@@ -17,9 +17,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::{orphans, process::this_program};
+use crate::{
+    orphans,
+    process::{is_empty, this_program},
+};
 
 /// The first argument that asks for it; no user writes it.
 pub(crate) const WORD: &str = "__guard";
@@ -125,7 +128,7 @@ fn end(mut groups: HashMap<Pid, Duration>) {
             if is_over {
                 let _ = kill_process_group(*group, Signal::KILL);
             }
-            !is_over && test_kill_process_group(*group).is_ok()
+            !is_over && !is_empty(*group)
         });
         sleep(POLL_INTERVAL);
     }

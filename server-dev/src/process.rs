@@ -25,7 +25,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::output::{LONGEST_LINE, Line, Output};
+pub(crate) use self::{
+    group::is_empty,
+    output::{LONGEST_LINE, Line, Output},
+};
 use self::{
     group::{Group, LEFT_ALONE_AFTER, end_strays},
     output::{Progress, pass_on},

@@ -7,8 +7,12 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{
-    Pid, Signal, WaitOptions, kill_process, kill_process_group, test_kill_process_group, waitpgid,
+use rustix::{
+    io::Errno,
+    process::{
+        Pid, Signal, WaitOptions, kill_process, kill_process_group, test_kill_process_group,
+        waitpgid,
+    },
 };
 use tokio::{
     task::spawn_blocking,
@@ -38,7 +42,7 @@ impl Group {
     pub(super) async fn emptied(self) {
         loop {
             while matches!(waitpgid(self.0, WaitOptions::NOHANG), Ok(Some(_))) {}
-            if test_kill_process_group(self.0).is_err() {
+            if is_empty(self.0) {
                 return;
             }
             sleep(POLL_INTERVAL).await;
@@ -58,6 +62,16 @@ impl Group {
         // Only the end of the runtime is an error.
         spawn_blocking(look).await.unwrap_or_default()
     }
+}
+
+/// Whether nobody is left in a group.
+pub(crate) fn is_empty(group: Pid) -> bool {
+    says_empty(test_kill_process_group(group))
+}
+
+/// Of one whose members are all another user's, as `sudo ./server`, it is refused (kill(2)).
+fn says_empty(asked: Result<(), Errno>) -> bool {
+    asked == Err(Errno::SRCH)
 }
 
 /// Ends what a server leaves behind outside its group, as a shell with job control does, and returns who
@@ -87,5 +101,19 @@ pub(super) async fn end_strays(socket: &Path, end: &End) -> Vec<i32> {
             }
         }
         sleep(POLL_INTERVAL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The new server started beside the old one, which another user's rights had kept from ending.
+    #[test]
+    fn a_group_of_somebody_else_is_not_empty() {
+        for (asked, want) in [(Ok(()), false), (Err(Errno::PERM), false), (Err(Errno::SRCH), true)]
+        {
+            assert_eq!(says_empty(asked), want, "{asked:?}");
+        }
     }
 }
