@@ -12,7 +12,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use rustix::process::{Pid, WaitOptions, waitpid};
+use rustix::process::{Pid, WaitOptions, getpid, waitpid};
 use tokio::{process::Child, signal::unix::Signal, task::spawn_blocking};
 
 use crate::stat::Stat;
@@ -76,14 +76,25 @@ pub(crate) async fn reap(mut ended: Signal) {
 /// See `/proc/pid/task/tid/children` in `proc_tid_children(5)`.
 fn children() -> Vec<Pid> {
     let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let lists =
-        threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-    lists
-        .flat_map(|list| {
-            let numbers = list.split_ascii_whitespace().filter_map(|number| number.parse().ok());
-            numbers.filter_map(Pid::from_raw).collect::<Vec<_>>()
-        })
-        .collect()
+    let (mut all, mut is_listed) = (Vec::new(), false);
+    for thread in threads {
+        let Ok(list) = fs::read_to_string(thread.path().join("children")) else { continue };
+        is_listed = true;
+        let numbers = list.split_ascii_whitespace().filter_map(|number| number.parse().ok());
+        all.extend(numbers.filter_map(Pid::from_raw));
+    }
+    // A kernel without CONFIG_PROC_CHILDREN has no such lists.
+    if is_listed { all } else { children_among_all() }
+}
+
+/// As [`children`], by what each process says of its parent.
+fn children_among_all() -> Vec<Pid> {
+    let own = getpid().as_raw_nonzero().get();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let is_child =
+        |entry: &fs::DirEntry| Stat::of(&entry.path()).is_some_and(|stat| stat.parent == own);
+    let children = entries.filter(is_child);
+    children.filter_map(|child| Pid::from_raw(child.file_name().to_str()?.parse().ok()?)).collect()
 }
 
 /// Whether it is a zombie that nobody waits for: what this process has started is known, or in its own
@@ -99,4 +110,22 @@ fn is_left_behind(child: Pid, own: Stat) -> bool {
 
 fn folder(process: Pid) -> PathBuf {
     PathBuf::from(format!("/proc/{}", process.as_raw_nonzero()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_child_is_found_with_and_without_the_lists_of_the_kernel() {
+        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+        let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
+        let found = [children(), children_among_all()].map(|all| all.contains(&pid));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(found, [true, true]);
+        assert!(!children_among_all().contains(&pid));
+    }
 }

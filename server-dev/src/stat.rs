@@ -10,6 +10,7 @@ use std::{fs, path::Path};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stat {
     pub(crate) is_zombie: bool,
+    pub(crate) parent: i32,
     /// 0 for one whose leader is outside the PID namespace, -1 for a process that is about to be reaped.
     pub(crate) group: i32,
     pub(crate) session: i32,
@@ -31,8 +32,7 @@ impl Stat {
         let mut fields = after_name.split_ascii_whitespace();
         let is_zombie = fields.next()? == "Z";
         let mut number = || -> Option<i32> { fields.next()?.parse().ok() };
-        let _parent = number()?;
-        Some(Self { is_zombie, group: number()?, session: number()? })
+        Some(Self { is_zombie, parent: number()?, group: number()?, session: number()? })
     }
 }
 
@@ -43,16 +43,16 @@ mod tests {
     #[test]
     fn reads_what_comes_behind_any_name() {
         for (text, want) in [
-            ("9 (sh) S 1 77 78 0", Some((false, 77, 78))),
-            ("9 (a) b) (Z S) Z 1 77 78 0", Some((true, 77, 78))),
+            ("9 (sh) S 1 77 78 0", Some((false, 1, 77, 78))),
+            ("9 (a) b) (Z S) Z 1 77 78 0", Some((true, 1, 77, 78))),
             // Both once ended a task by a panic.
-            ("9 (sh) X 0 -1 -1 0", Some((false, -1, -1))),
-            ("9 (sh) S 1 0 0 0", Some((false, 0, 0))),
+            ("9 (sh) X 0 -1 -1 0", Some((false, 0, -1, -1))),
+            ("9 (sh) S 1 0 0 0", Some((false, 1, 0, 0))),
             ("9 (sh) S 1 77", None),
             ("9 (sh", None),
         ] {
             let read = Stat::parse(text);
-            let read = read.map(|stat| (stat.is_zombie, stat.group, stat.session));
+            let read = read.map(|stat| (stat.is_zombie, stat.parent, stat.group, stat.session));
             assert_eq!(read, want, "{text}");
         }
     }
