@@ -241,7 +241,9 @@ impl Work {
             files: plan.files.iter().map(|file| named(file)).collect(),
             more: plan.more,
         });
-        self.saved = plan.saved;
+        if plan.need.is_some() {
+            self.saved = plan.saved;
+        }
         if plan.signal {
             if let Some(serving) = &self.serving {
                 serving.running.signal(Signal::HUP);

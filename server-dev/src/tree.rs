@@ -85,7 +85,7 @@ pub(crate) struct Edits {
 pub(crate) struct Edit {
     pub(crate) path: PathBuf,
     pub(crate) action: Action,
-    /// When it was written last; `None` where it is gone, or on a filesystem without times.
+    /// When it was written last, or put where it is; `None` where it is gone, or on a filesystem without times.
     pub(crate) modified: Option<SystemTime>,
 }
 
@@ -195,7 +195,7 @@ impl Found {
 
 impl Edits {
     /// How many there were since the start.
-    fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.numbers.iter().sum()
     }
 

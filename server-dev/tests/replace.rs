@@ -305,3 +305,42 @@ fn it_goes_on_when_its_own_executable_is_replaced() {
     folder.write("value.txt", "two");
     dev.wait("ready");
 }
+
+/// Two days were said to have gone by since the save.
+#[test]
+fn the_time_since_the_save_is_that_of_the_edit_which_is_served() {
+    let folder = Folder::with(&[("value.txt", "one"), ("code", "exit 0"), ("moved", "old")]);
+    let mut dev =
+        folder.dev(&["-s", "http::0", "-i", "moved", "--build", "sh ./code", "--", &tiny()]);
+    assert!(dev.wait("ready")["since_save"].is_null());
+    let moved = folder.path().join("moved");
+    let of_last_week = std::time::SystemTime::now() - Duration::from_secs(7 * 24 * 3600);
+    std::fs::File::options().write(true).open(&moved).unwrap().set_modified(of_last_week).unwrap();
+    std::fs::rename(moved, folder.path().join("value.txt")).unwrap();
+    let ready = dev.wait("ready");
+    let since_save = ready["since_save"].as_u64().expect("a time");
+    assert!(since_save < common::PATIENCE.as_millis() as u64, "{since_save} ms");
+    // What can't be built is no reason of what comes later.
+    folder.write("code", "exit 7");
+    dev.wait("build-failed");
+    let served = rustix::process::Pid::from_raw(pid(&ready).try_into().unwrap()).unwrap();
+    rustix::process::kill_process(served, rustix::process::Signal::KILL).unwrap();
+    assert!(dev.wait("ready")["since_save"].is_null());
+}
+
+/// It was dead until the next edit.
+#[test]
+fn a_server_that_dies_while_what_can_not_be_built_is_built_is_started_again() {
+    let folder = Folder::with(&[("value.txt", "one"), ("code", "exit 0")]);
+    let mut dev = folder.dev(&["-s", "http::0", "-i", "go", "--build", "sh ./code", "--", &tiny()]);
+    let first = dev.wait("ready");
+    folder.write("code", "while [ ! -e go ]; do sleep 0.01; done; exit 7");
+    dev.wait("building");
+    let served = rustix::process::Pid::from_raw(pid(&first).try_into().unwrap()).unwrap();
+    rustix::process::kill_process(served, rustix::process::Signal::KILL).unwrap();
+    dev.wait("exited");
+    folder.write("go", "");
+    let failed = dev.wait("build-failed");
+    assert!(failed["again_in_milliseconds"].is_u64() && failed["serves"] == false, "{failed}");
+    dev.wait("ready");
+}

@@ -36,6 +36,7 @@ impl Work {
                 Event::Built
             }
             Outcome::Failed { reason, said } => {
+                self.saved = None;
                 self.publish_problem(ProblemKind::Build, &reason, &said);
                 self.tell(Told::BuildFailed {
                     reason,
@@ -55,6 +56,7 @@ impl Work {
                 Event::Ready
             }
             Err(reason) => {
+                self.saved = None;
                 let said = self.heard.take().map(|heard| reason.said(&heard)).unwrap_or_default();
                 let reason = reason.to_string();
                 self.publish_problem(ProblemKind::Start, &reason, &said);

@@ -14,7 +14,7 @@ pub(super) struct Plan {
     pub(super) files: Vec<PathBuf>,
     /// How many there are besides.
     pub(super) more: usize,
-    /// When the last of them was saved.
+    /// When the last of them was saved, if they need anything.
     pub(super) saved: Option<SystemTime>,
     pub(super) need: Option<Need>,
     /// Whether the process is told.
@@ -34,10 +34,13 @@ pub(super) fn plan(seen: &Edits, latest: &Edits) -> Option<Plan> {
     let need = [(Action::Build, Need::Build), (Action::Restart, Need::Restart)]
         .into_iter()
         .find_map(|(action, need)| asks_for(action).then_some(need));
+    // Those that are remembered no more are not told apart.
+    let forgotten = latest.number() - seen.number() - latest.since(seen).count() as u64;
+    let forgotten = usize::try_from(forgotten).unwrap_or(usize::MAX);
     Some(Plan {
-        more: files.len().saturating_sub(NAMED_FILES),
+        more: files.len().saturating_sub(NAMED_FILES).saturating_add(forgotten),
         files: files.into_iter().take(NAMED_FILES).cloned().collect(),
-        saved: latest.since(seen).filter_map(|edit| edit.modified).max(),
+        saved: need.and_then(|_| latest.since(seen).filter_map(|edit| edit.modified).max()),
         need,
         signal: asks_for(Action::Signal),
         // What is started anew is loaded anew as well, once it is ready.
@@ -86,6 +89,21 @@ mod tests {
             let found = (plan.need, plan.signal, plan.reload, plan.css);
             assert_eq!(found, *want, "{actions:?}");
         }
+    }
+
+    /// The reload was lost, as only the last edits are remembered, and of 301 files 256 were counted.
+    #[test]
+    fn forgets_neither_what_the_first_of_many_asks_for_nor_how_many_there_are() {
+        let mut edits = Edits::default();
+        push(&mut edits, "a.html", Action::Reload, 1);
+        for n in 0..300 {
+            push(&mut edits, &format!("z/{n}.css"), Action::Css, 1);
+        }
+        let plan = plan(&Edits::default(), &edits).unwrap();
+        assert!(plan.reload && plan.css);
+        assert_eq!((plan.files.len(), plan.more), (3, 298));
+        // Nothing starts for it, of which it would be the time.
+        assert_eq!((plan.need, plan.saved), (None, None));
     }
 
     #[test]

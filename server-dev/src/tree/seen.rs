@@ -80,9 +80,11 @@ impl Seen {
         self.names > 1 || self.is_mount
     }
 
-    /// When it was written last; `None` where that was before 1970.
+    /// When it was written last, or moved to where it is with the time of its own that it has, as `mv` and
+    /// `cp -p` leave it; `None` where that was before 1970.
     pub(super) fn modified(&self) -> Option<SystemTime> {
-        since_1970(self.identity.modified).map(|time| UNIX_EPOCH + time)
+        let last = self.identity.modified.max(self.identity.changed);
+        since_1970(last).map(|time| UNIX_EPOCH + time)
     }
 }
 
