@@ -120,7 +120,7 @@ pub(crate) struct Cli {
     #[arg(long)]
     json: bool,
 
-    /// Clear the screen before each build
+    /// Clear the screen before each build, or start without one, for a change or a key
     #[arg(long)]
     pub(crate) clear: bool,
 

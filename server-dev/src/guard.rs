@@ -5,14 +5,14 @@
 //! that child: of a shell that runs a server, it would end the shell alone.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     ffi::OsString,
     fs,
     io::{self, BufRead, Write, stdin},
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, ChildStdin, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -38,10 +38,14 @@ pub(crate) struct KillGuard {
     groups: GuardedGroups,
 }
 
-/// The groups that it ends: a pipe to it, closed by the kernel when this process ends, however that comes
-/// about.
+/// The groups that it ends.
 #[derive(Debug, Clone)]
-pub(crate) struct GuardedGroups(Option<Arc<Mutex<ChildStdin>>>);
+pub(crate) struct GuardedGroups {
+    /// To it; closed by the kernel when this process ends, however that comes about.
+    pipe: Option<Arc<Mutex<ChildStdin>>>,
+    /// Those of one service that are there.
+    at_work: Arc<Mutex<BTreeSet<i32>>>,
+}
 
 impl KillGuard {
     /// Starts it; `folder` is what it is to remove in the end.
@@ -57,7 +61,8 @@ impl KillGuard {
             .spawn()?;
         // Nobody has told it to end yet.
         orphans::register(process.id());
-        let groups = GuardedGroups(process.stdin.take().map(|pipe| Arc::new(Mutex::new(pipe))));
+        let pipe = process.stdin.take().map(|pipe| Arc::new(Mutex::new(pipe)));
+        let groups = GuardedGroups { pipe, at_work: Arc::default() };
         Ok(Self { process, groups })
     }
 
@@ -75,18 +80,35 @@ impl Drop for KillGuard {
 }
 
 impl GuardedGroups {
+    /// Those of another service, ended by the same process.
+    pub(crate) fn of_another(&self) -> Self {
+        Self { pipe: self.pipe.clone(), at_work: Arc::default() }
+    }
+
+    /// The leaders of those that are there.
+    pub(crate) fn at_work(&self) -> Vec<i32> {
+        self.numbers().iter().copied().collect()
+    }
+
+    fn numbers(&self) -> MutexGuard<'_, BTreeSet<i32>> {
+        // A number is put in, or taken out.
+        self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// From here on a group is ended with this process.
     pub(crate) fn register(&self, group: Pid, grace: Duration) {
+        self.numbers().insert(group.as_raw_nonzero().get());
         self.tell(&format!("{} {}", group.as_raw_nonzero(), grace.as_millis()));
     }
 
     /// Nothing of a group is left.
     pub(crate) fn unregister(&self, group: Pid) {
+        self.numbers().remove(&group.as_raw_nonzero().get());
         self.tell(&group.as_raw_nonzero().to_string());
     }
 
     fn tell(&self, line: &str) {
-        if let Some(pipe) = &self.0 {
+        if let Some(pipe) = &self.pipe {
             let mut pipe = pipe.lock().unwrap_or_else(PoisonError::into_inner);
             // Less than a pipe takes at once. Somebody may have killed it.
             let _ = pipe.write_all(format!("{line}\n").as_bytes());

@@ -130,9 +130,9 @@ impl Machine {
             (_, Event::Shutdown) => to(Phase::Ending, &[Effect::End]),
 
             (_, Event::Changed(need)) => {
-                // What can't be built yet is not to be replaced by what was built before.
-                let need = if self.is_stale { Need::Build } else { need };
-                Self { crashes: 0, is_stale: need == Need::Build, ..self }.changed(need)
+                let is_stale = self.builds_for(need);
+                let need = if is_stale { Need::Build } else { need };
+                Self { crashes: 0, is_stale, ..self }.changed(need)
             }
 
             (Phase::Building, Event::Built) => Self { is_stale: false, ..self }.start(&[]),
@@ -162,6 +162,11 @@ impl Machine {
             // Answers to what was called off meanwhile.
             (phase, _) => to(phase, &[]),
         }
+    }
+
+    /// Whether it is built for it: what can't be built yet is not to be replaced by what was built before.
+    pub(crate) fn builds_for(self, need: Need) -> bool {
+        self.is_stale || need == Need::Build
     }
 
     /// How long a service rests whose build or start fails now, before what there is starts; none where

@@ -27,6 +27,7 @@ mod report;
 mod runner;
 mod schema;
 mod screen;
+mod signals;
 mod sockets;
 mod spec;
 mod stat;
@@ -121,13 +122,7 @@ async fn run_within(cli: &Cli) -> Result<ExitCode, Failure> {
     // (PR_SET_CHILD_SUBREAPER(2const)).
     set_child_subreaper(Some(getpid()))?;
     tokio::spawn(orphans::reap(signal(SignalKind::child())?));
-    let signals = [
-        SignalKind::interrupt(),
-        SignalKind::terminate(),
-        SignalKind::hangup(),
-        SignalKind::quit(),
-    ];
-    let signals = signals.into_iter().map(signal).collect::<Result<Vec<_>, _>>()?;
+    let signals = signals::of_the_end()?;
     // As it was before, whichever way this function is left.
     let terminal = if cli.stdin || cli.form() != Form::Text { None } else { Terminal::find() };
     let terminal = terminal.map(Arc::new);
@@ -165,9 +160,7 @@ async fn run_all(
     let input = cli.stdin.then(Input::begin);
     let (over, hurry) = (CancellationToken::new(), CancellationToken::new());
     let mut services = JoinSet::new();
-    let all = open(config)?;
-    let names: Vec<_> = all.iter().map(|(name, ..)| name.clone()).collect();
-    for (name, service, mut sockets, tree) in all {
+    for (name, service, mut sockets, tree) in open(config)? {
         for (socket, address) in sockets.places() {
             let told = Told::Listening { name: socket.to_owned(), address };
             report.tell(&name, told);
@@ -190,20 +183,11 @@ async fn run_all(
             asked,
             input,
             hurry,
-            guarded: guarded.clone(),
+            guarded: guarded.of_another(),
         };
         services.spawn(serve(runner, proxy, over.clone()));
     }
-    tokio::spawn(attend(signals, over.clone(), hurry.clone()));
-    tokio::spawn({
-        let (report, over) = (Arc::clone(report), over.clone());
-        async move {
-            over.cancelled().await;
-            for name in names {
-                report.tell(&name, Told::Ending);
-            }
-        }
-    });
+    tokio::spawn(signals::attend(signals, over.clone(), hurry.clone()));
     if let Some(terminal) = terminal {
         let keyboard = Keyboard { report: Arc::clone(report), ask, over: over.clone() };
         tokio::spawn(keyboard.attend(Terminal::keys()));
@@ -242,7 +226,10 @@ async fn serve(
     // The files as they were before the first build.
     tokio::select! {
         biased;
-        () = over.cancelled() => return Ok(()),
+        () = over.cancelled() => {
+            runner.report.tell(&runner.name, Told::Ending { pids: Vec::new(), milliseconds: 0 });
+            return Ok(());
+        }
         read = edits.changed() => read?,
     }
     let mut mechanism = tree.watch_mechanism();
@@ -281,19 +268,6 @@ fn watching(tree: &Tree, by: Mechanism) -> Told {
         mechanism,
         poll_milliseconds,
         reason: by.reason,
-    }
-}
-
-/// The first signal has everything end, the second at once.
-async fn attend(mut signals: Vec<Signal>, over: CancellationToken, hurry: CancellationToken) {
-    loop {
-        let any = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
-        futures_util::future::select_all(any).await;
-        // It may have been asked for by a key before.
-        if over.is_cancelled() {
-            return hurry.cancel();
-        }
-        over.cancel();
     }
 }
 

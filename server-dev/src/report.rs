@@ -18,7 +18,7 @@ use tokio::{
 
 use self::writer::Writer;
 pub(crate) use self::{
-    told::{Level, Told, WatchedBy},
+    told::{Asked, Level, Told, WatchedBy},
     words::{milliseconds, seconds},
 };
 use crate::{desktop::Desktop, process::Line};
@@ -65,7 +65,7 @@ pub(crate) enum Form {
 pub(crate) struct Wants {
     /// A line under all others that says how everything is.
     pub(crate) status: bool,
-    /// An empty screen before each build.
+    /// An empty screen before each build, or start without one, that was asked for.
     pub(crate) clear: bool,
 }
 

@@ -36,7 +36,7 @@ use crate::{
     process::{End, Line, Output, Running},
     proxy::{Behind, Problem, Publisher, Upstream},
     ready::Notified,
-    report::{Report, Told},
+    report::{Asked, Report, Told},
     sockets::Sockets,
     tree::{Edits, Tree},
 };
@@ -161,7 +161,10 @@ impl Runner {
                 biased;
                 () = over.cancelled(), if work.machine.phase != Phase::Ending => Event::Shutdown,
                 event = work.happens() => event,
-                Ok(need) = asked.recv() => Event::Changed(need),
+                Ok(need) = asked.recv() => {
+                    work.tell(Told::Asked { asks_for: work.asked(need) });
+                    Event::Changed(need)
+                }
                 changed = edits.changed(), if is_followed && work.machine.phase != Phase::Ending => {
                     // The tree's service ends with the runner; should it before, all else goes on.
                     is_followed = changed.is_ok();
@@ -240,6 +243,7 @@ impl Work {
         self.tell(Told::Changed {
             files: plan.files.iter().map(|file| named(file)).collect(),
             more: plan.more,
+            asks_for: self.asked_by(plan),
         });
         if plan.need.is_some() {
             self.saved = plan.saved;
@@ -253,6 +257,19 @@ impl Work {
         }
         self.publish_edits(plan);
         plan.need
+    }
+
+    /// What is done where something is needed.
+    fn asked(&self, need: Need) -> Asked {
+        let is_built = self.cargo.is_some() || self.runner.service.build.is_some();
+        if is_built && self.machine.builds_for(need) { Asked::Build } else { Asked::Restart }
+    }
+
+    fn asked_by(&self, plan: &Plan) -> Vec<Asked> {
+        let others =
+            [(plan.signal, Asked::Signal), (plan.reload, Asked::Reload), (plan.css, Asked::Css)];
+        let others = others.into_iter().filter_map(|(is_asked, what)| is_asked.then_some(what));
+        plan.need.map(|need| self.asked(need)).into_iter().chain(others).collect()
     }
 
     /// Moves on by an event, and does what that asks for.

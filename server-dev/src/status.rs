@@ -79,7 +79,7 @@ impl Service {
                 "has ended"
             }
             Told::GaveUp => "has ended too often",
-            Told::Ending => "ends",
+            Told::Ending { .. } => "ends",
             Told::Ended => "has ended",
             _ => return,
         };
@@ -161,7 +161,7 @@ mod tests {
             again_in_milliseconds: None,
             diagnostics: Vec::new(),
         };
-        let drained = |pid| Told::Drained { pid, status: String::new() };
+        let drained = |pid| Told::Drained { pid, status: String::new(), killed: false };
         for (told, want) in [
             (ready(1, 1, None), "web: serves generation 1"),
             (build_failed(), "web: build failed, generation 1 serves"),

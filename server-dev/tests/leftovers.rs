@@ -129,9 +129,15 @@ fn is_own(pid: u32, dev: u32) -> bool {
 #[test]
 fn who_does_not_end_within_the_grace_is_killed() {
     let (folder, mark) = (Folder::with(&[]), Mark::new());
-    let dev = serves(&folder, &mark, &["--grace", "300ms"], STUBBORN);
+    let mut dev = serves(&folder, &mark, &["--grace", "300ms"], STUBBORN);
+    let pid = dev.wait("ready")["pid"].clone();
     let start = Instant::now();
-    assert!(dev.end().success());
+    dev.signal(Signal::INT);
+    // It is said what it waits for, and what came of it.
+    let ending = dev.wait("ending");
+    assert_eq!((&ending["pids"][0], &ending["milliseconds"]), (&pid, &300.into()), "{ending}");
+    assert_eq!(dev.wait("drained")["killed"], true);
+    assert!(dev.wait_for_end().success());
     assert!(start.elapsed() >= Duration::from_millis(300), "{:?}", start.elapsed());
     assert_eq!(mark.processes(), [0; 0]);
 }

@@ -26,7 +26,8 @@ fn a_server_that_starts_is_told_of_an_edit_once_it_is_ready() {
     let mut dev = folder.dev_with(&[], &[("TINY", &tiny())]);
     dev.wait_for("output", |output| output["line"] == "up");
     folder.write("a.conf", "1");
-    dev.wait("changed");
+    // Nothing was said of what came of it.
+    assert_eq!(dev.wait("changed")["asks_for"], serde_json::json!(["signal"]));
     folder.write("go", "");
     dev.wait_for("output", |output| output["line"] == "hup");
     // Not before, as it was not ready.

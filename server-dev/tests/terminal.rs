@@ -151,11 +151,13 @@ fn keys_do_what_they_say() {
     let mut terminal = serves(&folder, &[]);
     assert!(!terminal.is_as_before());
     terminal.types("r");
+    terminal.wait("as asked, it is started anew");
     terminal.wait("starts, pid");
     terminal.wait("serves generation 2");
     let builds = |terminal: &Terminal| terminal.shows().matches("builds: true").count();
     assert_eq!(builds(&terminal), 1);
     terminal.types("b");
+    terminal.wait("as asked, it is built anew");
     terminal.wait("builds: true");
     terminal.wait("serves generation 3");
     terminal.types("?");
@@ -198,6 +200,7 @@ fn ctrl_c_is_a_signal_still() {
     let mut terminal = Terminal::with(&folder, &["--grace", "10m", "--", "sh", "-c", stubborn]);
     terminal.wait("up");
     terminal.types("q");
+    terminal.wait("waits for pid");
     terminal.wait("Ctrl-C once more ends it at once");
     terminal.types("\x03");
     assert_eq!(terminal.wait_for_end().code(), Some(130));
@@ -315,6 +318,48 @@ fn the_screen_is_cleared_before_each_build_but_not_of_what_changed() {
     terminal.wait("\x1b[2J");
     terminal.wait("a.rs changed");
     terminal.wait("builds: true");
+}
+
+/// It did nothing there.
+#[test]
+fn the_screen_is_cleared_before_each_start_of_what_is_not_built() {
+    let folder = Folder::with(&[("a.rs", "one"), ("server", "echo up; exec sleep 600")]);
+    let arguments = ["--clear", "--ready", "50ms", "--", "sh", "./server"];
+    let mut terminal = Terminal::with(&folder, &arguments);
+    terminal.wait("serves generation 1");
+    folder.write("a.rs", "two");
+    terminal.wait("\x1b[2J");
+    terminal.wait("a.rs changed: it is started anew");
+    terminal.wait("starts, pid");
+    terminal.wait("serves generation 2");
+    terminal.types("r");
+    terminal.wait("\x1b[2J");
+    terminal.wait("as asked, it is started anew");
+    terminal.wait("serves generation 3");
+    // Of a crash everything stays.
+    folder.write("server", "echo up; sleep 0.1; echo last words; exit 3");
+    terminal.wait("\x1b[2J");
+    terminal.wait("last words");
+    terminal.wait("starts again in");
+    terminal.wait("last words");
+    let shows = terminal.shows();
+    assert_eq!(shows.matches("\x1b[2J").count(), 3, "{shows:?}");
+}
+
+/// It ended, as this process had replaced what nohup(1) had said.
+#[test]
+fn under_nohup_it_outlives_its_terminal() {
+    let folder = Folder::with(&[("a.rs", "one")]);
+    let mut command = Command::new("nohup");
+    command.args([env!("CARGO_BIN_EXE_server-dev"), "--json", "--ready", "1ms"]);
+    command.args(["--", "sleep", "600"]).current_dir(folder.path());
+    let mut dev = common::Dev::spawn(&mut command);
+    dev.wait("ready");
+    dev.signal(Signal::HUP);
+    folder.write("a.rs", "two");
+    dev.wait("ready");
+    assert!(dev.told.iter().all(|event| event["event"] != "ending"), "{:#?}", dev.told);
+    assert!(dev.end().success());
 }
 
 #[test]

@@ -24,6 +24,11 @@ pub(crate) enum Told {
     Changed {
         files: Vec<String>,
         more: usize,
+        asks_for: Vec<Asked>,
+    },
+    /// By a key.
+    Asked {
+        asks_for: Asked,
     },
     Building {
         command: String,
@@ -57,6 +62,8 @@ pub(crate) enum Told {
     Drained {
         pid: u32,
         status: String,
+        /// Whether it had to be.
+        killed: bool,
     },
     Exited {
         pid: u32,
@@ -70,8 +77,36 @@ pub(crate) enum Told {
         pids: Vec<i32>,
     },
     /// Told to end, by a signal or a key.
-    Ending,
+    Ending {
+        /// The leaders of what has to end first.
+        pids: Vec<i32>,
+        /// How long they may take.
+        milliseconds: u64,
+    },
     Ended,
+}
+
+/// What is done about an edit, or for a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Asked {
+    /// It is built, and started anew.
+    Build,
+    /// It is started anew.
+    Restart,
+    /// The process that serves is sent SIGHUP.
+    Signal,
+    /// Pages are loaded anew.
+    Reload,
+    /// Pages take their style sheets anew.
+    Css,
+}
+
+impl Asked {
+    /// Whether another process is to serve in the end.
+    pub(crate) fn is_a_start(self) -> bool {
+        matches!(self, Self::Build | Self::Restart)
+    }
 }
 
 /// How edits are noticed.

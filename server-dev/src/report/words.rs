@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{Told, WatchedBy};
+use super::{Asked, Told, WatchedBy};
 use crate::ready::Sign;
 
 impl fmt::Display for Told {
@@ -21,10 +21,16 @@ impl fmt::Display for Told {
                 }
                 reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
             }
-            Self::Changed { files, more: 0 } => write!(f, "{} changed", files.join(", ")),
-            Self::Changed { files, more } => {
-                write!(f, "{} and {more} more changed", files.join(", "))
+            Self::Changed { files, more, asks_for } => {
+                f.write_str(&files.join(", "))?;
+                if *more > 0 {
+                    write!(f, " and {more} more")?;
+                }
+                let done: Vec<_> = asks_for.iter().map(|asked| asked_words(*asked)).collect();
+                let nothing = if done.is_empty() { "nothing is to be done" } else { "" };
+                write!(f, " changed: {}{nothing}", done.join(", "))
             }
+            Self::Asked { asks_for } => write!(f, "as asked, {}", asked_words(*asks_for)),
             Self::Building { command } => write!(f, "builds: {command}"),
             Self::Built { milliseconds } => write!(f, "built in {}", seconds(*milliseconds)),
             Self::BuildFailed { reason, serves, again_in_milliseconds, .. } => {
@@ -42,7 +48,10 @@ impl fmt::Display for Told {
             Self::NotReady { reason, serves, again_in_milliseconds, .. } => {
                 write!(f, "not ready: {reason}; {}", then(*serves, *again_in_milliseconds))
             }
-            Self::Drained { pid, status } => {
+            Self::Drained { pid, status, killed: true } => {
+                write!(f, "pid {pid} had not ended, and was killed: {status}")
+            }
+            Self::Drained { pid, status, killed: false } => {
                 write!(f, "pid {pid} has ended, as it was told: {status}")
             }
             Self::Exited { pid, status, again_in_milliseconds, .. } => {
@@ -52,14 +61,20 @@ impl fmt::Display for Told {
                 f.write_str("it has ended too often, each time soon; a change starts it again")
             }
             Self::Left { pids } => {
-                let pids = pids.iter().map(i32::to_string).collect::<Vec<_>>().join(",");
                 write!(
                     f,
                     "not even SIGKILL has ended all of it; what is left is left alone, see \
-                     ps -o pid,ppid,stat,wchan,cmd -p {pids}"
+                     ps -o pid,ppid,stat,wchan,cmd -p {}",
+                    joined(pids, ",")
                 )
             }
-            Self::Ending => f.write_str("ends; Ctrl-C once more ends it at once"),
+            Self::Ending { pids, .. } if pids.is_empty() => f.write_str("ends"),
+            Self::Ending { pids, milliseconds } => write!(
+                f,
+                "ends: waits for pid {}, {} at most; Ctrl-C once more ends it at once",
+                joined(pids, ", "),
+                seconds(*milliseconds)
+            ),
             Self::Ended => f.write_str("has ended"),
         }
     }
@@ -71,6 +86,20 @@ fn then(serves: bool, again_in_milliseconds: Option<u64>) -> String {
         _ if serves => "the old one goes on".to_owned(),
         Some(pause) => format!("starts again in {}", seconds(pause)),
         None => "a change starts it again".to_owned(),
+    }
+}
+
+fn joined(pids: &[i32], between: &str) -> String {
+    pids.iter().map(i32::to_string).collect::<Vec<_>>().join(between)
+}
+
+fn asked_words(asked: Asked) -> &'static str {
+    match asked {
+        Asked::Build => "it is built anew",
+        Asked::Restart => "it is started anew",
+        Asked::Signal => "SIGHUP is sent",
+        Asked::Reload => "pages are loaded anew",
+        Asked::Css => "pages take their style sheets anew",
     }
 }
 
@@ -101,6 +130,30 @@ pub(crate) fn seconds(milliseconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn says_what_is_done_about_an_edit() {
+        for (asks_for, more, want) in [
+            (vec![Asked::Css], 0, "a changed: pages take their style sheets anew"),
+            (vec![Asked::Build, Asked::Signal], 0, "a changed: it is built anew, SIGHUP is sent"),
+            (vec![], 2, "a and 2 more changed: nothing is to be done"),
+        ] {
+            let told = Told::Changed { files: vec!["a".to_owned()], more, asks_for };
+            assert_eq!(told.to_string(), want);
+        }
+    }
+
+    /// Who was killed had "ended, as it was told".
+    #[test]
+    fn says_what_the_end_waits_for_and_who_was_killed() {
+        let ending = |pids| Told::Ending { pids, milliseconds: 10_000 }.to_string();
+        assert!(ending(vec![7, 8]).starts_with("ends: waits for pid 7, 8, 10.0 s at most; Ctrl-C"));
+        assert_eq!(ending(vec![]), "ends");
+        let drained =
+            |killed| Told::Drained { pid: 7, status: "so".to_owned(), killed }.to_string();
+        assert_eq!(drained(true), "pid 7 had not ended, and was killed: so");
+        assert_eq!(drained(false), "pid 7 has ended, as it was told: so");
+    }
 
     /// Of a first start that fails it once said nothing.
     #[test]

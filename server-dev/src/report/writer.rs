@@ -22,8 +22,8 @@ pub(super) struct Writer {
     status: Option<Status>,
     desktop: Option<Desktop>,
     screen: Screen,
-    /// The line on what was changed, for which something may be built next.
-    changed: Option<String>,
+    /// The line on what was changed or asked for, for which something is built or started next.
+    asked: Option<String>,
 }
 
 impl Writer {
@@ -36,7 +36,7 @@ impl Writer {
     ) -> Self {
         let status = (wants.status && form == Form::Text).then(|| Status::of(&names));
         let screen = Screen::default();
-        Self { form, wants, is_coloured, names, status, desktop, screen, changed: None }
+        Self { form, wants, is_coloured, names, status, desktop, screen, asked: None }
     }
 
     pub(super) fn run(mut self, messages: &Receiver<Message>) {
@@ -98,11 +98,16 @@ impl Writer {
         let words = self.painted(colour, &format!("server-dev: {told}"));
         let line = format!("{}{words}\n", self.prefix(service));
         match told {
-            Told::Changed { .. } => self.changed = Some(line.clone()),
-            Told::Building { .. } if self.wants.clear => {
-                self.screen.clear();
-                let changed = self.changed.take().unwrap_or_default();
-                self.screen.write(true, changed.as_bytes());
+            Told::Changed { asks_for, .. } if asks_for.iter().any(|asked| asked.is_a_start()) => {
+                self.asked = Some(line.clone());
+            }
+            Told::Asked { .. } => self.asked = Some(line.clone()),
+            // What has been written since the build begins stays.
+            Told::Building { .. } | Told::Starting { .. } => {
+                if let Some(asked) = self.asked.take().filter(|_| self.wants.clear) {
+                    self.screen.clear();
+                    self.screen.write(true, asked.as_bytes());
+                }
             }
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! Does what the machine asks for.
 
-use std::{sync::Arc, time::Duration};
+use std::{os::unix::process::ExitStatusExt, sync::Arc, time::Duration};
 
 use rustix::process::Signal;
 use tokio::time::Instant;
@@ -31,6 +31,9 @@ impl Work {
             Effect::Rest(pause) => self.backoff_until = Some(Instant::now() + pause),
             Effect::GiveUp => self.tell(Told::GaveUp),
             Effect::End => {
+                let pids = self.runner.guarded.at_work();
+                let within = milliseconds(*self.runner.service.grace);
+                self.tell(Told::Ending { pids, milliseconds: within });
                 self.cancel_build();
                 self.cancel_start();
                 self.stop();
@@ -133,10 +136,13 @@ impl Work {
                 }
                 tokio::spawn(upstream.clone().cut_after(GOODBYE));
             }
-            let status = in_words(old.running.end().await);
+            let status = old.running.end().await;
+            let killed =
+                status.as_ref().is_ok_and(|status| status.signal() == Some(Signal::KILL.as_raw()));
+            let status = in_words(status);
             // Until here it may have had something to say.
             drop(old.notified);
-            runner.report.tell(&runner.name, Told::Drained { pid, status });
+            runner.report.tell(&runner.name, Told::Drained { pid, status, killed });
         }
     }
 }
