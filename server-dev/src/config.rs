@@ -100,7 +100,8 @@ pub(crate) enum Action {
     Build,
     /// Starts anew.
     Restart,
-    /// Sends SIGHUP to the process that serves.
+    /// Sends SIGHUP to the process that serves: that of `MAINPID=` or `READY=1`, that which waits at a
+    /// socket, or else the one that was started.
     Signal,
     /// Has the browser load the page anew.
     Reload,

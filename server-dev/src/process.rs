@@ -166,11 +166,6 @@ impl Running {
         drop(self.told.take());
         self.ended().await
     }
-
-    /// Sends a signal to all of its group.
-    pub(crate) fn signal(&self, signal: Signal) {
-        Group(self.group).signal(signal);
-    }
 }
 
 /// A process that is waited for, and what it leaves behind.

@@ -5,6 +5,7 @@
 
 mod accepting;
 mod call;
+mod main_process;
 mod notified;
 mod probe;
 
@@ -15,6 +16,7 @@ use serde::Serialize;
 use tokio::time::sleep;
 
 use self::accepting::accepts;
+pub(crate) use self::main_process::{MainProcess, hang_up};
 pub(crate) use self::notified::{Notified, folder};
 use crate::config::Ready;
 
@@ -57,15 +59,16 @@ pub(crate) enum Sign {
 }
 
 /// Waits until the processes of `group` are ready, which say so to `notified`, of which the kernel knows the
-/// sockets by `inodes`, and which alone are behind `private`.
+/// sockets by `inodes`, and which alone are behind `private`. Where one was seen at the sockets, it is returned.
 pub(crate) async fn wait(
     notified: &Notified,
     how: &Ready,
     group: Pid,
     inodes: &[u64],
     private: Option<Private>,
-) -> Sign {
-    match how {
+) -> (Sign, Option<MainProcess>) {
+    let mut seen = None;
+    let sign = match how {
         Ready::Notify => {
             notified.told().await;
             Sign::Notified
@@ -90,9 +93,13 @@ pub(crate) async fn wait(
         Ready::Auto => tokio::select! {
             biased;
             () = notified.told() => Sign::Notified,
-            () = accepts(group, inodes) => Sign::Accepts,
+            waits = accepts(group, inodes) => {
+                seen = MainProcess::that_has_forked(waits, group);
+                Sign::Accepts
+            }
             // One that has a socket, and doesn't wait there yet, may be far from ready.
             () = sleep(LONG_ENOUGH), if inodes.is_empty() => Sign::Alive,
         },
-    }
+    };
+    (sign, seen)
 }

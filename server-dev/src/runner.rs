@@ -12,7 +12,6 @@ mod start;
 use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use hot_reload::ReloaderReceiver;
-use rustix::process::Signal;
 use tokio::{
     sync::broadcast,
     task::JoinError,
@@ -35,7 +34,7 @@ use crate::{
     machine::{Event, Machine, Need, Phase},
     process::{End, Line, Output, Running},
     proxy::{Behind, Problem, Publisher, Upstream},
-    ready::Notified,
+    ready::{self, MainProcess, Notified},
     report::{Asked, Report, Told},
     sockets::Sockets,
     tree::{Edits, Tree},
@@ -117,6 +116,8 @@ struct Job<T> {
 struct Serving {
     running: Running,
     notified: Notified,
+    /// Seen at its sockets.
+    main: Option<MainProcess>,
     upstream: Option<Upstream>,
     heard: Option<Arc<Heard>>,
     since: Instant,
@@ -250,7 +251,7 @@ impl Work {
         }
         if plan.signal {
             if let Some(serving) = &self.serving {
-                serving.running.signal(Signal::HUP);
+                serving.hang_up();
             }
             // One that is on its way may have read the file already.
             self.owes_signal = self.starting.is_some();
@@ -291,6 +292,14 @@ impl Work {
     fn end(&self) -> End {
         let Runner { service, hurry, guarded, .. } = &*self.runner;
         End { grace: *service.grace, hurry: hurry.clone(), guarded: guarded.clone() }
+    }
+}
+
+impl Serving {
+    /// Tells it that its files have changed: the process that has said so, else that which was seen.
+    fn hang_up(&self) {
+        let main = self.notified.main().or_else(|| self.main.clone());
+        ready::hang_up(main.as_ref(), self.running.group);
     }
 }
 

@@ -130,7 +130,8 @@ fn is_own(pid: u32, dev: u32) -> bool {
 fn who_does_not_end_within_the_grace_is_killed() {
     let (folder, mark) = (Folder::with(&[]), Mark::new());
     let mut dev = serves(&folder, &mark, &["--grace", "300ms"], STUBBORN);
-    let pid = dev.wait("ready")["pid"].clone();
+    let starting = dev.told.iter().find(|event| event["event"] == "starting");
+    let pid = starting.expect("it was started")["pid"].clone();
     let start = Instant::now();
     dev.signal(Signal::INT);
     // It is said what it waits for, and what came of it.

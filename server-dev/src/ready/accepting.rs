@@ -15,34 +15,38 @@ use crate::stat::Stat;
 /// The pause between two looks at a process that starts.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Waits until somebody of `group` waits for connections at one of `inodes`.
-pub(super) async fn accepts(group: Pid, inodes: &[u64]) {
+/// Waits until somebody of `group` waits for connections at one of `inodes`, and returns who.
+pub(super) async fn accepts(group: Pid, inodes: &[u64]) -> Pid {
     if inodes.is_empty() {
-        std::future::pending::<()>().await;
+        return std::future::pending().await;
     }
     let inodes = inodes.to_vec();
     loop {
         let look = {
             let inodes = inodes.clone();
-            move || members(group).any(|process| waits(&process, &inodes))
+            move || members(group).find(|process| waits(&folder(*process), &inodes))
         };
         // Only a panic or the end of the runtime is an error, and then nobody waits.
-        if tokio::task::spawn_blocking(look).await.unwrap_or(false) {
-            return;
+        if let Some(process) = tokio::task::spawn_blocking(look).await.unwrap_or_default() {
+            return process;
         }
         sleep(POLL_INTERVAL).await;
     }
 }
 
-/// The folders of proc(5) of the processes of a group.
-fn members(group: Pid) -> impl Iterator<Item = PathBuf> {
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes.map(|entry| entry.path()).filter(move |path| {
-        let is_process = path
-            .file_name()
-            .is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
-        is_process && Stat::of(path).is_some_and(|stat| stat.group == group.as_raw_nonzero().get())
-    })
+/// The processes of a group.
+pub(super) fn members(group: Pid) -> impl Iterator<Item = Pid> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_member = move |process: &Pid| {
+        let stat = Stat::of(&folder(*process));
+        stat.is_some_and(|stat| stat.group == group.as_raw_nonzero().get())
+    };
+    numbers.filter_map(Pid::from_raw).filter(is_member)
+}
+
+fn folder(process: Pid) -> PathBuf {
+    PathBuf::from(format!("/proc/{}", process.as_raw_nonzero()))
 }
 
 /// Whether one of `inodes` is polled by epoll(7), or a thread is in a call that waits for it.

@@ -69,13 +69,10 @@ impl Work {
     /// Has the process serve that is ready, and drains the one before.
     async fn switch(&mut self) {
         let Some(ready) = self.ready.take() else { return };
-        let ReadyProcess { mut running, notified, upstream, by, took } = ready;
+        let ReadyProcess { mut running, notified, main, upstream, by, took } = ready;
         let since = Instant::now();
         if let Some((input, stdin)) = self.runner.input.as_ref().zip(running.stdin.take()) {
             input.connect_to(stdin);
-        }
-        if std::mem::take(&mut self.owes_signal) {
-            running.signal(Signal::HUP);
         }
         let generation = self.publish_switch(upstream.as_ref());
         let since_save = self.saved.take().and_then(|saved| saved.elapsed().ok());
@@ -89,7 +86,10 @@ impl Work {
             since_save: since_save.map(milliseconds),
         });
         let heard = self.heard.take();
-        let new = Serving { running, notified, upstream, heard, since };
+        let new = Serving { running, notified, main, upstream, heard, since };
+        if std::mem::take(&mut self.owes_signal) {
+            new.hang_up();
+        }
         if let Some(old) = self.serving.replace(new) {
             let drained = self.drain(old, *self.runner.service.grace);
             self.leaving.spawn(drained);

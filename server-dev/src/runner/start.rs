@@ -13,7 +13,7 @@ use crate::{
     config::{ProxyMode, Ready},
     process::{Program, Running},
     proxy::Upstream,
-    ready::{self, Notified, Private, Sign},
+    ready::{self, MainProcess, Notified, Private, Sign},
     report::Told,
     sockets::{Sockets, unused_port},
 };
@@ -59,6 +59,8 @@ impl NotReady {
 pub(super) struct ReadyProcess {
     pub(super) running: Running,
     pub(super) notified: Notified,
+    /// Seen at its sockets.
+    pub(super) main: Option<MainProcess>,
     pub(super) upstream: Option<Upstream>,
     pub(super) by: Sign,
     pub(super) took: Duration,
@@ -107,10 +109,10 @@ impl Work {
                 biased;
                 status = running.ended() => return Err(NotReady::Ended(status?)),
                 () = hears.cancelled() => NotReady::CalledOff,
-                by = ready::wait(&notified, &service.ready, group, &inodes, private) => {
+                (by, main) = ready::wait(&notified, &service.ready, group, &inodes, private) => {
                     let upstream = private.map(|private| Upstream::new(private.address()));
                     let took = began.elapsed();
-                    return Ok(ReadyProcess { running, notified, upstream, by, took });
+                    return Ok(ReadyProcess { running, notified, main, upstream, by, took });
                 }
                 () = sleep(*service.ready_timeout) => match (private, &service.ready) {
                     (Some(Private::Port(_)), Ready::Auto) => {
