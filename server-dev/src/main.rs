@@ -6,6 +6,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("server-dev is for Linux: it stands on inotify(7), proc(5) and prctl(2)");
 
+mod background;
 mod cargo;
 mod cli;
 mod config;
@@ -51,6 +52,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
+    background::Background,
     cli::Cli,
     config::{Config, Service},
     desktop::Desktop,
@@ -121,7 +123,8 @@ async fn run_within(cli: &Cli) -> Result<ExitCode, Failure> {
     // What a server starts and leaves behind comes to this process, which ends and reaps it
     // (PR_SET_CHILD_SUBREAPER(2const)).
     set_child_subreaper(Some(getpid()))?;
-    tokio::spawn(orphans::reap(signal(SignalKind::child())?));
+    let mut background = Background::default();
+    background.spawn(orphans::reap(signal(SignalKind::child())?));
     let signals = signals::of_the_end()?;
     // As it was before, whichever way this function is left.
     let terminal = if cli.stdin || cli.form() != Form::Text { None } else { Terminal::find() };
@@ -139,9 +142,10 @@ async fn run_within(cli: &Cli) -> Result<ExitCode, Failure> {
     if terminal.as_ref().is_some_and(|terminal| terminal.take()) {
         report.show();
     }
-    let ended =
-        run_all(cli, config, &report, &guard.groups(), notify.path(), terminal.as_ref(), signals)
-            .await;
+    let guarded = guard.groups();
+    let services =
+        run_all(cli, config, &report, &guarded, notify.path(), terminal.as_ref(), signals);
+    let ended = background.beside(services).await.map_err(Failure::from).and_then(|ended| ended);
     report.finish().await;
     ended
 }
@@ -187,17 +191,24 @@ async fn run_all(
         };
         services.spawn(serve(runner, proxy, over.clone()));
     }
-    tokio::spawn(signals::attend(signals, over.clone(), hurry.clone()));
+    let mut background = Background::default();
+    background.spawn(signals::attend(signals, over.clone(), hurry.clone()));
     if let Some(terminal) = terminal {
         let keyboard = Keyboard { report: Arc::clone(report), ask, over: over.clone() };
-        tokio::spawn(keyboard.attend(Terminal::keys()));
+        background.spawn(keyboard.attend(Terminal::keys()));
         let stops = Stops::of(terminal, report)?;
-        tokio::spawn(stops.attend());
+        background.spawn(stops.attend());
     }
+    background.beside(all_of(services)).await??;
+    Ok(if hurry.is_cancelled() { INTERRUPTED.into() } else { ExitCode::SUCCESS })
+}
+
+/// Waits until all have ended, or one has failed.
+async fn all_of(mut services: JoinSet<Result<(), Failure>>) -> Result<(), Failure> {
     while let Some(ended) = services.join_next().await {
         ended??;
     }
-    Ok(if hurry.is_cancelled() { INTERRUPTED.into() } else { ExitCode::SUCCESS })
+    Ok(())
 }
 
 /// Makes everything that may be refused, of all services, before any of them is started.
