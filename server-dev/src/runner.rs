@@ -5,11 +5,16 @@ mod effect;
 mod environment;
 mod heard;
 mod outcome;
+mod own_writes;
 mod pages;
 mod plan;
 mod start;
 
-use std::{path::PathBuf, sync::Arc, time::SystemTime};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use hot_reload::ReloaderReceiver;
 use tokio::{
@@ -23,6 +28,7 @@ use self::{
     build::Outcome,
     heard::Heard,
     outcome::Exited,
+    own_writes::{OwnWrites, Verdict},
     plan::{Plan, plan},
     start::{NotReady, ReadyProcess},
 };
@@ -104,6 +110,7 @@ struct Work {
     owes_signal: bool,
     /// When the file was saved that is the reason for what is under way.
     saved: Option<SystemTime>,
+    own_writes: OwnWrites,
 }
 
 /// Something that goes on beside, and may be called off.
@@ -152,6 +159,7 @@ impl Runner {
             heard: None,
             owes_signal: false,
             saved: None,
+            own_writes: OwnWrites::default(),
             runner,
         };
         let mut is_followed = true;
@@ -163,6 +171,7 @@ impl Runner {
                 () = over.cancelled(), if work.machine.phase != Phase::Ending => Event::Shutdown,
                 event = work.happens() => event,
                 Ok(need) = asked.recv() => {
+                    work.own_writes.asked();
                     work.tell(Told::Asked { asks_for: work.asked(need) });
                     Event::Changed(need)
                 }
@@ -172,7 +181,7 @@ impl Runner {
                     let latest = edits.get().unwrap_or_default();
                     let plan = plan(&seen, &latest);
                     seen = latest;
-                    match plan.and_then(|plan| work.heed(&plan)) {
+                    match plan.and_then(|plan| work.heed(plan)) {
                         Some(need) => Event::Changed(need),
                         None => continue,
                     }
@@ -239,12 +248,26 @@ impl Work {
     }
 
     /// Does what edits ask for at once, and returns what the machine is to know of it.
-    fn heed(&mut self, plan: &Plan) -> Option<Need> {
-        let named = |file| self.runner.tree.named(file).to_string_lossy().into_owned();
+    fn heed(&mut self, mut plan: Plan) -> Option<Need> {
+        let name = |file: &Path| self.runner.tree.named(file).to_string_lossy().into_owned();
+        if plan.need.is_some() {
+            let edits = plan.needing.iter().map(|edit| (edit.path.as_path(), edit.modified));
+            let verdict = self.own_writes.judge(edits);
+            if verdict != Verdict::Heeded {
+                plan.need = None;
+                if let Verdict::Found(files) = verdict {
+                    let files = files.iter().map(|file| name(file)).collect();
+                    self.tell(Told::OwnWrites { files });
+                }
+                if self.asked_by(&plan).is_empty() {
+                    return None;
+                }
+            }
+        }
         self.tell(Told::Changed {
-            files: plan.files.iter().map(|file| named(file)).collect(),
+            files: plan.files.iter().map(|file| name(file)).collect(),
             more: plan.more,
-            asks_for: self.asked_by(plan),
+            asks_for: self.asked_by(&plan),
         });
         if plan.need.is_some() {
             self.saved = plan.saved;
@@ -256,7 +279,7 @@ impl Work {
             // One that is on its way may have read the file already.
             self.owes_signal = self.starting.is_some();
         }
-        self.publish_edits(plan);
+        self.publish_edits(&plan);
         plan.need
     }
 

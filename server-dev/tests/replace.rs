@@ -319,7 +319,7 @@ fn the_time_since_the_save_is_that_of_the_edit_which_is_served() {
     std::fs::rename(moved, folder.path().join("value.txt")).unwrap();
     let ready = dev.wait("ready");
     let since_save = ready["since_save"].as_u64().expect("a time");
-    assert!(since_save < common::PATIENCE.as_millis() as u64, "{since_save} ms");
+    assert!(Duration::from_millis(since_save) < common::PATIENCE, "{since_save} ms");
     // What can't be built is no reason of what comes later.
     folder.write("code", "exit 7");
     dev.wait("build-failed");
@@ -343,4 +343,26 @@ fn a_server_that_dies_while_what_can_not_be_built_is_built_is_started_again() {
     let failed = dev.wait("build-failed");
     assert!(failed["again_in_milliseconds"].is_u64() && failed["serves"] == false, "{failed}");
     dev.wait("ready");
+}
+
+/// It was started anew four times a second, for ever, and nobody was told why.
+#[test]
+fn a_server_that_writes_a_file_at_each_start_is_not_started_for_ever() {
+    let folder = Folder::with(&[("value.txt", "one")]);
+    let script = "echo started >> app.log; sleep 0.2; exec \"$0\"";
+    let mut dev = folder.dev(&["-s", "http::0", "--", "sh", "-c", script, &tiny()]);
+    let address = dev.address();
+    let found = dev.wait("own-writes");
+    assert_eq!(found["files"], serde_json::json!(["app.log"]));
+    let rests = |dev: &mut common::Dev| {
+        let told = dev.tells_within(Duration::from_secs(2));
+        assert!(told.iter().all(|event| event["event"] != "starting"), "{told:#?}");
+    };
+    rests(&mut dev);
+    // Another file is heeded, and this one not once more.
+    folder.write("value.txt", "two");
+    dev.wait("changed");
+    dev.wait("own-writes");
+    rests(&mut dev);
+    assert_eq!(get(&address).unwrap(), "two");
 }

@@ -43,11 +43,11 @@ pub(crate) fn hang_up(main: Option<&MainProcess>, group: Pid) {
     if main.is_some_and(|main| main.signal(Signal::HUP)) {
         return;
     }
-    let catches = |pid: &Pid| catches(*pid).unwrap_or(false);
-    let catcher =
-        if catches(&group) { None } else { super::accepting::members(group).find(catches) };
+    let takes_it = |pid: &Pid| catches(*pid).unwrap_or(false);
+    let other =
+        if takes_it(&group) { None } else { super::accepting::members(group).find(takes_it) };
     // It may have ended already.
-    let _ = kill_process(catcher.unwrap_or(group), Signal::HUP);
+    let _ = kill_process(other.unwrap_or(group), Signal::HUP);
 }
 
 /// Whether a handler is there for SIGHUP, by `SigCgt` in `proc_pid_status(5)`, of which the lowest bit is

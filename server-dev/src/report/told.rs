@@ -30,6 +30,10 @@ pub(crate) enum Told {
     Asked {
         asks_for: Asked,
     },
+    /// Of files that the server itself writes while it starts, no more is heeded.
+    OwnWrites {
+        files: Vec<String>,
+    },
     Building {
         command: String,
     },
@@ -133,6 +137,7 @@ impl Told {
             | Self::NotReady { .. }
             | Self::Exited { .. }
             | Self::GaveUp
+            | Self::OwnWrites { .. }
             | Self::Left { .. } => Level::Bad,
             Self::Ready { .. } => Level::Good,
             _ => Level::Step,

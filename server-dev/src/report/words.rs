@@ -31,6 +31,13 @@ impl fmt::Display for Told {
                 write!(f, " changed: {}{nothing}", done.join(", "))
             }
             Self::Asked { asks_for } => write!(f, "as asked, {}", asked_words(*asks_for)),
+            Self::OwnWrites { files } => write!(
+                f,
+                "{} changed at each of the last starts, as if the server writes it: it is heeded no more \
+                 until another file changes or a key asks; to leave it out: -i {}",
+                files.join(", "),
+                files.join(" -i ")
+            ),
             Self::Building { command } => write!(f, "builds: {command}"),
             Self::Built { milliseconds } => write!(f, "built in {}", seconds(*milliseconds)),
             Self::BuildFailed { reason, serves, again_in_milliseconds, .. } => {

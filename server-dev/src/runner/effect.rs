@@ -5,7 +5,7 @@ use std::{os::unix::process::ExitStatusExt, sync::Arc, time::Duration};
 use rustix::process::Signal;
 use tokio::time::Instant;
 
-use super::{Serving, Work, outcome::in_words, start::ReadyProcess};
+use super::{Serving, Work, outcome::in_words, own_writes, start::ReadyProcess};
 use crate::{
     machine::Effect,
     report::{Told, milliseconds},
@@ -58,6 +58,7 @@ impl Work {
     fn cancel_start(&mut self) {
         let Some(starting) = self.starting.take() else { return };
         starting.off.cancel();
+        self.own_writes.is_over(own_writes::now());
         self.stopping = Some(self.leaving.spawn(async move {
             // It may have become ready in between; how it ends is no news.
             if let Ok(Ok(ready)) = starting.task.await {

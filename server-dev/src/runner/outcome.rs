@@ -6,6 +6,7 @@ use super::{
     Work,
     build::Outcome,
     heard::LastWords,
+    own_writes,
     start::{NotReady, ReadyProcess},
 };
 use crate::{
@@ -50,6 +51,7 @@ impl Work {
     }
 
     pub(super) fn has_started(&mut self, ready: Result<ReadyProcess, NotReady>) -> Event {
+        self.own_writes.is_over(own_writes::now());
         match ready {
             Ok(ready) => {
                 self.ready = Some(ready);

@@ -1,8 +1,12 @@
 //! What edits ask for: decided at once for all that have come.
 
-use std::{collections::BTreeSet, path::PathBuf, time::SystemTime};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::SystemTime};
 
-use crate::{config::Action, machine::Need, tree::Edits};
+use crate::{
+    config::Action,
+    machine::Need,
+    tree::{Edit, Edits},
+};
 
 /// Files of one change that are named; of more, how many.
 const NAMED_FILES: usize = 3;
@@ -17,6 +21,8 @@ pub(super) struct Plan {
     /// When the last of them was saved, if they need anything.
     pub(super) saved: Option<SystemTime>,
     pub(super) need: Option<Need>,
+    /// Which they are that need it, as far as they are remembered.
+    pub(super) needing: Vec<Arc<Edit>>,
     /// Whether the process is told.
     pub(super) signal: bool,
     /// Whether pages are loaded anew, or their style sheets alone.
@@ -34,6 +40,7 @@ pub(super) fn plan(seen: &Edits, latest: &Edits) -> Option<Plan> {
     let need = [(Action::Build, Need::Build), (Action::Restart, Need::Restart)]
         .into_iter()
         .find_map(|(action, need)| asks_for(action).then_some(need));
+    let needs = |edit: &Edit| matches!(edit.action, Action::Build | Action::Restart);
     // Those that are remembered no more are not told apart.
     let forgotten = latest.number() - seen.number() - latest.since(seen).count() as u64;
     let forgotten = usize::try_from(forgotten).unwrap_or(usize::MAX);
@@ -42,6 +49,7 @@ pub(super) fn plan(seen: &Edits, latest: &Edits) -> Option<Plan> {
         files: files.into_iter().take(NAMED_FILES).cloned().collect(),
         saved: need.and_then(|_| latest.since(seen).filter_map(|edit| edit.modified).max()),
         need,
+        needing: latest.since(seen).filter(|edit| needs(edit)).cloned().collect(),
         signal: asks_for(Action::Signal),
         // What is started anew is loaded anew as well, once it is ready.
         reload: asks_for(Action::Reload) && need.is_none(),
@@ -54,7 +62,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::tree::Edit;
 
     fn push(edits: &mut Edits, path: &str, action: Action, modified: u64) {
         let modified = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(modified));

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Job, Runner, Work, environment,
     heard::{Heard, LastWords},
+    own_writes,
 };
 use crate::{
     config::{ProxyMode, Ready},
@@ -78,6 +79,7 @@ impl Work {
         self.heard = Some(Arc::clone(&output));
         // It reads what was saved by now.
         self.owes_signal = false;
+        self.own_writes.begins(own_writes::now());
         let task = tokio::spawn(async move {
             let service = &runner.service;
             let began = Instant::now();
