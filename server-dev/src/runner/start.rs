@@ -13,7 +13,7 @@ use crate::{
     config::{ProxyMode, Ready},
     process::{Program, Running},
     proxy::Upstream,
-    ready::{self, Notified, Private, Sign},
+    ready::{self, LastLook, Notified, Private, Sign},
     report::Told,
     sockets::{Sockets, unused_port},
 };
@@ -27,8 +27,8 @@ pub(super) enum NotReady {
     Environment(#[from] environment::BadEnvironment),
     #[error("it has ended: {0}")]
     Ended(ExitStatus),
-    #[error("it was not ready within {0:?}; see `ready` and `ready_timeout`")]
-    Late(Duration),
+    #[error("it was not ready within {0:?}{1}; see `ready` and `ready_timeout`")]
+    Late(Duration, LastLook),
     #[error(
         "nothing listened at HOST and PORT within {0:?}; a server that takes them as arguments is started by \
          sh -c 'exec … --port $PORT', and `proxy = \"socket\"` passes it a socket"
@@ -49,7 +49,7 @@ impl NotReady {
     pub(super) fn said(&self, heard: &Heard) -> LastWords {
         match self {
             Self::Ended(_) => heard.said(),
-            Self::Late(_) | Self::Silent(_) | Self::Unseen(_) => heard.said_of_places(),
+            Self::Late(..) | Self::Silent(_) | Self::Unseen(_) => heard.said_of_places(),
             Self::Start(_) | Self::Environment(_) | Self::CalledOff => LastWords::default(),
         }
     }
@@ -103,11 +103,12 @@ impl Work {
             let group = running.group;
             // From here on it alone holds what was made for it.
             drop(sockets);
+            let last = LastLook::default();
             let why = tokio::select! {
                 biased;
                 status = running.ended() => return Err(NotReady::Ended(status?)),
                 () = hears.cancelled() => NotReady::CalledOff,
-                by = ready::wait(&notified, &service.ready, group, &inodes, private) => {
+                by = ready::wait(&notified, &service.ready, group, &inodes, private, &last) => {
                     let upstream = private.map(|private| Upstream::new(private.address()));
                     let took = began.elapsed();
                     return Ok(ReadyProcess { running, notified, upstream, by, took });
@@ -117,7 +118,7 @@ impl Work {
                         NotReady::Silent(*service.ready_timeout)
                     }
                     (_, Ready::Auto) => NotReady::Unseen(*service.ready_timeout),
-                    _ => NotReady::Late(*service.ready_timeout),
+                    _ => NotReady::Late(*service.ready_timeout, last),
                 },
             };
             // How it ends is no news any more.

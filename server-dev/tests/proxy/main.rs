@@ -35,6 +35,23 @@ fn a_process_is_ready_once_it_answers_where_it_is_asked() {
 }
 
 #[test]
+fn a_process_that_is_not_ready_is_asked_now_and_then_and_quoted() {
+    let folder = Folder::with(&[("page.html", "one")]);
+    let text = format!(
+        "[services.web]\ncommand = [{:?}]\nsockets = ['http::0']\nproxy = 'port'\n\
+         ready = {{ http = '/unhealthy' }}\nready_timeout = '2s'\n",
+        web()
+    );
+    folder.write("server-dev.toml", &text);
+    let mut dev = folder.dev(&[]);
+    let reason = dev.wait("not-ready")["reason"].as_str().unwrap().to_owned();
+    let last = "within 2s; the last look at /unhealthy: it answered 500 Internal Server Error; see `ready`";
+    assert!(reason.contains(last), "{reason}");
+    let asked = dev.told.iter().filter(|event| event["line"] == "unhealthy").count();
+    assert!((5..100).contains(&asked), "{asked}");
+}
+
+#[test]
 fn an_answer_is_passed_on_as_it_comes() {
     let folder = Folder::with(&[("page.html", "one")]);
     let mut dev = folder.dev(&["-s", "http::0", "--proxy", "--", &web()]);
