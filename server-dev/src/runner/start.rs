@@ -27,6 +27,11 @@ pub(super) enum NotReady {
     Environment(#[from] environment::BadEnvironment),
     #[error("it has ended: {0}")]
     Ended(ExitStatus),
+    #[error(
+        "it has ended: {0}: an address is in use; if it is HOST and PORT, which server-dev holds, it binds a port \
+         of its own: add --proxy, or `proxy = \"port\"` to the file"
+    )]
+    Bound(ExitStatus),
     #[error("it was not ready within {0:?}{1}; see `ready` and `ready_timeout`")]
     Late(Duration, LastLook),
     #[error(
@@ -48,7 +53,7 @@ impl NotReady {
     /// What the process has to say about it.
     pub(super) fn said(&self, heard: &Heard) -> LastWords {
         match self {
-            Self::Ended(_) => heard.said(),
+            Self::Ended(_) | Self::Bound(_) => heard.said(),
             Self::Late(..) | Self::Silent(_) | Self::Unseen(_) => heard.said_of_places(),
             Self::Start(_) | Self::Environment(_) | Self::CalledOff => LastWords::default(),
         }
@@ -106,7 +111,15 @@ impl Work {
             let last = LastLook::default();
             let why = tokio::select! {
                 biased;
-                status = running.ended() => return Err(NotReady::Ended(status?)),
+                status = running.ended() => {
+                    // At a port that is its own it is in the way of somebody else.
+                    let is_held = !inodes.is_empty() && !matches!(private, Some(Private::Port(_)));
+                    return Err(if is_held && output.names_a_used_address() {
+                        NotReady::Bound(status?)
+                    } else {
+                        NotReady::Ended(status?)
+                    });
+                }
                 () = hears.cancelled() => NotReady::CalledOff,
                 by = ready::wait(&notified, &service.ready, group, &inodes, private, &last) => {
                     let upstream = private.map(|private| Upstream::new(private.address()));

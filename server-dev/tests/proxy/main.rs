@@ -156,3 +156,19 @@ fn a_server_that_listens_elsewhere_is_told_where_it_was_looked_for() {
     let reason = failed["reason"].as_str().unwrap();
     assert!(reason.contains("HOST and PORT within 200ms"), "{reason}");
 }
+
+#[test]
+fn a_server_that_binds_the_port_that_is_held_is_told_to_be_put_behind_a_proxy() {
+    let folder = Folder::with(&[("page.html", "one")]);
+    let server = ["--", "env", "-u", "LISTEN_FDS", &web()];
+    for (before, is_hinted) in [(&["-s", "http::0"][..], true), (&[], false)] {
+        let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = holder.local_addr().unwrap().port().to_string();
+        // Where nothing is held, it is somebody else's.
+        let env = [("PORT", port.as_str()), ("HOST", "127.0.0.1")];
+        let mut dev = folder.dev_with(&[before, &server].concat(), &env);
+        let reason = dev.wait("not-ready")["reason"].as_str().unwrap().to_owned();
+        assert!(reason.starts_with("it has ended: exit status: 1"), "{reason}");
+        assert_eq!(reason.contains("add --proxy"), is_hinted, "{reason}");
+    }
+}
