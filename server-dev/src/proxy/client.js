@@ -22,7 +22,7 @@
     if (now.styles !== styles) swap(styles = now.styles);
     // Not by a connection that was lost and found, and not before it is answered.
     if (now.ready && now.page !== page) loadAnew(now.page);
-    show(now.problem);
+    show(now);
   }
 
   // Once for each version: what a cache answers may be an old page again.
@@ -100,10 +100,19 @@
   }
 
   const TITLES = {
-    build: "The build has failed",
-    start: "The new server is not ready",
-    crash: "The server has ended",
+    build: "the build has failed",
+    start: "the new server is not ready",
+    crash: "the server has ended",
   };
+  // What there is while no server answers.
+  const DOING = {
+    "not-begun": "Nothing runs yet: its files are being read.",
+    nothing: "Nothing runs: only a change starts it.",
+    building: "Nothing runs yet: it is being built.",
+    starting: "Nothing runs yet: it starts.",
+    backoff: "Nothing runs: it is started again in a while.",
+  };
+  const behind = ({ ready, doing }) => ready ? "The server before it still answers, and this page is of it." : DOING[doing];
   const LOOKS = `
     :host { all: initial; position: fixed; inset: 0; z-index: 2147483647; overflow: auto; background: #000b }
     section { max-width: 60rem; margin: 2rem auto; padding: 1rem 1.5rem; border-top: 4px solid #e5484d;
@@ -114,12 +123,13 @@
     b { color: #8bc4ff }
     button { float: inline-end; font: inherit; color: inherit; background: none; border: 1px solid #888; cursor: pointer }
   `;
-  let overlay, shown;
+  let overlay, shown, state;
 
   // By nothing that a policy of the page may forbid: no markup, and no style of an attribute.
-  function show(problem) {
+  function show({ service, problem, ready, doing }) {
     const text = JSON.stringify(problem);
-    if (text === shown) return;
+    // It may come and go while the same is wrong, and whoever has closed it is left alone.
+    if (text === shown) return problem && (state.textContent = behind({ ready, doing }));
     shown = text;
     overlay?.remove();
     overlay = undefined;
@@ -131,7 +141,8 @@
     root.adoptedStyleSheets = [looks];
     const close = element("button", "Close");
     close.onclick = () => overlay?.remove();
-    const section = element("section", close, element("h2", TITLES[problem.kind]), element("p", problem.reason));
+    const section = element("section", close, element("h2", `${service}: ${TITLES[problem.kind]}`),
+      state = element("p", behind({ ready, doing })), element("p", problem.reason));
     section.role = "alert";
     const places = problem.places.filter(({ file }) => file).map(({ file, line, column, message }) =>
       element("li", element("b", [file, line, column].filter((part) => part != null).join(":")), " " + message));
