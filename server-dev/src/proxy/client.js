@@ -39,22 +39,80 @@
   }
 
   // One tab listens for all of them: a browser has few connections for a host.
-  const tabs = "BroadcastChannel" in window ? new BroadcastChannel("__server-dev") : { postMessage() {} };
-  tabs.onmessage = ({ data }) => data ? take(data) : source && picture && tabs.postMessage(picture);
-  const ask = () => tabs.postMessage(null);
+  const tabs = "BroadcastChannel" in window ? new BroadcastChannel("__server-dev") : undefined;
+  const tell = (what) => tabs?.postMessage(what);
+  const ask = () => tell(null);
   // It leads until it is gone, or a policy of its page turns out to forbid it.
   const lead = () => new Promise((leave) => {
     addEventListener("securitypolicyviolation", ({ blockedURI }) => {
       if (blockedURI !== events.href) return;
-      source?.close();
-      source = undefined;
+      hush();
       leave();
     });
     listen();
   });
-  if (navigator.locks) navigator.locks.request("__server-dev", lead).catch(lead); else lead();
+  // Locks are only for pages that a browser trusts, as those of this machine.
+  const election = tabs && !navigator.locks ? elect() : undefined;
+  if (tabs) tabs.onmessage = ({ data }) => {
+    if (election?.hears(data)) return;
+    if (data) take(data);
+    else if (source && picture) tell(picture);
+  };
+  if (election) election.run();
+  else if (navigator.locks) navigator.locks.request("__server-dev", lead).catch(lead);
+  else lead();
   ask();
   addEventListener("pageshow", (event) => event.persisted && ask());
+
+  // Who leads says so now and then; of two the one with the smaller number goes on.
+  function elect() {
+    const NO_ANSWER = 200;
+    const number = Math.random();
+    let leads = false, isOut = false, told, timer;
+    const say = () => leads && tell({ leads: number });
+    // Not all of them at once, once one is gone.
+    function run(delay = NO_ANSWER) {
+      told = 0;
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        if (told || leads || isOut) return;
+        leads = true;
+        say();
+        lead().then(() => { isOut = true; resign(); });
+      }, delay);
+    }
+    function resign() {
+      if (!leads) return;
+      leads = false;
+      told = Date.now();
+      hush();
+      tell({ leaves: number });
+    }
+    addEventListener("pagehide", resign);
+    addEventListener("pageshow", (event) => event.persisted && run());
+    return {
+      say,
+      run,
+      hears(data) {
+        if (!data) say();
+        else if ("leaves" in data) leads || run(Math.random() * NO_ANSWER);
+        else if ("leads" in data) {
+          told = Date.now();
+          if (!leads) return true;
+          if (data.leads > number) say();
+          else { leads = false; hush(); }
+        }
+        return data && ("leaves" in data || "leads" in data);
+      },
+      // Nobody says anything where the one that leads has crashed, or is frozen.
+      look() { if (!leads && told && Date.now() - told > 3 * BEAT) run(Math.random() * NO_ANSWER); },
+    };
+  }
+
+  function hush() {
+    source?.close();
+    source = undefined;
+  }
 
   function listen() {
     source?.close();
@@ -63,13 +121,17 @@
     source.onmessage = ({ data }) => {
       heard = Date.now();
       const now = JSON.parse(data);
-      tabs.postMessage(now);
+      election?.say();
+      tell(now);
       take(now);
     };
-    source.addEventListener("beat", () => { heard = Date.now(); });
+    source.addEventListener("beat", () => {
+      heard = Date.now();
+      election?.say();
+    });
   }
   setInterval(() => {
-    if (!source) return;
+    if (!source) return election?.look();
     // Where nothing was ever heard, often asking is no help.
     const isClosed = source.readyState === EventSource.CLOSED && picture;
     if (Date.now() - heard > (isClosed ? 1000 : 3 * BEAT)) listen();
