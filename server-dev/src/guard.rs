@@ -41,11 +41,11 @@ pub(crate) struct KillGuard {
 pub(crate) struct GuardedGroups(Option<Arc<Mutex<ChildStdin>>>);
 
 impl KillGuard {
-    /// Starts it; `folder` is what it is to remove in the end.
-    pub(crate) fn begin(folder: &Path) -> io::Result<Self> {
+    /// Starts it; `folder` is what it is to remove in the end, if anything.
+    pub(crate) fn begin(folder: Option<&Path>) -> io::Result<Self> {
         let mut process = this_program()
             .arg(WORD)
-            .arg(folder)
+            .args(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

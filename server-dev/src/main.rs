@@ -37,11 +37,12 @@ mod timespan;
 mod tree;
 mod words;
 
-use std::{error::Error, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{error::Error, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
 use hot_reload::{ReloaderOptions, ReloaderService};
 use rustix::process::{getpid, set_child_subreaper};
+use tempfile::TempDir;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{broadcast, mpsc},
@@ -57,6 +58,7 @@ use crate::{
     input::Input,
     machine::Need,
     proxy::{Fronted, Publisher},
+    ready::Place,
     report::{Form, Report, Told, Wants, WatchedBy, milliseconds},
     runner::Runner,
     sockets::Sockets,
@@ -134,8 +136,13 @@ async fn run_within(cli: &Cli) -> Result<ExitCode, Failure> {
     if cli.notify && !desktop::is_there() {
         eprintln!("server-dev: nothing is shown on the desktop: notify-send is not in PATH");
     }
-    let notify = ready::folder()?;
-    let guard = KillGuard::begin(notify.path())?;
+    let (notify, folder) = Place::find();
+    if notify == Place::Nowhere {
+        eprintln!(
+            "server-dev: READY=1 can't be heard: no socket can be made, neither in TMPDIR nor in XDG_RUNTIME_DIR"
+        );
+    }
+    let guard = KillGuard::begin(folder.as_ref().map(TempDir::path))?;
     let desktop = cli.notify.then(|| Desktop::begin(guard.groups()));
     let wants = Wants { status: terminal.is_some(), clear: cli.clear };
     let names = config.services.keys().cloned().collect();
@@ -145,8 +152,7 @@ async fn run_within(cli: &Cli) -> Result<ExitCode, Failure> {
         report.show();
     }
     let ended =
-        run_all(cli, config, &report, &guard.groups(), notify.path(), terminal.as_ref(), signals)
-            .await;
+        run_all(cli, config, &report, &guard.groups(), &notify, terminal.as_ref(), signals).await;
     report.finish().await;
     ended
 }
@@ -157,7 +163,7 @@ async fn run_all(
     config: Config,
     report: &Arc<Report>,
     guarded: &GuardedGroups,
-    notify: &Path,
+    notify: &Place,
     terminal: Option<&Arc<Terminal>>,
     signals: Vec<Signal>,
 ) -> Result<ExitCode, Failure> {
@@ -185,7 +191,7 @@ async fn run_all(
             behind,
             site,
             tree,
-            notify: notify.to_owned(),
+            notify: notify.clone(),
             report,
             asked,
             input,

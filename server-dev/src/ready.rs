@@ -6,6 +6,7 @@
 mod accepting;
 mod call;
 mod notified;
+mod place;
 mod probe;
 
 use std::{net::SocketAddr, time::Duration};
@@ -15,10 +16,7 @@ use serde::Serialize;
 use tokio::time::sleep;
 
 use self::accepting::accepts;
-pub(crate) use self::{
-    notified::{Notified, folder},
-    probe::LastLook,
-};
+pub(crate) use self::{notified::Notified, place::Place, probe::LastLook};
 use crate::config::Ready;
 
 /// A process that has no socket to wait at counts as ready after this long.

@@ -1,6 +1,6 @@
 //! From a program to a process that is ready.
 
-use std::{io, process::ExitStatus, sync::Arc, time::Duration};
+use std::{io, path::Path, process::ExitStatus, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -99,7 +99,7 @@ impl Work {
                 env,
                 descriptors: sockets.handles()?,
                 listen_pid: service.listen_pid && !sockets.is_empty(),
-                notify_socket: Some(notified.path().to_owned()),
+                notify_socket: notified.name().map(Path::to_owned),
                 reads: runner.input.is_some(),
             };
             let inodes = sockets.inodes()?;
