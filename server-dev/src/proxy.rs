@@ -8,6 +8,7 @@ mod body;
 mod events;
 mod forward;
 mod guard;
+mod http2;
 mod inject;
 mod own;
 mod page;

@@ -3,7 +3,7 @@
 use std::{mem, net::IpAddr, sync::Arc};
 
 use hyper::{
-    Method, Request, Response, StatusCode,
+    Method, Request, Response, StatusCode, Version as Protocol,
     body::Incoming,
     header::{self, HeaderValue},
 };
@@ -67,7 +67,7 @@ impl Proxy {
         let has_body = head.method != Method::HEAD;
         loop {
             let (upstream, version) = self.ready(refused.as_ref(), until, is_page).await?;
-            match upstream.send(head, body).await {
+            match upstream.send(head, body, spoken == Protocol::HTTP_2).await {
                 Ok(response) => {
                     let mut response =
                         forward::returned(response, spoken, upgrade.take(), &upstream)

@@ -115,8 +115,8 @@ mod tests {
         std::os::unix::net::UnixDatagram::unbound().unwrap().send_to_addr(b"one", &at).unwrap();
         let mut message = [0; 8];
         let receives = socket.async_io(Interest::READABLE, || receive(&socket, &mut message));
-        let received = timeout(Duration::from_secs(60), receives).await.unwrap().unwrap();
-        assert_eq!(received, (3, Some(geteuid())));
+        let message = timeout(Duration::from_secs(60), receives).await.unwrap().unwrap();
+        assert_eq!(message, (3, Some(geteuid())));
     }
 
     #[test]
