@@ -207,7 +207,9 @@ fn open_ip(address: SocketAddr, kind: SocketKind) -> io::Result<Socket> {
         None,
     )?;
     if address.is_ipv6() {
-        socket.set_only_v6(true)?;
+        // At all addresses, IPv4 is one of them, as where systemd holds the socket (`BindIPv6Only=` in
+        // systemd.socket(5)); no other address of IPv6 is one of IPv4 as well.
+        socket.set_only_v6(false)?;
     }
     if !is_udp {
         // So that connections in TIME_WAIT don't keep the address (socket(7)).
@@ -283,6 +285,19 @@ mod tests {
         UnixStream::connect(&path).unwrap();
         drop(second);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn answers_over_ipv4_as_well_where_it_listens_at_all_addresses() {
+        let Ok(sockets) = Sockets::open(&["http::[::]:0".parse().unwrap()]) else {
+            return eprintln!("skipped: there is no IPv6 here");
+        };
+        let port = sockets.first_ip().unwrap().1.parse::<u16>().unwrap();
+        std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        std::net::TcpStream::connect((std::net::Ipv6Addr::LOCALHOST, port)).unwrap();
+        let only = Sockets::open(&["http::[::1]:0".parse().unwrap()]).unwrap();
+        let port = only.first_ip().unwrap().1.parse::<u16>().unwrap();
+        assert!(std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
     }
 
     #[test]

@@ -41,7 +41,6 @@ fn is_same(one: &Spec, other: &Spec) -> bool {
         (Address::Ip(a), Address::Ip(b)) => {
             a.port() != 0
                 && (one.kind == SocketKind::Udp) == (other.kind == SocketKind::Udp)
-                && a.is_ipv4() == b.is_ipv4()
                 && conflicts(*a, *b)
         }
         (Address::Path(a), Address::Path(b)) => a == b,
@@ -88,13 +87,12 @@ fn of_address(spec: &Spec, address: SocketAddr) -> Finding {
     Finding::error(format!("{address} is held by {by}"))
 }
 
-/// Whether two sockets can't be bound at once; one of IPv6 may take IPv4 as well (ipv6(7)).
+/// Whether two sockets can't be bound at once; `[::]` takes IPv4 as well, or may do so (ipv6(7)).
 fn conflicts(wanted: SocketAddr, held: SocketAddr) -> bool {
     let is_any = |ip: IpAddr| ip.is_unspecified();
     wanted.port() == held.port()
         && match (wanted.ip().to_canonical(), held.ip().to_canonical()) {
-            (IpAddr::V6(_), IpAddr::V4(_)) => false,
-            (IpAddr::V4(_), it @ IpAddr::V6(_)) => is_any(it),
+            (IpAddr::V4(_), it @ IpAddr::V6(_)) | (it @ IpAddr::V6(_), IpAddr::V4(_)) => is_any(it),
             (a, b) => a == b || is_any(a) || is_any(b),
         }
 }
@@ -145,7 +143,9 @@ mod tests {
             ("127.0.0.1:80", "[::ffff:127.0.0.1]:80", true),
             ("[::1]:80", "[::]:80", true),
             ("[::1]:80", "127.0.0.1:80", false),
-            ("[::]:80", "0.0.0.0:80", false),
+            ("[::]:80", "0.0.0.0:80", true),
+            ("[::]:80", "127.0.0.1:80", true),
+            ("[::1]:80", "0.0.0.0:80", false),
         ] {
             let got = conflicts(wanted.parse().unwrap(), held.parse().unwrap());
             assert_eq!(got, is_so, "{wanted}, {held}");
