@@ -160,6 +160,9 @@ impl Config {
         let base = path.parent().unwrap_or(Path::new(""));
         for service in config.services.values_mut() {
             service.directory = base.join(&service.directory);
+            for socket in &mut service.sockets {
+                socket.place_in(&service.directory);
+            }
         }
         Ok(config)
     }

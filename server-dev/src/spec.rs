@@ -4,7 +4,7 @@ use std::{
     borrow::Cow,
     fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     str::FromStr,
 };
 
@@ -59,6 +59,16 @@ impl SocketKind {
             Self::Tcp => "tcp",
             Self::Unix => "unix",
             Self::Udp => "udp",
+        }
+    }
+}
+
+impl Spec {
+    /// Has a path be relative to `directory`.
+    pub(crate) fn place_in(&mut self, directory: &Path) {
+        if let Address::Path(path) = &mut self.place {
+            // A path of a socket is short (unix(7)), and `./.` is no part of a name.
+            *path = directory.join(&path).components().collect();
         }
     }
 }

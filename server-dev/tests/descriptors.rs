@@ -126,6 +126,25 @@ fn a_unix_socket_is_made_and_removed_again() {
 }
 
 #[test]
+fn a_unix_socket_of_a_file_is_in_the_folder_of_its_service() {
+    let folder = Folder::with(&[("web/value.txt", ""), ("run/here", "")]);
+    let command = r#"["sleep", "600"]"#;
+    let service = format!(
+        "[services.web]\ncommand = {command}\ndirectory = 'web'\nready = {{ delay = '1ms' }}\n\
+         sockets = ['unix::./a.sock', 'unix::{}/b.sock']\n",
+        folder.path().display()
+    );
+    folder.write("server-dev.toml", &service);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_server-dev"));
+    command.args(["--json", "-c", "../server-dev.toml"]).current_dir(folder.path().join("run"));
+    let mut dev = Dev::spawn(&mut command);
+    dev.wait("ready");
+    UnixStream::connect(folder.path().join("web/a.sock")).unwrap();
+    UnixStream::connect(folder.path().join("b.sock")).unwrap();
+    assert!(dev.end().success());
+}
+
+#[test]
 fn a_datagram_waits_for_the_server() {
     if Command::new("python3").arg("--version").output().is_err() {
         return eprintln!("skipped: python3 is not to be had here");
