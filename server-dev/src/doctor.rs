@@ -1,7 +1,6 @@
 //! `server-dev doctor`: what keeps the services of a file from running, or from seeing an edit.
 
 mod filesystem;
-mod holders;
 mod ignored;
 mod ports;
 mod tools;
@@ -13,20 +12,22 @@ use std::{
     process::ExitCode,
 };
 
-use clap::ValueHint;
+use clap::{Arg, Id, builder::Resettable};
 
 use crate::{
     Failure,
-    cli::{FILE, say},
+    cli::{Asked, PARTS, say},
     config::{Config, Service},
+    sockets::asked_twice,
 };
 
 /// What may be said to it.
 #[derive(Debug, clap::Args)]
+#[command(mut_args = without_command)]
+#[command(mut_arg("config", |arg| arg.conflicts_with_all(PARTS)))]
 pub(crate) struct Args {
-    /// File of services
-    #[arg(short, long, value_name = "FILE", default_value = FILE, value_hint = ValueHint::FilePath)]
-    config: PathBuf,
+    #[command(flatten)]
+    asked: Asked,
 }
 
 /// How bad something is.
@@ -46,11 +47,16 @@ struct Finding {
     text: String,
 }
 
+/// A port may be asked after before there is a command.
+fn without_command(arg: Arg) -> Arg {
+    if PARTS.contains(&arg.get_id().as_str()) { arg.requires(Resettable::<Id>::Reset) } else { arg }
+}
+
 /// Exit code 1 where something doesn't run.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let config = Config::read(&args.config)?;
+    let config = args.asked.config_or_part()?;
     let mut is_fine = true;
-    for (name, findings) in findings(&config) {
+    for (name, findings) in findings(&config, args.asked.is_part()) {
         for finding in findings {
             is_fine &= finding.level != Level::Error;
             // Names of files and programs may hold anything.
@@ -61,23 +67,26 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn findings(config: &Config) -> Vec<(&str, Vec<Finding>)> {
+fn findings(config: &Config, is_part: bool) -> Vec<(&str, Vec<Finding>)> {
     let mut need = watches::WatchNeed::default();
     let mut all: Vec<_> = config
         .services
         .iter()
-        .map(|(name, service)| (name.as_str(), of_service(service, &mut need)))
+        .map(|(name, service)| (name.as_str(), of_service(service, is_part, &mut need)))
         .collect();
-    for (name, finding) in ports::twice(&config.services) {
-        all.push((name, vec![finding]));
+    for twice in asked_twice(&config.services) {
+        let name = config.services.get_key_value(&twice.by[1]);
+        all.extend(name.map(|(name, _)| (name.as_str(), vec![Finding::error(twice.to_string())])));
     }
     all.push(("all services", watches::check(&need)));
     all
 }
 
-fn of_service(service: &Service, need: &mut watches::WatchNeed) -> Vec<Finding> {
+fn of_service(service: &Service, is_part: bool, need: &mut watches::WatchNeed) -> Vec<Finding> {
     let mut found = ports::check(service);
-    found.extend(tools::check(service));
+    if !is_part {
+        found.extend(tools::check(service));
+    }
     found.extend(filesystem::check(service));
     found.extend(ignored::check(service, need));
     found

@@ -218,6 +218,9 @@ async fn run_all(
 
 /// Makes everything that may be refused, of all services, before any of them is started.
 fn open(config: Config) -> Result<Vec<(String, Service, Sockets, Tree)>, Failure> {
+    if let Some(twice) = sockets::asked_twice(&config.services).next() {
+        return Err(twice.into());
+    }
     let open = config.services.into_iter().map(|(name, service)| {
         proxy::check(&name, &service)?;
         let sockets = Sockets::open(&service.sockets)?;

@@ -15,7 +15,11 @@ use common::{Folder, tiny};
 const NOBODY: u32 = 65534;
 
 fn doctor(command: &mut Command, folder: &Folder) -> (Option<i32>, String) {
-    let output = command.arg("doctor").current_dir(folder.path()).output().expect("it starts");
+    doctor_of(command.arg("doctor"), folder)
+}
+
+fn doctor_of(command: &mut Command, folder: &Folder) -> (Option<i32>, String) {
+    let output = command.current_dir(folder.path()).output().expect("it starts");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     (output.status.code(), text + &String::from_utf8_lossy(&output.stderr))
 }
@@ -52,11 +56,32 @@ fn names_everything_that_is_wrong_at_once() {
         &format!("error: one: 127.0.0.1:{port} is held by pid {} (", std::process::id()),
         "error: one: no-such-program can't be run",
         "error: two: nothing below",
-        &format!("error: two: 127.0.0.1:{port} is asked for by one as well"),
+        &format!("error: two: 127.0.0.1:{port} is asked for by one and by two"),
         "all services: ",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
+}
+
+#[test]
+fn looks_at_a_service_of_the_command_line() {
+    let held = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = held.local_addr().expect("an address").port();
+    let folder = Folder::with(&[("src/a.rs", "")]);
+    let socket = format!("http::{port}");
+    let flags = ["doctor", "-s", &socket, "-w", "src", "-e", "rs"];
+    let taken = format!("127.0.0.1:{port} is held by pid {} (", std::process::id());
+    // Before there is a command, none is looked for.
+    let (code, text) = doctor_of(command().args(flags), &folder);
+    assert!(code == Some(1) && text.contains(&taken), "{text}");
+    assert!(!text.contains("can't be run"), "{text}");
+    let (code, text) =
+        doctor_of(command().args(flags).args(["--", "no-such-program", "-x"]), &folder);
+    assert!(code == Some(1) && text.contains(&taken), "{text}");
+    assert!(text.contains("no-such-program can't be run"), "{text}");
+    drop(held);
+    let (code, text) = doctor_of(command().args(flags).args(["--", "sh"]), &folder);
+    assert_eq!(code, Some(0), "{text}");
 }
 
 #[test]
