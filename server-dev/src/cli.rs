@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, ErrorKind, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -193,8 +193,19 @@ impl Asked {
     fn config(&self) -> Result<Config, ConfigError> {
         match Words::new(self.command.clone()) {
             Some(command) => Ok(self.with(command)),
-            None => Config::read(&self.config),
+            None => self.file(),
         }
+    }
+
+    fn file(&self) -> Result<Config, ConfigError> {
+        if self.config != Path::new(FILE) || self.config.exists() {
+            return Config::read(&self.config);
+        }
+        let here = std::env::current_dir().unwrap_or_default();
+        let folders =
+            std::iter::successors(Some(PathBuf::from("..")), |above| Some(above.join("..")));
+        let mut above = folders.take(here.ancestors().count()).map(|folder| folder.join(FILE));
+        Err(above.find(|file| file.exists()).map_or(ConfigError::Missing, ConfigError::Above))
     }
 
     /// Returns what is to be looked at; a command that isn't there yet is taken for any.

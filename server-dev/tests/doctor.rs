@@ -107,10 +107,16 @@ fn says_that_a_socket_is_another_users() {
 
 #[test]
 fn names_a_file_that_is_missing_or_wrong() {
-    let folder = Folder::with(&[]);
-    let (code, text) = doctor(&mut command(), &folder);
-    assert!(code == Some(1) && text.contains("server-dev.toml can't be read"), "{text}");
+    let folder = Folder::with(&[("a/b/c.txt", "")]);
+    let (code, text) = doctor_of(&mut command(), &folder);
+    assert!(code == Some(1) && text.contains("there is no server-dev.toml here; `"), "{text}");
+    assert!(text.contains("server-dev init") && text.contains("-- COMMAND"), "{text}");
+    let (code, text) = doctor_of(command().args(["-c", "x.toml"]), &folder);
+    assert!(code == Some(1) && text.contains("x.toml can't be read"), "{text}");
     folder.write("server-dev.toml", "[services.web]\n");
     let (code, text) = doctor(&mut command(), &folder);
     assert!(code == Some(1) && text.contains("missing field `command`"), "{text}");
+    let output = command().current_dir(folder.path().join("a/b")).output().expect("it starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("one above: say -c ../../server-dev.toml"), "{text}");
 }
