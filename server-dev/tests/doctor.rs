@@ -35,7 +35,7 @@ fn is_content_with_what_runs() {
     folder.write("server-dev.toml", &service);
     let (code, text) = doctor(&mut command(), &folder);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.lines().all(|line| !line.starts_with("error: ")), "{text}");
+    assert!(text.ends_with("\nnothing is in the way\n"), "{text}");
 }
 
 #[test]
@@ -61,6 +61,47 @@ fn names_everything_that_is_wrong_at_once() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
+}
+
+#[test]
+fn says_each_thing_once_and_the_worst_last() {
+    let folder = Folder::with(&[("a.txt", ""), ("web/run.sh", "")]);
+    folder.write(
+        "server-dev.toml",
+        "[services.gone]\ncommand = 'sh'\ndirectory = 'nowhere'\nsockets = ['unix::a.sock']\n\
+         [services.web]\ncommand = './run.sh'\ndirectory = 'web'\nwatch = ['.', 'lib']\n",
+    );
+    let (code, text) = doctor(&mut command(), &folder);
+    assert_eq!(code, Some(1), "{text}");
+    let lines: Vec<_> = text.lines().collect();
+    let errors = [
+        "error: gone: there is no folder nowhere",
+        "error: web: ./run.sh can't be run: it isn't executable, see chmod +x ./run.sh",
+        "error: web: web/lib is to be watched, and is not there",
+        "3 errors; it doesn't run as it is",
+    ];
+    assert!(lines.ends_with(&errors), "{text}");
+    assert!(lines.contains(&"fine: web: 1 file in 1 folder of web may begin a build"), "{text}");
+    // A list is for no shell, and may still look like it.
+    folder.write("server-dev.toml", "[services.web]\ncommand = ['$HOME/a']\n");
+    let (_, text) = doctor(&mut command(), &folder);
+    assert!(text.contains("$HOME/a can't be run: no shell is in between"), "{text}");
+}
+
+#[test]
+fn tells_programs_by_json() {
+    let folder = Folder::with(&[("a.txt", "")]);
+    let flags = ["doctor", "--json", "-w", ".", "--", "no-such-program"];
+    let (code, text) = doctor_of(command().args(flags), &folder);
+    assert_eq!(code, Some(1), "{text}");
+    let read = |line| serde_json::from_str::<serde_json::Value>(line).expect("JSON");
+    let told: Vec<_> = text.lines().map(read).collect();
+    let [.., error, summary] = &told[..] else { panic!("{text}") };
+    assert_eq!(error["event"], "finding");
+    assert_eq!((&error["service"], &error["level"]), (&"server".into(), &"error".into()));
+    assert!(error["text"].as_str().expect("a text").starts_with("no-such-program"), "{text}");
+    assert_eq!(*summary, serde_json::json!({ "event": "summary", "errors": 1, "warnings": 0 }));
+    assert!(told.iter().any(|it| it["event"] == "finding" && it["service"].is_null()), "{text}");
 }
 
 #[test]

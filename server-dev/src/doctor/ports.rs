@@ -4,13 +4,12 @@ use std::{error::Error, net::SocketAddr, path::Path};
 
 use super::Finding;
 use crate::{
-    config::Service,
     sockets::{Sockets, holders},
     spec::{Address, Spec},
 };
 
-pub(super) fn check(service: &Service) -> Vec<Finding> {
-    service.sockets.iter().map(of_socket).collect()
+pub(super) fn check<'a>(sockets: impl IntoIterator<Item = &'a Spec>) -> Vec<Finding> {
+    sockets.into_iter().map(of_socket).collect()
 }
 
 fn of_socket(spec: &Spec) -> Finding {
