@@ -1,5 +1,7 @@
 //! The command line.
 
+mod tips;
+
 use std::{
     io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
@@ -8,6 +10,7 @@ use std::{
 
 use clap::{Parser, Subcommand, ValueHint};
 
+pub(crate) use self::tips::parse;
 use crate::{
     Failure,
     config::{self, Config, ConfigError, DEFAULT_POLL, ProxyMode, Ready, Service, Words},
@@ -255,12 +258,24 @@ pub(crate) fn say(text: &str) -> io::Result<()> {
     }
 }
 
-fn ready(text: &str) -> Result<Ready, InvalidTimespan> {
+/// A text that says of nothing when it is.
+#[derive(Debug, thiserror::Error)]
+enum InvalidReady {
+    #[error("it is auto, notify, a time such as 500ms, or, with --proxy, a path such as /health")]
+    Form,
+    #[error(transparent)]
+    TooLong(InvalidTimespan),
+}
+
+fn ready(text: &str) -> Result<Ready, InvalidReady> {
     match text {
         "auto" => Ok(Ready::Auto),
         "notify" => Ok(Ready::Notify),
         path if path.starts_with('/') => Ok(Ready::Http(path.to_owned())),
-        _ => text.parse().map(Ready::Delay),
+        _ => text.parse().map(Ready::Delay).map_err(|error| match error {
+            InvalidTimespan::Form(_) => InvalidReady::Form,
+            InvalidTimespan::TooLong(_) => InvalidReady::TooLong(error),
+        }),
     }
 }
 
@@ -284,6 +299,15 @@ mod tests {
         assert_eq!(service.poll, Some(DEFAULT_POLL));
         assert_eq!(service.command.arguments(), ["run", "--", "--port", "1"]);
         assert!(!service.overlap && service.listen_pid);
+    }
+
+    #[test]
+    fn says_what_ready_may_be() {
+        let line = ["server-dev", "--ready", "blah", "--", "server"];
+        let error = Cli::try_parse_from(line).unwrap_err().to_string();
+        for form in ["'blah'", "auto", "notify", "500ms", "/health"] {
+            assert!(error.contains(form), "{form}: {error}");
+        }
     }
 
     #[test]

@@ -39,7 +39,6 @@ mod words;
 
 use std::{error::Error, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
-use clap::Parser;
 use hot_reload::{ReloaderOptions, ReloaderService};
 use rustix::process::{getpid, set_child_subreaper};
 use tokio::{
@@ -87,7 +86,7 @@ fn main() -> ExitCode {
         }
         _ => {}
     }
-    let cli = Cli::parse();
+    let cli = cli::parse();
     let done = match &cli.order {
         Some(order) => order.carry_out(),
         None => run(&cli),
