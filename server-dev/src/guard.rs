@@ -19,7 +19,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
-use crate::{orphans, process::this_program};
+use crate::{orphans, process::this_program, report::milliseconds};
 
 /// The first argument that asks for it; no user writes it.
 pub(crate) const WORD: &str = "__guard";
@@ -74,7 +74,7 @@ impl Drop for KillGuard {
 impl GuardedGroups {
     /// From here on a group is ended with this process.
     pub(crate) fn register(&self, group: Pid, grace: Duration) {
-        self.tell(&format!("{} {}", group.as_raw_nonzero(), grace.as_millis()));
+        self.tell(&format!("{} {}", group.as_raw_nonzero(), milliseconds(grace)));
     }
 
     /// Nothing of a group is left.

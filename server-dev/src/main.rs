@@ -39,7 +39,6 @@ mod words;
 
 use std::{error::Error, process::ExitCode, sync::Arc, time::Duration};
 
-use clap::Parser;
 use hot_reload::{ReloaderOptions, ReloaderService};
 use rustix::process::{getpid, set_child_subreaper};
 use tempfile::TempDir;
@@ -89,7 +88,7 @@ fn main() -> ExitCode {
         }
         _ => {}
     }
-    let cli = Cli::parse();
+    let cli = cli::parse();
     let done = match &cli.order {
         Some(order) => order.carry_out(),
         None => run(&cli),
@@ -224,6 +223,9 @@ async fn run_all(
 
 /// Makes everything that may be refused, of all services, before any of them is started.
 fn open(config: Config) -> Result<Vec<(String, Service, Sockets, Tree)>, Failure> {
+    if let Some(twice) = sockets::asked_twice(&config.services).next() {
+        return Err(twice.into());
+    }
     let open = config.services.into_iter().map(|(name, service)| {
         proxy::check(&name, &service)?;
         let sockets = Sockets::open(&service.sockets)?;
