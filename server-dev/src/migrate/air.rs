@@ -72,6 +72,10 @@ fn take(file: &Table, arguments: Vec<String>, draft: &mut Draft) {
     // What air writes itself.
     let scratch = text(file, "tmp_dir").unwrap_or("tmp").trim_matches('/');
     draft.add("ignore", format!("/{scratch}/"));
+    // air reads its interval only where it polls.
+    if build.get("poll").and_then(Value::as_bool) != Some(true) {
+        build.remove("poll_interval");
+    }
     for (key, value) in &build {
         keys::take(key, value, scratch, draft);
     }
@@ -180,6 +184,19 @@ mod tests {
         assert!(told(&path).contains("exclude_regex ^a|b is left out"));
         let command = keys(&format!("air -c {path} -- more"));
         assert!(command.contains("./out/main hello 'big world' more"), "{command}");
+    }
+
+    #[test]
+    fn an_interval_alone_has_nothing_polled() {
+        for (text, polls) in [
+            ("poll = false\npoll_interval = 500", false),
+            ("poll_interval = 500", false),
+            ("poll = true\npoll_interval = 900", true),
+        ] {
+            let (_folder, path) = file(&format!("[build]\n{text}"));
+            assert_eq!(keys(&path).contains("poll = \"900ms\""), polls, "{text}");
+            assert_eq!(keys(&path).contains("poll"), polls, "{text}");
+        }
     }
 
     #[test]
