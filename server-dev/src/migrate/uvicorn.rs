@@ -1,9 +1,11 @@
 //! uvicorn's own reload; what is not about that stays in the command.
 
-use toml::Value;
-
 use super::{MigrateError, flags::Flags};
 use crate::draft::Draft;
+
+/// What its reload leaves out unless it is included by that very pattern (`supervisors/watchfilesreload.py`
+/// of it); the others there are of files that never count here.
+const HIDDEN: &str = ".*";
 
 /// Where it listens when it isn't told.
 const HOST: &str = "127.0.0.1";
@@ -18,18 +20,20 @@ pub(super) fn read(
     let mut flags = Flags::new("uvicorn", words);
     let mut command = before.to_vec();
     let (mut host, mut port, mut path, mut kind) = (None, None, None, "http");
-    let (mut includes, mut reloads, mut descriptor) = (Vec::new(), false, None);
+    let (mut includes, mut excludes) = (Vec::new(), Vec::new());
+    let (mut reloads, mut descriptor, mut workers) = (false, None, None);
     while let Some(word) = flags.next_or_word()? {
         match word.as_str() {
             "--reload" => reloads = true,
             "--reload-dir" => draft.add("watch", flags.value()?),
             "--reload-include" => includes.push(flags.value()?),
-            "--reload-exclude" => draft.add("ignore", flags.value()?),
+            "--reload-exclude" => excludes.push(flags.value()?),
             "--reload-delay" => flags.time("settle", &word, "s", draft)?,
             "--host" => host = Some(flags.value()?),
             "--port" => port = Some(flags.value()?),
             "--uds" => path = Some(flags.value()?),
             "--fd" => descriptor = Some(flags.value()?),
+            "--workers" => workers = Some(flags.value()?),
             "--ssl-certfile" | "--ssl-keyfile" => {
                 kind = "https";
                 command.extend([word, flags.value()?]);
@@ -44,6 +48,13 @@ pub(super) fn read(
     }
     if !reloads {
         draft.note("uvicorn was not told to --reload; server-dev always does.");
+    }
+    match workers {
+        Some(workers) if reloads => draft.note(format!(
+            "uvicorn --workers {workers} is left out: uvicorn takes a single one where it is told to --reload"
+        )),
+        Some(workers) => command.extend(["--workers".to_owned(), workers]),
+        None => {}
     }
     let host = match host.as_deref().unwrap_or(HOST) {
         "localhost" => HOST.to_owned(),
@@ -67,26 +78,30 @@ pub(super) fn read(
     }
     // By a number rather than by LISTEN_FDS, whichever process it is.
     command.extend(["--fd".to_owned(), descriptor.unwrap_or_else(|| "3".to_owned())]);
-    files(includes, draft);
+    files(&includes, excludes, draft);
     draft.command("command", &command);
     Ok(())
 }
 
-/// Python's own files, and what is included beside them.
-fn files(includes: Vec<String>, draft: &mut Draft) {
-    draft.add("extensions", "py");
+/// Python's own files, and what is included and left out beside them.
+fn files(includes: &[String], excludes: Vec<String>, draft: &mut Draft) {
+    if !excludes.iter().any(|exclude| exclude == "*.py") {
+        draft.add("extensions", "py");
+    }
     for include in includes {
         match include.strip_prefix("*.") {
             Some("py") => {}
             Some(extension) if extension.bytes().all(|b| b.is_ascii_alphanumeric()) => {
                 draft.add("extensions", extension);
             }
-            _ => draft.rule(&include, "build"),
+            _ => draft.rule(include, "build"),
         }
     }
-    // What `.*` leaves out by default.
-    if draft.get("ignore").and_then(Value::as_array).is_none() {
-        draft.add("ignore", ".*");
+    if !includes.iter().any(|include| include == HIDDEN) {
+        draft.add("ignore", HIDDEN);
+    }
+    for exclude in excludes {
+        draft.add("ignore", exclude);
     }
 }
 
@@ -105,15 +120,15 @@ mod tests {
             (
                 "uv run uvicorn app.main:app --reload --host 0.0.0.0 --port=3000 --workers 2 --log-level debug",
                 "sockets = [\"http::0.0.0.0:3000\"]\nextensions = [\"py\"]\nignore = [\".*\"]\n\
-                 command = \"uv run uvicorn app.main:app --workers 2 --log-level debug --fd 3\"",
+                 command = \"uv run uvicorn app.main:app --log-level debug --fd 3\"",
             ),
             (
                 "python3 -m uvicorn --factory m:f --reload --reload-dir src --reload-dir lib \
                  --reload-include '*.html' --reload-include 'conf/*' --reload-exclude 'test_*' \
                  --reload-delay 0.5 --uds /tmp/a.sock",
-                "watch = [\"src\", \"lib\"]\nignore = [\"test_*\"]\nsettle = \"0.5s\"\n\
+                "watch = [\"src\", \"lib\"]\nsettle = \"0.5s\"\n\
                  sockets = [\"unix::/tmp/a.sock\"]\nextensions = [\"py\", \"html\"]\n\
-                 rules = [{ do = \"build\", files = \"conf/*\" }]\n\
+                 rules = [{ do = \"build\", files = \"conf/*\" }]\nignore = [\".*\", \"test_*\"]\n\
                  command = \"python3 -m uvicorn --factory m:f --fd 3\"",
             ),
             (
@@ -127,8 +142,24 @@ mod tests {
     }
 
     #[test]
+    fn adds_to_what_is_left_out_by_default_unless_that_is_included() {
+        for (flags, want) in [
+            ("--reload-exclude a", "ignore = [\".*\", \"a\"]"),
+            ("--reload-include '.*' --reload-exclude a", "ignore = [\"a\"]"),
+        ] {
+            let keys = keys(&format!("uvicorn m:a --reload {flags}"));
+            assert!(keys.contains(want), "{flags}: {keys}");
+        }
+        let keys = keys("uvicorn m:a --reload --reload-exclude '*.py' --reload-include '*.txt'");
+        assert!(keys.contains("extensions = [\"txt\"]"), "{keys}");
+    }
+
+    #[test]
     fn says_what_it_had_to_change() {
         assert!(told("uvicorn m:a").contains("was not told to --reload"));
+        assert!(keys("uvicorn m:a --workers 2").contains("m:a --workers 2 --fd 3"));
+        let single = told("uvicorn m:a --workers 2 --reload");
+        assert!(single.contains("uvicorn --workers 2 is left out: "), "{single}");
         assert!(told("uvicorn m:a --reload --fd 5").contains("uvicorn --fd 5"));
         assert!(
             told("uvicorn m:a --reload --host example.com").contains("example.com is no address")
