@@ -98,7 +98,8 @@ pub(crate) struct Cli {
     no_pid: bool,
 
     /// Answer on the first http socket, and pass on to the newest process, which listens at HOST and
-    /// PORT, or at a socket that it is passed; pages reload by themselves and show what is wrong
+    /// PORT, or at a socket that it is passed; pages reload by themselves, take style sheets (*.css)
+    /// without that, and show what is wrong
     #[arg(long, value_name = "HOW", requires = "command", value_enum)]
     #[arg(num_args = 0..=1, default_missing_value = "port", require_equals = true)]
     proxy: Option<ProxyMode>,

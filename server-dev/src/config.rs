@@ -1,6 +1,7 @@
 //! What is run: one service from the command line, or those of a file.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
@@ -43,7 +44,9 @@ pub(crate) struct Service {
     /// What never counts, beside what git ignores; globs as in `.gitignore`.
     #[serde(default)]
     pub(crate) ignore: Vec<String>,
-    /// What a change of some files does, first match first; any other has the service built.
+    /// What a change of some files does, first match first, such as { files = "*.css", do = "css" }, where
+    /// `do` is "build", "restart", "signal", "reload", "css" or "nothing"; any other has the service built.
+    /// Behind a proxy, where there is no rule, "*.css" is "css".
     #[serde(default)]
     pub(crate) rules: Vec<Rule>,
     /// How long no file may change before the change is taken.
@@ -189,6 +192,16 @@ impl Service {
             allow_hosts: Vec::new(),
             env: BTreeMap::new(),
             env_file: None,
+        }
+    }
+
+    /// What a change of some files does: what it says, and behind a proxy, where it says nothing, that a page
+    /// takes its style sheets anew.
+    pub(crate) fn rules(&self) -> Cow<'_, [Rule]> {
+        if self.rules.is_empty() && self.proxy.is_some() {
+            Cow::Owned(vec![Rule { files: "*.css".to_owned(), action: Action::Css }])
+        } else {
+            Cow::Borrowed(&self.rules)
         }
     }
 

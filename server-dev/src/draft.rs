@@ -127,7 +127,7 @@ impl Draft {
             comment(&mut text, &key.description);
             let default = key.default.as_ref().and_then(of_json);
             let default = default.map_or_else(String::new, |value| value.to_string());
-            text.push_str(format!("# {} = {default}", key.name).trim_end());
+            text.push_str(format!("#{} = {default}", key.name).trim_end());
             text.push('\n');
         }
         text
@@ -223,9 +223,9 @@ mod tests {
     #[test]
     fn a_default_that_is_uncommented_changes_nothing() {
         let text = draft().others();
-        let is_default = |line: &str| line.starts_with("# ") && line.contains(" = ");
-        let lines = text.lines().filter(|line| is_default(line));
-        let set = lines.map(|line| line.trim_start_matches("# ")).collect::<Vec<_>>().join("\n");
+        let lines = text.lines().filter_map(|line| line.strip_prefix('#'));
+        let is_default = |line: &&str| !line.starts_with(' ') && line.contains(" = ");
+        let set = lines.filter(is_default).collect::<Vec<_>>().join("\n");
         assert!(set.contains("settle = \"50ms\"\n") && set.contains("rules = []"), "{text}");
         assert!(!set.contains("overlap"), "{text}");
         let config: Config = toml::from_str(&format!("{draft}{set}", draft = draft())).unwrap();
