@@ -4,6 +4,7 @@ use std::{
     io::{self, ErrorKind, Write},
     path::PathBuf,
     process::ExitCode,
+    str::FromStr,
 };
 
 use clap::{Parser, Subcommand, ValueHint};
@@ -15,7 +16,7 @@ use crate::{
     report::Form,
     schema,
     spec::Spec,
-    timespan::{InvalidTimespan, Timespan},
+    timespan::Timespan,
 };
 
 /// What a service on the command line is called.
@@ -73,7 +74,7 @@ pub(crate) struct Cli {
 
     /// When a new process is ready: auto, notify (READY=1), after a time such as 500ms, or, with
     /// --proxy, once a path such as /health is answered
-    #[arg(long, value_name = "WHEN", requires = "command", value_parser = ready, default_value = "auto")]
+    #[arg(long, value_name = "WHEN", requires = "command", value_parser = Ready::from_str, default_value = "auto")]
     ready: Ready,
 
     /// How long no file may change before a change is taken
@@ -201,15 +202,6 @@ pub(crate) fn say(text: &str) -> io::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         done => done,
-    }
-}
-
-fn ready(text: &str) -> Result<Ready, InvalidTimespan> {
-    match text {
-        "auto" => Ok(Ready::Auto),
-        "notify" => Ok(Ready::Notify),
-        path if path.starts_with('/') => Ok(Ready::Http(path.to_owned())),
-        _ => text.parse().map(Ready::Delay),
     }
 }
 
