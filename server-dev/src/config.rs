@@ -30,6 +30,11 @@ pub(crate) struct Config {
 /// One server, and what it is made of.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[allow(
+    clippy::doc_markdown,
+    clippy::doc_link_with_quotes,
+    reason = "it is shown as it is written in the file"
+)]
 pub(crate) struct Service {
     /// The program and its arguments.
     pub(crate) command: Words,

@@ -6,9 +6,16 @@ use serde_json::{Value, json};
 use crate::config::Config;
 
 /// Where an editor looks for it, beside the file.
-pub(crate) const FILE: &str = "server-dev.schema.json";
+const FILE: &str = "server-dev.schema.json";
 /// What an editor says of the whole.
 const TITLE: &str = "Services of server-dev";
+
+/// The first lines of a file of services: where its schema is, and how it comes there.
+pub(crate) fn head() -> String {
+    format!(
+        "#:schema ./{FILE}\n# For an editor to complete and check this file: server-dev schema > {FILE}\n"
+    )
+}
 
 /// A key of a service.
 #[derive(Debug)]

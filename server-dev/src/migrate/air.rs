@@ -79,8 +79,12 @@ fn take(file: &Table, arguments: Vec<String>, draft: &mut Draft) {
     for (key, value) in &build {
         keys::take(key, value, scratch, draft);
     }
-    for (key, value) in
-        file.iter().filter(|(key, _)| !["root", "tmp_dir", "build"].contains(&key.as_str()))
+    if let Some(proxy) = file.get("proxy").and_then(Value::as_table) {
+        keys::proxy(proxy, draft);
+    }
+    for (key, value) in file
+        .iter()
+        .filter(|(key, _)| !["root", "tmp_dir", "build", "proxy"].contains(&key.as_str()))
     {
         keys::left_out(key, value, draft);
     }
@@ -184,6 +188,17 @@ mod tests {
         assert!(told(&path).contains("exclude_regex ^a|b is left out"));
         let command = keys(&format!("air -c {path} -- more"));
         assert!(command.contains("./out/main hello 'big world' more"), "{command}");
+    }
+
+    #[test]
+    fn its_proxy_is_the_one_here() {
+        let (_folder, path) = file("[proxy]\nenabled = true\nproxy_port = 3000\napp_port = 4000");
+        let told = told(&path);
+        assert!(told.contains("\nsockets = [\"http::3000\"]\nproxy = \"port\""), "{told}");
+        assert!(told.contains("proxy.app_port 4000 is left out: "), "{told}");
+        assert!(!told.contains("overlap"), "{told}");
+        let (_folder, path) = file("[proxy]\nenabled = false");
+        assert!(!keys(&path).contains("proxy"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! uvicorn's own reload; what is not about that stays in the command.
 
-use super::{MigrateError, flags::Flags};
+use super::{MigrateError, address, flags::Flags, systemfd::socket};
 use crate::draft::Draft;
 
 /// What its reload leaves out unless it is included by that very pattern (`supervisors/watchfilesreload.py`
@@ -8,8 +8,7 @@ use crate::draft::Draft;
 const HIDDEN: &str = ".*";
 
 /// Where it listens when it isn't told.
-const HOST: &str = "127.0.0.1";
-const PORT: &str = "8000";
+const PORT: u16 = 8000;
 
 /// `before` is everything up to the program itself.
 pub(super) fn read(
@@ -38,12 +37,7 @@ pub(super) fn read(
                 kind = "https";
                 command.extend([word, flags.value()?]);
             }
-            // A value after a blank is a word by itself.
-            _ => match flags.maybe() {
-                Some(value) if word.starts_with("--") => command.push(format!("{word}={value}")),
-                Some(value) => command.push(word + &value),
-                None => command.push(word),
-            },
+            _ => command.push(flags.kept(word)),
         }
     }
     if !reloads {
@@ -56,25 +50,14 @@ pub(super) fn read(
         Some(workers) => command.extend(["--workers".to_owned(), workers]),
         None => {}
     }
-    let host = match host.as_deref().unwrap_or(HOST) {
-        "localhost" => HOST.to_owned(),
-        host if host.contains(':') => format!("[{host}]"),
-        host => host.to_owned(),
-    };
-    let port = port.as_deref().unwrap_or(PORT);
-    let socket = match path {
-        Some(path) => format!("unix::{path}"),
-        None => format!("{kind}::{host}:{port}"),
-    };
     if draft.get("sockets").is_some() {
         // It is passed one already.
     } else if let Some(fd) = &descriptor {
         draft.note(format!("uvicorn --fd {fd}: say by sockets = […] which one that is."));
-    } else if socket.parse::<crate::spec::Spec>().is_ok() {
-        draft.add("sockets", socket);
+    } else if let Some(path) = path {
+        socket(draft, &format!("unix::{path}"));
     } else {
-        draft.note(format!("{host} is no address, so that the socket is on {HOST}"));
-        draft.add("sockets", format!("{kind}::{PORT}"));
+        address::listen(draft, kind, host.as_deref(), port.as_deref(), PORT);
     }
     // By a number rather than by LISTEN_FDS, whichever process it is.
     command.extend(["--fd".to_owned(), descriptor.unwrap_or_else(|| "3".to_owned())]);
