@@ -6,6 +6,7 @@ use std::{
     io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
     process::ExitCode,
+    str::FromStr,
 };
 
 use clap::{Parser, Subcommand, ValueHint};
@@ -18,7 +19,7 @@ use crate::{
     report::Form,
     schema,
     spec::Spec,
-    timespan::{InvalidTimespan, Timespan},
+    timespan::Timespan,
 };
 
 /// What a service on the command line is called.
@@ -106,7 +107,7 @@ pub(crate) struct Asked {
 
     /// When a new process is ready: auto, notify (READY=1), after a time such as 500ms, or, with
     /// --proxy, once a path such as /health is answered
-    #[arg(long, value_name = "WHEN", requires = "command", value_parser = ready, default_value = "auto")]
+    #[arg(long, value_name = "WHEN", requires = "command", value_parser = Ready::from_str, default_value = "auto")]
     ready: Ready,
 
     /// How long no file may change before a change is taken
@@ -131,7 +132,8 @@ pub(crate) struct Asked {
     no_pid: bool,
 
     /// Answer on the first http socket, and pass on to the newest process, which listens at HOST and
-    /// PORT, or at a socket that it is passed; pages reload by themselves and show what is wrong
+    /// PORT, or at a socket that it is passed; pages reload by themselves, take style sheets (*.css)
+    /// without that, and show what is wrong
     #[arg(long, value_name = "HOW", requires = "command", value_enum)]
     #[arg(num_args = 0..=1, default_missing_value = "port", require_equals = true)]
     proxy: Option<ProxyMode>,
@@ -255,27 +257,6 @@ pub(crate) fn say(text: &str) -> io::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         done => done,
-    }
-}
-
-/// A text that says of nothing when it is.
-#[derive(Debug, thiserror::Error)]
-enum InvalidReady {
-    #[error("it is auto, notify, a time such as 500ms, or, with --proxy, a path such as /health")]
-    Form,
-    #[error(transparent)]
-    TooLong(InvalidTimespan),
-}
-
-fn ready(text: &str) -> Result<Ready, InvalidReady> {
-    match text {
-        "auto" => Ok(Ready::Auto),
-        "notify" => Ok(Ready::Notify),
-        path if path.starts_with('/') => Ok(Ready::Http(path.to_owned())),
-        _ => text.parse().map(Ready::Delay).map_err(|error| match error {
-            InvalidTimespan::Form(_) => InvalidReady::Form,
-            InvalidTimespan::TooLong(_) => InvalidReady::TooLong(error),
-        }),
     }
 }
 

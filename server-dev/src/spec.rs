@@ -10,6 +10,8 @@ use std::{
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use crate::words::text;
+
 /// A socket that is held for a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Spec {
@@ -155,7 +157,7 @@ impl fmt::Display for Address {
 
 impl<'de> serde::Deserialize<'de> for Spec {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        text(deserializer, r#"a socket such as "http::3000""#)
     }
 }
 

@@ -3,7 +3,9 @@
 use std::{borrow::Cow, fmt, ops::Deref, str::FromStr, time::Duration};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::words::text;
 
 /// A duration that is read from, and written as, a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +70,7 @@ impl fmt::Display for Timespan {
 
 impl<'de> Deserialize<'de> for Timespan {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        text(deserializer, r#"a duration such as "50ms" or "10s""#)
     }
 }
 

@@ -1,9 +1,12 @@
 //! A command: a program and its arguments.
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{borrow::Cow, fmt, marker::PhantomData, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, Visitor},
+};
 
 /// A command line: a text as in a shell, without its expansions, or a list of words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +110,29 @@ impl<'de> Deserialize<'de> for Words {
         };
         words.map_err(D::Error::custom)
     }
+}
+
+/// Reads what is written as a text; says of anything else that it is no `form`.
+pub(crate) fn text<'de, D, T>(from: D, form: &'static str) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    struct Text<T>(&'static str, PhantomData<T>);
+
+    impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for Text<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+            text.parse().map_err(E::custom)
+        }
+    }
+
+    from.deserialize_str(Text(form, PhantomData))
 }
 
 impl JsonSchema for Words {
