@@ -22,6 +22,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::{
     orphans,
     process::{is_empty, this_program},
+    report::milliseconds,
 };
 
 /// The first argument that asks for it; no user writes it.
@@ -48,11 +49,11 @@ pub(crate) struct GuardedGroups {
 }
 
 impl KillGuard {
-    /// Starts it; `folder` is what it is to remove in the end.
-    pub(crate) fn begin(folder: &Path) -> io::Result<Self> {
+    /// Starts it; `folder` is what it is to remove in the end, if anything.
+    pub(crate) fn begin(folder: Option<&Path>) -> io::Result<Self> {
         let mut process = this_program()
             .arg(WORD)
-            .arg(folder)
+            .args(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -98,7 +99,7 @@ impl GuardedGroups {
     /// From here on a group is ended with this process.
     pub(crate) fn register(&self, group: Pid, grace: Duration) {
         self.numbers().insert(group.as_raw_nonzero().get());
-        self.tell(&format!("{} {}", group.as_raw_nonzero(), grace.as_millis()));
+        self.tell(&format!("{} {}", group.as_raw_nonzero(), milliseconds(grace)));
     }
 
     /// Nothing of a group is left.

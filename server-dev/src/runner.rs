@@ -10,11 +10,7 @@ mod pages;
 mod plan;
 mod start;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{path::Path, sync::Arc, time::SystemTime};
 
 use hot_reload::ReloaderReceiver;
 use tokio::{
@@ -40,7 +36,7 @@ use crate::{
     machine::{Event, Machine, Need, Phase},
     process::{End, Line, Output, Running},
     proxy::{Behind, Problem, Publisher, Upstream},
-    ready::{self, MainProcess, Notified},
+    ready::{self, MainProcess, Notified, Place},
     report::{Asked, Report, Told},
     sockets::Sockets,
     tree::{Edits, Tree},
@@ -57,7 +53,7 @@ pub(crate) struct Runner {
     pub(crate) site: Publisher,
     pub(crate) tree: Tree,
     /// Where the sockets are at which processes say that they are ready.
-    pub(crate) notify: PathBuf,
+    pub(crate) notify: Place,
     pub(crate) report: Arc<Report>,
     /// What somebody asks for who has edited nothing.
     pub(crate) asked: broadcast::Receiver<Need>,

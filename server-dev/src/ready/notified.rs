@@ -3,7 +3,7 @@
 use std::{
     io::{self, IoSliceMut},
     os::fd::AsRawFd,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use nix::{
@@ -13,12 +13,15 @@ use nix::{
         sockopt::PassCred,
     },
 };
-use rustix::process::Pid;
-use tempfile::{TempDir, TempPath};
+use rustix::process::{Pid, Uid, geteuid};
+use tempfile::TempPath;
 use tokio::{io::Interest, net::UnixDatagram, sync::watch};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::MainProcess;
+use super::{
+    MainProcess,
+    place::{Made, Place},
+};
 
 /// Longer than any message of `sd_notify(3)`.
 const MAX_MESSAGE_BYTES: usize = 4096;
@@ -27,9 +30,14 @@ const MAX_MESSAGE_BYTES: usize = 4096;
 ///
 /// Read for as long as it lives, since whoever writes to a full one is held up.
 #[derive(Debug)]
-pub(crate) struct Notified {
+pub(crate) struct Notified(Option<Heard>);
+
+#[derive(Debug)]
+struct Heard {
     said: watch::Receiver<Said>,
-    path: TempPath,
+    name: PathBuf,
+    /// Removed with it.
+    _file: Option<TempPath>,
     _reading: AbortOnDropHandle<()>,
 }
 
@@ -43,59 +51,66 @@ struct Said {
     sender: Option<MainProcess>,
 }
 
-/// Makes the folder for the sockets of all processes; whoever may outlive this process removes it as well.
-///
-/// A socket with an abstract address (`unix(7)`) would need none, but is out of reach from another network
-/// namespace, as a server in a container is, and within reach of every user.
-pub(crate) fn folder() -> io::Result<TempDir> {
-    // Its mode is 0700, so only this user gets at the sockets.
-    tempfile::Builder::new().prefix("server-dev-").tempdir()
-}
-
 impl Notified {
-    /// Makes a socket in such a folder.
-    pub(crate) fn new(folder: &Path) -> io::Result<Self> {
-        // An address is short, see sun_path in unix(7).
-        let named =
-            tempfile::Builder::new().prefix("").make_in(folder, |path| UnixDatagram::bind(path))?;
-        let (socket, path) = named.into_parts();
+    /// Makes a socket in such a place.
+    pub(crate) fn new(place: &Place) -> io::Result<Self> {
+        let Some(Made { socket, name, file }) = place.make()? else { return Ok(Self(None)) };
         // Before anybody knows where it is.
         setsockopt(&socket, PassCred, &true)?;
+        socket.set_nonblocking(true)?;
+        let socket = UnixDatagram::from_std(socket)?;
         let (tell, said) = watch::channel(Said::default());
-        let reading = AbortOnDropHandle::new(tokio::spawn(read(socket, tell)));
-        Ok(Self { said, path, _reading: reading })
+        let reading = AbortOnDropHandle::new(tokio::spawn(read(socket, file.is_none(), tell)));
+        Ok(Self(Some(Heard { said, name, _file: file, _reading: reading })))
     }
 
-    /// What `NOTIFY_SOCKET` is to say.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// What `NOTIFY_SOCKET` is to say, where there is one.
+    pub(crate) fn name(&self) -> Option<&Path> {
+        self.0.as_ref().map(|heard| heard.name.as_path())
     }
 
     /// Waits for `READY=1`.
     pub(super) async fn told(&self) {
-        if self.said.clone().wait_for(|said| said.is_ready).await.is_err() {
-            // It can't be heard any more; it is still seen.
+        let is_told = match &self.0 {
+            Some(heard) => heard.said.clone().wait_for(|said| said.is_ready).await.is_ok(),
+            None => false,
+        };
+        if !is_told {
+            // It can't be heard; it is still seen.
             std::future::pending::<()>().await;
         }
     }
 
     /// Which process serves, if anybody has said so.
     pub(crate) fn main(&self) -> Option<MainProcess> {
-        let said = self.said.borrow();
+        let said = self.0.as_ref()?.said.borrow();
         said.main.clone().or_else(|| said.sender.clone())
     }
 }
 
-async fn read(socket: UnixDatagram, tell: watch::Sender<Said>) {
+/// Whose a message is.
+#[derive(Debug, PartialEq, Eq)]
+struct Sender {
+    /// None for one that is outside the PID namespace.
+    process: Option<Pid>,
+    user: Uid,
+}
+
+/// Reads what is written there, by anybody where it `is_open`.
+async fn read(socket: UnixDatagram, is_open: bool, tell: watch::Sender<Said>) {
     let mut message = [0; MAX_MESSAGE_BYTES];
-    loop {
-        let received = socket.async_io(Interest::READABLE, || receive(&socket, &mut message)).await;
-        let Ok((length, sender)) = received else { return };
+    while let Ok((length, from)) =
+        socket.async_io(Interest::READABLE, || receive(&socket, &mut message)).await
+    {
+        if is_open && !is_trusted(from.as_ref().map(|from| from.user), geteuid()) {
+            continue;
+        }
         for line in message[..length].split(|&byte| byte == b'\n') {
             if line == b"READY=1" {
                 tell.send_modify(|said| {
                     said.is_ready = true;
-                    said.sender = sender.and_then(MainProcess::of);
+                    let process = from.as_ref().and_then(|from| from.process);
+                    said.sender = process.and_then(MainProcess::of);
                 });
             } else if let Some(main) = main_pid(line) {
                 tell.send_modify(|said| said.main = MainProcess::of(main));
@@ -104,18 +119,25 @@ async fn read(socket: UnixDatagram, tell: watch::Sender<Said>) {
     }
 }
 
-/// A message, and who has sent it, see `SCM_CREDENTIALS` in unix(7).
-fn receive(socket: &UnixDatagram, message: &mut [u8]) -> io::Result<(usize, Option<Pid>)> {
+/// Whether it is of this user, or of one who may do as much.
+fn is_trusted(from: Option<Uid>, ours: Uid) -> bool {
+    from.is_some_and(|from| from == ours || from.is_root())
+}
+
+/// Takes a message, and whose it is by `SCM_CREDENTIALS`, see `unix(7)`.
+fn receive(socket: &UnixDatagram, message: &mut [u8]) -> io::Result<(usize, Option<Sender>)> {
+    // There is no room for descriptors, so the kernel drops those. Not by rustix, which takes a process for
+    // a number that is not 0.
     let mut space = cmsg_space!(UnixCredentials);
     let (mut into, flags) = ([IoSliceMut::new(message)], MsgFlags::MSG_CMSG_CLOEXEC);
     let received = recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut into, Some(&mut space), flags)?;
-    // Descriptors that somebody has sent as well have no room, and are closed by the kernel.
-    let sender = received.cmsgs()?.find_map(|with| match with {
-        // 0 for one that is outside the PID namespace.
-        ControlMessageOwned::ScmCredentials(sender) => Pid::from_raw(sender.pid()),
+    let from = received.cmsgs()?.find_map(|with| match with {
+        ControlMessageOwned::ScmCredentials(from) => {
+            Some(Sender { process: Pid::from_raw(from.pid()), user: Uid::from_raw(from.uid()) })
+        }
         _ => None,
     });
-    Ok((received.bytes, sender))
+    Ok((received.bytes, from))
 }
 
 /// Of a line that says which process serves.
@@ -126,7 +148,36 @@ fn main_pid(line: &[u8]) -> Option<Pid> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use rustix::process::getpid;
+    use tokio::time::timeout;
+
     use super::*;
+
+    #[tokio::test]
+    async fn an_abstract_socket_knows_who_writes() {
+        let made = Place::Abstract.make().unwrap().unwrap();
+        made.socket.set_nonblocking(true).unwrap();
+        let at = made.socket.local_addr().unwrap();
+        let socket = UnixDatagram::from_std(made.socket).unwrap();
+        std::os::unix::net::UnixDatagram::unbound().unwrap().send_to_addr(b"one", &at).unwrap();
+        let mut message = [0; 8];
+        let receives = socket.async_io(Interest::READABLE, || receive(&socket, &mut message));
+        let message = timeout(Duration::from_secs(60), receives).await.unwrap().unwrap();
+        let sender = Sender { process: Some(getpid()), user: geteuid() };
+        assert_eq!(message, (3, Some(sender)));
+    }
+
+    #[test]
+    fn only_this_user_and_root_are_trusted() {
+        let [root, ours, other] = [0, 1000, 1001].map(Uid::from_raw);
+        for (from, want) in
+            [(Some(ours), true), (Some(root), true), (Some(other), false), (None, false)]
+        {
+            assert_eq!(is_trusted(from, ours), want, "{from:?}");
+        }
+    }
 
     #[test]
     fn reads_which_process_serves() {
