@@ -148,8 +148,10 @@ fn a_unix_socket_of_a_file_is_in_the_folder_of_its_service() {
 fn the_same_socket_twice_is_said_to_be_so() {
     let folder = Folder::with(&[]);
     let error = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_server-dev"));
-        let output = command.args(arguments).current_dir(folder.path()).output().unwrap();
+        // Where it is not refused, it runs.
+        let mut command = Command::new("timeout");
+        command.args(["60", env!("CARGO_BIN_EXE_server-dev")]).args(arguments);
+        let output = command.current_dir(folder.path()).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         String::from_utf8(output.stderr).unwrap()
     };
