@@ -66,7 +66,7 @@ fn a_server_that_ends_by_itself_is_shown_and_its_page_comes_back_with_the_next()
     browser.open(&url);
     browser.until_text("h1", "one");
     browser.value(&format!(
-        "(window.sees = new MutationObserver(() => sessionStorage.saw = {OVERLAY})\
+        "(window.sees = new MutationObserver(() => sessionStorage.saw = {OVERLAY} ?? sessionStorage.saw)\
          .observe(document.documentElement, {{ childList: true }}), fetch('/exit').catch(String), 1)"
     ));
     browser.until("sessionStorage.saw?.includes('exit status: 4')");
