@@ -1,14 +1,17 @@
 //! The command line.
 
+mod tips;
+
 use std::{
     io::{self, ErrorKind, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     str::FromStr,
 };
 
 use clap::{Parser, Subcommand, ValueHint};
 
+pub(crate) use self::tips::parse;
 use crate::{
     Failure,
     config::{self, Config, ConfigError, DEFAULT_POLL, ProxyMode, Ready, Service, Words},
@@ -21,6 +24,8 @@ use crate::{
 
 /// What a service on the command line is called.
 const ONLY: &str = "server";
+/// What may be said of a service before its command is known.
+pub(crate) const PARTS: [&str; 4] = ["sockets", "extensions", "watch", "ignore"];
 /// Read where the command line names no command and no file.
 pub(crate) const FILE: &str = "server-dev.toml";
 
@@ -52,6 +57,34 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) order: Option<Order>,
 
+    #[command(flatten)]
+    asked: Asked,
+
+    /// Tell what happens by JSON, an object a line, on stdout
+    #[arg(long)]
+    json: bool,
+
+    /// Clear the screen before each build
+    #[arg(long)]
+    pub(crate) clear: bool,
+
+    /// Show failures and what is ready on the desktop, by notify-send
+    #[arg(long)]
+    pub(crate) notify: bool,
+
+    /// Pass on to the server what is typed or piped in; there are no keys then
+    #[arg(long, requires = "command")]
+    pub(crate) stdin: bool,
+}
+
+/// The services that are meant: one of the command line, or those of a file.
+#[derive(Debug, clap::Args)]
+#[allow(
+    clippy::doc_markdown,
+    clippy::struct_excessive_bools,
+    reason = "it is shown as it is written"
+)]
+pub(crate) struct Asked {
     /// A socket to hold and pass on: [name=]{http,https,tcp,unix,udp}::address; may be repeated
     #[arg(short, long = "socket", value_name = "SOCKET", requires = "command")]
     sockets: Vec<Spec>,
@@ -116,23 +149,7 @@ pub(crate) struct Cli {
     /// File of services
     #[arg(short, long, value_name = "FILE", default_value = FILE, conflicts_with = "command")]
     #[arg(value_hint = ValueHint::FilePath)]
-    pub(crate) config: PathBuf,
-
-    /// Tell what happens by JSON, an object a line, on stdout
-    #[arg(long)]
-    json: bool,
-
-    /// Clear the screen before each build
-    #[arg(long)]
-    pub(crate) clear: bool,
-
-    /// Show failures and what is ready on the desktop, by notify-send
-    #[arg(long)]
-    pub(crate) notify: bool,
-
-    /// Pass on to the server what is typed or piped in; there are no keys then
-    #[arg(long, requires = "command")]
-    pub(crate) stdin: bool,
+    config: PathBuf,
 
     /// The server, and its arguments
     #[arg(last = true, value_name = "COMMAND")]
@@ -146,8 +163,8 @@ pub(crate) enum Order {
     Init(init::Args),
     /// Print what another runner was told, as a server-dev.toml
     Migrate(migrate::Args),
-    /// Look for what keeps the services of server-dev.toml from running, such as a port that is taken
-    Doctor(doctor::Args),
+    /// Look for what keeps services from running, such as a port that is taken
+    Doctor(Box<doctor::Args>),
     /// Print the JSON Schema of server-dev.toml, for editors
     Schema,
 }
@@ -169,9 +186,51 @@ impl Order {
 impl Cli {
     /// Returns what is to be run.
     pub(crate) fn config(&self) -> Result<Config, ConfigError> {
-        let Some(command) = Words::new(self.command.clone()) else {
+        self.asked.config()
+    }
+
+    pub(crate) fn form(&self) -> Form {
+        if self.json { Form::Json } else { Form::Text }
+    }
+}
+
+impl Asked {
+    fn config(&self) -> Result<Config, ConfigError> {
+        match Words::new(self.command.clone()) {
+            Some(command) => Ok(self.with(command)),
+            None => self.file(),
+        }
+    }
+
+    fn file(&self) -> Result<Config, ConfigError> {
+        if self.config != Path::new(FILE) || self.config.exists() {
             return Config::read(&self.config);
-        };
+        }
+        let here = std::env::current_dir().unwrap_or_default();
+        let folders =
+            std::iter::successors(Some(PathBuf::from("..")), |above| Some(above.join("..")));
+        let mut above = folders.take(here.ancestors().count()).map(|folder| folder.join(FILE));
+        Err(above.find(|file| file.exists()).map_or(ConfigError::Missing, ConfigError::Above))
+    }
+
+    /// Returns what is to be looked at; a command that isn't there yet is taken for any.
+    pub(crate) fn config_or_part(&self) -> Result<Config, ConfigError> {
+        match Words::new(vec![ONLY.to_owned()]).filter(|_| self.is_part()) {
+            Some(any) => Ok(self.with(any)),
+            None => self.config(),
+        }
+    }
+
+    /// Whether there is something of a service, but no command.
+    pub(crate) fn is_part(&self) -> bool {
+        let is_service = !self.sockets.is_empty()
+            || !self.extensions.is_empty()
+            || !self.watch.is_empty()
+            || !self.ignore.is_empty();
+        is_service && self.command.is_empty()
+    }
+
+    fn with(&self, command: Words) -> Config {
         let mut service = Service::of(command);
         service.sockets.clone_from(&self.sockets);
         service.extensions.clone_from(&self.extensions);
@@ -189,11 +248,7 @@ impl Cli {
         if !self.watch.is_empty() {
             service.watch.clone_from(&self.watch);
         }
-        Ok(Config { services: [(ONLY.to_owned(), service)].into() })
-    }
-
-    pub(crate) fn form(&self) -> Form {
-        if self.json { Form::Json } else { Form::Text }
+        Config { services: [(ONLY.to_owned(), service)].into() }
     }
 }
 
@@ -225,6 +280,15 @@ mod tests {
         assert_eq!(service.poll, Some(DEFAULT_POLL));
         assert_eq!(service.command.arguments(), ["run", "--", "--port", "1"]);
         assert!(!service.overlap && service.listen_pid);
+    }
+
+    #[test]
+    fn says_what_ready_may_be() {
+        let line = ["server-dev", "--ready", "blah", "--", "server"];
+        let error = Cli::try_parse_from(line).unwrap_err().to_string();
+        for form in ["'blah'", "auto", "notify", "500ms", "/health"] {
+            assert!(error.contains(form), "{form}: {error}");
+        }
     }
 
     #[test]

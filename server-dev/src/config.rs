@@ -147,6 +147,13 @@ pub(crate) enum ProxyMode {
 /// What is wrong with a file of services.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
+    #[error(
+        "there is no server-dev.toml here; `server-dev init` writes one, or say what to run: server-dev -s \
+         http::3000 -- COMMAND"
+    )]
+    Missing,
+    #[error("there is no server-dev.toml here, but one above: say -c {}", .0.display())]
+    Above(PathBuf),
     #[error("{} can't be read", .0.display())]
     Read(PathBuf, #[source] std::io::Error),
     #[error("{}: {}", .0.display(), .1.to_string().trim_end())]
@@ -168,6 +175,9 @@ impl Config {
         let base = path.parent().unwrap_or(Path::new(""));
         for service in config.services.values_mut() {
             service.directory = base.join(&service.directory);
+            for socket in &mut service.sockets {
+                socket.place_in(&service.directory);
+            }
         }
         Ok(config)
     }

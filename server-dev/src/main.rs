@@ -37,11 +37,11 @@ mod timespan;
 mod tree;
 mod words;
 
-use std::{error::Error, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{error::Error, process::ExitCode, sync::Arc, time::Duration};
 
-use clap::Parser;
 use hot_reload::{ReloaderOptions, ReloaderService};
 use rustix::process::{getpid, set_child_subreaper};
+use tempfile::TempDir;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{broadcast, mpsc},
@@ -57,6 +57,7 @@ use crate::{
     input::Input,
     machine::Need,
     proxy::{Fronted, Publisher},
+    ready::Place,
     report::{Form, Report, Told, Wants, WatchedBy, milliseconds},
     runner::Runner,
     sockets::Sockets,
@@ -87,7 +88,7 @@ fn main() -> ExitCode {
         }
         _ => {}
     }
-    let cli = Cli::parse();
+    let cli = cli::parse();
     let done = match &cli.order {
         Some(order) => order.carry_out(),
         None => run(&cli),
@@ -134,8 +135,13 @@ async fn run_within(cli: &Cli) -> Result<ExitCode, Failure> {
     if cli.notify && !desktop::is_there() {
         eprintln!("server-dev: nothing is shown on the desktop: notify-send is not in PATH");
     }
-    let notify = ready::folder()?;
-    let guard = KillGuard::begin(notify.path())?;
+    let (notify, folder) = Place::find();
+    if notify == Place::Nowhere {
+        eprintln!(
+            "server-dev: READY=1 can't be heard: no socket can be made, neither in TMPDIR nor in XDG_RUNTIME_DIR"
+        );
+    }
+    let guard = KillGuard::begin(folder.as_ref().map(TempDir::path))?;
     let desktop = cli.notify.then(|| Desktop::begin(guard.groups()));
     let wants = Wants { status: terminal.is_some(), clear: cli.clear };
     let names = config.services.keys().cloned().collect();
@@ -145,8 +151,7 @@ async fn run_within(cli: &Cli) -> Result<ExitCode, Failure> {
         report.show();
     }
     let ended =
-        run_all(cli, config, &report, &guard.groups(), notify.path(), terminal.as_ref(), signals)
-            .await;
+        run_all(cli, config, &report, &guard.groups(), &notify, terminal.as_ref(), signals).await;
     report.finish().await;
     ended
 }
@@ -157,7 +162,7 @@ async fn run_all(
     config: Config,
     report: &Arc<Report>,
     guarded: &GuardedGroups,
-    notify: &Path,
+    notify: &Place,
     terminal: Option<&Arc<Terminal>>,
     signals: Vec<Signal>,
 ) -> Result<ExitCode, Failure> {
@@ -185,7 +190,7 @@ async fn run_all(
             behind,
             site,
             tree,
-            notify: notify.to_owned(),
+            notify: notify.clone(),
             report,
             asked,
             input,
@@ -218,6 +223,9 @@ async fn run_all(
 
 /// Makes everything that may be refused, of all services, before any of them is started.
 fn open(config: Config) -> Result<Vec<(String, Service, Sockets, Tree)>, Failure> {
+    if let Some(twice) = sockets::asked_twice(&config.services).next() {
+        return Err(twice.into());
+    }
     let open = config.services.into_iter().map(|(name, service)| {
         proxy::check(&name, &service)?;
         let sockets = Sockets::open(&service.sockets)?;

@@ -9,7 +9,7 @@ use serde::{
 };
 
 use super::{DEFAULT_POLL, ProxyMode};
-use crate::timespan::Timespan;
+use crate::timespan::{InvalidTimespan, Timespan};
 
 /// When a new process is ready.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,8 +31,12 @@ const TABLES: &[&str] = &["delay", "http"];
 
 /// A text that says it of no process.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} is none of: auto, notify, a time such as 500ms, a path such as /health")]
-pub(crate) struct InvalidReady(String);
+pub(crate) enum InvalidReady {
+    #[error("{0} is none of: auto, notify, a time such as 500ms, a path such as /health")]
+    Form(String),
+    #[error(transparent)]
+    TooLong(InvalidTimespan),
+}
 
 impl FromStr for Ready {
     type Err = InvalidReady;
@@ -42,7 +46,10 @@ impl FromStr for Ready {
             "auto" => Ok(Self::Auto),
             "notify" => Ok(Self::Notify),
             path if path.starts_with('/') => Ok(Self::Http(path.to_owned())),
-            _ => text.parse().map(Self::Delay).map_err(|_| InvalidReady(text.to_owned())),
+            _ => text.parse().map(Self::Delay).map_err(|error| match error {
+                InvalidTimespan::Form(text) => InvalidReady::Form(text),
+                error @ InvalidTimespan::TooLong(_) => InvalidReady::TooLong(error),
+            }),
         }
     }
 }
