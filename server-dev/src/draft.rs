@@ -120,8 +120,8 @@ impl Draft {
         let keys = schema::keys();
         let set: BTreeSet<_> = self.keys.iter().map(|(key, _)| *key).collect();
         let mut text = String::from(
-            "# What else may be said of a service, with what is taken where it isn't; without the # before it, a line\n\
-             # counts:\n",
+            "# What else may be said of a service, with what is taken where it isn't; a line counts once\n\
+             # the # before it is gone:\n",
         );
         for key in keys.iter().filter(|key| !set.contains(key.name.as_str())) {
             text.push_str("#\n");

@@ -63,11 +63,39 @@ fn init_leaves_a_file_that_is_there_as_it_is() {
 }
 
 #[test]
-fn init_says_what_it_looks_for_where_it_finds_nothing() {
+fn init_writes_what_is_to_be_filled_in_where_it_finds_nothing() {
     let folder = Folder::with(&[("README.md", "")]);
     let output = run(&folder, &["init"]);
+    assert!(output.status.success(), "{output:?}");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains("no Cargo.toml") && told.contains("init -- COMMAND"), "{told}");
+    let file = folder.path().join("server-dev.toml");
+    let text = std::fs::read_to_string(&file).expect("a file");
+    assert!(text.contains("\n#[services.server]\n#command = "), "{text}");
+    let run_it = run(&folder, &[]);
+    let error = String::from_utf8_lossy(&run_it.stderr);
+    assert!(error.contains("there is no service in it"), "{error}");
+    // Nobody has written in it.
+    let output = run(&folder, &["init", "--", "sleep", "600"]);
+    assert!(output.status.success(), "{output:?}");
+    let mut dev = folder.dev(&[]);
+    assert_eq!(dev.wait("starting")["service"], "server");
+    assert!(dev.end().success());
+    let output = run(&folder, &["init", "--", "sleep", "600"]);
     assert_eq!(output.status.code(), Some(1));
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(error.contains("Cargo.toml") && error.contains("dune-project"), "{error}");
-    assert!(!folder.path().join("server-dev.toml").exists());
+}
+
+#[test]
+fn init_writes_the_server_that_it_is_given() {
+    let source =
+        "import os\nfrom http.server import HTTPServer\nport = int(os.environ[\"PORT\"])\n";
+    let folder = Folder::with(&[("serve.py", source), ("server-dev.toml", "")]);
+    let output = run(&folder, &["init", "--", "python3", "serve.py", "--name", "a b"]);
+    assert!(output.status.success(), "{output:?}");
+    let text = std::fs::read_to_string(folder.path().join("server-dev.toml")).expect("a file");
+    let value: Value = toml::from_str(&text).expect("TOML");
+    let service = &value["services"]["server"];
+    assert_eq!(service["command"], "python3 serve.py --name 'a b'");
+    assert_eq!((&service["proxy"], &service["sockets"][0]), (&"port".into(), &"http::3000".into()));
+    assert_eq!(service["extensions"][0], "py");
 }

@@ -7,6 +7,9 @@ use serde::Deserialize;
 use super::sockets;
 use crate::draft::Draft;
 
+/// Programs that listen at the port that `PORT` names.
+const BY_PORT: [&str; 4] = ["next", "nuxt", "react-scripts", "remix-serve"];
+
 #[derive(Deserialize)]
 struct Package {
     name: Option<String>,
@@ -35,7 +38,11 @@ pub(super) fn find(directory: &Path, name: &str) -> Option<Draft> {
         draft.set("command", format!("{tool} run start"));
         draft.set("listen_pid", false);
     }
-    sockets::pass(&mut draft, directory, &["js", "mjs", "cjs", "ts"]);
+    if BY_PORT.iter().any(|program| start.split(' ').any(|word| word == *program)) {
+        sockets::behind_a_proxy(&mut draft);
+    } else {
+        sockets::pass(&mut draft, directory, &["js", "mjs", "cjs", "ts"]);
+    }
     draft.set("extensions", vec!["js", "mjs", "cjs", "ts", "tsx", "json"]);
     draft.set("ignore", vec!["dist/", "build/", ".next/"]);
     Some(draft)
