@@ -248,6 +248,10 @@ async fn serve(
     let mut mechanism = tree.watch_mechanism();
     let now = mechanism.borrow_and_update().clone();
     runner.report.tell(&runner.name, watching(&tree, now));
+    if !tree.has_files() {
+        let (roots, extensions) = (tree.roots(), tree.extensions().to_vec());
+        runner.report.tell(&runner.name, Told::NothingCounts { roots, extensions });
+    }
     let _telling = AbortOnDropHandle::new(tokio::spawn({
         let (report, name) = (Arc::clone(&runner.report), runner.name.clone());
         async move {

@@ -21,6 +21,12 @@ pub(crate) enum Told {
         poll_milliseconds: Option<u64>,
         reason: Option<String>,
     },
+    /// No file is watched, so that nothing will ever be told.
+    NothingCounts {
+        roots: Vec<String>,
+        /// That a file has which counts; any does where there is none.
+        extensions: Vec<String>,
+    },
     Changed {
         files: Vec<String>,
         more: usize,
@@ -92,7 +98,8 @@ pub(crate) enum Level {
 impl Told {
     pub(crate) fn level(&self) -> Level {
         match self {
-            Self::BuildFailed { .. }
+            Self::NothingCounts { .. }
+            | Self::BuildFailed { .. }
             | Self::NotReady { .. }
             | Self::Exited { .. }
             | Self::GaveUp

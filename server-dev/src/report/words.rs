@@ -22,6 +22,19 @@ impl fmt::Display for Told {
                 }
                 reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
             }
+            Self::NothingCounts { roots, extensions } => {
+                write!(
+                    f,
+                    "no file counts, so no edit will be seen: below {} there is none",
+                    roots.join(", ")
+                )?;
+                match extensions.as_slice() {
+                    [] => f.write_str(" that is not ignored; see `watch` (-w) and `ignore` (-i)"),
+                    some => {
+                        write!(f, " that ends in .{}; see `extensions` (-e)", some.join(" or ."))
+                    }
+                }
+            }
             Self::Changed { files, more: 0 } => write!(f, "{} changed", files.join(", ")),
             Self::Changed { files, more } => {
                 write!(f, "{} and {more} more changed", files.join(", "))
