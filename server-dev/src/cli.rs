@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, ErrorKind, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -188,6 +188,11 @@ impl Cli {
             service.watch.clone_from(&self.watch);
         }
         Ok(Config { services: [(ONLY.to_owned(), service)].into() })
+    }
+
+    /// The file of services, unless the command line says everything.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.command.is_empty().then_some(&*self.config)
     }
 
     pub(crate) fn form(&self) -> Form {

@@ -14,6 +14,7 @@ mod diagnostics;
 mod doctor;
 mod draft;
 mod exec;
+mod followed;
 mod guard;
 mod init;
 mod input;
@@ -27,6 +28,7 @@ mod report;
 mod runner;
 mod schema;
 mod screen;
+mod services;
 mod sockets;
 mod spec;
 mod stat;
@@ -37,32 +39,28 @@ mod timespan;
 mod tree;
 mod words;
 
-use std::{error::Error, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{error::Error, path::Path, process::ExitCode, sync::Arc};
 
 use clap::Parser;
-use hot_reload::{ReloaderOptions, ReloaderService};
 use rustix::process::{getpid, set_child_subreaper};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{broadcast, mpsc},
-    task::JoinSet,
 };
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::Cli,
-    config::{Config, Service},
+    config::Config,
     desktop::Desktop,
+    followed::Followed,
     guard::{GuardedGroups, KillGuard},
     input::Input,
     machine::Need,
-    proxy::{Fronted, Publisher},
-    report::{Form, Report, Told, Wants, WatchedBy, milliseconds},
-    runner::Runner,
-    sockets::Sockets,
+    report::{Form, Report, Wants},
+    services::{Given, Services},
     stops::Stops,
     terminal::{Key, Terminal},
-    tree::{Filter, Mechanism, Tree},
 };
 
 /// What a shell says of a program that SIGINT has ended.
@@ -70,9 +68,6 @@ const INTERRUPTED: u8 = 130;
 
 /// Keys that somebody presses faster than anything starts; of more, the last ones count.
 const ASKED: usize = 16;
-
-/// A large tree on another machine takes its time; it is not given up on, as nothing else would help.
-const LONGEST_LOOK: Duration = Duration::from_secs(3600);
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -164,128 +159,27 @@ async fn run_all(
     let (ask, asked) = broadcast::channel(ASKED);
     let input = cli.stdin.then(Input::begin);
     let (over, hurry) = (CancellationToken::new(), CancellationToken::new());
-    let mut services = JoinSet::new();
-    let all = open(config)?;
-    let names: Vec<_> = all.iter().map(|(name, ..)| name.clone()).collect();
-    for (name, service, mut sockets, tree) in all {
-        for (socket, address) in sockets.places() {
-            let told = Told::Listening { name: socket.to_owned(), address };
-            report.tell(&name, told);
-        }
-        let (report, hurry) = (Arc::clone(report), hurry.clone());
-        let (asked, input) = (asked.resubscribe(), input.clone());
-        let site = Publisher::default();
-        let front = service.proxy.and_then(|_| sockets.take_front());
-        let fronted = front.map(|front| Fronted::put_before(&name, &service, front, &site, &over));
-        let (proxy, behind) = fronted.transpose()?.unzip();
-        let runner = Runner {
-            name,
-            service,
-            sockets,
-            behind,
-            site,
-            tree,
-            notify: notify.to_owned(),
-            report,
-            asked,
-            input,
-            hurry,
-            guarded: guarded.clone(),
-        };
-        services.spawn(serve(runner, proxy, over.clone()));
-    }
+    let given = Given {
+        report: Arc::clone(report),
+        notify: notify.to_owned(),
+        asked,
+        input,
+        guarded: guarded.clone(),
+        file: cli.file().map(Path::to_owned),
+        over: over.clone(),
+        hurry: hurry.clone(),
+    };
+    let services = Services::open(given, config)?;
+    let followed = cli.file().map(Followed::begin).transpose()?;
     tokio::spawn(attend(signals, over.clone(), hurry.clone()));
-    tokio::spawn({
-        let (report, over) = (Arc::clone(report), over.clone());
-        async move {
-            over.cancelled().await;
-            for name in names {
-                report.tell(&name, Told::Ending);
-            }
-        }
-    });
     if let Some(terminal) = terminal {
         let keyboard = Keyboard { report: Arc::clone(report), ask, over: over.clone() };
         tokio::spawn(keyboard.attend(Terminal::keys()));
         let stops = Stops::of(terminal, report)?;
         tokio::spawn(stops.attend());
     }
-    while let Some(ended) = services.join_next().await {
-        ended??;
-    }
+    services.run(followed).await?;
     Ok(if hurry.is_cancelled() { INTERRUPTED.into() } else { ExitCode::SUCCESS })
-}
-
-/// Makes everything that may be refused, of all services, before any of them is started.
-fn open(config: Config) -> Result<Vec<(String, Service, Sockets, Tree)>, Failure> {
-    let open = config.services.into_iter().map(|(name, service)| {
-        proxy::check(&name, &service)?;
-        let sockets = Sockets::open(&service.sockets)?;
-        let tree =
-            Tree::new(Filter::of(&service)?, *service.settle, service.poll.map(Duration::from));
-        Ok((name, service, sockets, tree))
-    });
-    open.collect()
-}
-
-/// Follows the files of a service, and runs it.
-async fn serve(
-    runner: Runner,
-    proxy: Option<Fronted>,
-    over: CancellationToken,
-) -> Result<(), Failure> {
-    let tree = runner.tree.clone();
-    let options = ReloaderOptions::realtime().load_timeout(LONGEST_LOOK);
-    let (service, mut edits) = ReloaderService::from_reloader(tree.clone(), options);
-    let service = service.with_shutdown(over.clone().cancelled_owned());
-    let following = tokio::spawn(async move { service.start_with_realtime().await });
-    // The files as they were before the first build.
-    tokio::select! {
-        biased;
-        () = over.cancelled() => return Ok(()),
-        read = edits.changed() => read?,
-    }
-    let mut mechanism = tree.watch_mechanism();
-    let now = mechanism.borrow_and_update().clone();
-    runner.report.tell(&runner.name, watching(&tree, now));
-    if !tree.has_files() {
-        let (roots, extensions) = (tree.roots(), tree.extensions().to_vec());
-        runner.report.tell(&runner.name, Told::NothingCounts { roots, extensions });
-    }
-    let _telling = AbortOnDropHandle::new(tokio::spawn({
-        let (report, name) = (Arc::clone(&runner.report), runner.name.clone());
-        async move {
-            while mechanism.changed().await.is_ok() {
-                let now = mechanism.borrow_and_update().clone();
-                report.tell(&name, watching(&tree, now));
-            }
-        }
-    }));
-    let running = runner.run(edits, over);
-    match proxy {
-        Some(proxy) => proxy.serve(running).await?,
-        None => running.await,
-    }
-    following.await??;
-    Ok(())
-}
-
-fn watching(tree: &Tree, by: Mechanism) -> Told {
-    let (files, folders) = tree.size();
-    let mechanism = match (by.is_told, by.poll) {
-        (true, None) => WatchedBy::Events,
-        (true, Some(_)) => WatchedBy::EventsAndPolling,
-        (false, _) => WatchedBy::Polling,
-    };
-    let poll_milliseconds = by.poll.map(milliseconds);
-    Told::Watching {
-        roots: tree.roots(),
-        files,
-        folders,
-        mechanism,
-        poll_milliseconds,
-        reason: by.reason,
-    }
 }
 
 /// The first signal has everything end, the second at once.

@@ -31,6 +31,16 @@ impl Status {
         Self(names.iter().map(service).collect())
     }
 
+    /// Has these services from here on; what is known of them stays.
+    pub(crate) fn rename(&mut self, names: &[String]) {
+        let known = std::mem::replace(self, Self::of(names)).0;
+        for service in known {
+            if let Some(slot) = self.0.iter_mut().find(|slot| slot.name == service.name) {
+                *slot = service;
+            }
+        }
+    }
+
     /// Takes note of what has happened to a service.
     pub(crate) fn take_note(&mut self, service: &str, told: &Told) {
         if let Some(service) = self.0.iter_mut().find(|known| known.name == service) {

@@ -8,6 +8,20 @@ use crate::{diagnostics::Diagnostic, ready::Sign};
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Told {
+    /// The file of services was edited; where all lists are empty, what runs is what it says again.
+    Configured {
+        file: String,
+        changed: Vec<String>,
+        added: Vec<String>,
+        removed: Vec<String>,
+    },
+    /// An edit of it can't be taken: as a whole, or for the service that this is told of.
+    NotConfigured {
+        file: String,
+        reason: String,
+        line: Option<usize>,
+        column: Option<usize>,
+    },
     Listening {
         name: String,
         address: String,
@@ -98,7 +112,8 @@ pub(crate) enum Level {
 impl Told {
     pub(crate) fn level(&self) -> Level {
         match self {
-            Self::NothingCounts { .. }
+            Self::NotConfigured { .. }
+            | Self::NothingCounts { .. }
             | Self::BuildFailed { .. }
             | Self::NotReady { .. }
             | Self::Exited { .. }

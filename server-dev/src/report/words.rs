@@ -9,6 +9,19 @@ impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let goes_on = |serves: &bool| if *serves { "; the old one goes on" } else { "" };
         match self {
+            Self::Configured { file, changed, added, removed } => {
+                let lists = [("changed", changed), ("new", added), ("gone", removed)];
+                let said = lists.iter().filter(|(_, names)| !names.is_empty());
+                let said: Vec<_> =
+                    said.map(|(what, names)| format!("{what}: {}", names.join(", "))).collect();
+                let said =
+                    if said.is_empty() { "nothing is changed".into() } else { said.join("; ") };
+                write!(f, "{file} is read anew; {said}")
+            }
+            Self::NotConfigured { file, reason, .. } => {
+                write!(f, "what {file} says now is not taken, and what ran before goes on: ")?;
+                f.write_str(reason.trim_end())
+            }
             Self::Listening { name, address } => write!(f, "{name} on {address}"),
             Self::Watching { roots, files, folders, mechanism, poll_milliseconds, reason } => {
                 write!(f, "{}: {files} files in {folders} folders are ", roots.join(", "))?;

@@ -50,6 +50,8 @@ pub(crate) struct Filter {
     rules: Vec<(GlobMatcher, Action)>,
     /// Its variables are a process's from its start on, so that an edit restarts the service.
     env_file: PathBuf,
+    /// What never counts, whatever is said: the file that says it.
+    apart: Option<PathBuf>,
 }
 
 /// Why a service's files can't be told.
@@ -99,7 +101,13 @@ impl Filter {
             ignored: Arc::new(ignored),
             rules,
             env_file,
+            apart: None,
         })
+    }
+
+    /// Has a file not count, as somebody else follows it.
+    pub(crate) fn without(self, file: Option<&Path>) -> Self {
+        Self { apart: file.and_then(by_its_folder), ..self }
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -167,6 +175,12 @@ impl Filter {
 
     /// What a change of a file does; `None` where it doesn't count.
     pub(super) fn action(&self, path: &Path) -> Option<Action> {
+        if let Some(apart) = &self.apart
+            && apart.file_name() == path.file_name()
+            && by_its_folder(path).as_ref() == Some(apart)
+        {
+            return None;
+        }
         let relative = path.strip_prefix(&self.directory).unwrap_or(path);
         if let Some((_, action)) = self.rules.iter().find(|(glob, _)| glob.is_match(relative)) {
             return (*action != Action::Nothing).then_some(*action);
@@ -208,6 +222,12 @@ fn absolute(path: &Path) -> Result<PathBuf, InvalidFilter> {
     let failed = |error| InvalidFilter::Root(path.to_owned(), error);
     std::fs::metadata(path).map_err(failed)?;
     std::path::absolute(path).map_err(failed).map(|path| plain(&path))
+}
+
+/// The one name of a file, which may itself be gone, or a link.
+fn by_its_folder(file: &Path) -> Option<PathBuf> {
+    let absolute = std::path::absolute(file).ok()?;
+    Some(absolute.parent()?.canonicalize().ok()?.join(absolute.file_name()?))
 }
 
 /// `./src` and `src` are one.
