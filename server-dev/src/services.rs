@@ -1,16 +1,22 @@
 //! All services that run, and what becomes of them as the file is edited that they come from.
 
+mod live;
+mod serve;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
-use hot_reload::{ReloaderOptions, ReloaderService};
+use futures_util::FutureExt;
 use tokio::{sync::broadcast, task::JoinSet};
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::sync::CancellationToken;
 
+use self::{
+    live::{Live, Opened},
+    serve::serve,
+};
 use crate::{
     Failure, chain,
     config::{Config, Service},
@@ -18,15 +24,11 @@ use crate::{
     guard::GuardedGroups,
     input::Input,
     machine::Need,
-    proxy::{self, Fronted, Publisher},
-    report::{Report, Told, WatchedBy, milliseconds},
-    runner::Runner,
+    proxy,
+    report::{Report, Told},
     sockets::Sockets,
-    tree::{Filter, Mechanism, Tree},
+    tree::Filter,
 };
-
-/// A large tree on another machine takes its time; it is not given up on, as nothing else would help.
-const LONGEST_LOOK: Duration = Duration::from_secs(3600);
 
 /// What all services are given.
 pub(crate) struct Given {
@@ -51,24 +53,6 @@ pub(crate) struct Services {
     tasks: JoinSet<Result<(), Failure>>,
 }
 
-/// A service that runs.
-struct Live {
-    service: Service,
-    /// They stay open for the one that takes its place.
-    sockets: Sockets,
-    over: CancellationToken,
-    /// Cancelled once nothing of it is left.
-    gone: CancellationToken,
-}
-
-/// A service of which nothing can be refused any more.
-struct Opened {
-    name: String,
-    live: Live,
-    runner: Runner,
-    proxy: Option<Fronted>,
-}
-
 /// Refuses what can't be run, wherever it is.
 pub(crate) fn check(name: &str, service: &Service) -> Result<(), Failure> {
     proxy::check(name, service)?;
@@ -81,11 +65,11 @@ impl Services {
     pub(crate) fn open(given: Given, config: Config) -> Result<Self, Failure> {
         let mut services = Self { given, running: BTreeMap::new(), tasks: JoinSet::new() };
         let mut none = Sockets::default();
-        let open = config.services.into_iter().map(|(name, service)| {
-            let opened = services.prepare(name, service, &mut none)?;
-            Ok(opened)
+        let open = config.services.into_iter();
+        let open = open.map(|(name, service)| {
+            Opened::prepare(&services.given, name, service, None, &mut none)
         });
-        for opened in open.collect::<Result<Vec<_>, Failure>>()? {
+        for opened in open.collect::<Result<Vec<_>, _>>()? {
             services.launch(opened);
         }
         Ok(services)
@@ -106,8 +90,8 @@ impl Services {
                 biased;
                 () = over.cancelled(), if !is_over => {
                     is_over = true;
-                    for name in self.running.keys() {
-                        self.given.report.tell(name, Told::Ending);
+                    for name in std::mem::take(&mut self.running).into_keys() {
+                        self.given.report.tell(&name, Told::Ending);
                     }
                 }
                 ended = self.tasks.join_next() => match ended {
@@ -153,7 +137,8 @@ impl Services {
         loop {
             let before = opened.len();
             for (name, service) in pending.drain(..) {
-                match self.prepare(name.clone(), service.clone(), &mut spare) {
+                let (before, again) = (self.running.get(&name), service.clone());
+                match Opened::prepare(&self.given, name.clone(), again, before, &mut spare) {
                     Ok(one) => opened.push(one),
                     Err(error) => refused.push((name, service, error)),
                 }
@@ -179,55 +164,12 @@ impl Services {
         }
         for name in removed {
             if let Some(live) = self.running.remove(&name) {
-                live.over.cancel();
+                live.end_for(None);
             }
         }
         for one in opened {
             self.launch(one);
         }
-    }
-
-    /// Opens what a service needs; what is open already for the one before it stays so, and what that has
-    /// no use for any more is `spare`.
-    fn prepare(
-        &self,
-        name: String,
-        service: Service,
-        spare: &mut Sockets,
-    ) -> Result<Opened, Failure> {
-        let Given { report, notify, asked, input, guarded, file, over, hurry } = &self.given;
-        proxy::check(&name, &service)?;
-        let filter = Filter::of(&service)?.without(file.as_deref());
-        let tree = Tree::new(filter, *service.settle, service.poll.map(Duration::from));
-        let mut kept = match self.running.get(&name) {
-            Some(live) => live.sockets.again()?,
-            None => Sockets::default(),
-        };
-        kept.append(spare.again()?);
-        let sockets = Sockets::reopen(&service.sockets, &mut kept)?;
-        let mut passed_on = sockets.again()?;
-        let over = over.child_token();
-        let site = Publisher::default();
-        let front = service.proxy.and_then(|_| passed_on.take_front());
-        let fronted = front.map(|front| Fronted::put_before(&name, &service, front, &site, &over));
-        let (proxy, behind) = fronted.transpose()?.unzip();
-        let runner = Runner {
-            name: name.clone(),
-            service: service.clone(),
-            sockets: passed_on,
-            behind,
-            site,
-            tree,
-            notify: notify.clone(),
-            report: Arc::clone(report),
-            asked: asked.resubscribe(),
-            input: input.clone(),
-            hurry: hurry.clone(),
-            guarded: guarded.clone(),
-        };
-        *spare = kept;
-        let live = Live { service, sockets, over, gone: CancellationToken::new() };
-        Ok(Opened { name, live, runner, proxy })
     }
 
     /// Ends the service of this name, if there is one, and then starts the new one.
@@ -237,17 +179,29 @@ impl Services {
             let told = Told::Listening { name: socket.to_owned(), address };
             self.given.report.tell(&name, told);
         }
-        let (over, gone) = (live.over.clone(), live.gone.clone());
-        let before = self.running.insert(name, live);
-        if let Some(before) = &before {
-            before.over.cancel();
+        let (over, gone, used) = (live.over.clone(), live.gone.clone(), live.proxy.clone());
+        let before = self.running.insert(name, live).map(|before| {
+            before.end_for(used.as_ref());
+            before.gone
+        });
+        let is_free = async move {
+            if let Some(gone) = before {
+                gone.cancelled_owned().await;
+            }
+        };
+        let is_free = is_free.shared();
+        if let Some((proxy, ended)) = proxy {
+            let is_free = is_free.clone();
+            self.tasks.spawn(async move {
+                is_free.await;
+                Ok(proxy.serve(ended.cancelled_owned()).await?)
+            });
         }
         self.tasks.spawn(async move {
             let _gone = gone.drop_guard();
-            if let Some(before) = before {
-                before.gone.cancelled().await;
-            }
-            serve(runner, proxy, over).await
+            let _used = used;
+            is_free.await;
+            serve(runner, over).await
         });
     }
 
@@ -258,65 +212,5 @@ impl Services {
 
     fn file(&self) -> String {
         self.given.file.as_deref().unwrap_or(Path::new("")).display().to_string()
-    }
-}
-
-/// Follows the files of a service, and runs it.
-async fn serve(
-    runner: Runner,
-    proxy: Option<Fronted>,
-    over: CancellationToken,
-) -> Result<(), Failure> {
-    let tree = runner.tree.clone();
-    let options = ReloaderOptions::realtime().load_timeout(LONGEST_LOOK);
-    let (service, mut edits) = ReloaderService::from_reloader(tree.clone(), options);
-    let service = service.with_shutdown(over.clone().cancelled_owned());
-    let following = tokio::spawn(async move { service.start_with_realtime().await });
-    // The files as they were before the first build.
-    tokio::select! {
-        biased;
-        () = over.cancelled() => return Ok(()),
-        read = edits.changed() => read?,
-    }
-    let mut mechanism = tree.watch_mechanism();
-    let now = mechanism.borrow_and_update().clone();
-    runner.report.tell(&runner.name, watching(&tree, now));
-    if !tree.has_files() {
-        let (roots, extensions) = (tree.roots(), tree.extensions().to_vec());
-        runner.report.tell(&runner.name, Told::NothingCounts { roots, extensions });
-    }
-    let _telling = AbortOnDropHandle::new(tokio::spawn({
-        let (report, name) = (Arc::clone(&runner.report), runner.name.clone());
-        async move {
-            while mechanism.changed().await.is_ok() {
-                let now = mechanism.borrow_and_update().clone();
-                report.tell(&name, watching(&tree, now));
-            }
-        }
-    }));
-    let running = runner.run(edits, over);
-    match proxy {
-        Some(proxy) => proxy.serve(running).await?,
-        None => running.await,
-    }
-    following.await??;
-    Ok(())
-}
-
-fn watching(tree: &Tree, by: Mechanism) -> Told {
-    let (files, folders) = tree.size();
-    let mechanism = match (by.is_told, by.poll) {
-        (true, None) => WatchedBy::Events,
-        (true, Some(_)) => WatchedBy::EventsAndPolling,
-        (false, _) => WatchedBy::Polling,
-    };
-    let poll_milliseconds = by.poll.map(milliseconds);
-    Told::Watching {
-        roots: tree.roots(),
-        files,
-        folders,
-        mechanism,
-        poll_milliseconds,
-        reason: by.reason,
     }
 }

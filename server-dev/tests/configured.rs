@@ -7,7 +7,7 @@ use std::{
     net::TcpListener,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread,
 };
@@ -44,6 +44,34 @@ fn address(dev: &mut Dev, service: &str) -> String {
     event["address"].as_str().expect("an address").trim_start_matches("http://").to_owned()
 }
 
+/// Somebody who asks one time after the other, and is answered each time.
+struct Asking {
+    is_over: Arc<AtomicBool>,
+    thread: thread::JoinHandle<usize>,
+}
+
+impl Asking {
+    fn begin(address: &str) -> Self {
+        let (address, is_over) = (address.to_owned(), Arc::new(AtomicBool::new(false)));
+        let until = Arc::clone(&is_over);
+        let thread = thread::spawn(move || {
+            let mut asked = 0;
+            while !until.load(Ordering::Relaxed) {
+                let value = get(&address).expect("an answer");
+                assert!(["one", "two"].contains(&value.as_str()), "{value}");
+                asked += 1;
+            }
+            asked
+        });
+        Self { is_over, thread }
+    }
+
+    fn end(self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        assert!(self.thread.join().expect("each was answered") > 0);
+    }
+}
+
 /// How often a service was told to be ready.
 fn starts(dev: &Dev, service: &str) -> usize {
     let is_one = |event: &&Value| event["event"] == "starting" && event["service"] == service;
@@ -59,26 +87,14 @@ fn only_the_service_whose_part_was_edited_is_started_anew_and_no_connection_is_r
     let address = address(&mut dev, "web");
     let mut pids = [ready(&mut dev, "other"), 0];
     pids[1] = ready(&mut dev, "web");
-    let (is_over, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let asking = thread::spawn({
-        let (address, is_over, asked) = (address.clone(), Arc::clone(&is_over), Arc::clone(&asked));
-        move || {
-            while !is_over.load(Ordering::Relaxed) {
-                let value = get(&address).expect("an answer");
-                assert!(["one", "two"].contains(&value.as_str()), "{value}");
-                asked.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    });
+    let asking = Asking::begin(&address);
     configure(&folder, &[&web("two", "sockets = ['http::0']\nenv.SLOW_START = '300'"), OTHER]);
     let configured = dev.wait("configured");
     assert_eq!(configured["changed"], json!(["web"]));
     assert_eq!((&configured["added"], &configured["removed"]), (&json!([]), &json!([])));
     let new = ready(&mut dev, "web");
     assert_eq!(get(&address).unwrap(), "two");
-    is_over.store(true, Ordering::Relaxed);
-    asking.join().expect("each was answered");
-    assert!(asked.load(Ordering::Relaxed) > 0);
+    asking.end();
     assert!(!runs(pids[1]) && runs(new) && runs(pids[0]));
     assert_eq!(starts(&dev, "other"), 1);
     assert!(dev.told.iter().all(|event| event["event"] != "changed"), "{:#?}", dev.told);
@@ -127,11 +143,13 @@ fn a_new_service_is_started_and_one_that_is_gone_is_ended() {
     let address = address(&mut dev, "web");
     ready(&mut dev, "web");
     assert_eq!(get(&address).unwrap(), "one");
-    // The proxy as well takes the place of the one before.
+    let asking = Asking::begin(&address);
+    // The proxy goes on, and whoever asks it waits.
     configure(&folder, &[OTHER, &web("two", "sockets = ['http::0']\nproxy = 'socket'")]);
     dev.wait("configured");
-    assert_eq!(get(&address).unwrap(), "two");
     let web = ready(&mut dev, "web");
+    assert_eq!(get(&address).unwrap(), "two");
+    asking.end();
     assert!(runs(other) && runs(web));
     configure(&folder, &[&self::web("two", "sockets = ['http::0']\nproxy = 'socket'")]);
     assert_eq!(dev.wait("configured")["removed"], json!(["other"]));
