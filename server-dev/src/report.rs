@@ -45,7 +45,7 @@ enum Message {
     Line(String, Line, OwnedSemaphorePermit),
     Clear,
     Help,
-    /// There are these services by now.
+    /// There are these services from here on.
     Names(Vec<String>),
     /// No status from here on; the other end is dropped once it is so.
     Hide(oneshot::Sender<()>),

@@ -140,6 +140,10 @@ mod tests {
     fn says_how_each_service_is() {
         let mut status = Status::of(&["api".to_owned(), "web".to_owned()]);
         assert_eq!(status.line(100), "api: begins | web: begins (? for keys)");
+        status.take_note("web", &Told::Ended);
+        status.rename(&["new".to_owned(), "web".to_owned()]);
+        assert_eq!(status.line(100), "new: begins | web: has ended (? for keys)");
+        status.rename(&["api".to_owned(), "web".to_owned()]);
         status.take_note("web", &Told::Built { milliseconds: 700 });
         status.take_note("web", &ready(1, 3, Some(1250)));
         status.take_note("nobody", &Told::Ended);

@@ -9,6 +9,7 @@ mod identity;
 mod index;
 mod inotify;
 mod links;
+mod names;
 mod needed;
 mod noted;
 mod seen;

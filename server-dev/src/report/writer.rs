@@ -63,7 +63,9 @@ impl Writer {
                     if let Some(status) = &mut self.status {
                         status.rename(&names);
                     }
-                    self.names = names;
+                    // Those that are gone may have something to say yet.
+                    let new = names.into_iter().filter(|name| !self.names.contains(name));
+                    self.names.extend(new.collect::<Vec<_>>());
                 }
                 Some(Message::Hide(done)) => {
                     self.screen.erase();

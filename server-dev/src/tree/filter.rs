@@ -14,6 +14,7 @@ use ignore::{
 use super::{
     extensions::{Extensions, InvalidExtension},
     links::is_link,
+    names::{absolute, anywhere, by_its_folder, plain},
 };
 use crate::{
     config::{Action, Service},
@@ -74,6 +75,9 @@ impl Filter {
         if let Some(poll) = service.poll.filter(|poll| **poll < *SHORTEST_POLL) {
             return Err(InvalidFilter::Poll(poll));
         }
+        let absolute = |path: &Path| {
+            absolute(path).map_err(|error| InvalidFilter::Root(path.to_owned(), error))
+        };
         let directory = absolute(&service.directory)?;
         let roots = service.watch.iter().map(|root| absolute(&directory.join(root)));
         let mut roots = roots.collect::<Result<Vec<_>, _>>()?;
@@ -201,38 +205,6 @@ fn enters(ignored: &Gitignore, folder: &Path) -> bool {
 /// what counts.
 pub(super) fn says_what_counts(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == ".gitignore" || name == ".ignore" || name == CACHE)
-}
-
-/// Reads a glob as `.gitignore` does: without a slash inside, of files in any folder.
-fn anywhere(glob: &str) -> String {
-    let (inner, is_folder) = match glob.strip_suffix('/') {
-        Some(inner) => (inner, true),
-        None => (glob, false),
-    };
-    let inner = match inner.strip_prefix('/') {
-        Some(rooted) => rooted.to_owned(),
-        None if inner.contains('/') => inner.to_owned(),
-        None => format!("**/{inner}"),
-    };
-    if is_folder { format!("{inner}/**") } else { inner }
-}
-
-/// The path as it was named, links kept, from wherever it is asked for later.
-fn absolute(path: &Path) -> Result<PathBuf, InvalidFilter> {
-    let failed = |error| InvalidFilter::Root(path.to_owned(), error);
-    std::fs::metadata(path).map_err(failed)?;
-    std::path::absolute(path).map_err(failed).map(|path| plain(&path))
-}
-
-/// The one name of a file, which may itself be gone, or a link.
-fn by_its_folder(file: &Path) -> Option<PathBuf> {
-    let absolute = std::path::absolute(file).ok()?;
-    Some(absolute.parent()?.canonicalize().ok()?.join(absolute.file_name()?))
-}
-
-/// `./src` and `src` are one.
-fn plain(path: &Path) -> PathBuf {
-    path.components().filter(|part| *part != std::path::Component::CurDir).collect()
 }
 
 #[cfg(test)]
