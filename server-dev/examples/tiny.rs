@@ -5,7 +5,14 @@
 //! with what it has begun. What a test wants of it besides is in variables of the environment.
 
 use std::{
-    env, fs, io, net::TcpListener, os::unix::net::UnixDatagram, process::exit, time::Duration,
+    env, fs, io,
+    net::TcpListener,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixDatagram},
+    },
+    process::exit,
+    time::Duration,
 };
 
 use tokio::{
@@ -31,7 +38,11 @@ async fn main() -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     if env::var_os("SAYS_READY").is_some() {
         let socket = env::var("NOTIFY_SOCKET").unwrap_or_default();
-        UnixDatagram::unbound()?.send_to(b"STATUS=warm\nREADY=1", socket)?;
+        let socket = match socket.strip_prefix('@') {
+            Some(name) => SocketAddr::from_abstract_name(name)?,
+            None => SocketAddr::from_pathname(socket)?,
+        };
+        UnixDatagram::unbound()?.send_to_addr(b"STATUS=warm\nREADY=1", &socket)?;
     }
     let mut answers = JoinSet::new();
     while let Some(stream) = tokio::select! {

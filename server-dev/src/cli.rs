@@ -1,13 +1,17 @@
 //! The command line.
 
+mod tips;
+
 use std::{
     io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
     process::ExitCode,
+    str::FromStr,
 };
 
 use clap::{Parser, Subcommand, ValueHint};
 
+pub(crate) use self::tips::parse;
 use crate::{
     Failure,
     config::{self, Config, ConfigError, DEFAULT_POLL, ProxyMode, Ready, Service, Words},
@@ -15,11 +19,13 @@ use crate::{
     report::Form,
     schema,
     spec::Spec,
-    timespan::{InvalidTimespan, Timespan},
+    timespan::Timespan,
 };
 
 /// What a service on the command line is called.
 const ONLY: &str = "server";
+/// What may be said of a service before its command is known.
+pub(crate) const PARTS: [&str; 4] = ["sockets", "extensions", "watch", "ignore"];
 /// Read where the command line names no command and no file.
 pub(crate) const FILE: &str = "server-dev.toml";
 
@@ -51,6 +57,34 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) order: Option<Order>,
 
+    #[command(flatten)]
+    asked: Asked,
+
+    /// Tell what happens by JSON, an object a line, on stdout
+    #[arg(long)]
+    json: bool,
+
+    /// Clear the screen before each build
+    #[arg(long)]
+    pub(crate) clear: bool,
+
+    /// Show failures and what is ready on the desktop, by notify-send
+    #[arg(long)]
+    pub(crate) notify: bool,
+
+    /// Pass on to the server what is typed or piped in; there are no keys then
+    #[arg(long, requires = "command")]
+    pub(crate) stdin: bool,
+}
+
+/// The services that are meant: one of the command line, or those of a file.
+#[derive(Debug, clap::Args)]
+#[allow(
+    clippy::doc_markdown,
+    clippy::struct_excessive_bools,
+    reason = "it is shown as it is written"
+)]
+pub(crate) struct Asked {
     /// A socket to hold and pass on: [name=]{http,https,tcp,unix,udp}::address; may be repeated
     #[arg(short, long = "socket", value_name = "SOCKET", requires = "command")]
     sockets: Vec<Spec>,
@@ -73,7 +107,7 @@ pub(crate) struct Cli {
 
     /// When a new process is ready: auto, notify (READY=1), after a time such as 500ms, or, with
     /// --proxy, once a path such as /health is answered
-    #[arg(long, value_name = "WHEN", requires = "command", value_parser = ready, default_value = "auto")]
+    #[arg(long, value_name = "WHEN", requires = "command", value_parser = Ready::from_str, default_value = "auto")]
     ready: Ready,
 
     /// How long no file may change before a change is taken
@@ -98,7 +132,8 @@ pub(crate) struct Cli {
     no_pid: bool,
 
     /// Answer on the first http socket, and pass on to the newest process, which listens at HOST and
-    /// PORT, or at a socket that it is passed; pages reload by themselves and show what is wrong
+    /// PORT, or at a socket that it is passed; pages reload by themselves, take style sheets (*.css)
+    /// without that, and show what is wrong
     #[arg(long, value_name = "HOW", requires = "command", value_enum)]
     #[arg(num_args = 0..=1, default_missing_value = "port", require_equals = true)]
     proxy: Option<ProxyMode>,
@@ -114,23 +149,7 @@ pub(crate) struct Cli {
     /// File of services
     #[arg(short, long, value_name = "FILE", default_value = FILE, conflicts_with = "command")]
     #[arg(value_hint = ValueHint::FilePath)]
-    pub(crate) config: PathBuf,
-
-    /// Tell what happens by JSON, an object a line, on stdout
-    #[arg(long)]
-    json: bool,
-
-    /// Clear the screen before each build
-    #[arg(long)]
-    pub(crate) clear: bool,
-
-    /// Show failures and what is ready on the desktop, by notify-send
-    #[arg(long)]
-    pub(crate) notify: bool,
-
-    /// Pass on to the server what is typed or piped in; there are no keys then
-    #[arg(long, requires = "command")]
-    pub(crate) stdin: bool,
+    config: PathBuf,
 
     /// The server, and its arguments
     #[arg(last = true, value_name = "COMMAND")]
@@ -144,8 +163,8 @@ pub(crate) enum Order {
     Init(init::Args),
     /// Print what another runner was told, as a server-dev.toml
     Migrate(migrate::Args),
-    /// Look for what keeps the services of server-dev.toml from running, such as a port that is taken
-    Doctor(doctor::Args),
+    /// Look for what keeps services from running, such as a port that is taken
+    Doctor(Box<doctor::Args>),
     /// Print the JSON Schema of server-dev.toml, for editors
     Schema,
 }
@@ -167,9 +186,56 @@ impl Order {
 impl Cli {
     /// Returns what is to be run.
     pub(crate) fn config(&self) -> Result<Config, ConfigError> {
-        let Some(command) = Words::new(self.command.clone()) else {
+        self.asked.config()
+    }
+
+    /// The file of services, unless the command line says everything.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.asked.command.is_empty().then_some(&*self.asked.config)
+    }
+
+    pub(crate) fn form(&self) -> Form {
+        if self.json { Form::Json } else { Form::Text }
+    }
+}
+
+impl Asked {
+    fn config(&self) -> Result<Config, ConfigError> {
+        match Words::new(self.command.clone()) {
+            Some(command) => Ok(self.with(command)),
+            None => self.file(),
+        }
+    }
+
+    fn file(&self) -> Result<Config, ConfigError> {
+        if self.config != Path::new(FILE) || self.config.exists() {
             return Config::read(&self.config);
-        };
+        }
+        let here = std::env::current_dir().unwrap_or_default();
+        let folders =
+            std::iter::successors(Some(PathBuf::from("..")), |above| Some(above.join("..")));
+        let mut above = folders.take(here.ancestors().count()).map(|folder| folder.join(FILE));
+        Err(above.find(|file| file.exists()).map_or(ConfigError::Missing, ConfigError::Above))
+    }
+
+    /// Returns what is to be looked at; a command that isn't there yet is taken for any.
+    pub(crate) fn config_or_part(&self) -> Result<Config, ConfigError> {
+        match Words::new(vec![ONLY.to_owned()]).filter(|_| self.is_part()) {
+            Some(any) => Ok(self.with(any)),
+            None => self.config(),
+        }
+    }
+
+    /// Whether there is something of a service, but no command.
+    pub(crate) fn is_part(&self) -> bool {
+        let is_service = !self.sockets.is_empty()
+            || !self.extensions.is_empty()
+            || !self.watch.is_empty()
+            || !self.ignore.is_empty();
+        is_service && self.command.is_empty()
+    }
+
+    fn with(&self, command: Words) -> Config {
         let mut service = Service::of(command);
         service.sockets.clone_from(&self.sockets);
         service.extensions.clone_from(&self.extensions);
@@ -187,16 +253,7 @@ impl Cli {
         if !self.watch.is_empty() {
             service.watch.clone_from(&self.watch);
         }
-        Ok(Config { services: [(ONLY.to_owned(), service)].into() })
-    }
-
-    /// The file of services, unless the command line says everything.
-    pub(crate) fn file(&self) -> Option<&Path> {
-        self.command.is_empty().then_some(&*self.config)
-    }
-
-    pub(crate) fn form(&self) -> Form {
-        if self.json { Form::Json } else { Form::Text }
+        Config { services: [(ONLY.to_owned(), service)].into() }
     }
 }
 
@@ -205,15 +262,6 @@ pub(crate) fn say(text: &str) -> io::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         done => done,
-    }
-}
-
-fn ready(text: &str) -> Result<Ready, InvalidTimespan> {
-    match text {
-        "auto" => Ok(Ready::Auto),
-        "notify" => Ok(Ready::Notify),
-        path if path.starts_with('/') => Ok(Ready::Http(path.to_owned())),
-        _ => text.parse().map(Ready::Delay),
     }
 }
 
@@ -237,6 +285,15 @@ mod tests {
         assert_eq!(service.poll, Some(DEFAULT_POLL));
         assert_eq!(service.command.arguments(), ["run", "--", "--port", "1"]);
         assert!(!service.overlap && service.listen_pid);
+    }
+
+    #[test]
+    fn says_what_ready_may_be() {
+        let line = ["server-dev", "--ready", "blah", "--", "server"];
+        let error = Cli::try_parse_from(line).unwrap_err().to_string();
+        for form in ["'blah'", "auto", "notify", "500ms", "/health"] {
+            assert!(error.contains(form), "{form}: {error}");
+        }
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What is run: one service from the command line, or those of a file.
 
+mod forms;
+
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
@@ -8,8 +11,10 @@ use std::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use self::forms::Switch;
 use crate::{spec::Spec, timespan::Timespan};
 
+pub(crate) use self::forms::Ready;
 pub(crate) use crate::words::Words;
 
 /// Everything that `server-dev.toml` may say.
@@ -17,41 +22,56 @@ pub(crate) use crate::words::Words;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     /// Each by its name, which is before each of its lines.
+    #[serde(default)]
+    #[schemars(required)]
     pub(crate) services: BTreeMap<String, Service>,
 }
 
 /// One server, and what it is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[allow(
+    clippy::doc_markdown,
+    clippy::doc_link_with_quotes,
+    reason = "it is shown as it is written in the file"
+)]
 pub(crate) struct Service {
     /// The program and its arguments.
     pub(crate) command: Words,
     /// What has to succeed before the program is started; of `cargo run` it is found by itself.
+    #[schemars(extend("examples" = ["make"]))]
     pub(crate) build: Option<Words>,
     /// Where both are run, and what the paths below are relative to.
     #[serde(default = "here")]
     pub(crate) directory: PathBuf,
-    /// The sockets that are held and passed on.
+    /// The sockets that are held and passed on, such as "http::3000", "tcp::127.0.0.1:0", "unix::./app.sock" or,
+    /// with a name, "admin=http::3001".
     #[serde(default)]
     pub(crate) sockets: Vec<Spec>,
     /// The folders or files that it is made of.
     #[serde(default = "all_of_it")]
     pub(crate) watch: Vec<PathBuf>,
-    /// Only files with one of these count; all of them where there is none.
+    /// Only files with one of these count, such as ["rs", "toml"]; all of them where there is none.
     #[serde(default)]
     pub(crate) extensions: Vec<String>,
-    /// What never counts, beside what git ignores; globs as in `.gitignore`.
+    /// What never counts, beside what git ignores; globs as in `.gitignore`, such as ["*.log", "docs/"].
     #[serde(default)]
     pub(crate) ignore: Vec<String>,
-    /// What a change of some files does, first match first; any other has the service built.
+    /// What a change of some files does, first match first, such as { files = "*.css", do = "css" }, where
+    /// `do` is "build", "restart", "signal", "reload", "css" or "nothing"; any other has the service built.
+    /// Behind a proxy, where there is no rule, "*.css" is "css".
     #[serde(default)]
     pub(crate) rules: Vec<Rule>,
     /// How long no file may change before the change is taken.
     #[serde(default = "settle")]
     pub(crate) settle: Timespan,
-    /// Looks at the files this often instead of being told by the system.
+    /// Looks at the files this often, such as "500ms", instead of being told by the system; `true` is that.
+    #[serde(default, deserialize_with = "forms::poll")]
+    #[schemars(with = "Switch<Timespan>", extend("examples" = ["500ms"]))]
     pub(crate) poll: Option<Timespan>,
-    /// When a new process counts as ready.
+    /// When a new process counts as ready: "auto" (by READY=1, or once it is seen to wait for connections),
+    /// "notify" (by READY=1 alone), after a time such as "500ms", or, behind a proxy, once a path such as
+    /// "/health" is answered.
     #[serde(default)]
     #[schemars(extend("default" = "auto"))]
     pub(crate) ready: Ready,
@@ -67,7 +87,10 @@ pub(crate) struct Service {
     /// Whether `LISTEN_PID` names the process; not for one that starts the server as a child of its own.
     #[serde(default = "yes")]
     pub(crate) listen_pid: bool,
-    /// Whether a proxy answers on the first http socket, and how each process is reached behind it.
+    /// Has a proxy answer on the first http socket, and says how each process is reached behind it: "port" (at
+    /// HOST and PORT; `true` is that) or "socket" (at one that it is passed).
+    #[serde(default, deserialize_with = "forms::proxy")]
+    #[schemars(with = "Switch<ProxyMode>", extend("examples" = ["port"]))]
     pub(crate) proxy: Option<ProxyMode>,
     /// How long a request may wait there while no process is ready.
     #[serde(default = "proxy_wait")]
@@ -75,10 +98,11 @@ pub(crate) struct Service {
     /// Names that the proxy answers to beside those of this machine; `.name` stands for all below it.
     #[serde(default)]
     pub(crate) allow_hosts: Vec<String>,
-    /// Variables of the environment.
+    /// Variables of the environment, such as { RUST_LOG = "debug" }.
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
-    /// A file of such, `NAME=value` a line.
+    /// A file of such, `NAME=value` a line; where it isn't said, `.env` if it is there.
+    #[schemars(extend("examples" = [".env"]))]
     pub(crate) env_file: Option<PathBuf>,
 }
 
@@ -120,30 +144,21 @@ pub(crate) enum ProxyMode {
     Socket,
 }
 
-/// When a new process is ready.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Ready {
-    /// By `READY=1`, or once it is seen to wait for connections, whichever is first.
-    #[default]
-    Auto,
-    /// By `READY=1` alone, see `sd_notify(3)`.
-    Notify,
-    /// After so long.
-    Delay(Timespan),
-    /// Once it answers a request for this path with success; behind the proxy only, since a socket
-    /// that several hold doesn't say who answers.
-    Http(String),
-}
-
 /// What is wrong with a file of services.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
+    #[error(
+        "there is no server-dev.toml here; `server-dev init` writes one, or say what to run: server-dev -s \
+         http::3000 -- COMMAND"
+    )]
+    Missing,
+    #[error("there is no server-dev.toml here, but one above: say -c {}", .0.display())]
+    Above(PathBuf),
     #[error("{} can't be read", .0.display())]
     Read(PathBuf, #[source] std::io::Error),
     #[error("{}: {}", .0.display(), .1.to_string().trim_end())]
     Parse(PathBuf, toml::de::Error),
-    #[error("{}: there is no service in it; `server-dev init` writes one", .0.display())]
+    #[error("{}: there is no service in it, such as [services.web] with a line command = \"./web\"", .0.display())]
     Empty(PathBuf),
 }
 
@@ -164,6 +179,9 @@ impl Config {
         let base = path.parent().unwrap_or(Path::new(""));
         for service in self.services.values_mut() {
             service.directory = base.join(&service.directory);
+            for socket in &mut service.sockets {
+                socket.place_in(&service.directory);
+            }
         }
         Ok(self)
     }
@@ -193,6 +211,16 @@ impl Service {
             allow_hosts: Vec::new(),
             env: BTreeMap::new(),
             env_file: None,
+        }
+    }
+
+    /// What a change of some files does: what it says, and behind a proxy, where it says nothing, that a page
+    /// takes its style sheets anew.
+    pub(crate) fn rules(&self) -> Cow<'_, [Rule]> {
+        if self.rules.is_empty() && self.proxy.is_some() {
+            Cow::Owned(vec![Rule { files: "*.css".to_owned(), action: Action::Css }])
+        } else {
+            Cow::Borrowed(&self.rules)
         }
     }
 

@@ -120,14 +120,18 @@ impl Draft {
         let keys = schema::keys();
         let set: BTreeSet<_> = self.keys.iter().map(|(key, _)| *key).collect();
         let mut text = String::from(
-            "# What else may be said of a service, with what is taken where it isn't:\n",
+            "# What else may be said of a service, with what is taken where it isn't; without the # before it, a line\n\
+             # counts:\n",
         );
         for key in keys.iter().filter(|key| !set.contains(key.name.as_str())) {
             text.push_str("#\n");
             comment(&mut text, &key.description);
-            let default = key.default.as_ref().and_then(of_json);
-            let default = default.map_or_else(String::new, |value| value.to_string());
-            text.push_str(format!("# {} = {default}", key.name).trim_end());
+            let (value, rest) = match (&key.default, &key.example) {
+                (None, Some(example)) => (of_json(example), " # for example"),
+                (default, _) => (default.as_ref().and_then(of_json), ""),
+            };
+            let value = value.map_or_else(String::new, |value| value.to_string());
+            text.push_str(format!("#{} = {value}{rest}", key.name).trim_end());
             text.push('\n');
         }
         text
@@ -223,11 +227,17 @@ mod tests {
     #[test]
     fn a_default_that_is_uncommented_changes_nothing() {
         let text = draft().others();
-        let is_default = |line: &str| line.starts_with("# ") && line.contains(" = ");
-        let lines = text.lines().filter(|line| is_default(line));
-        let set = lines.map(|line| line.trim_start_matches("# ")).collect::<Vec<_>>().join("\n");
+        let lines = text.lines().filter_map(|line| line.strip_prefix('#'));
+        let is_default = |line: &&str| {
+            !line.is_empty() && !line.starts_with(' ') && !line.contains(" # for example")
+        };
+        let set = lines.filter(is_default).collect::<Vec<_>>().join("\n");
         assert!(set.contains("settle = \"50ms\"\n") && set.contains("rules = []"), "{text}");
         assert!(!set.contains("overlap"), "{text}");
+        let all = text.lines().filter_map(|line| line.strip_prefix('#'));
+        let all = all.filter(|line| !line.is_empty() && !line.starts_with(' '));
+        let all = all.collect::<Vec<_>>().join("\n");
+        toml::from_str::<Config>(&format!("{}{all}", draft())).unwrap();
         let config: Config = toml::from_str(&format!("{draft}{set}", draft = draft())).unwrap();
         let service = &config.services["a b"];
         assert_eq!((&service.ready, service.settle.as_millis()), (&Ready::Auto, 50));

@@ -5,9 +5,11 @@ use std::{
     ffi::OsString,
     io,
     os::unix::process::CommandExt,
+    path::Path,
     process::{Command, exit},
 };
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
 
 use crate::config::Words;
@@ -48,10 +50,77 @@ pub(crate) fn become_it(mut arguments: impl Iterator<Item = OsString>) -> ! {
         command.env("LISTEN_PID", getpid().as_raw_nonzero().to_string());
     }
     let error = command.exec();
-    let hint = match error.kind() {
-        io::ErrorKind::NotFound => "; is it installed, and in PATH?",
-        _ => "",
+    let shown = program.display();
+    let why = match error.kind() {
+        io::ErrorKind::NotFound => {
+            let here = std::env::current_dir().unwrap_or_default();
+            why_missing(&program.to_string_lossy(), &here)
+        }
+        io::ErrorKind::PermissionDenied if Path::new(&program).is_file() => {
+            format!("{error}; see chmod +x {shown}")
+        }
+        io::ErrorKind::PermissionDenied if Path::new(&program).is_dir() => {
+            "it is a folder".to_owned()
+        }
+        // See ENOEXEC in execve(2).
+        _ if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => {
+            format!("{error}; a script begins with #! and who reads it, such as #!/bin/sh")
+        }
+        _ => error.to_string(),
     };
-    eprintln!("server-dev: {} can't be started: {error}{hint}", program.display());
+    eprintln!("server-dev: {shown} can't be started: {why}");
     exit(NOT_FOUND)
+}
+
+/// Why a program isn't found that is to be run in a folder.
+pub(crate) fn why_missing(program: &str, folder: &Path) -> String {
+    let there = folder.join(program);
+    if program.contains('$') || program.starts_with('~') {
+        return "no shell is in between that replaces a part of it: say sh -c '…'".to_owned();
+    }
+    if program.contains(char::is_whitespace) && !there.exists() {
+        return "it is taken for a single word: take away the quotes around it".to_owned();
+    }
+    if let Some((name, _)) = program.split_once('=').filter(|(name, _)| !name.contains('/')) {
+        return format!("a variable before a command is for a shell: say env {name}=…");
+    }
+    if !program.contains('/') {
+        return "it is in no folder of PATH; is it installed?".to_owned();
+    }
+    // See ENOENT in execve(2).
+    if there.exists() {
+        return "it is there, but not what runs it: see its first line, or ldd(1)".to_owned();
+    }
+    match folder.canonicalize() {
+        Ok(folder) if !program.starts_with('/') => {
+            format!("there is no such file in {}", folder.display())
+        }
+        _ => "there is no such file".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_of_what_is_missing_what_it_may_be() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("script"), "#!/missing/sh\n").unwrap();
+        for (program, words) in [
+            ("nosuch", "in no folder of PATH; is it installed?"),
+            ("./nosuch.sh", "there is no such file in /"),
+            ("/missing/nosuch.sh", "there is no such file"),
+            ("./script", "see its first line"),
+            ("python3 -m http.server", "take away the quotes"),
+            ("./a b.sh -x", "take away the quotes"),
+            ("$HOME/a", "no shell is in between"),
+            ("~/a", "no shell is in between"),
+            ("A=/b", "say env A=…"),
+            ("./a=b", "there is no such file in /"),
+        ] {
+            let why = why_missing(program, folder.path());
+            assert!(why.contains(words), "{program}: {why}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use hot_reload::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{Failure, chain, config::Config, services::check};
+use crate::{Failure, config::Config, services::check};
 
 /// The file, while it is followed.
 pub(crate) struct Followed {
@@ -43,11 +43,8 @@ impl Followed {
         let (service, config) = ReloaderService::from_reloader(file, ReloaderOptions::hybrid());
         let named = path.to_owned();
         let service = service.validate(move |config: &Config, _| {
-            let all = config.clone().of_file(&named).map_err(|error| error.to_string())?;
-            let mut services = all.services.iter();
-            services.try_for_each(|(name, service)| {
-                check(name, service).map_err(|error| format!("{name}: {}", chain(error.as_ref())))
-            })
+            let config = config.clone().of_file(&named).map_err(|error| error.to_string())?;
+            check(&config)
         });
         let following = AbortOnDropHandle::new(tokio::spawn(async move {
             // It goes on until it is dropped.

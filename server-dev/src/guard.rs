@@ -19,7 +19,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
-use crate::{orphans, process::this_program};
+use crate::{orphans, process::this_program, report::milliseconds};
 
 /// The first argument that asks for it; no user writes it.
 pub(crate) const WORD: &str = "__guard";
@@ -41,11 +41,11 @@ pub(crate) struct KillGuard {
 pub(crate) struct GuardedGroups(Option<Arc<Mutex<ChildStdin>>>);
 
 impl KillGuard {
-    /// Starts it; `folder` is what it is to remove in the end.
-    pub(crate) fn begin(folder: &Path) -> io::Result<Self> {
+    /// Starts it; `folder` is what it is to remove in the end, if anything.
+    pub(crate) fn begin(folder: Option<&Path>) -> io::Result<Self> {
         let mut process = this_program()
             .arg(WORD)
-            .arg(folder)
+            .args(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -74,7 +74,7 @@ impl Drop for KillGuard {
 impl GuardedGroups {
     /// From here on a group is ended with this process.
     pub(crate) fn register(&self, group: Pid, grace: Duration) {
-        self.tell(&format!("{} {}", group.as_raw_nonzero(), grace.as_millis()));
+        self.tell(&format!("{} {}", group.as_raw_nonzero(), milliseconds(grace)));
     }
 
     /// Nothing of a group is left.

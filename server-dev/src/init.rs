@@ -83,12 +83,8 @@ fn write(file: &Path, text: &str) -> Result<(), InitError> {
 }
 
 fn text(drafts: &[Draft]) -> String {
-    let mut text = format!(
-        "#:schema ./{schema}\n\
-         # What `server-dev` runs here; `server-dev --help` says more. For an editor to complete and check\n\
-         # this file: server-dev schema > {schema}\n",
-        schema = schema::FILE
-    );
+    let mut text = schema::head();
+    text.push_str("# What `server-dev` runs here; `server-dev --help` says more.\n");
     for draft in drafts {
         text.push('\n');
         text.push_str(&draft.commented());

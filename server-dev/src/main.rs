@@ -41,8 +41,8 @@ mod words;
 
 use std::{error::Error, path::Path, process::ExitCode, sync::Arc};
 
-use clap::Parser;
 use rustix::process::{getpid, set_child_subreaper};
+use tempfile::TempDir;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{broadcast, mpsc},
@@ -57,6 +57,7 @@ use crate::{
     guard::{GuardedGroups, KillGuard},
     input::Input,
     machine::Need,
+    ready::Place,
     report::{Form, Report, Wants},
     services::{Given, Services},
     stops::Stops,
@@ -82,7 +83,7 @@ fn main() -> ExitCode {
         }
         _ => {}
     }
-    let cli = Cli::parse();
+    let cli = cli::parse();
     let done = match &cli.order {
         Some(order) => order.carry_out(),
         None => run(&cli),
@@ -129,8 +130,13 @@ async fn run_within(cli: &Cli) -> Result<ExitCode, Failure> {
     if cli.notify && !desktop::is_there() {
         eprintln!("server-dev: nothing is shown on the desktop: notify-send is not in PATH");
     }
-    let notify = ready::folder()?;
-    let guard = KillGuard::begin(notify.path())?;
+    let (notify, folder) = Place::find();
+    if notify == Place::Nowhere {
+        eprintln!(
+            "server-dev: READY=1 can't be heard: no socket can be made, neither in TMPDIR nor in XDG_RUNTIME_DIR"
+        );
+    }
+    let guard = KillGuard::begin(folder.as_ref().map(TempDir::path))?;
     let desktop = cli.notify.then(|| Desktop::begin(guard.groups()));
     let wants = Wants { status: terminal.is_some(), clear: cli.clear };
     let names = config.services.keys().cloned().collect();
@@ -140,8 +146,7 @@ async fn run_within(cli: &Cli) -> Result<ExitCode, Failure> {
         report.show();
     }
     let ended =
-        run_all(cli, config, &report, &guard.groups(), notify.path(), terminal.as_ref(), signals)
-            .await;
+        run_all(cli, config, &report, &guard.groups(), &notify, terminal.as_ref(), signals).await;
     report.finish().await;
     ended
 }
@@ -152,7 +157,7 @@ async fn run_all(
     config: Config,
     report: &Arc<Report>,
     guarded: &GuardedGroups,
-    notify: &Path,
+    notify: &Place,
     terminal: Option<&Arc<Terminal>>,
     signals: Vec<Signal>,
 ) -> Result<ExitCode, Failure> {
@@ -161,7 +166,7 @@ async fn run_all(
     let (over, hurry) = (CancellationToken::new(), CancellationToken::new());
     let given = Given {
         report: Arc::clone(report),
-        notify: notify.to_owned(),
+        notify: notify.clone(),
         asked,
         input,
         guarded: guarded.clone(),

@@ -1,9 +1,14 @@
 //! `server-dev migrate`: what another runner was told, as a service.
 
+mod address;
 mod air;
 mod cargo_watch;
 mod flags;
+mod flask;
+mod gunicorn;
 mod line;
+mod nodemon;
+mod script;
 mod shell;
 mod systemfd;
 mod uvicorn;
@@ -20,7 +25,8 @@ use crate::{Failure, cli::say, config::Config, draft::Draft, schema};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// How the server is run today: 'systemfd … -- watchexec …', 'cargo watch …', 'uvicorn … --reload',
-    /// or the path of an .air.toml
+    /// 'gunicorn --reload …', 'flask … run', 'manage.py runserver', 'nodemon …', 'npm run …', or the path of an
+    /// .air.toml
     #[arg(
         value_name = "COMMAND LINE",
         required = true,
@@ -36,10 +42,15 @@ pub(crate) enum MigrateError {
     #[error("its quotes are not closed: {0}")]
     Quotes(String),
     #[error(
-        "{0} is none of the runners that are known: systemfd, watchexec, cargo watch, uvicorn, air or the \
-         path of an .air.toml"
+        "{0} is none of the runners that are known: systemfd, watchexec, cargo watch, uvicorn, gunicorn, \
+         flask, manage.py runserver, nodemon, npm run, air or the path of an .air.toml; where it is the server \
+         itself: server-dev init -- {1}"
     )]
-    Runner(String),
+    Runner(String, String),
+    #[error("package.json has no script {0}")]
+    Script(String),
+    #[error("package.json can't be read")]
+    Package(#[source] serde_json::Error),
     #[error("{0} runs no command")]
     Command(&'static str),
     #[error("{0}: {1}")]
@@ -64,8 +75,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let line =
         line::of(&draft).map_or_else(String::new, |line| format!("# Without a file: {line}\n"));
     say(&format!(
-        "#:schema ./{}\n# As server-dev.toml, in place of: {}\n{line}\n{draft}",
-        schema::FILE,
+        "{}# As server-dev.toml, in place of: {}\n{line}\n{draft}",
+        schema::head(),
         shell::joined(&words).replace(char::is_control, " ")
     ))?;
     Ok(ExitCode::SUCCESS)
@@ -77,8 +88,8 @@ fn migrate(words: &[String]) -> Result<Draft, MigrateError> {
     if draft.get("sockets").is_none() {
         draft.note(
             "No socket is held: the server binds its own, and ends before another starts. With sockets = \
-             [\"http::3000\"] and a server that takes it by LISTEN_FDS, nothing is lost meanwhile; then \
-             leave overlap out.",
+             [\"http::3000\"] and a server that takes it by LISTEN_FDS, nothing is lost meanwhile; \
+             with proxy = \"port\" beside it, the same goes for one that listens at PORT. Then leave overlap out.",
         );
         draft.set("overlap", false);
     }
@@ -97,9 +108,24 @@ fn read(words: &[String], draft: &mut Draft) -> Result<(), MigrateError> {
         Some(Runner::Watchexec) => watchexec::read(rest, draft),
         Some(Runner::CargoWatch(flags)) => cargo_watch::read(&rest[flags..], draft),
         Some(Runner::Uvicorn(flags)) => uvicorn::read(&words[..flags], &words[flags..], draft),
+        Some(Runner::Gunicorn(flags)) => gunicorn::read(&words[..flags], &words[flags..], draft),
+        Some(Runner::Flask(flags)) => flask::read(&words[..flags], &words[flags..], draft),
+        Some(Runner::Django(flags)) => flask::read_django(&words[..flags], &words[flags..], draft),
+        Some(Runner::Nodemon(flags)) => nodemon::read(&words[flags..], draft),
         Some(Runner::Air) => air::read_flags(rest, draft),
         Some(Runner::AirFile) => air::read(Path::new(program), Vec::new(), draft),
-        None => Err(MigrateError::Runner(program.clone())),
+        None => match script::named(words) {
+            Some((name, arguments)) => {
+                let script = script::words(name, arguments)?;
+                let inner = shell::environment(&script, draft);
+                // One that runs another script might never end.
+                if Runner::of(inner).is_none() {
+                    return Err(MigrateError::Runner(shell::joined(inner), shell::joined(words)));
+                }
+                read(inner, draft)
+            }
+            None => Err(MigrateError::Runner(program.clone(), shell::joined(words))),
+        },
     }
 }
 
@@ -109,6 +135,10 @@ enum Runner {
     Watchexec,
     CargoWatch(usize),
     Uvicorn(usize),
+    Gunicorn(usize),
+    Flask(usize),
+    Django(usize),
+    Nodemon(usize),
     Air,
     AirFile,
 }
@@ -131,11 +161,22 @@ impl Runner {
                 Some(Self::AirFile)
             }
             _ => {
-                // `python -m uvicorn`, `uv run uvicorn` and the like.
-                let at = words.iter().take(4).position(|word| {
-                    Path::new(word).file_name().is_some_and(|name| name == "uvicorn")
-                })?;
-                Some(Self::Uvicorn(at + 1))
+                // `python -m uvicorn`, `uv run uvicorn`, `npx nodemon` and the like.
+                let found =
+                    words.iter().take(4).enumerate().find_map(|(at, word)| {
+                        match Path::new(word).file_name()?.to_str()? {
+                            "uvicorn" => Some(Self::Uvicorn(at + 1)),
+                            "gunicorn" => Some(Self::Gunicorn(at + 1)),
+                            "flask" => Some(Self::Flask(at + 1)),
+                            "nodemon" => Some(Self::Nodemon(at + 1)),
+                            _ => None,
+                        }
+                    });
+                if found.is_some() {
+                    return found;
+                }
+                let at = words.iter().take(5).position(|word| word == "runserver")?;
+                words[..at].last()?.ends_with("manage.py").then_some(Self::Django(at + 1))
             }
         }
     }
@@ -196,7 +237,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn whatever_comes_is_read_or_refused(
-            runner in "(watchexec|cargo watch|systemfd|uvicorn)",
+            runner in "(watchexec|cargo watch|systemfd|uvicorn|gunicorn|flask run|nodemon)",
             words in proptest::collection::vec("-{0,2}[a-zA-Z=:.,&'\"* 0-9\n\\\\]{0,6}", 0..6),
             command in proptest::collection::vec("(?s).{1,6}", 0..3),
         ) {
@@ -223,7 +264,9 @@ mod tests {
     #[test]
     fn says_what_it_can_not_take_over() {
         for (line, words) in [
-            ("nodemon server.js", "nodemon is none of the runners"),
+            ("vite --port 3", "vite is none of the runners"),
+            ("vite --port 3", "server-dev init -- vite --port 3"),
+            ("npm run no-such-script", "package.json can't be read"),
             ("systemfd -s http::3000", "systemfd runs no command"),
             ("watchexec -r", "watchexec runs no command"),
             ("watchexec --exts", "missing argument for option '--exts'"),

@@ -8,12 +8,14 @@ mod body;
 mod events;
 mod forward;
 mod guard;
+mod http2;
 mod inject;
 mod own;
 mod page;
 mod policy;
 mod problem;
 mod site;
+mod unanswered;
 mod upstream;
 mod wait;
 
@@ -56,6 +58,8 @@ use crate::{
 
 /// Requests that wait while no process is ready; more than a browser and a test suite send at once.
 const MAX_WAITING: usize = 1024;
+/// How long it may take until an edit is seen, beside the time for which it is to settle.
+const SEEN_WITHIN: Duration = Duration::from_millis(200);
 /// How long connections may take to end after the last process has.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Headers of a request or an answer; a hundred, as hyper takes, are fewer than some servers write.
@@ -100,6 +104,8 @@ struct Proxy {
     guard: HostGuard,
     /// How long a request waits.
     patience: Duration,
+    /// How long an edit may go unseen, so that one of which the server is down may be mended already.
+    unseen: Duration,
     waiting: Semaphore,
     over: CancellationToken,
 }
@@ -149,6 +155,7 @@ impl Fronted {
             site,
             guard: HostGuard::new(&service.allow_hosts),
             patience: *service.proxy_wait,
+            unseen: service.settle.saturating_mul(2).saturating_add(SEEN_WITHIN),
             waiting: Semaphore::new(MAX_WAITING),
             over: over.clone(),
         };

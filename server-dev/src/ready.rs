@@ -6,6 +6,7 @@
 mod accepting;
 mod call;
 mod notified;
+mod place;
 mod probe;
 
 use std::{net::SocketAddr, time::Duration};
@@ -15,7 +16,7 @@ use serde::Serialize;
 use tokio::time::sleep;
 
 use self::accepting::accepts;
-pub(crate) use self::notified::{Notified, folder};
+pub(crate) use self::{notified::Notified, place::Place, probe::LastLook};
 use crate::config::Ready;
 
 /// A process that has no socket to wait at counts as ready after this long.
@@ -57,13 +58,14 @@ pub(crate) enum Sign {
 }
 
 /// Waits until the processes of `group` are ready, which say so to `notified`, of which the kernel knows the
-/// sockets by `inodes`, and which alone are behind `private`.
+/// sockets by `inodes`, and which alone are behind `private`; `last` is what was seen there.
 pub(crate) async fn wait(
     notified: &Notified,
     how: &Ready,
     group: Pid,
     inodes: &[u64],
     private: Option<Private>,
+    last: &LastLook,
 ) -> Sign {
     match how {
         Ready::Notify => {
@@ -76,7 +78,7 @@ pub(crate) async fn wait(
         }
         Ready::Http(path) => {
             match private {
-                Some(private) => probe::answers(private.address(), path).await,
+                Some(private) => probe::answers(private.address(), path, last).await,
                 // The command line and the file are refused where there is none.
                 None => std::future::pending().await,
             }

@@ -19,7 +19,7 @@ use tokio::{
 use self::writer::Writer;
 pub(crate) use self::{
     told::{Level, Told, WatchedBy},
-    words::{milliseconds, seconds},
+    words::{counted, milliseconds, seconds},
 };
 use crate::{desktop::Desktop, process::Line};
 

@@ -9,7 +9,7 @@ mod pages;
 mod plan;
 mod start;
 
-use std::{path::PathBuf, sync::Arc, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
 use hot_reload::ReloaderReceiver;
 use rustix::process::Signal;
@@ -35,7 +35,7 @@ use crate::{
     machine::{Event, Machine, Need, Phase},
     process::{End, Line, Output, Running},
     proxy::{Behind, Problem, Publisher, Upstream},
-    ready::Notified,
+    ready::{Notified, Place},
     report::{Report, Told},
     sockets::Sockets,
     tree::{Edits, Tree},
@@ -52,7 +52,7 @@ pub(crate) struct Runner {
     pub(crate) site: Publisher,
     pub(crate) tree: Tree,
     /// Where the sockets are at which processes say that they are ready.
-    pub(crate) notify: PathBuf,
+    pub(crate) notify: Place,
     pub(crate) report: Arc<Report>,
     /// What somebody asks for who has edited nothing.
     pub(crate) asked: broadcast::Receiver<Need>,

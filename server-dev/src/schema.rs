@@ -6,9 +6,16 @@ use serde_json::{Value, json};
 use crate::config::Config;
 
 /// Where an editor looks for it, beside the file.
-pub(crate) const FILE: &str = "server-dev.schema.json";
+const FILE: &str = "server-dev.schema.json";
 /// What an editor says of the whole.
 const TITLE: &str = "Services of server-dev";
+
+/// The first lines of a file of services: where its schema is, and how it comes there.
+pub(crate) fn head() -> String {
+    format!(
+        "#:schema ./{FILE}\n# For an editor to complete and check this file: server-dev schema > {FILE}\n"
+    )
+}
 
 /// A key of a service.
 #[derive(Debug)]
@@ -18,6 +25,8 @@ pub(crate) struct Key {
     pub(crate) description: String,
     /// `None` where it has to be set, or nothing is taken in its place.
     pub(crate) default: Option<Value>,
+    /// What it may be, where it has no default.
+    pub(crate) example: Option<Value>,
 }
 
 /// Returns the JSON Schema, as text.
@@ -37,8 +46,15 @@ pub(crate) fn keys() -> Vec<Key> {
             None if key["type"] == "array" => Some(json!([])),
             default => default.cloned(),
         },
+        example: example(key).cloned(),
     };
     keys.into_iter().flatten().map(key).collect()
+}
+
+/// The first that is given, of itself or of one of its forms.
+fn example(key: &Value) -> Option<&Value> {
+    let own = key.pointer("/examples/0");
+    own.or_else(|| key["anyOf"].as_array()?.iter().find_map(example))
 }
 
 fn whole() -> Schema {
@@ -88,6 +104,9 @@ mod tests {
             ("command = 'a'\nsettle = '50ms'\ngrace = '1m 30s'\npoll = '0.5s'", true),
             ("command = 'a'\nready = 'notify'", true),
             ("command = 'a'\nready = { delay = '1s' }", true),
+            ("command = 'a'\nready = '/up'", true),
+            ("command = 'a'\nready = '500ms'\nproxy = true\npoll = true", true),
+            ("command = 'a'\nproxy = 'socket'\npoll = false", true),
             ("command = 'a'\nrules = [{ files = '*.css', do = 'css' }]", true),
             ("command = 'a'\nenv = { A = '1' }\nenv_file = 'x'", true),
             ("", false),
@@ -99,6 +118,9 @@ mod tests {
             ("command = 'a'\nsettle = 50", false),
             ("command = 'a'\nready = 'soon'", false),
             ("command = 'a'\nready = { delay = 1 }", false),
+            ("command = 'a'\nready = { delay = '1s', http = '/' }", false),
+            ("command = 'a'\nproxy = 'pipe'", false),
+            ("command = 'a'\npoll = 500", false),
             ("command = 'a'\nrules = [{ files = '*.css', do = 'paint' }]", false),
             ("command = 'a'\nenv = { A = 1 }", false),
             ("command = 'a'\nextension = ['rs']", false),

@@ -25,8 +25,9 @@ use crate::{
     input::Input,
     machine::Need,
     proxy,
+    ready::Place,
     report::{Report, Told},
-    sockets::Sockets,
+    sockets::{Sockets, asked_twice},
     tree::Filter,
 };
 
@@ -34,7 +35,7 @@ use crate::{
 pub(crate) struct Given {
     pub(crate) report: Arc<Report>,
     /// See [`Runner`].
-    pub(crate) notify: PathBuf,
+    pub(crate) notify: Place,
     pub(crate) asked: broadcast::Receiver<Need>,
     pub(crate) input: Option<Input>,
     pub(crate) guarded: GuardedGroups,
@@ -54,15 +55,24 @@ pub(crate) struct Services {
 }
 
 /// Refuses what can't be run, wherever it is.
-pub(crate) fn check(name: &str, service: &Service) -> Result<(), Failure> {
-    proxy::check(name, service)?;
-    Filter::of(service)?;
-    Ok(())
+pub(crate) fn check(config: &Config) -> Result<(), String> {
+    if let Some(twice) = asked_twice(&config.services).next() {
+        return Err(chain(&twice));
+    }
+    let mut services = config.services.iter();
+    services.try_for_each(|(name, service)| {
+        proxy::check(name, service).map_err(|error| chain(&error))?;
+        Filter::of(service).map_err(|error| format!("{name}: {}", chain(&error)))?;
+        Ok(())
+    })
 }
 
 impl Services {
     /// Makes everything that may be refused, of all services, before any of them is started.
     pub(crate) fn open(given: Given, config: Config) -> Result<Self, Failure> {
+        if let Some(twice) = asked_twice(&config.services).next() {
+            return Err(twice.into());
+        }
         let mut services = Self { given, running: BTreeMap::new(), tasks: JoinSet::new() };
         let mut none = Sockets::default();
         let open = config.services.into_iter();

@@ -1,5 +1,8 @@
 //! The sockets that outlive every process of a service.
 
+pub(crate) mod holders;
+mod twice;
+
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
@@ -17,6 +20,7 @@ use std::{
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
+pub(crate) use self::twice::asked_twice;
 use crate::spec::{Address, SocketKind, Spec};
 
 /// Connections that wait while no process accepts; Linux cuts it to `net.core.somaxconn`, 4096 by
@@ -53,9 +57,11 @@ pub(crate) struct Front {
 
 /// Why a socket can't be had.
 #[derive(Debug, thiserror::Error)]
-#[error("{place} can't be listened on{}", self.hint())]
+#[error("{place} {}", self.problem())]
 pub(crate) struct SocketError {
     place: Address,
+    /// Who holds it: pid and program.
+    held_by: Option<String>,
     source: io::Error,
 }
 
@@ -70,8 +76,13 @@ impl SocketError {
         self.source.kind() == io::ErrorKind::PermissionDenied
     }
 
-    fn hint(&self) -> &'static str {
-        if self.is_taken() { "; `server-dev doctor` says by whom it is held" } else { "" }
+    fn problem(&self) -> String {
+        match &self.held_by {
+            Some(by) => format!("is held by {by}; end that, or take another address"),
+            // Of a path nobody else has it: a file, or a folder.
+            None if self.is_taken() => "is there, and is no socket that anybody holds".to_owned(),
+            None => "can't be listened on".to_owned(),
+        }
     }
 }
 
@@ -204,7 +215,11 @@ pub(crate) fn unused_port() -> io::Result<SocketAddr> {
 
 impl Held {
     fn open(spec: &Spec) -> Result<Self, SocketError> {
-        let failed = |source| SocketError { place: spec.place.clone(), source };
+        let failed = |source: io::Error| {
+            let is_taken = source.kind() == io::ErrorKind::AddrInUse;
+            let held_by = if is_taken { holders::of(spec) } else { None };
+            SocketError { place: spec.place.clone(), held_by, source }
+        };
         let (socket, file) = match &spec.place {
             Address::Ip(address) => (open_ip(*address, spec.kind).map_err(failed)?, None),
             Address::Path(path) => {
@@ -236,7 +251,9 @@ fn open_ip(address: SocketAddr, kind: SocketKind) -> io::Result<Socket> {
         None,
     )?;
     if address.is_ipv6() {
-        socket.set_only_v6(true)?;
+        // At all addresses, IPv4 is one of them, as where systemd holds the socket (`BindIPv6Only=` in
+        // systemd.socket(5)); no other address of IPv6 is one of IPv4 as well.
+        socket.set_only_v6(false)?;
     }
     if !is_udp {
         // So that connections in TIME_WAIT don't keep the address (socket(7)).
@@ -312,6 +329,19 @@ mod tests {
         UnixStream::connect(&path).unwrap();
         drop(second);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn answers_over_ipv4_as_well_where_it_listens_at_all_addresses() {
+        let Ok(sockets) = Sockets::open(&["http::[::]:0".parse().unwrap()]) else {
+            return eprintln!("skipped: there is no IPv6 here");
+        };
+        let port = sockets.first_ip().unwrap().1.parse::<u16>().unwrap();
+        std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        std::net::TcpStream::connect((std::net::Ipv6Addr::LOCALHOST, port)).unwrap();
+        let only = Sockets::open(&["http::[::1]:0".parse().unwrap()]).unwrap();
+        let port = only.first_ip().unwrap().1.parse::<u16>().unwrap();
+        assert!(std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
     }
 
     #[test]

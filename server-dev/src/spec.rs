@@ -4,11 +4,13 @@ use std::{
     borrow::Cow,
     fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf, absolute},
     str::FromStr,
 };
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use crate::words::text;
 
 /// A socket that is held for a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +65,30 @@ impl SocketKind {
     }
 }
 
+impl Spec {
+    /// Has a path be relative to `directory`.
+    pub(crate) fn place_in(&mut self, directory: &Path) {
+        if let Address::Path(path) = &mut self.place {
+            // A path of a socket is short (unix(7)), and `./.` is no part of a name.
+            *path = directory.join(&path).components().collect();
+        }
+    }
+
+    /// Whether only one of the two can be held.
+    pub(crate) fn conflicts_with(&self, other: &Self) -> bool {
+        match (&self.place, &other.place) {
+            (Address::Ip(a), Address::Ip(b)) => {
+                let is_udp = |spec: &Self| spec.kind == SocketKind::Udp;
+                a.port() != 0 && is_udp(self) == is_udp(other) && conflicts(*a, *b)
+            }
+            (Address::Path(a), Address::Path(b)) => {
+                a == b || matches!((absolute(a), absolute(b)), (Ok(a), Ok(b)) if a == b)
+            }
+            _ => false,
+        }
+    }
+}
+
 impl FromStr for Spec {
     type Err = InvalidSpec;
 
@@ -97,6 +123,16 @@ impl FromStr for Spec {
     }
 }
 
+/// Whether two sockets can't be bound at once; `[::]` takes IPv4 as well, or may do so (ipv6(7)).
+pub(crate) fn conflicts(wanted: SocketAddr, held: SocketAddr) -> bool {
+    let is_any = |ip: IpAddr| ip.is_unspecified();
+    wanted.port() == held.port()
+        && match (wanted.ip().to_canonical(), held.ip().to_canonical()) {
+            (IpAddr::V4(_), it @ IpAddr::V6(_)) | (it @ IpAddr::V6(_), IpAddr::V4(_)) => is_any(it),
+            (a, b) => a == b || is_any(a) || is_any(b),
+        }
+}
+
 /// A port alone is on the loopback address: nobody else is to reach a server in development.
 fn ip(text: &str) -> Result<SocketAddr, InvalidSpec> {
     match text.parse::<u16>() {
@@ -121,7 +157,7 @@ impl fmt::Display for Address {
 
 impl<'de> serde::Deserialize<'de> for Spec {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        text(deserializer, r#"a socket such as "http::3000""#)
     }
 }
 
@@ -165,6 +201,28 @@ mod tests {
                 (name, place),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn tells_which_sockets_are_in_each_others_way() {
+        for (wanted, held, is_so) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "127.0.0.1:81", false),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("127.0.0.1:80", "0.0.0.0:80", true),
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "[::]:80", true),
+            ("127.0.0.1:80", "[::1]:80", false),
+            ("127.0.0.1:80", "[::ffff:127.0.0.1]:80", true),
+            ("[::1]:80", "[::]:80", true),
+            ("[::1]:80", "127.0.0.1:80", false),
+            ("[::]:80", "0.0.0.0:80", true),
+            ("[::]:80", "127.0.0.1:80", true),
+            ("[::1]:80", "0.0.0.0:80", false),
+        ] {
+            let got = conflicts(wanted.parse().unwrap(), held.parse().unwrap());
+            assert_eq!(got, is_so, "{wanted}, {held}");
         }
     }
 

@@ -3,16 +3,25 @@
 use std::{borrow::Cow, fmt, ops::Deref, str::FromStr, time::Duration};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::words::text;
 
 /// A duration that is read from, and written as, a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Timespan(Duration);
 
+/// Nobody waits for longer, and moments that far ahead can be told on every machine (`Instant` ends somewhere).
+const LONGEST: Timespan = Timespan::seconds(365 * 24 * 60 * 60);
+
 /// A text that is none.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} is no duration such as 50ms or 10s")]
-pub(crate) struct InvalidTimespan(String);
+pub(crate) enum InvalidTimespan {
+    #[error("{0} is no duration such as 50ms or 10s")]
+    Form(String),
+    #[error("{0} is too long: the longest duration is 365days")]
+    TooLong(String),
+}
 
 impl Timespan {
     pub(crate) const fn milliseconds(milliseconds: u64) -> Self {
@@ -43,8 +52,13 @@ impl FromStr for Timespan {
 
     fn from_str(text: &str) -> Result<Self, InvalidTimespan> {
         // Its own words are about single characters.
-        let read = humantime::parse_duration(text);
-        read.map(Self).map_err(|_| InvalidTimespan(text.to_owned()))
+        match humantime::parse_duration(text) {
+            Ok(read) if read <= *LONGEST => Ok(Self(read)),
+            Ok(_) | Err(humantime::DurationError::NumberOverflow) => {
+                Err(InvalidTimespan::TooLong(text.to_owned()))
+            }
+            Err(_) => Err(InvalidTimespan::Form(text.to_owned())),
+        }
     }
 }
 
@@ -56,7 +70,7 @@ impl fmt::Display for Timespan {
 
 impl<'de> Deserialize<'de> for Timespan {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        text(deserializer, r#"a duration such as "50ms" or "10s""#)
     }
 }
 
@@ -99,6 +113,15 @@ mod tests {
         for text in ["", "50", "soon", "-1s"] {
             let error = text.parse::<Timespan>().unwrap_err().to_string();
             assert_eq!(error, format!("{text} is no duration such as 50ms or 10s"));
+        }
+    }
+
+    #[test]
+    fn is_never_so_long_that_its_end_can_not_be_told() {
+        assert_eq!("365days".parse::<Timespan>().unwrap(), LONGEST);
+        for text in ["365days 1ns", "300000000000y", "99999999999999999999s"] {
+            let error = text.parse::<Timespan>().unwrap_err().to_string();
+            assert_eq!(error, format!("{text} is too long: the longest duration is 365days"));
         }
     }
 }

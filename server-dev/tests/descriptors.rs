@@ -126,6 +126,44 @@ fn a_unix_socket_is_made_and_removed_again() {
 }
 
 #[test]
+fn a_unix_socket_of_a_file_is_in_the_folder_of_its_service() {
+    let folder = Folder::with(&[("web/value.txt", ""), ("run/here", "")]);
+    let command = r#"["sleep", "600"]"#;
+    let service = format!(
+        "[services.web]\ncommand = {command}\ndirectory = 'web'\nready = {{ delay = '1ms' }}\n\
+         sockets = ['unix::./a.sock', 'unix::{}/b.sock']\n",
+        folder.path().display()
+    );
+    folder.write("server-dev.toml", &service);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_server-dev"));
+    command.args(["--json", "-c", "../server-dev.toml"]).current_dir(folder.path().join("run"));
+    let mut dev = Dev::spawn(&mut command);
+    dev.wait("ready");
+    UnixStream::connect(folder.path().join("web/a.sock")).unwrap();
+    UnixStream::connect(folder.path().join("b.sock")).unwrap();
+    assert!(dev.end().success());
+}
+
+#[test]
+fn the_same_socket_twice_is_said_to_be_so() {
+    let folder = Folder::with(&[]);
+    let error = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_server-dev"));
+        let output = command.args(arguments).current_dir(folder.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let twice = error(&["-s", "http::28399", "-s", "b=tcp::[::]:28399", "--", "sleep", "600"]);
+    assert_eq!(twice, "server-dev: [::]:28399 is asked for twice\n");
+    let service = |name: &str| {
+        format!("[services.{name}]\ncommand = 'sleep 600'\nsockets = ['unix::a.sock']\n")
+    };
+    folder.write("server-dev.toml", &(service("one") + &service("two")));
+    let twice = error(&[]);
+    assert!(twice.contains("a.sock is asked for by one and by two"), "{twice}");
+}
+
+#[test]
 fn a_datagram_waits_for_the_server() {
     if Command::new("python3").arg("--version").output().is_err() {
         return eprintln!("skipped: python3 is not to be had here");
@@ -155,10 +193,16 @@ fn who_holds_a_port_already_is_not_pushed_aside() {
         String::from_utf8(output.stderr).unwrap()
     };
     let error = taken(&format!("http::{}", address.port()));
-    assert!(error.contains(&address.to_string()), "{error}");
+    let by = format!("{address} is held by pid {} (", std::process::id());
+    assert!(error.contains(&by), "{error}");
     let path = folder.path().join("a.sock");
+    fs::write(&path, "").unwrap();
+    let error = taken("unix::./a.sock");
+    assert!(error.contains("a.sock is there, and is no socket"), "{error}");
+    fs::remove_file(&path).unwrap();
     let _held = UnixListener::bind(&path).unwrap();
     let error = taken("unix::./a.sock");
-    assert!(error.contains("a.sock"), "{error}");
+    let by = format!("a.sock is held by pid {} (", std::process::id());
+    assert!(error.contains(&by), "{error}");
     assert!(fs::exists(path).unwrap());
 }

@@ -15,7 +15,11 @@ use common::Folder;
 const NOBODY: u32 = 65534;
 
 fn doctor(command: &mut Command, folder: &Folder) -> (Option<i32>, String) {
-    let output = command.arg("doctor").current_dir(folder.path()).output().expect("it starts");
+    doctor_of(command.arg("doctor"), folder)
+}
+
+fn doctor_of(command: &mut Command, folder: &Folder) -> (Option<i32>, String) {
+    let output = command.current_dir(folder.path()).output().expect("it starts");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     (output.status.code(), text + &String::from_utf8_lossy(&output.stderr))
 }
@@ -31,7 +35,7 @@ fn is_content_with_what_runs() {
     folder.write("server-dev.toml", service);
     let (code, text) = doctor(&mut command(), &folder);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.lines().all(|line| !line.starts_with("error: ")), "{text}");
+    assert!(text.ends_with("\nnothing is in the way\n"), "{text}");
 }
 
 #[test]
@@ -52,11 +56,73 @@ fn names_everything_that_is_wrong_at_once() {
         &format!("error: one: 127.0.0.1:{port} is held by pid {} (", std::process::id()),
         "error: one: no-such-program can't be run",
         "error: two: nothing below",
-        &format!("error: two: 127.0.0.1:{port} is asked for by one as well"),
+        &format!("error: two: 127.0.0.1:{port} is asked for by one and by two"),
         "all services: ",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
+}
+
+#[test]
+fn says_each_thing_once_and_the_worst_last() {
+    let folder = Folder::with(&[("a.txt", ""), ("web/run.sh", "")]);
+    folder.write(
+        "server-dev.toml",
+        "[services.gone]\ncommand = 'sh'\ndirectory = 'nowhere'\nsockets = ['unix::a.sock']\n\
+         [services.web]\ncommand = './run.sh'\ndirectory = 'web'\nwatch = ['.', 'lib']\n",
+    );
+    let (code, text) = doctor(&mut command(), &folder);
+    assert_eq!(code, Some(1), "{text}");
+    let lines: Vec<_> = text.lines().collect();
+    let errors = [
+        "error: gone: there is no folder nowhere",
+        "error: web: ./run.sh can't be run: it isn't executable, see chmod +x ./run.sh",
+        "error: web: web/lib is to be watched, and is not there",
+        "3 errors; it doesn't run as it is",
+    ];
+    assert!(lines.ends_with(&errors), "{text}");
+    assert!(lines.contains(&"fine: web: 1 file in 1 folder of web may begin a build"), "{text}");
+    // A list is for no shell, and may still look like it.
+    folder.write("server-dev.toml", "[services.web]\ncommand = ['$HOME/a']\n");
+    let (_, text) = doctor(&mut command(), &folder);
+    assert!(text.contains("$HOME/a can't be run: no shell is in between"), "{text}");
+}
+
+#[test]
+fn tells_programs_by_json() {
+    let folder = Folder::with(&[("a.txt", "")]);
+    let flags = ["doctor", "--json", "-w", ".", "--", "no-such-program"];
+    let (code, text) = doctor_of(command().args(flags), &folder);
+    assert_eq!(code, Some(1), "{text}");
+    let read = |line| serde_json::from_str::<serde_json::Value>(line).expect("JSON");
+    let told: Vec<_> = text.lines().map(read).collect();
+    let [.., error, summary] = &told[..] else { panic!("{text}") };
+    assert_eq!(error["event"], "finding");
+    assert_eq!((&error["service"], &error["level"]), (&"server".into(), &"error".into()));
+    assert!(error["text"].as_str().expect("a text").starts_with("no-such-program"), "{text}");
+    assert_eq!(*summary, serde_json::json!({ "event": "summary", "errors": 1, "warnings": 0 }));
+    assert!(told.iter().any(|it| it["event"] == "finding" && it["service"].is_null()), "{text}");
+}
+
+#[test]
+fn looks_at_a_service_of_the_command_line() {
+    let held = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = held.local_addr().expect("an address").port();
+    let folder = Folder::with(&[("src/a.rs", "")]);
+    let socket = format!("http::{port}");
+    let flags = ["doctor", "-s", &socket, "-w", "src", "-e", "rs"];
+    let taken = format!("127.0.0.1:{port} is held by pid {} (", std::process::id());
+    // Before there is a command, none is looked for.
+    let (code, text) = doctor_of(command().args(flags), &folder);
+    assert!(code == Some(1) && text.contains(&taken), "{text}");
+    assert!(!text.contains("can't be run"), "{text}");
+    let (code, text) =
+        doctor_of(command().args(flags).args(["--", "no-such-program", "-x"]), &folder);
+    assert!(code == Some(1) && text.contains(&taken), "{text}");
+    assert!(text.contains("no-such-program can't be run"), "{text}");
+    drop(held);
+    let (code, text) = doctor_of(command().args(flags).args(["--", "sh"]), &folder);
+    assert_eq!(code, Some(0), "{text}");
 }
 
 #[test]
@@ -82,10 +148,16 @@ fn says_that_a_socket_is_another_users() {
 
 #[test]
 fn names_a_file_that_is_missing_or_wrong() {
-    let folder = Folder::with(&[]);
-    let (code, text) = doctor(&mut command(), &folder);
-    assert!(code == Some(1) && text.contains("server-dev.toml can't be read"), "{text}");
+    let folder = Folder::with(&[("a/b/c.txt", "")]);
+    let (code, text) = doctor_of(&mut command(), &folder);
+    assert!(code == Some(1) && text.contains("there is no server-dev.toml here; `"), "{text}");
+    assert!(text.contains("server-dev init") && text.contains("-- COMMAND"), "{text}");
+    let (code, text) = doctor_of(command().args(["-c", "x.toml"]), &folder);
+    assert!(code == Some(1) && text.contains("x.toml can't be read"), "{text}");
     folder.write("server-dev.toml", "[services.web]\n");
     let (code, text) = doctor(&mut command(), &folder);
     assert!(code == Some(1) && text.contains("missing field `command`"), "{text}");
+    let output = command().current_dir(folder.path().join("a/b")).output().expect("it starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("one above: say -c ../../server-dev.toml"), "{text}");
 }

@@ -45,6 +45,33 @@ fn takes_a_line_with_or_without_quotes_around_it() {
         quoted.contains("Without a file: server-dev --no-overlap -- cargo run -- -v\n"),
         "{quoted}"
     );
-    let (code, error) = migrate(&folder, &["nodemon server.js"]);
-    assert!(code == 1 && error.contains("nodemon is none of the runners"), "{error}");
+    let (code, error) = migrate(&folder, &["vite --host"]);
+    assert!(code == 1 && error.contains("vite is none of the runners"), "{error}");
+    assert!(error.contains("server-dev init -- vite --host"), "{error}");
+}
+
+#[test]
+fn says_how_the_schema_that_it_names_is_made() {
+    let (_, text) = migrate(&Folder::with(&[]), &["cargo watch -x run"]);
+    assert!(text.starts_with("#:schema ./server-dev.schema.json\n"), "{text}");
+    assert!(text.contains("server-dev schema > server-dev.schema.json"), "{text}");
+}
+
+#[test]
+fn reads_what_a_script_of_a_package_runs() {
+    let scripts = r#"{"scripts": {"dev": "A=1 nodemon -e js server.js", "loop": "npm run loop", "start": "vite"}}"#;
+    let folder = Folder::with(&[("package.json", scripts)]);
+    let (code, text) = migrate(&folder, &["npm run dev -- --port 3"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("\ncommand = \"node server.js --port 3\"\n"), "{text}");
+    assert!(text.contains("\nenv = { A = \"1\" }\n"), "{text}");
+    for (line, words) in [
+        ("npm start", "vite is none of the runners"),
+        ("npm start", "server-dev init -- npm start"),
+        ("yarn loop", "npm run loop is none"),
+        ("npm run none", "package.json has no script none"),
+    ] {
+        let (code, error) = migrate(&folder, &[line]);
+        assert!(code == 1 && error.contains(words), "{line}: {error}");
+    }
 }

@@ -213,7 +213,7 @@ fn needed(folder: &Folder) -> usize {
     let mut command = Command::new(env!("CARGO_BIN_EXE_server-dev"));
     let output = command.arg("doctor").current_dir(folder.path()).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let (before, _) = text.split_once(" folders and files to watch").unwrap();
+    let (before, _) = text.split_once(" needed, ").unwrap();
     before.rsplit(' ').next().unwrap().parse().unwrap()
 }
 

@@ -7,9 +7,10 @@ use std::{
 
 use ignore::gitignore::Gitignore;
 
-use super::{Finding, below, watches::WatchNeed};
+use super::{Finding, shown, watches::WatchNeed};
 use crate::{
     config::Service,
+    report::counted,
     tree::{CACHE, Filter, Tree},
 };
 
@@ -25,8 +26,11 @@ pub(super) fn check(service: &Service, need: &mut WatchNeed) -> Vec<Finding> {
 }
 
 fn of_root(service: &Service, root: &Path, watched: &mut BTreeSet<PathBuf>) -> Finding {
-    let path = below(service, root);
-    let shown = path.display();
+    let path = service.directory.join(root);
+    let shown = shown(service, root);
+    if !path.exists() {
+        return Finding::error(format!("{shown} is to be watched, and is not there"));
+    }
     let mut only = service.clone();
     only.watch = vec![root.to_owned()];
     let filter = match Filter::of(&only) {
@@ -48,7 +52,10 @@ fn of_root(service: &Service, root: &Path, watched: &mut BTreeSet<PathBuf>) -> F
             "{shown} is watched, though it is ignored by {by}: what a build writes there would begin \
              another"
         )),
-        (_, None) => Finding::fine(format!("{shown}: {files} files in {folders} folders count")),
+        (_, None) => {
+            let (files, folders) = (counted(files, "file"), counted(folders, "folder"));
+            Finding::fine(format!("{files} in {folders} of {shown} may begin a build"))
+        }
     }
 }
 
@@ -119,7 +126,7 @@ mod tests {
             [("a.rs", ""), ("src/b.rs", ""), ("target/c.rs", ""), (".gitignore", "target/")];
         let (finding, need) = found(&files, |service| service.extensions = vec!["rs".into()]);
         assert_eq!(finding.level, Level::Fine, "{finding:?}");
-        assert!(finding.text.contains(": 2 files in 2 folders"), "{finding:?}");
+        assert!(finding.text.contains("2 files in 2 folders of "), "{finding:?}");
         // Two of its own, and those that it is in: that is what tests/tree_filter.rs finds as well.
         let above = std::env::temp_dir().canonicalize().unwrap().ancestors().count();
         assert_eq!((need.watches, need.instances), (2 + above, 1));
@@ -141,7 +148,7 @@ mod tests {
         let table: [(Files, Change, Level, &str); 8] = [
             (&[("a.go", "")], rust, Level::Error, "no file that isn't ignored ends in .rs"),
             (&[], nothing, Level::Error, "is it empty"),
-            (&[("a", "")], missing, Level::Error, "missing can't be watched"),
+            (&[("a", "")], missing, Level::Error, "missing is to be watched, and is not there"),
             (&[("a", "")], all, Level::Error, "is it empty, or ignored"),
             (&[("a", ""), (".gitignore", "*\n")], nothing, Level::Error, "ignored by \"*\" in "),
             (&[("a", ""), (CACHE, "")], nothing, Level::Warning, "ignored by its CACHEDIR.TAG"),
@@ -155,7 +162,7 @@ mod tests {
                 &[("out/a", ""), (".ignore", "!out"), (".gitignore", "out")],
                 out,
                 Level::Fine,
-                "1 files",
+                "1 file in 1 folder of ",
             ),
         ];
         for (files, change, level, words) in table {

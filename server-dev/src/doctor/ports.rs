@@ -1,52 +1,15 @@
 //! Whether the sockets of a service can be had, and who holds them where they can't.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    error::Error,
-    net::{IpAddr, SocketAddr},
-    path::{Path, absolute},
-};
+use std::{error::Error, net::SocketAddr, path::Path};
 
-use procfs::net::{TcpState, tcp, tcp6, udp, udp6, unix};
-
-use super::{Finding, holders};
+use super::Finding;
 use crate::{
-    config::Service,
-    sockets::Sockets,
-    spec::{Address, SocketKind, Spec},
+    sockets::{Sockets, holders},
+    spec::{Address, Spec},
 };
 
-pub(super) fn check(service: &Service) -> Vec<Finding> {
-    service.sockets.iter().map(of_socket).collect()
-}
-
-/// Names the sockets that an earlier service asks for as well.
-pub(super) fn twice(services: &BTreeMap<String, Service>) -> Vec<(&str, Finding)> {
-    let all: Vec<_> = services
-        .iter()
-        .flat_map(|(name, service)| service.sockets.iter().map(move |spec| (name.as_str(), spec)))
-        .collect();
-    let mut found = Vec::new();
-    for (at, (name, spec)) in all.iter().enumerate() {
-        if let Some((other, _)) = all[..at].iter().find(|(_, other)| is_same(other, spec)) {
-            let text = format!("{} is asked for by {other} as well", spec.place);
-            found.push((*name, Finding::error(text)));
-        }
-    }
-    found
-}
-
-fn is_same(one: &Spec, other: &Spec) -> bool {
-    match (&one.place, &other.place) {
-        (Address::Ip(a), Address::Ip(b)) => {
-            a.port() != 0
-                && (one.kind == SocketKind::Udp) == (other.kind == SocketKind::Udp)
-                && a.is_ipv4() == b.is_ipv4()
-                && conflicts(*a, *b)
-        }
-        (Address::Path(a), Address::Path(b)) => a == b,
-        _ => false,
-    }
+pub(super) fn check<'a>(sockets: impl IntoIterator<Item = &'a Spec>) -> Vec<Finding> {
+    sockets.into_iter().map(of_socket).collect()
 }
 
 fn of_socket(spec: &Spec) -> Finding {
@@ -73,44 +36,13 @@ fn of_address(spec: &Spec, address: SocketAddr) -> Finding {
         };
         return Finding::error(format!("{address} can't be had: {cause}{hint}"));
     }
-    let held: Vec<_> = if spec.kind == SocketKind::Udp {
-        let all = udp().into_iter().flatten().chain(udp6().into_iter().flatten());
-        all.map(|it| (it.local_address, it.inode, it.uid)).collect()
-    } else {
-        let all = tcp().into_iter().flatten().chain(tcp6().into_iter().flatten());
-        all.filter(|it| it.state == TcpState::Listen)
-            .map(|it| (it.local_address, it.inode, it.uid))
-            .collect()
-    };
-    let held: Vec<_> = held.into_iter().filter(|(at, ..)| conflicts(address, *at)).collect();
-    let inodes = held.iter().map(|(_, inode, _)| *inode).collect();
-    let by = holders::of(&inodes, held.first().map(|(.., uid)| *uid));
-    Finding::error(format!("{address} is held by {by}"))
-}
-
-/// Whether two sockets can't be bound at once; one of IPv6 may take IPv4 as well (ipv6(7)).
-fn conflicts(wanted: SocketAddr, held: SocketAddr) -> bool {
-    let is_any = |ip: IpAddr| ip.is_unspecified();
-    wanted.port() == held.port()
-        && match (wanted.ip().to_canonical(), held.ip().to_canonical()) {
-            (IpAddr::V6(_), IpAddr::V4(_)) => false,
-            (IpAddr::V4(_), it @ IpAddr::V6(_)) => is_any(it),
-            (a, b) => a == b || is_any(a) || is_any(b),
-        }
+    Finding::error(error.to_string())
 }
 
 fn of_path(path: &Path) -> Finding {
     let shown = path.display();
-    // As the kernel tells it, from wherever it was bound.
-    let names = [Some(path.to_owned()), absolute(path).ok()];
-    let inodes: BTreeSet<_> = unix()
-        .into_iter()
-        .flatten()
-        .filter(|it| it.path.is_some() && names.contains(&it.path))
-        .map(|it| it.inode)
-        .collect();
-    if !inodes.is_empty() {
-        return Finding::error(format!("{shown} is held by {}", holders::of(&inodes, None)));
+    if let Some(by) = holders::of_path(path) {
+        return Finding::error(format!("{shown} is held by {by}"));
     }
     let folder = path.parent().filter(|it| *it != Path::new("")).unwrap_or(Path::new("."));
     match (path.symlink_metadata(), folder.is_dir()) {
@@ -131,26 +63,6 @@ mod tests {
     };
 
     use super::{super::Level, *};
-
-    #[test]
-    fn tells_which_sockets_are_in_each_others_way() {
-        for (wanted, held, is_so) in [
-            ("127.0.0.1:80", "127.0.0.1:80", true),
-            ("127.0.0.1:80", "127.0.0.1:81", false),
-            ("127.0.0.1:80", "127.0.0.2:80", false),
-            ("127.0.0.1:80", "0.0.0.0:80", true),
-            ("0.0.0.0:80", "127.0.0.1:80", true),
-            ("127.0.0.1:80", "[::]:80", true),
-            ("127.0.0.1:80", "[::1]:80", false),
-            ("127.0.0.1:80", "[::ffff:127.0.0.1]:80", true),
-            ("[::1]:80", "[::]:80", true),
-            ("[::1]:80", "127.0.0.1:80", false),
-            ("[::]:80", "0.0.0.0:80", false),
-        ] {
-            let got = conflicts(wanted.parse().unwrap(), held.parse().unwrap());
-            assert_eq!(got, is_so, "{wanted}, {held}");
-        }
-    }
 
     fn of(spec: &str) -> Finding {
         of_socket(&spec.parse().unwrap())

@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::Finding;
-use crate::config::{Service, Words};
+use crate::{
+    config::{Service, Words},
+    exec,
+};
 
 /// Programs that start the server as a child of their own, and the argument by which they do.
 const WRAPPERS: [(&str, Option<&str>); 10] = [
@@ -49,6 +52,7 @@ pub(super) fn check(service: &Service) -> Vec<Finding> {
 fn of_command(service: &Service, command: &Words) -> Finding {
     let program = command.program();
     match find(service, program) {
+        Ok(_) if program.contains('/') => Finding::fine(format!("{program} is there")),
         Ok(path) => Finding::fine(format!("{program} is {}", path.display())),
         Err(why) => Finding::error(format!("{program} can't be run: {why}")),
     }
@@ -60,8 +64,9 @@ fn find(service: &Service, program: &str) -> Result<PathBuf, String> {
         let path = service.directory.join(program);
         return match is_program(&path) {
             Some(true) => Ok(path),
-            Some(false) => Err(format!("{} is no program, see chmod(1)", path.display())),
-            None => Err(format!("there is no {}", path.display())),
+            Some(false) if path.is_dir() => Err("it is a folder".to_owned()),
+            Some(false) => Err(format!("it isn't executable, see chmod +x {program}")),
+            None => Err(exec::why_missing(program, &service.directory)),
         };
     }
     let path = service.env.get("PATH").map(OsString::from).or_else(|| env::var_os("PATH"));
@@ -70,7 +75,7 @@ fn find(service: &Service, program: &str) -> Result<PathBuf, String> {
     folders
         .map(|folder| folder.join(program))
         .find(|path| is_program(path) == Some(true))
-        .ok_or_else(|| "it is in no folder of PATH; is it installed?".to_owned())
+        .ok_or_else(|| exec::why_missing(program, &service.directory))
 }
 
 /// `None` where there is nothing.

@@ -36,7 +36,7 @@ pub(super) fn check(need: &WatchNeed) -> Vec<Finding> {
     vec![
         judge(
             watches,
-            "folders and files to watch",
+            "watches of folders and files",
             need.watches,
             room(most_watches, used_watches),
         ),
@@ -47,7 +47,7 @@ pub(super) fn check(need: &WatchNeed) -> Vec<Finding> {
 fn judge(name: &str, what: &str, need: usize, room: Room) -> Finding {
     let left = room.limit.saturating_sub(room.used);
     let told = format!(
-        "{need} {what}, of {left} that fs.inotify.{name} = {} leaves beside {} in use",
+        "{what}: {need} needed, {left} left (fs.inotify.{name} is {}, {} in use)",
         room.limit, room.used
     );
     if need <= left {
@@ -101,10 +101,10 @@ mod tests {
     #[test]
     fn counts_what_is_left_and_says_what_is_missing() {
         for (need, limit, used, level, words) in [
-            (10, 100, 0, Level::Fine, "10 folders, of 100 that"),
-            (10, 100, 90, Level::Fine, "leaves beside 90 in use"),
+            (10, 100, 0, Level::Fine, "folders: 10 needed, 100 left ("),
+            (10, 100, 90, Level::Fine, "10 left (fs.inotify.max_user_watches is 100, 90 in use)"),
             (10, 100, 91, Level::Error, "fs.inotify.max_user_watches=256"),
-            (1, 100, 200, Level::Error, "of 0 that"),
+            (1, 100, 200, Level::Error, "1 needed, 0 left ("),
         ] {
             let found = judge("max_user_watches", "folders", need, Room { limit, used });
             assert_eq!(found.level, level, "{found:?}");

@@ -72,11 +72,19 @@ fn take(file: &Table, arguments: Vec<String>, draft: &mut Draft) {
     // What air writes itself.
     let scratch = text(file, "tmp_dir").unwrap_or("tmp").trim_matches('/');
     draft.add("ignore", format!("/{scratch}/"));
+    // air reads its interval only where it polls.
+    if build.get("poll").and_then(Value::as_bool) != Some(true) {
+        build.remove("poll_interval");
+    }
     for (key, value) in &build {
         keys::take(key, value, scratch, draft);
     }
-    for (key, value) in
-        file.iter().filter(|(key, _)| !["root", "tmp_dir", "build"].contains(&key.as_str()))
+    if let Some(proxy) = file.get("proxy").and_then(Value::as_table) {
+        keys::proxy(proxy, draft);
+    }
+    for (key, value) in file
+        .iter()
+        .filter(|(key, _)| !["root", "tmp_dir", "build", "proxy"].contains(&key.as_str()))
     {
         keys::left_out(key, value, draft);
     }
@@ -180,6 +188,30 @@ mod tests {
         assert!(told(&path).contains("exclude_regex ^a|b is left out"));
         let command = keys(&format!("air -c {path} -- more"));
         assert!(command.contains("./out/main hello 'big world' more"), "{command}");
+    }
+
+    #[test]
+    fn its_proxy_is_the_one_here() {
+        let (_folder, path) = file("[proxy]\nenabled = true\nproxy_port = 3000\napp_port = 4000");
+        let told = told(&path);
+        assert!(told.contains("\nsockets = [\"http::3000\"]\nproxy = \"port\""), "{told}");
+        assert!(told.contains("proxy.app_port 4000 is left out: "), "{told}");
+        assert!(!told.contains("overlap"), "{told}");
+        let (_folder, path) = file("[proxy]\nenabled = false");
+        assert!(!keys(&path).contains("proxy"));
+    }
+
+    #[test]
+    fn an_interval_alone_has_nothing_polled() {
+        for (text, polls) in [
+            ("poll = false\npoll_interval = 500", false),
+            ("poll_interval = 500", false),
+            ("poll = true\npoll_interval = 900", true),
+        ] {
+            let (_folder, path) = file(&format!("[build]\n{text}"));
+            assert_eq!(keys(&path).contains("poll = \"900ms\""), polls, "{text}");
+            assert_eq!(keys(&path).contains("poll"), polls, "{text}");
+        }
     }
 
     #[test]

@@ -66,6 +66,16 @@ impl Flags {
         Ok(text(value))
     }
 
+    /// A flag that stays in a command, or a word of it, as it was written; a value after a blank is a word by
+    /// itself.
+    pub(super) fn kept(&mut self, word: String) -> String {
+        match self.maybe() {
+            Some(value) if word.starts_with("--") => format!("{word}={value}"),
+            Some(value) => word + &value,
+            None => word,
+        }
+    }
+
     /// A value that is written right behind a `=`.
     pub(super) fn maybe(&mut self) -> Option<String> {
         self.parser.optional_value().map(text)

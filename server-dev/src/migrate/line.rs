@@ -6,7 +6,7 @@ use toml::Value;
 use crate::{cli::Cli, draft::Draft};
 
 /// The flag of each key; of a key that is not in it, only a file can tell.
-const FLAGS: [(&str, &str); 10] = [
+const FLAGS: [(&str, &str); 11] = [
     ("sockets", "-s"),
     ("extensions", "-e"),
     ("watch", "-w"),
@@ -17,6 +17,7 @@ const FLAGS: [(&str, &str); 10] = [
     ("poll", "--poll"),
     ("overlap", "--no-overlap"),
     ("listen_pid", "--no-pid"),
+    ("proxy", "--proxy"),
 ];
 
 pub(super) fn of(draft: &Draft) -> Option<String> {
@@ -26,7 +27,9 @@ pub(super) fn of(draft: &Draft) -> Option<String> {
         match value {
             Value::Boolean(false) => words.push((*flag).to_owned()),
             Value::Boolean(true) => {}
-            Value::String(text) if key == "poll" => words.push(format!("{flag}={text}")),
+            Value::String(text) if key == "poll" || key == "proxy" => {
+                words.push(format!("{flag}={text}"));
+            }
             Value::String(text) => words.extend(with(flag, text)),
             Value::Array(list) => {
                 let texts = list.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?;

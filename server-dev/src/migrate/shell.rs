@@ -15,7 +15,8 @@ pub(super) fn environment<'a>(words: &'a [String], draft: &mut Draft) -> &'a [St
         match first.split_once('=') {
             Some((name, value)) if is_name(name) => variable(draft, name, value),
             // With a flag it does something else as well.
-            None if first == "env" && rest.first().is_some_and(|word| !word.starts_with('-')) => {}
+            None if (first == "env" || first == "cross-env")
+                && rest.first().is_some_and(|word| !word.starts_with('-')) => {}
             _ => break,
         }
         words = rest;
@@ -65,7 +66,7 @@ fn split(text: &str) -> Vec<&str> {
     if is_plain { text.split("&&").map(str::trim).collect() } else { vec![text] }
 }
 
-fn in_shell(text: &str) -> Vec<String> {
+pub(super) fn in_shell(text: &str) -> Vec<String> {
     ["sh", "-c", text].map(str::to_owned).into()
 }
 

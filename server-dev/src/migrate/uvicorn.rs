@@ -1,13 +1,14 @@
 //! uvicorn's own reload; what is not about that stays in the command.
 
-use toml::Value;
-
-use super::{MigrateError, flags::Flags};
+use super::{MigrateError, address, flags::Flags, systemfd::socket};
 use crate::draft::Draft;
 
+/// What its reload leaves out unless it is included by that very pattern (`supervisors/watchfilesreload.py`
+/// of it); the others there are of files that never count here.
+const HIDDEN: &str = ".*";
+
 /// Where it listens when it isn't told.
-const HOST: &str = "127.0.0.1";
-const PORT: &str = "8000";
+const PORT: u16 = 8000;
 
 /// `before` is everything up to the program itself.
 pub(super) fn read(
@@ -18,75 +19,72 @@ pub(super) fn read(
     let mut flags = Flags::new("uvicorn", words);
     let mut command = before.to_vec();
     let (mut host, mut port, mut path, mut kind) = (None, None, None, "http");
-    let (mut includes, mut reloads, mut descriptor) = (Vec::new(), false, None);
+    let (mut includes, mut excludes) = (Vec::new(), Vec::new());
+    let (mut reloads, mut descriptor, mut workers) = (false, None, None);
     while let Some(word) = flags.next_or_word()? {
         match word.as_str() {
             "--reload" => reloads = true,
             "--reload-dir" => draft.add("watch", flags.value()?),
             "--reload-include" => includes.push(flags.value()?),
-            "--reload-exclude" => draft.add("ignore", flags.value()?),
+            "--reload-exclude" => excludes.push(flags.value()?),
             "--reload-delay" => flags.time("settle", &word, "s", draft)?,
             "--host" => host = Some(flags.value()?),
             "--port" => port = Some(flags.value()?),
             "--uds" => path = Some(flags.value()?),
             "--fd" => descriptor = Some(flags.value()?),
+            "--workers" => workers = Some(flags.value()?),
             "--ssl-certfile" | "--ssl-keyfile" => {
                 kind = "https";
                 command.extend([word, flags.value()?]);
             }
-            // A value after a blank is a word by itself.
-            _ => match flags.maybe() {
-                Some(value) if word.starts_with("--") => command.push(format!("{word}={value}")),
-                Some(value) => command.push(word + &value),
-                None => command.push(word),
-            },
+            _ => command.push(flags.kept(word)),
         }
     }
     if !reloads {
         draft.note("uvicorn was not told to --reload; server-dev always does.");
     }
-    let host = match host.as_deref().unwrap_or(HOST) {
-        "localhost" => HOST.to_owned(),
-        host if host.contains(':') => format!("[{host}]"),
-        host => host.to_owned(),
-    };
-    let port = port.as_deref().unwrap_or(PORT);
-    let socket = match path {
-        Some(path) => format!("unix::{path}"),
-        None => format!("{kind}::{host}:{port}"),
-    };
+    match workers {
+        Some(workers) if reloads => draft.note(format!(
+            "uvicorn --workers {workers} is left out: uvicorn takes a single one where it is told to --reload"
+        )),
+        Some(workers) => command.extend(["--workers".to_owned(), workers]),
+        None => {}
+    }
     if draft.get("sockets").is_some() {
         // It is passed one already.
     } else if let Some(fd) = &descriptor {
         draft.note(format!("uvicorn --fd {fd}: say by sockets = […] which one that is."));
-    } else if socket.parse::<crate::spec::Spec>().is_ok() {
-        draft.add("sockets", socket);
+    } else if let Some(path) = path {
+        socket(draft, &format!("unix::{path}"));
     } else {
-        draft.note(format!("{host} is no address, so that the socket is on {HOST}"));
-        draft.add("sockets", format!("{kind}::{PORT}"));
+        address::listen(draft, kind, host.as_deref(), port.as_deref(), PORT);
     }
     // By a number rather than by LISTEN_FDS, whichever process it is.
     command.extend(["--fd".to_owned(), descriptor.unwrap_or_else(|| "3".to_owned())]);
-    files(includes, draft);
+    files(&includes, excludes, draft);
     draft.command("command", &command);
     Ok(())
 }
 
-/// Python's own files, and what is included beside them.
-fn files(includes: Vec<String>, draft: &mut Draft) {
-    draft.add("extensions", "py");
+/// Python's own files, and what is included and left out beside them.
+fn files(includes: &[String], excludes: Vec<String>, draft: &mut Draft) {
+    if !excludes.iter().any(|exclude| exclude == "*.py") {
+        draft.add("extensions", "py");
+    }
     for include in includes {
         match include.strip_prefix("*.") {
             Some("py") => {}
             Some(extension) if extension.bytes().all(|b| b.is_ascii_alphanumeric()) => {
                 draft.add("extensions", extension);
             }
-            _ => draft.rule(&include, "build"),
+            _ => draft.rule(include, "build"),
         }
     }
-    // What `.*` leaves out by default.
-    if draft.get("ignore").and_then(Value::as_array).is_none() {
-        draft.add("ignore", ".*");
+    if !includes.iter().any(|include| include == HIDDEN) {
+        draft.add("ignore", HIDDEN);
+    }
+    for exclude in excludes {
+        draft.add("ignore", exclude);
     }
 }
 
@@ -105,15 +103,15 @@ mod tests {
             (
                 "uv run uvicorn app.main:app --reload --host 0.0.0.0 --port=3000 --workers 2 --log-level debug",
                 "sockets = [\"http::0.0.0.0:3000\"]\nextensions = [\"py\"]\nignore = [\".*\"]\n\
-                 command = \"uv run uvicorn app.main:app --workers 2 --log-level debug --fd 3\"",
+                 command = \"uv run uvicorn app.main:app --log-level debug --fd 3\"",
             ),
             (
                 "python3 -m uvicorn --factory m:f --reload --reload-dir src --reload-dir lib \
                  --reload-include '*.html' --reload-include 'conf/*' --reload-exclude 'test_*' \
                  --reload-delay 0.5 --uds /tmp/a.sock",
-                "watch = [\"src\", \"lib\"]\nignore = [\"test_*\"]\nsettle = \"0.5s\"\n\
+                "watch = [\"src\", \"lib\"]\nsettle = \"0.5s\"\n\
                  sockets = [\"unix::/tmp/a.sock\"]\nextensions = [\"py\", \"html\"]\n\
-                 rules = [{ do = \"build\", files = \"conf/*\" }]\n\
+                 rules = [{ do = \"build\", files = \"conf/*\" }]\nignore = [\".*\", \"test_*\"]\n\
                  command = \"python3 -m uvicorn --factory m:f --fd 3\"",
             ),
             (
@@ -127,8 +125,24 @@ mod tests {
     }
 
     #[test]
+    fn adds_to_what_is_left_out_by_default_unless_that_is_included() {
+        for (flags, want) in [
+            ("--reload-exclude a", "ignore = [\".*\", \"a\"]"),
+            ("--reload-include '.*' --reload-exclude a", "ignore = [\"a\"]"),
+        ] {
+            let keys = keys(&format!("uvicorn m:a --reload {flags}"));
+            assert!(keys.contains(want), "{flags}: {keys}");
+        }
+        let keys = keys("uvicorn m:a --reload --reload-exclude '*.py' --reload-include '*.txt'");
+        assert!(keys.contains("extensions = [\"txt\"]"), "{keys}");
+    }
+
+    #[test]
     fn says_what_it_had_to_change() {
         assert!(told("uvicorn m:a").contains("was not told to --reload"));
+        assert!(keys("uvicorn m:a --workers 2").contains("m:a --workers 2 --fd 3"));
+        let single = told("uvicorn m:a --workers 2 --reload");
+        assert!(single.contains("uvicorn --workers 2 is left out: "), "{single}");
         assert!(told("uvicorn m:a --reload --fd 5").contains("uvicorn --fd 5"));
         assert!(
             told("uvicorn m:a --reload --host example.com").contains("example.com is no address")

@@ -1,51 +1,24 @@
 //! What a request comes to: the answer of the process that is ready, once there is one.
 
-use std::{mem, net::IpAddr, sync::Arc, time::Duration};
+use std::{mem, net::IpAddr, sync::Arc};
 
 use hyper::{
-    Method, Request, Response, StatusCode,
+    Method, Request, Response, StatusCode, Version as Protocol,
     body::Incoming,
     header::{self, HeaderValue},
 };
 use tokio::time::Instant;
 
 use super::{
-    Doing, Proxy,
+    Proxy,
     body::{self, Body},
     forward::{self, Ambiguous, Passed},
     inject::injected,
-    page::{self, is_for_a_page},
-    policy::{self, Needs},
+    page, policy,
     site::Version,
+    unanswered::{Form, Unanswered},
     upstream::NotSent,
 };
-
-/// Why nobody answers.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(super) enum Unanswered {
-    #[error("{} requests wait for the server already", super::MAX_WAITING)]
-    Crowd,
-    #[error("the server was not ready within {0:?}: {1}")]
-    Late(Duration, Doing),
-    #[error("the server does not run: {0}")]
-    Down(Doing),
-    #[error("the server has not answered: {0}")]
-    Lost(String),
-    #[error("the request breaks off")]
-    Torn,
-    #[error("server-dev is about to end")]
-    Over,
-}
-
-impl Unanswered {
-    fn status(&self) -> StatusCode {
-        match self {
-            Self::Lost(_) => StatusCode::BAD_GATEWAY,
-            Self::Torn => StatusCode::BAD_REQUEST,
-            _ => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-}
 
 impl Proxy {
     /// Answers a request that came in at the address `bound`.
@@ -70,10 +43,10 @@ impl Proxy {
         if let Some(response) = self.own(&request) {
             return response;
         }
-        let is_page = is_for_a_page(request.headers());
-        match self.pass_on(request, is_page).await {
+        let form = Form::asked_for(request.headers());
+        match self.pass_on(request, form == Form::Page).await {
             Ok(response) => response,
-            Err(why) => self.unanswered(&why, is_page),
+            Err(why) => self.unanswered(&why, form),
         }
     }
 
@@ -94,7 +67,7 @@ impl Proxy {
         let has_body = head.method != Method::HEAD;
         loop {
             let (upstream, version) = self.ready(refused.as_ref(), until, is_page).await?;
-            match upstream.send(head, body).await {
+            match upstream.send(head, body, spoken == Protocol::HTTP_2).await {
                 Ok(response) => {
                     let mut response =
                         forward::returned(response, spoken, upgrade.take(), &upstream)
@@ -111,19 +84,6 @@ impl Proxy {
             }
             refused = Some(upstream);
         }
-    }
-
-    /// Says why there is no answer; a page that says so follows what becomes of it as any other.
-    fn unanswered(&self, why: &Unanswered, is_page: bool) -> Response<Body> {
-        let mut response = if is_page {
-            let version = self.site.get().unwrap_or_default().version;
-            page::unanswered(&self.name, why, &self.tag(version, &Needs::Nothing))
-        } else {
-            plain(why.status(), why)
-        };
-        *response.status_mut() = why.status();
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        response
     }
 
     /// Has a page follow what becomes of it.

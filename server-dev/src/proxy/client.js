@@ -22,7 +22,7 @@
     if (now.styles !== styles) swap(styles = now.styles);
     // Not by a connection that was lost and found, and not before it is answered.
     if (now.ready && now.page !== page) loadAnew(now.page);
-    show(now.problem);
+    show(now);
   }
 
   // Once for each version: what a cache answers may be an old page again.
@@ -39,22 +39,80 @@
   }
 
   // One tab listens for all of them: a browser has few connections for a host.
-  const tabs = "BroadcastChannel" in window ? new BroadcastChannel("__server-dev") : { postMessage() {} };
-  tabs.onmessage = ({ data }) => data ? take(data) : source && picture && tabs.postMessage(picture);
-  const ask = () => tabs.postMessage(null);
+  const tabs = "BroadcastChannel" in window ? new BroadcastChannel("__server-dev") : undefined;
+  const tell = (what) => tabs?.postMessage(what);
+  const ask = () => tell(null);
   // It leads until it is gone, or a policy of its page turns out to forbid it.
   const lead = () => new Promise((leave) => {
     addEventListener("securitypolicyviolation", ({ blockedURI }) => {
       if (blockedURI !== events.href) return;
-      source?.close();
-      source = undefined;
+      hush();
       leave();
     });
     listen();
   });
-  if (navigator.locks) navigator.locks.request("__server-dev", lead).catch(lead); else lead();
+  // Locks are only for pages that a browser trusts, as those of this machine.
+  const election = tabs && !navigator.locks ? elect() : undefined;
+  if (tabs) tabs.onmessage = ({ data }) => {
+    if (election?.hears(data)) return;
+    if (data) take(data);
+    else if (source && picture) tell(picture);
+  };
+  if (election) election.run();
+  else if (navigator.locks) navigator.locks.request("__server-dev", lead).catch(lead);
+  else lead();
   ask();
   addEventListener("pageshow", (event) => event.persisted && ask());
+
+  // Who leads says so now and then; of two the one with the smaller number goes on.
+  function elect() {
+    const NO_ANSWER = 200;
+    const number = Math.random();
+    let leads = false, isOut = false, told, timer;
+    const say = () => leads && tell({ leads: number });
+    // Not all of them at once, once one is gone.
+    function run(delay = NO_ANSWER) {
+      told = 0;
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        if (told || leads || isOut) return;
+        leads = true;
+        say();
+        lead().then(() => { isOut = true; resign(); });
+      }, delay);
+    }
+    function resign() {
+      if (!leads) return;
+      leads = false;
+      told = Date.now();
+      hush();
+      tell({ leaves: number });
+    }
+    addEventListener("pagehide", resign);
+    addEventListener("pageshow", (event) => event.persisted && run());
+    return {
+      say,
+      run,
+      hears(data) {
+        if (!data) say();
+        else if ("leaves" in data) leads || run(Math.random() * NO_ANSWER);
+        else if ("leads" in data) {
+          told = Date.now();
+          if (!leads) return true;
+          if (data.leads > number) say();
+          else { leads = false; hush(); }
+        }
+        return data && ("leaves" in data || "leads" in data);
+      },
+      // Nobody says anything where the one that leads has crashed, or is frozen.
+      look() { if (!leads && told && Date.now() - told > 3 * BEAT) run(Math.random() * NO_ANSWER); },
+    };
+  }
+
+  function hush() {
+    source?.close();
+    source = undefined;
+  }
 
   function listen() {
     source?.close();
@@ -63,13 +121,17 @@
     source.onmessage = ({ data }) => {
       heard = Date.now();
       const now = JSON.parse(data);
-      tabs.postMessage(now);
+      election?.say();
+      tell(now);
       take(now);
     };
-    source.addEventListener("beat", () => { heard = Date.now(); });
+    source.addEventListener("beat", () => {
+      heard = Date.now();
+      election?.say();
+    });
   }
   setInterval(() => {
-    if (!source) return;
+    if (!source) return election?.look();
     // Where nothing was ever heard, often asking is no help.
     const isClosed = source.readyState === EventSource.CLOSED && picture;
     if (Date.now() - heard > (isClosed ? 1000 : 3 * BEAT)) listen();
@@ -100,10 +162,19 @@
   }
 
   const TITLES = {
-    build: "The build has failed",
-    start: "The new server is not ready",
-    crash: "The server has ended",
+    build: "the build has failed",
+    start: "the new server is not ready",
+    crash: "the server has ended",
   };
+  // What there is while no server answers.
+  const DOING = {
+    "not-begun": "Nothing runs yet: its files are being read.",
+    nothing: "Nothing runs: only a change starts it.",
+    building: "Nothing runs yet: it is being built.",
+    starting: "Nothing runs yet: it starts.",
+    backoff: "Nothing runs: it is started again in a while.",
+  };
+  const behind = ({ ready, doing }) => ready ? "The server before it still answers, and this page is of it." : DOING[doing];
   const LOOKS = `
     :host { all: initial; position: fixed; inset: 0; z-index: 2147483647; overflow: auto; background: #000b }
     section { max-width: 60rem; margin: 2rem auto; padding: 1rem 1.5rem; border-top: 4px solid #e5484d;
@@ -114,12 +185,13 @@
     b { color: #8bc4ff }
     button { float: inline-end; font: inherit; color: inherit; background: none; border: 1px solid #888; cursor: pointer }
   `;
-  let overlay, shown;
+  let overlay, shown, state;
 
   // By nothing that a policy of the page may forbid: no markup, and no style of an attribute.
-  function show(problem) {
+  function show({ service, problem, ready, doing }) {
     const text = JSON.stringify(problem);
-    if (text === shown) return;
+    // It may come and go while the same is wrong, and whoever has closed it is left alone.
+    if (text === shown) return problem && (state.textContent = behind({ ready, doing }));
     shown = text;
     overlay?.remove();
     overlay = undefined;
@@ -131,7 +203,8 @@
     root.adoptedStyleSheets = [looks];
     const close = element("button", "Close");
     close.onclick = () => overlay?.remove();
-    const section = element("section", close, element("h2", TITLES[problem.kind]), element("p", problem.reason));
+    const section = element("section", close, element("h2", `${service}: ${TITLES[problem.kind]}`),
+      state = element("p", behind({ ready, doing })), element("p", problem.reason));
     section.role = "alert";
     const places = problem.places.filter(({ file }) => file).map(({ file, line, column, message }) =>
       element("li", element("b", [file, line, column].filter((part) => part != null).join(":")), " " + message));

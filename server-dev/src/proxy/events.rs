@@ -21,6 +21,8 @@ const BEAT_TEXT: &str = "event: beat\ndata:\n\n";
 /// What a page is told.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Picture {
+    /// Of which service it is.
+    service: String,
     /// Which page it would be, were it loaded now.
     page: String,
     /// How often the style sheets have changed.
@@ -64,6 +66,7 @@ impl Feed {
         loop {
             let site = self.site.get().unwrap_or_default();
             let picture = Picture {
+                service: self.proxy.name.clone(),
                 page: self.proxy.page(site.version),
                 styles: site.version.styles,
                 ready: site.upstream.is_some(),

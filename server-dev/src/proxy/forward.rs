@@ -147,8 +147,8 @@ async fn converse(ours: OnUpgrade, theirs: OnUpgrade, cut: impl Future<Output = 
     }
 }
 
-/// The other protocol that a request asks for. HTTP/2 is none: what is behind speaks HTTP/1.1, and a
-/// client has to go on with that.
+/// The other protocol that a request asks for. HTTP/2 is none: a client that begins with HTTP/1.1 has to go on
+/// with that.
 fn protocol(headers: &HeaderMap) -> Option<&HeaderValue> {
     let asks = connection_options(headers).any(|option| option.eq_ignore_ascii_case("upgrade"));
     headers.get(header::UPGRADE).filter(|protocol| asks && *protocol != "h2c")

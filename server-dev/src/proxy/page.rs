@@ -7,7 +7,7 @@ use hyper::{
 };
 
 use super::{
-    answer::Unanswered,
+    Problem,
     body::{self, Body},
     forward::is_of_type,
 };
@@ -73,13 +73,20 @@ pub(super) fn forgets_bytes(headers: &mut HeaderMap) {
 }
 
 /// A page that says why there is no other.
-pub(super) fn unanswered(service: &str, why: &Unanswered, tag: &str) -> Response<Body> {
-    let (service, why) = (escaped(service), escaped(&why.to_string()));
+pub(super) fn unanswered(
+    service: &str,
+    why: &str,
+    problem: Option<&Problem>,
+    tag: &str,
+) -> Response<Body> {
+    let (service, why) = (escaped(service), escaped(why));
+    let problem = problem.map(|problem| format!("<pre>{}</pre>", escaped(&problem.to_string())));
+    let problem = problem.unwrap_or_default();
     let text = format!(
         "<!doctype html><html lang=en><head>{tag}<meta charset=utf-8><title>{service} has no answer</title>\
          <meta name=viewport content='width=device-width'>\
-         <style>:root{{color-scheme:light dark}}body{{font:1rem/1.5 system-ui;margin:3rem auto;max-width:40rem;padding:0 1rem}}</style>\
-         </head><body><h1>{service} has no answer</h1><p>{why}</p></body></html>\n"
+         <style>:root{{color-scheme:light dark}}body{{font:1rem/1.5 system-ui;margin:3rem auto;max-width:40rem;padding:0 1rem}}pre{{white-space:pre-wrap}}</style>\
+         </head><body><h1>{service} has no answer</h1><p>{why}</p>{problem}</body></html>\n"
     );
     let mut response = Response::new(body::full(text));
     let headers = response.headers_mut();

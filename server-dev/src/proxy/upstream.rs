@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     MAX_HEADERS,
     body::{self, Body},
+    http2::{self, Http2},
 };
 
 /// Requests that one process may have begun.
@@ -44,6 +45,7 @@ struct Shared {
     /// A permit for each request that has not been answered to its end, but for streams.
     begun: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
+    http2: Http2,
     cut: CancellationToken,
 }
 
@@ -87,6 +89,7 @@ impl Upstream {
             address,
             begun: Arc::new(Semaphore::new(MAX_BEGUN as usize)),
             idle: Mutex::default(),
+            http2: Http2::default(),
             cut: CancellationToken::new(),
         }))
     }
@@ -98,6 +101,7 @@ impl Upstream {
         self.0.begun.close();
         drop(all);
         self.idle().clear();
+        self.0.http2.clear();
     }
 
     /// Ends what has no end of its own, after a while.
@@ -111,16 +115,25 @@ impl Upstream {
         self.0.cut.clone().cancelled_owned()
     }
 
-    /// Sends a request, and returns the head of its answer with a body that is still to come.
+    /// Sends a request, and returns the head of its answer with a body that is still to come; by HTTP/2 if the
+    /// client speaks that, and the process understands it.
     pub(super) async fn send(
         &self,
         head: Parts,
         incoming: Incoming,
+        is_http2: bool,
     ) -> Result<Response<Streamed>, NotSent> {
         let Ok(permit) = Arc::clone(&self.0.begun).try_acquire_owned() else {
             let error = io::Error::other("it is being replaced");
             return Err(NotSent::Unsent(Box::new((head, incoming)), error));
         };
+        if is_http2 {
+            match self.0.http2.is_understood(self.0.address).await {
+                Ok(true) => return self.send_by_http2(head, incoming, permit).await,
+                Ok(false) => {}
+                Err(error) => return Err(NotSent::Unsent(Box::new((head, incoming)), error)),
+            }
+        }
         // What may be sent twice goes by a connection that the server may just be closing.
         let is_light = body::is_empty(&incoming) && is_repeatable(&head.method);
         let mut lost = None;
@@ -153,6 +166,28 @@ impl Upstream {
         };
         let response = connection.send_request(request).await.map_err(|lost| self.lost(lost))?;
         Ok(self.lease(response, connection, permit, is_light))
+    }
+
+    async fn send_by_http2(
+        &self,
+        head: Parts,
+        incoming: Incoming,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Response<Streamed>, NotSent> {
+        let mut sender = match self.0.http2.sender(self.0.address).await {
+            Ok(sender) => sender,
+            Err(error) => return Err(NotSent::Unsent(Box::new((head, incoming)), error)),
+        };
+        let body = if body::is_empty(&incoming) { body::empty() } else { incoming.boxed_unsync() };
+        let response = sender.send_request(http2::request(head, body)).await;
+        let response = response.map_err(NotSent::Lost)?;
+        let lease = Lease {
+            upstream: self.clone(),
+            connection: None,
+            permit: Some(permit),
+            is_kept: false,
+        };
+        Ok(response.map(|body| Streamed { body, lease }))
     }
 
     /// Most often the process has ended, of which connections may not have heard yet.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hot_reload::Snapshot;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Doing, Proxy, Site, Upstream, answer::Unanswered, site::Version};
+use super::{Doing, Proxy, Site, Upstream, site::Version, unanswered::Unanswered};
 
 /// How long a process that refuses a connection is left alone; it may have ended, of which its runner
 /// hears at once.
@@ -20,48 +20,73 @@ enum Verdict {
     Down,
 }
 
-/// Decides for a request which the process `refused` has not taken. A person who waits for a page is told at
-/// once that only a change helps; a program may have made that change.
-fn verdict(site: &Site, refused: Option<&Upstream>, is_page: bool) -> Verdict {
+/// Decides for a request which the process `refused` has not taken.
+fn verdict(site: &Site, refused: Option<&Upstream>) -> Verdict {
     match &site.upstream {
         Some(upstream) if refused != Some(upstream) => Verdict::Serve,
-        None if is_page && site.doing == Doing::Nothing => Verdict::Down,
+        None if site.doing == Doing::Nothing => Verdict::Down,
         _ => Verdict::Wait,
     }
 }
 
 impl Proxy {
     /// Waits for a process that is ready, for as long as one may come; `refused` is tried again only
-    /// after a while.
+    /// after a while. Where only a change helps, a person who waits for a page is told so at once, and a program
+    /// once the change that it may have made would be seen.
     pub(super) async fn ready(
         &self,
         refused: Option<&Upstream>,
         until: Instant,
         is_page: bool,
     ) -> Result<(Upstream, Version), Unanswered> {
-        let is_decided = |site: &Snapshot<Site>| verdict(site, refused, is_page) != Verdict::Wait;
+        let is_decided = |site: &Snapshot<Site>| match verdict(site, refused) {
+            Verdict::Serve => true,
+            Verdict::Down => is_page,
+            Verdict::Wait => false,
+        };
         let site = if let Some(site) = self.site.snapshot().filter(is_decided) {
             site
         } else {
             let Ok(_place) = self.waiting.try_acquire() else { return Err(Unanswered::Crowd) };
-            let decided = self.decided(refused, until, is_page);
+            let unseen = if is_page { Duration::ZERO } else { self.unseen };
+            let decided = self.decided(refused, until, Instant::now() + unseen);
             self.over.run_until_cancelled(decided).await.ok_or(Unanswered::Over)??
         };
         match &site.upstream {
             Some(upstream) => Ok((upstream.clone(), site.version)),
-            None => Err(Unanswered::Down(site.doing)),
+            None if self.over.is_cancelled() => Err(Unanswered::Over),
+            None => Err(Unanswered::Down(site.doing, site.problem.clone().map(Box::new))),
         }
     }
 
+    /// Waits until it is decided; that only a change helps, not before `seen`.
     async fn decided(
         &self,
         refused: Option<&Upstream>,
         until: Instant,
-        is_page: bool,
+        seen: Instant,
+    ) -> Result<Snapshot<Site>, Unanswered> {
+        let is_down = |site: &Site| verdict(site, None) == Verdict::Down;
+        let mut following = self.site.clone();
+        loop {
+            let site = self.found(refused, until).await?;
+            let seen = seen.min(until);
+            let is_up = following.wait_for(|site| !is_down(site));
+            if !is_down(&site) || timeout_at(seen, is_up).await.is_err() {
+                return Ok(site);
+            }
+        }
+    }
+
+    /// Waits until there is something else to do than to wait.
+    async fn found(
+        &self,
+        refused: Option<&Upstream>,
+        until: Instant,
     ) -> Result<Snapshot<Site>, Unanswered> {
         let mut site = self.site.clone();
         let mut wait = async |refused: Option<&Upstream>, until| {
-            let is_decided = |site: &Site| verdict(site, refused, is_page) != Verdict::Wait;
+            let is_decided = |site: &Site| verdict(site, refused) != Verdict::Wait;
             timeout_at(until, site.wait_for(is_decided)).await
         };
         let again = Instant::now() + CONNECT_PAUSE;
@@ -98,19 +123,18 @@ mod tests {
             doing,
             ..Site::default()
         };
-        for (site, refused, of_a_page, of_a_program) in [
-            (site(Some(&one), Doing::Nothing), None, Verdict::Serve, Verdict::Serve),
-            (site(Some(&one), Doing::Building), Some(&other), Verdict::Serve, Verdict::Serve),
-            (site(Some(&one), Doing::Nothing), Some(&one), Verdict::Wait, Verdict::Wait),
-            (site(None, Doing::Nothing), None, Verdict::Down, Verdict::Wait),
-            (site(None, Doing::Nothing), Some(&one), Verdict::Down, Verdict::Wait),
-            (site(None, Doing::NotBegun), None, Verdict::Wait, Verdict::Wait),
-            (site(None, Doing::Building), None, Verdict::Wait, Verdict::Wait),
-            (site(None, Doing::Starting), None, Verdict::Wait, Verdict::Wait),
-            (site(None, Doing::Backoff), Some(&one), Verdict::Wait, Verdict::Wait),
+        for (site, refused, want) in [
+            (site(Some(&one), Doing::Nothing), None, Verdict::Serve),
+            (site(Some(&one), Doing::Building), Some(&other), Verdict::Serve),
+            (site(Some(&one), Doing::Nothing), Some(&one), Verdict::Wait),
+            (site(None, Doing::Nothing), None, Verdict::Down),
+            (site(None, Doing::Nothing), Some(&one), Verdict::Down),
+            (site(None, Doing::NotBegun), None, Verdict::Wait),
+            (site(None, Doing::Building), None, Verdict::Wait),
+            (site(None, Doing::Starting), None, Verdict::Wait),
+            (site(None, Doing::Backoff), Some(&one), Verdict::Wait),
         ] {
-            assert_eq!(verdict(&site, refused, true), of_a_page, "{site:?} {refused:?}");
-            assert_eq!(verdict(&site, refused, false), of_a_program, "{site:?} {refused:?}");
+            assert_eq!(verdict(&site, refused), want, "{site:?} {refused:?}");
         }
     }
 }

@@ -24,7 +24,9 @@ impl fmt::Display for Told {
             }
             Self::Listening { name, address } => write!(f, "{name} on {address}"),
             Self::Watching { roots, files, folders, mechanism, poll_milliseconds, reason } => {
-                write!(f, "{}: {files} files in {folders} folders are ", roots.join(", "))?;
+                let are = if *files == 1 { "is" } else { "are" };
+                let (files, folders) = (counted(*files, "file"), counted(*folders, "folder"));
+                write!(f, "{}: {files} in {folders} {are} ", roots.join(", "))?;
                 let every = poll_milliseconds.map(seconds).unwrap_or_default();
                 match mechanism {
                     WatchedBy::Events => f.write_str("watched by inotify")?,
@@ -107,6 +109,11 @@ fn by_words(sign: Sign) -> &'static str {
 
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// So many of what one is called.
+pub(crate) fn counted(count: usize, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
 /// As a person reads them.

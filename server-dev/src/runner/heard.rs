@@ -19,6 +19,9 @@ const KEPT_BYTES: usize = 1024;
 /// Lines of stderr that a page shows: more than a window holds.
 const SHOWN_LINES: usize = 200;
 
+/// What languages call EADDRINUSE, see bind(2).
+const USED_ADDRESS: [&str; 3] = ["address already in use", "eaddrinuse", "addrinuse"];
+
 /// Passes on what a process writes, and keeps the last of it.
 pub(super) struct Heard {
     runner: Arc<Runner>,
@@ -54,6 +57,14 @@ impl Heard {
     pub(super) fn said_of_places(&self) -> LastWords {
         let [stderr, stdout] = [true, false].map(|is_error| self.written(is_error));
         LastWords { diagnostics: diagnostics::of_places(&stderr, &stdout), text: self.text() }
+    }
+
+    /// Whether it has complained that an address is in use.
+    pub(super) fn names_a_used_address(&self) -> bool {
+        self.last().iter().any(|kept| {
+            let line = String::from_utf8_lossy(&kept.line.text).to_lowercase();
+            USED_ADDRESS.iter().any(|words| line.contains(words))
+        })
     }
 
     /// Passes on a line of what was told in another form.

@@ -1,6 +1,6 @@
 //! From a program to a process that is ready.
 
-use std::{io, process::ExitStatus, sync::Arc, time::Duration};
+use std::{io, path::Path, process::ExitStatus, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +13,7 @@ use crate::{
     config::{ProxyMode, Ready},
     process::{Program, Running},
     proxy::Upstream,
-    ready::{self, Notified, Private, Sign},
+    ready::{self, LastLook, Notified, Private, Sign},
     report::Told,
     sockets::{Sockets, unused_port},
 };
@@ -27,8 +27,13 @@ pub(super) enum NotReady {
     Environment(#[from] environment::BadEnvironment),
     #[error("it has ended: {0}")]
     Ended(ExitStatus),
-    #[error("it was not ready within {0:?}; see `ready` and `ready_timeout`")]
-    Late(Duration),
+    #[error(
+        "it has ended: {0}: an address is in use; if it is HOST and PORT, which server-dev holds, it binds a port \
+         of its own: add --proxy, or `proxy = \"port\"` to the file"
+    )]
+    Bound(ExitStatus),
+    #[error("it was not ready within {0:?}{1}; see `ready` and `ready_timeout`")]
+    Late(Duration, LastLook),
     #[error(
         "nothing listened at HOST and PORT within {0:?}; a server that takes them as arguments is started by \
          sh -c 'exec … --port $PORT', and `proxy = \"socket\"` passes it a socket"
@@ -48,8 +53,8 @@ impl NotReady {
     /// What the process has to say about it.
     pub(super) fn said(&self, heard: &Heard) -> LastWords {
         match self {
-            Self::Ended(_) => heard.said(),
-            Self::Late(_) | Self::Silent(_) | Self::Unseen(_) => heard.said_of_places(),
+            Self::Ended(_) | Self::Bound(_) => heard.said(),
+            Self::Late(..) | Self::Silent(_) | Self::Unseen(_) => heard.said_of_places(),
             Self::Start(_) | Self::Environment(_) | Self::CalledOff => LastWords::default(),
         }
     }
@@ -94,7 +99,7 @@ impl Work {
                 env,
                 descriptors: sockets.handles()?,
                 listen_pid: service.listen_pid && !sockets.is_empty(),
-                notify_socket: Some(notified.path().to_owned()),
+                notify_socket: notified.name().map(Path::to_owned),
                 reads: runner.input.is_some(),
             };
             let inodes = sockets.inodes()?;
@@ -103,11 +108,20 @@ impl Work {
             let group = running.group;
             // From here on it alone holds what was made for it.
             drop(sockets);
+            let last = LastLook::default();
             let why = tokio::select! {
                 biased;
-                status = running.ended() => return Err(NotReady::Ended(status?)),
+                status = running.ended() => {
+                    // At a port that is its own it is in the way of somebody else.
+                    let is_held = !inodes.is_empty() && !matches!(private, Some(Private::Port(_)));
+                    return Err(if is_held && output.names_a_used_address() {
+                        NotReady::Bound(status?)
+                    } else {
+                        NotReady::Ended(status?)
+                    });
+                }
                 () = hears.cancelled() => NotReady::CalledOff,
-                by = ready::wait(&notified, &service.ready, group, &inodes, private) => {
+                by = ready::wait(&notified, &service.ready, group, &inodes, private, &last) => {
                     let upstream = private.map(|private| Upstream::new(private.address()));
                     let took = began.elapsed();
                     return Ok(ReadyProcess { running, notified, upstream, by, took });
@@ -117,7 +131,7 @@ impl Work {
                         NotReady::Silent(*service.ready_timeout)
                     }
                     (_, Ready::Auto) => NotReady::Unseen(*service.ready_timeout),
-                    _ => NotReady::Late(*service.ready_timeout),
+                    _ => NotReady::Late(*service.ready_timeout, last),
                 },
             };
             // How it ends is no news any more.

@@ -92,7 +92,8 @@ impl Filter {
         }
         let ignored =
             ignored.build().map_err(|error| InvalidFilter::Ignore(String::new(), error))?;
-        let rules = service.rules.iter().map(|rule| {
+        let rules = service.rules();
+        let rules = rules.iter().map(|rule| {
             let glob = anywhere(&rule.files);
             let glob = Glob::new(&glob).map_err(|e| InvalidFilter::Rule(rule.files.clone(), e))?;
             Ok((glob.compile_matcher(), rule.action))
@@ -210,7 +211,7 @@ pub(super) fn says_what_counts(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Rule, Words};
+    use crate::config::{ProxyMode, Rule, Words};
 
     fn filter(directory: &Path, change: impl FnOnce(&mut Service)) -> Filter {
         let mut service = Service::of(Words::parse("server").unwrap());
@@ -245,6 +246,24 @@ mod tests {
         ] {
             assert_eq!(filter.action(&directory.path().join(path)), action, "{path}");
         }
+    }
+
+    #[test]
+    fn behind_a_proxy_style_sheets_are_taken_anew_unless_there_is_a_rule() {
+        let directory = tempfile::tempdir().unwrap();
+        let sheet = directory.path().join("static/a.css");
+        let of = |proxy, rules: &[Rule]| {
+            let filter = filter(directory.path(), |service| {
+                service.extensions = vec!["rs".into()];
+                service.proxy = proxy;
+                service.rules = rules.to_vec();
+            });
+            filter.action(&sheet)
+        };
+        let rule = Rule { files: "*.html".into(), action: Action::Reload };
+        assert_eq!(of(Some(ProxyMode::Port), &[]), Some(Action::Css));
+        assert_eq!(of(Some(ProxyMode::Port), &[rule]), None);
+        assert_eq!(of(None, &[]), None);
     }
 
     #[test]

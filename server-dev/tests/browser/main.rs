@@ -33,7 +33,7 @@ fn start_of(server: &str, files: &[(&str, &str)]) -> (Folder, Dev, String) {
     let folder = Folder::with(files);
     let text = format!(
         "[services.web]\ncommand = [{:?}]\nbuild = 'sh ./code'\nsockets = ['http::0']\n\
-         proxy = 'port'\nsettle = '20ms'\ngrace = '1s'\nignore = ['server-dev.toml', '*.log']\n\
+         proxy = 'port'\nallow_hosts = ['lan.test']\nsettle = '20ms'\ngrace = '1s'\nignore = ['server-dev.toml', '*.log']\n\
          rules = [{{ files = '*.css', do = 'css' }}, {{ files = '*.tmpl', do = 'reload' }}]\n",
         example(server)
     );
@@ -114,6 +114,42 @@ fn one_tab_listens_for_all_and_another_one_takes_over() {
         browser.until_text("h1", "three");
     }
     drop(dev);
+}
+
+/// Each of them once held a connection, of which a browser has six for a host.
+#[test]
+fn eight_tabs_of_another_machine_hold_one_connection() {
+    let Some(browser) = Browser::start() else { return };
+    let (folder, mut dev, url) = start(&[("page.html", &page("one")), BUILDS]);
+    dev.wait("ready");
+    let port = url.trim_end_matches('/').rsplit(':').next().unwrap().to_owned();
+    // A browser doesn't trust it as it does localhost.
+    let url = format!("http://lan.test:{port}/");
+    browser.open(&url);
+    browser.until_text("h1", "one");
+    assert_eq!(browser.value("navigator.locks === undefined"), true);
+    let first = browser.tab();
+    let tabs: Vec<String> = (0..7).map(|_| browser.open_tab(&url)).collect();
+    folder.write("page.html", &page("two"));
+    for tab in tabs.iter().chain([&first]) {
+        browser.look_at(tab);
+        browser.until_text("h1", "two");
+    }
+    // Whoever leads by now, both ways of going are of one who leads.
+    for (n, tab) in tabs[..6].iter().enumerate() {
+        browser.look_at(tab);
+        browser.close_tab();
+        browser.look_at(&first);
+        if n % 2 == 0 {
+            browser.open(&url);
+        }
+    }
+    folder.write("page.html", &page("three"));
+    for tab in [&first, &tabs[6]] {
+        browser.look_at(tab);
+        browser.until_text("h1", "three");
+    }
+    assert_eq!(browser.complaints(), [""; 0]);
 }
 
 /// It once went on to lead, and no tab heard anything.

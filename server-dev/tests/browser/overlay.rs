@@ -14,7 +14,12 @@ fn what_is_wrong_is_shown_also_to_a_page_that_comes_later_until_it_is_mended() {
     browser.until_text("h1", "one");
     folder.write("code", "printf '\\033[31mcode:7: <b>no</b> such word\\n' >&2; exit 7");
     dev.wait("build-failed");
-    for text in ["The build has failed", "exit status: 7", "code:7: <b>no</b> such word"] {
+    for text in [
+        "web: the build has failed",
+        "still answers",
+        "exit status: 7",
+        "code:7: <b>no</b> such word",
+    ] {
         browser.until(&format!("{OVERLAY}?.includes({text:?})"));
     }
     // Nothing is loaded anew for it, and whoever comes now sees it as well.
@@ -44,7 +49,9 @@ fn a_crash_is_shown_with_its_last_words() {
     browser.until_text("h1", "one");
     folder.write("page.html", "crash panicked at page.html:1:1\nnote: here");
     dev.wait("not-ready");
-    browser.until(&format!("{OVERLAY}?.includes('The new server is not ready')"));
+    browser.until(&format!(
+        "{OVERLAY}?.includes('web: the new server is not readyThe server before it still answers')"
+    ));
     browser.until(&format!("{OVERLAY}?.includes('panicked at page.html:1:1\\nnote: here')"));
     folder.write("page.html", &page("two"));
     browser.until_text("h1", "two");
@@ -64,6 +71,23 @@ fn a_server_that_ends_by_itself_is_shown_and_its_page_comes_back_with_the_next()
     ));
     browser.until("sessionStorage.saw?.includes('exit status: 4')");
     browser.until(&format!("sessionStorage.loads === '2' && {OVERLAY} === undefined"));
+}
+
+#[test]
+fn it_is_said_whether_anything_runs_behind_what_is_shown() {
+    let Some(browser) = Browser::start() else { return };
+    let (folder, mut dev, url) = start(&[("page.html", &page("one")), ("code", "exit 7")]);
+    dev.wait("build-failed");
+    browser.open(&url);
+    browser.until(&format!(
+        "{OVERLAY}?.includes('web: the build has failedNothing runs: only a change')"
+    ));
+    // What is shown is the same, and what is behind it is not.
+    folder.write("code", "while [ ! -e go ]; do sleep 0.01; done; exit 7");
+    browser.until(&format!("{OVERLAY}?.includes('Nothing runs yet: it is being built')"));
+    folder.write("go.log", "");
+    std::fs::rename(folder.path().join("go.log"), folder.path().join("go")).unwrap();
+    browser.until(&format!("{OVERLAY}?.includes('Nothing runs: only a change')"));
 }
 
 #[test]
@@ -106,7 +130,7 @@ fn places_in_the_sources_are_listed_where_they_are_known() {
         { file: "src/main.rs", line: 7, column: 5, message: "cannot find <foo>" },
         { file: "Cargo.toml", message: "no package" }, { message: "of no place" }] }"#;
     browser.value(&format!(
-        "new BroadcastChannel('__server-dev').postMessage({{ styles: 0, ready: false, problem: {problem} }})"
+        "new BroadcastChannel('__server-dev').postMessage({{ service: 'web', styles: 0, ready: false, doing: 'nothing', problem: {problem} }})"
     ));
     browser.until(&format!(
         "{OVERLAY}?.includes('src/main.rs:7:5 cannot find <foo>Cargo.toml no packageall of it')"

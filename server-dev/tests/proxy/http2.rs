@@ -1,4 +1,4 @@
-//! HTTP/2 without TLS at the proxy, before a server that speaks HTTP/1.1.
+//! HTTP/2 without TLS at the proxy, before servers that speak HTTP/1.1, and one that speaks it as well.
 
 use std::{
     io,
@@ -179,4 +179,49 @@ async fn no_more_than_so_many_requests_wait() {
     let late = answers.iter().filter(|it| it.contains("not ready within 4s")).count();
     assert_eq!((crowded, late), (8 * 150 - 1024, 1024));
     drop(dev);
+}
+
+/// It once went to the server as HTTP/1.1, and none could be answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_of_grpc_goes_both_ways_and_ends_with_trailers() {
+    let folder = Folder::with(&[("proto", "one")]);
+    let arguments = ["-s", "http::0", "--proxy", "--", &example("grpc")];
+    let mut dev = folder.dev(&arguments);
+    let address = dev.address();
+    let mut client = connect(&address).await;
+    let mut pids = Vec::new();
+    for n in 1..=2 {
+        dev.wait_for("ready", |ready| ready["generation"] == n);
+        let (tx, body) = pieces();
+        let mut request = get(&address, "/echo.Echo/Say").map(|_empty| body);
+        *request.method_mut() = hyper::Method::POST;
+        request.headers_mut().insert("te", "trailers".parse().unwrap());
+        request.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+        tx.send(Ok("one")).await.unwrap();
+        let response = send(&mut client, request).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let head = response.headers()["x-head"].to_str().unwrap();
+        assert_eq!(head, format!("http://{address}/echo.Echo/Say Some(\"trailers\")"));
+        pids.push(response.headers()["x-pid"].clone());
+        let mut body = response.into_body();
+        for piece in ["one", "two"] {
+            if piece == "two" {
+                tx.send(Ok(piece)).await.unwrap();
+            }
+            let frame = timeout(PATIENCE, body.frame()).await.unwrap().unwrap().unwrap();
+            assert_eq!(frame.into_data().unwrap(), piece);
+        }
+        drop(tx);
+        let rest = timeout(PATIENCE, body.collect()).await.unwrap().unwrap();
+        let trailers = rest.trailers().unwrap();
+        assert_eq!((trailers["grpc-status"].as_bytes(), trailers.len()), (&b"0"[..], 2));
+        folder.write("proto", "two");
+    }
+    assert_ne!(pids[0], pids[1]);
+    // One without a body, among many at once.
+    let all = (0..50).map(|_| {
+        let (mut client, request) = (client.clone(), get(&address, "/empty"));
+        async move { text(send(&mut client, request).await).await }
+    });
+    assert!(join_all(all).await.iter().all(String::is_empty));
 }

@@ -35,6 +35,23 @@ fn a_process_is_ready_once_it_answers_where_it_is_asked() {
 }
 
 #[test]
+fn a_process_that_is_not_ready_is_asked_now_and_then_and_quoted() {
+    let folder = Folder::with(&[("page.html", "one")]);
+    let text = format!(
+        "[services.web]\ncommand = [{:?}]\nsockets = ['http::0']\nproxy = 'port'\n\
+         ready = {{ http = '/unhealthy' }}\nready_timeout = '2s'\n",
+        web()
+    );
+    folder.write("server-dev.toml", &text);
+    let mut dev = folder.dev(&[]);
+    let reason = dev.wait("not-ready")["reason"].as_str().unwrap().to_owned();
+    let last = "within 2s; the last look at /unhealthy: it answered 500 Internal Server Error; see `ready`";
+    assert!(reason.contains(last), "{reason}");
+    let asked = dev.told.iter().filter(|event| event["line"] == "unhealthy").count();
+    assert!((5..100).contains(&asked), "{asked}");
+}
+
+#[test]
 fn an_answer_is_passed_on_as_it_comes() {
     let folder = Folder::with(&[("page.html", "one")]);
     let mut dev = folder.dev(&["-s", "http::0", "--proxy", "--", &web()]);
@@ -138,4 +155,20 @@ fn a_server_that_listens_elsewhere_is_told_where_it_was_looked_for() {
     let failed = dev.wait("not-ready");
     let reason = failed["reason"].as_str().unwrap();
     assert!(reason.contains("HOST and PORT within 200ms"), "{reason}");
+}
+
+#[test]
+fn a_server_that_binds_the_port_that_is_held_is_told_to_be_put_behind_a_proxy() {
+    let folder = Folder::with(&[("page.html", "one")]);
+    let server = ["--", "env", "-u", "LISTEN_FDS", &web()];
+    for (before, is_hinted) in [(&["-s", "http::0"][..], true), (&[], false)] {
+        let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = holder.local_addr().unwrap().port().to_string();
+        // Where nothing is held, it is somebody else's.
+        let env = [("PORT", port.as_str()), ("HOST", "127.0.0.1")];
+        let mut dev = folder.dev_with(&[before, &server].concat(), &env);
+        let reason = dev.wait("not-ready")["reason"].as_str().unwrap().to_owned();
+        assert!(reason.starts_with("it has ended: exit status: 1"), "{reason}");
+        assert_eq!(reason.contains("add --proxy"), is_hinted, "{reason}");
+    }
 }

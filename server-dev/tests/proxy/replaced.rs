@@ -35,6 +35,20 @@ fn passes_on_to_a_port_of_the_process_and_switches_once_the_next_is_ready() {
 }
 
 #[test]
+fn a_page_takes_its_style_sheets_anew_though_no_rule_says_so() {
+    let folder = Folder::with(&[("value.txt", "one"), ("static/site.css", "a {}")]);
+    let mut dev = folder.dev(&["-s", "http::0", "-e", "txt", "--proxy", "--", &tiny()]);
+    let address = dev.address();
+    let ready = dev.wait("ready");
+    folder.write("static/site.css", "b {}");
+    dev.wait("changed");
+    page_is_told(&address, |told| told["styles"] == 1);
+    folder.write("value.txt", "two");
+    let next = dev.wait("ready");
+    assert_eq!(next["generation"].as_u64(), ready["generation"].as_u64().map(|it| it + 1));
+}
+
+#[test]
 fn passes_on_to_a_socket_of_the_process() {
     let folder = Folder::with(&[("value.txt", "one")]);
     let mut dev = folder.dev(&["-s", "http::0", "--proxy=socket", "--", &tiny()]);

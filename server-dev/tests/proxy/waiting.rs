@@ -89,23 +89,55 @@ fn who_has_waited_for_long_enough_is_told_why() {
 }
 
 #[test]
-fn a_page_that_only_a_change_can_mend_is_not_waited_for() {
+fn what_only_a_change_can_mend_is_not_waited_for() {
     let folder = Folder::with(&[("value.txt", "exit 3")]);
-    let mut dev = folder.dev(&["-s", "http::0", "--proxy", "--", &tiny()]);
+    folder.write("build", "echo 'a.c:7: no <such> word' >&2; exit 7");
+    // Whoever waits after all does so for longer than this test.
+    let proxy = ["-s", "http::0", "--proxy", "--proxy-wait", "600s"];
+    let builds = [&proxy[..], &["-b", "sh ./build", "--", "true"]].concat();
+    let starts = [&proxy[..], &["--", "sh", "-c", "echo '<bad> start' >&2; exit 3"]].concat();
+    let serves = [&proxy[..], &["--", "true"]].concat();
+    for (arguments, event, words) in [
+        (
+            &builds,
+            "build-failed",
+            ["the build has failed: sh", "exit status: 7", "a.c:7: no <such> word"],
+        ),
+        (&starts, "not-ready", ["is not ready: it has ended", "exit status: 3", "<bad> start"]),
+        (&serves, "not-ready", ["is not ready: it has ended", "exit status: 0", ""]),
+    ] {
+        let mut dev = folder.dev(arguments);
+        let address = dev.address();
+        dev.wait(event);
+        for (accept, kind) in [
+            ("Accept: */*\r\n", "text/plain"),
+            ("Accept: application/json\r\n", "application/json"),
+            ("Sec-Fetch-Dest: document\r\n", "text/html"),
+        ] {
+            let (head, body) = ask_text(&address, "/", accept);
+            assert!(head.starts_with("HTTP/1.1 503") && head.contains(kind), "{head}");
+            assert!(body.contains("only a change starts it"), "{body}");
+            let plain = body.replace("&lt;", "<").replace("&gt;", ">");
+            // Of JSON they are in fields.
+            let words = if kind.ends_with("json") { &words[1..] } else { &words };
+            assert!(words.iter().all(|word| plain.contains(word)), "{words:?}: {body}");
+            if kind.ends_with("json") {
+                let said: serde_json::Value = serde_json::from_str(&body).unwrap();
+                assert_eq!(said["service"], "server");
+                assert!(said["problem"]["reason"].is_string(), "{said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_program_that_asks_right_after_an_edit_waits_for_what_comes_of_it() {
+    let folder = Folder::with(&[("value.txt", "exit 3")]);
+    let mut dev = folder.dev(&["-s", "http::0", "--settle", "1s", "--proxy", "--", &tiny()]);
     let address = dev.address();
     dev.wait("not-ready");
-    let begun = Instant::now();
-    let (head, body) = ask_text(&address, "/", "Sec-Fetch-Dest: document\r\n");
-    assert!(head.starts_with("HTTP/1.1 503"), "{head}");
-    assert!(body.contains("only a change starts it"), "{body}");
-    assert!(begun.elapsed() < Duration::from_secs(20));
-    // A request of a program waits for the change.
-    let waits = {
-        let address = address.clone();
-        thread::spawn(move || get(&address).unwrap())
-    };
     folder.write("value.txt", "mended");
-    assert_eq!(waits.join().unwrap(), "mended");
+    assert_eq!(get(&address).unwrap(), "mended");
 }
 
 #[test]

@@ -136,6 +136,10 @@ async fn answer(
                 .header("connection", "upgrade")
                 .body(full(""))
         }
+        "/unhealthy" => {
+            println!("unhealthy");
+            response.status(StatusCode::INTERNAL_SERVER_ERROR).body(full("not yet"))
+        }
         "/exit" => process::exit(4),
         _ => match fs::read(path.trim_start_matches('/')) {
             Ok(file) => response.header("content-type", kind_of(&path)).body(full(file)),

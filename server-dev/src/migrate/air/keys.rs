@@ -1,17 +1,16 @@
 //! The keys of an .air.toml, one by one.
 
-use toml::Value;
+use toml::{Table, Value};
 
 use crate::{config::DEFAULT_POLL, draft::Draft};
 
 /// Keys without one here, and why; a table's name is of all its keys.
-const LEFT_OUT: [(&str, &str); 13] = [
+const LEFT_OUT: [(&str, &str); 12] = [
     ("testdata_dir", "nothing is written there"),
     ("color", "NO_COLOR says that"),
     ("log", "it is about messages"),
     ("screen", "it is about the terminal"),
     ("misc", "what is in tmp_dir stays"),
-    ("proxy", "the server's own address is what a browser asks"),
     ("build.post_cmd", "nothing is run when the server has ended"),
     ("build.log", "what a build writes is shown"),
     ("build.follow_symlink", "a link to a folder goes into watch = […]"),
@@ -23,6 +22,10 @@ const LEFT_OUT: [(&str, &str); 13] = [
         "a server that has failed is started again, each time after a longer pause",
     ),
 ];
+
+/// What air's proxy takes where it isn't told.
+const PROXY_PORT: i64 = 8090;
+const APP_PORT: i64 = 8080;
 
 /// Takes a key of `build`; `scratch` is what air writes itself, and is ignored by then.
 pub(super) fn take(key: &str, value: &Value, scratch: &str, draft: &mut Draft) {
@@ -60,6 +63,20 @@ pub(super) fn take(key: &str, value: &Value, scratch: &str, draft: &mut Draft) {
         }
         other => left_out(&format!("build.{other}"), value, draft),
     }
+}
+
+/// Takes air's proxy, which reloads pages as the one here does.
+pub(super) fn proxy(table: &Table, draft: &mut Draft) {
+    if table.get("enabled").and_then(Value::as_bool) != Some(true) {
+        return;
+    }
+    let port = |key, default| table.get(key).and_then(Value::as_integer).unwrap_or(default);
+    draft.add("sockets", format!("http::{}", port("proxy_port", PROXY_PORT)));
+    draft.set("proxy", "port");
+    draft.note(format!(
+        "air's proxy.app_port {} is left out: each process has to listen at the port that PORT names",
+        port("app_port", APP_PORT)
+    ));
 }
 
 /// Says of a key that does something that nothing is taken over of it.
@@ -120,7 +137,6 @@ mod tests {
             ("log = { time = true }", "log"),
             ("screen = { clear_on_rebuild = true }", "screen"),
             ("misc = { clean_on_exit = true }", "misc"),
-            ("proxy = { enabled = true }", "proxy"),
             ("novelty = 1", "novelty"),
             ("build.post_cmd = ['a']", "build.post_cmd"),
             ("build.log = 'a'", "build.log"),

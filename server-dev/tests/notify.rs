@@ -1,0 +1,58 @@
+//! Where a server says that it is ready, when the usual place takes no socket.
+
+mod common;
+
+use std::process::Command;
+
+use common::{Dev, Folder, runs, tiny, tree::wait_until};
+
+/// Starts a server that says it, which is believed alone.
+fn start(folder: &Folder, tmp: &str, runtime: &str) -> Dev {
+    folder.write("value.txt", "one");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_server-dev"));
+    command
+        .args(["--json", "-s", "http::0", "--ready", "notify", "--", &tiny()])
+        .current_dir(folder.path())
+        .env("SAYS_READY", "1")
+        .env("TMPDIR", tmp)
+        .env("XDG_RUNTIME_DIR", runtime);
+    Dev::spawn(&mut command)
+}
+
+/// Longer than an address may be, and no folder at all.
+fn useless(folder: &Folder) -> [String; 2] {
+    let long = format!("{}/a", "long".repeat(30));
+    folder.write(&format!("{long}/file"), "");
+    [long, "missing".to_owned()].map(|name| folder.path().join(name).display().to_string())
+}
+
+/// It once ran nothing at all.
+#[test]
+fn a_folder_that_takes_no_socket_is_passed_over() {
+    let folder = Folder::with(&[]);
+    let other = tempfile::tempdir().unwrap();
+    let runtime = other.path().display().to_string();
+    for tmp in useless(&folder) {
+        let mut dev = start(&folder, &tmp, &runtime);
+        dev.wait_for("ready", |ready| ready["by"] == "notified");
+        let made = other.path().read_dir().unwrap().count();
+        assert_eq!(made, 1, "{tmp}");
+        assert!(dev.end().success());
+        assert_eq!(other.path().read_dir().unwrap().count(), 0, "{tmp}");
+    }
+}
+
+#[test]
+fn where_no_folder_takes_a_socket_there_is_one_without() {
+    let folder = Folder::with(&[]);
+    for tmp in useless(&folder) {
+        let mut dev = start(&folder, &tmp, "");
+        let ready = dev.wait_for("ready", |ready| ready["by"] == "notified");
+        let pid = ready["pid"].as_u64().unwrap();
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
+        let environment = String::from_utf8_lossy(&environment);
+        assert!(environment.contains("NOTIFY_SOCKET=@server-dev-"), "{environment}");
+        assert!(dev.end().success());
+        wait_until("it ends", || !runs(pid));
+    }
+}
