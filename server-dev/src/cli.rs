@@ -189,6 +189,11 @@ impl Cli {
         self.asked.config()
     }
 
+    /// The file of services, unless the command line says everything.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.asked.command.is_empty().then_some(&*self.asked.config)
+    }
+
     pub(crate) fn form(&self) -> Form {
         if self.json { Form::Json } else { Form::Text }
     }

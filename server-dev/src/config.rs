@@ -18,7 +18,7 @@ pub(crate) use self::forms::Ready;
 pub(crate) use crate::words::Words;
 
 /// Everything that `server-dev.toml` may say.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     /// Each by its name, which is before each of its lines.
@@ -28,7 +28,7 @@ pub(crate) struct Config {
 }
 
 /// One server, and what it is made of.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[allow(
     clippy::doc_markdown,
@@ -107,7 +107,7 @@ pub(crate) struct Service {
 }
 
 /// What a change of the files of a glob does.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rule {
     /// As in `.gitignore`.
@@ -167,20 +167,24 @@ impl Config {
     pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError::Read(path.to_owned(), error))?;
-        let mut config: Self =
+        let config: Self =
             toml::from_str(&text).map_err(|error| ConfigError::Parse(path.to_owned(), error))?;
-        if config.services.is_empty() {
+        config.of_file(path)
+    }
+
+    /// Takes what was read from `path`: what a file names is beside it, from wherever it is run.
+    pub(crate) fn of_file(mut self, path: &Path) -> Result<Self, ConfigError> {
+        if self.services.is_empty() {
             return Err(ConfigError::Empty(path.to_owned()));
         }
-        // What a file names is beside it, from wherever it is run.
         let base = path.parent().unwrap_or(Path::new(""));
-        for service in config.services.values_mut() {
+        for service in self.services.values_mut() {
             service.directory = base.join(&service.directory);
             for socket in &mut service.sockets {
                 socket.place_in(&service.directory);
             }
         }
-        Ok(config)
+        Ok(self)
     }
 }
 

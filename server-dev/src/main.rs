@@ -15,6 +15,7 @@ mod diagnostics;
 mod doctor;
 mod draft;
 mod exec;
+mod followed;
 mod guard;
 mod init;
 mod input;
@@ -28,6 +29,7 @@ mod report;
 mod runner;
 mod schema;
 mod screen;
+mod services;
 mod signals;
 mod sockets;
 mod spec;
@@ -39,34 +41,30 @@ mod timespan;
 mod tree;
 mod words;
 
-use std::{error::Error, process::ExitCode, sync::Arc, time::Duration};
+use std::{error::Error, path::Path, process::ExitCode, sync::Arc};
 
-use hot_reload::{ReloaderOptions, ReloaderService};
 use rustix::process::{getpid, set_child_subreaper};
 use tempfile::TempDir;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{broadcast, mpsc},
-    task::JoinSet,
 };
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     background::Background,
     cli::Cli,
-    config::{Config, Service},
+    config::Config,
     desktop::Desktop,
+    followed::Followed,
     guard::{GuardedGroups, KillGuard},
     input::Input,
     machine::Need,
-    proxy::{Fronted, Publisher},
     ready::Place,
-    report::{Form, Report, Told, Wants, WatchedBy, milliseconds},
-    runner::Runner,
-    sockets::Sockets,
+    report::{Form, Report, Wants},
+    services::{Given, Services},
     stops::Stops,
     terminal::{Key, Terminal},
-    tree::{Filter, Mechanism, Tree},
 };
 
 /// What a shell says of a program that SIGINT has ended.
@@ -74,9 +72,6 @@ const INTERRUPTED: u8 = 130;
 
 /// Keys that somebody presses faster than anything starts; of more, the last ones count.
 const ASKED: usize = 16;
-
-/// A large tree on another machine takes its time; it is not given up on, as nothing else would help.
-const LONGEST_LOOK: Duration = Duration::from_secs(3600);
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -168,34 +163,18 @@ async fn run_all(
     let (ask, asked) = broadcast::channel(ASKED);
     let input = cli.stdin.then(Input::begin);
     let (over, hurry) = (CancellationToken::new(), CancellationToken::new());
-    let mut services = JoinSet::new();
-    for (name, service, mut sockets, tree) in open(config)? {
-        for (socket, address) in sockets.places() {
-            let told = Told::Listening { name: socket.to_owned(), address };
-            report.tell(&name, told);
-        }
-        let (report, hurry) = (Arc::clone(report), hurry.clone());
-        let (asked, input) = (asked.resubscribe(), input.clone());
-        let site = Publisher::default();
-        let front = service.proxy.and_then(|_| sockets.take_front());
-        let fronted = front.map(|front| Fronted::put_before(&name, &service, front, &site, &over));
-        let (proxy, behind) = fronted.transpose()?.unzip();
-        let runner = Runner {
-            name,
-            service,
-            sockets,
-            behind,
-            site,
-            tree,
-            notify: notify.clone(),
-            report,
-            asked,
-            input,
-            hurry,
-            guarded: guarded.of_another(),
-        };
-        services.spawn(serve(runner, proxy, over.clone()));
-    }
+    let given = Given {
+        report: Arc::clone(report),
+        notify: notify.clone(),
+        asked,
+        input,
+        guarded: guarded.clone(),
+        file: cli.file().map(Path::to_owned),
+        over: over.clone(),
+        hurry: hurry.clone(),
+    };
+    let services = Services::open(given, config)?;
+    let followed = cli.file().map(Followed::begin).transpose()?;
     let mut background = Background::default();
     background.spawn(signals::attend(signals, over.clone(), hurry.clone()));
     if let Some(terminal) = terminal {
@@ -204,90 +183,8 @@ async fn run_all(
         let stops = Stops::of(terminal, report)?;
         background.spawn(stops.attend());
     }
-    background.beside(all_of(services)).await??;
+    background.beside(services.run(followed)).await??;
     Ok(if hurry.is_cancelled() { INTERRUPTED.into() } else { ExitCode::SUCCESS })
-}
-
-/// Waits until all have ended, or one has failed.
-async fn all_of(mut services: JoinSet<Result<(), Failure>>) -> Result<(), Failure> {
-    while let Some(ended) = services.join_next().await {
-        ended??;
-    }
-    Ok(())
-}
-
-/// Makes everything that may be refused, of all services, before any of them is started.
-fn open(config: Config) -> Result<Vec<(String, Service, Sockets, Tree)>, Failure> {
-    if let Some(twice) = sockets::asked_twice(&config.services).next() {
-        return Err(twice.into());
-    }
-    let open = config.services.into_iter().map(|(name, service)| {
-        proxy::check(&name, &service)?;
-        let sockets = Sockets::open(&service.sockets)?;
-        let tree =
-            Tree::new(Filter::of(&service)?, *service.settle, service.poll.map(Duration::from));
-        Ok((name, service, sockets, tree))
-    });
-    open.collect()
-}
-
-/// Follows the files of a service, and runs it.
-async fn serve(
-    runner: Runner,
-    proxy: Option<Fronted>,
-    over: CancellationToken,
-) -> Result<(), Failure> {
-    let tree = runner.tree.clone();
-    let options = ReloaderOptions::realtime().load_timeout(LONGEST_LOOK);
-    let (service, mut edits) = ReloaderService::from_reloader(tree.clone(), options);
-    let service = service.with_shutdown(over.clone().cancelled_owned());
-    let following = tokio::spawn(async move { service.start_with_realtime().await });
-    // The files as they were before the first build.
-    tokio::select! {
-        biased;
-        () = over.cancelled() => {
-            runner.report.tell(&runner.name, Told::Ending { pids: Vec::new(), milliseconds: 0 });
-            return Ok(());
-        }
-        read = edits.changed() => read?,
-    }
-    let mut mechanism = tree.watch_mechanism();
-    let now = mechanism.borrow_and_update().clone();
-    runner.report.tell(&runner.name, watching(&tree, now));
-    let _telling = AbortOnDropHandle::new(tokio::spawn({
-        let (report, name) = (Arc::clone(&runner.report), runner.name.clone());
-        async move {
-            while mechanism.changed().await.is_ok() {
-                let now = mechanism.borrow_and_update().clone();
-                report.tell(&name, watching(&tree, now));
-            }
-        }
-    }));
-    let running = runner.run(edits, over);
-    match proxy {
-        Some(proxy) => proxy.serve(running).await?,
-        None => running.await,
-    }
-    following.await??;
-    Ok(())
-}
-
-fn watching(tree: &Tree, by: Mechanism) -> Told {
-    let (files, folders) = tree.size();
-    let mechanism = match (by.is_told, by.poll) {
-        (true, None) => WatchedBy::Events,
-        (true, Some(_)) => WatchedBy::EventsAndPolling,
-        (false, _) => WatchedBy::Polling,
-    };
-    let poll_milliseconds = by.poll.map(milliseconds);
-    Told::Watching {
-        roots: tree.roots(),
-        files,
-        folders,
-        mechanism,
-        poll_milliseconds,
-        reason: by.reason,
-    }
 }
 
 /// Does what keys ask for.

@@ -45,6 +45,8 @@ enum Message {
     Line(String, Line, OwnedSemaphorePermit),
     Clear,
     Help,
+    /// There are these services from here on.
+    Names(Vec<String>),
     /// No status from here on; the other end is dropped once it is so.
     Hide(oneshot::Sender<()>),
     Show,
@@ -92,6 +94,16 @@ impl Report {
     /// Tells what happened to a service.
     pub(crate) fn tell(&self, service: &str, told: Told) {
         self.send(Message::Told(service.to_owned(), told));
+    }
+
+    /// Tells what happened to no service alone.
+    pub(crate) fn tell_all(&self, told: Told) {
+        self.tell("", told);
+    }
+
+    /// Has these services from here on.
+    pub(crate) fn rename(&self, names: Vec<String>) {
+        self.send(Message::Names(names));
     }
 
     /// Passes on what a process has written; waits while there is much to be written yet.

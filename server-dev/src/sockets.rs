@@ -12,7 +12,10 @@ use std::{
         unix::fs::{FileTypeExt, MetadataExt},
     },
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -41,7 +44,7 @@ pub(crate) struct Sockets(Vec<Held>);
 pub(crate) struct Held {
     spec: Spec,
     // Dropped first: as long as the socket is open, no other file is given its number.
-    file: Option<SocketFile>,
+    file: Option<Arc<SocketFile>>,
     socket: Socket,
 }
 
@@ -86,7 +89,32 @@ impl SocketError {
 impl Sockets {
     /// Binds all of them, or none.
     pub(crate) fn open(specs: &[Spec]) -> Result<Self, SocketError> {
-        specs.iter().map(Held::open).collect::<Result<_, _>>().map(Self)
+        Self::reopen(specs, &mut Self::default())
+    }
+
+    /// Binds all of them, or none; those that `kept` has are taken out of it, and stay open.
+    pub(crate) fn reopen(specs: &[Spec], kept: &mut Self) -> Result<Self, SocketError> {
+        let mut take = |is_it: &dyn Fn(&Spec) -> bool| {
+            let at = kept.0.iter().position(|held| is_it(&held.spec))?;
+            Some(kept.0.remove(at))
+        };
+        // Those that are the same first: at port 0 there may be several.
+        let same: Vec<_> = specs.iter().map(|spec| take(&|known| known == spec)).collect();
+        let held = specs.iter().zip(same).map(|(spec, same)| {
+            let is_udp = |spec: &Spec| spec.kind == SocketKind::Udp;
+            let is_there =
+                |known: &Spec| known.place == spec.place && is_udp(known) == is_udp(spec);
+            match same.or_else(|| take(&is_there)) {
+                Some(held) => Ok(Held { spec: spec.clone(), ..held }),
+                None => Held::open(spec),
+            }
+        });
+        held.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Takes in those of another service.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
     }
 
     /// Takes out the first one that HTTP is spoken on.
@@ -98,7 +126,8 @@ impl Sockets {
     /// Returns another handle of each.
     pub(crate) fn again(&self) -> io::Result<Self> {
         let again = |held: &Held| {
-            Ok(Held { spec: held.spec.clone(), file: None, socket: held.socket.try_clone()? })
+            let (spec, file) = (held.spec.clone(), held.file.clone());
+            Ok(Held { spec, file, socket: held.socket.try_clone()? })
         };
         self.0.iter().map(again).collect::<io::Result<_>>().map(Self)
     }
@@ -195,7 +224,7 @@ impl Held {
             Address::Ip(address) => (open_ip(*address, spec.kind).map_err(failed)?, None),
             Address::Path(path) => {
                 let socket = open_path(path).map_err(failed)?;
-                (socket, Some(SocketFile::of(path).map_err(failed)?))
+                (socket, Some(Arc::new(SocketFile::of(path).map_err(failed)?)))
             }
         };
         Ok(Self { spec: spec.clone(), file, socket })

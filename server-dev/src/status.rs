@@ -31,6 +31,16 @@ impl Status {
         Self(names.iter().map(service).collect())
     }
 
+    /// Has these services from here on; what is known of them stays.
+    pub(crate) fn rename(&mut self, names: &[String]) {
+        let known = std::mem::replace(self, Self::of(names)).0;
+        for service in known {
+            if let Some(slot) = self.0.iter_mut().find(|slot| slot.name == service.name) {
+                *slot = service;
+            }
+        }
+    }
+
     /// Takes note of what has happened to a service.
     pub(crate) fn take_note(&mut self, service: &str, told: &Told) {
         if let Some(service) = self.0.iter_mut().find(|known| known.name == service) {
@@ -135,6 +145,10 @@ mod tests {
     fn says_how_each_service_is() {
         let mut status = Status::of(&["api".to_owned(), "web".to_owned()]);
         assert_eq!(status.line(100), "api: begins | web: begins (? for keys)");
+        status.take_note("web", &Told::Ended);
+        status.rename(&["new".to_owned(), "web".to_owned()]);
+        assert_eq!(status.line(100), "new: begins | web: has ended (? for keys)");
+        status.rename(&["api".to_owned(), "web".to_owned()]);
         status.take_note("web", &Told::Built { milliseconds: 700 });
         status.take_note("web", &ready(1, 3, Some(1250)));
         status.take_note("nobody", &Told::Ended);

@@ -1,6 +1,7 @@
 //! The files that a service is made of, as a source of [`hot_reload`]: its value is what was edited.
 
 mod arm;
+mod extensions;
 pub(crate) mod filesystem;
 mod filter;
 mod follow;
@@ -8,6 +9,7 @@ mod identity;
 mod index;
 mod inotify;
 mod links;
+mod names;
 mod needed;
 mod noted;
 mod seen;
@@ -110,11 +112,25 @@ impl Tree {
 
     /// What is looked at, as a person names it.
     pub(crate) fn roots(&self) -> Vec<String> {
-        let named = self.0.filter.roots().iter().map(|root| self.named(root));
+        let filter = &self.0.filter;
+        // Most have no file of variables.
+        let is_there = |root: &&PathBuf| *root != filter.env_file() || root.exists();
+        let named = filter.roots().iter().filter(is_there).map(|root| self.named(root));
         let here = |root: &Path| {
             if root.as_os_str().is_empty() { Path::new(".") } else { root }.display().to_string()
         };
         named.map(here).collect()
+    }
+
+    /// The extensions that files have which count, where not all do.
+    pub(crate) fn extensions(&self) -> &[String] {
+        self.0.filter.extensions()
+    }
+
+    /// Whether there is a file whose edit would be told, beside that of variables.
+    pub(crate) fn has_files(&self) -> bool {
+        let (files, _) = self.size();
+        files > usize::from(self.found().index.has(self.0.filter.env_file()))
     }
 
     /// How many files there are, and in how many folders.

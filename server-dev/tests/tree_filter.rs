@@ -2,12 +2,13 @@
 
 mod common;
 
-use std::fs;
+use std::{fs, process::Command};
 
 use common::{
     Folder,
-    tree::{counts, files, idle, nothing_else_counts, wait_until, watches},
+    tree::{IDLE, counts, files, idle, nothing_else_counts, wait_until, watches},
 };
+use serde_json::{Value, json};
 
 #[test]
 fn a_root_that_is_replaced_is_followed_and_so_is_what_it_is_in() {
@@ -69,6 +70,65 @@ fn only_the_extensions_that_are_listed_count() {
     folder.write("Makefile", "two");
     nothing_else_counts(&folder, &mut dev);
     counts(&mut dev, "Cargo.toml", || folder.write("Cargo.toml", "two"));
+}
+
+/// Only one that was there at the start was followed.
+#[test]
+fn a_file_of_variables_that_comes_later_restarts_the_server() {
+    for flags in [&["-e", "rs"][..], &["-e", "rs", "--poll=20ms"]] {
+        let folder = Folder::with(&[(".gitignore", ".env\n"), ("a.rs", "one")]);
+        let mut dev = idle(&folder, flags);
+        let root = |event: &Value| event["event"] == "watching" && event["roots"] == json!(["."]);
+        assert!(dev.told.iter().any(root), "{:?}", dev.told);
+        for text in ["A=1", "A=2"] {
+            folder.write(".env", text);
+            assert_eq!(files(&mut dev), [".env"]);
+            dev.wait("ready");
+        }
+        fs::remove_file(folder.path().join(".env")).unwrap();
+        assert_eq!(files(&mut dev), [".env"]);
+        dev.wait("ready");
+        nothing_else_counts(&folder, &mut dev);
+        assert!(dev.told.iter().all(|event| event["event"] != "building"));
+    }
+}
+
+/// Both were taken, and nothing ever happened.
+#[test]
+fn an_extension_may_have_a_dot_and_a_glob_is_none() {
+    let folder = Folder::with(&[("a.rs", "one"), ("README.md", "one")]);
+    let mut dev = idle(&folder, &["-e", ".toml, rs"]);
+    folder.write("README.md", "two");
+    counts(&mut dev, "Cargo.toml", || folder.write("Cargo.toml", "two"));
+    nothing_else_counts(&folder, &mut dev);
+    let refused = Command::new(env!("CARGO_BIN_EXE_server-dev"))
+        .args(["-e", "*.py", "--", "sleep", "600"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        refused.status.code() == Some(1) && text.contains("\"*.py\" is no extension"),
+        "{text}"
+    );
+}
+
+#[test]
+fn it_is_told_where_no_file_counts() {
+    let folder = Folder::with(&[("a.py", "one"), (".env", "A=1")]);
+    for (flags, extensions) in [
+        (&["-e", "rs,toml"][..], json!(["rs", "toml"])),
+        (&["-i", "*.py", "-i", ".env"], json!([])),
+    ] {
+        let mut dev = folder.dev(&[flags, &IDLE].concat());
+        assert_eq!(dev.wait("nothing-counts")["extensions"], extensions);
+        dev.wait("ready");
+        counts(&mut dev, "new.rs", || folder.write("new.rs", "1"));
+        fs::remove_file(folder.path().join("new.rs")).unwrap();
+    }
+    let mut dev = folder.dev(&[&["-e", "py"][..], &IDLE].concat());
+    dev.wait("ready");
+    assert!(dev.told.iter().all(|event| event["event"] != "nothing-counts"));
 }
 
 #[test]

@@ -8,6 +8,20 @@ use crate::{diagnostics::Diagnostic, ready::Sign};
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Told {
+    /// The file of services was edited; where all lists are empty, what runs is what it says again.
+    Configured {
+        file: String,
+        changed: Vec<String>,
+        added: Vec<String>,
+        removed: Vec<String>,
+    },
+    /// An edit of it can't be taken: as a whole, or for the service that this is told of.
+    NotConfigured {
+        file: String,
+        reason: String,
+        line: Option<usize>,
+        column: Option<usize>,
+    },
     Listening {
         name: String,
         address: String,
@@ -20,6 +34,12 @@ pub(crate) enum Told {
         mechanism: WatchedBy,
         poll_milliseconds: Option<u64>,
         reason: Option<String>,
+    },
+    /// No file is watched, so that nothing will ever be told.
+    NothingCounts {
+        roots: Vec<String>,
+        /// That a file has which counts; any does where there is none.
+        extensions: Vec<String>,
     },
     Changed {
         files: Vec<String>,
@@ -133,7 +153,9 @@ pub(crate) enum Level {
 impl Told {
     pub(crate) fn level(&self) -> Level {
         match self {
-            Self::BuildFailed { .. }
+            Self::NotConfigured { .. }
+            | Self::NothingCounts { .. }
+            | Self::BuildFailed { .. }
             | Self::NotReady { .. }
             | Self::Exited { .. }
             | Self::GaveUp

@@ -8,6 +8,19 @@ use crate::ready::Sign;
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Configured { file, changed, added, removed } => {
+                let lists = [("changed", changed), ("new", added), ("gone", removed)];
+                let said = lists.iter().filter(|(_, names)| !names.is_empty());
+                let said: Vec<_> =
+                    said.map(|(what, names)| format!("{what}: {}", names.join(", "))).collect();
+                let said =
+                    if said.is_empty() { "nothing is changed".into() } else { said.join("; ") };
+                write!(f, "{file} is read anew; {said}")
+            }
+            Self::NotConfigured { file, reason, .. } => {
+                write!(f, "what {file} says now is not taken, and what ran before goes on: ")?;
+                f.write_str(reason.trim_end())
+            }
             Self::Listening { name, address } => write!(f, "{name} on {address}"),
             Self::Watching { roots, files, folders, mechanism, poll_milliseconds, reason } => {
                 let are = if *files == 1 { "is" } else { "are" };
@@ -22,6 +35,19 @@ impl fmt::Display for Told {
                     }
                 }
                 reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
+            }
+            Self::NothingCounts { roots, extensions } => {
+                write!(
+                    f,
+                    "no file counts, so no edit will be seen: below {} there is none",
+                    roots.join(", ")
+                )?;
+                match extensions.as_slice() {
+                    [] => f.write_str(" that is not ignored; see `watch` (-w) and `ignore` (-i)"),
+                    some => {
+                        write!(f, " that ends in .{}; see `extensions` (-e)", some.join(" or ."))
+                    }
+                }
             }
             Self::Changed { files, more, asks_for } => {
                 f.write_str(&files.join(", "))?;

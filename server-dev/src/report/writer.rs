@@ -59,6 +59,14 @@ impl Writer {
                 Some(Message::Help) => {
                     self.screen.write(true, format!("server-dev: {HELP}\n").as_bytes());
                 }
+                Some(Message::Names(names)) => {
+                    if let Some(status) = &mut self.status {
+                        status.rename(&names);
+                    }
+                    // Those that are gone may have something to say yet.
+                    let new = names.into_iter().filter(|name| !self.names.contains(name));
+                    self.names.extend(new.collect::<Vec<_>>());
+                }
                 Some(Message::Hide(done)) => {
                     self.screen.erase();
                     is_hidden = true;
@@ -81,7 +89,8 @@ impl Writer {
         }
         if let Some(desktop) = self.desktop.as_ref().filter(|_| told.level() != Level::Step) {
             let is_urgent = told.level() == Level::Bad;
-            desktop.show(format!("server-dev: {service}"), told.to_string(), is_urgent);
+            let title = format!("server-dev: {service}");
+            desktop.show(title.trim_end_matches(": ").to_owned(), told.to_string(), is_urgent);
         }
         match self.form {
             Form::Json => self.json(service, told),
@@ -139,6 +148,7 @@ impl Writer {
     fn json(&mut self, service: &str, told: &impl Serialize) {
         #[derive(Serialize)]
         struct Of<'a, T> {
+            #[serde(skip_serializing_if = "str::is_empty")]
             service: &'a str,
             #[serde(flatten)]
             told: &'a T,
@@ -151,7 +161,7 @@ impl Writer {
     }
 
     fn prefix(&self, service: &str) -> String {
-        if self.names.len() < 2 {
+        if self.names.len() < 2 || service.is_empty() {
             return String::new();
         }
         let width = self.names.iter().map(String::len).max().unwrap_or_default();

@@ -90,6 +90,8 @@ fn doing(phase: Phase) -> Doing {
         Phase::Building => Doing::Building,
         Phase::Stopping | Phase::Starting => Doing::Starting,
         Phase::Backoff => Doing::Backoff,
-        Phase::Idle | Phase::Ending | Phase::Ended => Doing::Nothing,
+        Phase::Idle => Doing::Nothing,
+        // Another may take its place; where all is to end, nobody waits.
+        Phase::Ending | Phase::Ended => Doing::NotBegun,
     }
 }

@@ -11,8 +11,15 @@ use ignore::{
     gitignore::{Gitignore, GitignoreBuilder},
 };
 
-use super::links::is_link;
-use crate::config::{Action, Service};
+use super::{
+    extensions::{Extensions, InvalidExtension},
+    links::is_link,
+    names::{absolute, anywhere, by_its_folder, plain},
+};
+use crate::{
+    config::{Action, Service},
+    timespan::Timespan,
+};
 
 /// What no service is made of: what version control, editors and interpreters keep for themselves.
 const NEVER: [&str; 11] = [
@@ -31,17 +38,21 @@ const NEVER: [&str; 11] = [
 /// A folder with this file in it can be made anew at any time (bford.info/cachedir), as can cargo's
 /// `target`.
 pub(crate) const CACHE: &str = "CACHEDIR.TAG";
+/// Nobody sees an edit sooner, and whatever looks more often has the processor busy.
+const SHORTEST_POLL: Timespan = Timespan::milliseconds(10);
 
 /// Tells the files that count from the others.
 #[derive(Debug)]
 pub(crate) struct Filter {
     directory: PathBuf,
     roots: Vec<PathBuf>,
-    extensions: Vec<String>,
+    extensions: Extensions,
     ignored: Arc<Gitignore>,
     rules: Vec<(GlobMatcher, Action)>,
     /// Its variables are a process's from its start on, so that an edit restarts the service.
     env_file: PathBuf,
+    /// What never counts, whatever is said: the file that says it.
+    apart: Option<PathBuf>,
 }
 
 /// Why a service's files can't be told.
@@ -53,18 +64,26 @@ pub(crate) enum InvalidFilter {
     Ignore(String, #[source] ignore::Error),
     #[error("{0:?} is no glob")]
     Rule(String, #[source] globset::Error),
+    #[error(transparent)]
+    Extension(#[from] InvalidExtension),
+    #[error("`poll` is {0}; files are looked at every {SHORTEST_POLL} at most")]
+    Poll(Timespan),
 }
 
 impl Filter {
     pub(crate) fn of(service: &Service) -> Result<Self, InvalidFilter> {
+        if let Some(poll) = service.poll.filter(|poll| **poll < *SHORTEST_POLL) {
+            return Err(InvalidFilter::Poll(poll));
+        }
+        let absolute = |path: &Path| {
+            absolute(path).map_err(|error| InvalidFilter::Root(path.to_owned(), error))
+        };
         let directory = absolute(&service.directory)?;
         let roots = service.watch.iter().map(|root| absolute(&directory.join(root)));
         let mut roots = roots.collect::<Result<Vec<_>, _>>()?;
-        let env_file = directory.join(service.env_file());
-        // It is a root of its own, since git mostly ignores it.
-        if env_file.is_file() {
-            roots.push(env_file.clone());
-        }
+        let env_file = plain(&directory.join(service.env_file()));
+        // It is a root of its own, since git mostly ignores it; and may come later.
+        roots.push(env_file.clone());
         let mut ignored = GitignoreBuilder::new(&directory);
         for glob in NEVER.iter().copied().chain(service.ignore.iter().map(String::as_str)) {
             ignored
@@ -79,15 +98,21 @@ impl Filter {
             let glob = Glob::new(&glob).map_err(|e| InvalidFilter::Rule(rule.files.clone(), e))?;
             Ok((glob.compile_matcher(), rule.action))
         });
-        let rules = rules.collect::<Result<_, _>>()?;
+        let rules = rules.collect::<Result<_, InvalidFilter>>()?;
         Ok(Self {
             directory,
             roots,
-            extensions: service.extensions.clone(),
+            extensions: Extensions::of(&service.extensions)?,
             ignored: Arc::new(ignored),
             rules,
             env_file,
+            apart: None,
         })
+    }
+
+    /// Has a file not count, as somebody else follows it.
+    pub(crate) fn without(self, file: Option<&Path>) -> Self {
+        Self { apart: file.and_then(by_its_folder), ..self }
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -96,6 +121,14 @@ impl Filter {
 
     pub(super) fn roots(&self) -> &[PathBuf] {
         &self.roots
+    }
+
+    pub(super) fn extensions(&self) -> &[String] {
+        self.extensions.as_slice()
+    }
+
+    pub(super) fn env_file(&self) -> &Path {
+        &self.env_file
     }
 
     /// Walks what is below `root`, folders that don't count left out before they are entered.
@@ -147,6 +180,12 @@ impl Filter {
 
     /// What a change of a file does; `None` where it doesn't count.
     pub(super) fn action(&self, path: &Path) -> Option<Action> {
+        if let Some(apart) = &self.apart
+            && apart.file_name() == path.file_name()
+            && by_its_folder(path).as_ref() == Some(apart)
+        {
+            return None;
+        }
         let relative = path.strip_prefix(&self.directory).unwrap_or(path);
         if let Some((_, action)) = self.rules.iter().find(|(glob, _)| glob.is_match(relative)) {
             return (*action != Action::Nothing).then_some(*action);
@@ -154,10 +193,7 @@ impl Filter {
         if path == self.env_file {
             return Some(Action::Restart);
         }
-        let counts = self.extensions.is_empty()
-            || path
-                .extension()
-                .is_some_and(|found| self.extensions.iter().any(|wanted| found == wanted.as_str()));
+        let counts = path.file_name().is_some_and(|name| self.extensions.fit(name));
         counts.then_some(Action::Build)
     }
 }
@@ -170,29 +206,6 @@ fn enters(ignored: &Gitignore, folder: &Path) -> bool {
 /// what counts.
 pub(super) fn says_what_counts(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == ".gitignore" || name == ".ignore" || name == CACHE)
-}
-
-/// Reads a glob as `.gitignore` does: without a slash inside, of files in any folder.
-fn anywhere(glob: &str) -> String {
-    let (inner, is_folder) = match glob.strip_suffix('/') {
-        Some(inner) => (inner, true),
-        None => (glob, false),
-    };
-    let inner = match inner.strip_prefix('/') {
-        Some(rooted) => rooted.to_owned(),
-        None if inner.contains('/') => inner.to_owned(),
-        None => format!("**/{inner}"),
-    };
-    if is_folder { format!("{inner}/**") } else { inner }
-}
-
-/// The path as it was named, links kept, from wherever it is asked for later.
-fn absolute(path: &Path) -> Result<PathBuf, InvalidFilter> {
-    let failed = |error| InvalidFilter::Root(path.to_owned(), error);
-    std::fs::metadata(path).map_err(failed)?;
-    let absolute = std::path::absolute(path).map_err(failed)?;
-    // `./src` and `src` are one.
-    Ok(absolute.components().filter(|part| *part != std::path::Component::CurDir).collect())
 }
 
 #[cfg(test)]
@@ -272,6 +285,20 @@ mod tests {
             .collect();
         folders.sort();
         assert_eq!(folders, [Path::new(""), Path::new("kept"), Path::new("src")]);
+    }
+
+    #[test]
+    fn refuses_to_look_without_a_pause() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut service = Service::of(Words::parse("server").unwrap());
+        service.directory = directory.path().to_owned();
+        for (poll, is_fine) in [("0s", false), ("9ms", false), ("10ms", true), ("1s", true)] {
+            service.poll = Some(poll.parse().unwrap());
+            assert_eq!(Filter::of(&service).is_ok(), is_fine, "{poll}");
+        }
+        service.poll = Some("0s".parse().unwrap());
+        let error = Filter::of(&service).unwrap_err().to_string();
+        assert_eq!(error, "`poll` is 0s; files are looked at every 10ms at most");
     }
 
     #[test]

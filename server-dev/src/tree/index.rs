@@ -77,6 +77,10 @@ impl Index {
         (self.files.len(), self.folders.len())
     }
 
+    pub(super) fn has(&self, file: &Path) -> bool {
+        self.files.contains_key(file)
+    }
+
     /// Where not every change is told, and the kind of filesystem that it is.
     pub(super) fn silent(&self) -> Option<(&Path, &'static str)> {
         let silent = self.devices.values().flatten();

@@ -93,6 +93,17 @@ impl Dev {
     }
 
     pub fn wait_for(&mut self, name: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        self.wait_until(name, |event| event["event"] == name && is_it(event))
+    }
+
+    /// Waits for the next event that has one of these names.
+    pub fn wait_for_any(&mut self, names: &[&str]) -> Value {
+        self.wait_until(&names.join(" or "), |event| {
+            names.iter().any(|name| event["event"] == *name)
+        })
+    }
+
+    fn wait_until(&mut self, name: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         let until = Instant::now() + PATIENCE;
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -100,7 +111,7 @@ impl Dev {
                 panic!("no {name}, but {:#?}", self.told);
             };
             self.told.push(event.clone());
-            if event["event"] == name && is_it(&event) {
+            if is_it(&event) {
                 return event;
             }
         }

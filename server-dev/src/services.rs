@@ -1,0 +1,224 @@
+//! All services that run, and what becomes of them as the file is edited that they come from.
+
+mod live;
+mod serve;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use futures_util::FutureExt;
+use tokio::{sync::broadcast, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    live::{Live, Opened},
+    serve::serve,
+};
+use crate::{
+    Failure, chain,
+    config::{Config, Service},
+    followed::{Edit, Followed},
+    guard::GuardedGroups,
+    input::Input,
+    machine::Need,
+    proxy,
+    ready::Place,
+    report::{Report, Told},
+    sockets::{Sockets, asked_twice},
+    tree::Filter,
+};
+
+/// What all services are given.
+pub(crate) struct Given {
+    pub(crate) report: Arc<Report>,
+    /// See [`Runner`].
+    pub(crate) notify: Place,
+    pub(crate) asked: broadcast::Receiver<Need>,
+    pub(crate) input: Option<Input>,
+    pub(crate) guarded: GuardedGroups,
+    /// Where they come from, if it is a file.
+    pub(crate) file: Option<PathBuf>,
+    /// Once this is cancelled, all of them end.
+    pub(crate) over: CancellationToken,
+    /// And these are killed.
+    pub(crate) hurry: CancellationToken,
+}
+
+/// The services that run.
+pub(crate) struct Services {
+    given: Given,
+    running: BTreeMap<String, Live>,
+    tasks: JoinSet<Result<(), Failure>>,
+}
+
+/// Refuses what can't be run, wherever it is.
+pub(crate) fn check(config: &Config) -> Result<(), String> {
+    if let Some(twice) = asked_twice(&config.services).next() {
+        return Err(chain(&twice));
+    }
+    let mut services = config.services.iter();
+    services.try_for_each(|(name, service)| {
+        proxy::check(name, service).map_err(|error| chain(&error))?;
+        Filter::of(service).map_err(|error| format!("{name}: {}", chain(&error)))?;
+        Ok(())
+    })
+}
+
+impl Services {
+    /// Makes everything that may be refused, of all services, before any of them is started.
+    pub(crate) fn open(given: Given, config: Config) -> Result<Self, Failure> {
+        if let Some(twice) = asked_twice(&config.services).next() {
+            return Err(twice.into());
+        }
+        let mut services = Self { given, running: BTreeMap::new(), tasks: JoinSet::new() };
+        let mut none = Sockets::default();
+        let open = config.services.into_iter();
+        let open = open.map(|(name, service)| {
+            Opened::prepare(&services.given, name, service, None, &mut none)
+        });
+        for opened in open.collect::<Result<Vec<_>, _>>()? {
+            services.launch(opened);
+        }
+        Ok(services)
+    }
+
+    /// Runs them until all have ended.
+    pub(crate) async fn run(mut self, mut followed: Option<Followed>) -> Result<(), Failure> {
+        let over = self.given.over.clone();
+        let mut is_over = false;
+        loop {
+            let edit = async {
+                match &mut followed {
+                    Some(followed) => followed.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = over.cancelled(), if !is_over => {
+                    is_over = true;
+                    self.running.clear();
+                }
+                ended = self.tasks.join_next() => match ended {
+                    Some(ended) => ended??,
+                    None => return Ok(()),
+                },
+                edit = edit, if !is_over => self.heed(edit),
+            }
+        }
+    }
+
+    fn heed(&mut self, edit: Edit) {
+        match edit {
+            Edit::Taken(config) => self.become_of(config),
+            Edit::Mended => self.tell_configured(Vec::new(), Vec::new(), Vec::new()),
+            Edit::Refused { reason, line, column } => {
+                let file = self.file();
+                self.given.report.tell_all(Told::NotConfigured { file, reason, line, column });
+            }
+        }
+    }
+
+    /// Ends, starts and replaces those that are not as they are to be by now.
+    fn become_of(&mut self, config: Config) {
+        let is_same = |(name, service): &(String, Service)| {
+            self.running.get(name).is_some_and(|live| live.service == *service)
+        };
+        let gone = self.running.keys().filter(|name| !config.services.contains_key(*name));
+        let removed: Vec<_> = gone.cloned().collect();
+        let mut pending: Vec<_> =
+            config.services.into_iter().filter(|service| !is_same(service)).collect();
+        if pending.is_empty() && removed.is_empty() {
+            return;
+        }
+        let mut spare = Sockets::default();
+        for name in &removed {
+            let given_up = self.running.get(name).map(|live| live.sockets.again());
+            // Without another handle, it can't be taken over, and is opened once it is free.
+            spare.append(given_up.and_then(Result::ok).unwrap_or_default());
+        }
+        let (mut opened, mut refused) = (Vec::new(), Vec::new());
+        // One may wait for what another gives up.
+        loop {
+            let before = opened.len();
+            for (name, service) in pending.drain(..) {
+                let (before, again) = (self.running.get(&name), service.clone());
+                match Opened::prepare(&self.given, name.clone(), again, before, &mut spare) {
+                    Ok(one) => opened.push(one),
+                    Err(error) => refused.push((name, service, error)),
+                }
+            }
+            if opened.len() == before || refused.is_empty() {
+                break;
+            }
+            pending.extend(refused.drain(..).map(|(name, service, _)| (name, service)));
+        }
+        let names = opened.iter().map(|one| one.name.clone());
+        let (changed, added): (Vec<_>, Vec<_>) =
+            names.partition(|name| self.running.contains_key(name));
+        let stay = self.running.keys().filter(|name| !removed.contains(name));
+        let names = stay.chain(&added).cloned().collect();
+        self.given.report.rename(names);
+        if !opened.is_empty() || !removed.is_empty() {
+            self.tell_configured(changed, added, removed.clone());
+        }
+        for (name, _, error) in refused {
+            let (file, reason) = (self.file(), chain(error.as_ref()));
+            let told = Told::NotConfigured { file, reason, line: None, column: None };
+            self.given.report.tell(&name, told);
+        }
+        for name in removed {
+            if let Some(live) = self.running.remove(&name) {
+                live.end_for(None);
+            }
+        }
+        for one in opened {
+            self.launch(one);
+        }
+    }
+
+    /// Ends the service of this name, if there is one, and then starts the new one.
+    fn launch(&mut self, opened: Opened) {
+        let Opened { name, live, runner, proxy } = opened;
+        for (socket, address) in live.sockets.places() {
+            let told = Told::Listening { name: socket.to_owned(), address };
+            self.given.report.tell(&name, told);
+        }
+        let (over, gone, used) = (live.over.clone(), live.gone.clone(), live.proxy.clone());
+        let before = self.running.insert(name, live).map(|before| {
+            before.end_for(used.as_ref());
+            before.gone
+        });
+        let is_free = async move {
+            if let Some(gone) = before {
+                gone.cancelled_owned().await;
+            }
+        };
+        let is_free = is_free.shared();
+        if let Some((proxy, ended)) = proxy {
+            let is_free = is_free.clone();
+            self.tasks.spawn(async move {
+                is_free.await;
+                Ok(proxy.serve(ended.cancelled_owned()).await?)
+            });
+        }
+        self.tasks.spawn(async move {
+            let _gone = gone.drop_guard();
+            let _used = used;
+            is_free.await;
+            serve(runner, over).await
+        });
+    }
+
+    fn tell_configured(&self, changed: Vec<String>, added: Vec<String>, removed: Vec<String>) {
+        let file = self.file();
+        self.given.report.tell_all(Told::Configured { file, changed, added, removed });
+    }
+
+    fn file(&self) -> String {
+        self.given.file.as_deref().unwrap_or(Path::new("")).display().to_string()
+    }
+}

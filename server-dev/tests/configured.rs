@@ -1,0 +1,233 @@
+//! Edits of server-dev.toml while its services run.
+
+mod common;
+
+use std::{
+    fs,
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use common::{Dev, Folder, get, runs, tiny};
+use serde_json::{Value, json};
+
+const OTHER: &str = "[services.other]\ncommand = 'sleep 600'\nready = { delay = '1ms' }\n";
+
+/// A server of the value that is in a folder.
+fn web(folder: &str, rest: &str) -> String {
+    let command = tiny();
+    format!("[services.web]\ncommand = '{command}'\ndirectory = '{folder}'\n{rest}\n")
+}
+
+fn folder() -> Folder {
+    Folder::with(&[("one/value.txt", "one"), ("two/value.txt", "two")])
+}
+
+fn configure(folder: &Folder, services: &[&str]) {
+    folder.write("server-dev.toml", &services.concat());
+}
+
+fn pid(event: &Value) -> u64 {
+    event["pid"].as_u64().expect("a pid")
+}
+
+fn ready(dev: &mut Dev, service: &str) -> u64 {
+    pid(&dev.wait_for("ready", |event| event["service"] == service))
+}
+
+fn address(dev: &mut Dev, service: &str) -> String {
+    let event = dev.wait_for("listening", |event| event["service"] == service);
+    event["address"].as_str().expect("an address").trim_start_matches("http://").to_owned()
+}
+
+/// Somebody who asks one time after the other, and is answered each time.
+struct Asking {
+    is_over: Arc<AtomicBool>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Asking {
+    fn begin(address: &str) -> Self {
+        let (address, is_over) = (address.to_owned(), Arc::new(AtomicBool::new(false)));
+        let until = Arc::clone(&is_over);
+        let thread = thread::spawn(move || {
+            loop {
+                let value = get(&address).expect("an answer");
+                assert!(["one", "two"].contains(&value.as_str()), "{value}");
+                if until.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        });
+        Self { is_over, thread }
+    }
+
+    fn end(self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.thread.join().expect("each was answered");
+    }
+}
+
+/// How often a service was told to be ready.
+fn starts(dev: &Dev, service: &str) -> usize {
+    let is_one = |event: &&Value| event["event"] == "starting" && event["service"] == service;
+    dev.told.iter().filter(is_one).count()
+}
+
+/// It was not even read, while it looked as if it were: as a file that counts it had all built anew.
+#[test]
+fn only_the_service_whose_part_was_edited_is_started_anew_and_no_connection_is_refused() {
+    let folder = folder();
+    configure(&folder, &[&web("one", "sockets = ['http::0']\nenv.SLOW_START = '300'"), OTHER]);
+    let mut dev = folder.dev(&[]);
+    let address = address(&mut dev, "web");
+    let mut pids = [ready(&mut dev, "other"), 0];
+    pids[1] = ready(&mut dev, "web");
+    let asking = Asking::begin(&address);
+    configure(&folder, &[&web("two", "sockets = ['http::0']\nenv.SLOW_START = '300'"), OTHER]);
+    let configured = dev.wait("configured");
+    assert_eq!(configured["changed"], json!(["web"]));
+    assert_eq!((&configured["added"], &configured["removed"]), (&json!([]), &json!([])));
+    let new = ready(&mut dev, "web");
+    assert_eq!(get(&address).unwrap(), "two");
+    asking.end();
+    assert!(!runs(pids[1]) && runs(new) && runs(pids[0]));
+    assert_eq!(starts(&dev, "other"), 1);
+    assert!(dev.told.iter().all(|event| event["event"] != "changed"), "{:#?}", dev.told);
+    assert!(dev.end().success());
+}
+
+#[test]
+fn what_is_wrong_changes_nothing_and_is_told_with_its_place() {
+    let folder = folder();
+    let good = [&*web("one", "sockets = ['http::0']"), OTHER];
+    configure(&folder, &good);
+    let mut dev = folder.dev(&[]);
+    let address = address(&mut dev, "web");
+    let pid = ready(&mut dev, "web");
+    configure(&folder, &[&web("one", "sockets = ['http::0']\nsettle = 'soon'")]);
+    let refused = dev.wait("not-configured");
+    assert_eq!((&refused["line"], &refused["column"]), (&json!(5), &json!(10)), "{refused}");
+    let reason = refused["reason"].as_str().unwrap();
+    assert!(reason.contains("soon is no duration") && reason.contains("server-dev.toml:5:10"));
+    configure(&folder, &[&web("one", "proxy = 'port'")]);
+    let refused = dev.wait("not-configured");
+    assert!(refused["reason"].as_str().unwrap().contains("web: a proxy answers on"), "{refused}");
+    configure(&folder, &[&web("one", "watch = ['nowhere']")]);
+    let refused = dev.wait("not-configured");
+    assert!(refused["reason"].as_str().unwrap().contains("nowhere can't be watched"), "{refused}");
+    fs::remove_file(folder.path().join("server-dev.toml")).unwrap();
+    dev.wait("not-configured");
+    configure(&folder, &good);
+    let configured = dev.wait("configured");
+    for list in ["changed", "added", "removed"] {
+        assert_eq!(configured[list], json!([]));
+    }
+    assert_eq!(get(&address).unwrap(), "one");
+    assert!(runs(pid) && starts(&dev, "web") == 1);
+    assert!(dev.end().success());
+}
+
+#[test]
+fn a_new_service_is_started_and_one_that_is_gone_is_ended() {
+    let folder = folder();
+    configure(&folder, &[OTHER]);
+    let mut dev = folder.dev(&[]);
+    let other = ready(&mut dev, "other");
+    configure(&folder, &[OTHER, &web("one", "sockets = ['http::0']\nproxy = 'port'")]);
+    assert_eq!(dev.wait("configured")["added"], json!(["web"]));
+    let address = address(&mut dev, "web");
+    ready(&mut dev, "web");
+    assert_eq!(get(&address).unwrap(), "one");
+    let asking = Asking::begin(&address);
+    // The proxy goes on, and whoever asks it waits.
+    configure(&folder, &[OTHER, &web("two", "sockets = ['http::0']\nproxy = 'socket'")]);
+    dev.wait("configured");
+    let web = ready(&mut dev, "web");
+    assert_eq!(get(&address).unwrap(), "two");
+    asking.end();
+    assert!(runs(other) && runs(web));
+    configure(&folder, &[&self::web("two", "sockets = ['http::0']\nproxy = 'socket'")]);
+    assert_eq!(dev.wait("configured")["removed"], json!(["other"]));
+    dev.wait_for("ended", |event| event["service"] == "other");
+    assert!(!runs(other) && runs(web));
+    assert!(dev.end().success());
+    assert!(!runs(web));
+}
+
+#[test]
+fn a_service_whose_port_is_taken_goes_on_as_before() {
+    let folder = folder();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    configure(&folder, &[&web("one", "sockets = ['http::0']")]);
+    let mut dev = folder.dev(&[]);
+    let before = address(&mut dev, "web");
+    let pid = ready(&mut dev, "web");
+    configure(&folder, &[&web("two", &format!("sockets = ['http::{port}']")), OTHER]);
+    // What can be had is had.
+    assert_eq!(dev.wait("configured")["added"], json!(["other"]));
+    let refused = dev.wait("not-configured");
+    assert_eq!(refused["service"], "web");
+    assert!(refused["reason"].as_str().unwrap().contains(&port.to_string()), "{refused}");
+    ready(&mut dev, "other");
+    assert!(runs(pid) && get(&before).unwrap() == "one");
+    drop(taken);
+    configure(&folder, &[&web("two", &format!("sockets = ['http::{port}']")), OTHER, "\n# again"]);
+    folder.write("other", "");
+    configure(
+        &folder,
+        &[&web("two", &format!("sockets = [ 'http::{port}' ]\ngrace = '9s'")), OTHER],
+    );
+    assert_eq!(dev.wait("configured")["changed"], json!(["web"]));
+    ready(&mut dev, "web");
+    assert_eq!(get(&format!("127.0.0.1:{port}")).unwrap(), "two");
+    assert!(get(&before).is_err());
+}
+
+#[test]
+fn a_socket_that_one_service_gives_up_is_taken_by_another_while_it_stays_open() {
+    let folder = folder();
+    let path = folder.path().join("s");
+    let sockets = format!("sockets = ['http::0', 'unix::{}']", path.display());
+    configure(&folder, &[&web("one", &sockets)]);
+    let mut dev = folder.dev(&[]);
+    let before = address(&mut dev, "web");
+    let old = ready(&mut dev, "web");
+    configure(&folder, &[&web("two", &sockets).replace("services.web", "services.api")]);
+    let configured = dev.wait("configured");
+    assert_eq!((&configured["added"], &configured["removed"]), (&json!(["api"]), &json!(["web"])));
+    assert_eq!(address(&mut dev, "api"), before);
+    let (mut is_ended, mut is_ready) = (false, false);
+    while !(is_ended && is_ready) {
+        let event = dev.wait_for_any(&["ended", "ready"]);
+        is_ended |= event["event"] == "ended";
+        is_ready |= event["event"] == "ready";
+    }
+    assert_eq!(get(&before).unwrap(), "two");
+    assert!(!runs(old) && path.exists());
+    assert!(dev.end().success());
+    assert!(!path.exists());
+}
+
+#[test]
+fn two_edits_in_a_row_come_to_what_the_second_says_and_the_end_waits_for_neither() {
+    let folder = folder();
+    configure(&folder, &[&web("one", "sockets = ['http::0']\nenv.SLOW_END = '300'")]);
+    let mut dev = folder.dev(&[]);
+    let address = address(&mut dev, "web");
+    ready(&mut dev, "web");
+    configure(&folder, &[&web("two", "sockets = ['http::0']")]);
+    dev.wait("configured");
+    configure(&folder, &[&web("one", "sockets = ['http::0']\nsettle = '60ms'")]);
+    dev.wait("configured");
+    ready(&mut dev, "web");
+    assert_eq!(get(&address).unwrap(), "one");
+    configure(&folder, &[&web("two", "sockets = ['http::0']")]);
+    dev.wait("configured");
+    assert!(dev.end().success());
+}
