@@ -9,13 +9,7 @@ impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Configured { file, changed, added, removed } => {
-                let lists = [("changed", changed), ("new", added), ("gone", removed)];
-                let said = lists.iter().filter(|(_, names)| !names.is_empty());
-                let said: Vec<_> =
-                    said.map(|(what, names)| format!("{what}: {}", names.join(", "))).collect();
-                let said =
-                    if said.is_empty() { "nothing is changed".into() } else { said.join("; ") };
-                write!(f, "{file} is read anew; {said}")
+                configured(f, file, [("changed", changed), ("new", added), ("gone", removed)])
             }
             Self::NotConfigured { file, reason, .. } => {
                 write!(f, "what {file} says now is not taken, and what ran before goes on: ")?;
@@ -36,19 +30,7 @@ impl fmt::Display for Told {
                 }
                 reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
             }
-            Self::NothingCounts { roots, extensions } => {
-                write!(
-                    f,
-                    "no file counts, so no edit will be seen: below {} there is none",
-                    roots.join(", ")
-                )?;
-                match extensions.as_slice() {
-                    [] => f.write_str(" that is not ignored; see `watch` (-w) and `ignore` (-i)"),
-                    some => {
-                        write!(f, " that ends in .{}; see `extensions` (-e)", some.join(" or ."))
-                    }
-                }
-            }
+            Self::NothingCounts { roots, extensions } => nothing_counts(f, roots, extensions),
             Self::Changed { files, more, asks_for } => {
                 f.write_str(&files.join(", "))?;
                 if *more > 0 {
@@ -135,6 +117,30 @@ fn asked_words(asked: Asked) -> &'static str {
         Asked::Signal => "SIGHUP is sent",
         Asked::Reload => "pages are loaded anew",
         Asked::Css => "pages take their style sheets anew",
+    }
+}
+
+fn configured(
+    f: &mut fmt::Formatter<'_>,
+    file: &str,
+    lists: [(&str, &Vec<String>); 3],
+) -> fmt::Result {
+    let said = lists.iter().filter(|(_, names)| !names.is_empty());
+    let said: Vec<_> = said.map(|(what, names)| format!("{what}: {}", names.join(", "))).collect();
+    let said = if said.is_empty() { "nothing is changed".into() } else { said.join("; ") };
+    write!(f, "{file} is read anew; {said}")
+}
+
+fn nothing_counts(
+    f: &mut fmt::Formatter<'_>,
+    roots: &[String],
+    extensions: &[String],
+) -> fmt::Result {
+    let roots = roots.join(", ");
+    write!(f, "no file counts, so no edit will be seen: below {roots} there is none")?;
+    match extensions {
+        [] => f.write_str(" that is not ignored; see `watch` (-w) and `ignore` (-i)"),
+        some => write!(f, " that ends in .{}; see `extensions` (-e)", some.join(" or .")),
     }
 }
 
