@@ -34,7 +34,7 @@ use crate::{
 /// What all services are given.
 pub(crate) struct Given {
     pub(crate) report: Arc<Report>,
-    /// See [`Runner`].
+    /// Where processes say that they are ready.
     pub(crate) notify: Place,
     pub(crate) asked: broadcast::Receiver<Need>,
     pub(crate) input: Option<Input>,
