@@ -73,9 +73,8 @@ fn show_all(asked: &Receiver<Note>, guarded: &GuardedGroups) {
     loop {
         let Some(note) = waiting.pop_front().or_else(|| asked.recv().ok()) else { return };
         // What is not shown was written all the same.
-        let Ok(mut child) = note.command().spawn() else { continue };
+        let Ok(mut child) = orphans::start(|| note.command().spawn()) else { continue };
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        orphans::register(child.id());
         group.inspect(|group| guarded.register(*group, Duration::ZERO));
         let goes_on = attend(&mut child, asked, &mut waiting);
         // It may have ended already, which it is waited for in either case.

@@ -13,25 +13,38 @@ use std::{
 };
 
 use rustix::process::{Pid, WaitOptions, getpid, waitpid};
-use tokio::{process::Child, signal::unix::Signal, task::spawn_blocking};
+use tokio::{signal::unix::Signal, task::spawn_blocking};
 
 use crate::stat::Stat;
 
 /// The children that are waited for elsewhere, by their numbers.
 static STARTED: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
+/// A child, however it was started.
+pub(crate) trait Started {
+    /// None for one that was reaped.
+    fn number(&self) -> Option<u32>;
+}
+
+impl Started for std::process::Child {
+    fn number(&self) -> Option<u32> {
+        Some(self.id())
+    }
+}
+
+impl Started for tokio::process::Child {
+    fn number(&self) -> Option<u32> {
+        self.id()
+    }
+}
+
 /// Starts a child that is waited for by whoever starts it.
-pub(crate) fn start(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<Child> {
+pub(crate) fn start<C: Started>(spawn: impl FnOnce() -> io::Result<C>) -> io::Result<C> {
     // Held meanwhile, since it may end before its number is known.
     let mut started = started();
     let child = spawn()?;
-    started.extend(child.id().map(u32::cast_signed));
+    started.extend(child.number().map(u32::cast_signed));
     Ok(child)
-}
-
-/// As [`start`], for one that can't have ended yet.
-pub(crate) fn register(child: u32) {
-    started().insert(child.cast_signed());
 }
 
 /// Such a child has been reaped, or is waited for no more.
