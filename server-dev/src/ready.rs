@@ -100,8 +100,8 @@ pub(crate) async fn wait(
         Ready::Auto => tokio::select! {
             biased;
             () = notified.told() => Sign::Notified,
-            waits = accepts(group, inodes) => {
-                seen = MainProcess::that_has_forked(waits, group);
+            main = accepts(group, inodes) => {
+                seen = main;
                 Sign::Accepts
             }
             // One that has a socket, and doesn't wait there yet, may be far from ready.

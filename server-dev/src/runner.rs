@@ -177,10 +177,9 @@ impl Runner {
                     let latest = edits.get().unwrap_or_default();
                     let plan = plan(&seen, &latest);
                     seen = latest;
-                    match plan.and_then(|plan| work.heed(plan)) {
-                        Some(need) => Event::Changed(need),
-                        None => continue,
-                    }
+                    let Some(plan) = plan else { continue };
+                    let Some(need) = work.heed(plan).await else { continue };
+                    Event::Changed(need)
                 }
             };
             work.take(event).await;
@@ -244,7 +243,7 @@ impl Work {
     }
 
     /// Does what edits ask for at once, and returns what the machine is to know of it.
-    fn heed(&mut self, mut plan: Plan) -> Option<Need> {
+    async fn heed(&mut self, mut plan: Plan) -> Option<Need> {
         let name = |file: &Path| self.runner.tree.named(file).to_string_lossy().into_owned();
         if plan.need.is_some() {
             let edits = plan.needing.iter().map(|edit| (edit.path.as_path(), edit.modified));
@@ -270,7 +269,7 @@ impl Work {
         }
         if plan.signal {
             if let Some(serving) = &self.serving {
-                serving.hang_up();
+                serving.hang_up().await;
             }
             // One that is on its way may have read the file already.
             self.owes_signal = self.starting.is_some();
@@ -316,9 +315,9 @@ impl Work {
 
 impl Serving {
     /// Tells it that its files have changed: the process that has said so, else that which was seen.
-    fn hang_up(&self) {
+    async fn hang_up(&self) {
         let main = self.notified.main().or_else(|| self.main.clone());
-        ready::hang_up(main.as_ref(), self.running.group);
+        ready::hang_up(main.as_ref(), self.running.group).await;
     }
 }
 

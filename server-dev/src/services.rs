@@ -10,7 +10,10 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use tokio::{sync::broadcast, task::JoinSet};
+use tokio::{
+    sync::broadcast,
+    task::{JoinSet, spawn_blocking},
+};
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -49,8 +52,8 @@ pub(crate) struct Given {
 
 /// The services that run.
 pub(crate) struct Services {
-    given: Given,
-    running: BTreeMap<String, Live>,
+    given: Arc<Given>,
+    running: BTreeMap<String, Arc<Live>>,
     tasks: JoinSet<Result<(), Failure>>,
 }
 
@@ -73,7 +76,8 @@ impl Services {
         if let Some(twice) = asked_twice(&config.services).next() {
             return Err(twice.into());
         }
-        let mut services = Self { given, running: BTreeMap::new(), tasks: JoinSet::new() };
+        let mut services =
+            Self { given: Arc::new(given), running: BTreeMap::new(), tasks: JoinSet::new() };
         let mut none = Sockets::default();
         let open = config.services.into_iter();
         let open = open.map(|(name, service)| {
@@ -106,14 +110,14 @@ impl Services {
                     Some(ended) => ended??,
                     None => return Ok(()),
                 },
-                edit = edit, if !is_over => self.heed(edit),
+                edit = edit, if !is_over => self.heed(edit).await,
             }
         }
     }
 
-    fn heed(&mut self, edit: Edit) {
+    async fn heed(&mut self, edit: Edit) {
         match edit {
-            Edit::Taken(config) => self.become_of(config),
+            Edit::Taken(config) => self.become_of(config).await,
             Edit::Mended => self.tell_configured(Vec::new(), Vec::new(), Vec::new()),
             Edit::Refused { reason, line, column } => {
                 let file = self.file();
@@ -123,39 +127,24 @@ impl Services {
     }
 
     /// Ends, starts and replaces those that are not as they are to be by now.
-    fn become_of(&mut self, config: Config) {
+    async fn become_of(&mut self, config: Config) {
         let is_same = |(name, service): &(String, Service)| {
             self.running.get(name).is_some_and(|live| live.service == *service)
         };
         let gone = self.running.keys().filter(|name| !config.services.contains_key(*name));
         let removed: Vec<_> = gone.cloned().collect();
-        let mut pending: Vec<_> =
+        let pending: Vec<_> =
             config.services.into_iter().filter(|service| !is_same(service)).collect();
         if pending.is_empty() && removed.is_empty() {
             return;
         }
-        let mut spare = Sockets::default();
-        for name in &removed {
-            let given_up = self.running.get(name).map(|live| live.sockets.again());
-            // Without another handle, it can't be taken over, and is opened once it is free.
-            spare.append(given_up.and_then(Result::ok).unwrap_or_default());
-        }
-        let (mut opened, mut refused) = (Vec::new(), Vec::new());
-        // One may wait for what another gives up.
-        loop {
-            let before = opened.len();
-            for (name, service) in pending.drain(..) {
-                let (before, again) = (self.running.get(&name), service.clone());
-                match Opened::prepare(&self.given, name.clone(), again, before, &mut spare) {
-                    Ok(one) => opened.push(one),
-                    Err(error) => refused.push((name, service, error)),
-                }
-            }
-            if opened.len() == before || refused.is_empty() {
-                break;
-            }
-            pending.extend(refused.drain(..).map(|(name, service, _)| (name, service)));
-        }
+        let prepare = {
+            let (given, running) = (Arc::clone(&self.given), self.running.clone());
+            let removed = removed.clone();
+            move || prepare_all(&given, &running, &removed, pending)
+        };
+        // Only a panic or the end of the runtime is an error, and then all stay as they are.
+        let Ok((opened, refused)) = spawn_blocking(prepare).await else { return };
         let names = opened.iter().map(|one| one.name.clone());
         let (changed, added): (Vec<_>, Vec<_>) =
             names.partition(|name| self.running.contains_key(name));
@@ -165,7 +154,7 @@ impl Services {
         if !opened.is_empty() || !removed.is_empty() {
             self.tell_configured(changed, added, removed.clone());
         }
-        for (name, _, error) in refused {
+        for (name, error) in refused {
             let (file, reason) = (self.file(), chain(error.as_ref()));
             let told = Told::NotConfigured { file, reason, line: None, column: None };
             self.given.report.tell(&name, told);
@@ -188,9 +177,9 @@ impl Services {
             self.given.report.tell(&name, told);
         }
         let (over, gone, used) = (live.over.clone(), live.gone.clone(), live.proxy.clone());
-        let before = self.running.insert(name, live).map(|before| {
+        let before = self.running.insert(name, Arc::new(live)).map(|before| {
             before.end_for(used.as_ref());
-            before.gone
+            before.gone.clone()
         });
         let is_free = async move {
             if let Some(gone) = before {
@@ -220,5 +209,38 @@ impl Services {
 
     fn file(&self) -> String {
         self.given.file.as_deref().unwrap_or(Path::new("")).display().to_string()
+    }
+}
+
+/// Opens what services need that are new or other than they are, and returns which are refused; what those
+/// have that are `removed` may be taken over.
+fn prepare_all(
+    given: &Given,
+    running: &BTreeMap<String, Arc<Live>>,
+    removed: &[String],
+    mut pending: Vec<(String, Service)>,
+) -> (Vec<Opened>, Vec<(String, Failure)>) {
+    let mut spare = Sockets::default();
+    for name in removed {
+        let given_up = running.get(name).map(|live| live.sockets.again());
+        // Without another handle, it can't be taken over, and is opened once it is free.
+        spare.append(given_up.and_then(Result::ok).unwrap_or_default());
+    }
+    let mut opened = Vec::new();
+    // One may wait for what another gives up.
+    loop {
+        let (before, mut refused) = (opened.len(), Vec::new());
+        for (name, service) in pending.drain(..) {
+            let live = running.get(&name).map(Arc::as_ref);
+            match Opened::prepare(given, name.clone(), service.clone(), live, &mut spare) {
+                Ok(one) => opened.push(one),
+                Err(error) => refused.push((name, service, error)),
+            }
+        }
+        if opened.len() == before || refused.is_empty() {
+            let refused = refused.into_iter().map(|(name, _, error)| (name, error));
+            return (opened, refused.collect());
+        }
+        pending.extend(refused.into_iter().map(|(name, service, _)| (name, service)));
     }
 }

@@ -7,16 +7,16 @@ use std::{
 };
 
 use rustix::process::Pid;
-use tokio::time::sleep;
+use tokio::{task::spawn_blocking, time::sleep};
 
-use super::call;
+use super::{MainProcess, call};
 use crate::stat::Stat;
 
 /// The pause between two looks at a process that starts.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Waits until somebody of `group` waits for connections at one of `inodes`, and returns who.
-pub(super) async fn accepts(group: Pid, inodes: &[u64]) -> Pid {
+/// Waits until somebody of `group` waits for connections at one of `inodes`, and returns whose server that is.
+pub(super) async fn accepts(group: Pid, inodes: &[u64]) -> Option<MainProcess> {
     if inodes.is_empty() {
         return std::future::pending().await;
     }
@@ -24,11 +24,14 @@ pub(super) async fn accepts(group: Pid, inodes: &[u64]) -> Pid {
     loop {
         let look = {
             let inodes = inodes.clone();
-            move || members(group).find(|process| waits(&folder(*process), &inodes))
+            move || {
+                let waits = members(group).find(|process| waits(&folder(*process), &inodes));
+                waits.map(|process| MainProcess::that_has_forked(process, group))
+            }
         };
         // Only a panic or the end of the runtime is an error, and then nobody waits.
-        if let Some(process) = tokio::task::spawn_blocking(look).await.unwrap_or_default() {
-            return process;
+        if let Some(main) = spawn_blocking(look).await.unwrap_or_default() {
+            return main;
         }
         sleep(POLL_INTERVAL).await;
     }

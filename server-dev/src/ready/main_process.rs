@@ -4,6 +4,7 @@ use std::{fs, os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
 use procfs::process::Process;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
+use tokio::task::spawn_blocking;
 
 use crate::stat::Stat;
 
@@ -39,15 +40,19 @@ impl MainProcess {
 
 /// Tells the server of a group that its files have changed: `main`, if it is known. Else the leader alone,
 /// unless somebody else catches the signal, and the leader would be ended by it, as a shell is.
-pub(crate) fn hang_up(main: Option<&MainProcess>, group: Pid) {
+pub(crate) async fn hang_up(main: Option<&MainProcess>, group: Pid) {
     if main.is_some_and(|main| main.signal(Signal::HUP)) {
         return;
     }
-    let takes_it = |pid: &Pid| catches(*pid).unwrap_or(false);
-    let other =
-        if takes_it(&group) { None } else { super::accepting::members(group).find(takes_it) };
-    // It may have ended already.
-    let _ = kill_process(other.unwrap_or(group), Signal::HUP);
+    let look = move || {
+        let takes_it = |pid: &Pid| catches(*pid).unwrap_or(false);
+        let other =
+            if takes_it(&group) { None } else { super::accepting::members(group).find(takes_it) };
+        // It may have ended already.
+        let _ = kill_process(other.unwrap_or(group), Signal::HUP);
+    };
+    // Only the end of the runtime is an error.
+    let _ = spawn_blocking(look).await;
 }
 
 /// Whether a handler is there for SIGHUP, by `SigCgt` in `proc_pid_status(5)`, of which the lowest bit is

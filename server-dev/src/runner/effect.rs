@@ -89,7 +89,7 @@ impl Work {
         let heard = self.heard.take();
         let new = Serving { running, notified, main, upstream, heard, since };
         if std::mem::take(&mut self.owes_signal) {
-            new.hang_up();
+            new.hang_up().await;
         }
         if let Some(old) = self.serving.replace(new) {
             let drained = self.drain(old, *self.runner.service.grace);
