@@ -1,11 +1,6 @@
 //! Everybody whom a process has started, until nobody of them is left.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use rustix::{
     io::Errno,
@@ -20,7 +15,7 @@ use tokio::{
 };
 
 use super::End;
-use crate::{orphans, stat::Stat};
+use crate::{orphans, stat};
 
 /// How often a group is asked whether anybody is left in it; the kernel tells nobody.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -51,13 +46,9 @@ impl Group {
 
     /// Who is in it.
     pub(super) async fn members(self) -> Vec<i32> {
-        let number = self.0.as_raw_nonzero().get();
-        let is_member =
-            move |entry: &PathBuf| Stat::of(entry).is_some_and(|stat| stat.group == number);
         let look = move || {
-            let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-            let members = entries.map(|entry| entry.path()).filter(is_member);
-            members.filter_map(|member| member.file_name()?.to_str()?.parse().ok()).collect()
+            let members = stat::members(self.0);
+            members.map(|member| member.as_raw_nonzero().get()).collect()
         };
         // Only the end of the runtime is an error.
         spawn_blocking(look).await.unwrap_or_default()

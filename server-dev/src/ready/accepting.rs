@@ -1,16 +1,12 @@
 //! Whether a process waits for connections at a socket that it was passed, by what proc(5) says of it.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, path::Path, time::Duration};
 
 use rustix::process::Pid;
 use tokio::{task::spawn_blocking, time::sleep};
 
 use super::{MainProcess, call};
-use crate::stat::Stat;
+use crate::stat::{folder, members};
 
 /// The pause between two looks at a process that starts.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -35,21 +31,6 @@ pub(super) async fn accepts(group: Pid, inodes: &[u64]) -> Option<MainProcess> {
         }
         sleep(POLL_INTERVAL).await;
     }
-}
-
-/// The processes of a group.
-pub(super) fn members(group: Pid) -> impl Iterator<Item = Pid> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let is_member = move |process: &Pid| {
-        let stat = Stat::of(&folder(*process));
-        stat.is_some_and(|stat| stat.group == group.as_raw_nonzero().get())
-    };
-    numbers.filter_map(Pid::from_raw).filter(is_member)
-}
-
-fn folder(process: Pid) -> PathBuf {
-    PathBuf::from(format!("/proc/{}", process.as_raw_nonzero()))
 }
 
 /// Whether one of `inodes` is polled by epoll(7), or a thread is in a call that waits for it.
