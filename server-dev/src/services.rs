@@ -1,5 +1,6 @@
 //! All services that run, and what becomes of them as the file is edited that they come from.
 
+mod changes;
 mod live;
 mod serve;
 
@@ -17,6 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    changes::Changes,
     live::{Live, Opened},
     serve::serve,
 };
@@ -27,11 +29,11 @@ use crate::{
     guard::GuardedGroups,
     input::Input,
     machine::Need,
-    proxy,
+    proxy::{self, Misplaced},
     ready::Place,
     report::{Report, Told},
     sockets::{Sockets, asked_twice},
-    tree::Filter,
+    tree::{Filter, InvalidFilter},
 };
 
 /// What all services are given.
@@ -64,18 +66,29 @@ pub(crate) fn check(config: &Config) -> Result<(), String> {
     }
     let mut services = config.services.iter();
     services.try_for_each(|(name, service)| {
-        proxy::check(name, service).map_err(|error| chain(&error))?;
-        Filter::of(service).map_err(|error| format!("{name}: {}", chain(&error)))?;
-        Ok(())
+        checked(name, service).map(drop).map_err(|error| chain(&error))
     })
+}
+
+/// Why a service can't be run, wherever it is.
+#[derive(Debug, thiserror::Error)]
+enum Unfit {
+    #[error(transparent)]
+    Misplaced(#[from] Misplaced),
+    #[error("{0}")]
+    Files(String, #[source] InvalidFilter),
+}
+
+/// Returns what tells the files of a service, of which nothing is to be refused by itself.
+fn checked(name: &str, service: &Service) -> Result<Filter, Unfit> {
+    proxy::check(name, service)?;
+    Filter::of(service).map_err(|error| Unfit::Files(name.to_owned(), error))
 }
 
 impl Services {
     /// Makes everything that may be refused, of all services, before any of them is started.
     pub(crate) fn open(given: Given, config: Config) -> Result<Self, Failure> {
-        if let Some(twice) = asked_twice(&config.services).next() {
-            return Err(twice.into());
-        }
+        check(&config)?;
         let mut services =
             Self { given: Arc::new(given), running: BTreeMap::new(), tasks: JoinSet::new() };
         let mut none = Sockets::default();
@@ -128,20 +141,15 @@ impl Services {
 
     /// Ends, starts and replaces those that are not as they are to be by now.
     async fn become_of(&mut self, config: Config) {
-        let is_same = |(name, service): &(String, Service)| {
-            self.running.get(name).is_some_and(|live| live.service == *service)
-        };
-        let gone = self.running.keys().filter(|name| !config.services.contains_key(*name));
-        let removed: Vec<_> = gone.cloned().collect();
-        let pending: Vec<_> =
-            config.services.into_iter().filter(|service| !is_same(service)).collect();
-        if pending.is_empty() && removed.is_empty() {
+        let running = self.running.iter().map(|(name, live)| (name.as_str(), &live.service));
+        let asked_for = Changes::between(&running.collect(), config.services);
+        if asked_for.are_none() {
             return;
         }
+        let removed = asked_for.removed.clone();
         let prepare = {
             let (given, running) = (Arc::clone(&self.given), self.running.clone());
-            let removed = removed.clone();
-            move || prepare_all(&given, &running, &removed, pending)
+            move || prepare_all(&given, &running, asked_for)
         };
         // Only a panic or the end of the runtime is an error, and then all stay as they are.
         let Ok((opened, refused)) = spawn_blocking(prepare).await else { return };
@@ -212,21 +220,22 @@ impl Services {
     }
 }
 
-/// Opens what services need that are new or other than they are, and returns which are refused; what those
-/// have that are `removed` may be taken over.
+/// Opens what services need that are changed or added, and returns which are refused; what those have that are
+/// removed may be taken over.
 fn prepare_all(
     given: &Given,
     running: &BTreeMap<String, Arc<Live>>,
-    removed: &[String],
-    mut pending: Vec<(String, Service)>,
+    changes: Changes,
 ) -> (Vec<Opened>, Vec<(String, Failure)>) {
+    let Changes { removed, mut changed, added } = changes;
     let mut spare = Sockets::default();
     for name in removed {
-        let given_up = running.get(name).map(|live| live.sockets.again());
+        let given_up = running.get(&name).map(|live| live.sockets.again());
         // Without another handle, it can't be taken over, and is opened once it is free.
         spare.append(given_up.and_then(Result::ok).unwrap_or_default());
     }
-    let mut opened = Vec::new();
+    changed.extend(added);
+    let (mut pending, mut opened) = (changed, Vec::new());
     // One may wait for what another gives up.
     loop {
         let (before, mut refused) = (opened.len(), Vec::new());

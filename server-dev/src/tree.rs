@@ -24,7 +24,7 @@ use std::{
 use async_trait::async_trait;
 use hot_reload::{RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, ReloaderError};
 
-pub(crate) use filter::{CACHE, Filter};
+pub(crate) use filter::{CACHE, Filter, InvalidFilter};
 use index::{Index, Look, Watcher};
 use inotify::NoWatch;
 use needed::Needed;
