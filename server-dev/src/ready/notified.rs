@@ -8,10 +8,7 @@ use std::{
 
 use nix::{
     cmsg_space,
-    sys::socket::{
-        ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg, setsockopt,
-        sockopt::PassCred,
-    },
+    sys::socket::{ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg},
 };
 use rustix::process::{Pid, Uid, geteuid};
 use tempfile::TempPath;
@@ -55,8 +52,6 @@ impl Notified {
     /// Makes a socket in such a place.
     pub(crate) fn new(place: &Place) -> io::Result<Self> {
         let Some(Made { socket, name, file }) = place.make()? else { return Ok(Self(None)) };
-        // Before anybody knows where it is.
-        setsockopt(&socket, PassCred, &true)?;
         socket.set_nonblocking(true)?;
         let socket = UnixDatagram::from_std(socket)?;
         let (tell, said) = watch::channel(Said::default());
