@@ -21,6 +21,7 @@ mod init;
 mod input;
 mod machine;
 mod migrate;
+mod never;
 mod orphans;
 mod process;
 mod proxy;

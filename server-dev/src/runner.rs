@@ -15,7 +15,6 @@ use std::{path::Path, sync::Arc, time::SystemTime};
 use hot_reload::ReloaderReceiver;
 use tokio::{
     sync::broadcast,
-    task::JoinError,
     time::{Instant, sleep_until},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -34,6 +33,7 @@ use crate::{
     guard::GuardedGroups,
     input::Input,
     machine::{Event, Machine, Need, Phase},
+    never::or_never,
     process::{End, Line, Output, Running},
     proxy::{Behind, Problem, Publisher, Upstream},
     ready::{self, MainProcess, Notified, Place},
@@ -197,44 +197,32 @@ impl Work {
     ///
     /// Cancel safe.
     async fn happens(&mut self) -> Event {
-        let building = finished(&mut self.building);
-        let starting = finished(&mut self.starting);
-        let serving = async {
-            match &mut self.serving {
-                Some(serving) => (serving.running.ended().await, serving.since.elapsed()),
-                None => std::future::pending().await,
-            }
-        };
-        let stopping = async {
-            match &mut self.stopping {
-                Some(stopping) => stopping.await,
-                None => std::future::pending().await,
-            }
-        };
-        let backoff_over = async {
-            match self.backoff_until {
-                Some(until) => sleep_until(until).await,
-                None => std::future::pending().await,
-            }
-        };
+        let building = self.building.as_mut().map(|building| &mut building.task);
+        let starting = self.starting.as_mut().map(|starting| &mut starting.task);
+        let serving = self
+            .serving
+            .as_mut()
+            .map(|serving| async { (serving.running.ended().await, serving.since.elapsed()) });
+        let stopping = self.stopping.as_mut();
+        let backoff_over = self.backoff_until.map(sleep_until);
         let is_ending = self.machine.phase == Phase::Ending;
         tokio::select! {
             biased;
-            outcome = building => {
+            outcome = or_never(building) => {
                 self.building = None;
                 self.has_built(outcome.unwrap_or_else(|error| Outcome::failed(&error)))
             }
-            ready = starting => {
+            ready = or_never(starting) => {
                 self.starting = None;
                 self.has_started(ready.unwrap_or_else(|error| Err(NotReady::Start(error.into()))))
             }
-            (status, after) = serving => self.has_exited(status, after),
+            (status, after) = or_never(serving) => self.has_exited(status, after),
             // However it went, it is over.
-            _ = stopping => {
+            _ = or_never(stopping) => {
                 self.stopping = None;
                 Event::Stopped
             }
-            () = backoff_over => {
+            () = or_never(backoff_over) => {
                 self.backoff_until = None;
                 Event::BackoffOver
             }
@@ -318,13 +306,5 @@ impl Serving {
     async fn hang_up(&self) {
         let main = self.notified.main().or_else(|| self.main.clone());
         ready::hang_up(main.as_ref(), self.running.group).await;
-    }
-}
-
-/// Waits for a job, forever where there is none.
-async fn finished<T>(job: &mut Option<Job<T>>) -> Result<T, JoinError> {
-    match job {
-        Some(job) => (&mut job.task).await,
-        None => std::future::pending().await,
     }
 }

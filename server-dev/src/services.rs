@@ -29,6 +29,7 @@ use crate::{
     guard::GuardedGroups,
     input::Input,
     machine::Need,
+    never::or_never,
     proxy::{self, Misplaced},
     ready::Place,
     report::{Report, Told},
@@ -107,12 +108,7 @@ impl Services {
         let over = self.given.over.clone();
         let mut is_over = false;
         loop {
-            let edit = async {
-                match &mut followed {
-                    Some(followed) => followed.next().await,
-                    None => std::future::pending().await,
-                }
-            };
+            let edit = or_never(followed.as_mut().map(Followed::next));
             tokio::select! {
                 biased;
                 () = over.cancelled(), if !is_over => {
