@@ -74,6 +74,11 @@ pub(crate) fn this_program() -> Command {
     command
 }
 
+/// How a process is told by those who write of it.
+fn number(process: Pid) -> u32 {
+    process.as_raw_nonzero().get().cast_unsigned()
+}
+
 /// How a process is ended.
 #[derive(Debug, Clone)]
 pub(crate) struct End {
@@ -151,7 +156,7 @@ impl Program {
 
 impl Running {
     pub(crate) fn pid(&self) -> u32 {
-        self.group.as_raw_nonzero().get().cast_unsigned()
+        number(self.group)
     }
 
     /// Waits until it has ended by itself, and nothing of its group is left.

@@ -71,7 +71,7 @@ impl Output for Runner {
         self.report.pass_on(&self.name, line).await;
     }
 
-    fn left(&self, pids: Vec<i32>) {
+    fn left(&self, pids: Vec<u32>) {
         self.report.tell(&self.name, Told::Left { pids });
     }
 }

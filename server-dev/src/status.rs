@@ -74,8 +74,8 @@ impl Service {
             }
             Told::BuildFailed { .. } => "build failed",
             Told::Starting { .. } => "starts",
-            Told::Ready { pid, generation, since_save, .. } => {
-                let (pid, generation, since_save) = (*pid, *generation, *since_save);
+            Told::Ready { pid, generation, since_save_milliseconds, .. } => {
+                let (pid, generation, since_save) = (*pid, *generation, *since_save_milliseconds);
                 self.serving = Some(Serving { pid, generation, since_save });
                 "serves"
             }
@@ -128,8 +128,14 @@ mod tests {
     use super::*;
     use crate::ready::Sign;
 
-    fn ready(pid: u32, generation: u64, since_save: Option<u64>) -> Told {
-        Told::Ready { pid, generation, by: Sign::Notified, milliseconds: 20, since_save }
+    fn ready(pid: u32, generation: u64, since_save_milliseconds: Option<u64>) -> Told {
+        Told::Ready {
+            pid,
+            generation,
+            by: Sign::Notified,
+            milliseconds: 20,
+            since_save_milliseconds,
+        }
     }
 
     fn build_failed() -> Told {

@@ -75,7 +75,7 @@ pub(crate) enum Told {
         generation: u64,
         by: Sign,
         milliseconds: u64,
-        since_save: Option<u64>,
+        since_save_milliseconds: Option<u64>,
     },
     NotReady {
         reason: String,
@@ -98,12 +98,12 @@ pub(crate) enum Told {
     GaveUp,
     /// Processes that have not ended even after SIGKILL.
     Left {
-        pids: Vec<i32>,
+        pids: Vec<u32>,
     },
     /// Told to end, by a signal or a key.
     Ending {
         /// The leaders of what has to end first.
-        pids: Vec<i32>,
+        pids: Vec<u32>,
         /// How long they may take.
         milliseconds: u64,
     },
