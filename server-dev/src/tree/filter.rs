@@ -123,6 +123,11 @@ impl Filter {
         &self.roots
     }
 
+    /// The folders that tell when a root itself is replaced.
+    pub(super) fn above_roots(&self) -> impl Iterator<Item = &Path> {
+        self.roots.iter().flat_map(|root| root.ancestors().skip(1))
+    }
+
     pub(super) fn extensions(&self) -> &[String] {
         self.extensions.as_slice()
     }

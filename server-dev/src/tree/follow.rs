@@ -177,9 +177,7 @@ impl Watch {
         let mut arm = Arm { watches: self.watches.as_mut(), links: &mut self.links, failed: None };
         let edits = if noted.is_all || asks_again {
             let edits = self.tree.look(&mut arm);
-            // That a root itself is replaced is told by the folders that it is in.
-            let roots = self.tree.0.filter.roots().iter();
-            for above in roots.flat_map(|root| root.ancestors().skip(1)) {
+            for above in self.tree.0.filter.above_roots() {
                 arm.entered(above);
             }
             self.looked = Some((Instant::now(), start.elapsed()));
