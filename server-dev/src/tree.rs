@@ -6,6 +6,7 @@ pub(crate) mod filesystem;
 mod filter;
 mod follow;
 mod identity;
+mod ignored;
 mod index;
 mod inotify;
 mod links;
@@ -24,7 +25,8 @@ use std::{
 use async_trait::async_trait;
 use hot_reload::{RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, ReloaderError};
 
-pub(crate) use filter::{CACHE, Filter, InvalidFilter};
+pub(crate) use filter::{Filter, InvalidFilter};
+pub(crate) use ignored::CACHE;
 use index::{Index, Look, Watcher};
 use inotify::NoWatch;
 use needed::Needed;
