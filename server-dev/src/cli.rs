@@ -16,9 +16,10 @@ pub(crate) use self::{
     tips::parse,
 };
 use crate::{
-    Failure,
     config::{Config, ConfigError},
-    doctor, init, migrate,
+    doctor,
+    failure::Failure,
+    init, migrate,
     report::Form,
     schema,
 };

@@ -12,9 +12,9 @@ use clap::{Arg, Id, builder::Resettable};
 use serde::Serialize;
 
 use crate::{
-    Failure,
     cli::{Asked, PARTS, say},
     config::{Config, Service},
+    failure::Failure,
     report::counted,
     sockets::asked_twice,
     spec::{Address, Spec},

@@ -10,7 +10,7 @@ use hot_reload::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{Failure, config::Config, services::check};
+use crate::{config::Config, failure::Failure, services::check};
 
 /// The file, while it is followed.
 pub(crate) struct Followed {

@@ -23,8 +23,8 @@ use self::{
     serve::serve,
 };
 use crate::{
-    Failure, chain,
     config::{Config, Service},
+    failure::{Failure, chain},
     followed::{Edit, Followed},
     guard::GuardedGroups,
     input::Input,

@@ -35,7 +35,7 @@ fn of_root(service: &Service, root: &Path, watched: &mut BTreeSet<PathBuf>) -> F
     only.watch = vec![root.to_owned()];
     let filter = match Filter::of(&only) {
         Ok(filter) => filter,
-        Err(error) => return Finding::error(crate::chain(&error)),
+        Err(error) => return Finding::error(crate::failure::chain(&error)),
     };
     let tree = Tree::new(filter, *service.settle, service.poll.map(Into::into));
     watched.append(&mut tree.survey());
