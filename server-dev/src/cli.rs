@@ -12,7 +12,7 @@ use std::{
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::{
-    service::{Asked, PARTS},
+    service::{PARTS, ServiceArgs},
     tips::parse,
 };
 use crate::{
@@ -56,7 +56,7 @@ pub(crate) struct Cli {
     pub(crate) order: Option<Order>,
 
     #[command(flatten)]
-    asked: Asked,
+    asked: ServiceArgs,
 
     /// Tell what happens by JSON, an object a line, on stdout
     #[arg(long)]

@@ -25,7 +25,7 @@ use self::{
 use crate::{
     config::{Config, Service},
     failure::{Failure, chain},
-    followed::{Edit, Followed},
+    followed::{FileEdit, Followed},
     guard::GuardedGroups,
     input::Input,
     machine::Need,
@@ -124,11 +124,11 @@ impl Services {
         }
     }
 
-    async fn heed(&mut self, edit: Edit) {
+    async fn heed(&mut self, edit: FileEdit) {
         match edit {
-            Edit::Taken(config) => self.become_of(config).await,
-            Edit::Mended => self.tell_configured(Vec::new(), Vec::new(), Vec::new()),
-            Edit::Refused { reason, line, column } => {
+            FileEdit::Taken(config) => self.become_of(config).await,
+            FileEdit::Mended => self.tell_configured(Vec::new(), Vec::new(), Vec::new()),
+            FileEdit::Refused { reason, line, column } => {
                 let file = self.file();
                 self.given.report.tell_all(Told::NotConfigured { file, reason, line, column });
             }

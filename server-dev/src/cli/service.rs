@@ -26,7 +26,7 @@ pub(crate) const PARTS: [&str; 4] = ["sockets", "extensions", "watch", "ignore"]
     clippy::struct_excessive_bools,
     reason = "it is shown as it is written"
 )]
-pub(crate) struct Asked {
+pub(crate) struct ServiceArgs {
     /// A socket to hold and pass on: [name=]{http,https,tcp,unix,udp}::address; may be repeated
     #[arg(short, long = "socket", value_name = "SOCKET", requires = "command")]
     sockets: Vec<Spec>,
@@ -98,7 +98,7 @@ pub(crate) struct Asked {
     command: Vec<String>,
 }
 
-impl Asked {
+impl ServiceArgs {
     pub(super) fn config(&self) -> Result<Config, ConfigError> {
         match Words::new(self.command.clone()) {
             Some(command) => Ok(self.with(command)),

@@ -144,14 +144,14 @@ pub(crate) enum WatchedBy {
 
 /// How much it is to be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Level {
+pub(crate) enum Weight {
     Step,
     Good,
     Bad,
 }
 
 impl Told {
-    pub(crate) fn level(&self) -> Level {
+    pub(crate) fn weight(&self) -> Weight {
         match self {
             Self::NotConfigured { .. }
             | Self::NothingCounts { .. }
@@ -160,9 +160,9 @@ impl Told {
             | Self::Exited { .. }
             | Self::GaveUp
             | Self::OwnWrites { .. }
-            | Self::Left { .. } => Level::Bad,
-            Self::Ready { .. } => Level::Good,
-            _ => Level::Step,
+            | Self::Left { .. } => Weight::Bad,
+            Self::Ready { .. } => Weight::Good,
+            _ => Weight::Step,
         }
     }
 }

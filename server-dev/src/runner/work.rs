@@ -10,7 +10,7 @@ use super::{
     build::Outcome,
     heard::Heard,
     outcome::Exited,
-    own_writes::{OwnWrites, Verdict},
+    own_writes::{Judged, OwnWrites},
     plan::Plan,
     start::{NotReady, ReadyProcess},
 };
@@ -148,9 +148,9 @@ impl Work {
         if plan.need.is_some() {
             let edits = plan.needing.iter().map(|edit| (edit.path.as_path(), edit.modified));
             let verdict = self.own_writes.judge(edits);
-            if verdict != Verdict::Heeded {
+            if verdict != Judged::Heeded {
                 plan.need = None;
-                if let Verdict::Found(files) = verdict {
+                if let Judged::Found(files) = verdict {
                     let files = files.iter().map(|file| name(file)).collect();
                     self.tell(Told::OwnWrites { files });
                 }
