@@ -131,7 +131,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::{service::ONLY, *};
-    use crate::config::DEFAULT_POLL;
+    use crate::config::poll_interval;
 
     #[test]
     fn is_a_command_line_that_clap_accepts() {
@@ -144,7 +144,7 @@ mod tests {
         let config = Cli::parse_from(line.split(' ')).config().unwrap();
         let service = &config.services[ONLY];
         assert_eq!(service.extensions, ["rs", "toml"]);
-        assert_eq!(service.poll, Some(DEFAULT_POLL));
+        assert_eq!(service.poll, Some(poll_interval()));
         assert_eq!(service.command.arguments(), ["run", "--", "--port", "1"]);
         assert!(!service.overlap && service.listen_pid);
     }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 pub(crate) use self::service::Rule;
 pub(crate) use self::{
     forms::Ready,
-    service::{Action, DEFAULT_POLL, ProxyMode, Service, grace, proxy_wait, settle},
+    service::{Action, ProxyMode, Service, grace, poll_interval, proxy_wait, settle},
 };
 pub(crate) use crate::words::Words;
 

@@ -18,7 +18,7 @@ const PROGRAM: &str = "notify-send";
 /// How long a desktop may take; one that doesn't answer is no reason to wait.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the program is looked at meanwhile.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Notifications that wait for those before; of more, the last ones count.
 const WAITING: usize = 8;
 
@@ -94,7 +94,7 @@ fn show_all(asked: &Receiver<Note>, guarded: &GuardedGroups) {
 fn attend(child: &mut Child, asked: &Receiver<Note>, waiting: &mut VecDeque<Note>) -> bool {
     let until = Instant::now() + PATIENCE;
     while matches!(child.try_wait(), Ok(None)) && Instant::now() < until {
-        match asked.recv_timeout(LOOK) {
+        match asked.recv_timeout(POLL_INTERVAL) {
             Ok(note) => {
                 waiting.push_back(note);
                 if waiting.len() > WAITING {

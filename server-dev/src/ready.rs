@@ -25,6 +25,8 @@ pub(crate) use self::{
 };
 use crate::{config::Ready, never::or_never};
 
+/// The pause between two looks at a process that starts.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// A process that has no socket to wait at counts as ready after this long.
 const LONG_ENOUGH: Duration = Duration::from_secs(2);
 

@@ -32,7 +32,7 @@ use inotify::NoWatch;
 use needed::Needed;
 use tokio::sync::watch;
 
-use crate::config::{Action, DEFAULT_POLL};
+use crate::config::{Action, poll_interval};
 
 /// A tree that never rests is looked at after so many settle windows, or this long.
 const CEILING: u32 = 10;
@@ -178,7 +178,7 @@ impl Tree {
             format!("{} is on {kind}, which does not tell of every change", folder.display())
         });
         let reason = no_watch.map(NoWatch::to_string).or(silent);
-        let poll = self.0.poll.or_else(|| reason.is_some().then_some(*DEFAULT_POLL));
+        let poll = self.0.poll.or_else(|| reason.is_some().then_some(*poll_interval()));
         let is_told = no_watch.is_none() && self.0.poll.is_none();
         let now = Mechanism { is_told, poll, reason: reason.filter(|_| self.0.poll.is_none()) };
         self.0.mechanism.send_if_modified(|known| {

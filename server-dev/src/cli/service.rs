@@ -9,7 +9,7 @@ use clap::ValueHint;
 
 use super::FILE;
 use crate::{
-    config::{self, Config, ConfigError, DEFAULT_POLL, ProxyMode, Ready, Service, Words},
+    config::{self, Config, ConfigError, ProxyMode, Ready, Service, Words, poll_interval},
     spec::Spec,
     timespan::Timespan,
 };
@@ -58,7 +58,7 @@ pub(crate) struct ServiceArgs {
 
     /// Look at the files this often instead of being told; for folders that can't tell
     #[arg(long, value_name = "TIME", requires = "command")]
-    #[arg(num_args = 0..=1, default_missing_value = DEFAULT_POLL.to_string(), require_equals = true)]
+    #[arg(num_args = 0..=1, default_missing_value = poll_interval().to_string(), require_equals = true)]
     poll: Option<Timespan>,
 
     /// How long an old process may take to end before it is killed

@@ -175,7 +175,9 @@ impl Service {
 
 /// How often files are looked at that nobody tells of, where a service doesn't say it: often enough that
 /// an edit seems to be seen at once, and seldom enough for a server of files.
-pub(crate) const DEFAULT_POLL: Timespan = Timespan::milliseconds(500);
+pub(crate) fn poll_interval() -> Timespan {
+    Timespan::milliseconds(500)
+}
 
 fn here() -> PathBuf {
     ".".into()

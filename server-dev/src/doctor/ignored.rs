@@ -130,7 +130,7 @@ mod tests {
         // Two of its own, and those that it is in: that is what tests/tree_filter.rs finds as well.
         let above = std::env::temp_dir().canonicalize().unwrap().ancestors().count();
         assert_eq!((need.watches, need.instances), (2 + above, 1));
-        let poll = |service: &mut Service| service.poll = Some(crate::config::DEFAULT_POLL);
+        let poll = |service: &mut Service| service.poll = Some(crate::config::poll_interval());
         let (_, need) = found(&files, poll);
         assert_eq!((need.watches, need.instances), (0, 0));
     }
