@@ -77,7 +77,7 @@ fn show_all(asked: &Receiver<Note>, guarded: &GuardedGroups) {
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         group.inspect(|group| guarded.register(*group, Duration::ZERO));
         let goes_on = attend(&mut child, asked, &mut waiting);
-        // It may have ended already, which it is waited for in either case.
+        // It may have ended already; it is waited for either way.
         let _ = child.kill();
         let _ = child.wait();
         group.inspect(|group| {

@@ -104,8 +104,9 @@ pub(crate) struct Running {
 }
 
 impl Program {
-    /// Starts it; each line that it writes is passed on, and of others who hold the other end as well what
-    /// they write before it has ended.
+    /// Starts it. Each line that it writes is passed on.
+    ///
+    /// Others may hold the same pipes: what they write is passed on until it has ended.
     pub(crate) fn start(self, end: &End, output: &Arc<impl Output>) -> io::Result<Running> {
         let mut command = this_program();
         command
