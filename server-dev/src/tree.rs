@@ -25,13 +25,17 @@ use std::{
 use async_trait::async_trait;
 use hot_reload::{RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, ReloaderError};
 
-pub(crate) use filter::{Filter, InvalidFilter};
-pub(crate) use ignored::CACHE;
-use index::{Index, Look, Watcher};
-use inotify::NoWatch;
-use needed::Needed;
 use tokio::sync::watch;
 
+pub(crate) use self::{
+    filter::{Filter, InvalidFilter},
+    ignored::CACHE,
+};
+use self::{
+    index::{Index, Look, Watcher},
+    inotify::NoWatch,
+    needed::Needed,
+};
 use crate::config::{Action, poll_interval};
 
 /// A tree that never rests is looked at after so many settle windows, or this long.
