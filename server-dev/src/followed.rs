@@ -60,7 +60,7 @@ impl Followed {
         })
     }
 
-    /// Waits for an edit.
+    /// Waits for an edit; the first result is the file as it is first read.
     ///
     /// Cancel safe.
     pub(crate) async fn next(&mut self) -> FileEdit {

@@ -110,7 +110,7 @@ pub(crate) enum Action {
     /// Starts anew.
     Restart,
     /// Sends SIGHUP to the process that serves: that of `MAINPID=` or `READY=1`, that which waits at a
-    /// socket, or else the one that was started.
+    /// socket, or else the one that was started, unless another of its group alone catches the signal.
     Signal,
     /// Has the browser load the page anew.
     Reload,
