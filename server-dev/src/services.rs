@@ -80,7 +80,7 @@ enum Unfit {
     Files(String, #[source] InvalidFilter),
 }
 
-/// Returns what tells the files of a service, of which nothing is to be refused by itself.
+/// Refuses what is wrong with one of them by itself, and returns what tells its files.
 fn checked(name: &str, service: &Service) -> Result<Filter, Unfit> {
     proxy::check(name, service)?;
     Filter::of(service).map_err(|error| Unfit::Files(name.to_owned(), error))
@@ -247,5 +247,20 @@ fn prepare_all(
             return (opened, refused.collect());
         }
         pending.extend(refused.into_iter().map(|(name, service, _)| (name, service)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Words;
+
+    #[test]
+    fn says_which_service_is_wrong() {
+        let mut service = Service::of(Words::parse("server").unwrap());
+        service.watch = vec!["nowhere".into()];
+        let error = check(&Config { services: [("web".to_owned(), service)].into() }).unwrap_err();
+        let is_said = error.starts_with("web: ") && error.contains("nowhere can't be watched");
+        assert!(is_said, "{error}");
     }
 }

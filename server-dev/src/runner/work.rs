@@ -184,7 +184,7 @@ impl Work {
         if is_built && self.machine.builds_for(need) { Asked::Build } else { Asked::Restart }
     }
 
-    pub(super) fn asked_by(&self, plan: &Plan) -> Vec<Asked> {
+    fn asked_by(&self, plan: &Plan) -> Vec<Asked> {
         let others =
             [(plan.signal, Asked::Signal), (plan.reload, Asked::Reload), (plan.css, Asked::Css)];
         let others = others.into_iter().filter_map(|(is_asked, what)| is_asked.then_some(what));
