@@ -10,6 +10,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use common::{Dev, Folder, get, runs, tiny};
@@ -177,12 +178,7 @@ fn a_service_whose_port_is_taken_goes_on_as_before() {
     ready(&mut dev, "other");
     assert!(runs(pid) && get(&before).unwrap() == "one");
     drop(taken);
-    configure(&folder, &[&web("two", &format!("sockets = ['http::{port}']")), OTHER, "\n# again"]);
-    folder.write("other", "");
-    configure(
-        &folder,
-        &[&web("two", &format!("sockets = [ 'http::{port}' ]\ngrace = '9s'")), OTHER],
-    );
+    configure(&folder, &[&web("two", &format!("sockets = ['http::{port}']\ngrace = '9s'")), OTHER]);
     assert_eq!(dev.wait("configured")["changed"], json!(["web"]));
     ready(&mut dev, "web");
     assert_eq!(get(&format!("127.0.0.1:{port}")).unwrap(), "two");
@@ -221,13 +217,17 @@ fn two_edits_in_a_row_come_to_what_the_second_says_and_the_end_waits_for_neither
     let mut dev = folder.dev(&[]);
     let address = address(&mut dev, "web");
     ready(&mut dev, "web");
-    configure(&folder, &[&web("two", "sockets = ['http::0']")]);
+    // Whoever waited for one of these to be ready would not be done in time.
+    let never = "sockets = ['http::0']\nready_timeout = '1h'\nenv.SLOW_START = '3600000'";
+    configure(&folder, &[&web("two", never)]);
     dev.wait("configured");
     configure(&folder, &[&web("one", "sockets = ['http::0']\nsettle = '60ms'")]);
     dev.wait("configured");
     ready(&mut dev, "web");
     assert_eq!(get(&address).unwrap(), "one");
-    configure(&folder, &[&web("two", "sockets = ['http::0']")]);
+    configure(&folder, &[&web("two", never)]);
     dev.wait("configured");
+    let start = Instant::now();
     assert!(dev.end().success());
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
 }

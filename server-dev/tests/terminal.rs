@@ -304,6 +304,7 @@ fn a_status_that_is_too_long_is_cut() {
     folder.write("server-dev.toml", &text.concat());
     let mut terminal = Terminal::with(&folder, &[]);
     terminal.wait("generation 1");
+    terminal.wait("\x1b[2mabc");
     terminal.wait("\x1b[0m");
     for part in terminal.shows().split("\x1b[2mabc").skip(1) {
         assert!(part.split("\x1b[0m").next().unwrap().len() + 3 < 100, "{part:?}");
