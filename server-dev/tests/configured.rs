@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Dev, Folder, get, runs, tiny};
+use common::{Dev, Folder, get, pid, process::runs, tiny};
 use serde_json::{Value, json};
 
 const OTHER: &str = "[services.other]\ncommand = 'sleep 600'\nready = { delay = '1ms' }\n";
@@ -32,11 +32,7 @@ fn configure(folder: &Folder, services: &[&str]) {
     folder.write("server-dev.toml", &services.concat());
 }
 
-fn pid(event: &Value) -> u64 {
-    event["pid"].as_u64().expect("a pid")
-}
-
-fn ready(dev: &mut Dev, service: &str) -> u64 {
+fn ready(dev: &mut Dev, service: &str) -> u32 {
     pid(&dev.wait_for("ready", |event| event["service"] == service))
 }
 

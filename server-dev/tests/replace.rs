@@ -11,11 +11,11 @@ use std::{
     time::Duration,
 };
 
-use common::{Folder, get, runs, tiny};
-
-fn pid(event: &serde_json::Value) -> u64 {
-    event["pid"].as_u64().expect("a pid")
-}
+use common::{
+    Folder, get, pid,
+    process::{kill, runs, worked},
+    tiny,
+};
 
 #[test]
 fn serves_the_new_process_once_it_is_ready_and_ends_the_old_one() {
@@ -219,13 +219,6 @@ fn a_server_that_crashes_again_and_again_is_left_until_a_change() {
     dev.wait("ready");
 }
 
-/// Ticks of a hundredth of a second that a process has worked so far, see `proc_pid_stat(5)`.
-fn worked(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
-    let fields = stat.rsplit(')').next().expect("fields").split_ascii_whitespace();
-    fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
-}
-
 #[test]
 fn waits_for_a_slow_end_without_working() {
     let folder = Folder::with(&[("value.txt", "one")]);
@@ -296,7 +289,7 @@ fn it_goes_on_when_its_own_executable_is_replaced() {
     let folder = Folder::with(&[("value.txt", "one")]);
     let own = tempfile::tempdir().unwrap();
     let copy = own.path().join("server-dev");
-    std::fs::copy(env!("CARGO_BIN_EXE_server-dev"), &copy).unwrap();
+    std::fs::copy(common::SERVER_DEV, &copy).unwrap();
     let mut command = std::process::Command::new(&copy);
     command.args(["--json", "-s", "http::0", "--", &tiny()]).current_dir(folder.path());
     let mut dev = common::Dev::spawn(&mut command);
@@ -323,8 +316,7 @@ fn the_time_since_the_save_is_that_of_the_edit_which_is_served() {
     // What can't be built is no reason of what comes later.
     folder.write("code", "exit 7");
     dev.wait("build-failed");
-    let served = rustix::process::Pid::from_raw(pid(&ready).try_into().unwrap()).unwrap();
-    rustix::process::kill_process(served, rustix::process::Signal::KILL).unwrap();
+    kill(pid(&ready));
     assert!(dev.wait("ready")["since_save"].is_null());
 }
 
@@ -336,8 +328,7 @@ fn a_server_that_dies_while_what_can_not_be_built_is_built_is_started_again() {
     let first = dev.wait("ready");
     folder.write("code", "while [ ! -e go ]; do sleep 0.01; done; exit 7");
     dev.wait("building");
-    let served = rustix::process::Pid::from_raw(pid(&first).try_into().unwrap()).unwrap();
-    rustix::process::kill_process(served, rustix::process::Signal::KILL).unwrap();
+    kill(pid(&first));
     dev.wait("exited");
     folder.write("go", "");
     let failed = dev.wait("build-failed");

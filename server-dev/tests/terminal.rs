@@ -5,19 +5,19 @@ mod common;
 use std::{
     fs,
     io::{Read, Write},
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::fs::PermissionsExt,
-    },
+    os::fd::{AsFd, OwnedFd},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread,
-    time::{Duration, Instant},
 };
 
-use common::{Folder, PATIENCE};
+use common::{
+    Dev, Folder, SERVER_DEV,
+    process::{self, runs},
+    wait_until,
+};
 use rustix::{
-    process::{Pid, Signal, kill_process},
+    process::Signal,
     pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt},
     termios::{LocalModes, OutputModes, Winsize, tcgetattr, tcsetwinsize},
 };
@@ -33,9 +33,7 @@ struct Terminal {
 
 impl Terminal {
     fn with(folder: &Folder, arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_server-dev"));
-        command.args(arguments);
-        Self::of(folder, &command)
+        Self::of(folder, &folder.command(arguments))
     }
 
     fn of(folder: &Folder, command: &Command) -> Self {
@@ -73,30 +71,22 @@ impl Terminal {
     }
 
     fn shows(&self) -> String {
-        String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned()
+        text(&self.shown)
     }
 
     /// Waits for a text that comes after those that were waited for.
     fn wait(&mut self, text: &str) {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let shows = self.shows();
-            if let Some(at) = shows[self.seen..].find(text) {
-                self.seen += at + text.len();
-                return;
-            }
-            assert!(Instant::now() < until, "no {text:?} after {:?}", &shows[self.seen..]);
-            thread::sleep(Duration::from_millis(5));
-        }
+        let find = || self.shows()[self.seen..].find(text);
+        wait_until(
+            || find().is_some(),
+            || format!("no {text:?} after {:?}", &self.shows()[self.seen..]),
+        );
+        self.seen += find().expect("nothing is taken back") + text.len();
     }
 
     /// Waits until all that it shows is as it should be.
     fn until(&self, is_so: impl Fn(&str) -> bool) {
-        let until = Instant::now() + PATIENCE;
-        while !is_so(&self.shows()) {
-            assert!(Instant::now() < until, "{:?}", self.shows());
-            thread::sleep(Duration::from_millis(5));
-        }
+        wait_until(|| is_so(&self.shows()), || format!("{:?}", self.shows()));
     }
 
     fn types(&mut self, keys: &str) {
@@ -111,20 +101,23 @@ impl Terminal {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.id().cast_signed()).unwrap();
-        kill_process(pid, signal).unwrap();
+        process::signal(self.child.id(), signal);
     }
 
     fn wait_for_end(&mut self) -> ExitStatus {
-        let until = Instant::now() + PATIENCE;
-        while Instant::now() < until {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        panic!("it doesn't end: {}", self.shows());
+        let mut status = None;
+        let shown = Arc::clone(&self.shown);
+        let has_ended = || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        };
+        wait_until(has_ended, || format!("it doesn't end: {}", text(&shown)));
+        status.expect("it has ended")
     }
+}
+
+fn text(shown: &Mutex<Vec<u8>>) -> String {
+    String::from_utf8_lossy(&shown.lock().unwrap()).into_owned()
 }
 
 impl Drop for Terminal {
@@ -213,7 +206,7 @@ fn ctrl_z_gives_the_terminal_back_until_it_goes_on() {
     let folder = Folder::with(&[]);
     let script = "set -m; \"$@\"; echo stopped; bg; read word; jobs; fg >/dev/null";
     let mut command = Command::new("sh");
-    command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_server-dev")]);
+    command.args(["-c", script, "sh", SERVER_DEV]);
     command.args(["--ready", "1ms", "--", "sleep", "600"]);
     let mut terminal = Terminal::of(&folder, &command);
     terminal.wait("serves generation 1");
@@ -241,7 +234,7 @@ fn what_was_started_in_the_background_has_keys_once_it_is_before_it() {
     let folder = Folder::with(&[]);
     let script = "set -m; \"$@\" & read word; echo \"read $word\"; fg >/dev/null";
     let mut command = Command::new("sh");
-    command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_server-dev")]);
+    command.args(["-c", script, "sh", SERVER_DEV]);
     command.args(["--ready", "1ms", "--", "sleep", "600"]);
     let mut terminal = Terminal::of(&folder, &command);
     terminal.wait("generation 1");
@@ -352,9 +345,9 @@ fn the_screen_is_cleared_before_each_start_of_what_is_not_built() {
 fn under_nohup_it_outlives_its_terminal() {
     let folder = Folder::with(&[("a.rs", "one")]);
     let mut command = Command::new("nohup");
-    command.args([env!("CARGO_BIN_EXE_server-dev"), "--json", "--ready", "1ms"]);
+    command.args([SERVER_DEV, "--json", "--ready", "1ms"]);
     command.args(["--", "sleep", "600"]).current_dir(folder.path());
-    let mut dev = common::Dev::spawn(&mut command);
+    let mut dev = Dev::spawn(&mut command);
     dev.wait("ready");
     dev.signal(Signal::HUP);
     folder.write("a.rs", "two");
@@ -366,9 +359,8 @@ fn under_nohup_it_outlives_its_terminal() {
 #[test]
 fn without_a_terminal_it_is_plain() {
     let folder = Folder::with(&[("a.rs", "one")]);
-    let mut child = Command::new(env!("CARGO_BIN_EXE_server-dev"))
-        .args(["--clear", "--build", "true", "--ready", "1ms", "--", "sh", "-c", SERVER])
-        .current_dir(folder.path())
+    let mut child = folder
+        .command(&["--clear", "--build", "true", "--ready", "1ms", "--", "sh", "-c", SERVER])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -378,7 +370,7 @@ fn without_a_terminal_it_is_plain() {
     let (mut written, mut told) = (Vec::new(), Vec::new());
     until(&mut stdout, &mut written, "two\n");
     until(&mut stderr, &mut told, "generation 1");
-    kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::INT).unwrap();
+    process::signal(child.id(), Signal::INT);
     stdout.read_to_end(&mut written).unwrap();
     stderr.read_to_end(&mut told).unwrap();
     assert!(child.wait().unwrap().success());
@@ -416,9 +408,9 @@ fn what_is_typed_goes_to_the_server_where_asked() {
 #[test]
 fn what_is_piped_in_ends_for_the_server_too() {
     let folder = Folder::with(&[]);
-    let mut child = Command::new(env!("CARGO_BIN_EXE_server-dev"))
-        .args(["--stdin", "--ready", "1ms", "--", "sh", "-c", "wc -c; kill -INT $PPID; sleep 600"])
-        .current_dir(folder.path())
+    let server = "wc -c; kill -INT $PPID; sleep 600";
+    let mut child = folder
+        .command(&["--stdin", "--ready", "1ms", "--", "sh", "-c", server])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -431,66 +423,50 @@ fn what_is_piped_in_ends_for_the_server_too() {
     assert!(output.status.success());
 }
 
+/// The programs of a folder before all others.
+fn with_bin(folder: &Folder) -> String {
+    let bin = folder.path().join("bin");
+    format!("{}:{}", bin.display(), std::env::var("PATH").unwrap())
+}
+
 /// It once was left behind, a process and a thread for each thing that was told.
 #[test]
 fn a_desktop_that_does_not_answer_is_left_alone() {
     let script = "#!/bin/sh\necho $$ >> $PIDS\nexec sleep 600\n";
-    let folder = Folder::with(&[("bin/notify-send", script), ("src/value", "one")]);
-    let (bin, pids) = (folder.path().join("bin"), folder.path().join("pids"));
-    let mode = fs::Permissions::from_mode(0o755);
-    fs::set_permissions(bin.join("notify-send"), mode).unwrap();
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    let mut command = Command::new(env!("CARGO_BIN_EXE_server-dev"));
-    command.args(["--json", "--notify", "--ready", "1ms", "--", "sleep", "600"]);
-    command.env("PATH", path).env("PIDS", &pids).current_dir(folder.path().join("src"));
-    let mut dev = common::Dev::spawn(&mut command);
+    let folder = Folder::with(&[("src/value", "one")]);
+    folder.program("bin/notify-send", script);
+    let pids = folder.path().join("pids");
+    let mut command =
+        folder.command(&["--json", "--notify", "--ready", "1ms", "--", "sleep", "600"]);
+    command.env("PATH", with_bin(&folder)).env("PIDS", &pids);
+    let mut dev = Dev::spawn(command.current_dir(folder.path().join("src")));
     for value in ["two", "three", "four"] {
         dev.wait("ready");
         folder.write("src/value", value);
     }
     dev.wait("ready");
-    let until = Instant::now() + PATIENCE;
     let pids = || fs::read_to_string(&pids).unwrap_or_default();
-    while !pids().ends_with('\n') {
-        assert!(Instant::now() < until);
-        thread::sleep(Duration::from_millis(5));
-    }
+    wait_until(|| pids().ends_with('\n'), || "it isn't told");
     assert!(dev.end().success());
     let pids = pids();
-    assert!(pids.lines().all(|pid| !common::runs(pid.parse().unwrap())), "{pids}");
+    assert!(pids.lines().all(|pid| !runs(pid.parse().unwrap())), "{pids}");
     // It had not answered the first.
     assert_eq!(pids.lines().count(), 1, "{pids}");
 }
 
 #[test]
 fn the_desktop_is_told_where_asked() {
-    let folder = Folder::with(&[
-        ("value", "exit 0"),
-        ("bin/notify-send", "#!/bin/sh\necho \"$@\" >> ../told\n"),
-    ]);
-    let bin = folder.path().join("bin");
-    let program = bin.join("notify-send");
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    folder.write("src/code", "exit 0");
-    let server_dev =
-        "cd src; exec \"$0\" --json --notify --build 'sh ./code' --ready 1ms -- sleep 600";
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    let mut command = Command::new("sh");
-    command.args(["-c", server_dev, env!("CARGO_BIN_EXE_server-dev")]).env("PATH", path);
-    let mut dev = common::Dev::spawn(command.current_dir(folder.path()));
+    let folder = Folder::with(&[("src/code", "exit 0")]);
+    folder.program("bin/notify-send", "#!/bin/sh\necho \"$@\" >> ../told\n");
+    let arguments = ["--json", "--notify", "--build", "sh ./code", "--ready", "1ms"];
+    let mut command = folder.command(&[&arguments[..], &["--", "sleep", "600"]].concat());
+    command.env("PATH", with_bin(&folder)).current_dir(folder.path().join("src"));
+    let mut dev = Dev::spawn(&mut command);
     dev.wait("ready");
     folder.write("src/code", "exit 3");
     dev.wait("build-failed");
-    let told = folder.path().join("told");
-    let until = Instant::now() + PATIENCE;
-    let told = || fs::read_to_string(&told).unwrap_or_default();
-    while !(told().contains("generation 1") && told().contains("exit status: 3")) {
-        assert!(Instant::now() < until, "{}", told());
-        thread::sleep(Duration::from_millis(5));
-    }
-    assert!(
-        told().contains("--urgency critical -- server-dev: server the build failed"),
-        "{}",
-        told()
-    );
+    let told = || fs::read_to_string(folder.path().join("told")).unwrap_or_default();
+    wait_until(|| told().contains("generation 1") && told().contains("exit status: 3"), told);
+    let failed = "--urgency critical -- server-dev: server the build failed";
+    assert!(told().contains(failed), "{}", told());
 }
