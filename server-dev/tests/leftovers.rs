@@ -5,47 +5,17 @@ mod common;
 use std::{
     fs,
     path::Path,
-    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use common::{
-    Dev, Folder, PATIENCE, SERVER_DEV, get,
-    process::{self, children, kill, runs, unshare},
+    Dev, Folder, PATIENCE, get,
+    mark::Mark,
+    process::{children, kill},
     tiny, wait_until,
 };
 use rustix::process::Signal;
-use serde_json::Value;
-
-/// A variable that each process of one `server-dev` has, and no other.
-struct Mark(String);
-
-impl Mark {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let next = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self(format!("{}-{next}", std::process::id()))
-    }
-
-    fn env(&self) -> (&str, &str) {
-        ("LEFTOVERS", &self.0)
-    }
-
-    /// The processes that have it and are no zombies, which have no environment.
-    fn processes(&self) -> Vec<u32> {
-        let variable = format!("LEFTOVERS={}\0", self.0);
-        let has_it = |pid: &u32| {
-            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment.windows(variable.len()).any(|part| part == variable.as_bytes())
-        };
-        process::all().into_iter().filter(has_it).collect()
-    }
-
-    fn wait_until_gone(&self) {
-        wait_until(|| self.processes().is_empty(), || format!("{:?} are left", self.processes()));
-    }
-}
 
 fn descriptors(of: u32) -> Vec<String> {
     let entries = fs::read_dir(format!("/proc/{of}/fd")).expect("it runs").flatten();
@@ -226,20 +196,6 @@ fn to_kill_server_dev_ends_even_who_does_not_want_to() {
 }
 
 #[test]
-fn who_has_left_its_group_is_no_zombie_in_the_end() {
-    let (folder, mark) = (Folder::with(&[]), Mark::new());
-    let script =
-        "setsid sh -c 'setsid sh -c \"sleep 0.3; touch ended\" &' ; echo up; exec sleep 600";
-    let dev = serves(&folder, &mark, &["-e", "rs"], script);
-    wait_until(|| folder.path().join("ended").exists(), || "it doesn't end");
-    wait_until(
-        || children(dev.pid()).iter().all(|(_, state)| *state != 'Z'),
-        || format!("{:?}", children(dev.pid())),
-    );
-    assert!(dev.end().success());
-}
-
-#[test]
 fn two_hundred_restarts_with_kills_in_between_leave_nothing() {
     let (folder, mark, temporary) =
         (Folder::with(&[("value.txt", "0")]), Mark::new(), Folder::with(&[]));
@@ -297,50 +253,4 @@ fn two_hundred_restarts_with_kills_in_between_leave_nothing() {
 fn files(folder: &Path) -> Vec<String> {
     let names = fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.file_name());
     names.map(|name| name.to_string_lossy().into_owned()).collect()
-}
-
-/// As a shell with job control does, timeout(1) has a group of its own.
-#[test]
-fn what_has_left_its_group_ends_with_its_server() {
-    let script = "timeout 600 sleep 600 & echo stray $!; wait";
-    let folder = Folder::with(&[("value.txt", "one"), ("server", script)]);
-    let mut dev = folder.dev(&["-e", "txt", "--ready", "300ms", "--", "sh", "./server"]);
-    let stray = |dev: &mut Dev| {
-        let is_it =
-            |event: &Value| event["line"].as_str().is_some_and(|line| line.starts_with("stray"));
-        let line = dev.wait_for("output", is_it)["line"].as_str().expect("a text").to_owned();
-        line.trim_start_matches("stray ").parse::<u32>().expect("a number")
-    };
-    let first = stray(&mut dev);
-    dev.wait("ready");
-    folder.write("value.txt", "two");
-    let second = stray(&mut dev);
-    dev.wait("drained");
-    assert!(!runs(first) && runs(second));
-    assert!(dev.end().success());
-    assert!(!runs(second));
-}
-
-/// As in a container that was entered from outside, where its session has no number; it once panicked.
-#[test]
-fn what_leads_its_session_may_be_in_another_pid_namespace() {
-    let Some(mut command) = unshare(&["--pid", "--fork", "--mount-proc"]) else {
-        return eprintln!("no namespaces are to be had here, so this is not tried");
-    };
-    // timeout(1) has a group of its own.
-    let script = "timeout 600 sleep 600 & echo up; wait";
-    let folder = Folder::with(&[("value.txt", "one"), ("server", script)]);
-    let mark = Mark::new();
-    command.args([SERVER_DEV, "--json", "-e", "txt", "--ready", "300ms", "--", "sh", "./server"]);
-    let mut dev = Dev::spawn(command.current_dir(folder.path()).envs([mark.env()]));
-    dev.wait("ready");
-    folder.write("value.txt", "two");
-    dev.wait("drained");
-    let serve = || mark.processes().len();
-    // The one that enters, server-dev and its guard; of the server the shell, timeout and sleep.
-    wait_until(|| serve() == 6, || format!("{:?}", mark.processes()));
-    let [(inner, _)] = children(dev.pid())[..] else { panic!("server-dev alone") };
-    process::signal(inner, Signal::INT);
-    assert!(dev.wait_for_end().success());
-    assert_eq!(mark.processes(), [0; 0]);
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "shared by tests that each include it")]
 
 pub mod http;
+pub mod mark;
 pub mod process;
 pub mod tree;
 
