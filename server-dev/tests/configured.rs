@@ -69,7 +69,7 @@ impl Asking {
     }
 }
 
-/// How often a service was told to be ready.
+/// How often a process of a service was told to be started.
 fn starts(dev: &Dev, service: &str) -> usize {
     let is_one = |event: &&Value| event["event"] == "starting" && event["service"] == service;
     dev.told.iter().filter(is_one).count()
