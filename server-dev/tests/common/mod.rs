@@ -8,6 +8,7 @@ pub mod process;
 pub mod tree;
 
 use std::{
+    ffi::OsStr,
     fmt::Display,
     fs,
     io::{BufRead, BufReader, Read},
@@ -196,16 +197,35 @@ impl Drop for Dev {
     }
 }
 
-/// The server of `examples/tiny.rs`, as the test command builds it.
+/// The server of `examples/tiny.rs`.
 pub fn tiny() -> String {
     example("tiny")
 }
 
-/// A server of `examples`.
+/// A server of `examples`, which cargo builds beside the tests, but not for one that is named by `--test`.
 pub fn example(name: &str) -> String {
-    let server = Path::new(SERVER_DEV).with_file_name("examples").join(name);
-    assert!(server.exists(), "built with the tests: {}", server.display());
+    let built = Path::new(SERVER_DEV).parent().expect("a folder of what is built");
+    let server = built.join("examples").join(name);
+    if !server.exists() {
+        build_example(name, built);
+    }
     server.display().to_string()
+}
+
+/// Has cargo build one where the tests were built; of several at once, cargo itself has the others wait.
+fn build_example(name: &str, built: &Path) {
+    // Without a target of its own, `<target directory>/<profile>`, where the one of `dev` is `debug`.
+    let (target, profile) = (built.parent(), built.file_name().and_then(OsStr::to_str));
+    let profile = profile.map(|it| if it == "debug" { "dev" } else { it });
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--quiet", "--package", "server-dev", "--example", name])
+        .args(["--profile", profile.expect("a profile"), "--target-dir"])
+        .arg(target.expect("a target directory"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status();
+    let is_there =
+        status.is_ok_and(|it| it.success()) && built.join("examples").join(name).exists();
+    assert!(is_there, "build it: cargo build -p server-dev --example {name}");
 }
 
 /// What a server answers to `GET /`, over a connection of its own.
