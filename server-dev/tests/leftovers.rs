@@ -130,17 +130,19 @@ fn a_second_ctrl_c_ends_everything_at_once() {
 #[test]
 fn ctrl_c_ends_the_first_look_at_a_large_tree() {
     let (folder, mark) = (Folder::with(&[]), Mark::new());
-    for n in 0..20_000 {
+    for n in 0..5_000 {
         folder.write(&format!("{}/{n}", n / 100), "");
     }
-    let mut dev = folder.dev_with(&["-s", "http::0", "--", "sleep", "600"], &[mark.env()]);
-    dev.wait("listening");
-    dev.signal(Signal::INT);
-    assert!(dev.wait_for_end().success());
-    // Nor was the look over by itself.
-    let told = dev.tells_within(PATIENCE);
-    assert!(told.iter().all(|event| event["event"] != "watching"), "{told:?}");
-    assert_eq!(mark.processes(), [0; 0]);
+    // On a machine that is busy it may be over before it can be ended.
+    let is_cut_short = (0..20).any(|_| {
+        let mut dev = folder.dev_with(&["-s", "http::0", "--", "sleep", "600"], &[mark.env()]);
+        dev.wait("listening");
+        dev.signal(Signal::INT);
+        assert!(dev.wait_for_end().success());
+        assert_eq!(mark.processes(), [0; 0]);
+        dev.tells_within(PATIENCE).iter().all(|event| event["event"] != "watching")
+    });
+    assert!(is_cut_short, "each was over by itself");
 }
 
 #[test]
