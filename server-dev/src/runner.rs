@@ -287,7 +287,7 @@ impl Work {
 
     fn asked_by(&self, plan: &Plan) -> Vec<Asked> {
         let others =
-            [(plan.signal, Asked::Signal), (plan.reload, Asked::Reload), (plan.css, Asked::Css)];
+            [(plan.signal, Asked::Signal), (plan.reloads(), Asked::Reload), (plan.css, Asked::Css)];
         let others = others.into_iter().filter_map(|(is_asked, what)| is_asked.then_some(what));
         plan.need.map(|need| self.asked(need)).into_iter().chain(others).collect()
     }

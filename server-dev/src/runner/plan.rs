@@ -25,9 +25,16 @@ pub(super) struct Plan {
     pub(super) needing: Vec<Arc<Edit>>,
     /// Whether the process is told.
     pub(super) signal: bool,
-    /// Whether pages are loaded anew, or their style sheets alone.
+    /// Whether pages are to be loaded anew, or their style sheets alone.
     pub(super) reload: bool,
     pub(super) css: bool,
+}
+
+impl Plan {
+    /// Whether pages are loaded anew at once: what is started anew is loaded anew as well, once it is ready.
+    pub(super) fn reloads(&self) -> bool {
+        self.reload && self.need.is_none()
+    }
 }
 
 /// Returns what the edits after `seen` ask for, if there are any.
@@ -51,8 +58,7 @@ pub(super) fn plan(seen: &Edits, latest: &Edits) -> Option<Plan> {
         need,
         needing: latest.since(seen).filter(|edit| needs(edit)).cloned().collect(),
         signal: asks_for(Action::Signal),
-        // What is started anew is loaded anew as well, once it is ready.
-        reload: asks_for(Action::Reload) && need.is_none(),
+        reload: asks_for(Action::Reload),
         css: asks_for(Action::Css),
     })
 }
@@ -93,7 +99,7 @@ mod tests {
                 push(&mut edits, "file", action, 1);
             }
             let plan = plan(&seen, &edits).unwrap();
-            let found = (plan.need, plan.signal, plan.reload, plan.css);
+            let found = (plan.need, plan.signal, plan.reloads(), plan.css);
             assert_eq!(found, *want, "{actions:?}");
         }
     }
