@@ -73,7 +73,9 @@ impl OwnWrites {
         edits: impl Iterator<Item = (&'a Path, Option<SystemTime>)>,
     ) -> Verdict {
         let edits: Vec<_> = edits.collect();
-        if self.rests && edits.iter().all(|(file, _)| self.files.contains(*file)) {
+        // Of more than are remembered there are none.
+        let is_known = !edits.is_empty();
+        if self.rests && is_known && edits.iter().all(|(file, _)| self.files.contains(*file)) {
             return Verdict::Ignored;
         }
         if self.rests {
@@ -146,6 +148,16 @@ mod tests {
         assert_eq!(start(&mut own, 7, "app.log", 100), found());
         own.asked();
         assert_eq!(start(&mut own, 8, "app.log", 100), found());
+    }
+
+    /// As of many edits only the last are remembered.
+    #[test]
+    fn edits_of_which_nobody_knows_are_heeded() {
+        let mut own = OwnWrites::default();
+        for n in 1..7 {
+            start(&mut own, n, "app.log", 100);
+        }
+        assert_eq!(own.judge(std::iter::empty()), Verdict::Heeded);
     }
 
     #[test]
