@@ -8,6 +8,7 @@ mod outcome;
 mod own_writes;
 mod pages;
 mod plan;
+mod put_off;
 mod start;
 
 use std::{path::Path, sync::Arc, time::SystemTime};
@@ -26,6 +27,7 @@ use self::{
     outcome::Exited,
     own_writes::{OwnWrites, Verdict},
     plan::{Plan, plan},
+    put_off::PutOff,
     start::{NotReady, ReadyProcess},
 };
 use crate::{
@@ -107,6 +109,8 @@ struct Work {
     /// When the file was saved that is the reason for what is under way.
     saved: Option<SystemTime>,
     own_writes: OwnWrites,
+    /// What somebody may have edited, unless the server itself has.
+    put_off: Option<PutOff>,
 }
 
 /// Something that goes on beside, and may be called off.
@@ -156,12 +160,14 @@ impl Runner {
             owes_signal: false,
             saved: None,
             own_writes: OwnWrites::default(),
+            put_off: None,
             runner,
         };
         let mut is_followed = true;
         let mut seen = edits.get().unwrap_or_default();
         work.take(Event::Changed(Need::Build)).await;
         while work.machine.phase != Phase::Ended {
+            let put_off = work.put_off.as_ref().and_then(|put_off| put_off.until);
             let event = tokio::select! {
                 biased;
                 () = over.cancelled(), if work.machine.phase != Phase::Ending => Event::Shutdown,
@@ -169,7 +175,7 @@ impl Runner {
                 Ok(need) = asked.recv() => {
                     work.own_writes.asked();
                     work.tell(Told::Asked { asks_for: work.asked(need) });
-                    Event::Changed(need)
+                    Event::Changed(work.with_put_off(need))
                 }
                 changed = edits.changed(), if is_followed && work.machine.phase != Phase::Ending => {
                     // The tree's service ends with the runner; should it before, all else goes on.
@@ -182,6 +188,10 @@ impl Runner {
                         None => continue,
                     }
                 }
+                () = at(put_off) => match work.heed_put_off() {
+                    Some(need) => Event::Changed(need),
+                    None => continue,
+                },
             };
             work.take(event).await;
         }
@@ -212,12 +222,7 @@ impl Work {
                 None => std::future::pending().await,
             }
         };
-        let backoff_over = async {
-            match self.backoff_until {
-                Some(until) => sleep_until(until).await,
-                None => std::future::pending().await,
-            }
-        };
+        let backoff_over = at(self.backoff_until);
         let is_ending = self.machine.phase == Phase::Ending;
         tokio::select! {
             biased;
@@ -245,23 +250,24 @@ impl Work {
 
     /// Does what edits ask for at once, and returns what the machine is to know of it.
     fn heed(&mut self, mut plan: Plan) -> Option<Need> {
-        let name = |file: &Path| self.runner.tree.named(file).to_string_lossy().into_owned();
         if plan.need.is_some() {
             let edits = plan.needing.iter().map(|edit| (edit.path.as_path(), edit.modified));
-            let verdict = self.own_writes.judge(edits);
-            if verdict != Verdict::Heeded {
-                plan.need = None;
-                if let Verdict::Found(files) = verdict {
-                    let files = files.iter().map(|file| name(file)).collect();
-                    self.tell(Told::OwnWrites { files });
-                }
-                if self.asked_by(&plan).is_empty() {
-                    return None;
-                }
+            match self.own_writes.judge(edits) {
+                Verdict::Heeded => plan.need = plan.need.map(|need| self.with_put_off(need)),
+                Verdict::PutOff => self.put_off(&mut plan),
+                Verdict::Ignored => plan.need = None,
+            }
+            if self.asked_by(&plan).is_empty() {
+                return None;
             }
         }
+        self.carry_on(plan)
+    }
+
+    /// Does it, whoever has made the edits.
+    fn carry_on(&mut self, plan: Plan) -> Option<Need> {
         self.tell(Told::Changed {
-            files: plan.files.iter().map(|file| name(file)).collect(),
+            files: plan.files.iter().map(|file| self.named(file)).collect(),
             more: plan.more,
             asks_for: self.asked_by(&plan),
         });
@@ -277,6 +283,10 @@ impl Work {
         }
         self.publish_edits(&plan);
         plan.need
+    }
+
+    fn named(&self, file: &Path) -> String {
+        self.runner.tree.named(file).to_string_lossy().into_owned()
     }
 
     /// What is done where something is needed.
@@ -319,6 +329,14 @@ impl Serving {
     fn hang_up(&self) {
         let main = self.notified.main().or_else(|| self.main.clone());
         ready::hang_up(main.as_ref(), self.running.group);
+    }
+}
+
+/// Waits until then, forever where there is no such moment.
+async fn at(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::{Dev, Folder, tiny};
+use std::{thread, time::Duration};
+
+use common::{Dev, Folder, get, tiny};
 use serde_json::{Value, json};
 
 /// Starts a server that writes these files at each start.
@@ -35,4 +37,37 @@ fn a_page_that_is_edited_beside_them_is_loaded_anew() {
     let mut dev = writes(&folder, &["app.log", "page.html"]);
     dev.wait_for("changed", |event| asks_for(event, &["reload"]));
     dev.wait("own-writes");
+}
+
+/// It was heeded no more, for good.
+#[test]
+fn one_of_them_that_somebody_edits_later_is_heeded() {
+    let folder = Folder::with(&[("value.txt", "one")]);
+    let mut dev = writes(&folder, &["app.log"]);
+    dev.wait("own-writes");
+    dev.tells_within(Duration::from_secs(1));
+    folder.write("app.log", "");
+    dev.wait("changed");
+    dev.wait("ready");
+    // Which writes it once more.
+    dev.wait("own-writes");
+    let told = dev.tells_within(Duration::from_secs(2));
+    assert!(told.iter().all(|event| event["event"] != "starting"), "{told:#?}");
+}
+
+/// From the sixth on, none was served.
+#[test]
+fn what_an_editor_saves_on_a_clock_while_the_server_starts_is_served() {
+    let folder = Folder::with(&[("value.txt", "0")]);
+    let env = [("SLOW_START", "1500")];
+    let mut dev = folder.dev_with(&["-s", "http::0", "--", &tiny()], &env);
+    let address = dev.address();
+    dev.wait("ready");
+    for n in 1..=12 {
+        folder.write("value.txt", &n.to_string());
+        thread::sleep(Duration::from_millis(600));
+    }
+    while !dev.tells_within(Duration::from_secs(4)).is_empty() {}
+    assert!(dev.told.iter().all(|event| event["event"] != "own-writes"), "{:#?}", dev.told);
+    assert_eq!(get(&address).unwrap(), "12");
 }
