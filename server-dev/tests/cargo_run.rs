@@ -197,3 +197,26 @@ fn what_a_build_script_has_cargo_run_is_run() {
     dev.wait_for("output", |event| event["line"] == "made [web]");
     assert!(dev.end().success());
 }
+
+/// The server found it until the next build.
+#[test]
+fn a_variable_that_its_file_says_no_more_is_gone_without_a_build() {
+    let folder = workspace();
+    let program = r#"
+        fn main() {
+            println!("secret {:?}", std::env::var("SECRET").ok());
+            println!("package {:?}", std::env::var("CARGO_PKG_NAME").ok());
+            std::thread::sleep(std::time::Duration::from_secs(600));
+        }
+    "#;
+    folder.write("one/src/main.rs", program);
+    folder.write("one/.env", "SECRET=old\n");
+    let mut dev = run(&folder, "one", "cargo run");
+    dev.wait_for("output", |event| event["line"] == r#"secret Some("old")"#);
+    folder.write("one/.env", "");
+    let changed = dev.wait("changed");
+    assert_eq!(changed["asks_for"], serde_json::json!(["restart"]));
+    dev.wait_for("output", |event| event["line"] == "secret None");
+    dev.wait_for("output", |event| event["line"] == r#"package Some("one")"#);
+    assert!(dev.end().success());
+}

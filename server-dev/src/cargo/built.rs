@@ -32,6 +32,14 @@ pub(crate) struct Built {
 }
 
 impl Built {
+    /// Leaves out what cargo was given, as that may be something else at the next start.
+    pub(crate) fn without(mut self, given: &[(OsString, OsString)]) -> Self {
+        self.variables.retain(|name, value| {
+            !given.iter().any(|(given, to)| *given == **name && *to == **value)
+        });
+        self
+    }
+
     /// How it is started.
     pub(crate) fn command(&self) -> Option<Words> {
         Words::new(self.words.clone())
@@ -92,8 +100,6 @@ fn built(mut arguments: impl Iterator<Item = OsString>) -> io::Result<Built> {
         .filter(|(name, value)| before.get(name.as_os_str()) != Some(value))
         // Cargo sets no others.
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        // What asks for this here is nothing that the program is to find.
-        .filter(|(_, value)| !value.contains(WORD))
         .collect();
     Ok(Built { words, variables })
 }
