@@ -26,7 +26,7 @@ use super::{MAX_HEADER_LIST, body::Body};
 
 /// What a client says first (RFC 9113, section 3.4), with settings that set nothing.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-/// A process that says nothing for so long is asked anew the next time.
+/// A process that says nothing for so long is taken not to understand.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What is known of HTTP/2 at one address.
@@ -40,14 +40,11 @@ pub(super) struct Http2 {
 impl Http2 {
     /// Whether it is understood there; that is found out once.
     pub(super) async fn is_understood(&self, address: SocketAddr) -> io::Result<bool> {
-        if let Some(is_understood) = self.is_understood.get() {
-            return Ok(*is_understood);
-        }
-        let mut stream = TcpStream::connect(address).await?;
-        let Ok(is_understood) = timeout(ANSWER_TIMEOUT, begins(&mut stream)).await else {
-            return Ok(false);
+        let asks = async || {
+            let mut stream = TcpStream::connect(address).await?;
+            Ok(timeout(ANSWER_TIMEOUT, begins(&mut stream)).await.unwrap_or(false))
         };
-        Ok(*self.is_understood.get_or_init(async || is_understood).await)
+        self.is_understood.get_or_try_init(asks).await.copied()
     }
 
     /// A connection that takes requests.
@@ -99,4 +96,28 @@ pub(super) fn request(mut head: Parts, body: Body) -> Request<Body> {
     head.uri = Uri::from_parts(uri).unwrap_or_default();
     head.version = Version::HTTP_2;
     Request::from_parts(head, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{net::TcpListener, time::Instant};
+
+    use super::*;
+
+    async fn listen() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// A server that neither understood it nor refused it once held up every request.
+    #[tokio::test(start_paused = true)]
+    async fn whoever_stays_silent_is_asked_once() {
+        let (_silent, address) = listen().await;
+        let (http2, begun) = (Http2::default(), Instant::now());
+        for _ in 0..3 {
+            assert!(!http2.is_understood(address).await.unwrap());
+        }
+        assert!(begun.elapsed() < ANSWER_TIMEOUT * 2, "{:?}", begun.elapsed());
+    }
 }
