@@ -48,3 +48,24 @@ fn where_no_folder_takes_a_socket_there_is_one_without() {
         wait_until(|| !runs(pid), || "it doesn't end");
     }
 }
+
+/// It once was the end of all that a server said: the descriptor of `BARRIER=1` had no room.
+#[test]
+fn a_server_that_passes_a_descriptor_is_still_heard_and_that_is_closed() {
+    if Command::new("systemd-notify").arg("--version").output().is_err() {
+        return eprintln!("skipped: systemd-notify is not to be had here");
+    }
+    // It fails unless its barrier is closed within 5 s.
+    let server =
+        "systemd-notify --status=loading && systemd-notify --ready && echo heard; exec sleep 600";
+    let folder = Folder::with(&[("server", server)]);
+    let mut dev = folder.dev(&["--ready", "notify", "--", "sh", "./server"]);
+    let (mut is_ready, mut is_heard) = (false, false);
+    while !(is_ready && is_heard) {
+        let event = dev.wait_for_any(&["ready", "not-ready", "output"]);
+        assert!(event["event"] != "not-ready", "{event}");
+        is_ready |= event["by"] == "notified";
+        is_heard |= event["line"] == "heard";
+    }
+    assert!(dev.end().success());
+}
