@@ -229,8 +229,6 @@ fn two_hundred_restarts_with_kills_in_between_leave_nothing() {
         }
     }
     folder.write("value.txt", "the last one");
-    // Where the saves, each while a server starts, were taken for its own.
-    folder.write("other.txt", "");
     wait_until(
         || get(&address).is_ok_and(|value| value == "the last one"),
         || format!("{:#?}", dev.told),
