@@ -174,8 +174,9 @@ impl Runner {
                 event = work.happens() => event,
                 Ok(need) = asked.recv() => {
                     work.own_writes.asked();
+                    let need = work.with_put_off(need);
                     work.tell(Told::Asked { asks_for: work.asked(need) });
-                    Event::Changed(work.with_put_off(need))
+                    Event::Changed(need)
                 }
                 changed = edits.changed(), if is_followed && work.machine.phase != Phase::Ending => {
                     // The tree's service ends with the runner; should it before, all else goes on.
@@ -188,7 +189,7 @@ impl Runner {
                         None => continue,
                     }
                 }
-                () = at(put_off) => match work.heed_put_off() {
+                () = at(put_off), if work.machine.phase != Phase::Ending => match work.heed_put_off() {
                     Some(need) => Event::Changed(need),
                     None => continue,
                 },
