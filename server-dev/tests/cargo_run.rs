@@ -49,9 +49,8 @@ fn workspace() -> Folder {
 
 /// Runs a command of cargo in a folder of the workspace.
 fn run(folder: &Folder, below: &str, command: &str) -> Dev {
-    let mut dev = Command::new(env!("CARGO_BIN_EXE_server-dev"));
-    dev.args(["--json", "-s", "http::0", "--ready", "1ms", "--"]).args(command.split(' '));
-    dev.env("CARGO_TARGET_DIR", folder.path().join("target"));
+    let mut dev = folder.command(&["--json", "-s", "http::0", "--ready", "1ms", "--"]);
+    dev.args(command.split(' ')).env("CARGO_TARGET_DIR", folder.path().join("target"));
     Dev::spawn(dev.current_dir(folder.path().join(below)))
 }
 

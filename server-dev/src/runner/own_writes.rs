@@ -58,7 +58,7 @@ struct Times {
 
 /// What is to be done about edits.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Judged {
     Heeded,
     /// Once the start and a pause are over, unless they turn out to be the server's own.
     PutOff,
@@ -124,7 +124,7 @@ impl OwnWrites {
     pub(super) fn judge<'a>(
         &mut self,
         edits: impl Iterator<Item = (&'a Path, Option<SystemTime>)>,
-    ) -> Verdict {
+    ) -> Judged {
         let edits: Vec<_> = edits.collect();
         let Some(times) = self.times(&edits) else {
             let is_one = edits.iter().any(|(file, _)| self.files.contains(*file));
@@ -136,12 +136,12 @@ impl OwnWrites {
         match self.known {
             Known::Proven(known) if are_known && known.begin_with(all) => {
                 self.written = Some(all);
-                Verdict::Ignored
+                Judged::Ignored
             }
             Known::Watched(whole, _) if are_known || whole == 0 => {
                 self.files.append(&mut files);
                 self.written = Some(all);
-                Verdict::PutOff
+                Judged::PutOff
             }
             Known::Proven(_) | Known::Watched(..) => self.heed(false),
             Known::Counted(starts, before) => {
@@ -150,16 +150,16 @@ impl OwnWrites {
                 // Nothing is lost by what is only suspected.
                 if both.is_empty() || more > less * 2 + SCATTER {
                     (self.files, self.known) = (files, Known::Counted(1, times));
-                    return Verdict::Heeded;
+                    return Judged::Heeded;
                 }
                 self.files = both;
                 if starts + 1 < STARTS {
                     self.known = Known::Counted(starts + 1, times);
-                    return Verdict::Heeded;
+                    return Judged::Heeded;
                 }
                 self.known = Known::Watched(0, None);
                 self.written = Some(times);
-                Verdict::PutOff
+                Judged::PutOff
             }
         }
     }
@@ -189,7 +189,7 @@ impl OwnWrites {
     }
 
     /// `is_one` where one of the files is written at other times as well: by somebody else, maybe.
-    fn heed(&mut self, is_one: bool) -> Verdict {
+    fn heed(&mut self, is_one: bool) -> Judged {
         match self.known {
             Known::Proven(_) => self.asked(),
             Known::Watched(..) if !is_one => {}
@@ -197,7 +197,7 @@ impl OwnWrites {
                 (self.files, self.known) = (BTreeSet::new(), Known::default());
             }
         }
-        Verdict::Heeded
+        Judged::Heeded
     }
 
     /// How long after the start, if there are a few, and all before its end.
@@ -224,12 +224,12 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds)
     }
 
-    fn judge(own: &mut OwnWrites, file: &str, written: u64) -> Verdict {
+    fn judge(own: &mut OwnWrites, file: &str, written: u64) -> Judged {
         own.judge([(Path::new(file), Some(at(written)))].into_iter())
     }
 
     /// A start every ten seconds, at which `file` is written after so many milliseconds; ready after 500.
-    fn start(own: &mut OwnWrites, n: u64, file: &str, after: u64) -> Verdict {
+    fn start(own: &mut OwnWrites, n: u64, file: &str, after: u64) -> Judged {
         own.begins(at(n * 10_000));
         own.is_over(at(n * 10_000 + 500));
         judge(own, file, n * 10_000 + after)
@@ -239,10 +239,10 @@ mod tests {
     fn found() -> OwnWrites {
         let mut own = OwnWrites::default();
         for n in 1..6 {
-            assert_eq!(start(&mut own, n, "app.log", 100 + n), Verdict::Heeded);
+            assert_eq!(start(&mut own, n, "app.log", 100 + n), Judged::Heeded);
         }
         for n in 6..8 {
-            assert_eq!(start(&mut own, n, "app.log", 130), Verdict::PutOff);
+            assert_eq!(start(&mut own, n, "app.log", 130), Judged::PutOff);
             assert_eq!(own.found(), None);
         }
         found_at(&mut own, 8);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     fn found_at(own: &mut OwnWrites, n: u64) {
-        assert_eq!(start(own, n, "app.log", 100), Verdict::PutOff);
+        assert_eq!(start(own, n, "app.log", 100), Judged::PutOff);
         assert_eq!(own.found(), Some(vec!["app.log".into()]));
     }
 
@@ -258,9 +258,9 @@ mod tests {
     fn a_file_that_is_written_at_each_start_is_found_and_left_alone_until_something_else_is_asked()
     {
         let mut own = found();
-        assert_eq!(judge(&mut own, "app.log", 80_120), Verdict::Ignored);
+        assert_eq!(judge(&mut own, "app.log", 80_120), Judged::Ignored);
         // Another file; then once is enough.
-        assert_eq!(judge(&mut own, "code", 80_200), Verdict::Heeded);
+        assert_eq!(judge(&mut own, "code", 80_200), Judged::Heeded);
         found_at(&mut own, 9);
         own.asked();
         found_at(&mut own, 10);
@@ -273,14 +273,14 @@ mod tests {
         for written in times {
             let mut own = found();
             let verdict = own.judge([(Path::new("app.log"), written)].into_iter());
-            assert_eq!(verdict, Verdict::Heeded, "{written:?}");
+            assert_eq!(verdict, Judged::Heeded, "{written:?}");
         }
     }
 
     /// As of many edits only the last are remembered.
     #[test]
     fn edits_of_which_nobody_knows_are_heeded() {
-        assert_eq!(found().judge(std::iter::empty()), Verdict::Heeded);
+        assert_eq!(found().judge(std::iter::empty()), Judged::Heeded);
     }
 
     #[test]
@@ -288,19 +288,19 @@ mod tests {
         // When it is ready, or at times as a person saves; another file each time; many at once.
         let mut own = OwnWrites::default();
         for n in 1..20 {
-            assert_eq!(start(&mut own, n, "code", 500), Verdict::Heeded);
+            assert_eq!(start(&mut own, n, "code", 500), Judged::Heeded);
         }
         for n in 1..20 {
-            assert_eq!(start(&mut own, n, "code", 20 + n % 2 * 400), Verdict::Heeded);
+            assert_eq!(start(&mut own, n, "code", 20 + n % 2 * 400), Judged::Heeded);
         }
         for n in 1..20 {
-            assert_eq!(start(&mut own, n, &n.to_string(), 100), Verdict::Heeded);
+            assert_eq!(start(&mut own, n, &n.to_string(), 100), Judged::Heeded);
         }
         for n in 1..20 {
             own.begins(at(n * 1000));
             let files: Vec<_> = (0..20).map(|n| n.to_string()).collect();
             let edits = files.iter().map(|file| (Path::new(file), Some(at(n * 1000 + 100))));
-            assert_eq!(own.judge(edits), Verdict::Heeded);
+            assert_eq!(own.judge(edits), Judged::Heeded);
         }
     }
 
@@ -319,14 +319,14 @@ mod tests {
                     own.is_over(at(end));
                 }
                 match judge(&mut own, "code", save) {
-                    Verdict::Heeded => {
+                    Judged::Heeded => {
                         (begin, over) = (save + 50, None);
                         own.begins(at(begin));
                     }
-                    Verdict::PutOff => {
+                    Judged::PutOff => {
                         over = Some(begin + 3000 + own.pause().as_secs() * 1000);
                     }
-                    Verdict::Ignored => panic!("every {period} ms"),
+                    Judged::Ignored => panic!("every {period} ms"),
                 }
             }
         }

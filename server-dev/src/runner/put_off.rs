@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Work, plan::Plan};
+use super::{plan::Plan, work::Work};
 use crate::{machine::Need, report::Told};
 
 /// What is done about them once it is known that somebody has made them.
@@ -40,13 +40,13 @@ impl Work {
     }
 
     /// Does what was put off, unless the server itself has written the files.
-    pub(super) fn heed_put_off(&mut self) -> Option<Need> {
+    pub(super) async fn heed_put_off(&mut self) -> Option<Need> {
         let PutOff { plan, .. } = self.put_off.take()?;
         if let Some(files) = self.own_writes.found() {
             let files = files.iter().map(|file| self.named(file)).collect();
             self.tell(Told::OwnWrites { files });
             return None;
         }
-        self.carry_on(plan)
+        self.carry_on(plan).await
     }
 }
