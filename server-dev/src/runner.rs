@@ -83,7 +83,7 @@ impl Runner {
         let mut seen = edits.get().unwrap_or_default();
         work.take(Event::Changed(Need::Build)).await;
         while work.machine.phase != Phase::Ended {
-            let put_off = work.put_off.as_ref().and_then(|put_off| put_off.until).map(sleep_until);
+            let put_off = work.put_off.as_ref().and_then(|put_off| put_off.until);
             let event = tokio::select! {
                 biased;
                 () = over.cancelled(), if work.machine.phase != Phase::Ending => Event::Shutdown,
@@ -104,7 +104,7 @@ impl Runner {
                     let Some(need) = work.heed(plan).await else { continue };
                     Event::Changed(need)
                 }
-                () = or_never(put_off), if work.machine.phase != Phase::Ending => {
+                () = or_never(put_off.map(sleep_until)), if work.machine.phase != Phase::Ending => {
                     let Some(need) = work.heed_put_off().await else { continue };
                     Event::Changed(need)
                 }

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Work, plan::Plan};
+use super::{plan::Plan, work::Work};
 use crate::{machine::Need, report::Told};
 
 /// What is done about them once it is known that somebody has made them.
