@@ -51,17 +51,16 @@ pub(crate) struct GuardedGroups {
 impl KillGuard {
     /// Starts it; `folder` is what it is to remove in the end, if anything.
     pub(crate) fn begin(folder: Option<&Path>) -> io::Result<Self> {
-        let mut process = this_program()
+        let mut command = this_program();
+        command
             .arg(WORD)
             .args(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             // What a terminal sends is for the others.
-            .process_group(0)
-            .spawn()?;
-        // Nobody has told it to end yet.
-        orphans::register(process.id());
+            .process_group(0);
+        let mut process = orphans::start(|| command.spawn())?;
         let pipe = process.stdin.take().map(|pipe| Arc::new(Mutex::new(pipe)));
         let groups = GuardedGroups { pipe, at_work: Arc::default() };
         Ok(Self { process, groups })
@@ -87,8 +86,8 @@ impl GuardedGroups {
     }
 
     /// The leaders of those that are there.
-    pub(crate) fn at_work(&self) -> Vec<i32> {
-        self.numbers().iter().copied().collect()
+    pub(crate) fn at_work(&self) -> Vec<u32> {
+        self.numbers().iter().copied().map(i32::cast_unsigned).collect()
     }
 
     fn numbers(&self) -> MutexGuard<'_, BTreeSet<i32>> {

@@ -8,30 +8,43 @@ use std::{
     collections::BTreeSet,
     fs, io,
     os::unix::ffi::OsStrExt,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use rustix::process::{Pid, WaitOptions, getpid, waitpid};
-use tokio::{process::Child, signal::unix::Signal, task::spawn_blocking};
+use tokio::{signal::unix::Signal, task::spawn_blocking};
 
-use crate::stat::Stat;
+use crate::stat::{self, Stat, folder};
 
 /// The children that are waited for elsewhere, by their numbers.
 static STARTED: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
+/// A child, however it was started.
+pub(crate) trait Started {
+    /// None for one that was reaped.
+    fn number(&self) -> Option<u32>;
+}
+
+impl Started for std::process::Child {
+    fn number(&self) -> Option<u32> {
+        Some(self.id())
+    }
+}
+
+impl Started for tokio::process::Child {
+    fn number(&self) -> Option<u32> {
+        self.id()
+    }
+}
+
 /// Starts a child that is waited for by whoever starts it.
-pub(crate) fn start(spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<Child> {
+pub(crate) fn start<C: Started>(spawn: impl FnOnce() -> io::Result<C>) -> io::Result<C> {
     // Held meanwhile, since it may end before its number is known.
     let mut started = started();
     let child = spawn()?;
-    started.extend(child.id().map(u32::cast_signed));
+    started.extend(child.number().map(u32::cast_signed));
     Ok(child)
-}
-
-/// As [`start`], for one that can't have ended yet.
-pub(crate) fn register(child: u32) {
-    started().insert(child.cast_signed());
 }
 
 /// Such a child has been reaped, or is waited for no more.
@@ -47,7 +60,7 @@ pub(crate) fn of(socket: &Path) -> Vec<Pid> {
     let is_of_it = |child: &Pid| {
         let environ = fs::read(folder(*child).join("environ"));
         !started.contains(&child.as_raw_nonzero().get())
-            && Stat::of(&folder(*child)).is_some_and(|stat| stat.session == own.session)
+            && Stat::of(*child).is_some_and(|stat| stat.session == own.session)
             && environ.is_ok_and(|all| all.split(|&byte| byte == 0).any(|one| one == variable))
     };
     children().into_iter().filter(is_of_it).collect()
@@ -90,11 +103,8 @@ fn children() -> Vec<Pid> {
 /// As [`children`], by what each process says of its parent.
 fn children_among_all() -> Vec<Pid> {
     let own = getpid().as_raw_nonzero().get();
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let is_child =
-        |entry: &fs::DirEntry| Stat::of(&entry.path()).is_some_and(|stat| stat.parent == own);
-    let children = entries.filter(is_child);
-    children.filter_map(|child| Pid::from_raw(child.file_name().to_str()?.parse().ok()?)).collect()
+    let children = stat::all().filter(|(_, stat)| stat.parent == own);
+    children.map(|(process, _)| process).collect()
 }
 
 /// Whether it is a zombie that nobody waits for: what this process has started is known, or in its own
@@ -102,14 +112,10 @@ fn children_among_all() -> Vec<Pid> {
 fn is_left_behind(child: Pid, own: Stat) -> bool {
     let started = started();
     let is_started = started.contains(&child.as_raw_nonzero().get());
-    Stat::of(&folder(child)).is_some_and(|stat| {
+    Stat::of(child).is_some_and(|stat| {
         let is_elsewhere = stat.session != own.session;
         stat.is_zombie && (is_elsewhere || (stat.group != own.group && !is_started))
     })
-}
-
-fn folder(process: Pid) -> PathBuf {
-    PathBuf::from(format!("/proc/{}", process.as_raw_nonzero()))
 }
 
 #[cfg(test)]

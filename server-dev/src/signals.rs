@@ -6,12 +6,12 @@ use procfs::process::Process;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Those that end it; whoever has started this process may have it ignore some of them, as nohup(1) does
+/// The signals that end this process; whoever has started it may have it ignore some of them, as nohup(1) does
 /// with SIGHUP, and a shell without job control with SIGINT for what it runs in the background.
 pub(crate) fn of_the_end() -> io::Result<Vec<Signal>> {
     let ignored = ignored();
     let maybe = [SignalKind::interrupt(), SignalKind::hangup(), SignalKind::quit()];
-    let heeded = maybe.into_iter().filter(|kind| !is_in(ignored, *kind));
+    let heeded = maybe.into_iter().filter(|kind| !is_in(ignored, kind.as_raw_value()));
     heeded.chain([SignalKind::terminate()]).map(signal).collect()
 }
 
@@ -21,9 +21,9 @@ fn ignored() -> u64 {
     status.map_or(0, |status| status.sigign)
 }
 
-/// The lowest bit is that of signal 1.
-fn is_in(mask: u64, kind: SignalKind) -> bool {
-    mask & 1 << (kind.as_raw_value() - 1) != 0
+/// Whether a signal, by its number, is one of a mask of `proc_pid_status(5)`: the lowest bit is that of 1.
+pub(crate) fn is_in(mask: u64, signal: i32) -> bool {
+    mask & 1 << (signal - 1) != 0
 }
 
 /// The first signal has everything end, the second at once.

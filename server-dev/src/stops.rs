@@ -3,7 +3,6 @@
 
 use std::{
     io,
-    path::Path,
     sync::{Arc, Weak},
 };
 
@@ -12,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{report::Report, stat::Stat, terminal::Terminal};
 
-/// What hears of them.
+/// Hears the signals by which the terminal is taken, given back or resized.
 pub(crate) struct Stops {
     terminal: Weak<Terminal>,
     report: Arc<Report>,
@@ -61,8 +60,7 @@ impl Stops {
 /// Whether the parent, as a shell, can continue this process: where nobody could, the kernel would not stop
 /// it either (credentials(7), of orphaned process groups).
 fn has_shell() -> bool {
-    let parent = getppid()
-        .and_then(|parent| Stat::of(Path::new(&format!("/proc/{}", parent.as_raw_nonzero()))));
+    let parent = getppid().and_then(Stat::of);
     parent
         .zip(Stat::own())
         .is_some_and(|(parent, own)| parent.session == own.session && parent.group != own.group)

@@ -77,7 +77,10 @@ fn a_folder_that_is_replaced_is_followed() {
             fs::remove_dir_all(folder.path().join("sub")).unwrap();
             folder.write("sub/deep/a.rs", &format!("replaced {n}"));
         });
+        // What is written at each start, while it lasts, is the server's own.
+        dev.wait("ready");
         counts(&mut dev, "sub/deep/a.rs", || folder.write("sub/deep/a.rs", &format!("edit {n}")));
+        dev.wait("ready");
     }
 }
 

@@ -1,22 +1,15 @@
 //! Whether a process waits for connections at a socket that it was passed, by what proc(5) says of it.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, path::Path};
 
 use rustix::process::Pid;
-use tokio::time::sleep;
+use tokio::{task::spawn_blocking, time::sleep};
 
-use super::call;
-use crate::stat::Stat;
+use super::{MainProcess, POLL_INTERVAL, call};
+use crate::stat::{folder, members};
 
-/// The pause between two looks at a process that starts.
-const POLL_INTERVAL: Duration = Duration::from_millis(5);
-
-/// Waits until somebody of `group` waits for connections at one of `inodes`, and returns who.
-pub(super) async fn accepts(group: Pid, inodes: &[u64]) -> Pid {
+/// Waits until somebody of `group` waits for connections at one of `inodes`, and returns whose server that is.
+pub(super) async fn accepts(group: Pid, inodes: &[u64]) -> Option<MainProcess> {
     if inodes.is_empty() {
         return std::future::pending().await;
     }
@@ -24,29 +17,17 @@ pub(super) async fn accepts(group: Pid, inodes: &[u64]) -> Pid {
     loop {
         let look = {
             let inodes = inodes.clone();
-            move || members(group).find(|process| waits(&folder(*process), &inodes))
+            move || {
+                let waits = members(group).find(|process| waits(&folder(*process), &inodes));
+                waits.map(|process| MainProcess::that_has_forked(process, group))
+            }
         };
         // Only a panic or the end of the runtime is an error, and then nobody waits.
-        if let Some(process) = tokio::task::spawn_blocking(look).await.unwrap_or_default() {
-            return process;
+        if let Some(main) = spawn_blocking(look).await.unwrap_or_default() {
+            return main;
         }
         sleep(POLL_INTERVAL).await;
     }
-}
-
-/// The processes of a group.
-pub(super) fn members(group: Pid) -> impl Iterator<Item = Pid> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let is_member = move |process: &Pid| {
-        let stat = Stat::of(&folder(*process));
-        stat.is_some_and(|stat| stat.group == group.as_raw_nonzero().get())
-    };
-    numbers.filter_map(Pid::from_raw).filter(is_member)
-}
-
-fn folder(process: Pid) -> PathBuf {
-    PathBuf::from(format!("/proc/{}", process.as_raw_nonzero()))
 }
 
 /// Whether one of `inodes` is polled by epoll(7), or a thread is in a call that waits for it.

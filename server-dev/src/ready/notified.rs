@@ -9,10 +9,7 @@ use std::{
 
 use nix::{
     cmsg_space,
-    sys::socket::{
-        ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg, setsockopt,
-        sockopt::PassCred,
-    },
+    sys::socket::{ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg},
     unistd::close,
 };
 use rustix::process::{Pid, Uid, geteuid};
@@ -36,10 +33,10 @@ const READ_PAUSE: Duration = Duration::from_millis(50);
 ///
 /// Read for as long as it lives, since whoever writes to a full one is held up.
 #[derive(Debug)]
-pub(crate) struct Notified(Option<Heard>);
+pub(crate) struct Notified(Option<NotifySocket>);
 
 #[derive(Debug)]
-struct Heard {
+struct NotifySocket {
     said: watch::Receiver<Said>,
     name: PathBuf,
     /// Removed with it.
@@ -61,13 +58,11 @@ impl Notified {
     /// Makes a socket in such a place.
     pub(crate) fn new(place: &Place) -> io::Result<Self> {
         let Some(Made { socket, name, file }) = place.make()? else { return Ok(Self(None)) };
-        // Before anybody knows where it is.
-        setsockopt(&socket, PassCred, &true)?;
         socket.set_nonblocking(true)?;
         let socket = UnixDatagram::from_std(socket)?;
         let (tell, said) = watch::channel(Said::default());
         let reading = AbortOnDropHandle::new(tokio::spawn(read(socket, file.is_none(), tell)));
-        Ok(Self(Some(Heard { said, name, _file: file, _reading: reading })))
+        Ok(Self(Some(NotifySocket { said, name, _file: file, _reading: reading })))
     }
 
     /// What `NOTIFY_SOCKET` is to say, where there is one.

@@ -51,13 +51,16 @@ impl Place {
         }
     }
 
-    /// Makes a socket.
+    /// Makes a socket, each message of which says whose it is.
     pub(super) fn make(&self) -> io::Result<Option<Made>> {
-        match self {
-            Self::Folder(folder) => in_folder(folder).map(Some),
-            Self::Abstract => without_folder().map(Some),
-            Self::Nowhere => Ok(None),
-        }
+        let made = match self {
+            Self::Folder(folder) => in_folder(folder)?,
+            Self::Abstract => without_folder()?,
+            Self::Nowhere => return Ok(None),
+        };
+        // Before anybody knows where it is.
+        set_socket_passcred(&made.socket, true)?;
+        Ok(Some(made))
     }
 }
 
@@ -83,10 +86,7 @@ fn without_folder() -> io::Result<Made> {
         // Relaxed: nothing but the number is shared.
         let name = format!("server-dev-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         match UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name)?) {
-            Ok(socket) => {
-                set_socket_passcred(&socket, true)?;
-                return Ok(Made { socket, name: format!("@{name}").into(), file: None });
-            }
+            Ok(socket) => return Ok(Made { socket, name: format!("@{name}").into(), file: None }),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries.next().is_some() => {}
             Err(error) => return Err(error),
         }

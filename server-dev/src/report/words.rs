@@ -43,8 +43,8 @@ impl fmt::Display for Told {
             Self::Asked { asks_for } => write!(f, "as asked, {}", asked_words(*asks_for)),
             Self::OwnWrites { files } => write!(
                 f,
-                "{} changed at each of the last starts, as if the server writes it: it is heeded no more \
-                 until another file changes or a key asks; to leave it out: -i {}",
+                "{} changed at each of the last starts, as if the server writes it: what changes there \
+                 while it starts is heeded no more; to leave it out: -i {}",
                 files.join(", "),
                 files.join(" -i ")
             ),
@@ -55,9 +55,9 @@ impl fmt::Display for Told {
                 write!(f, "the build failed: {reason}; {then}")
             }
             Self::Starting { pid } => write!(f, "starts, pid {pid}"),
-            Self::Ready { pid, generation, by, milliseconds, since_save } => {
+            Self::Ready { pid, generation, by, milliseconds, since_save_milliseconds } => {
                 write!(f, "ready in {}", seconds(*milliseconds))?;
-                if let Some(since) = since_save {
+                if let Some(since) = since_save_milliseconds {
                     write!(f, ", {} after the save", seconds(*since))?;
                 }
                 write!(f, ": generation {generation}, pid {pid} ({})", by_words(*by))
@@ -106,8 +106,8 @@ fn then(serves: bool, again_in_milliseconds: Option<u64>) -> String {
     }
 }
 
-fn joined(pids: &[i32], between: &str) -> String {
-    pids.iter().map(i32::to_string).collect::<Vec<_>>().join(between)
+fn joined(pids: &[u32], between: &str) -> String {
+    pids.iter().map(u32::to_string).collect::<Vec<_>>().join(between)
 }
 
 fn asked_words(asked: Asked) -> &'static str {

@@ -84,12 +84,12 @@ impl Work {
             generation,
             by,
             milliseconds: milliseconds(took),
-            since_save: since_save.map(milliseconds),
+            since_save_milliseconds: since_save.map(milliseconds),
         });
         let heard = self.heard.take();
         let new = Serving { running, notified, main, upstream, heard, since };
         if std::mem::take(&mut self.owes_signal) {
-            new.hang_up();
+            new.hang_up().await;
         }
         if let Some(old) = self.serving.replace(new) {
             let drained = self.drain(old, *self.runner.service.grace);

@@ -87,11 +87,14 @@ impl Work {
         // It reads what was saved by now.
         self.owes_signal = false;
         self.own_writes.begins(own_writes::now());
+        if let Some(put_off) = &mut self.put_off {
+            put_off.until = None;
+        }
         let task = tokio::spawn(async move {
             let service = &runner.service;
             let began = Instant::now();
             let notified = Notified::new(&runner.notify)?;
-            let Given { sockets, private } = Given::of(&runner)?;
+            let ListensAt { sockets, private } = ListensAt::of(&runner)?;
             if is_alone {
                 sockets.have_it_wait()?;
             }
@@ -152,12 +155,12 @@ impl Work {
 }
 
 /// What one process listens at.
-struct Given {
+struct ListensAt {
     sockets: Sockets,
     private: Option<Private>,
 }
 
-impl Given {
+impl ListensAt {
     fn of(runner: &Runner) -> io::Result<Self> {
         let mut sockets = runner.sockets.again()?;
         let private = match (&runner.behind, runner.service.proxy) {

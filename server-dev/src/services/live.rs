@@ -5,15 +5,15 @@ use std::{sync::Arc, time::Duration};
 use hot_reload::ReloaderReceiver;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::Given;
+use super::{Given, checked};
 use crate::{
-    Failure,
     config::Service,
-    proxy::{self, Behind, Fronted, Publisher, Site},
+    failure::Failure,
+    proxy::{Behind, Fronted, Publisher, Site},
     runner::Runner,
     sockets::Sockets,
     spec::SocketKind,
-    tree::{Filter, Tree},
+    tree::Tree,
 };
 
 /// A service that runs.
@@ -57,8 +57,7 @@ impl Opened {
         spare: &mut Sockets,
     ) -> Result<Self, Failure> {
         let Given { report, notify, asked, input, guarded, file, over, hurry } = given;
-        proxy::check(&name, &service)?;
-        let filter = Filter::of(&service)?.without(file.as_deref());
+        let filter = checked(&name, &service)?.without(file.as_deref());
         let tree = Tree::new(filter, *service.settle, service.poll.map(Duration::from));
         let mut kept = match before {
             Some(before) => before.sockets.again()?,
