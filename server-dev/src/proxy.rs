@@ -165,6 +165,8 @@ impl Fronted {
     /// Answers until `ended` is over, which it is when nothing is left to pass on to.
     pub(crate) async fn serve(self, ended: impl Future<Output = ()>) -> io::Result<()> {
         let Self { proxy, listener, publishing } = self;
+        // Whoever answered there before may have waited in accept(2).
+        listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let proxy = Arc::new(proxy);
         let connections = TaskTracker::new();

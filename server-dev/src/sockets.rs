@@ -146,6 +146,12 @@ impl Sockets {
         self.0.iter().map(|held| held.spec.name.as_str()).collect::<Vec<_>>().join(":")
     }
 
+    /// Has whoever accepts there wait, as systemd does (`NonBlocking=` in systemd.service(5)): all handles share
+    /// what the last one has set who would not.
+    pub(crate) fn have_it_wait(&self) -> io::Result<()> {
+        self.0.iter().try_for_each(|held| held.socket.set_nonblocking(false))
+    }
+
     /// Returns another handle of each, for a process.
     pub(crate) fn handles(&self) -> io::Result<Vec<OwnedFd>> {
         self.0.iter().map(|held| held.socket.as_fd().try_clone_to_owned()).collect()
@@ -180,9 +186,7 @@ impl Sockets {
 impl Front {
     /// Returns a handle to answer on.
     pub(crate) fn listener(&self) -> io::Result<TcpListener> {
-        let socket = self.held.socket.try_clone()?;
-        socket.set_nonblocking(true)?;
-        Ok(socket.into())
+        Ok(self.held.socket.try_clone()?.into())
     }
 }
 

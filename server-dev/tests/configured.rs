@@ -5,6 +5,7 @@ mod common;
 use std::{
     fs,
     net::TcpListener,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -204,6 +205,45 @@ fn a_socket_that_one_service_gives_up_is_taken_by_another_while_it_stays_open() 
     assert!(!runs(old) && path.exists());
     assert!(dev.end().success());
     assert!(!path.exists());
+}
+
+/// It once found its socket as a proxy or another server had left it, and ended with `EAGAIN`.
+#[test]
+fn a_server_that_waits_in_accept_can_take_the_place_of_one_that_does_not() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        return eprintln!("skipped: python3 is not to be had here");
+    }
+    let folder = folder();
+    folder.write(
+        "one/app.py",
+        "import socket\n\
+         waits = socket.socket(fileno=3)\n\
+         while True:\n    \
+             client = waits.accept()[0]\n    \
+             client.recv(1000)\n    \
+             client.sendall(b'HTTP/1.1 200 OK\\r\\ncontent-length: 8\\r\\n\\r\\nblocking')\n    \
+             client.close()\n",
+    );
+    let sockets = "sockets = ['http::0']\n";
+    let blocking =
+        format!("[services.web]\ncommand = 'python3 app.py'\ndirectory = 'one'\n{sockets}");
+    let behind_proxy = blocking.clone() + "proxy = 'socket'\n";
+    configure(&folder, &[&behind_proxy]);
+    let mut dev = folder.dev(&[]);
+    let address = address(&mut dev, "web");
+    for (service, answer) in [
+        (&behind_proxy, "blocking"),
+        (&blocking, "blocking"),
+        (&web("one", sockets), "one"),
+        (&blocking, "blocking"),
+        (&behind_proxy, "blocking"),
+    ] {
+        configure(&folder, &[service]);
+        let event = dev.wait_for_any(&["ready", "not-ready"]);
+        assert_eq!(event["event"], "ready", "{event}");
+        assert_eq!(get(&address).unwrap(), answer, "{service}");
+    }
+    assert!(dev.end().success());
 }
 
 #[test]

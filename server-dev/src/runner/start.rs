@@ -80,6 +80,8 @@ impl Work {
         let (runner, built, command) =
             (Arc::clone(&self.runner), self.built.clone(), self.command());
         let end = self.end();
+        // Whoever else is at the sockets may rely on not having to wait there.
+        let is_alone = self.serving.is_none() && self.stopping.is_none();
         let output = Arc::new(Heard::new(Arc::clone(&runner)));
         self.heard = Some(Arc::clone(&output));
         // It reads what was saved by now.
@@ -93,6 +95,9 @@ impl Work {
             let began = Instant::now();
             let notified = Notified::new(&runner.notify)?;
             let ListensAt { sockets, private } = ListensAt::of(&runner)?;
+            if is_alone {
+                sockets.have_it_wait()?;
+            }
             let env = environment::of_server(
                 service,
                 &sockets,
