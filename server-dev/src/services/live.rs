@@ -121,7 +121,38 @@ impl Live {
 fn answers_alike(one: &Service, other: &Service) -> bool {
     let told = |service: &Service| {
         let front = service.sockets.iter().find(|spec| spec.kind == SocketKind::Http).cloned();
-        (service.proxy.is_some(), front, service.proxy_wait, service.allow_hosts.clone())
+        let times = (service.proxy_wait, service.settle);
+        (service.proxy.is_some(), front, times, service.allow_hosts.clone())
     };
     told(one) == told(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{ProxyMode, Words};
+
+    /// Of a longer `settle` the proxy once knew nothing, and answered before an edit could be seen.
+    #[test]
+    fn a_proxy_goes_on_while_what_it_is_told_is_the_same() {
+        type Edit = fn(&mut Service);
+        let cases: [(Edit, bool); 8] = [
+            (|_| {}, true),
+            (|it| it.proxy = Some(ProxyMode::Socket), true),
+            (|it| it.command = Words::parse("other").unwrap(), true),
+            (|it| it.settle = "2s".parse().unwrap(), false),
+            (|it| it.proxy_wait = "2s".parse().unwrap(), false),
+            (|it| it.allow_hosts.push("example.com".to_owned()), false),
+            (|it| it.sockets = vec!["http::3001".parse().unwrap()], false),
+            (|it| it.proxy = None, false),
+        ];
+        for (at, (edit, want)) in cases.into_iter().enumerate() {
+            let mut one = Service::of(Words::parse("server").unwrap());
+            one.proxy = Some(ProxyMode::Port);
+            one.sockets = vec!["http::3000".parse().unwrap()];
+            let mut other = one.clone();
+            edit(&mut other);
+            assert_eq!(answers_alike(&one, &other), want, "case {at}");
+        }
+    }
 }
