@@ -11,9 +11,13 @@ impl fmt::Display for Told {
             Self::Configured { file, changed, added, removed } => {
                 configured(f, file, [("changed", changed), ("new", added), ("gone", removed)])
             }
-            Self::NotConfigured { file, reason, .. } => {
-                write!(f, "what {file} says now is not taken, and what ran before goes on: ")?;
-                f.write_str(reason.trim_end())
+            Self::NotConfigured { file, reason, goes_on, .. } => {
+                let then = if *goes_on {
+                    "what ran before goes on"
+                } else {
+                    "it is tried again once another service has ended, or the file is edited"
+                };
+                write!(f, "what {file} says now is not taken, and {then}: {}", reason.trim_end())
             }
             Self::Listening { name, address } => write!(f, "{name} on {address}"),
             Self::Watching { roots, files, folders, mechanism, poll_milliseconds, reason } => {

@@ -44,10 +44,12 @@ pub(super) struct Opened {
     pub(super) runner: Runner,
     /// One that is new, and when it ends.
     pub(super) proxy: Option<(Fronted, CancellationToken)>,
+    /// Cancelled once those are gone that have to be before it starts.
+    pub(super) after: Vec<CancellationToken>,
 }
 
 impl Opened {
-    /// Opens what a service needs; what is open already for the one before it stays so, and what that has
+    /// Opens what a service needs; what is open already for the one before it stays so, and what others have
     /// no use for any more is `spare`.
     pub(super) fn prepare(
         given: &Given,
@@ -60,7 +62,7 @@ impl Opened {
         let filter = checked(&name, &service)?.without(file.as_deref());
         let tree = Tree::new(filter, *service.settle, service.poll.map(Duration::from));
         let mut kept = match before {
-            Some(before) => before.sockets.again()?,
+            Some(before) => before.sockets.again()?.split(&service.sockets).0,
             None => Sockets::default(),
         };
         kept.append(spare.again()?);
@@ -101,7 +103,7 @@ impl Opened {
         *spare = kept;
         let (over, gone) = (over.child_token(), CancellationToken::new());
         let live = Live { service, sockets, site, proxy, over, gone };
-        Ok(Self { name, live, runner, proxy: new })
+        Ok(Self { name, live, runner, proxy: new, after: Vec::new() })
     }
 }
 
