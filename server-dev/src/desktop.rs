@@ -18,7 +18,7 @@ const PROGRAM: &str = "notify-send";
 /// How long a desktop may take; one that doesn't answer is no reason to wait.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the program is looked at meanwhile.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Notifications that wait for those before; of more, the last ones count.
 const WAITING: usize = 8;
 
@@ -77,7 +77,7 @@ fn show_all(asked: &Receiver<Note>, guarded: &GuardedGroups) {
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         group.inspect(|group| guarded.register(*group, Duration::ZERO));
         let goes_on = attend(&mut child, asked, &mut waiting);
-        // It may have ended already, which it is waited for in either case.
+        // It may have ended already; it is waited for either way.
         let _ = child.kill();
         let _ = child.wait();
         group.inspect(|group| {
@@ -94,7 +94,7 @@ fn show_all(asked: &Receiver<Note>, guarded: &GuardedGroups) {
 fn attend(child: &mut Child, asked: &Receiver<Note>, waiting: &mut VecDeque<Note>) -> bool {
     let until = Instant::now() + PATIENCE;
     while matches!(child.try_wait(), Ok(None)) && Instant::now() < until {
-        match asked.recv_timeout(LOOK) {
+        match asked.recv_timeout(POLL_INTERVAL) {
             Ok(note) => {
                 waiting.push_back(note);
                 if waiting.len() > WAITING {

@@ -12,9 +12,9 @@ use clap::{Arg, Id, builder::Resettable};
 use serde::Serialize;
 
 use crate::{
-    Failure,
-    cli::{Asked, PARTS, say},
+    cli::{PARTS, ServiceArgs, say},
     config::{Config, Service},
+    failure::Failure,
     report::counted,
     sockets::asked_twice,
     spec::{Address, Spec},
@@ -42,7 +42,7 @@ enum Report {
 #[command(mut_arg("config", |arg| arg.conflicts_with_all(PARTS)))]
 pub(crate) struct Args {
     #[command(flatten)]
-    asked: Asked,
+    asked: ServiceArgs,
 
     /// Tell what is found by JSON, an object a line
     #[arg(long)]

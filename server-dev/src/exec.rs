@@ -24,9 +24,8 @@ const NOT_FOUND: i32 = 127;
 pub(crate) fn arguments(words: &Words, listen_pid: bool) -> Vec<OsString> {
     let parent = getpid().as_raw_nonzero().to_string();
     let listen_pid = if listen_pid { "pid" } else { "no-pid" };
-    let mut all: Vec<OsString> =
-        vec![WORD.into(), parent.into(), listen_pid.into(), words.program().into()];
-    all.extend(words.arguments().iter().map(OsString::from));
+    let mut all: Vec<OsString> = vec![WORD.into(), parent.into(), listen_pid.into()];
+    all.extend(words.all().iter().map(OsString::from));
     all
 }
 

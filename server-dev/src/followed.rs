@@ -10,7 +10,7 @@ use hot_reload::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{Failure, config::Config, services::check};
+use crate::{config::Config, failure::Failure, services::check};
 
 /// The file, while it is followed.
 pub(crate) struct Followed {
@@ -26,7 +26,7 @@ pub(crate) struct Followed {
 
 /// What was edited.
 #[derive(Debug)]
-pub(crate) enum Edit {
+pub(crate) enum FileEdit {
     Taken(Config),
     Refused {
         reason: String,
@@ -60,10 +60,10 @@ impl Followed {
         })
     }
 
-    /// Waits for an edit.
+    /// Waits for an edit; the first result is the file as it is first read.
     ///
     /// Cancel safe.
-    pub(crate) async fn next(&mut self) -> Edit {
+    pub(crate) async fn next(&mut self) -> FileEdit {
         loop {
             let status = self.status.get();
             if let Some(edit) = self.edit(status) {
@@ -75,20 +75,20 @@ impl Followed {
         }
     }
 
-    fn edit(&mut self, status: Status) -> Option<Edit> {
+    fn edit(&mut self, status: Status) -> Option<FileEdit> {
         if status.generation != self.generation {
             self.generation = status.generation;
             self.refused = None;
             // It has passed before it was published.
-            return self.config.get()?.of_file(&self.path).ok().map(Edit::Taken);
+            return self.config.get()?.of_file(&self.path).ok().map(FileEdit::Taken);
         }
         if status.last_error == self.refused {
             return None;
         }
         self.refused.clone_from(&status.last_error);
-        let Some(reason) = status.last_error else { return Some(Edit::Mended) };
+        let Some(reason) = status.last_error else { return Some(FileEdit::Mended) };
         let at = status.last_error_at;
-        Some(Edit::Refused {
+        Some(FileEdit::Refused {
             reason: reason.to_string(),
             line: at.as_ref().and_then(|at| at.line),
             column: at.and_then(|at| at.column),

@@ -86,8 +86,8 @@ impl GuardedGroups {
     }
 
     /// The leaders of those that are there.
-    pub(crate) fn at_work(&self) -> Vec<i32> {
-        self.numbers().iter().copied().collect()
+    pub(crate) fn at_work(&self) -> Vec<u32> {
+        self.numbers().iter().copied().map(i32::cast_unsigned).collect()
     }
 
     fn numbers(&self) -> MutexGuard<'_, BTreeSet<i32>> {

@@ -20,10 +20,10 @@ use std::{
 use clap::ValueHint;
 
 use crate::{
-    Failure,
     cli::{FILE, say},
     config::Words,
     draft::Draft,
+    failure::Failure,
     schema,
 };
 

@@ -7,6 +7,8 @@ use std::{
 
 use tokio::{io::AsyncWriteExt, process::ChildStdin, sync::mpsc};
 
+use crate::never::or_never;
+
 /// As much as a pipe takes at once on Linux, by pipe(7).
 const PIECE: usize = 64 * 1024;
 
@@ -50,12 +52,7 @@ async fn pass_on(
 ) {
     let (mut server, mut left, mut is_over) = (None::<ChildStdin>, Vec::new(), false);
     loop {
-        let write = async {
-            match &mut server {
-                Some(server) => server.write(&left).await,
-                None => std::future::pending().await,
-            }
-        };
+        let write = or_never(server.as_mut().map(|server| server.write(&left)));
         tokio::select! {
             biased;
             new = servers.recv() => match new {

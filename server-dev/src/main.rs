@@ -15,12 +15,15 @@ mod diagnostics;
 mod doctor;
 mod draft;
 mod exec;
+mod failure;
 mod followed;
 mod guard;
 mod init;
 mod input;
+mod keyboard;
 mod machine;
 mod migrate;
+mod never;
 mod orphans;
 mod process;
 mod proxy;
@@ -41,13 +44,13 @@ mod timespan;
 mod tree;
 mod words;
 
-use std::{error::Error, path::Path, process::ExitCode, sync::Arc};
+use std::{path::Path, process::ExitCode, sync::Arc};
 
 use rustix::process::{getpid, set_child_subreaper};
 use tempfile::TempDir;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::{broadcast, mpsc},
+    sync::broadcast,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -56,15 +59,17 @@ use crate::{
     cli::Cli,
     config::Config,
     desktop::Desktop,
+    failure::{Failure, chain},
     followed::Followed,
-    guard::{GuardedGroups, KillGuard},
+    guard::KillGuard,
     input::Input,
+    keyboard::Keyboard,
     machine::Need,
     ready::Place,
     report::{Form, Report, Wants},
     services::{Given, Services},
     stops::Stops,
-    terminal::{Key, Terminal},
+    terminal::Terminal,
 };
 
 /// What a shell says of a program that SIGINT has ended.
@@ -72,8 +77,6 @@ const INTERRUPTED: u8 = 130;
 
 /// Keys that somebody presses faster than anything starts; of more, the last ones count.
 const ASKED: usize = 16;
-
-type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
@@ -98,12 +101,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// An error and what it comes from, in a line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn run(cli: &Cli) -> Result<ExitCode, Failure> {
@@ -143,8 +140,18 @@ async fn run_within(cli: &Cli) -> Result<ExitCode, Failure> {
     if terminal.as_ref().is_some_and(|terminal| terminal.take()) {
         report.show();
     }
-    let guarded = guard.groups();
-    let services = run_all(cli, config, &report, &guarded, &notify, terminal.as_ref(), signals);
+    let (ask, asked) = broadcast::channel(ASKED);
+    let given = Given {
+        report: Arc::clone(&report),
+        notify,
+        asked,
+        input: cli.stdin.then(Input::begin),
+        guarded: guard.groups(),
+        file: cli.file().map(Path::to_owned),
+        over: CancellationToken::new(),
+        hurry: CancellationToken::new(),
+    };
+    let services = run_all(given, config, ask, terminal.as_ref(), signals);
     let ended = background.beside(services).await.map_err(Failure::from).and_then(|ended| ended);
     report.finish().await;
     ended
@@ -152,59 +159,25 @@ async fn run_within(cli: &Cli) -> Result<ExitCode, Failure> {
 
 /// Runs all services until they have ended.
 async fn run_all(
-    cli: &Cli,
+    given: Given,
     config: Config,
-    report: &Arc<Report>,
-    guarded: &GuardedGroups,
-    notify: &Place,
+    ask: broadcast::Sender<Need>,
     terminal: Option<&Arc<Terminal>>,
     signals: Vec<Signal>,
 ) -> Result<ExitCode, Failure> {
-    let (ask, asked) = broadcast::channel(ASKED);
-    let input = cli.stdin.then(Input::begin);
-    let (over, hurry) = (CancellationToken::new(), CancellationToken::new());
-    let given = Given {
-        report: Arc::clone(report),
-        notify: notify.clone(),
-        asked,
-        input,
-        guarded: guarded.clone(),
-        file: cli.file().map(Path::to_owned),
-        over: over.clone(),
-        hurry: hurry.clone(),
-    };
+    let report = Arc::clone(&given.report);
+    let (over, hurry) = (given.over.clone(), given.hurry.clone());
+    let file = given.file.clone();
     let services = Services::open(given, config)?;
-    let followed = cli.file().map(Followed::begin).transpose()?;
+    let followed = file.as_deref().map(Followed::begin).transpose()?;
     let mut background = Background::default();
     background.spawn(signals::attend(signals, over.clone(), hurry.clone()));
     if let Some(terminal) = terminal {
-        let keyboard = Keyboard { report: Arc::clone(report), ask, over: over.clone() };
+        let keyboard = Keyboard { report: Arc::clone(&report), ask, over };
         background.spawn(keyboard.attend(Terminal::keys()));
-        let stops = Stops::of(terminal, report)?;
+        let stops = Stops::of(terminal, &report)?;
         background.spawn(stops.attend());
     }
     background.beside(services.run(followed)).await??;
     Ok(if hurry.is_cancelled() { INTERRUPTED.into() } else { ExitCode::SUCCESS })
-}
-
-/// Does what keys ask for.
-struct Keyboard {
-    report: Arc<Report>,
-    ask: broadcast::Sender<Need>,
-    over: CancellationToken,
-}
-
-impl Keyboard {
-    async fn attend(self, mut keys: mpsc::UnboundedReceiver<Key>) {
-        while let Some(key) = keys.recv().await {
-            match key {
-                // Nobody receives it once all services have ended, and then there is nothing to do.
-                Key::Restart => drop(self.ask.send(Need::Restart)),
-                Key::Build => drop(self.ask.send(Need::Build)),
-                Key::Clear => self.report.clear(),
-                Key::Help => self.report.help(),
-                Key::Quit => self.over.cancel(),
-            }
-        }
-    }
 }

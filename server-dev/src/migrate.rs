@@ -19,7 +19,7 @@ use std::{
     process::ExitCode,
 };
 
-use crate::{Failure, cli::say, config::Config, draft::Draft, schema};
+use crate::{cli::say, config::Config, draft::Draft, failure::Failure, schema};
 
 /// What may be said to it.
 #[derive(Debug, clap::Args)]
@@ -275,7 +275,7 @@ mod tests {
             ("missing.toml", "missing.toml can't be read"),
         ] {
             let error = migrate(&shlex::split(line).unwrap()).unwrap_err();
-            assert!(crate::chain(&error).contains(words), "{line}: {error}");
+            assert!(crate::failure::chain(&error).contains(words), "{line}: {error}");
         }
         let text = told("systemfd --frobnicate=3 -s http::3000 watchexec --gnaw -Z -- ./web");
         for flag in ["systemfd --frobnicate=3 ", "watchexec --gnaw ", "watchexec -Z "] {

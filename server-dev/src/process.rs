@@ -74,6 +74,11 @@ pub(crate) fn this_program() -> Command {
     command
 }
 
+/// How a process is told by those who write of it.
+fn number(process: Pid) -> u32 {
+    process.as_raw_nonzero().get().cast_unsigned()
+}
+
 /// How a process is ended.
 #[derive(Debug, Clone)]
 pub(crate) struct End {
@@ -99,8 +104,9 @@ pub(crate) struct Running {
 }
 
 impl Program {
-    /// Starts it; each line that it writes is passed on, and of others who hold the other end as well what
-    /// they write before it has ended.
+    /// Starts it. Each line that it writes is passed on.
+    ///
+    /// Others may hold the same pipes: what they write is passed on until it has ended.
     pub(crate) fn start(self, end: &End, output: &Arc<impl Output>) -> io::Result<Running> {
         let mut command = this_program();
         command
@@ -151,7 +157,7 @@ impl Program {
 
 impl Running {
     pub(crate) fn pid(&self) -> u32 {
-        self.group.as_raw_nonzero().get().cast_unsigned()
+        number(self.group)
     }
 
     /// Waits until it has ended by itself, and nothing of its group is left.

@@ -23,8 +23,10 @@ pub(crate) use self::{
     place::Place,
     probe::LastLook,
 };
-use crate::config::Ready;
+use crate::{config::Ready, never::or_never};
 
+/// The pause between two looks at a process that starts.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// A process that has no socket to wait at counts as ready after this long.
 const LONG_ENOUGH: Duration = Duration::from_secs(2);
 
@@ -85,11 +87,8 @@ pub(crate) async fn wait(
             Sign::Delay
         }
         Ready::Http(path) => {
-            match private {
-                Some(private) => probe::answers(private.address(), path, last).await,
-                // The command line and the file are refused where there is none.
-                None => std::future::pending().await,
-            }
+            // The command line and the file are refused where there is none.
+            or_never(private.map(|private| probe::answers(private.address(), path, last))).await;
             Sign::Answers
         }
         Ready::Auto if let Some(Private::Port(port)) = private => tokio::select! {

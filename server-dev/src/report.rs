@@ -18,13 +18,13 @@ use tokio::{
 
 use self::writer::Writer;
 pub(crate) use self::{
-    told::{Asked, Level, Told, WatchedBy},
+    told::{Asked, Told, WatchedBy, Weight},
     words::{counted, milliseconds, seconds},
 };
 use crate::{desktop::Desktop, process::Line};
 
 /// How long whoever reads what is told may take for the rest of it, at the end.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
 
 /// Lines that wait to be written; whoever writes more waits as well.
 const LINES: usize = 1024;
@@ -142,7 +142,7 @@ impl Report {
         let (done, is_done) = oneshot::channel();
         self.send(message(done));
         // Never sent: it is dropped. Whoever reads so slowly has no use for the rest.
-        let _ = timeout(LAST_WORDS, is_done).await;
+        let _ = timeout(WRITTEN_WITHIN, is_done).await;
     }
 
     fn send(&self, message: Message) {

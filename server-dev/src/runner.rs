@@ -9,35 +9,27 @@ mod own_writes;
 mod pages;
 mod plan;
 mod start;
+mod work;
 
-use std::{path::Path, sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use hot_reload::ReloaderReceiver;
-use tokio::{
-    sync::broadcast,
-    task::JoinError,
-    time::{Instant, sleep_until},
-};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 
 use self::{
-    build::Outcome,
-    heard::Heard,
-    outcome::Exited,
-    own_writes::{OwnWrites, Verdict},
-    plan::{Plan, plan},
-    start::{NotReady, ReadyProcess},
+    plan::plan,
+    work::{Job, Serving, Work},
 };
 use crate::{
-    cargo::{Built, CargoRun},
     config::Service,
     guard::GuardedGroups,
     input::Input,
-    machine::{Event, Machine, Need, Phase},
-    process::{End, Line, Output, Running},
-    proxy::{Behind, Problem, Publisher, Upstream},
-    ready::{self, MainProcess, Notified, Place},
-    report::{Asked, Report, Told},
+    machine::{Event, Need, Phase},
+    process::{Line, Output},
+    proxy::{Behind, Publisher},
+    ready::Place,
+    report::{Report, Told},
     sockets::Sockets,
     tree::{Edits, Tree},
 };
@@ -71,59 +63,9 @@ impl Output for Runner {
         self.report.pass_on(&self.name, line).await;
     }
 
-    fn left(&self, pids: Vec<i32>) {
+    fn left(&self, pids: Vec<u32>) {
         self.report.tell(&self.name, Told::Left { pids });
     }
-}
-
-/// A service at work.
-struct Work {
-    runner: Arc<Runner>,
-    cargo: Option<CargoRun>,
-    machine: Machine,
-    building: Option<Job<Outcome>>,
-    /// Builds that end; the next one is not to find them at work.
-    called_off: Option<tokio::task::JoinHandle<()>>,
-    starting: Option<Job<Result<ReadyProcess, NotReady>>>,
-    /// Until it serves, or another has begun to start.
-    ready: Option<ReadyProcess>,
-    serving: Option<Serving>,
-    /// Until it is told.
-    exited: Option<Exited>,
-    /// What was told to end last. Where two can't run at once, the machine waits for it before it has
-    /// another started; where they can, nobody does, and there may be others.
-    stopping: Option<tokio::task::JoinHandle<()>>,
-    backoff_until: Option<Instant>,
-    /// Whatever was called off or replaced, until nothing of it is left.
-    leaving: TaskTracker,
-    /// What cargo has built last.
-    built: Option<Built>,
-    /// What is wrong with the sources, until they are built.
-    unbuilt: Option<Problem>,
-    /// What the process has written that was started last.
-    heard: Option<Arc<Heard>>,
-    /// Whether the process that starts is to be told of an edit, once it is ready.
-    owes_signal: bool,
-    /// When the file was saved that is the reason for what is under way.
-    saved: Option<SystemTime>,
-    own_writes: OwnWrites,
-}
-
-/// Something that goes on beside, and may be called off.
-struct Job<T> {
-    off: CancellationToken,
-    task: tokio::task::JoinHandle<T>,
-}
-
-/// A process that answers.
-struct Serving {
-    running: Running,
-    notified: Notified,
-    /// Seen at its sockets.
-    main: Option<MainProcess>,
-    upstream: Option<Upstream>,
-    heard: Option<Arc<Heard>>,
-    since: Instant,
 }
 
 impl Runner {
@@ -134,30 +76,7 @@ impl Runner {
         over: CancellationToken,
     ) {
         let mut asked = self.asked.resubscribe();
-        let runner = Arc::new(self);
-        let mut work = Work {
-            cargo: match &runner.service.build {
-                Some(_) => None,
-                None => CargoRun::of(&runner.service.command, runner.report.is_coloured()),
-            },
-            machine: Machine::new(runner.service.overlap),
-            building: None,
-            called_off: None,
-            starting: None,
-            ready: None,
-            serving: None,
-            exited: None,
-            stopping: None,
-            backoff_until: None,
-            leaving: TaskTracker::new(),
-            built: None,
-            unbuilt: None,
-            heard: None,
-            owes_signal: false,
-            saved: None,
-            own_writes: OwnWrites::default(),
-            runner,
-        };
+        let mut work = Work::new(Arc::new(self));
         let mut is_followed = true;
         let mut seen = edits.get().unwrap_or_default();
         work.take(Event::Changed(Need::Build)).await;
@@ -185,146 +104,5 @@ impl Runner {
             work.take(event).await;
         }
         work.tell(Told::Ended);
-    }
-}
-
-impl Work {
-    fn tell(&self, told: Told) {
-        self.runner.report.tell(&self.runner.name, told);
-    }
-
-    /// Waits for whatever comes next of what is under way.
-    ///
-    /// Cancel safe.
-    async fn happens(&mut self) -> Event {
-        let building = finished(&mut self.building);
-        let starting = finished(&mut self.starting);
-        let serving = async {
-            match &mut self.serving {
-                Some(serving) => (serving.running.ended().await, serving.since.elapsed()),
-                None => std::future::pending().await,
-            }
-        };
-        let stopping = async {
-            match &mut self.stopping {
-                Some(stopping) => stopping.await,
-                None => std::future::pending().await,
-            }
-        };
-        let backoff_over = async {
-            match self.backoff_until {
-                Some(until) => sleep_until(until).await,
-                None => std::future::pending().await,
-            }
-        };
-        let is_ending = self.machine.phase == Phase::Ending;
-        tokio::select! {
-            biased;
-            outcome = building => {
-                self.building = None;
-                self.has_built(outcome.unwrap_or_else(|error| Outcome::failed(&error)))
-            }
-            ready = starting => {
-                self.starting = None;
-                self.has_started(ready.unwrap_or_else(|error| Err(NotReady::Start(error.into()))))
-            }
-            (status, after) = serving => self.has_exited(status, after),
-            // However it went, it is over.
-            _ = stopping => {
-                self.stopping = None;
-                Event::Stopped
-            }
-            () = backoff_over => {
-                self.backoff_until = None;
-                Event::BackoffOver
-            }
-            () = self.leaving.wait(), if is_ending => Event::Gone,
-        }
-    }
-
-    /// Does what edits ask for at once, and returns what the machine is to know of it.
-    async fn heed(&mut self, mut plan: Plan) -> Option<Need> {
-        let name = |file: &Path| self.runner.tree.named(file).to_string_lossy().into_owned();
-        if plan.need.is_some() {
-            let edits = plan.needing.iter().map(|edit| (edit.path.as_path(), edit.modified));
-            let verdict = self.own_writes.judge(edits);
-            if verdict != Verdict::Heeded {
-                plan.need = None;
-                if let Verdict::Found(files) = verdict {
-                    let files = files.iter().map(|file| name(file)).collect();
-                    self.tell(Told::OwnWrites { files });
-                }
-                if self.asked_by(&plan).is_empty() {
-                    return None;
-                }
-            }
-        }
-        self.tell(Told::Changed {
-            files: plan.files.iter().map(|file| name(file)).collect(),
-            more: plan.more,
-            asks_for: self.asked_by(&plan),
-        });
-        if plan.need.is_some() {
-            self.saved = plan.saved;
-        }
-        if plan.signal {
-            if let Some(serving) = &self.serving {
-                serving.hang_up().await;
-            }
-            // One that is on its way may have read the file already.
-            self.owes_signal = self.starting.is_some();
-        }
-        self.publish_edits(&plan);
-        plan.need
-    }
-
-    /// What is done where something is needed.
-    fn asked(&self, need: Need) -> Asked {
-        let is_built = self.cargo.is_some() || self.runner.service.build.is_some();
-        if is_built && self.machine.builds_for(need) { Asked::Build } else { Asked::Restart }
-    }
-
-    fn asked_by(&self, plan: &Plan) -> Vec<Asked> {
-        let others =
-            [(plan.signal, Asked::Signal), (plan.reload, Asked::Reload), (plan.css, Asked::Css)];
-        let others = others.into_iter().filter_map(|(is_asked, what)| is_asked.then_some(what));
-        plan.need.map(|need| self.asked(need)).into_iter().chain(others).collect()
-    }
-
-    /// Moves on by an event, and does what that asks for.
-    async fn take(&mut self, event: Event) {
-        let (machine, effects) = self.machine.next(event);
-        self.machine = machine;
-        if machine.phase != Phase::Backoff {
-            self.backoff_until = None;
-        }
-        for effect in effects {
-            self.carry_out(effect).await;
-        }
-        // Whoever found nothing under way would not wait for what is ready by now, so it comes last.
-        self.publish_doing();
-        // What can't be had at once comes as an event of its own.
-        tokio::task::yield_now().await;
-    }
-
-    fn end(&self) -> End {
-        let Runner { service, hurry, guarded, .. } = &*self.runner;
-        End { grace: *service.grace, hurry: hurry.clone(), guarded: guarded.clone() }
-    }
-}
-
-impl Serving {
-    /// Tells it that its files have changed: the process that has said so, else that which was seen.
-    async fn hang_up(&self) {
-        let main = self.notified.main().or_else(|| self.main.clone());
-        ready::hang_up(main.as_ref(), self.running.group).await;
-    }
-}
-
-/// Waits for a job, forever where there is none.
-async fn finished<T>(job: &mut Option<Job<T>>) -> Result<T, JoinError> {
-    match job {
-        Some(job) => (&mut job.task).await,
-        None => std::future::pending().await,
     }
 }

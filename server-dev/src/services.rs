@@ -27,12 +27,13 @@ use self::{
     serve::serve,
 };
 use crate::{
-    Failure, chain,
     config::{Config, Service},
-    followed::{Edit, Followed},
+    failure::{Failure, chain},
+    followed::{FileEdit, Followed},
     guard::GuardedGroups,
     input::Input,
     machine::Need,
+    never::or_never,
     proxy::{self, Misplaced},
     ready::Place,
     report::{Report, Told},
@@ -101,7 +102,7 @@ enum Unfit {
     Files(String, #[source] InvalidFilter),
 }
 
-/// Returns what tells the files of a service, of which nothing is to be refused by itself.
+/// Refuses what is wrong with one of them by itself, and returns what tells its files.
 fn checked(name: &str, service: &Service) -> Result<Filter, Unfit> {
     proxy::check(name, service)?;
     Filter::of(service).map_err(|error| Unfit::Files(name.to_owned(), error))
@@ -138,12 +139,7 @@ impl Services {
         let over = self.given.over.clone();
         let mut is_over = false;
         while !(self.tasks.is_empty() && (is_over || followed.is_none())) {
-            let edit = async {
-                match &mut followed {
-                    Some(followed) => followed.next().await,
-                    None => std::future::pending().await,
-                }
-            };
+            let edit = or_never(followed.as_mut().map(Followed::next));
             let waits = !(self.waiting.is_empty() || self.closing.is_empty());
             tokio::select! {
                 biased;
@@ -165,15 +161,15 @@ impl Services {
         Ok(())
     }
 
-    async fn heed(&mut self, edit: Edit) {
+    async fn heed(&mut self, edit: FileEdit) {
         match edit {
-            Edit::Taken(config) => {
+            FileEdit::Taken(config) => {
                 self.wanted = config.services;
                 self.settle(true).await;
             }
-            Edit::Mended if self.refused.is_empty() => self.tell_mended(),
-            Edit::Mended => self.settle(true).await,
-            Edit::Refused { reason, line, column } => {
+            FileEdit::Mended if self.refused.is_empty() => self.tell_mended(),
+            FileEdit::Mended => self.settle(true).await,
+            FileEdit::Refused { reason, line, column } => {
                 let (file, goes_on) = (self.file(), !self.running.is_empty());
                 let told = Told::NotConfigured { file, reason, line, column, goes_on };
                 self.given.report.tell_all(told);
@@ -298,5 +294,20 @@ impl Services {
 
     fn file(&self) -> String {
         self.given.file.as_deref().unwrap_or(Path::new("")).display().to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Words;
+
+    #[test]
+    fn says_which_service_is_wrong() {
+        let mut service = Service::of(Words::parse("server").unwrap());
+        service.watch = vec!["nowhere".into()];
+        let error = check(&Config { services: [("web".to_owned(), service)].into() }).unwrap_err();
+        let is_said = error.starts_with("web: ") && error.contains("nowhere can't be watched");
+        assert!(is_said, "{error}");
     }
 }

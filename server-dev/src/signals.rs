@@ -6,7 +6,7 @@ use procfs::process::Process;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Those that end it; whoever has started this process may have it ignore some of them, as nohup(1) does
+/// The signals that end this process; whoever has started it may have it ignore some of them, as nohup(1) does
 /// with SIGHUP, and a shell without job control with SIGINT for what it runs in the background.
 pub(crate) fn of_the_end() -> io::Result<Vec<Signal>> {
     let ignored = ignored();

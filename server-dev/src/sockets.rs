@@ -1,26 +1,24 @@
 //! The sockets that outlive every process of a service.
 
+mod file;
 pub(crate) mod holders;
 mod twice;
+mod unused_port;
 
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
-    ops::Range,
     os::{
         fd::{AsFd, OwnedFd},
-        unix::fs::{FileTypeExt, MetadataExt},
+        unix::fs::MetadataExt,
     },
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
 };
 
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
-pub(crate) use self::twice::asked_twice;
+use self::file::{SocketFile, open_path};
+pub(crate) use self::{twice::asked_twice, unused_port::unused_port};
 use crate::spec::{Address, SocketKind, Spec};
 
 /// Connections that wait while no process accepts; Linux cuts it to `net.core.somaxconn`, 4096 by
@@ -29,11 +27,6 @@ const BACKLOG: i32 = 4096;
 
 /// Where the kernel picks a port.
 const UNUSED: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-
-/// Below those that Linux gives to connections, which by default are 32768 and up.
-const PRIVATE_PORTS: Range<u16> = 20_000..30_000;
-/// So that several runners seldom try the same.
-const PORTS_APART: u32 = 97;
 
 /// The sockets of one service, in the order in which they are passed on.
 #[derive(Debug, Default)]
@@ -206,26 +199,6 @@ impl Front {
     }
 }
 
-/// Finds a port of loopback that nobody listens at.
-///
-/// There is no way to keep it for another process. So each is another one, and none is of those that the
-/// kernel gives to connections: one that is tried until a server listens would at some time be given
-/// the port that it is tried at, and be connected with itself (ip(7), `ip_local_port_range`).
-pub(crate) fn unused_port() -> io::Result<SocketAddr> {
-    static TRIED: AtomicU32 = AtomicU32::new(0);
-    let first = std::process::id().wrapping_mul(PORTS_APART);
-    for _ in PRIVATE_PORTS {
-        // Only the number matters.
-        let n = first.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed));
-        let port = u16::try_from(n % u32::from(PRIVATE_PORTS.end - PRIVATE_PORTS.start));
-        let port = PRIVATE_PORTS.start + port.unwrap_or_default();
-        if let Ok(free) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-            return free.local_addr();
-        }
-    }
-    Err(io::ErrorKind::AddrInUse.into())
-}
-
 impl Held {
     fn open(spec: &Spec) -> Result<Self, SocketError> {
         let failed = |source: io::Error| {
@@ -279,70 +252,9 @@ fn open_ip(address: SocketAddr, kind: SocketKind) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn open_path(path: &Path) -> io::Result<Socket> {
-    let address = SockAddr::unix(path)?;
-    // A socket outlives the process that bound it (unix(7)); one that nobody answers is a left-over.
-    if path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket()) {
-        let asking = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        asking.set_nonblocking(true)?;
-        let answer = asking.connect(&address);
-        if answer.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
-            std::fs::remove_file(path)?;
-        }
-    }
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.bind(&address)?;
-    socket.listen(BACKLOG)?;
-    Ok(socket)
-}
-
-/// A socket of the file system; dropped, it is removed, unless another has taken its place.
-#[derive(Debug)]
-struct SocketFile {
-    path: PathBuf,
-    /// Its device and number, by which it is known from any other.
-    identity: (u64, u64),
-}
-
-impl SocketFile {
-    fn of(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), identity: identity(path)? })
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|found| found == self.identity) {
-            // Another may have removed it already.
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    path.symlink_metadata().map(|found| (found.dev(), found.ino()))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixStream;
-
     use super::*;
-
-    #[test]
-    fn leaves_a_path_to_whoever_has_bound_it_since() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.sock");
-        let open =
-            || Sockets::open(&[format!("unix::{}", path.display()).parse().unwrap()]).unwrap();
-        let first = open();
-        std::fs::remove_file(&path).unwrap();
-        let second = open();
-        drop(first);
-        UnixStream::connect(&path).unwrap();
-        drop(second);
-        assert!(!path.exists());
-    }
 
     #[test]
     fn answers_over_ipv4_as_well_where_it_listens_at_all_addresses() {
@@ -355,13 +267,5 @@ mod tests {
         let only = Sockets::open(&["http::[::1]:0".parse().unwrap()]).unwrap();
         let port = only.first_ip().unwrap().1.parse::<u16>().unwrap();
         assert!(std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
-    }
-
-    #[test]
-    fn gives_each_process_another_port_that_no_connection_is_given() {
-        let ports: Vec<_> = (0..100).map(|_| unused_port().unwrap().port()).collect();
-        let others: std::collections::BTreeSet<_> = ports.iter().collect();
-        assert_eq!(others.len(), 100);
-        assert!(ports.iter().all(|port| PRIVATE_PORTS.contains(port)));
     }
 }

@@ -12,13 +12,13 @@ pub(crate) struct Status(Vec<Service>);
 struct Service {
     name: String,
     state: &'static str,
-    serving: Option<Serving>,
+    serving: Option<NowServing>,
     /// How long the build took whose program starts next, or has.
     built_in: Option<u64>,
 }
 
 #[derive(Debug)]
-struct Serving {
+struct NowServing {
     pid: u32,
     generation: u64,
     since_save: Option<u64>,
@@ -74,9 +74,9 @@ impl Service {
             }
             Told::BuildFailed { .. } => "build failed",
             Told::Starting { .. } => "starts",
-            Told::Ready { pid, generation, since_save, .. } => {
-                let (pid, generation, since_save) = (*pid, *generation, *since_save);
-                self.serving = Some(Serving { pid, generation, since_save });
+            Told::Ready { pid, generation, since_save_milliseconds, .. } => {
+                let (pid, generation, since_save) = (*pid, *generation, *since_save_milliseconds);
+                self.serving = Some(NowServing { pid, generation, since_save });
                 "serves"
             }
             Told::NotReady { .. } => "start failed",
@@ -98,10 +98,10 @@ impl Service {
     fn brief(&self) -> String {
         let Self { name, state, serving, .. } = self;
         match serving {
-            Some(Serving { generation, .. }) if *state == "serves" => {
+            Some(NowServing { generation, .. }) if *state == "serves" => {
                 format!("{name}: serves generation {generation}")
             }
-            Some(Serving { generation, .. }) => {
+            Some(NowServing { generation, .. }) => {
                 format!("{name}: {state}, generation {generation} serves")
             }
             None => format!("{name}: {state}"),
@@ -128,8 +128,14 @@ mod tests {
     use super::*;
     use crate::ready::Sign;
 
-    fn ready(pid: u32, generation: u64, since_save: Option<u64>) -> Told {
-        Told::Ready { pid, generation, by: Sign::Notified, milliseconds: 20, since_save }
+    fn ready(pid: u32, generation: u64, since_save_milliseconds: Option<u64>) -> Told {
+        Told::Ready {
+            pid,
+            generation,
+            by: Sign::Notified,
+            milliseconds: 20,
+            since_save_milliseconds,
+        }
     }
 
     fn build_failed() -> Told {

@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{report::Report, stat::Stat, terminal::Terminal};
 
-/// What hears of them.
+/// Hears the signals by which the terminal is taken, given back or resized.
 pub(crate) struct Stops {
     terminal: Weak<Terminal>,
     report: Arc<Report>,

@@ -31,7 +31,7 @@ pub(crate) enum Key {
 }
 
 /// How often a terminal is looked at in which something is typed for somebody else.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Said of the keys.
 pub(crate) const HELP: &str =
@@ -85,7 +85,7 @@ impl Terminal {
             while poll(&mut [PollFd::new(&stdin, PollFlags::IN)], None) != Err(Errno::BADF) {
                 if !is_ours() {
                     // To read would stop this process (SIGTTIN in termios(3)).
-                    thread::sleep(LOOK);
+                    thread::sleep(POLL_INTERVAL);
                     continue;
                 }
                 let mut byte = [0];

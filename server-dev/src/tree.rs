@@ -6,6 +6,7 @@ pub(crate) mod filesystem;
 mod filter;
 mod follow;
 mod identity;
+mod ignored;
 mod index;
 mod inotify;
 mod links;
@@ -24,13 +25,18 @@ use std::{
 use async_trait::async_trait;
 use hot_reload::{RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, ReloaderError};
 
-pub(crate) use filter::{CACHE, Filter, InvalidFilter};
-use index::{Index, Look, Watcher};
-use inotify::NoWatch;
-use needed::Needed;
 use tokio::sync::watch;
 
-use crate::config::{Action, DEFAULT_POLL};
+pub(crate) use self::{
+    filter::{Filter, InvalidFilter},
+    ignored::CACHE,
+};
+use self::{
+    index::{Index, Look, Watcher},
+    inotify::NoWatch,
+    needed::Needed,
+};
+use crate::config::{Action, poll_interval};
 
 /// A tree that never rests is looked at after so many settle windows, or this long.
 const CEILING: u32 = 10;
@@ -176,7 +182,7 @@ impl Tree {
             format!("{} is on {kind}, which does not tell of every change", folder.display())
         });
         let reason = no_watch.map(NoWatch::to_string).or(silent);
-        let poll = self.0.poll.or_else(|| reason.is_some().then_some(*DEFAULT_POLL));
+        let poll = self.0.poll.or_else(|| reason.is_some().then_some(*poll_interval()));
         let is_told = no_watch.is_none() && self.0.poll.is_none();
         let now = Mechanism { is_told, poll, reason: reason.filter(|_| self.0.poll.is_none()) };
         self.0.mechanism.send_if_modified(|known| {

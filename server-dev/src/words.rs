@@ -42,6 +42,11 @@ impl Words {
     pub(crate) fn arguments(&self) -> &[String] {
         &self.0[1..]
     }
+
+    /// The program, and its arguments.
+    pub(crate) fn all(&self) -> &[String] {
+        &self.0
+    }
 }
 
 /// Finds what a shell would do more with than to split it, as `&&` or `$HOME`, unless it is quoted.

@@ -312,20 +312,20 @@ fn the_time_since_the_save_is_that_of_the_edit_which_is_served() {
     let folder = Folder::with(&[("value.txt", "one"), ("code", "exit 0"), ("moved", "old")]);
     let mut dev =
         folder.dev(&["-s", "http::0", "-i", "moved", "--build", "sh ./code", "--", &tiny()]);
-    assert!(dev.wait("ready")["since_save"].is_null());
+    assert!(dev.wait("ready")["since_save_milliseconds"].is_null());
     let moved = folder.path().join("moved");
     let of_last_week = std::time::SystemTime::now() - Duration::from_secs(7 * 24 * 3600);
     std::fs::File::options().write(true).open(&moved).unwrap().set_modified(of_last_week).unwrap();
     std::fs::rename(moved, folder.path().join("value.txt")).unwrap();
     let ready = dev.wait("ready");
-    let since_save = ready["since_save"].as_u64().expect("a time");
+    let since_save = ready["since_save_milliseconds"].as_u64().expect("a time");
     assert!(Duration::from_millis(since_save) < common::PATIENCE, "{since_save} ms");
     // What can't be built is no reason of what comes later.
     folder.write("code", "exit 7");
     dev.wait("build-failed");
     let served = rustix::process::Pid::from_raw(pid(&ready).try_into().unwrap()).unwrap();
     rustix::process::kill_process(served, rustix::process::Signal::KILL).unwrap();
-    assert!(dev.wait("ready")["since_save"].is_null());
+    assert!(dev.wait("ready")["since_save_milliseconds"].is_null());
 }
 
 /// It was dead until the next edit.

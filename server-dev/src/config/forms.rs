@@ -8,7 +8,7 @@ use serde::{
     de::{Error, MapAccess, Visitor},
 };
 
-use super::{DEFAULT_POLL, ProxyMode};
+use super::{ProxyMode, poll_interval};
 use crate::timespan::{InvalidTimespan, Timespan};
 
 /// When a new process is ready.
@@ -129,7 +129,7 @@ pub(super) fn proxy<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ProxyMo
 
 /// Reads how often files are looked at; `true` is what the bare flag means.
 pub(super) fn poll<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timespan>, D::Error> {
-    switch(from, DEFAULT_POLL, r#"true, or a time such as "500ms""#)
+    switch(from, poll_interval(), r#"true, or a time such as "500ms""#)
 }
 
 /// What is written as a text, or switched on and off.
@@ -231,7 +231,7 @@ mod tests {
             assert_eq!(one(&format!("proxy = {text}")).unwrap().proxy, want, "{text}");
         }
         for (text, want) in
-            [("true", Some(DEFAULT_POLL)), ("false", None), ("'2s'", Some(Timespan::seconds(2)))]
+            [("true", Some(poll_interval())), ("false", None), ("'2s'", Some(Timespan::seconds(2)))]
         {
             assert_eq!(one(&format!("poll = {text}")).unwrap().poll, want, "{text}");
         }

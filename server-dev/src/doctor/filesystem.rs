@@ -40,7 +40,7 @@ mod tests {
         let mut service = Service::of(Words::parse("server").unwrap());
         service.directory = "/proc".into();
         assert_eq!(check(&service), [Finding::fine("/proc is on proc")]);
-        service.poll = Some(crate::config::DEFAULT_POLL);
+        service.poll = Some(crate::config::poll_interval());
         let found = &check(&service)[0];
         assert_eq!(
             (found.level, found.text.as_str()),

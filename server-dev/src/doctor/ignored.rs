@@ -35,7 +35,7 @@ fn of_root(service: &Service, root: &Path, watched: &mut BTreeSet<PathBuf>) -> F
     only.watch = vec![root.to_owned()];
     let filter = match Filter::of(&only) {
         Ok(filter) => filter,
-        Err(error) => return Finding::error(crate::chain(&error)),
+        Err(error) => return Finding::error(crate::failure::chain(&error)),
     };
     let tree = Tree::new(filter, *service.settle, service.poll.map(Into::into));
     watched.append(&mut tree.survey());
@@ -130,7 +130,7 @@ mod tests {
         // Two of its own, and those that it is in: that is what tests/tree_filter.rs finds as well.
         let above = std::env::temp_dir().canonicalize().unwrap().ancestors().count();
         assert_eq!((need.watches, need.instances), (2 + above, 1));
-        let poll = |service: &mut Service| service.poll = Some(crate::config::DEFAULT_POLL);
+        let poll = |service: &mut Service| service.poll = Some(crate::config::poll_interval());
         let (_, need) = found(&files, poll);
         assert_eq!((need.watches, need.instances), (0, 0));
     }

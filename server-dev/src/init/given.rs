@@ -21,9 +21,7 @@ const SOURCES: [&str; 9] = ["rs", "go", "ml", "js", "mjs", "ts", "py", "rb", "c"
 
 pub(super) fn draft(directory: &Path, command: &Words) -> Draft {
     let mut draft = Draft::new("server");
-    let words =
-        std::iter::once(command.program()).chain(command.arguments().iter().map(String::as_str));
-    draft.command("command", &words.map(str::to_owned).collect::<Vec<_>>());
+    draft.command("command", command.all());
     let name = Path::new(command.program()).file_name().unwrap_or_default().to_string_lossy();
     // `python3.11` is one as well.
     let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');

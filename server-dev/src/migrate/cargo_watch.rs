@@ -9,7 +9,7 @@ use super::{
     },
     shell,
 };
-use crate::{config::DEFAULT_POLL, draft::Draft};
+use crate::{config::poll_interval, draft::Draft};
 
 const WITHOUT: &[Without] = &[
     (&["-c", "--clear", "-N", "--notify"], Nothing, "it is about the terminal"),
@@ -44,7 +44,7 @@ pub(super) fn read(words: &[String], draft: &mut Draft) -> Result<(), MigrateErr
             "-E" | "--env" => flags.variable(draft)?,
             "-L" => shell::variable(draft, "RUST_LOG", &flags.value()?),
             "-B" => shell::variable(draft, "RUST_BACKTRACE", &flags.value()?),
-            "--poll" => draft.set("poll", DEFAULT_POLL.to_string()),
+            "--poll" => draft.set("poll", poll_interval().to_string()),
             other => flags.left_out(other, WITHOUT, draft)?,
         }
     }

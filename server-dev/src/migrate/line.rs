@@ -46,8 +46,7 @@ pub(super) fn of(draft: &Draft) -> Option<String> {
     }
     words.push("--".to_owned());
     let command = draft.words("command")?;
-    words.push(command.program().to_owned());
-    words.extend_from_slice(command.arguments());
+    words.extend_from_slice(command.all());
     // Some words, such as an empty path, can't be said there.
     Cli::try_parse_from(&words).ok()?;
     // It has to be a single line.

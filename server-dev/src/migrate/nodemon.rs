@@ -11,7 +11,7 @@ use super::{
     },
     shell,
 };
-use crate::{config::DEFAULT_POLL, draft::Draft};
+use crate::{config::poll_interval, draft::Draft};
 
 /// What it looks at when it isn't told.
 const EXTENSIONS: [&str; 4] = ["js", "mjs", "cjs", "json"];
@@ -45,7 +45,7 @@ pub(super) fn read(words: &[String], draft: &mut Draft) -> Result<(), MigrateErr
             "-d" | "--delay" => flags.time("settle", &word, "s", draft)?,
             "-P" | "--polling-interval" => flags.time("poll", &word, "ms", draft)?,
             "-L" | "--legacy-watch" if draft.get("poll").is_some() => {}
-            "-L" | "--legacy-watch" => draft.set("poll", DEFAULT_POLL.to_string()),
+            "-L" | "--legacy-watch" => draft.set("poll", poll_interval().to_string()),
             "--cwd" => flags.directory(draft)?,
             "--" => {
                 arguments.extend(flags.rest()?);

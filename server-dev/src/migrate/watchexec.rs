@@ -9,7 +9,7 @@ use super::{
     },
     shell, systemfd,
 };
-use crate::{config::DEFAULT_POLL, draft::Draft};
+use crate::{config::poll_interval, draft::Draft};
 
 const EVENTS: &str = "the server isn't told which files changed";
 const KINDS: &str = "contents are compared, whatever happened to the file";
@@ -79,7 +79,7 @@ pub(super) fn read(words: &[String], draft: &mut Draft) -> Result<(), MigrateErr
                 Some(interval) => {
                     draft.set_time("poll", &format!("watchexec {flag}"), &interval, "ms");
                 }
-                None => draft.set("poll", DEFAULT_POLL.to_string()),
+                None => draft.set("poll", poll_interval().to_string()),
             },
             "-e" | "--exts" => {
                 for extension in flags.value()?.split(',').filter(|it| !it.is_empty()) {

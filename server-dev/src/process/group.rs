@@ -1,6 +1,6 @@
 //! Everybody whom a process has started, until nobody of them is left.
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{collections::HashSet, path::Path, time::Duration};
 
 use rustix::{
     io::Errno,
@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::End;
+use super::{End, number};
 use crate::{orphans, stat};
 
 /// How often a group is asked whether anybody is left in it; the kernel tells nobody.
@@ -45,11 +45,8 @@ impl Group {
     }
 
     /// Who is in it.
-    pub(super) async fn members(self) -> Vec<i32> {
-        let look = move || {
-            let members = stat::members(self.0);
-            members.map(|member| member.as_raw_nonzero().get()).collect()
-        };
+    pub(super) async fn members(self) -> Vec<u32> {
+        let look = move || stat::members(self.0).map(number).collect();
         // Only the end of the runtime is an error.
         spawn_blocking(look).await.unwrap_or_default()
     }
@@ -67,9 +64,9 @@ fn says_empty(asked: Result<(), Errno>) -> bool {
 
 /// Ends what a server leaves behind outside its group, as a shell with job control does, and returns who
 /// doesn't end.
-pub(super) async fn end_strays(socket: &Path, end: &End) -> Vec<i32> {
+pub(super) async fn end_strays(socket: &Path, end: &End) -> Vec<u32> {
     let until = Instant::now() + end.grace;
-    let (mut told, mut killed) = (BTreeSet::new(), None);
+    let (mut told, mut killed) = (HashSet::new(), None);
     loop {
         let look = {
             let socket = socket.to_owned();
@@ -79,13 +76,13 @@ pub(super) async fn end_strays(socket: &Path, end: &End) -> Vec<i32> {
         let strays = spawn_blocking(look).await.unwrap_or_default();
         let is_given_up = killed.is_some_and(|at: Instant| at.elapsed() >= LEFT_ALONE_AFTER);
         if strays.is_empty() || is_given_up {
-            return strays.into_iter().map(|stray| stray.as_raw_nonzero().get()).collect();
+            return strays.into_iter().map(number).collect();
         }
         if end.hurry.is_cancelled() || Instant::now() >= until {
             killed.get_or_insert_with(Instant::now);
         }
         for stray in strays {
-            if killed.is_some() || told.insert(stray.as_raw_nonzero().get()) {
+            if killed.is_some() || told.insert(stray) {
                 let signal = if killed.is_some() { Signal::KILL } else { Signal::TERM };
                 // It may have ended already.
                 let _ = kill_process(stray, signal);

@@ -18,7 +18,7 @@ pub(crate) trait Output: Send + Sync + 'static {
     fn line(&self, line: Line) -> impl Future<Output = ()> + Send;
 
     /// These have not ended, even after SIGKILL, and are left.
-    fn left(&self, pids: Vec<i32>);
+    fn left(&self, pids: Vec<u32>);
 
     /// How many bytes of a line are taken as one.
     fn longest_line(&self, _is_error: bool) -> usize {
@@ -132,7 +132,7 @@ mod tests {
             self.0.lock().unwrap().push(String::from_utf8(line.text).unwrap());
         }
 
-        fn left(&self, _pids: Vec<i32>) {}
+        fn left(&self, _pids: Vec<u32>) {}
 
         fn longest_line(&self, _is_error: bool) -> usize {
             8

@@ -16,7 +16,7 @@ use super::{
     inject::injected,
     page, policy,
     site::Version,
-    unanswered::{Form, Unanswered},
+    unanswered::{AnswerForm, Unanswered},
     upstream::NotSent,
 };
 
@@ -43,8 +43,8 @@ impl Proxy {
         if let Some(response) = self.own(&request) {
             return response;
         }
-        let form = Form::asked_for(request.headers());
-        match self.pass_on(request, form == Form::Page).await {
+        let form = AnswerForm::asked_for(request.headers());
+        match self.pass_on(request, form == AnswerForm::Page).await {
             Ok(response) => response,
             Err(why) => self.unanswered(&why, form),
         }

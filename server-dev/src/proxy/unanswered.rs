@@ -57,13 +57,13 @@ impl Unanswered {
 
 /// How somebody is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum AnswerForm {
     Page,
     Json,
     Text,
 }
 
-impl Form {
+impl AnswerForm {
     /// As the headers of a request ask for it.
     pub(super) fn asked_for(headers: &HeaderMap) -> Self {
         let accepts = headers.get(header::ACCEPT).and_then(|accepts| accepts.to_str().ok());
@@ -87,15 +87,15 @@ struct Said<'a> {
 
 impl Proxy {
     /// Says why there is no answer; a page that says so follows what becomes of it as any other.
-    pub(super) fn unanswered(&self, why: &Unanswered, form: Form) -> Response<Body> {
+    pub(super) fn unanswered(&self, why: &Unanswered, form: AnswerForm) -> Response<Body> {
         let mut response = match form {
-            Form::Page => {
+            AnswerForm::Page => {
                 let version = self.site.get().unwrap_or_default().version;
                 let tag = self.tag(version, &Needs::Nothing);
                 page::unanswered(&self.name, &why.to_string(), why.problem(), &tag)
             }
-            Form::Json => self.json(why),
-            Form::Text => plain(why.status(), &why.text()),
+            AnswerForm::Json => self.json(why),
+            AnswerForm::Text => plain(why.status(), &why.text()),
         };
         *response.status_mut() = why.status();
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -122,16 +122,16 @@ mod tests {
     #[test]
     fn tells_in_the_form_that_is_asked_for() {
         for (name, value, want) in [
-            ("accept", "*/*", Form::Text),
-            ("accept", "application/json, text/plain, */*", Form::Json),
-            ("accept", "application/problem+json", Form::Json),
-            ("accept", "text/html,application/xhtml+xml,*/*;q=0.8", Form::Page),
-            ("sec-fetch-dest", "document", Form::Page),
-            ("sec-fetch-dest", "empty", Form::Text),
+            ("accept", "*/*", AnswerForm::Text),
+            ("accept", "application/json, text/plain, */*", AnswerForm::Json),
+            ("accept", "application/problem+json", AnswerForm::Json),
+            ("accept", "text/html,application/xhtml+xml,*/*;q=0.8", AnswerForm::Page),
+            ("sec-fetch-dest", "document", AnswerForm::Page),
+            ("sec-fetch-dest", "empty", AnswerForm::Text),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(name, HeaderValue::from_static(value));
-            assert_eq!(Form::asked_for(&headers), want, "{name}: {value}");
+            assert_eq!(AnswerForm::asked_for(&headers), want, "{name}: {value}");
         }
     }
 }

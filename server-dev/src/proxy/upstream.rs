@@ -1,21 +1,16 @@
 //! A process that is ready, and the connections to it.
 
+mod streamed;
+
 use std::{
     io,
     net::SocketAddr,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use http_body_util::BodyExt;
-use hyper::{
-    Method, Request, Response,
-    body::{Bytes, Frame, Incoming, SizeHint},
-    client::conn::http1,
-    http::request::Parts,
-};
+use hyper::{Method, Request, Response, body::Incoming, client::conn::http1, http::request::Parts};
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::TcpStream,
@@ -24,6 +19,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::streamed::Lease;
+pub(super) use self::streamed::Streamed;
 use super::{
     MAX_HEADERS,
     body::{self, Body},
@@ -56,23 +53,6 @@ pub(super) enum NotSent {
     /// Nothing of it has left, so it may be sent elsewhere.
     Unsent(Box<(Parts, Incoming)>, io::Error),
     Lost(hyper::Error),
-}
-
-/// A request on its way, until its answer has ended.
-struct Lease {
-    upstream: Upstream,
-    connection: Option<Connection>,
-    permit: Option<OwnedSemaphorePermit>,
-    /// Whether the connection may serve another request: not while this one may still be sent.
-    is_kept: bool,
-}
-
-/// The body of an answer, byte for byte.
-struct Answer {
-    body: Incoming,
-    lease: Lease,
-    /// For a stream that has no end of its own.
-    cut: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl PartialEq for Upstream {
@@ -187,7 +167,7 @@ impl Upstream {
             permit: Some(permit),
             is_kept: false,
         };
-        Ok(response.map(|body| Streamed { body, lease }))
+        Ok(response.map(|body| Streamed::new(body, lease)))
     }
 
     /// Most often the process has ended, of which connections may not have heard yet.
@@ -205,7 +185,7 @@ impl Upstream {
     ) -> Response<Streamed> {
         let (upstream, connection, permit) = (self.clone(), Some(connection), Some(permit));
         let lease = Lease { upstream, connection, permit, is_kept };
-        response.map(|body| Streamed { body, lease })
+        response.map(|body| Streamed::new(body, lease))
     }
 
     async fn connect(&self) -> io::Result<Connection> {
@@ -240,66 +220,4 @@ fn is_repeatable(method: &Method) -> bool {
 
 fn bodyless(head: Parts) -> Request<Body> {
     Request::from_parts(head, body::empty())
-}
-
-/// The body of an answer of which the head has come.
-pub(super) struct Streamed {
-    body: Incoming,
-    lease: Lease,
-}
-
-impl Streamed {
-    /// Passes it on; one without an end of its own holds up no replacement, and is cut off by it.
-    pub(super) fn into_body(mut self, is_endless: bool) -> Body {
-        let cut = is_endless.then(|| {
-            self.lease.permit = None;
-            Box::pin(self.lease.upstream.cut()) as _
-        });
-        Answer { body: self.body, lease: self.lease, cut }.boxed_unsync()
-    }
-}
-
-impl Lease {
-    /// The answer has come to its end.
-    fn finish(&mut self) {
-        self.permit = None;
-        if let Some(connection) = self.connection.take()
-            && self.is_kept
-            && !self.upstream.0.begun.is_closed()
-        {
-            let mut idle = self.upstream.idle();
-            if idle.len() < MAX_IDLE {
-                idle.push(connection);
-            }
-        }
-    }
-}
-
-impl hyper::body::Body for Answer {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        if let Some(cut) = &mut self.cut
-            && cut.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(None);
-        }
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if frame.is_none() || self.body.is_end_stream() {
-            self.lease.finish();
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

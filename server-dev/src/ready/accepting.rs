@@ -1,15 +1,12 @@
 //! Whether a process waits for connections at a socket that it was passed, by what proc(5) says of it.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path};
 
 use rustix::process::Pid;
 use tokio::{task::spawn_blocking, time::sleep};
 
-use super::{MainProcess, call};
+use super::{MainProcess, POLL_INTERVAL, call};
 use crate::stat::{folder, members};
-
-/// The pause between two looks at a process that starts.
-const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Waits until somebody of `group` waits for connections at one of `inodes`, and returns whose server that is.
 pub(super) async fn accepts(group: Pid, inodes: &[u64]) -> Option<MainProcess> {

@@ -27,10 +27,10 @@ const MAX_MESSAGE_BYTES: usize = 4096;
 ///
 /// Read for as long as it lives, since whoever writes to a full one is held up.
 #[derive(Debug)]
-pub(crate) struct Notified(Option<Heard>);
+pub(crate) struct Notified(Option<NotifySocket>);
 
 #[derive(Debug)]
-struct Heard {
+struct NotifySocket {
     said: watch::Receiver<Said>,
     name: PathBuf,
     /// Removed with it.
@@ -56,7 +56,7 @@ impl Notified {
         let socket = UnixDatagram::from_std(socket)?;
         let (tell, said) = watch::channel(Said::default());
         let reading = AbortOnDropHandle::new(tokio::spawn(read(socket, file.is_none(), tell)));
-        Ok(Self(Some(Heard { said, name, _file: file, _reading: reading })))
+        Ok(Self(Some(NotifySocket { said, name, _file: file, _reading: reading })))
     }
 
     /// What `NOTIFY_SOCKET` is to say, where there is one.

@@ -17,8 +17,8 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-/// The pause between two attempts while it starts.
-const POLL_INTERVAL: Duration = Duration::from_millis(5);
+use super::POLL_INTERVAL;
+
 /// The longest pause between two requests: each of them is work for whoever starts.
 const LONGEST_INTERVAL: Duration = Duration::from_millis(250);
 /// One that takes longer is asked anew.

@@ -77,7 +77,7 @@ pub(crate) enum Told {
         generation: u64,
         by: Sign,
         milliseconds: u64,
-        since_save: Option<u64>,
+        since_save_milliseconds: Option<u64>,
     },
     NotReady {
         reason: String,
@@ -100,12 +100,12 @@ pub(crate) enum Told {
     GaveUp,
     /// Processes that have not ended even after SIGKILL.
     Left {
-        pids: Vec<i32>,
+        pids: Vec<u32>,
     },
     /// Told to end, by a signal or a key.
     Ending {
         /// The leaders of what has to end first.
-        pids: Vec<i32>,
+        pids: Vec<u32>,
         /// How long they may take.
         milliseconds: u64,
     },
@@ -146,14 +146,14 @@ pub(crate) enum WatchedBy {
 
 /// How much it is to be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Level {
+pub(crate) enum Weight {
     Step,
     Good,
     Bad,
 }
 
 impl Told {
-    pub(crate) fn level(&self) -> Level {
+    pub(crate) fn weight(&self) -> Weight {
         match self {
             Self::NotConfigured { .. }
             | Self::NothingCounts { .. }
@@ -162,9 +162,9 @@ impl Told {
             | Self::Exited { .. }
             | Self::GaveUp
             | Self::OwnWrites { .. }
-            | Self::Left { .. } => Level::Bad,
-            Self::Ready { .. } => Level::Good,
-            _ => Level::Step,
+            | Self::Left { .. } => Weight::Bad,
+            Self::Ready { .. } => Weight::Good,
+            _ => Weight::Step,
         }
     }
 }

@@ -59,9 +59,9 @@ impl fmt::Display for Told {
                 write!(f, "the build failed: {reason}; {then}")
             }
             Self::Starting { pid } => write!(f, "starts, pid {pid}"),
-            Self::Ready { pid, generation, by, milliseconds, since_save } => {
+            Self::Ready { pid, generation, by, milliseconds, since_save_milliseconds } => {
                 write!(f, "ready in {}", seconds(*milliseconds))?;
-                if let Some(since) = since_save {
+                if let Some(since) = since_save_milliseconds {
                     write!(f, ", {} after the save", seconds(*since))?;
                 }
                 write!(f, ": generation {generation}, pid {pid} ({})", by_words(*by))
@@ -110,8 +110,8 @@ fn then(serves: bool, again_in_milliseconds: Option<u64>) -> String {
     }
 }
 
-fn joined(pids: &[i32], between: &str) -> String {
-    pids.iter().map(i32::to_string).collect::<Vec<_>>().join(between)
+fn joined(pids: &[u32], between: &str) -> String {
+    pids.iter().map(u32::to_string).collect::<Vec<_>>().join(between)
 }
 
 fn asked_words(asked: Asked) -> &'static str {
@@ -189,6 +189,23 @@ mod tests {
             (vec![], 2, "a and 2 more changed: nothing is to be done"),
         ] {
             let told = Told::Changed { files: vec!["a".to_owned()], more, asks_for };
+            assert_eq!(told.to_string(), want);
+        }
+    }
+
+    /// Of what did not run, or was being ended, it was once said that it goes on.
+    #[test]
+    fn says_of_a_file_that_is_not_taken_what_goes_on() {
+        for (goes_on, want) in [
+            (true, "what a says now is not taken, and what ran before goes on: so"),
+            (
+                false,
+                "what a says now is not taken, and it is tried again once another service has ended, or the \
+                 file is edited: so",
+            ),
+        ] {
+            let (file, reason) = ("a".to_owned(), "so\n".to_owned());
+            let told = Told::NotConfigured { file, reason, line: None, column: None, goes_on };
             assert_eq!(told.to_string(), want);
         }
     }

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Form, Level, Message, Told, Wants};
+use super::{Form, Message, Told, Wants, Weight};
 use crate::{desktop::Desktop, process::Line, screen::Screen, status::Status, terminal::HELP};
 
 /// Colours of the names before the lines of several services, after those of warnings and errors.
@@ -87,8 +87,8 @@ impl Writer {
         if let Some(status) = &mut self.status {
             status.take_note(service, told);
         }
-        if let Some(desktop) = self.desktop.as_ref().filter(|_| told.level() != Level::Step) {
-            let is_urgent = told.level() == Level::Bad;
+        if let Some(desktop) = self.desktop.as_ref().filter(|_| told.weight() != Weight::Step) {
+            let is_urgent = told.weight() == Weight::Bad;
             let title = format!("server-dev: {service}");
             desktop.show(title.trim_end_matches(": ").to_owned(), told.to_string(), is_urgent);
         }
@@ -99,10 +99,10 @@ impl Writer {
     }
 
     fn text(&mut self, service: &str, told: &Told) {
-        let colour = match told.level() {
-            Level::Bad => 31,
-            Level::Good => 32,
-            Level::Step => 2,
+        let colour = match told.weight() {
+            Weight::Bad => 31,
+            Weight::Good => 32,
+            Weight::Step => 2,
         };
         let words = self.painted(colour, &format!("server-dev: {told}"));
         let line = format!("{}{words}\n", self.prefix(service));

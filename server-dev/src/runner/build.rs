@@ -183,7 +183,7 @@ impl Output for Read {
         }
     }
 
-    fn left(&self, pids: Vec<i32>) {
+    fn left(&self, pids: Vec<u32>) {
         self.heard.left(pids);
     }
 

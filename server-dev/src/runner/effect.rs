@@ -84,7 +84,7 @@ impl Work {
             generation,
             by,
             milliseconds: milliseconds(took),
-            since_save: since_save.map(milliseconds),
+            since_save_milliseconds: since_save.map(milliseconds),
         });
         let heard = self.heard.take();
         let new = Serving { running, notified, main, upstream, heard, since };

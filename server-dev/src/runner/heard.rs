@@ -109,7 +109,7 @@ impl Output for Heard {
         self.runner.line(line).await;
     }
 
-    fn left(&self, pids: Vec<i32>) {
+    fn left(&self, pids: Vec<u32>) {
         self.runner.left(pids);
     }
 }

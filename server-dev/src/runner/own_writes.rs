@@ -32,7 +32,7 @@ pub(super) struct OwnWrites {
 
 /// What is to be done about edits.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Judged {
     Heeded,
     /// Nothing is started for these files from here on.
     Found(Vec<PathBuf>),
@@ -71,20 +71,20 @@ impl OwnWrites {
     pub(super) fn judge<'a>(
         &mut self,
         edits: impl Iterator<Item = (&'a Path, Option<SystemTime>)>,
-    ) -> Verdict {
+    ) -> Judged {
         let edits: Vec<_> = edits.collect();
         if self.rests && edits.iter().all(|(file, _)| self.files.contains(*file)) {
-            return Verdict::Ignored;
+            return Judged::Ignored;
         }
         if self.rests {
             self.asked();
-            return Verdict::Heeded;
+            return Judged::Heeded;
         }
         let after = edits.iter().map(|(_, written)| self.after_start(*written));
         let after = after.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
         let Some(after) = after.filter(|_| edits.len() <= FEW) else {
             (self.files, self.starts) = (BTreeSet::new(), 0);
-            return Verdict::Heeded;
+            return Judged::Heeded;
         };
         let written: BTreeSet<_> = edits.into_iter().map(|(file, _)| file.to_owned()).collect();
         let both: BTreeSet<_> = self.files.intersection(&written).cloned().collect();
@@ -97,9 +97,9 @@ impl OwnWrites {
         self.after = after;
         self.rests = self.starts >= STARTS;
         if self.rests {
-            Verdict::Found(self.files.iter().cloned().collect())
+            Judged::Found(self.files.iter().cloned().collect())
         } else {
-            Verdict::Heeded
+            Judged::Heeded
         }
     }
 
@@ -120,14 +120,14 @@ mod tests {
     }
 
     /// A start a second, at which `file` is written after so many milliseconds; ready after 500.
-    fn start(own: &mut OwnWrites, n: u64, file: &str, after: u64) -> Verdict {
+    fn start(own: &mut OwnWrites, n: u64, file: &str, after: u64) -> Judged {
         own.begins(at(n * 1000));
         own.is_over(at(n * 1000 + 500));
         own.judge([(Path::new(file), Some(at(n * 1000 + after)))].into_iter())
     }
 
-    fn found() -> Verdict {
-        Verdict::Found(vec!["app.log".into()])
+    fn found() -> Judged {
+        Judged::Found(vec!["app.log".into()])
     }
 
     #[test]
@@ -135,14 +135,14 @@ mod tests {
     {
         let mut own = OwnWrites::default();
         for n in 1..6 {
-            assert_eq!(start(&mut own, n, "app.log", 100 + n), Verdict::Heeded);
+            assert_eq!(start(&mut own, n, "app.log", 100 + n), Judged::Heeded);
         }
         assert_eq!(start(&mut own, 6, "app.log", 130), found());
         let log = (Path::new("app.log"), Some(at(6900)));
-        assert_eq!(own.judge([log].into_iter()), Verdict::Ignored);
+        assert_eq!(own.judge([log].into_iter()), Judged::Ignored);
         // Another file; then once is enough.
         let code = (Path::new("code"), Some(at(6950)));
-        assert_eq!(own.judge([log, code].into_iter()), Verdict::Heeded);
+        assert_eq!(own.judge([log, code].into_iter()), Judged::Heeded);
         assert_eq!(start(&mut own, 7, "app.log", 100), found());
         own.asked();
         assert_eq!(start(&mut own, 8, "app.log", 100), found());
@@ -153,19 +153,19 @@ mod tests {
         // When it is ready, or at times as a person saves; another file each time; many at once.
         let mut own = OwnWrites::default();
         for n in 1..20 {
-            assert_eq!(start(&mut own, n, "code", 500), Verdict::Heeded);
+            assert_eq!(start(&mut own, n, "code", 500), Judged::Heeded);
         }
         for n in 1..20 {
-            assert_eq!(start(&mut own, n, "code", 20 + n % 2 * 300), Verdict::Heeded);
+            assert_eq!(start(&mut own, n, "code", 20 + n % 2 * 300), Judged::Heeded);
         }
         for n in 1..20 {
-            assert_eq!(start(&mut own, n, &n.to_string(), 100), Verdict::Heeded);
+            assert_eq!(start(&mut own, n, &n.to_string(), 100), Judged::Heeded);
         }
         for n in 1..20 {
             own.begins(at(n * 1000));
             let files: Vec<_> = (0..20).map(|n| n.to_string()).collect();
             let edits = files.iter().map(|file| (Path::new(file), Some(at(n * 1000 + 100))));
-            assert_eq!(own.judge(edits), Verdict::Heeded);
+            assert_eq!(own.judge(edits), Judged::Heeded);
         }
     }
 }

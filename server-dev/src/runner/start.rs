@@ -89,7 +89,7 @@ impl Work {
             let service = &runner.service;
             let began = Instant::now();
             let notified = Notified::new(&runner.notify)?;
-            let Given { sockets, private } = Given::of(&runner)?;
+            let ListensAt { sockets, private } = ListensAt::of(&runner)?;
             let env = environment::of_server(
                 service,
                 &sockets,
@@ -147,12 +147,12 @@ impl Work {
 }
 
 /// What one process listens at.
-struct Given {
+struct ListensAt {
     sockets: Sockets,
     private: Option<Private>,
 }
 
-impl Given {
+impl ListensAt {
     fn of(runner: &Runner) -> io::Result<Self> {
         let mut sockets = runner.sockets.again()?;
         let private = match (&runner.behind, runner.service.proxy) {

@@ -7,8 +7,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Given, checked};
 use crate::{
-    Failure,
     config::Service,
+    failure::Failure,
     proxy::{Behind, Fronted, Publisher, Site},
     runner::Runner,
     sockets::Sockets,

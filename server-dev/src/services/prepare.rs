@@ -10,8 +10,8 @@ use super::{
     live::{Live, Opened},
 };
 use crate::{
-    Failure,
     config::Service,
+    failure::Failure,
     sockets::{SocketError, Sockets},
     spec::{Address, Spec},
 };

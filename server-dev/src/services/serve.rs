@@ -6,7 +6,7 @@ use hot_reload::{ReloaderOptions, ReloaderService};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
-    Failure,
+    failure::Failure,
     report::{Told, WatchedBy, milliseconds},
     runner::Runner,
     tree::{Mechanism, Tree},

@@ -1,18 +1,12 @@
 //! Which files count, and what a change of each does.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 use globset::{Glob, GlobMatcher};
-use ignore::{
-    WalkBuilder,
-    gitignore::{Gitignore, GitignoreBuilder},
-};
 
 use super::{
     extensions::{Extensions, InvalidExtension},
+    ignored::{Ignored, says_what_counts},
     links::is_link,
     names::{absolute, anywhere, by_its_folder, plain},
 };
@@ -21,23 +15,6 @@ use crate::{
     timespan::Timespan,
 };
 
-/// What no service is made of: what version control, editors and interpreters keep for themselves.
-const NEVER: [&str; 11] = [
-    ".git/",
-    ".hg/",
-    ".svn/",
-    ".jj/",
-    "*~",
-    "*.sw?",
-    ".#*",
-    "4913",
-    ".DS_Store",
-    "__pycache__/",
-    "node_modules/",
-];
-/// A folder with this file in it can be made anew at any time (bford.info/cachedir), as can cargo's
-/// `target`.
-pub(crate) const CACHE: &str = "CACHEDIR.TAG";
 /// Nobody sees an edit sooner, and whatever looks more often has the processor busy.
 const SHORTEST_POLL: Timespan = Timespan::milliseconds(10);
 
@@ -47,7 +24,7 @@ pub(crate) struct Filter {
     directory: PathBuf,
     roots: Vec<PathBuf>,
     extensions: Extensions,
-    ignored: Arc<Gitignore>,
+    ignored: Ignored,
     rules: Vec<(GlobMatcher, Action)>,
     /// Its variables are a process's from its start on, so that an edit restarts the service.
     env_file: PathBuf,
@@ -84,14 +61,7 @@ impl Filter {
         let env_file = plain(&directory.join(service.env_file()));
         // It is a root of its own, since git mostly ignores it; and may come later.
         roots.push(env_file.clone());
-        let mut ignored = GitignoreBuilder::new(&directory);
-        for glob in NEVER.iter().copied().chain(service.ignore.iter().map(String::as_str)) {
-            ignored
-                .add_line(None, glob)
-                .map_err(|error| InvalidFilter::Ignore(glob.to_owned(), error))?;
-        }
-        let ignored =
-            ignored.build().map_err(|error| InvalidFilter::Ignore(String::new(), error))?;
+        let ignored = Ignored::of(&directory, &service.ignore)?;
         let rules = service.rules();
         let rules = rules.iter().map(|rule| {
             let glob = anywhere(&rule.files);
@@ -103,7 +73,7 @@ impl Filter {
             directory,
             roots,
             extensions: Extensions::of(&service.extensions)?,
-            ignored: Arc::new(ignored),
+            ignored,
             rules,
             env_file,
             apart: None,
@@ -123,6 +93,11 @@ impl Filter {
         &self.roots
     }
 
+    /// The folders that tell when a root itself is replaced.
+    pub(super) fn above_roots(&self) -> impl Iterator<Item = &Path> {
+        self.roots.iter().flat_map(|root| root.ancestors().skip(1))
+    }
+
     pub(super) fn extensions(&self) -> &[String] {
         self.extensions.as_slice()
     }
@@ -133,19 +108,7 @@ impl Filter {
 
     /// Walks what is below `root`, folders that don't count left out before they are entered.
     pub(super) fn walk(&self, root: &Path, depth: Option<usize>) -> ignore::Walk {
-        let ignored = Arc::clone(&self.ignored);
-        WalkBuilder::new(root)
-            .hidden(false)
-            .require_git(false)
-            .max_depth(depth)
-            .filter_entry(move |entry| {
-                let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
-                if is_dir {
-                    return enters(&ignored, entry.path());
-                }
-                !ignored.matched(entry.path(), is_dir).is_ignore()
-            })
-            .build()
+        self.ignored.walk(root, depth)
     }
 
     /// Whether a link is followed into the folder that it leads to: as what is below a root counts by its
@@ -154,7 +117,7 @@ impl Filter {
     /// And not out of a folder that another link leads to: what links there are in a store of packages
     /// lead to all of it, by more ways than can be walked.
     pub(super) fn follows(&self, link: &Path) -> bool {
-        if !is_link(link) || !link.is_dir() || !enters(&self.ignored, link) {
+        if !is_link(link) || !link.is_dir() || !self.ignored.enters(link) {
             return false;
         }
         let above = link.ancestors().skip(1);
@@ -174,7 +137,7 @@ impl Filter {
             return true;
         }
         self.roots.iter().any(|root| path.starts_with(root))
-            && !self.ignored.matched(path, is_folder).is_ignore()
+            && !self.ignored.has(path, is_folder)
             && (is_folder || self.action(path).is_some())
     }
 
@@ -198,20 +161,13 @@ impl Filter {
     }
 }
 
-fn enters(ignored: &Gitignore, folder: &Path) -> bool {
-    !ignored.matched(folder, true).is_ignore() && !folder.join(CACHE).exists()
-}
-
-/// Whether a file says which others count: what is ignored is told by these, so an edit of one changes
-/// what counts.
-pub(super) fn says_what_counts(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name == ".gitignore" || name == ".ignore" || name == CACHE)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ProxyMode, Rule, Words};
+    use crate::{
+        config::{ProxyMode, Rule, Words},
+        tree::CACHE,
+    };
 
     fn filter(directory: &Path, change: impl FnOnce(&mut Service)) -> Filter {
         let mut service = Service::of(Words::parse("server").unwrap());

@@ -17,6 +17,7 @@ use super::{
     links::Links,
     noted::Noted,
 };
+use crate::never::or_never;
 
 /// A look is followed by a pause of at least so many times its length: polling takes at most a tenth of a
 /// processor.
@@ -123,13 +124,7 @@ impl Watch {
     async fn hinted(&mut self) -> Noted {
         let mut noted = Noted::default();
         while noted.is_empty() {
-            let next = self.next_look();
-            let time = async {
-                match next {
-                    Some(next) => sleep_until(next).await,
-                    None => pending().await,
-                }
-            };
+            let time = or_never(self.next_look().map(sleep_until));
             tokio::select! {
                 biased;
                 () = self.read(&mut noted) => {}
@@ -182,9 +177,7 @@ impl Watch {
         let mut arm = Arm { watches: self.watches.as_mut(), links: &mut self.links, failed: None };
         let edits = if noted.is_all || asks_again {
             let edits = self.tree.look(&mut arm);
-            // That a root itself is replaced is told by the folders that it is in.
-            let roots = self.tree.0.filter.roots().iter();
-            for above in roots.flat_map(|root| root.ancestors().skip(1)) {
+            for above in self.tree.0.filter.above_roots() {
                 arm.entered(above);
             }
             self.looked = Some((Instant::now(), start.elapsed()));

@@ -18,7 +18,7 @@ pub(super) struct Needed {
 impl Needed {
     /// The folders by which the end of a root is told are watched as well.
     pub(super) fn above(&mut self, filter: &Filter) {
-        for above in filter.roots().iter().flat_map(|root| root.ancestors().skip(1)) {
+        for above in filter.above_roots() {
             self.entered(above);
         }
     }

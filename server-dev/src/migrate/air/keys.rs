@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use crate::{config::DEFAULT_POLL, draft::Draft};
+use crate::{config::poll_interval, draft::Draft};
 
 /// Keys without one here, and why; a table's name is of all its keys.
 const LEFT_OUT: [(&str, &str); 12] = [
@@ -58,7 +58,7 @@ pub(super) fn take(key: &str, value: &Value, scratch: &str, draft: &mut Draft) {
         "poll_interval" => time(key, "poll", value, draft),
         "poll" => {
             if value.as_bool() == Some(true) && draft.get("poll").is_none() {
-                draft.set("poll", DEFAULT_POLL.to_string());
+                draft.set("poll", poll_interval().to_string());
             }
         }
         other => left_out(&format!("build.{other}"), value, draft),

@@ -10,12 +10,8 @@ use ignore::DirEntry;
 
 use super::{File, Index, Watcher};
 use crate::tree::{
-    Edit, Edits,
-    filesystem::silent,
-    filter::{Filter, says_what_counts},
-    identity::hash,
-    links::is_link,
-    seen::Seen,
+    Edit, Edits, filesystem::silent, filter::Filter, identity::hash, ignored::says_what_counts,
+    links::is_link, seen::Seen,
 };
 
 /// What is looked at, and who is told of what is found.
