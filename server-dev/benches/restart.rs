@@ -140,7 +140,7 @@ fn end(child: &mut Child) {
     let pid = Pid::from_raw(child.id().cast_signed()).expect("a process");
     // It may have ended by itself.
     let _ = kill_process(pid, Signal::INT);
-    let _ = child.wait();
+    child.wait().expect("a child");
 }
 
 /// Clients that ask without a pause.

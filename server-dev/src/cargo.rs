@@ -3,7 +3,8 @@
 //!
 //! Which program it is, with which arguments and variables, only cargo knows. So cargo does run
 //! something: this executable, as its `runner` (see `target.<triple>.runner` in The Cargo Book), which
-//! says what it was to run. A `runner` that the project has configured is not used.
+//! says what it was to run. A `runner` that the project has configured is not used, neither by a cargo that
+//! a build script starts.
 
 mod built;
 mod message;
@@ -13,7 +14,7 @@ use std::{env::consts::ARCH, ffi::OsString, path::Path};
 use crate::config::Words;
 
 pub(crate) use self::{
-    built::{Built, WORD, tell},
+    built::{Built, WORD, run},
     message::{Message, RustcMessage, Span},
 };
 
@@ -40,9 +41,8 @@ impl CargoRun {
         let flags = || arguments.iter().take_while(|word| *word != "--");
         let mut words = vec![command.program().to_owned()];
         words.extend_from_slice(&arguments[..toolchain]);
-        let [program, word] = runner();
         // For each target that none of the variables is for.
-        let runner = format!("target.'cfg(all())'.runner=['{program}','{word}']");
+        let runner = format!("target.'cfg(all())'.runner=['{}']", runner().join("','"));
         words.extend(["--config".to_owned(), runner]);
         words.extend_from_slice(&arguments[toolchain..=run]);
         // Who asks for another form gets that.
@@ -95,10 +95,11 @@ fn run_in(command: &Words) -> Option<usize> {
     }
 }
 
-/// This executable by its number, as for cargo `/proc/self/exe` is cargo; there is no blank in it, at
-/// which cargo would part it.
-fn runner() -> [String; 2] {
-    [format!("/proc/{}/exe", std::process::id()), WORD.to_owned()]
+/// This executable by its number, as for cargo `/proc/self/exe` is cargo, and who is to be told; there is
+/// no blank in it, at which cargo would part it.
+fn runner() -> [String; 3] {
+    let number = std::process::id();
+    [format!("/proc/{number}/exe"), WORD.to_owned(), number.to_string()]
 }
 
 #[cfg(test)]
@@ -129,8 +130,7 @@ mod tests {
         ] {
             let run = CargoRun::of(&Words::parse(text).unwrap(), false);
             let run = run.unwrap_or_else(|| panic!("{text} is one"));
-            let [program, word] = runner();
-            let told = format!("--config target.'cfg(all())'.runner=['{program}','{word}']");
+            let told = format!("--config target.'cfg(all())'.runner=['{}']", runner().join("','"));
             let got = [&[run.build.program().to_owned()], run.build.arguments()].concat().join(" ");
             let got = got.replace(&told, "RUNNER");
             assert_eq!(got.replace("--message-format=json", "JSON"), want, "{text}");

@@ -82,7 +82,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     match arguments.next() {
         Some(word) if word == exec::WORD => exec::become_it(arguments),
-        Some(word) if word == cargo::WORD => return cargo::tell(arguments),
+        Some(word) if word == cargo::WORD => return cargo::run(arguments),
         Some(word) if word == guard::WORD => {
             guard::become_it(arguments.next());
             return ExitCode::SUCCESS;

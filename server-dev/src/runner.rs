@@ -8,13 +8,14 @@ mod outcome;
 mod own_writes;
 mod pages;
 mod plan;
+mod put_off;
 mod start;
 mod work;
 
 use std::sync::Arc;
 
 use hot_reload::ReloaderReceiver;
-use tokio::sync::broadcast;
+use tokio::{sync::broadcast, time::sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -26,6 +27,7 @@ use crate::{
     guard::GuardedGroups,
     input::Input,
     machine::{Event, Need, Phase},
+    never::or_never,
     process::{Line, Output},
     proxy::{Behind, Publisher},
     ready::Place,
@@ -81,12 +83,14 @@ impl Runner {
         let mut seen = edits.get().unwrap_or_default();
         work.take(Event::Changed(Need::Build)).await;
         while work.machine.phase != Phase::Ended {
+            let put_off = work.put_off.as_ref().and_then(|put_off| put_off.until).map(sleep_until);
             let event = tokio::select! {
                 biased;
                 () = over.cancelled(), if work.machine.phase != Phase::Ending => Event::Shutdown,
                 event = work.happens() => event,
                 Ok(need) = asked.recv() => {
                     work.own_writes.asked();
+                    let need = work.with_put_off(need);
                     work.tell(Told::Asked { asks_for: work.asked(need) });
                     Event::Changed(need)
                 }
@@ -98,6 +102,10 @@ impl Runner {
                     seen = latest;
                     let Some(plan) = plan else { continue };
                     let Some(need) = work.heed(plan).await else { continue };
+                    Event::Changed(need)
+                }
+                () = or_never(put_off), if work.machine.phase != Phase::Ending => {
+                    let Some(need) = work.heed_put_off().await else { continue };
                     Event::Changed(need)
                 }
             };

@@ -49,9 +49,8 @@ fn workspace() -> Folder {
 
 /// Runs a command of cargo in a folder of the workspace.
 fn run(folder: &Folder, below: &str, command: &str) -> Dev {
-    let mut dev = Command::new(env!("CARGO_BIN_EXE_server-dev"));
-    dev.args(["--json", "-s", "http::0", "--ready", "1ms", "--"]).args(command.split(' '));
-    dev.env("CARGO_TARGET_DIR", folder.path().join("target"));
+    let mut dev = folder.command(&["--json", "-s", "http::0", "--ready", "1ms", "--"]);
+    dev.args(command.split(' ')).env("CARGO_TARGET_DIR", folder.path().join("target"));
     Dev::spawn(dev.current_dir(folder.path().join(below)))
 }
 
@@ -148,5 +147,75 @@ fn an_order_that_runs_nothing_is_no_server() {
         failed["reason"].as_str().is_some_and(|it| it.contains("has run no program")),
         "{failed}"
     );
+    assert!(dev.end().success());
+}
+
+/// As of those who choose a toolchain by a script.
+#[test]
+fn a_cargo_that_another_program_starts_is_asked() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = workspace();
+    folder.write("one/cargo", "#!/bin/sh\ncargo \"$@\"\n");
+    let script = folder.path().join("one/cargo");
+    std::fs::set_permissions(script, std::fs::Permissions::from_mode(0o755)).expect("a script");
+    assert_eq!(says(&folder, "one", "./cargo run x"), "one debug [\"x\"]");
+}
+
+/// It was not run, and what it makes was missing.
+#[test]
+fn what_a_build_script_has_cargo_run_is_run() {
+    let package = |name: &str| {
+        format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n")
+    };
+    let script = r#"
+        fn main() {
+            let out = std::env::var("OUT_DIR").unwrap();
+            let generator = ["run", "--manifest-path", "generator/Cargo.toml", "--target-dir"];
+            let mut cargo = std::process::Command::new("cargo");
+            let cargo = cargo.args(generator).arg(format!("{out}/target")).args(["--", "made"]);
+            let output = cargo.output().unwrap();
+            assert!(output.status.success());
+            std::fs::write(format!("{out}/made.txt"), output.stdout).unwrap();
+        }
+    "#;
+    let generator = r#"fn main() { print!("{}", std::env::args().nth(1).unwrap()); }"#;
+    let program = r#"
+        fn main() {
+            println!("{} [{}]", include_str!(concat!(env!("OUT_DIR"), "/made.txt")), module_path!());
+            std::thread::sleep(std::time::Duration::from_secs(600));
+        }
+    "#;
+    let folder = Folder::with(&[
+        ("Cargo.toml", &package("web")),
+        ("build.rs", script),
+        ("src/main.rs", program),
+        ("generator/Cargo.toml", &(package("generator") + "[workspace]\n")),
+        ("generator/src/main.rs", generator),
+    ]);
+    let mut dev = run(&folder, "", "cargo run");
+    dev.wait_for("output", |event| event["line"] == "made [web]");
+    assert!(dev.end().success());
+}
+
+/// The server found it until the next build.
+#[test]
+fn a_variable_that_its_file_says_no_more_is_gone_without_a_build() {
+    let folder = workspace();
+    let program = r#"
+        fn main() {
+            println!("secret {:?}", std::env::var("SECRET").ok());
+            println!("package {:?}", std::env::var("CARGO_PKG_NAME").ok());
+            std::thread::sleep(std::time::Duration::from_secs(600));
+        }
+    "#;
+    folder.write("one/src/main.rs", program);
+    folder.write("one/.env", "SECRET=old\n");
+    let mut dev = run(&folder, "one", "cargo run");
+    dev.wait_for("output", |event| event["line"] == r#"secret Some("old")"#);
+    folder.write("one/.env", "");
+    let changed = dev.wait("changed");
+    assert_eq!(changed["asks_for"], serde_json::json!(["restart"]));
+    dev.wait_for("output", |event| event["line"] == "secret None");
+    dev.wait_for("output", |event| event["line"] == r#"package Some("one")"#);
     assert!(dev.end().success());
 }

@@ -10,9 +10,10 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::{Duration, Instant},
 };
 
-use common::{Dev, Folder, get, runs, tiny};
+use common::{Dev, Folder, get, pid, process::runs, tiny};
 use serde_json::{Value, json};
 
 const OTHER: &str = "[services.other]\ncommand = 'sleep 600'\nready = { delay = '1ms' }\n";
@@ -31,11 +32,7 @@ fn configure(folder: &Folder, services: &[&str]) {
     folder.write("server-dev.toml", &services.concat());
 }
 
-fn pid(event: &Value) -> u64 {
-    event["pid"].as_u64().expect("a pid")
-}
-
-fn ready(dev: &mut Dev, service: &str) -> u64 {
+fn ready(dev: &mut Dev, service: &str) -> u32 {
     pid(&dev.wait_for("ready", |event| event["service"] == service))
 }
 
@@ -83,7 +80,7 @@ impl Asking {
     }
 }
 
-/// How often a service was told to be ready.
+/// How often a process of a service was told to be started.
 fn starts(dev: &Dev, service: &str) -> usize {
     let is_one = |event: &&Value| event["event"] == "starting" && event["service"] == service;
     dev.told.iter().filter(is_one).count()
@@ -194,12 +191,7 @@ fn a_service_whose_port_is_taken_goes_on_as_before() {
     ready(&mut dev, "other");
     assert!(runs(pid) && get(&before).unwrap() == "one");
     drop(taken);
-    configure(&folder, &[&web("two", &format!("sockets = ['http::{port}']")), OTHER, "\n# again"]);
-    folder.write("other", "");
-    configure(
-        &folder,
-        &[&web("two", &format!("sockets = [ 'http::{port}' ]\ngrace = '9s'")), OTHER],
-    );
+    configure(&folder, &[&web("two", &format!("sockets = ['http::{port}']\ngrace = '9s'")), OTHER]);
     assert_eq!(dev.wait("configured")["changed"], json!(["web"]));
     ready(&mut dev, "web");
     assert_eq!(get(&format!("127.0.0.1:{port}")).unwrap(), "two");
@@ -238,15 +230,19 @@ fn two_edits_in_a_row_come_to_what_the_second_says_and_the_end_waits_for_neither
     let mut dev = folder.dev(&[]);
     let address = address(&mut dev, "web");
     ready(&mut dev, "web");
-    configure(&folder, &[&web("two", "sockets = ['http::0']")]);
+    // Whoever waited for one of these to be ready would not be done in time.
+    let never = "sockets = ['http::0']\nready_timeout = '1h'\nenv.SLOW_START = '3600000'";
+    configure(&folder, &[&web("two", never)]);
     dev.wait("configured");
     configure(&folder, &[&web("one", "sockets = ['http::0']\nsettle = '60ms'")]);
     dev.wait("configured");
     ready(&mut dev, "web");
     assert_eq!(get(&address).unwrap(), "one");
-    configure(&folder, &[&web("two", "sockets = ['http::0']")]);
+    configure(&folder, &[&web("two", never)]);
     dev.wait("configured");
+    let start = Instant::now();
     assert!(dev.end().success());
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
 }
 
 /// The old one was ended all the same, and with nothing left to run server-dev ended as well, in success.

@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use common::{Dev, Folder};
+use common::{Dev, Folder, SERVER_DEV};
 
 /// Has a server say what it finds, and returns that.
 fn found(dev: &mut Dev) -> Vec<String> {
@@ -34,10 +34,7 @@ const SAYS: &str = r#"
 
 fn says(folder: &Folder, flags: &[&str]) -> Dev {
     folder.write("server", SAYS);
-    // Descriptors that are open here, and are nobody else's.
-    let mut command = Command::new(env!("CARGO_BIN_EXE_server-dev"));
-    command.arg("--json").args(flags).args(["--ready", "1ms", "--", "sh", "./server"]);
-    Dev::spawn(command.current_dir(folder.path()))
+    folder.dev(&[flags, &["--ready", "1ms", "--", "sh", "./server"]].concat())
 }
 
 /// The sockets among its descriptors; a shell has others of its own.
@@ -82,12 +79,11 @@ fn the_same_sockets_are_passed_to_every_generation() {
 #[test]
 fn the_number_of_the_process_is_left_out_where_asked() {
     let folder = Folder::with(&[]);
-    // Nor is that of whoever has started this.
-    let mut command = Command::new(env!("CARGO_BIN_EXE_server-dev"));
     folder.write("server", SAYS);
-    command.args(["--json", "--no-pid", "-s", "http::0", "--", "sh", "./server"]);
-    command.env("LISTEN_PID", "1").env("LISTEN_PIDFDID", "1").current_dir(folder.path());
-    let lines = found(&mut Dev::spawn(&mut command));
+    // Nor is that of whoever has started this.
+    let env = [("LISTEN_PID", "1"), ("LISTEN_PIDFDID", "1")];
+    let arguments = ["--no-pid", "-s", "http::0", "--", "sh", "./server"];
+    let lines = found(&mut folder.dev_with(&arguments, &env));
     has(&lines, "pid=");
     has(&lines, "fds=1 names=http");
 }
@@ -135,9 +131,8 @@ fn a_unix_socket_of_a_file_is_in_the_folder_of_its_service() {
         folder.path().display()
     );
     folder.write("server-dev.toml", &service);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_server-dev"));
-    command.args(["--json", "-c", "../server-dev.toml"]).current_dir(folder.path().join("run"));
-    let mut dev = Dev::spawn(&mut command);
+    let mut command = folder.command(&["--json", "-c", "../server-dev.toml"]);
+    let mut dev = Dev::spawn(command.current_dir(folder.path().join("run")));
     dev.wait("ready");
     UnixStream::connect(folder.path().join("web/a.sock")).unwrap();
     UnixStream::connect(folder.path().join("b.sock")).unwrap();
@@ -150,7 +145,7 @@ fn the_same_socket_twice_is_said_to_be_so() {
     let error = |arguments: &[&str]| {
         // Where it is not refused, it runs.
         let mut command = Command::new("timeout");
-        command.args(["60", env!("CARGO_BIN_EXE_server-dev")]).args(arguments);
+        command.args(["60", SERVER_DEV]).args(arguments);
         let output = command.current_dir(folder.path()).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         String::from_utf8(output.stderr).unwrap()
@@ -186,11 +181,7 @@ fn who_holds_a_port_already_is_not_pushed_aside() {
     let held = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = held.local_addr().unwrap();
     let taken = |spec: &str| {
-        let output = Command::new(env!("CARGO_BIN_EXE_server-dev"))
-            .args(["-s", spec, "--", "sleep", "600"])
-            .current_dir(folder.path())
-            .output()
-            .unwrap();
+        let output = folder.command(&["-s", spec, "--", "sleep", "600"]).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         String::from_utf8(output.stderr).unwrap()
     };

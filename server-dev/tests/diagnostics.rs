@@ -2,8 +2,6 @@
 
 mod common;
 
-use std::process::Command;
-
 use common::{Folder, tiny};
 use serde_json::{Value, json};
 
@@ -13,12 +11,8 @@ fn text_until(folder: &Folder, arguments: &[&str], last: &str) -> String {
         io::{BufRead, BufReader},
         process::Stdio,
     };
-    let mut child = Command::new(env!("CARGO_BIN_EXE_server-dev"))
-        .args(arguments)
-        .current_dir(folder.path())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("server-dev starts");
+    let mut child =
+        folder.command(arguments).stderr(Stdio::piped()).spawn().expect("server-dev starts");
     let stderr = BufReader::new(child.stderr.take().expect("its stderr"));
     let mut text = String::new();
     for line in stderr.lines().map_while(Result::ok) {

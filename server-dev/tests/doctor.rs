@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use common::Folder;
+use common::{Folder, SERVER_DEV};
 
 /// The user that is nobody, by Debian's policy and most others.
 const NOBODY: u32 = 65534;
@@ -25,7 +25,7 @@ fn doctor_of(command: &mut Command, folder: &Folder) -> (Option<i32>, String) {
 }
 
 fn command() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_server-dev"))
+    Command::new(SERVER_DEV)
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn says_that_a_socket_is_another_users() {
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("its own folder");
     // Where that user may look at it.
     let copy = folder.path().join("server-dev");
-    fs::copy(env!("CARGO_BIN_EXE_server-dev"), &copy).expect("room for a copy");
+    fs::copy(SERVER_DEV, &copy).expect("room for a copy");
     let (code, text) = doctor(Command::new(copy).uid(NOBODY).gid(NOBODY), &folder);
     assert_eq!(code, Some(1), "{text}");
     let told = format!("127.0.0.1:{port} is held by a process of another user (uid 0)");

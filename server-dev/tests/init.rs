@@ -4,15 +4,11 @@ mod common;
 
 use std::process::{Command, Output, Stdio};
 
-use common::Folder;
+use common::{Folder, SERVER_DEV};
 use serde_json::Value;
 
 fn run(folder: &Folder, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_server-dev"))
-        .args(arguments)
-        .current_dir(folder.path())
-        .output()
-        .expect("server-dev starts")
+    folder.command(arguments).output().expect("server-dev starts")
 }
 
 #[test]
@@ -39,7 +35,7 @@ fn what_init_writes_is_run_and_passes_the_schema() {
 
 #[test]
 fn a_reader_that_has_had_enough_is_no_failure() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_server-dev"))
+    let mut child = Command::new(SERVER_DEV)
         .arg("schema")
         .stdout(Stdio::piped())
         .spawn()

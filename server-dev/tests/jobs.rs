@@ -98,10 +98,8 @@ fn each_of_two_services_is_replaced_by_its_own_changes_only() {
     } else {
         println!("go is not installed: a stand-in builds");
         let compiler = format!("#!/bin/sh\nmkdir -p tmp && cp {} tmp/main\n", tiny());
-        folder.write("bin/go", &compiler);
+        folder.program("bin/go", &compiler);
         folder.write("web/value.txt", "<h1>hello from Go</h1>");
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        fs::set_permissions(folder.path().join("bin/go"), mode).expect("a mode");
         format!("{}:{path}", folder.path().join("bin").display())
     };
     let cache = folder.path().join("go-cache");

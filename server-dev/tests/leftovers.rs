@@ -5,60 +5,17 @@ mod common;
 use std::{
     fs,
     path::Path,
-    process::Command,
-    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
-use common::{Dev, Folder, PATIENCE, get, runs, tiny};
-use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
-
-/// A variable that each process of one `server-dev` has, and no other.
-struct Mark(String);
-
-impl Mark {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let next = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self(format!("{}-{next}", std::process::id()))
-    }
-
-    fn env(&self) -> (&str, &str) {
-        ("LEFTOVERS", &self.0)
-    }
-
-    /// The processes that have it and are no zombies, which have no environment.
-    fn processes(&self) -> Vec<u32> {
-        let variable = format!("LEFTOVERS={}\0", self.0);
-        let has_it = |pid: &u32| {
-            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment.windows(variable.len()).any(|part| part == variable.as_bytes())
-        };
-        processes().into_iter().filter(has_it).collect()
-    }
-
-    fn wait_until_gone(&self) {
-        wait_until(|| self.processes().is_empty(), || format!("{:?} are left", self.processes()));
-    }
-}
-
-fn processes() -> Vec<u32> {
-    let names = fs::read_dir("/proc").expect("proc(5)").flatten().map(|entry| entry.file_name());
-    names.filter_map(|name| name.to_str()?.parse().ok()).collect()
-}
-
-/// The children of a process, and the letter of the state that each is in.
-fn children(of: u32) -> Vec<(u32, char)> {
-    let state = |pid: u32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-        let state = fields.next()?.chars().next()?;
-        (fields.next()?.parse() == Ok(of)).then_some((pid, state))
-    };
-    processes().into_iter().filter_map(state).collect()
-}
+use common::{
+    Dev, Folder, PATIENCE, get,
+    mark::Mark,
+    process::{children, kill},
+    tiny, wait_until,
+};
+use rustix::process::Signal;
 
 fn descriptors(of: u32) -> Vec<String> {
     let entries = fs::read_dir(format!("/proc/{of}/fd")).expect("it runs").flatten();
@@ -66,21 +23,6 @@ fn descriptors(of: u32) -> Vec<String> {
     let mut targets: Vec<_> = targets.map(|target| target.display().to_string()).collect();
     targets.sort();
     targets
-}
-
-fn wait_until(is_so: impl Fn() -> bool, what: impl Fn() -> String) {
-    let until = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < until, "{}", what());
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn kill(pid: u32) {
-    if let Some(pid) = Pid::from_raw(pid.cast_signed()) {
-        // It may have ended by itself.
-        let _ = kill_process(pid, Signal::KILL);
-    }
 }
 
 /// Starts a shell's script as the server, and waits until it has said `up`.
@@ -191,10 +133,16 @@ fn ctrl_c_ends_the_first_look_at_a_large_tree() {
     for n in 0..5_000 {
         folder.write(&format!("{}/{n}", n / 100), "");
     }
-    let mut dev = folder.dev_with(&["-s", "http::0", "--", "sleep", "600"], &[mark.env()]);
-    dev.wait("listening");
-    assert!(dev.end().success());
-    assert_eq!(mark.processes(), [0; 0]);
+    // On a machine that is busy it may be over before it can be ended.
+    let is_cut_short = (0..20).any(|_| {
+        let mut dev = folder.dev_with(&["-s", "http::0", "--", "sleep", "600"], &[mark.env()]);
+        dev.wait("listening");
+        dev.signal(Signal::INT);
+        assert!(dev.wait_for_end().success());
+        assert_eq!(mark.processes(), [0; 0]);
+        dev.tells_within(PATIENCE).iter().all(|event| event["event"] != "watching")
+    });
+    assert!(is_cut_short, "each was over by itself");
 }
 
 #[test]
@@ -247,20 +195,6 @@ fn to_kill_server_dev_ends_even_who_does_not_want_to() {
     dev.signal(Signal::KILL);
     dev.wait_for_end();
     mark.wait_until_gone();
-}
-
-#[test]
-fn who_has_left_its_group_is_no_zombie_in_the_end() {
-    let (folder, mark) = (Folder::with(&[]), Mark::new());
-    let script =
-        "setsid sh -c 'setsid sh -c \"sleep 0.3; touch ended\" &' ; echo up; exec sleep 600";
-    let dev = serves(&folder, &mark, &["-e", "rs"], script);
-    wait_until(|| folder.path().join("ended").exists(), || "it doesn't end".to_owned());
-    wait_until(
-        || children(dev.pid()).iter().all(|(_, state)| *state != 'Z'),
-        || format!("{:?}", children(dev.pid())),
-    );
-    assert!(dev.end().success());
 }
 
 #[test]
@@ -321,55 +255,4 @@ fn two_hundred_restarts_with_kills_in_between_leave_nothing() {
 fn files(folder: &Path) -> Vec<String> {
     let names = fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.file_name());
     names.map(|name| name.to_string_lossy().into_owned()).collect()
-}
-
-/// As a shell with job control does, timeout(1) has a group of its own.
-#[test]
-fn what_has_left_its_group_ends_with_its_server() {
-    let script = "timeout 600 sleep 600 & echo stray $!; wait";
-    let folder = Folder::with(&[("value.txt", "one"), ("server", script)]);
-    let mut dev = folder.dev(&["-e", "txt", "--ready", "300ms", "--", "sh", "./server"]);
-    let stray = |dev: &mut Dev| {
-        let is_it =
-            |event: &Value| event["line"].as_str().is_some_and(|line| line.starts_with("stray"));
-        let line = dev.wait_for("output", is_it)["line"].as_str().expect("a text").to_owned();
-        line.trim_start_matches("stray ").parse::<u64>().expect("a number")
-    };
-    let first = stray(&mut dev);
-    dev.wait("ready");
-    folder.write("value.txt", "two");
-    let second = stray(&mut dev);
-    dev.wait("drained");
-    assert!(!runs(first) && runs(second));
-    assert!(dev.end().success());
-    assert!(!runs(second));
-}
-
-/// As in a container that was entered from outside, where its session has no number; it once panicked.
-#[test]
-fn what_leads_its_session_may_be_in_another_pid_namespace() {
-    let inside = ["--map-root-user", "--pid", "--fork", "--mount-proc"];
-    if !Command::new("unshare").args(inside).arg("true").status().is_ok_and(|it| it.success()) {
-        eprintln!("no namespaces are to be had here, so this is not tried");
-        return;
-    }
-    // timeout(1) has a group of its own.
-    let script = "timeout 600 sleep 600 & echo up; wait";
-    let folder = Folder::with(&[("value.txt", "one"), ("server", script)]);
-    let mark = Mark::new();
-    let mut command = Command::new("unshare");
-    command.args(inside).args([env!("CARGO_BIN_EXE_server-dev"), "--json", "-e", "txt"]);
-    command.args(["--ready", "300ms", "--", "sh", "./server"]);
-    command.current_dir(folder.path()).envs([mark.env()]);
-    let mut dev = Dev::spawn(&mut command);
-    dev.wait("ready");
-    folder.write("value.txt", "two");
-    dev.wait("drained");
-    let serve = || mark.processes().len();
-    // The one that enters, server-dev and its guard; of the server the shell, timeout and sleep.
-    wait_until(|| serve() == 6, || format!("{:?}", mark.processes()));
-    let [(inner, _)] = children(dev.pid())[..] else { panic!("server-dev alone") };
-    kill_process(Pid::from_raw(inner.cast_signed()).unwrap(), Signal::INT).unwrap();
-    assert!(dev.wait_for_end().success());
-    assert_eq!(mark.processes(), [0; 0]);
 }

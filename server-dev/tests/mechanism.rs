@@ -5,8 +5,9 @@ mod common;
 use std::{fs, process::Stdio};
 
 use common::{
-    Folder,
-    tree::{IDLE, counts, dev_after, idle, stop, unshare, watches},
+    Folder, SERVER_DEV,
+    process::unshare,
+    tree::{IDLE, counts, dev_after, idle, stop, watches},
 };
 use rustix::process::Signal;
 
@@ -120,7 +121,7 @@ fn doctor_says_that_such_a_tree_is_polled_as_well() {
     };
     let script = "set -e; mkdir upper work; mount -t overlay overlay \
                   -o lowerdir=lower,upperdir=upper,workdir=work merged; cd merged; \"$@\"";
-    command.args(["sh", "-c", script, "sh", env!("CARGO_BIN_EXE_server-dev"), "doctor"]);
+    command.args(["sh", "-c", script, "sh", SERVER_DEV, "doctor"]);
     let output = command.current_dir(folder.path()).stderr(Stdio::inherit()).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}");

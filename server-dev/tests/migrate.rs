@@ -2,17 +2,11 @@
 
 mod common;
 
-use std::process::Command;
-
 use common::{Folder, get, tiny};
 
 fn migrate(folder: &Folder, words: &[&str]) -> (i32, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_server-dev"))
-        .arg("migrate")
-        .args(words)
-        .current_dir(folder.path())
-        .output()
-        .expect("server-dev starts");
+    let output = folder.command(&[&["migrate"], words].concat()).output();
+    let output = output.expect("server-dev starts");
     let text = if output.status.success() { output.stdout } else { output.stderr };
     (output.status.code().unwrap_or(-1), String::from_utf8(text).expect("text"))
 }

@@ -2,21 +2,13 @@
 
 mod common;
 
-use std::process::Command;
-
-use common::{Dev, Folder, runs, tiny, tree::wait_until};
+use common::{Dev, Folder, pid, process::runs, tiny, wait_until};
 
 /// Starts a server that says it, which is believed alone.
 fn start(folder: &Folder, tmp: &str, runtime: &str) -> Dev {
     folder.write("value.txt", "one");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_server-dev"));
-    command
-        .args(["--json", "-s", "http::0", "--ready", "notify", "--", &tiny()])
-        .current_dir(folder.path())
-        .env("SAYS_READY", "1")
-        .env("TMPDIR", tmp)
-        .env("XDG_RUNTIME_DIR", runtime);
-    Dev::spawn(&mut command)
+    let env = [("SAYS_READY", "1"), ("TMPDIR", tmp), ("XDG_RUNTIME_DIR", runtime)];
+    folder.dev_with(&["-s", "http::0", "--ready", "notify", "--", &tiny()], &env)
 }
 
 /// Longer than an address may be, and no folder at all.
@@ -48,11 +40,32 @@ fn where_no_folder_takes_a_socket_there_is_one_without() {
     for tmp in useless(&folder) {
         let mut dev = start(&folder, &tmp, "");
         let ready = dev.wait_for("ready", |ready| ready["by"] == "notified");
-        let pid = ready["pid"].as_u64().unwrap();
+        let pid = pid(&ready);
         let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
         let environment = String::from_utf8_lossy(&environment);
         assert!(environment.contains("NOTIFY_SOCKET=@server-dev-"), "{environment}");
         assert!(dev.end().success());
-        wait_until("it ends", || !runs(pid));
+        wait_until(|| !runs(pid), || "it doesn't end");
     }
+}
+
+/// It once was the end of all that a server said: the descriptor of `BARRIER=1` had no room.
+#[test]
+fn a_server_that_passes_a_descriptor_is_still_heard_and_that_is_closed() {
+    if Command::new("systemd-notify").arg("--version").output().is_err() {
+        return eprintln!("skipped: systemd-notify is not to be had here");
+    }
+    // It fails unless its barrier is closed within 5 s.
+    let server =
+        "systemd-notify --status=loading && systemd-notify --ready && echo heard; exec sleep 600";
+    let folder = Folder::with(&[("server", server)]);
+    let mut dev = folder.dev(&["--ready", "notify", "--", "sh", "./server"]);
+    let (mut is_ready, mut is_heard) = (false, false);
+    while !(is_ready && is_heard) {
+        let event = dev.wait_for_any(&["ready", "not-ready", "output"]);
+        assert!(event["event"] != "not-ready", "{event}");
+        is_ready |= event["by"] == "notified";
+        is_heard |= event["line"] == "heard";
+    }
+    assert!(dev.end().success());
 }

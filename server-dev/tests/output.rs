@@ -3,26 +3,22 @@
 mod common;
 
 use std::{
-    fs,
     io::{BufRead, BufReader},
-    os::unix::fs::PermissionsExt,
-    process::{Command, Stdio},
+    process::Stdio,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use common::{Dev, Folder, PATIENCE};
+use common::{Dev, Folder, wait_until};
 use serde_json::json;
 
 /// A folder with a cargo of its own, and a program that it may build.
 fn with_cargo(script: &str, messages: &[serde_json::Value]) -> Folder {
-    let folder = Folder::with(&[("cargo", script), ("server", "#!/bin/sh\necho up; sleep 600")]);
+    let folder = Folder::with(&[]);
+    folder.program("cargo", script);
+    folder.program("server", "#!/bin/sh\necho up; sleep 600");
     let lines: Vec<_> = messages.iter().map(serde_json::Value::to_string).collect();
     folder.write("messages", &(lines.join("\n") + "\n"));
-    for program in ["cargo", "server"] {
-        let mode = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(folder.path().join(program), mode).expect("a file of its own");
-    }
     folder
 }
 
@@ -42,14 +38,10 @@ fn the_last_lines_of_a_build_are_read_whole_however_long_they_are_held_up() {
         "#!/bin/sh\ncat messages; touch ended",
         &[json!({ "reason": "compiler-message", "message": shown }), built()],
     );
-    let mut command = Command::new(env!("CARGO_BIN_EXE_server-dev"));
-    command.arg("--json").args(RUN).current_dir(folder.path()).stdout(Stdio::piped());
+    let mut command = folder.command(&["--json"]);
+    command.args(RUN).stdout(Stdio::piped());
     let held_up = command.spawn().expect("server-dev starts");
-    let until = Instant::now() + PATIENCE;
-    while !folder.path().join("ended").exists() {
-        assert!(Instant::now() < until, "it doesn't build");
-        thread::sleep(Duration::from_millis(5));
-    }
+    wait_until(|| folder.path().join("ended").exists(), || "it doesn't build");
     // Longer than they once had.
     thread::sleep(Duration::from_millis(500));
     let mut dev = Dev::of(held_up);
@@ -88,10 +80,9 @@ fn somebody_who_stays_and_writes_on_is_not_waited_for() {
 fn the_last_lines_of_a_server_that_is_replaced_are_read_by_who_reads_slowly() {
     let script = "trap 'seq 9000; echo bye; exit' TERM; echo up; while :; do sleep 0.01; done";
     let folder = Folder::with(&[("value.txt", "one"), ("server", script)]);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_server-dev"));
     let arguments = ["--json", "-e", "txt", "--ready", "1ms", "--", "sh", "./server"];
-    command.args(arguments).current_dir(folder.path()).stdout(Stdio::piped());
-    let mut dev = command.spawn().expect("server-dev starts");
+    let mut command = folder.command(&arguments);
+    let mut dev = command.stdout(Stdio::piped()).spawn().expect("server-dev starts");
     let stdout = BufReader::new(dev.stdout.take().expect("its output"));
     let mut told = (0..).zip(stdout.lines().map_while(Result::ok));
     assert!(told.any(|(_, line)| line.contains(r#""line":"up""#)));

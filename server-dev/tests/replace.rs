@@ -11,11 +11,11 @@ use std::{
     time::Duration,
 };
 
-use common::{Folder, get, runs, tiny};
-
-fn pid(event: &serde_json::Value) -> u64 {
-    event["pid"].as_u64().expect("a pid")
-}
+use common::{
+    Folder, get, pid,
+    process::{kill, runs, worked},
+    tiny,
+};
 
 #[test]
 fn serves_the_new_process_once_it_is_ready_and_ends_the_old_one() {
@@ -206,27 +206,6 @@ fn a_server_that_says_when_it_is_ready_is_believed() {
 }
 
 #[test]
-fn a_server_that_crashes_again_and_again_is_left_until_a_change() {
-    let folder = Folder::with(&[("value.txt", "one"), ("server", "sleep 0.1; exit 4")]);
-    let mut dev = folder.dev(&["--ready", "1ms", "--", "sh", "./server"]);
-    for _ in 0..5 {
-        let exited = dev.wait("exited");
-        assert!(exited["again_in_milliseconds"].is_u64(), "{exited}");
-    }
-    dev.wait("gave-up");
-    assert!(dev.tells_within(Duration::from_millis(500)).is_empty());
-    folder.write("server", "sleep 600");
-    dev.wait("ready");
-}
-
-/// Ticks of a hundredth of a second that a process has worked so far, see `proc_pid_stat(5)`.
-fn worked(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
-    let fields = stat.rsplit(')').next().expect("fields").split_ascii_whitespace();
-    fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
-}
-
-#[test]
 fn waits_for_a_slow_end_without_working() {
     let folder = Folder::with(&[("value.txt", "one")]);
     let mut dev = folder.dev_with(&["-s", "http::0", "--", &tiny()], &[("SLOW_END", "1500")]);
@@ -237,24 +216,6 @@ fn waits_for_a_slow_end_without_working() {
     let ticks = worked(dev.pid()) - before;
     assert!(ticks < 30, "{ticks} of 100");
     assert!(dev.wait_for_end().success());
-}
-
-#[test]
-fn variables_are_taken_from_the_file_that_git_ignores_and_again_once_it_changes() {
-    let files = [("value.txt", "one"), (".env", "SLOW_START=1\n"), (".gitignore", ".env\n")];
-    let folder = Folder::with(&files);
-    let mut dev = folder.dev(&["-s", "http::0", "-e", "txt", "--", &tiny()]);
-    let roots = dev.wait("watching")["roots"].clone();
-    assert_eq!(roots, serde_json::json!([".", ".env"]));
-    dev.wait("ready");
-    folder.write(".env", "SAYS_READY=1\n");
-    assert_eq!(dev.wait("changed")["files"][0], ".env");
-    dev.wait("ready");
-    // What else is looked at anew is no edit of it.
-    folder.write(".gitignore", ".env\n*.log\n");
-    folder.write("value.txt", "two");
-    assert_eq!(dev.wait("changed")["files"], serde_json::json!(["value.txt"]));
-    dev.wait("ready");
 }
 
 #[test]
@@ -296,7 +257,7 @@ fn it_goes_on_when_its_own_executable_is_replaced() {
     let folder = Folder::with(&[("value.txt", "one")]);
     let own = tempfile::tempdir().unwrap();
     let copy = own.path().join("server-dev");
-    std::fs::copy(env!("CARGO_BIN_EXE_server-dev"), &copy).unwrap();
+    std::fs::copy(common::SERVER_DEV, &copy).unwrap();
     let mut command = std::process::Command::new(&copy);
     command.args(["--json", "-s", "http::0", "--", &tiny()]).current_dir(folder.path());
     let mut dev = common::Dev::spawn(&mut command);
@@ -323,46 +284,6 @@ fn the_time_since_the_save_is_that_of_the_edit_which_is_served() {
     // What can't be built is no reason of what comes later.
     folder.write("code", "exit 7");
     dev.wait("build-failed");
-    let served = rustix::process::Pid::from_raw(pid(&ready).try_into().unwrap()).unwrap();
-    rustix::process::kill_process(served, rustix::process::Signal::KILL).unwrap();
+    kill(pid(&ready));
     assert!(dev.wait("ready")["since_save_milliseconds"].is_null());
-}
-
-/// It was dead until the next edit.
-#[test]
-fn a_server_that_dies_while_what_can_not_be_built_is_built_is_started_again() {
-    let folder = Folder::with(&[("value.txt", "one"), ("code", "exit 0")]);
-    let mut dev = folder.dev(&["-s", "http::0", "-i", "go", "--build", "sh ./code", "--", &tiny()]);
-    let first = dev.wait("ready");
-    folder.write("code", "while [ ! -e go ]; do sleep 0.01; done; exit 7");
-    dev.wait("building");
-    let served = rustix::process::Pid::from_raw(pid(&first).try_into().unwrap()).unwrap();
-    rustix::process::kill_process(served, rustix::process::Signal::KILL).unwrap();
-    dev.wait("exited");
-    folder.write("go", "");
-    let failed = dev.wait("build-failed");
-    assert!(failed["again_in_milliseconds"].is_u64() && failed["serves"] == false, "{failed}");
-    dev.wait("ready");
-}
-
-/// It was started anew four times a second, for ever, and nobody was told why.
-#[test]
-fn a_server_that_writes_a_file_at_each_start_is_not_started_for_ever() {
-    let folder = Folder::with(&[("value.txt", "one")]);
-    let script = "echo started >> app.log; sleep 0.2; exec \"$0\"";
-    let mut dev = folder.dev(&["-s", "http::0", "--", "sh", "-c", script, &tiny()]);
-    let address = dev.address();
-    let found = dev.wait("own-writes");
-    assert_eq!(found["files"], serde_json::json!(["app.log"]));
-    let rests = |dev: &mut common::Dev| {
-        let told = dev.tells_within(Duration::from_secs(2));
-        assert!(told.iter().all(|event| event["event"] != "starting"), "{told:#?}");
-    };
-    rests(&mut dev);
-    // Another file is heeded, and this one not once more.
-    folder.write("value.txt", "two");
-    dev.wait("changed");
-    dev.wait("own-writes");
-    rests(&mut dev);
-    assert_eq!(get(&address).unwrap(), "two");
 }

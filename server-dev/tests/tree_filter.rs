@@ -2,11 +2,12 @@
 
 mod common;
 
-use std::{fs, process::Command};
+use std::fs;
 
 use common::{
     Folder,
-    tree::{IDLE, counts, files, idle, nothing_else_counts, wait_until, watches},
+    tree::{IDLE, counts, files, idle, nothing_else_counts, watches},
+    wait_until,
 };
 use serde_json::{Value, json};
 
@@ -59,7 +60,7 @@ fn folders_that_do_not_count_are_never_watched() {
     counts(&mut dev, "src/deep/b.rs", || folder.write("src/deep/b.rs", ""));
     assert_eq!(watches(dev.pid()), want + 1);
     fs::remove_dir_all(folder.path().join("src/deep")).unwrap();
-    wait_until("a watch stays", || watches(dev.pid()) == want);
+    wait_until(|| watches(dev.pid()) == want, || "a watch stays");
 }
 
 #[test]
@@ -101,11 +102,7 @@ fn an_extension_may_have_a_dot_and_a_glob_is_none() {
     folder.write("README.md", "two");
     counts(&mut dev, "Cargo.toml", || folder.write("Cargo.toml", "two"));
     nothing_else_counts(&folder, &mut dev);
-    let refused = Command::new(env!("CARGO_BIN_EXE_server-dev"))
-        .args(["-e", "*.py", "--", "sleep", "600"])
-        .current_dir(folder.path())
-        .output()
-        .unwrap();
+    let refused = folder.command(&["-e", "*.py", "--", "sleep", "600"]).output().unwrap();
     let text = String::from_utf8_lossy(&refused.stderr);
     assert!(
         refused.status.code() == Some(1) && text.contains("\"*.py\" is no extension"),

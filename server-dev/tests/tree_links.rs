@@ -2,11 +2,12 @@
 
 mod common;
 
-use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 use common::{
     Folder,
-    tree::{IDLE, counts, dev_after, files, idle, nothing_else_counts, wait_until, watches},
+    tree::{IDLE, counts, dev_after, files, idle, nothing_else_counts, watches},
+    wait_until,
 };
 
 /// Makes a link, or turns one elsewhere in one step.
@@ -210,8 +211,7 @@ fn a_link_to_a_folder_that_does_not_count_is_not_followed() {
 /// How many watches `server-dev doctor` says are needed.
 fn needed(folder: &Folder) -> usize {
     folder.write("server-dev.toml", "[services.web]\ncommand = 'true'\n");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_server-dev"));
-    let output = command.arg("doctor").current_dir(folder.path()).output().unwrap();
+    let output = folder.command(&["doctor"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let (before, _) = text.split_once(" needed, ").unwrap();
     before.rsplit(' ').next().unwrap().parse().unwrap()
@@ -231,7 +231,7 @@ fn nothing_is_watched_for_a_link_that_has_gone() {
     assert_eq!(needed(&folder), before + 4, "and doctor knows");
     counts(&mut dev, "sub/a.rs", || fs::remove_dir_all(here.join("sub")).unwrap());
     counts(&mut dev, "b/b.rs", || fs::remove_file(here.join("b")).unwrap());
-    wait_until("a watch stays", || watches(dev.pid()) == before - 1);
+    wait_until(|| watches(dev.pid()) == before - 1, || "a watch stays");
 }
 
 #[test]

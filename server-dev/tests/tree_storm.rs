@@ -12,7 +12,8 @@ use std::{
 
 use common::{
     Dev, Folder,
-    tree::{IDLE, counts, idle, wait_until},
+    tree::{IDLE, counts, idle},
+    wait_until,
 };
 
 /// Waits until the last build has been followed by a process, and by nothing else.
@@ -62,9 +63,10 @@ fn a_storm_of_writes_ends_with_the_last_one_built() {
     }
     folder.write("src/value", "last");
     let built = folder.path().join("built");
-    wait_until("the last one is built", || {
-        fs::read_to_string(&built).is_ok_and(|built| built == "last")
-    });
+    wait_until(
+        || fs::read_to_string(&built).is_ok_and(|built| built == "last"),
+        || "the last one isn't built",
+    );
     nothing_else_is_built(&mut dev);
 }
 
@@ -81,9 +83,11 @@ fn an_edit_during_a_build_is_not_lost() {
         folder.write("src/value", &n.to_string());
     }
     dev.wait("ready");
-    wait_until("the last one is built", || {
-        fs::read_to_string(folder.path().join("built")).is_ok_and(|built| built == "9")
-    });
+    let copied = folder.path().join("built");
+    wait_until(
+        || fs::read_to_string(&copied).is_ok_and(|value| value == "9"),
+        || "the last one isn't built",
+    );
 }
 
 #[test]

@@ -7,11 +7,12 @@ use std::{
     ffi::{OsStr, OsString},
     fs,
     io::{self, Write},
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, process::CommandExt},
     path::PathBuf,
-    process::ExitCode,
+    process::{Command, ExitCode},
 };
 
+use procfs::process::Process;
 use rustix::process::getppid;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -31,6 +32,14 @@ pub(crate) struct Built {
 }
 
 impl Built {
+    /// Leaves out what cargo was given, as that may be something else at the next start.
+    pub(crate) fn without(mut self, given: &[(OsString, OsString)]) -> Self {
+        self.variables.retain(|name, value| {
+            !given.iter().any(|(given, to)| *given == **name && *to == **value)
+        });
+        self
+    }
+
     /// How it is started.
     pub(crate) fn command(&self) -> Option<Words> {
         Words::new(self.words.clone())
@@ -41,8 +50,35 @@ impl Built {
     }
 }
 
-/// Says, as one of cargo's own messages, what the arguments after [`WORD`] would have run.
-pub(crate) fn tell(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+/// Says, as one of cargo's own messages, what the arguments after [`WORD`] and the number of the runner
+/// would have run. Where a cargo asks that the build itself has started, as a build script may, it becomes
+/// that: the variables that lead here are its as well.
+pub(crate) fn run(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let runner = arguments.next().and_then(|number| number.to_str()?.parse().ok());
+    if runner.is_some_and(builds) {
+        return tell(arguments);
+    }
+    let program = arguments.next().unwrap_or_default();
+    let error = Command::new(&program).args(arguments).exec();
+    eprintln!("server-dev: {} can't be started: {error}", program.display());
+    ExitCode::FAILURE
+}
+
+/// Whether the cargo that has become this process is the one that the runner has started, by whatever
+/// program in between: where a cargo is still above it, that one is.
+fn builds(runner: i32) -> bool {
+    let mut above = getppid().map(|pid| pid.as_raw_nonzero().get());
+    while let Some(pid) = above.filter(|pid| *pid != runner) {
+        let Ok(process) = Process::new(pid) else { return false };
+        if process.exe().is_ok_and(|exe| exe.file_name().is_some_and(|name| name == "cargo")) {
+            return false;
+        }
+        above = process.stat().ok().map(|stat| stat.ppid);
+    }
+    above.is_some()
+}
+
+fn tell(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match built(arguments).and_then(|built| say(&built)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -64,8 +100,6 @@ fn built(mut arguments: impl Iterator<Item = OsString>) -> io::Result<Built> {
         .filter(|(name, value)| before.get(name.as_os_str()) != Some(value))
         // Cargo sets no others.
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        // What asks for this here is nothing that the program is to find.
-        .filter(|(_, value)| !value.ends_with(WORD))
         .collect();
     Ok(Built { words, variables })
 }

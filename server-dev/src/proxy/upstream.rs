@@ -24,7 +24,7 @@ pub(super) use self::streamed::Streamed;
 use super::{
     MAX_HEADERS,
     body::{self, Body},
-    http2::{self, Http2},
+    http2::Http2,
 };
 
 /// Requests that one process may have begun.
@@ -154,13 +154,7 @@ impl Upstream {
         incoming: Incoming,
         permit: OwnedSemaphorePermit,
     ) -> Result<Response<Streamed>, NotSent> {
-        let mut sender = match self.0.http2.sender(self.0.address).await {
-            Ok(sender) => sender,
-            Err(error) => return Err(NotSent::Unsent(Box::new((head, incoming)), error)),
-        };
-        let body = if body::is_empty(&incoming) { body::empty() } else { incoming.boxed_unsync() };
-        let response = sender.send_request(http2::request(head, body)).await;
-        let response = response.map_err(NotSent::Lost)?;
+        let response = self.0.http2.send(self.0.address, head, incoming).await?;
         let lease = Lease {
             upstream: self.clone(),
             connection: None,

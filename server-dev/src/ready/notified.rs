@@ -2,17 +2,19 @@
 
 use std::{
     io::{self, IoSliceMut},
-    os::fd::AsRawFd,
+    os::fd::{AsRawFd, RawFd},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use nix::{
     cmsg_space,
     sys::socket::{ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg},
+    unistd::close,
 };
 use rustix::process::{Pid, Uid, geteuid};
 use tempfile::TempPath;
-use tokio::{io::Interest, net::UnixDatagram, sync::watch};
+use tokio::{io::Interest, net::UnixDatagram, sync::watch, time::sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
@@ -22,6 +24,10 @@ use super::{
 
 /// Longer than any message of `sd_notify(3)`.
 const MAX_MESSAGE_BYTES: usize = 4096;
+/// What one message may bring, see `SCM_RIGHTS` in `unix(7)`.
+const MAX_DESCRIPTORS: usize = 253;
+/// The pause after a message that can't be had, as for want of memory.
+const READ_PAUSE: Duration = Duration::from_millis(50);
 
 /// Where a process says that it is ready: a socket of its own.
 ///
@@ -94,9 +100,12 @@ struct Sender {
 /// Reads what is written there, by anybody where it `is_open`.
 async fn read(socket: UnixDatagram, is_open: bool, tell: watch::Sender<Said>) {
     let mut message = [0; MAX_MESSAGE_BYTES];
-    while let Ok((length, from)) =
-        socket.async_io(Interest::READABLE, || receive(&socket, &mut message)).await
-    {
+    loop {
+        let received = socket.async_io(Interest::READABLE, || receive(&socket, &mut message)).await;
+        let Ok((length, from)) = received else {
+            sleep(READ_PAUSE).await;
+            continue;
+        };
         if is_open && !is_trusted(from.as_ref().map(|from| from.user), geteuid()) {
             continue;
         }
@@ -120,18 +129,31 @@ fn is_trusted(from: Option<Uid>, ours: Uid) -> bool {
 }
 
 /// Takes a message, and whose it is by `SCM_CREDENTIALS`, see `unix(7)`.
+///
+/// Descriptors that come with it are closed: by `BARRIER=1` somebody waits for that, and nix returns nothing
+/// at all where there is no room for them.
 fn receive(socket: &UnixDatagram, message: &mut [u8]) -> io::Result<(usize, Option<Sender>)> {
-    // There is no room for descriptors, so the kernel drops those. Not by rustix, which takes a process for
-    // a number that is not 0.
-    let mut space = cmsg_space!(UnixCredentials);
+    // Not by rustix, which takes a process for a number that is not 0.
+    let mut space = cmsg_space!(UnixCredentials, [RawFd; MAX_DESCRIPTORS]);
     let (mut into, flags) = ([IoSliceMut::new(message)], MsgFlags::MSG_CMSG_CLOEXEC);
     let received = recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut into, Some(&mut space), flags)?;
-    let from = received.cmsgs()?.find_map(|with| match with {
-        ControlMessageOwned::ScmCredentials(from) => {
-            Some(Sender { process: Pid::from_raw(from.pid()), user: Uid::from_raw(from.uid()) })
+    let mut from = None;
+    // Where it fails, it is not known whose it is.
+    for with in received.cmsgs().into_iter().flatten() {
+        match with {
+            ControlMessageOwned::ScmCredentials(its) => {
+                let (process, user) = (Pid::from_raw(its.pid()), Uid::from_raw(its.uid()));
+                from = Some(Sender { process, user });
+            }
+            ControlMessageOwned::ScmRights(descriptors) => {
+                for descriptor in descriptors {
+                    // It was open.
+                    let _ = close(descriptor);
+                }
+            }
+            _ => {}
         }
-        _ => None,
-    });
+    }
     Ok((received.bytes, from))
 }
 

@@ -52,7 +52,7 @@ pub(crate) enum Told {
     Asked {
         asks_for: Asked,
     },
-    /// Of files that the server itself writes while it starts, no more is heeded.
+    /// Of files that the server itself writes while it starts, what is written then is heeded no more.
     OwnWrites {
         files: Vec<String>,
     },

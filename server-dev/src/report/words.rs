@@ -47,8 +47,8 @@ impl fmt::Display for Told {
             Self::Asked { asks_for } => write!(f, "as asked, {}", asked_words(*asks_for)),
             Self::OwnWrites { files } => write!(
                 f,
-                "{} changed at each of the last starts, as if the server writes it: it is heeded no more \
-                 until another file changes or a key asks; to leave it out: -i {}",
+                "{} changed at each of the last starts, as if the server writes it: what changes there \
+                 while it starts is heeded no more; to leave it out: -i {}",
                 files.join(", "),
                 files.join(" -i ")
             ),

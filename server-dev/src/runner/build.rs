@@ -77,7 +77,7 @@ impl Work {
             let program = Program {
                 words: words.clone(),
                 directory: runner.service.directory.clone(),
-                env,
+                env: env.clone(),
                 descriptors: Vec::new(),
                 listen_pid: false,
                 notify_socket: None,
@@ -109,7 +109,10 @@ impl Work {
             match status {
                 Ok(status) if status.success() => match output.built().take() {
                     None if cargo.is_some() => Outcome::failed(&NO_PROGRAM),
-                    built => Outcome::Built { took: Some(began.elapsed()), built },
+                    built => Outcome::Built {
+                        took: Some(began.elapsed()),
+                        built: built.map(|built| built.without(&env)),
+                    },
                 },
                 Ok(status) => Outcome::Failed {
                     reason: format!("{}: {status}", words.program()),

@@ -52,6 +52,7 @@ impl Work {
 
     pub(super) fn has_started(&mut self, ready: Result<ReadyProcess, NotReady>) -> Event {
         self.own_writes.is_over(own_writes::now());
+        self.start_is_over();
         match ready {
             Ok(ready) => {
                 self.ready = Some(ready);

@@ -61,7 +61,7 @@ impl Work {
     pub(super) fn publish_edits(&self, plan: &Plan) {
         self.runner.site.update(|site| {
             site.version.styles += u64::from(plan.css);
-            site.version.reloads += u64::from(plan.reload);
+            site.version.reloads += u64::from(plan.reloads());
         });
     }
 

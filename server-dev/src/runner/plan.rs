@@ -21,13 +21,20 @@ pub(super) struct Plan {
     /// When the last of them was saved, if they need anything.
     pub(super) saved: Option<SystemTime>,
     pub(super) need: Option<Need>,
-    /// Which they are that need it, as far as they are remembered.
+    /// Which they are that need it; none where not all are remembered.
     pub(super) needing: Vec<Arc<Edit>>,
     /// Whether the process is told.
     pub(super) signal: bool,
-    /// Whether pages are loaded anew, or their style sheets alone.
+    /// Whether pages are to be loaded anew, or their style sheets alone.
     pub(super) reload: bool,
     pub(super) css: bool,
+}
+
+impl Plan {
+    /// Whether pages are loaded anew at once: what is started anew is loaded anew as well, once it is ready.
+    pub(super) fn reloads(&self) -> bool {
+        self.reload && self.need.is_none()
+    }
 }
 
 /// Returns what the edits after `seen` ask for, if there are any.
@@ -49,10 +56,9 @@ pub(super) fn plan(seen: &Edits, latest: &Edits) -> Option<Plan> {
         files: files.into_iter().take(NAMED_FILES).cloned().collect(),
         saved: need.and_then(|_| latest.since(seen).filter_map(|edit| edit.modified).max()),
         need,
-        needing: latest.since(seen).filter(|edit| needs(edit)).cloned().collect(),
+        needing: latest.since(seen).filter(|edit| forgotten == 0 && needs(edit)).cloned().collect(),
         signal: asks_for(Action::Signal),
-        // What is started anew is loaded anew as well, once it is ready.
-        reload: asks_for(Action::Reload) && need.is_none(),
+        reload: asks_for(Action::Reload),
         css: asks_for(Action::Css),
     })
 }
@@ -93,7 +99,7 @@ mod tests {
                 push(&mut edits, "file", action, 1);
             }
             let plan = plan(&seen, &edits).unwrap();
-            let found = (plan.need, plan.signal, plan.reload, plan.css);
+            let found = (plan.need, plan.signal, plan.reloads(), plan.css);
             assert_eq!(found, *want, "{actions:?}");
         }
     }
@@ -111,6 +117,19 @@ mod tests {
         assert_eq!((plan.files.len(), plan.more), (3, 298));
         // Nothing starts for it, of which it would be the time.
         assert_eq!((plan.need, plan.saved), (None, None));
+    }
+
+    /// What was remembered was taken for all.
+    #[test]
+    fn names_none_that_need_something_where_some_are_forgotten() {
+        let mut edits = Edits::default();
+        push(&mut edits, "code", Action::Build, 1);
+        for n in 0..300 {
+            push(&mut edits, &n.to_string(), Action::Css, 1);
+        }
+        push(&mut edits, "app.log", Action::Build, 1);
+        let plan = plan(&Edits::default(), &edits).unwrap();
+        assert_eq!((plan.need, plan.needing.len()), (Some(Need::Build), 0));
     }
 
     #[test]

@@ -85,6 +85,9 @@ impl Work {
         // It reads what was saved by now.
         self.owes_signal = false;
         self.own_writes.begins(own_writes::now());
+        if let Some(put_off) = &mut self.put_off {
+            put_off.until = None;
+        }
         let task = tokio::spawn(async move {
             let service = &runner.service;
             let began = Instant::now();

@@ -12,6 +12,7 @@ use super::{
     outcome::Exited,
     own_writes::{Judged, OwnWrites},
     plan::Plan,
+    put_off::PutOff,
     start::{NotReady, ReadyProcess},
 };
 use crate::{
@@ -55,6 +56,8 @@ pub(super) struct Work {
     /// When the file was saved that is the reason for what is under way.
     pub(super) saved: Option<SystemTime>,
     pub(super) own_writes: OwnWrites,
+    /// What somebody may have edited, unless the server itself has.
+    pub(super) put_off: Option<PutOff>,
 }
 
 /// Something that goes on beside, and may be called off.
@@ -97,6 +100,7 @@ impl Work {
             owes_signal: false,
             saved: None,
             own_writes: OwnWrites::default(),
+            put_off: None,
             runner,
         }
     }
@@ -144,23 +148,24 @@ impl Work {
 
     /// Does what edits ask for at once, and returns what the machine is to know of it.
     pub(super) async fn heed(&mut self, mut plan: Plan) -> Option<Need> {
-        let name = |file: &Path| self.runner.tree.named(file).to_string_lossy().into_owned();
         if plan.need.is_some() {
             let edits = plan.needing.iter().map(|edit| (edit.path.as_path(), edit.modified));
-            let verdict = self.own_writes.judge(edits);
-            if verdict != Judged::Heeded {
-                plan.need = None;
-                if let Judged::Found(files) = verdict {
-                    let files = files.iter().map(|file| name(file)).collect();
-                    self.tell(Told::OwnWrites { files });
-                }
-                if self.asked_by(&plan).is_empty() {
-                    return None;
-                }
+            match self.own_writes.judge(edits) {
+                Judged::Heeded => plan.need = plan.need.map(|need| self.with_put_off(need)),
+                Judged::PutOff => self.put_off(&mut plan),
+                Judged::Ignored => plan.need = None,
+            }
+            if self.asked_by(&plan).is_empty() {
+                return None;
             }
         }
+        self.carry_on(plan).await
+    }
+
+    /// Does it, whoever has made the edits.
+    pub(super) async fn carry_on(&mut self, plan: Plan) -> Option<Need> {
         self.tell(Told::Changed {
-            files: plan.files.iter().map(|file| name(file)).collect(),
+            files: plan.files.iter().map(|file| self.named(file)).collect(),
             more: plan.more,
             asks_for: self.asked_by(&plan),
         });
@@ -178,6 +183,10 @@ impl Work {
         plan.need
     }
 
+    pub(super) fn named(&self, file: &Path) -> String {
+        self.runner.tree.named(file).to_string_lossy().into_owned()
+    }
+
     /// What is done where something is needed.
     pub(super) fn asked(&self, need: Need) -> Asked {
         let is_built = self.cargo.is_some() || self.runner.service.build.is_some();
@@ -186,7 +195,7 @@ impl Work {
 
     fn asked_by(&self, plan: &Plan) -> Vec<Asked> {
         let others =
-            [(plan.signal, Asked::Signal), (plan.reload, Asked::Reload), (plan.css, Asked::Css)];
+            [(plan.signal, Asked::Signal), (plan.reloads(), Asked::Reload), (plan.css, Asked::Css)];
         let others = others.into_iter().filter_map(|(is_asked, what)| is_asked.then_some(what));
         plan.need.map(|need| self.asked(need)).into_iter().chain(others).collect()
     }

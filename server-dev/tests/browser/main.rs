@@ -10,7 +10,7 @@ mod websockets;
 
 use std::time::Duration;
 
-use common::{Dev, Folder, example, tree::wait_until};
+use common::{Dev, Folder, example, wait_until};
 use driver::Browser;
 use relay::Relay;
 
@@ -80,10 +80,10 @@ fn a_page_that_has_lost_the_connection_is_not_loaded_anew_for_that() {
     browser.open(&relay.url);
     browser.until_text("h1", "one");
     for n in 1..=2 {
-        wait_until("it listens", || relay.streams() == n);
+        wait_until(|| relay.streams() == n, || "it doesn't listen");
         relay.cut();
     }
-    wait_until("it listens again", || relay.streams() == 3);
+    wait_until(|| relay.streams() == 3, || "it doesn't listen again");
     dev.tells_within(Duration::from_secs(1));
     assert_eq!(browser.value("sessionStorage.loads"), "1");
 }
@@ -166,9 +166,10 @@ fn a_tab_that_may_not_listen_lets_another_one_listen_for_it() {
     browser.until_text("h1", "closed");
     let first = browser.tab();
     // By then it has tried.
-    wait_until("it is refused", || {
-        browser.complaints().iter().any(|it| it.contains("connect-src"))
-    });
+    wait_until(
+        || browser.complaints().iter().any(|it| it.contains("connect-src")),
+        || "it isn't refused",
+    );
     browser.open_tab(&url);
     browser.until_text("h1", "one");
     folder.write("page.html", &page("two"));

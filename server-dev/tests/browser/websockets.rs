@@ -1,9 +1,12 @@
 //! What a page says by a web socket, through the proxy.
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::{Browser, start_of};
+use crate::{
+    Browser,
+    common::{pid, process::kill},
+    start_of,
+};
 
 /// Connects, and again whenever that has ended; `log` has what was said, and how each one ended.
 const PAGE: &str = "<!doctype html><link rel=icon href=data:,><script>
@@ -74,9 +77,7 @@ fn a_web_socket_ends_when_its_server_is_replaced_and_the_next_one_is_of_the_new_
         assert_eq!(browser.value("log[0]"), ends, "{before}");
     }
     browser.value("(log.length = 0, 1)");
-    let pid = dev.told.iter().rfind(|event| event["event"] == "ready").unwrap()["pid"].as_i64();
-    let pid = Pid::from_raw(i32::try_from(pid.unwrap()).unwrap()).unwrap();
-    kill_process(pid, Signal::KILL).unwrap();
+    kill(pid(dev.told.iter().rfind(|event| event["event"] == "ready").unwrap()));
     browser.until("log.length === 2 && log[1].includes('<!-- three -->')");
     assert_eq!(browser.value("log[0]"), gone);
 }

@@ -1,9 +1,7 @@
 //! Requests of HTTP/1.1 as they are written, and what comes back.
 
-#![allow(dead_code, unreachable_pub, reason = "shared by tests that each include it")]
-
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::TcpStream,
 };
 
@@ -11,10 +9,15 @@ use super::PATIENCE;
 
 /// A connection that has sent `request`.
 pub fn send(address: &str, request: &str) -> BufReader<TcpStream> {
-    let mut stream = TcpStream::connect(address).expect("a connection");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
-    stream.write_all(request.as_bytes()).expect("room for a request");
-    BufReader::new(stream)
+    try_send(address, request).expect("a connection that takes a request")
+}
+
+/// The same, where there may be nobody who takes it.
+pub fn try_send(address: &str, request: &str) -> io::Result<BufReader<TcpStream>> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(request.as_bytes())?;
+    Ok(BufReader::new(stream))
 }
 
 /// The next head that comes.

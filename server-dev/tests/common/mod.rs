@@ -3,24 +3,39 @@
 #![allow(dead_code, unreachable_pub, reason = "shared by tests that each include it")]
 
 pub mod http;
+pub mod mark;
+pub mod process;
 pub mod tree;
 
 use std::{
+    ffi::OsStr,
+    fmt::Display,
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    path::{Path, PathBuf},
+    io::{BufRead, BufReader, Read},
+    os::unix::fs::PermissionsExt,
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 
 /// How long anything may take on a machine that does something else as well.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// The program that is tested.
+pub const SERVER_DEV: &str = env!("CARGO_BIN_EXE_server-dev");
+
+/// Waits until something is so, or fails and says what is so instead.
+pub fn wait_until<S: Display>(mut is_so: impl FnMut() -> bool, what: impl Fn() -> S) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < until, "{}", what());
+        thread::sleep(Duration::from_millis(5));
+    }
+}
 
 /// A folder of files for a service.
 pub struct Folder(tempfile::TempDir);
@@ -45,15 +60,28 @@ impl Folder {
         fs::write(path, text).expect("room for a file");
     }
 
+    /// Writes a file that may be run.
+    pub fn program(&self, name: &str, text: &str) {
+        self.write(name, text);
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(self.path().join(name), mode).expect("a file of its own");
+    }
+
+    /// The command of a `server-dev` in it.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(SERVER_DEV);
+        command.args(arguments).current_dir(self.path());
+        command
+    }
+
     /// Starts `server-dev` in it, with the words of a command line.
     pub fn dev(&self, arguments: &[&str]) -> Dev {
         self.dev_with(arguments, &[])
     }
 
     pub fn dev_with(&self, arguments: &[&str], env: &[(&str, &str)]) -> Dev {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_server-dev"));
-        command.arg("--json").args(arguments).current_dir(self.path()).envs(env.iter().copied());
-        Dev::spawn(&mut command)
+        let mut command = self.command(&["--json"]);
+        Dev::spawn(command.args(arguments).envs(env.iter().copied()))
     }
 }
 
@@ -139,8 +167,7 @@ impl Dev {
     }
 
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.id().cast_signed()).expect("a process");
-        kill_process(pid, signal).expect("it runs");
+        process::signal(self.pid(), signal);
     }
 
     /// Tells it to end, and waits until it has.
@@ -150,49 +177,62 @@ impl Dev {
     }
 
     pub fn wait_for_end(&mut self) -> ExitStatus {
-        let until = Instant::now() + PATIENCE;
-        while Instant::now() < until {
-            if let Some(status) = self.child.try_wait().expect("a child") {
-                return status;
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        panic!("it doesn't end; it told {:#?}", self.told);
+        let mut status = None;
+        let has_ended = || {
+            status = self.child.try_wait().expect("a child");
+            status.is_some()
+        };
+        wait_until(has_ended, || format!("it doesn't end; it told {:#?}", self.told));
+        status.expect("it has ended")
     }
 }
 
 impl Drop for Dev {
     fn drop(&mut self) {
-        if let (Ok(None), Some(pid)) =
-            (self.child.try_wait(), Pid::from_raw(self.child.id().cast_signed()))
-        {
-            // A test that fails may leave it at any point.
-            let _ = kill_process(pid, Signal::TERM);
-            let _ = self.child.wait();
+        // A test that fails may leave it at any point.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.signal(Signal::TERM);
+            self.child.wait().expect("a child");
         }
     }
 }
 
-/// The server of `examples/tiny.rs`, as the test command builds it.
+/// The server of `examples/tiny.rs`.
 pub fn tiny() -> String {
     example("tiny")
 }
 
-/// A server of `examples`.
+/// A server of `examples`, which cargo builds beside the tests, but not for one that is named by `--test`.
 pub fn example(name: &str) -> String {
-    let dev = PathBuf::from(env!("CARGO_BIN_EXE_server-dev"));
-    let server = dev.with_file_name("examples").join(name);
-    assert!(server.exists(), "built with the tests: {}", server.display());
+    let built = Path::new(SERVER_DEV).parent().expect("a folder of what is built");
+    let server = built.join("examples").join(name);
+    if !server.exists() {
+        build_example(name, built);
+    }
     server.display().to_string()
+}
+
+/// Has cargo build one where the tests were built; of several at once, cargo itself has the others wait.
+fn build_example(name: &str, built: &Path) {
+    // Without a target of its own, `<target directory>/<profile>`, where the one of `dev` is `debug`.
+    let (target, profile) = (built.parent(), built.file_name().and_then(OsStr::to_str));
+    let profile = profile.map(|it| if it == "debug" { "dev" } else { it });
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--quiet", "--package", "server-dev", "--example", name])
+        .args(["--profile", profile.expect("a profile"), "--target-dir"])
+        .arg(target.expect("a target directory"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status();
+    let is_there =
+        status.is_ok_and(|it| it.success()) && built.join("examples").join(name).exists();
+    assert!(is_there, "build it: cargo build -p server-dev --example {name}");
 }
 
 /// What a server answers to `GET /`, over a connection of its own.
 pub fn get(address: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let request = "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
+    http::try_send(address, request)?.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     Ok(body.to_owned())
@@ -200,13 +240,10 @@ pub fn get(address: &str) -> std::io::Result<String> {
 
 /// What a page is told of itself, by the events of its stream, until it is so.
 pub fn page_is_told(address: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-    let mut stream = TcpStream::connect(address).expect("a connection");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
-    let head = "GET /__server-dev/events HTTP/1.1\r\nhost: localhost\r\n\r\n";
-    stream.write_all(head.as_bytes()).expect("room for a request");
+    let request = "GET /__server-dev/events HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let until = Instant::now() + PATIENCE;
     let mut last = Value::Null;
-    for line in BufReader::new(stream).lines().map_while(Result::ok) {
+    for line in http::send(address, request).lines().map_while(Result::ok) {
         // A beat has no JSON.
         let told = line.strip_prefix("data:").and_then(|data| serde_json::from_str(data).ok());
         if let Some(told) = told {
@@ -220,8 +257,7 @@ pub fn page_is_told(address: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     panic!("the stream ended: {last}");
 }
 
-/// Whether a process is there, and no zombie.
-pub fn runs(pid: u64) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| !rest.starts_with(" Z")))
+/// The process that an event is of.
+pub fn pid(event: &Value) -> u32 {
+    event["pid"].as_u64().and_then(|pid| pid.try_into().ok()).expect("a pid")
 }

@@ -1,17 +1,14 @@
 //! Edits of a tree that is watched, and what is told of them.
 
-#![allow(dead_code, unreachable_pub, reason = "shared by tests that each include it")]
-
-use std::{
-    fs,
-    process::Command,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, time::Instant};
 
 use rustix::process::Signal;
 
-use super::{Dev, Folder, PATIENCE};
+use super::{
+    Dev, Folder, PATIENCE, SERVER_DEV,
+    process::{state, unshare},
+    wait_until,
+};
 
 /// A server that does nothing, in a folder that is watched whole.
 pub const IDLE: [&str; 5] = ["--ready", "1ms", "--", "sleep", "600"];
@@ -62,33 +59,14 @@ pub fn watches(pid: u32) -> usize {
 /// Has it see nothing until it goes on.
 pub fn stop(dev: &Dev) {
     dev.signal(Signal::STOP);
-    let stat = format!("/proc/{}/stat", dev.pid());
-    wait_until("it stops", || fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")));
+    wait_until(|| state(dev.pid()) == Some('T'), || "it doesn't stop");
 }
 
-pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < until, "{what}");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// A command in namespaces of its own, if they are to be had.
-pub fn unshare(flags: &[&str]) -> Option<Command> {
-    let with = |program: &[&str]| {
-        let mut command = Command::new("unshare");
-        command.args(["--user", "--map-root-user"]).args(flags).args(program);
-        command
-    };
-    with(&["true"]).status().is_ok_and(|status| status.success()).then(|| with(&[]))
-}
-
-/// Runs a script there, of which the rest of the words are `server-dev` and its arguments.
+/// Runs a script in a namespace of its own, of which the rest of the words are `server-dev` and its arguments.
 pub fn dev_after(folder: &Folder, script: &str, flags: &[&str]) -> Option<Dev> {
     let mut command = unshare(&["--mount"])?;
     let script = format!("set -e; {script}; exec \"$@\"");
-    command.args(["sh", "-c", &script, "sh", env!("CARGO_BIN_EXE_server-dev"), "--json"]);
+    command.args(["sh", "-c", &script, "sh", SERVER_DEV, "--json"]);
     command.args(flags).args(IDLE).current_dir(folder.path());
     Some(Dev::spawn(&mut command))
 }

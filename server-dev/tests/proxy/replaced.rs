@@ -14,7 +14,9 @@ use crate::{
     common::{
         Folder, get,
         http::{head, send},
-        page_is_told, tiny,
+        page_is_told, pid,
+        process::kill,
+        tiny,
     },
     web,
 };
@@ -213,9 +215,7 @@ fn a_server_that_is_started_again_leaves_the_build_that_failed_to_be_seen() {
     folder.write("code", "echo 'code:1: no such word' >&2; exit 7");
     dev.wait("build-failed");
     page_is_told(&address, |told| told["problem"]["kind"] == "build");
-    let pid = first["pid"].as_u64().and_then(|pid| i32::try_from(pid).ok());
-    let pid = pid.and_then(rustix::process::Pid::from_raw).expect("a process");
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it runs");
+    kill(pid(&first));
     dev.wait("exited");
     dev.wait("ready");
     let told = page_is_told(&address, |told| told["ready"] == true);

@@ -1,0 +1,23 @@
+//! What a server finds in its environment.
+
+mod common;
+
+use common::{Folder, tiny};
+
+#[test]
+fn variables_are_taken_from_the_file_that_git_ignores_and_again_once_it_changes() {
+    let files = [("value.txt", "one"), (".env", "SLOW_START=1\n"), (".gitignore", ".env\n")];
+    let folder = Folder::with(&files);
+    let mut dev = folder.dev(&["-s", "http::0", "-e", "txt", "--", &tiny()]);
+    let roots = dev.wait("watching")["roots"].clone();
+    assert_eq!(roots, serde_json::json!([".", ".env"]));
+    dev.wait("ready");
+    folder.write(".env", "SAYS_READY=1\n");
+    assert_eq!(dev.wait("changed")["files"][0], ".env");
+    dev.wait("ready");
+    // What else is looked at anew is no edit of it.
+    folder.write(".gitignore", ".env\n*.log\n");
+    folder.write("value.txt", "two");
+    assert_eq!(dev.wait("changed")["files"], serde_json::json!(["value.txt"]));
+    dev.wait("ready");
+}
