@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::process::Command;
+
 use common::{Dev, Folder, pid, process::runs, tiny, wait_until};
 
 /// Starts a server that says it, which is believed alone.
