@@ -87,22 +87,35 @@ impl Sockets {
 
     /// Binds all of them, or none; those that `kept` has are taken out of it, and stay open.
     pub(crate) fn reopen(specs: &[Spec], kept: &mut Self) -> Result<Self, SocketError> {
+        let found = kept.take(specs).into_iter().zip(specs);
+        let held = found.map(|(found, spec)| match found {
+            Some(held) => Ok(Held { spec: spec.clone(), ..held }),
+            None => Held::open(spec),
+        });
+        held.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Tells those that are asked for from the others.
+    pub(crate) fn split(mut self, specs: &[Spec]) -> (Self, Self) {
+        let asked_for = self.take(specs).into_iter().flatten().collect();
+        (Self(asked_for), self)
+    }
+
+    /// Takes out what there is of each that is asked for.
+    fn take(&mut self, specs: &[Spec]) -> Vec<Option<Held>> {
         let mut take = |is_it: &dyn Fn(&Spec) -> bool| {
-            let at = kept.0.iter().position(|held| is_it(&held.spec))?;
-            Some(kept.0.remove(at))
+            let at = self.0.iter().position(|held| is_it(&held.spec))?;
+            Some(self.0.remove(at))
         };
         // Those that are the same first: at port 0 there may be several.
         let same: Vec<_> = specs.iter().map(|spec| take(&|known| known == spec)).collect();
-        let held = specs.iter().zip(same).map(|(spec, same)| {
-            let is_udp = |spec: &Spec| spec.kind == SocketKind::Udp;
-            let is_there =
-                |known: &Spec| known.place == spec.place && is_udp(known) == is_udp(spec);
-            match same.or_else(|| take(&is_there)) {
-                Some(held) => Ok(Held { spec: spec.clone(), ..held }),
-                None => Held::open(spec),
-            }
-        });
-        held.collect::<Result<_, _>>().map(Self)
+        let there = specs.iter().zip(same);
+        there.map(|(spec, same)| same.or_else(|| take(&|known| known.is_where(spec)))).collect()
+    }
+
+    /// What each was asked to be.
+    pub(crate) fn specs(&self) -> impl Iterator<Item = &Spec> {
+        self.0.iter().map(|held| &held.spec)
     }
 
     /// Takes in those of another service.

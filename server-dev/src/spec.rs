@@ -74,6 +74,12 @@ impl Spec {
         }
     }
 
+    /// Whether a socket that is bound as one of them does for the other.
+    pub(crate) fn is_where(&self, other: &Self) -> bool {
+        let is_udp = |spec: &Self| spec.kind == SocketKind::Udp;
+        self.place == other.place && is_udp(self) == is_udp(other)
+    }
+
     /// Whether only one of the two can be held.
     pub(crate) fn conflicts_with(&self, other: &Self) -> bool {
         match (&self.place, &other.place) {

@@ -42,6 +42,17 @@ fn address(dev: &mut Dev, service: &str) -> String {
     event["address"].as_str().expect("an address").trim_start_matches("http://").to_owned()
 }
 
+/// A port that was free just now.
+fn free_port() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port()
+}
+
+/// The same service by another name.
+fn api(folder: &str, rest: &str) -> String {
+    web(folder, rest).replace("services.web", "services.api")
+}
+
 /// Somebody who asks one time after the other, and is answered each time.
 struct Asking {
     is_over: Arc<AtomicBool>,
@@ -74,6 +85,12 @@ impl Asking {
 fn starts(dev: &Dev, service: &str) -> usize {
     let is_one = |event: &&Value| event["event"] == "starting" && event["service"] == service;
     dev.told.iter().filter(is_one).count()
+}
+
+/// Whether a service has been ready so often.
+fn is_ready(dev: &Dev, service: &str, times: usize) -> bool {
+    let is_one = |event: &&Value| event["event"] == "ready" && event["service"] == service;
+    dev.told.iter().filter(is_one).count() >= times
 }
 
 /// It was not even read, while it looked as if it were: as a file that counts it had all built anew.
@@ -266,4 +283,123 @@ fn two_edits_in_a_row_come_to_what_the_second_says_and_the_end_waits_for_neither
     let start = Instant::now();
     assert!(dev.end().success());
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+}
+
+/// The old one was ended all the same, and with nothing left to run server-dev ended as well, in success.
+#[test]
+fn a_service_goes_on_whose_new_name_has_a_port_that_is_taken() {
+    let folder = folder();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let elsewhere = format!("sockets = ['http::{}']", taken.local_addr().unwrap().port());
+    configure(&folder, &[&web("one", "sockets = ['http::0']")]);
+    let mut dev = folder.dev(&[]);
+    let before = address(&mut dev, "web");
+    let pid = ready(&mut dev, "web");
+    configure(&folder, &[&api("two", &elsewhere)]);
+    let refused = dev.wait("not-configured");
+    assert_eq!((&refused["service"], &refused["goes_on"]), (&json!("api"), &json!(false)));
+    assert_eq!(get(&before).unwrap(), "one");
+    // It is said that all is well again.
+    configure(&folder, &[&web("one", "sockets = ['http::0']")]);
+    let configured = dev.wait("configured");
+    for list in ["changed", "added", "removed"] {
+        assert_eq!(configured[list], json!([]));
+    }
+    assert!(runs(pid) && starts(&dev, "web") == 1);
+    drop(taken);
+    configure(&folder, &[&api("two", &elsewhere)]);
+    let configured = dev.wait("configured");
+    assert_eq!((&configured["added"], &configured["removed"]), (&json!(["api"]), &json!(["web"])));
+    let now = address(&mut dev, "api");
+    ready(&mut dev, "api");
+    assert_eq!(get(&now).unwrap(), "two");
+    assert!(dev.end().success());
+}
+
+/// Its port was held by itself, while it ended, and nothing tried again.
+#[test]
+fn a_service_that_is_put_back_while_it_ends_is_started_once_it_has() {
+    let folder = folder();
+    let web = web("one", &format!("sockets = ['http::{}']\nenv.SLOW_END = '1500'", free_port()));
+    configure(&folder, &[&web, OTHER]);
+    let mut dev = folder.dev(&[]);
+    let address = address(&mut dev, "web");
+    let old = ready(&mut dev, "web");
+    configure(&folder, &[OTHER]);
+    assert_eq!(dev.wait("configured")["removed"], json!(["web"]));
+    configure(&folder, &[&web, OTHER]);
+    let told = dev.wait_for_any(&["configured", "not-configured"]);
+    assert_eq!(told["added"], json!(["web"]), "{told}");
+    assert!(runs(old));
+    let new = ready(&mut dev, "web");
+    assert!(!runs(old) && runs(new));
+    assert_eq!(get(&address).unwrap(), "one");
+    assert!(dev.end().success());
+}
+
+/// The socket that it had was in its own way.
+#[test]
+fn a_service_moves_from_one_address_to_all_addresses_at_the_same_port() {
+    for proxy in ["", "proxy = 'port'\n"] {
+        let folder = folder();
+        let port = free_port();
+        let at = |place| format!("{proxy}sockets = ['http::{place}:{port}']");
+        configure(&folder, &[&web("one", &at("127.0.0.1"))]);
+        let mut dev = folder.dev(&[]);
+        let old = ready(&mut dev, "web");
+        configure(&folder, &[&web("two", &at("0.0.0.0"))]);
+        let told = dev.wait_for_any(&["configured", "not-configured"]);
+        assert_eq!(told["changed"], json!(["web"]), "{told}");
+        assert_eq!(address(&mut dev, "web"), format!("0.0.0.0:{port}"));
+        let new = ready(&mut dev, "web");
+        assert!(!runs(old) && runs(new));
+        assert_eq!(get(&format!("127.0.0.2:{port}")).unwrap(), "two");
+        configure(&folder, &[&web("one", &at("127.0.0.1"))]);
+        assert_eq!(dev.wait("configured")["changed"], json!(["web"]));
+        ready(&mut dev, "web");
+        assert_eq!(get(&format!("127.0.0.1:{port}")).unwrap(), "one");
+        assert!(dev.end().success());
+    }
+}
+
+/// Each waited for the other to be opened first.
+#[test]
+fn two_services_swap_their_ports() {
+    let folder = folder();
+    let ports = [free_port(), free_port()].map(|port| format!("sockets = ['http::{port}']"));
+    configure(&folder, &[&api("one", &ports[0]), &web("two", &ports[1])]);
+    let mut dev = folder.dev(&[]);
+    let addresses = ["api", "web"].map(|service| address(&mut dev, service));
+    while ["api", "web"].iter().any(|name| !is_ready(&dev, name, 1)) {
+        dev.wait("ready");
+    }
+    configure(&folder, &[&api("one", &ports[1]), &web("two", &ports[0])]);
+    let told = dev.wait_for_any(&["configured", "not-configured"]);
+    assert_eq!(told["changed"], json!(["api", "web"]), "{told}");
+    while ["api", "web"].iter().any(|name| !is_ready(&dev, name, 2)) {
+        dev.wait("ready");
+    }
+    assert_eq!(addresses.map(|address| get(&address).unwrap()), ["two", "one"]);
+    assert!(dev.end().success());
+}
+
+#[test]
+fn a_service_that_goes_on_keeps_the_port_that_another_asks_for() {
+    let folder = folder();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let held = taken.local_addr().unwrap().port();
+    let ports = [free_port(), free_port(), held].map(|port| format!("sockets = ['http::{port}']"));
+    configure(&folder, &[&api("one", &ports[0]), &web("two", &ports[1])]);
+    let mut dev = folder.dev(&[]);
+    let addresses = ["api", "web"].map(|service| address(&mut dev, service));
+    while ["api", "web"].iter().any(|name| !is_ready(&dev, name, 1)) {
+        dev.wait("ready");
+    }
+    configure(&folder, &[&api("one", &ports[1]), &web("two", &ports[2])]);
+    let refused = dev.wait_for("not-configured", |event| event["service"] == "api");
+    let reason = refused["reason"].as_str().unwrap();
+    assert!(reason.contains("is held by web, which goes on"), "{reason}");
+    assert_eq!(refused["goes_on"], json!(true));
+    assert_eq!(addresses.map(|address| get(&address).unwrap()), ["one", "two"]);
+    assert!(dev.end().success());
 }

@@ -21,6 +21,8 @@ pub(crate) enum Told {
         reason: String,
         line: Option<usize>,
         column: Option<usize>,
+        /// Whether there is something that ran before.
+        goes_on: bool,
     },
     Listening {
         name: String,

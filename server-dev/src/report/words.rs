@@ -11,9 +11,13 @@ impl fmt::Display for Told {
             Self::Configured { file, changed, added, removed } => {
                 configured(f, file, [("changed", changed), ("new", added), ("gone", removed)])
             }
-            Self::NotConfigured { file, reason, .. } => {
-                write!(f, "what {file} says now is not taken, and what ran before goes on: ")?;
-                f.write_str(reason.trim_end())
+            Self::NotConfigured { file, reason, goes_on, .. } => {
+                let then = if *goes_on {
+                    "what ran before goes on"
+                } else {
+                    "it is tried again once another service has ended, or the file is edited"
+                };
+                write!(f, "what {file} says now is not taken, and {then}: {}", reason.trim_end())
             }
             Self::Listening { name, address } => write!(f, "{name} on {address}"),
             Self::Watching { roots, files, folders, mechanism, poll_milliseconds, reason } => {
@@ -185,6 +189,23 @@ mod tests {
             (vec![], 2, "a and 2 more changed: nothing is to be done"),
         ] {
             let told = Told::Changed { files: vec!["a".to_owned()], more, asks_for };
+            assert_eq!(told.to_string(), want);
+        }
+    }
+
+    /// Of what did not run, or was being ended, it was once said that it goes on.
+    #[test]
+    fn says_of_a_file_that_is_not_taken_what_goes_on() {
+        for (goes_on, want) in [
+            (true, "what a says now is not taken, and what ran before goes on: so"),
+            (
+                false,
+                "what a says now is not taken, and it is tried again once another service has ended, or the \
+                 file is edited: so",
+            ),
+        ] {
+            let (file, reason) = ("a".to_owned(), "so\n".to_owned());
+            let told = Told::NotConfigured { file, reason, line: None, column: None, goes_on };
             assert_eq!(told.to_string(), want);
         }
     }

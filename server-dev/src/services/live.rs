@@ -44,10 +44,12 @@ pub(super) struct Opened {
     pub(super) runner: Runner,
     /// One that is new, and when it ends.
     pub(super) proxy: Option<(Fronted, CancellationToken)>,
+    /// Cancelled once those are gone that have to be before it starts.
+    pub(super) after: Vec<CancellationToken>,
 }
 
 impl Opened {
-    /// Opens what a service needs; what is open already for the one before it stays so, and what that has
+    /// Opens what a service needs; what is open already for the one before it stays so, and what others have
     /// no use for any more is `spare`.
     pub(super) fn prepare(
         given: &Given,
@@ -60,7 +62,7 @@ impl Opened {
         let filter = checked(&name, &service)?.without(file.as_deref());
         let tree = Tree::new(filter, *service.settle, service.poll.map(Duration::from));
         let mut kept = match before {
-            Some(before) => before.sockets.again()?,
+            Some(before) => before.sockets.again()?.split(&service.sockets).0,
             None => Sockets::default(),
         };
         kept.append(spare.again()?);
@@ -101,7 +103,7 @@ impl Opened {
         *spare = kept;
         let (over, gone) = (over.child_token(), CancellationToken::new());
         let live = Live { service, sockets, site, proxy, over, gone };
-        Ok(Self { name, live, runner, proxy: new })
+        Ok(Self { name, live, runner, proxy: new, after: Vec::new() })
     }
 }
 
@@ -121,7 +123,38 @@ impl Live {
 fn answers_alike(one: &Service, other: &Service) -> bool {
     let told = |service: &Service| {
         let front = service.sockets.iter().find(|spec| spec.kind == SocketKind::Http).cloned();
-        (service.proxy.is_some(), front, service.proxy_wait, service.allow_hosts.clone())
+        let times = (service.proxy_wait, service.settle);
+        (service.proxy.is_some(), front, times, service.allow_hosts.clone())
     };
     told(one) == told(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{ProxyMode, Words};
+
+    /// Of a longer `settle` the proxy once knew nothing, and answered before an edit could be seen.
+    #[test]
+    fn a_proxy_goes_on_while_what_it_is_told_is_the_same() {
+        type Edit = fn(&mut Service);
+        let cases: [(Edit, bool); 8] = [
+            (|_| {}, true),
+            (|it| it.proxy = Some(ProxyMode::Socket), true),
+            (|it| it.command = Words::parse("other").unwrap(), true),
+            (|it| it.settle = "2s".parse().unwrap(), false),
+            (|it| it.proxy_wait = "2s".parse().unwrap(), false),
+            (|it| it.allow_hosts.push("example.com".to_owned()), false),
+            (|it| it.sockets = vec!["http::3001".parse().unwrap()], false),
+            (|it| it.proxy = None, false),
+        ];
+        for (at, (edit, want)) in cases.into_iter().enumerate() {
+            let mut one = Service::of(Words::parse("server").unwrap());
+            one.proxy = Some(ProxyMode::Port);
+            one.sockets = vec!["http::3000".parse().unwrap()];
+            let mut other = one.clone();
+            edit(&mut other);
+            assert_eq!(answers_alike(&one, &other), want, "case {at}");
+        }
+    }
 }
