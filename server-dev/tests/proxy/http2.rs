@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use http_body_util::{BodyExt, Empty, StreamBody, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, Collected, Empty, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     Request, Response, StatusCode, Version,
     body::{Bytes, Frame, Incoming},
@@ -43,6 +43,22 @@ fn pieces() -> (mpsc::Sender<io::Result<&'static str>>, Body) {
         rx.poll_recv(cx).map_ok(|piece: &str| Frame::data(Bytes::from(piece)))
     });
     (tx, StreamBody::new(pieces).boxed_unsync())
+}
+
+/// Sees that the piece that was sent comes back before there is another, and returns what comes after that.
+async fn come_back(
+    tx: mpsc::Sender<io::Result<&'static str>>,
+    mut body: Incoming,
+) -> Collected<Bytes> {
+    for piece in ["one", "two"] {
+        if piece == "two" {
+            tx.send(Ok(piece)).await.unwrap();
+        }
+        let frame = timeout(PATIENCE, body.frame()).await.unwrap().unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), piece);
+    }
+    drop(tx);
+    timeout(PATIENCE, body.collect()).await.unwrap().unwrap()
 }
 
 async fn send(client: &mut Client, request: Request<Body>) -> Response<Incoming> {
@@ -97,16 +113,8 @@ async fn a_body_of_http2_goes_through_piece_by_piece() {
     *request.method_mut() = hyper::Method::POST;
     *request.body_mut() = body;
     tx.send(Ok("one")).await.unwrap();
-    let mut body = send(&mut client, request).await.into_body();
-    for piece in ["one", "two"] {
-        if piece == "two" {
-            tx.send(Ok(piece)).await.unwrap();
-        }
-        let frame = timeout(PATIENCE, body.frame()).await.unwrap().unwrap().unwrap();
-        assert_eq!(frame.into_data().unwrap(), piece);
-    }
-    drop(tx);
-    let rest = timeout(PATIENCE, body.collect()).await.unwrap().unwrap();
+    let body = send(&mut client, request).await.into_body();
+    let rest = come_back(tx, body).await;
     assert_eq!(rest.to_bytes(), "");
 }
 
@@ -203,16 +211,7 @@ async fn a_call_of_grpc_goes_both_ways_and_ends_with_trailers() {
         let head = response.headers()["x-head"].to_str().unwrap();
         assert_eq!(head, format!("http://{address}/echo.Echo/Say Some(\"trailers\")"));
         pids.push(response.headers()["x-pid"].clone());
-        let mut body = response.into_body();
-        for piece in ["one", "two"] {
-            if piece == "two" {
-                tx.send(Ok(piece)).await.unwrap();
-            }
-            let frame = timeout(PATIENCE, body.frame()).await.unwrap().unwrap().unwrap();
-            assert_eq!(frame.into_data().unwrap(), piece);
-        }
-        drop(tx);
-        let rest = timeout(PATIENCE, body.collect()).await.unwrap().unwrap();
+        let rest = come_back(tx, response.into_body()).await;
         let trailers = rest.trailers().unwrap();
         assert_eq!((trailers["grpc-status"].as_bytes(), trailers.len()), (&b"0"[..], 2));
         folder.write("proto", "two");

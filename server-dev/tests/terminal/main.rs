@@ -84,15 +84,20 @@ fn ctrl_c_is_a_signal_still() {
     assert!(terminal.is_as_before());
 }
 
+/// Has a shell's script run a `server-dev` that serves, as its arguments.
+fn under_a_shell(folder: &Folder, script: &str) -> Terminal {
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh", SERVER_DEV]);
+    command.args(["--ready", "1ms", "--", "sleep", "600"]);
+    Terminal::of(folder, &command)
+}
+
 /// As a shell runs it that leaves the modes of the terminal alone.
 #[test]
 fn ctrl_z_gives_the_terminal_back_until_it_goes_on() {
     let folder = Folder::with(&[]);
     let script = "set -m; \"$@\"; echo stopped; bg; read word; jobs; fg >/dev/null";
-    let mut command = Command::new("sh");
-    command.args(["-c", script, "sh", SERVER_DEV]);
-    command.args(["--ready", "1ms", "--", "sleep", "600"]);
-    let mut terminal = Terminal::of(&folder, &command);
+    let mut terminal = under_a_shell(&folder, script);
     terminal.wait("serves generation 1");
     terminal.wait("\x1b[0m");
     terminal.types("\x1a");
@@ -117,10 +122,7 @@ fn ctrl_z_gives_the_terminal_back_until_it_goes_on() {
 fn what_was_started_in_the_background_has_keys_once_it_is_before_it() {
     let folder = Folder::with(&[]);
     let script = "set -m; \"$@\" & read word; echo \"read $word\"; fg >/dev/null";
-    let mut command = Command::new("sh");
-    command.args(["-c", script, "sh", SERVER_DEV]);
-    command.args(["--ready", "1ms", "--", "sleep", "600"]);
-    let mut terminal = Terminal::of(&folder, &command);
+    let mut terminal = under_a_shell(&folder, script);
     terminal.wait("generation 1");
     assert!(terminal.is_as_before() && !terminal.shows().contains("for keys"));
     terminal.types("on\n");
