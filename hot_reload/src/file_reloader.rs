@@ -37,6 +37,8 @@ pub use self::format::{Json, JsonFile};
 pub use self::format::{Toml, TomlFile};
 #[cfg(feature = "yaml")]
 pub use self::format::{Yaml, YamlFile};
+#[doc(hidden)]
+pub use self::forward::changes as forward;
 use self::{
     error::Problem,
     follow::FileFollow,

@@ -39,6 +39,12 @@ pub trait Follow<V, S> {
     /// How long the loop may wait for a hint before it looks all the same; `None`: for ever.
     fn look_again_after(&self) -> Option<Duration>;
 
+    /// How long the loop waits after the look that has just failed, in place of the service's own
+    /// backoff; whoever answers with one has spread it already.
+    fn pause(&mut self) -> Option<Duration> {
+        None
+    }
+
     /// What the source is called in logs, where it has a name.
     fn name(&self) -> Option<Arc<str>> {
         None

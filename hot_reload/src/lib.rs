@@ -145,6 +145,8 @@ mod redact;
 mod reload;
 mod service;
 mod status;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[cfg(feature = "stream")]
 pub use self::channel::ReloaderStream;
@@ -157,6 +159,9 @@ pub use self::file_reloader::TomlFile;
 #[cfg(feature = "yaml")]
 #[doc(inline)]
 pub use self::file_reloader::YamlFile;
+#[cfg(feature = "file-reloader")]
+#[doc(hidden)]
+pub use self::file_reloader::forward;
 #[cfg(feature = "file-reloader")]
 #[doc(inline)]
 pub use self::file_reloader::{AsyncFileLoad, FileError, FileReloader};

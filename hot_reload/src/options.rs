@@ -151,6 +151,15 @@ impl ReloaderOptions {
         self
     }
 
+    /// What a source that is followed in its own way has to know.
+    ///
+    /// Seam between the service and its sources, not part of the stable interface.
+    #[doc(hidden)]
+    pub fn pace(&self) -> (Option<Duration>, Duration, Duration) {
+        let poll = self.polls().then_some(self.poll_interval);
+        (poll, self.backoff.floor, self.backoff.ceiling)
+    }
+
     /// Whether the source is looked at every poll interval.
     pub(crate) fn polls(&self) -> bool {
         self.strategy != WatchStrategy::Realtime

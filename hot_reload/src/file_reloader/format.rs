@@ -41,7 +41,34 @@ use crate::{
 };
 
 /// A format that a text is parsed by.
-pub trait Format: Send + Sync + 'static + sealed::Sealed {}
+pub trait Format: Send + Sync + 'static + sealed::Sealed {
+    /// Makes a value of `bytes` that are from anywhere: a key in a store, an answer; `name` is what
+    /// errors call that.
+    ///
+    /// # Errors
+    ///
+    /// When it is no value, with its line and column: as of a file.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "json")] {
+    /// use hot_reload::file_reloader::{Format, Json};
+    ///
+    /// assert_eq!(Json::decode::<Vec<u8>>("store/key", b"[1, 2]").unwrap(), [1, 2]);
+    /// let error = Json::decode::<Vec<u8>>("store/key", b"[1,\n 'x']").unwrap_err();
+    /// assert_eq!((error.line(), error.column()), (Some(2), Some(2)));
+    /// # }
+    /// ```
+    fn decode<V: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<V, FileError>
+    where
+        Self: Sized,
+    {
+        text::decode(bytes)
+            .and_then(Self::parse)
+            .map_err(|problem| FileError::new(Path::new(name), Problem::Parse(problem)))
+    }
+}
 
 mod sealed {
     use super::{DeserializeOwned, ParseProblem};

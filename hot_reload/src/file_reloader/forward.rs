@@ -1,4 +1,4 @@
-//! A followed file as a channel of events, for who calls `watch_realtime` without a service.
+//! A followed source as a channel of events, for who calls `watch_realtime` without a service.
 
 use std::{sync::Mutex, time::Duration};
 
@@ -17,10 +17,10 @@ use crate::{
 /// A receiver that is behind has the watch wait rather than the memory grow.
 const BACKLOG: usize = 1;
 
-/// Follows a file in a task of its own, for as long as the handle lives.
+/// Follows a source in a task of its own, for as long as the handle lives.
 ///
-/// The first event is the file as it is now.
-pub(super) fn changes<V>(
+/// The first event is what it holds now.
+pub fn changes<V>(
     follow: impl FnOnce(&ReloaderOptions) -> BoxFollow<'static, V, String>,
 ) -> RealtimeWatchHandle<V>
 where

@@ -77,11 +77,19 @@ pub(super) fn is_refusal<A, V, S>(found: &ReloadResult<Found<A>, V, S>) -> bool 
     found.as_ref().is_err_and(|error| refusal(error).is_some())
 }
 
+/// When the source wants to be looked at next.
+pub(super) struct Pace {
+    /// After this long at the latest.
+    pub(super) again: Option<Duration>,
+    /// After exactly this long, if the look has failed.
+    pub(super) pause: Option<Duration>,
+}
+
 /// Publishes what was found, and puts it into the status.
 pub(super) async fn take<V, S, K: Sink<V>>(
     found: ReloadResult<Found<K::Admitted>, V, S>,
     mechanism: Mechanism,
-    look_again: Option<Duration>,
+    Pace { again: look_again, pause }: Pace,
     sink: &K,
 ) -> (Event, News)
 where
@@ -151,7 +159,7 @@ where
                 drop(error);
                 sink.failed(Failure { words, is_missing }).await;
             }
-            Event::Failed { luck: fastrand::u16(0..=1000), look_again }
+            Event::Failed { luck: fastrand::u16(0..=1000), look_again, pause }
         }
     };
     (event, news)

@@ -17,7 +17,7 @@ use super::{
     handle::Triggered,
     look::look,
     metrics::Metrics,
-    outcome::{Found, admit, is_refusal, take},
+    outcome::{Found, Pace, admit, is_refusal, take},
     recall::{RolledBack, Surroundings, restore, roll_back},
     record::Trial,
     sink::{Recall, Report, Sink},
@@ -173,6 +173,8 @@ where
             }
         };
         let (mechanism, again) = (self.source.mechanism(), self.source.look_again_after());
+        // What was refused is not the source's to pace.
+        let pause = if found.is_err() && !is_refusal(&found) { self.source.pause() } else { None };
         if matches!(found, Ok(Found::Bad(_))) || is_refusal(&found) {
             // Its identity is known by now, and the next look has to load it all the same.
             self.source.must_load();
@@ -182,7 +184,7 @@ where
             // First, so that whoever hears of the one finds the other.
             self.doubt.show(self.sink);
         }
-        let (event, mut news) = take(found, mechanism, again, self.sink).await;
+        let (event, mut news) = take(found, mechanism, Pace { again, pause }, self.sink).await;
         if news.published.is_some() {
             (self.trial, self.withdrawal) = (news.trial.take(), None);
             metrics.published(origin, || self.source.edited());

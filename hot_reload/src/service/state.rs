@@ -64,8 +64,8 @@ pub(super) enum Event {
     /// A look found a writer at work.
     Unsettled { retry: Duration },
     /// A look failed; `luck` in 0..=1000 spreads the retries of many services. The next is due after
-    /// this long at the latest.
-    Failed { luck: u16, look_again: Option<Duration> },
+    /// this long at the latest, save where the source says how long to wait.
+    Failed { luck: u16, look_again: Option<Duration>, pause: Option<Duration> },
     /// Every receiver is gone.
     NoReceivers,
     /// Somebody wants the service to end.
@@ -158,10 +158,13 @@ pub(super) fn next(state: State, event: Event, now: Instant, timing: &Timing) ->
             let until = if now < round.ceiling { retry.min(round.ceiling) } else { retry };
             State::Settling { until, round }
         }
-        (State::Loading(round), Event::Failed { luck, look_again }) => {
+        (State::Loading(round), Event::Failed { luck, look_again, pause }) => {
             let failures = round.failures.saturating_add(1);
-            let pause = timing.backoff.pause(failures, f64::from(luck) / 1000.0);
-            let pause = look_again.map_or(pause, |again| pause.min(again.max(SHORTEST_WAIT)));
+            let own = || {
+                let pause = timing.backoff.pause(failures, f64::from(luck) / 1000.0);
+                look_again.map_or(pause, |again| pause.min(again))
+            };
+            let pause = pause.unwrap_or_else(own).max(SHORTEST_WAIT);
             State::Backoff { until: now + pause, failures }
         }
 
@@ -213,7 +216,9 @@ mod tests {
             |look_at: Option<u64>| State::Watching { look_at: look_at.map(|at| now + ms(at)) };
         let backoff = |until, failures| State::Backoff { until: now + ms(until), failures };
 
-        let failed = |luck, look_again| Event::Failed { luck, look_again };
+        let failed = |luck, look_again| Event::Failed { luck, look_again, pause: None };
+        let asks_for =
+            |pause| Event::Failed { luck: 0, look_again: Some(ms(7)), pause: Some(pause) };
 
         let table = [
             // A quiet service.
@@ -231,6 +236,10 @@ mod tests {
             (loading(9, 1), failed(0, Some(ms(70))), backoff(70, 2)),
             (loading(9, 1), failed(0, Some(ms(0))), backoff(1, 2)),
             (loading(9, 1), failed(0, Some(ms(700))), backoff(200, 2)),
+            // The source knows better, in both directions.
+            (loading(9, 1), asks_for(ms(5000)), backoff(5000, 2)),
+            (loading(9, 1), asks_for(ms(3)), backoff(3, 2)),
+            (loading(9, 1), asks_for(ms(0)), backoff(1, 2)),
             // A writer at work: each touch restarts the window, none moves the ceiling.
             (settling(9, 900, 0), Event::Touched, settling(50, 900, 0)),
             (settling(9, 30, 0), Event::Touched, settling(30, 30, 0)),

@@ -1,0 +1,77 @@
+//! What the suite has to know of a store.
+
+use std::{net::SocketAddr, time::Duration};
+
+use async_trait::async_trait;
+use serde::Deserialize;
+
+use crate::reload::RealtimeWatch;
+
+/// The value that the suite has a source load, from text such as `n = 1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sample {
+    /// Which of the values it is.
+    pub n: u64,
+}
+
+/// A real server of the suite's own, and sources that follow one value in it.
+///
+/// Each test starts one, so all of them run beside each other: private directories, port 0. Whatever
+/// runs is ended when it is dropped.
+#[async_trait]
+pub trait Rig: Sized + Send + Sync + 'static {
+    /// The source under test.
+    type Source: RealtimeWatch<Sample, String> + Clone + Send + Sync + 'static;
+
+    /// Starts a server with nothing in it.
+    async fn start() -> Self;
+
+    /// Returns where the server listens; the same after it was started again.
+    fn address(&self) -> SocketAddr;
+
+    /// Creates a source that reaches the server by `address`, its own or that of a proxy before it, with
+    /// the right credentials.
+    fn source(&self, address: SocketAddr) -> Self::Source;
+
+    /// Puts `text` where the sources look.
+    async fn put(&self, text: &str);
+
+    /// Removes what is there.
+    async fn delete(&self);
+
+    /// Ends the server by `SIGKILL`, and waits for its end.
+    async fn kill(&self);
+
+    /// Starts it again, with what it had.
+    async fn restart(&self);
+
+    /// Ends it, and starts it again with nothing in it.
+    async fn restart_empty(&self);
+
+    /// Creates a source whose credentials are wrong.
+    fn with_wrong_credentials(&self, address: SocketAddr) -> Self::Source;
+
+    /// Creates a source that speaks TLS to a name that the server's certificate is not for.
+    async fn with_wrong_name(&self) -> Self::Source;
+
+    /// Creates a source that speaks TLS to a server whose certificate has expired.
+    async fn with_expired_certificate(&self) -> Self::Source;
+
+    /// Has the server answer that it has too much to do, from now on or no more; `false` where it can't.
+    async fn throttle(&self, is_throttled: bool) -> bool {
+        let _ = is_throttled;
+        false
+    }
+
+    /// Returns how often the server was asked, where it counts.
+    async fn requests(&self) -> Option<u64> {
+        None
+    }
+
+    /// Returns what must never be in a log, an error or the status.
+    fn secrets(&self) -> Vec<String>;
+
+    /// Returns how long a silent connection is trusted by the sources made here.
+    fn read_deadline(&self) -> Duration;
+}

@@ -1,0 +1,205 @@
+//! A store as a source of values.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use hot_reload::{
+    BoxFollow, RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, ReloaderError,
+    ReloaderOptions, ReloaderReceiver, ReloaderService,
+};
+
+use crate::{
+    content::{Content, Entry},
+    error::StoreError,
+    follow::{FollowStore, open},
+    store::Store,
+};
+
+/// As much as a configuration has; more is an accident, or an attack.
+const MAX_SIZE: usize = 16 * 1024 * 1024;
+/// Longer than a connection to another continent takes, short enough for whoever waits for it.
+const READ_DEADLINE: Duration = Duration::from_secs(5);
+/// So that a store that is back is found within a second.
+const RECONNECT_CEILING: Duration = Duration::from_millis(800);
+
+type Decode<V> = dyn Fn(&str, &Content) -> anyhow::Result<V> + Send + Sync;
+
+/// Values from a [`Store`], live.
+///
+/// Made by the methods of the stores; follow it with a [`ReloaderService`], or in one line with
+/// [`watch`](Self::watch).
+pub struct FromStore<V> {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) name: Arc<str>,
+    decode: Arc<Decode<V>>,
+    pub(crate) settings: Settings,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) read_deadline: Duration,
+    pub(crate) reconnect_ceiling: Duration,
+    max_size: usize,
+    allow_empty: bool,
+}
+
+impl<V> FromStore<V> {
+    /// Creates a source of the values that `decode` makes of what `store` holds.
+    pub fn new(
+        store: impl Store,
+        decode: impl Fn(&str, &Content) -> anyhow::Result<V> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name: store.name().into(),
+            store: Arc::new(store),
+            decode: Arc::new(decode),
+            settings: Settings {
+                read_deadline: READ_DEADLINE,
+                reconnect_ceiling: RECONNECT_CEILING,
+                max_size: MAX_SIZE,
+                allow_empty: false,
+            },
+        }
+    }
+
+    /// Returns what logs, errors and the status call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Sets how long connecting, and one read, may take before the connection is given up; 5 s by
+    /// default.
+    #[must_use]
+    pub fn read_deadline(mut self, deadline: Duration) -> Self {
+        self.settings.read_deadline = deadline;
+        self
+    }
+
+    /// Sets the longest pause between two attempts to reach a store that can't be reached; 800 ms by
+    /// default. Each pause is drawn from zero to a bound that doubles up to this.
+    #[must_use]
+    pub fn reconnect_ceiling(mut self, ceiling: Duration) -> Self {
+        self.settings.reconnect_ceiling = ceiling;
+        self
+    }
+
+    /// Sets the size in bytes up to which content is taken; 16 MiB by default.
+    #[must_use]
+    pub fn max_size(mut self, bytes: usize) -> Self {
+        self.settings.max_size = bytes;
+        self
+    }
+
+    /// Has an empty value, or a set without a key, taken like any other.
+    ///
+    /// By default it is held back, and said: stores are emptied by accident more often than by intent.
+    #[must_use]
+    pub fn allow_empty(mut self, allow_empty: bool) -> Self {
+        self.settings.allow_empty = allow_empty;
+        self
+    }
+
+    /// Makes a value of an entry.
+    pub(crate) fn value(&self, entry: &Entry) -> anyhow::Result<V> {
+        let Self { name, settings, .. } = self;
+        let Some(content) = &entry.content else {
+            return Err(StoreError::missing("nothing there; put a value").of(name).into());
+        };
+        let (size, limit) = (content.size(), settings.max_size);
+        if size > limit {
+            let told = format!(
+                "{size} bytes, of which at most {limit} are taken; raise max_size if it is meant to \
+                 be so large"
+            );
+            return Err(StoreError::invalid(told).of(name).into());
+        }
+        if !settings.allow_empty && content.is_empty() {
+            let told =
+                "empty, which is held back; put a value, or use allow_empty if it is meant so";
+            return Err(StoreError::invalid(told).of(name).into());
+        }
+        (self.decode)(name, content)
+    }
+}
+
+impl<V> FromStore<V>
+where
+    V: Eq + Clone + Send + Sync + 'static,
+{
+    /// Loads the value and keeps it live, by the store's own channel and a look every 10 seconds.
+    ///
+    /// The receiver has a value from the start. A task of the current runtime follows the store until
+    /// the last receiver is dropped.
+    ///
+    /// # Errors
+    ///
+    /// When the store can't be reached, or holds no good value now. To start without one, and for
+    /// whatever takes a [handle](hot_reload::ReloaderHandle), make a [`ReloaderService`]: it waits.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future starts nothing.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub async fn watch(self) -> ReloadResult<ReloaderReceiver<V, String>, V, String> {
+        // The service waits for a store that can't be reached; here that is to be an error.
+        self.reload().await?;
+        let (service, receiver) = ReloaderService::from_reloader(self, ReloaderOptions::hybrid());
+        tokio::spawn(async move { service.start_with_realtime().await });
+        let mut first = receiver.clone();
+        first.changed().await?;
+        Ok(receiver)
+    }
+}
+
+impl<V> Clone for FromStore<V> {
+    fn clone(&self) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            name: Arc::clone(&self.name),
+            decode: Arc::clone(&self.decode),
+            settings: self.settings,
+        }
+    }
+}
+
+#[async_trait]
+impl<V> Reload<V, String> for FromStore<V>
+where
+    V: Eq + Send + Sync + 'static,
+{
+    type Source = Self;
+
+    async fn new(source: &Self) -> ReloadResult<Self, V, String> {
+        Ok(source.clone())
+    }
+
+    async fn reload(&self) -> ReloadResult<Option<V>, V, String> {
+        let opened = open(Arc::clone(&self.store), false, self.settings.read_deadline);
+        let (_connection, _, entry) = opened.await.map_err(anyhow::Error::from)?;
+        Ok(Some(self.value(&entry)?))
+    }
+
+    fn follow(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, String>> {
+        Some(Box::new(FollowStore::new(self.clone(), options, false)))
+    }
+}
+
+#[async_trait]
+impl<V> RealtimeWatch<V, String> for FromStore<V>
+where
+    V: Eq + Send + Sync + 'static,
+{
+    async fn watch_realtime(&self) -> Result<RealtimeWatchHandle<V>, ReloaderError<V, String>> {
+        let source = self.clone();
+        Ok(hot_reload::forward(|options| {
+            Box::new(FollowStore::new(source, options, true)) as BoxFollow<'static, V, String>
+        }))
+    }
+
+    fn follow_realtime(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, String>> {
+        Some(Box::new(FollowStore::new(self.clone(), options, true)))
+    }
+}

@@ -1,0 +1,108 @@
+//! How long to wait after a failure: with full jitter, so that a fleet never comes back as one.
+
+use std::time::Duration;
+
+use crate::error::Kind;
+
+/// Drawn from zero, full jitter may come out as nothing; even then a store has a moment's peace.
+const SHORTEST: Duration = Duration::from_millis(10);
+/// A server that asks for more is asked again all the same.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+/// A fleet that was told the same moment is spread over this part of the time until then.
+const RETRY_AFTER_SPREAD: f64 = 0.2;
+
+/// The pauses of one source.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    floor: Duration,
+    ceiling: Duration,
+    reconnect_ceiling: Duration,
+    /// In a row.
+    failures: u32,
+    last: Option<Kind>,
+}
+
+impl Pace {
+    pub(crate) fn new(floor: Duration, ceiling: Duration, reconnect_ceiling: Duration) -> Self {
+        Self { floor, ceiling, reconnect_ceiling, failures: 0, last: None }
+    }
+
+    pub(crate) fn ceiling(&self) -> Duration {
+        self.ceiling
+    }
+
+    pub(crate) fn succeeded(&mut self) {
+        self.failures = 0;
+        self.last = None;
+    }
+
+    pub(crate) fn failed(&mut self, kind: Kind) {
+        self.failures = self.failures.saturating_add(1);
+        self.last = Some(kind);
+    }
+
+    /// How long to wait after the failure that was told last, if the store has failed.
+    pub(crate) fn pause(&self) -> Option<Duration> {
+        self.last.map(|kind| self.after(kind, fastrand::f64()))
+    }
+
+    /// `luck` is in 0..1.
+    fn after(&self, kind: Kind, luck: f64) -> Duration {
+        let ceiling = match kind {
+            Kind::Unreachable => self.ceiling.min(self.reconnect_ceiling),
+            Kind::Refused | Kind::Throttled(_) | Kind::Missing | Kind::Invalid => self.ceiling,
+        };
+        let doublings = self.failures.saturating_sub(1).min(31);
+        let bound = self.floor.saturating_mul(1 << doublings).min(ceiling);
+        let jittered = bound.mul_f64(luck).max(SHORTEST);
+        match kind {
+            Kind::Throttled(Some(asked)) => {
+                let asked = asked.min(LONGEST_RETRY_AFTER);
+                jittered.max(asked.mul_f64(1.0 + RETRY_AFTER_SPREAD * luck))
+            }
+            _ => jittered,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn after(failures: u32, kind: Kind, luck: f64) -> Duration {
+        Pace { failures, ..Pace::new(ms(100), ms(10_000), ms(800)) }.after(kind, luck)
+    }
+
+    #[test]
+    fn doubles_up_to_the_ceiling_of_its_kind() {
+        for (failures, kind, want) in [
+            (1, Kind::Unreachable, 100),
+            (2, Kind::Unreachable, 200),
+            (9, Kind::Unreachable, 800),
+            (9, Kind::Refused, 10_000),
+            (u32::MAX, Kind::Throttled(None), 10_000),
+        ] {
+            assert_eq!(after(failures, kind, 1.0), ms(want), "{failures} {kind:?}");
+        }
+    }
+
+    #[test]
+    fn jitter_is_full_but_never_nothing() {
+        assert_eq!(after(9, Kind::Unreachable, 0.25), ms(200));
+        assert_eq!(after(9, Kind::Unreachable, 0.0), SHORTEST);
+    }
+
+    #[test]
+    fn a_server_that_says_when_is_not_asked_before() {
+        let asked = Kind::Throttled(Some(ms(5000)));
+        for (luck, want) in [(0.0, 5000), (0.5, 5500), (1.0, 6000)] {
+            assert_eq!(after(1, asked, luck), ms(want), "{luck}");
+        }
+        let for_ever = Kind::Throttled(Some(Duration::MAX));
+        assert!(after(1, for_ever, 1.0) <= LONGEST_RETRY_AFTER * 2);
+    }
+}

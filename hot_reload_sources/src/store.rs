@@ -1,0 +1,163 @@
+//! The two traits that a store implements.
+
+use std::{collections::BTreeMap, pin::Pin};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_core::Stream;
+#[cfg(feature = "json")]
+use hot_reload::file_reloader::Json;
+#[cfg(feature = "toml")]
+use hot_reload::file_reloader::Toml;
+#[cfg(feature = "yaml")]
+use hot_reload::file_reloader::Yaml;
+#[cfg(any(feature = "toml", feature = "json", feature = "yaml"))]
+use serde::de::DeserializeOwned;
+
+use crate::{
+    content::{Content, Entry},
+    decode,
+    error::StoreError,
+    from_store::FromStore,
+};
+
+/// What a store holds now, and then every change of it; ends with the connection.
+pub type Changes = Pin<Box<dyn Stream<Item = Result<Entry, StoreError>> + Send>>;
+
+/// A place in a store: knows how to get there, and holds no connection itself.
+///
+/// Implement it, and [`Connection`], for a store of your own; `FromStore` does the rest: deadlines,
+/// reconnecting with full jitter, the order of revisions, parsing, what is suspicious.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Returns what logs, errors and the status call it: a URL without secrets.
+    fn name(&self) -> String;
+
+    /// Connects; credentials are read anew, since they may have been replaced.
+    ///
+    /// # Errors
+    ///
+    /// When there is no connection to be had now. It is tried again.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future is dropped at its deadline, and when the service is stopped.
+    async fn connect(&self) -> Result<Box<dyn Connection>, StoreError>;
+
+    /// Makes it a source of values that `decode` makes of its content; its errors must name the place
+    /// and may quote the content, since the log masks quotes.
+    fn with<V>(
+        self,
+        decode: impl Fn(&str, &Content) -> anyhow::Result<V> + Send + Sync + 'static,
+    ) -> FromStore<V>
+    where
+        Self: Sized,
+    {
+        FromStore::new(self, decode)
+    }
+
+    /// Makes it a source of whatever its TOML says.
+    #[cfg(feature = "toml")]
+    fn toml<V: DeserializeOwned + 'static>(self) -> FromStore<V>
+    where
+        Self: Sized,
+    {
+        self.with(decode::one::<V, Toml>)
+    }
+
+    /// Makes it a source of whatever its JSON says.
+    #[cfg(feature = "json")]
+    fn json<V: DeserializeOwned + 'static>(self) -> FromStore<V>
+    where
+        Self: Sized,
+    {
+        self.with(decode::one::<V, Json>)
+    }
+
+    /// Makes it a source of whatever its YAML says.
+    #[cfg(feature = "yaml")]
+    fn yaml<V: DeserializeOwned + 'static>(self) -> FromStore<V>
+    where
+        Self: Sized,
+    {
+        self.with(decode::one::<V, Yaml>)
+    }
+
+    /// Makes a set a source of what the TOML of each of its keys says.
+    #[cfg(feature = "toml")]
+    fn each_toml<V: DeserializeOwned + 'static>(self) -> FromStore<BTreeMap<String, V>>
+    where
+        Self: Sized,
+    {
+        self.with(decode::each::<V, Toml>)
+    }
+
+    /// Makes a set a source of what the JSON of each of its keys says.
+    #[cfg(feature = "json")]
+    fn each_json<V: DeserializeOwned + 'static>(self) -> FromStore<BTreeMap<String, V>>
+    where
+        Self: Sized,
+    {
+        self.with(decode::each::<V, Json>)
+    }
+
+    /// Makes a set a source of what the YAML of each of its keys says.
+    #[cfg(feature = "yaml")]
+    fn each_yaml<V: DeserializeOwned + 'static>(self) -> FromStore<BTreeMap<String, V>>
+    where
+        Self: Sized,
+    {
+        self.with(decode::each::<V, Yaml>)
+    }
+
+    /// Makes it a source of text.
+    fn text(self) -> FromStore<String>
+    where
+        Self: Sized,
+    {
+        self.with(decode::text)
+    }
+
+    /// Makes it a source of bytes.
+    fn bytes(self) -> FromStore<Bytes>
+    where
+        Self: Sized,
+    {
+        self.with(|name, content| Ok(decode::bytes(name, content)?.clone()))
+    }
+
+    /// Makes a set a source of the bytes of each of its keys.
+    fn each_bytes(self) -> FromStore<BTreeMap<String, Bytes>>
+    where
+        Self: Sized,
+    {
+        self.with(|name, content| Ok(decode::set(name, content)?.clone()))
+    }
+}
+
+/// A connection to a store, for one place in it.
+///
+/// All that it needs may be shared with others to the same store. Dropped, nothing remains of it.
+#[async_trait]
+pub trait Connection: Send + Sync {
+    /// Reads what is there now.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be read. The connection is given up then, save where the error is
+    /// [throttled](StoreError::throttled) or [missing](StoreError::missing).
+    async fn read(&mut self) -> Result<Entry, StoreError>;
+
+    /// Starts to watch: the first item is what is there once the watch stands, so that no change falls
+    /// in between; `None` where the store has no channel of its own and is to be polled.
+    ///
+    /// The stream must end, or have an error, when the store has not been heard of for the read
+    /// deadline of the store, even where the system still takes it for connected.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be watched. One that is [refused](StoreError::refused) has it polled meanwhile.
+    async fn watch(&mut self) -> Result<Option<Changes>, StoreError> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,71 @@
+//! Servers of a test's own.
+
+use std::{
+    ffi::OsStr,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    process::{Child, Command, Stdio},
+    sync::Mutex,
+    time::Duration,
+};
+
+use tokio::{net::TcpStream, time::sleep};
+
+use super::within;
+
+/// Returns an address of the loopback network that nobody else takes, for servers that must be told one.
+///
+/// A free port of 127.0.0.1 may be gone before the server has it; one of an address that was drawn from
+/// sixteen million is not.
+pub fn address() -> SocketAddr {
+    let [_, a, b, c] = fastrand::u32(..).to_be_bytes();
+    let ip = Ipv4Addr::new(127, a, b, c.clamp(1, 254));
+    TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr()).expect("a free port")
+}
+
+/// A command that is killed when whoever has started it is gone, whichever way.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(program.as_ref());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// A server that runs, or not, and is killed in the end.
+#[derive(Default)]
+pub struct Server(Mutex<Option<Child>>);
+
+impl Server {
+    /// Starts it, and waits until it listens at `address`.
+    pub async fn start(&self, command: &mut Command, address: SocketAddr) {
+        let program = format!("{command:?}");
+        let child = command.spawn().unwrap_or_else(|error| panic!("{program}: {error}"));
+        *self.0.lock().unwrap() = Some(child);
+        within(async {
+            while TcpStream::connect(address).await.is_err() {
+                let ended = self.0.lock().unwrap().as_mut().unwrap().try_wait().unwrap();
+                assert_eq!(ended, None, "{program} has ended; ./test installs what is missing");
+                sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
+
+    /// The process itself.
+    pub fn id(&self) -> u32 {
+        self.0.lock().unwrap().as_ref().expect("it runs").id()
+    }
+
+    /// Ends it by `SIGKILL`, and waits for its end.
+    pub fn kill(&self) {
+        if let Some(mut child) = self.0.lock().unwrap().take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
