@@ -167,6 +167,8 @@ pub use self::file_reloader::forward;
 pub use self::file_reloader::{AsyncFileLoad, FileError, FileReloader};
 #[doc(hidden)]
 pub use self::follow::{BoxFollow, Follow, Hint, Look, Patience};
+#[cfg(feature = "last-good")]
+pub use self::service::read_last_good;
 pub use self::{
     change::{Change, Reason},
     channel::{CachedReader, Ref, ReloaderReceiver, ReloaderSender, Snapshot},
