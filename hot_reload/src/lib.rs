@@ -100,6 +100,7 @@
 //! | `metrics` | the metrics above |
 //! | `signal` | `ReloaderHandle::trigger_on_sighup` |
 //! | `stream` | `ReloaderReceiver::into_stream` |
+//! | `testing` | `testing`: for authors of sources, the suite that a source has to pass |
 //! | `notify` | nothing by itself; kept because version 0.3.6 had it |
 //!
 //! None is on by default: the traits, the service and the receiver need none.
