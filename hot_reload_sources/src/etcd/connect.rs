@@ -11,7 +11,7 @@ use crate::{
     access::{self, Access},
     error::StoreError,
     etcd::{
-        error::{is_answer, is_open_to_all, told},
+        error::{is_answer, is_open_to_all, told_at_entrance},
         url::Members,
     },
 };
@@ -29,7 +29,7 @@ pub(super) async fn connect(members: &Members, access: &Access) -> Result<Client
         let (endpoint, entrance) = (members.endpoint(address), &entrance);
         Box::pin(async move {
             sleep(STAGGER * nth).await;
-            entrance.enter(&endpoint).await.map_err(|error| told(&error))
+            entrance.enter(&endpoint).await.map_err(|error| told_at_entrance(&error))
         })
     });
     Ok(select_ok(attempts).await?.0)

@@ -53,6 +53,23 @@ pub(super) fn told(error: &Error) -> StoreError {
     }
 }
 
+/// The same, for one who has never been connected.
+///
+/// A server that is not shown the certificate it wants says so when the client takes itself for connected,
+/// and then hangs up; what it has said is lost on the way (RFC 8446, appendix E.1.2 on when a client learns
+/// of it; hyper tells its user of a closed connection).
+pub(super) fn told_at_entrance(error: &Error) -> StoreError {
+    match error {
+        Error::GRpcStatus(status) if status.source().is_some() && is_hung_up(root(error)) => {
+            StoreError::unreachable(
+                "the server hangs up; see whether it speaks TLS, and wants a client certificate",
+            )
+            .because(root(error).to_string())
+        }
+        error => told(error),
+    }
+}
+
 /// What a watch that was cancelled has for a reason, which is a status as text.
 pub(super) fn cancelled(reason: &str) -> StoreError {
     if reason.contains("permission denied") {
@@ -122,6 +139,11 @@ fn refused_by_tls(error: &rustls::Error) -> StoreError {
         _ => "no TLS with the server; see whether it speaks TLS there",
     };
     StoreError::refused(what_to_do).because(error.to_string())
+}
+
+/// Whether there was somebody who has ended it.
+fn is_hung_up(cause: &(dyn StdError + 'static)) -> bool {
+    !cause.is::<rustls::Error>() && !cause.is::<io::Error>()
 }
 
 /// The innermost cause, which alone says what is wrong.

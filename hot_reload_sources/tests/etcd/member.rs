@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 use super::common::{
-    authority::{Authority, Pair},
+    authority::{Authority, Pair, Validity},
     server::{self, Server},
     within,
 };
@@ -28,6 +28,7 @@ pub struct Member {
     tls: Option<Tls>,
     /// All members, itself included, as etcd is told of them.
     cluster: String,
+    options: &'static [&'static str],
 }
 
 /// What it shows, and what it asks to be shown.
@@ -44,9 +45,23 @@ impl Member {
         member
     }
 
-    /// One that speaks TLS, and wants a client to show a certificate if one is given for it.
-    pub async fn start_tls(authority: &Authority, pair: Pair, client: Option<Pair>) -> Self {
+    pub async fn start_with(options: &'static [&'static str]) -> Self {
+        let member = Self { options, ..Self::new() };
+        member.run().await;
+        member
+    }
+
+    /// One that speaks TLS by a certificate for `name`, or its own; it wants a client to show a
+    /// certificate if one is given for it.
+    pub async fn start_tls(
+        authority: &Authority,
+        name: Option<&str>,
+        validity: Validity,
+        client: Option<Pair>,
+    ) -> Self {
         let mut member = Self::new();
+        let address = member.address.ip().to_string();
+        let pair = authority.issue(&member.name, &[name.unwrap_or(&address)], validity);
         member.tls = Some(Tls { ca_file: authority.file(), pair, client });
         member.run_unasked().await;
         member
@@ -73,7 +88,16 @@ impl Member {
         let name = format!("m{}", peer.ip().to_string().replace('.', "-"));
         let cluster = format!("{name}=http://{peer}");
         let data = tempfile::tempdir().unwrap();
-        Self { address, peer, name, data, server: Server::default(), tls: None, cluster }
+        Self {
+            address,
+            peer,
+            name,
+            data,
+            server: Server::default(),
+            tls: None,
+            cluster,
+            options: &[],
+        }
     }
 
     /// Starts it, and waits until it can be written to.
@@ -114,6 +138,7 @@ impl Member {
         command.args(["--listen-peer-urls", &peer_url]);
         command.args(["--initial-advertise-peer-urls", &peer_url]);
         command.args(["--initial-cluster", &self.cluster]);
+        command.args(self.options);
         if let Some(Tls { ca_file, pair, client }) = &self.tls {
             command.arg("--cert-file").arg(&pair.certificate).arg("--key-file").arg(&pair.key);
             if client.is_some() {
@@ -190,6 +215,11 @@ impl Member {
     pub async fn put(&self, key: &str, value: impl Into<Vec<u8>>) -> i64 {
         let put = self.client().await.put(key, value, None).await.unwrap();
         put.header().unwrap().revision()
+    }
+
+    pub async fn try_put(&self, key: &str, value: &str) -> Result<(), etcd_client::Error> {
+        let mut client = Client::connect([self.url()], Some(self.root().await)).await?;
+        client.put(key, value, None).await.map(drop)
     }
 
     pub async fn delete(&self, key: &str) {
