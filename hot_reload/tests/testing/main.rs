@@ -1,7 +1,9 @@
 //! The suite for sources passes a source that is right, and finds what is wrong with others.
 
 mod faults;
+mod proxy;
 mod rig;
+mod scripted;
 mod server;
 mod source;
 
