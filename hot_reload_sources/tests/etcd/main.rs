@@ -8,6 +8,7 @@ mod common;
 mod cluster;
 mod follow;
 mod member;
+mod rig;
 mod security;
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
