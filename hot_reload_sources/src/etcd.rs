@@ -33,7 +33,8 @@
 //! All places of an [`Etcd`] and of its clones share one connection to one member, drawn by lot; a member
 //! that is cut off from its leader ends its watches, and another is asked. Credentials and certificates
 //! are read anew at each connection. Every two seconds the member is asked for its state, since a
-//! connection that is dead says nothing: it is found within four.
+//! connection that is dead says nothing: it is found within the
+//! [read deadline](Etcd::read_deadline).
 //!
 //! | | |
 //! |---|---|
@@ -59,7 +60,7 @@ mod range;
 mod url;
 mod watch;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use etcd_client::Client;
@@ -79,6 +80,9 @@ use crate::{
     store::{Changes, Connection, Store},
 };
 
+/// As long as the engine waits for an answer.
+const READ_DEADLINE: Duration = Duration::from_secs(5);
+
 /// A cluster; its clones, and all places in it, share one connection.
 ///
 /// Nothing is connected until a place is followed, and nothing once none is any more.
@@ -87,6 +91,7 @@ pub struct Etcd {
     way: Arc<Way>,
     link: Shared<Link>,
     history: Arc<History>,
+    read_deadline: Duration,
 }
 
 enum Way {
@@ -123,6 +128,17 @@ impl Etcd {
         Self::by(Way::Client(Box::new(client)))
     }
 
+    /// Sets how long the member may be silent before the connection to it is given up; 5 s by default.
+    ///
+    /// Two or three times in that time it is asked for its state. What was made of it before keeps what
+    /// it had.
+    #[must_use]
+    pub fn read_deadline(mut self, deadline: Duration) -> Self {
+        self.read_deadline = deadline;
+        self.link = Shared::default();
+        self
+    }
+
     /// Returns the key `key`.
     pub fn key(&self, key: impl Into<String>) -> EtcdPlace {
         self.place(Range::Key(key.into()))
@@ -138,7 +154,12 @@ impl Etcd {
     }
 
     fn by(way: Way) -> Self {
-        Self { way: Arc::new(way), link: Shared::default(), history: Arc::default() }
+        Self {
+            way: Arc::new(way),
+            link: Shared::default(),
+            history: Arc::default(),
+            read_deadline: READ_DEADLINE,
+        }
     }
 
     fn place(&self, range: Range) -> EtcdPlace {
@@ -154,10 +175,11 @@ impl Etcd {
 
     async fn connect(&self) -> Result<Arc<Link>, StoreError> {
         let connect = async || {
-            Ok(Link::over(match &*self.way {
+            let client = match &*self.way {
                 Way::Members(members, access) => connect::connect(members, access).await?,
                 Way::Client(client) => Client::clone(client),
-            }))
+            };
+            Ok(Link::over(client, self.read_deadline))
         };
         self.link.get(Link::is_alive, connect).await
     }

@@ -7,6 +7,7 @@ mod common;
 
 mod cluster;
 mod follow;
+mod link;
 mod member;
 mod rig;
 mod security;

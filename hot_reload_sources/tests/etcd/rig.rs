@@ -16,7 +16,10 @@ use crate::{
 };
 
 const KEY: &str = "prod/sample.toml";
+const DEADLINE: Duration = Duration::from_secs(2);
 const WRONG: &str = "wrong-c41d7a";
+
+hot_reload::conformance!(EtcdRig);
 
 /// An etcd that asks who comes.
 struct EtcdRig {
@@ -27,7 +30,8 @@ struct EtcdRig {
 
 impl EtcdRig {
     fn at(address: SocketAddr, access: Access) -> FromStore<Sample> {
-        Etcd::from_url(&format!("etcd://{address}"), access).unwrap().key(KEY).toml()
+        let etcd = Etcd::from_url(&format!("etcd://{address}"), access).unwrap();
+        etcd.read_deadline(DEADLINE).key(KEY).toml().read_deadline(DEADLINE)
     }
 
     async fn untrusted(&self, name: Option<&str>, validity: Validity) -> FromStore<Sample> {
@@ -60,6 +64,13 @@ impl Rig for EtcdRig {
 
     async fn put(&self, text: &str) {
         self.member.put(KEY, text).await;
+    }
+
+    async fn put_all(&self, texts: Vec<String>) {
+        let mut client = self.member.client().await;
+        for text in texts {
+            client.put(KEY, text, None).await.unwrap();
+        }
     }
 
     async fn delete(&self) {
@@ -97,6 +108,6 @@ impl Rig for EtcdRig {
     }
 
     fn read_deadline(&self) -> Duration {
-        Duration::from_secs(5)
+        DEADLINE
     }
 }
