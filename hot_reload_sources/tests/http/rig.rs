@@ -16,23 +16,23 @@ use crate::{
 
 const WRONG_TOKEN: &str = "wrong-token-93ab";
 const PASSWORD_OF_URL: &str = "hidden-in-the-url-55d0";
-pub const SILENCE: Duration = Duration::from_secs(2);
+pub(crate) const SILENCE: Duration = Duration::from_secs(2);
 
 /// How a rig follows its server.
-pub trait Way: Send + Sync + 'static {
+pub(crate) trait Way: Send + Sync + 'static {
     const TLS: Tls;
 
     fn of(place: HttpPlace) -> HttpPlace;
 }
 
 /// By events that carry the value, over TLS and HTTP/2.
-pub struct Events;
+pub(crate) struct Events;
 
 /// By events that say to look, over HTTP/1.1.
-pub struct Hints;
+pub(crate) struct Hints;
 
 /// By long polling, over HTTP/1.1.
-pub struct LongPolls;
+pub(crate) struct LongPolls;
 
 impl Way for Events {
     const TLS: Tls = Tls::Server;
@@ -58,7 +58,7 @@ impl Way for LongPolls {
     }
 }
 
-pub struct HttpRig<W> {
+pub(crate) struct HttpRig<W> {
     server: Server,
     wrong_name: Server,
     expired: Server,

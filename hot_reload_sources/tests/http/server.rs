@@ -40,21 +40,21 @@ use crate::common::{
     within,
 };
 
-pub const TOKEN: &str = "fleet-token-1f7c";
+pub(crate) const TOKEN: &str = "fleet-token-1f7c";
 const HEARTBEAT: Duration = Duration::from_millis(200);
 
 /// Who may connect, and how.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Tls {
+pub(crate) enum Tls {
     None,
     Server,
     Mutual,
 }
 
-pub struct Server {
-    pub state: Arc<Held>,
-    pub address: SocketAddr,
-    pub authority: Arc<Authority>,
+pub(crate) struct Server {
+    pub(crate) state: Arc<Held>,
+    pub(crate) address: SocketAddr,
+    pub(crate) authority: Arc<Authority>,
     tls: Tls,
     acceptor: Arc<Mutex<Option<TlsAcceptor>>>,
     names: Mutex<Vec<String>>,
@@ -62,15 +62,15 @@ pub struct Server {
 }
 
 /// What the server holds, whether it runs or not.
-pub struct Held {
+pub(crate) struct Held {
     value: watch::Sender<Value>,
-    pub requests: AtomicU64,
-    pub bodies: AtomicU64,
-    pub is_throttled: AtomicBool,
-    pub is_silent: AtomicBool,
-    pub token: Mutex<String>,
-    pub retry: Mutex<Option<Duration>>,
-    pub last_ids: Mutex<Vec<String>>,
+    pub(crate) requests: AtomicU64,
+    pub(crate) bodies: AtomicU64,
+    pub(crate) is_throttled: AtomicBool,
+    pub(crate) is_silent: AtomicBool,
+    pub(crate) token: Mutex<String>,
+    pub(crate) retry: Mutex<Option<Duration>>,
+    pub(crate) last_ids: Mutex<Vec<String>>,
 }
 
 #[derive(Clone)]
@@ -82,11 +82,11 @@ struct Value {
 }
 
 impl Server {
-    pub async fn start(tls: Tls) -> Self {
+    pub(crate) async fn start(tls: Tls) -> Self {
         Self::with(tls, Validity::Now, address()).await
     }
 
-    pub async fn with(tls: Tls, validity: Validity, address: SocketAddr) -> Self {
+    pub(crate) async fn with(tls: Tls, validity: Validity, address: SocketAddr) -> Self {
         let server = Self {
             state: Arc::new(Held {
                 value: watch::Sender::new(Value { era: 0, index: 1, text: None }),
@@ -111,14 +111,14 @@ impl Server {
     }
 
     /// Has its certificate be for `ip` as well, as that of a proxy before it.
-    pub fn is_also(&self, ip: IpAddr, validity: Validity) {
+    pub(crate) fn is_also(&self, ip: IpAddr, validity: Validity) {
         let mut names = self.names.lock().unwrap();
         names.push(ip.to_string());
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         self.shows(&self.authority.issue("server", &names, validity));
     }
 
-    pub fn shows(&self, pair: &Pair) {
+    pub(crate) fn shows(&self, pair: &Pair) {
         let provider = Arc::new(ring::default_provider());
         let certificate = CertificateDer::from_pem_file(&pair.certificate).unwrap();
         let key = PrivateKeyDer::from_pem_file(&pair.key).unwrap();
@@ -140,16 +140,16 @@ impl Server {
         *self.acceptor.lock().unwrap() = acceptor;
     }
 
-    pub fn url(&self, address: SocketAddr) -> String {
+    pub(crate) fn url(&self, address: SocketAddr) -> String {
         let scheme = if self.tls == Tls::None { "http" } else { "https" };
         format!("{scheme}://{address}")
     }
 
-    pub fn put(&self, text: &str) {
+    pub(crate) fn put(&self, text: &str) {
         self.sets(Some(text.to_owned()));
     }
 
-    pub fn delete(&self) {
+    pub(crate) fn delete(&self) {
         self.sets(None);
     }
 
@@ -161,27 +161,27 @@ impl Server {
     }
 
     /// Has the index go back to where it was, as when a snapshot is restored.
-    pub fn restores(&self, index: u64, text: &str) {
+    pub(crate) fn restores(&self, index: u64, text: &str) {
         self.state.value.send_modify(|value| {
             value.index = index;
             value.text = Some(text.to_owned());
         });
     }
 
-    pub fn empties(&self) {
+    pub(crate) fn empties(&self) {
         let era = self.state.value.borrow().era + 1;
         self.state.value.send_replace(Value { era, index: 1, text: None });
     }
 
     /// Ends it with all its connections.
-    pub async fn kill(&self) {
+    pub(crate) async fn kill(&self) {
         let runtime = self.runtime.lock().unwrap().take();
         let ending =
             move || runtime.map(|runtime| runtime.shutdown_timeout(Duration::from_secs(5)));
         tokio::task::spawn_blocking(ending).await.unwrap();
     }
 
-    pub async fn run(&self) {
+    pub(crate) async fn run(&self) {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (address, acceptor) = (self.address, Arc::clone(&self.acceptor));
         let app = app(Arc::clone(&self.state));
@@ -265,6 +265,7 @@ fn app(state: Arc<Held>) -> Router {
         .route("/value", get(value))
         .route("/v1/kv/{*key}", get(value))
         .route("/events", get(events))
+        .route("/moved", get(moved))
         .layer(from_fn_with_state(Arc::clone(&state), admit))
         .with_state(state)
 }
@@ -304,6 +305,11 @@ async fn value(State(state): State<Arc<Held>>, uri: Uri, headers: HeaderMap) -> 
     }
     state.bodies.fetch_add(1, Ordering::SeqCst);
     ([index_header, ("etag", tag)], text).into_response()
+}
+
+async fn moved(uri: Uri) -> Response {
+    let to = uri.query().and_then(|query| query.strip_prefix("to=")).unwrap_or_default();
+    (StatusCode::FOUND, [(header::LOCATION, to.to_owned())]).into_response()
 }
 
 async fn events(State(state): State<Arc<Held>>, headers: HeaderMap) -> Response {
