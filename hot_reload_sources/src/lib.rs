@@ -13,6 +13,7 @@ mod shared;
 mod store;
 #[cfg(feature = "tls")]
 mod tls;
+mod url;
 
 #[cfg(feature = "etcd")]
 pub mod etcd;
@@ -34,4 +35,5 @@ pub use self::{
     from_store::FromStore,
     shared::Shared,
     store::{Changes, Connection, Store},
+    url::from_url,
 };
