@@ -1,54 +1,75 @@
-//! A bucket of a real NATS server, followed.
+//! NATS, against the server itself.
+
+#![allow(unreachable_pub, reason = "a crate of its own")]
 
 #[path = "../common/mod.rs"]
 mod common;
+
+mod follow;
+mod lost;
 mod rig;
+mod security;
 mod suite;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{fmt::Debug, sync::Arc};
 
-use hot_reload::{ReloaderOptions, ReloaderReceiver, ReloaderService, testing::Sample};
-use hot_reload_sources::{FromStore, Store};
+use hot_reload::{ReloaderOptions, ReloaderReceiver, ReloaderService};
+use hot_reload_sources::FromStore;
 
-use self::{
-    common::within,
-    rig::{DEADLINE, NatsServer},
-};
+use self::common::within;
+
+hot_reload::conformance!(suite::NatsRig);
 
 const KEY: &str = "server.toml";
 
-type Set = BTreeMap<String, String>;
-
-fn follow<V>(source: FromStore<V>) -> ReloaderReceiver<V, String>
+/// Follows `source` by its events alone, whether or not it can be reached yet.
+fn followed<V>(source: FromStore<V>) -> ReloaderReceiver<V, String>
 where
     V: Eq + Clone + Send + Sync + 'static,
 {
-    let (service, receiver) = ReloaderService::from_reloader(source, ReloaderOptions::hybrid());
+    followed_by(source, ReloaderOptions::realtime())
+}
+
+fn followed_by<V>(source: FromStore<V>, options: ReloaderOptions) -> ReloaderReceiver<V, String>
+where
+    V: Eq + Clone + Send + Sync + 'static,
+{
+    let (service, receiver) = ReloaderService::from_reloader(source, options);
     tokio::spawn(async move { service.start_with_realtime().await });
     receiver
 }
 
-async fn until<V>(receiver: &mut ReloaderReceiver<V, String>, want: impl Fn(&V) -> bool)
+/// Waits until `receiver` has `want`.
+#[track_caller]
+fn comes<'r, V>(
+    receiver: &'r mut ReloaderReceiver<V, String>,
+    want: V,
+) -> impl Future<Output = ()> + 'r
+where
+    V: Eq + Clone + Send + Sync + Debug + 'static,
+{
+    within(async move {
+        while receiver.get().as_ref() != Some(&want) {
+            let changed = receiver.changed().await;
+            assert!(changed.is_ok(), "ended at {:?}, not {want:?}", receiver.get());
+        }
+    })
+}
+
+/// Waits until a failure is told that has `part` in it.
+#[track_caller]
+fn fails<V>(receiver: &ReloaderReceiver<V, String>, part: &str) -> impl Future<Output = Arc<str>>
 where
     V: Eq + Clone + Send + Sync + 'static,
 {
-    within(async {
-        while !receiver.get().as_ref().is_some_and(&want) {
-            receiver.changed().await.unwrap();
-        }
+    let mut status = receiver.watch_status();
+    within(async move {
+        let told = |error: &Option<Arc<str>>| error.clone().filter(|told| told.contains(part));
+        let status = status.wait_for(|now| told(&now.last_error).is_some()).await.unwrap();
+        told(&status.last_error).unwrap()
     })
-    .await;
 }
 
-#[tokio::test]
-async fn a_change_is_pushed() {
-    let server = NatsServer::start().await;
-    server.put(KEY, "n = 1").await;
-    let source = server.bucket(server.address()).key(KEY).toml::<Sample>();
-    let mut receiver = within(source.watch()).await.unwrap();
-    assert_eq!(receiver.get(), Some(Sample { n: 1 }));
-    let started = std::time::Instant::now();
-    server.put(KEY, "n = 2").await;
-    until(&mut receiver, |sample| sample.n == 2).await;
-    assert!(started.elapsed() < DEADLINE, "{:?}", started.elapsed());
+fn text(text: &str) -> String {
+    text.to_owned()
 }

@@ -1,16 +1,23 @@
 //! A NATS server of a test's own.
 
-use std::{fmt::Write, fs, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    fmt::Write,
+    fs,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use async_nats::{
     Client, ConnectOptions,
-    jetstream::{self, kv, stream},
+    jetstream::{self, Context, kv, stream},
 };
 use hot_reload_sources::{
     Access, Secret,
     nats::{Nats, NatsBucket},
 };
 use tempfile::TempDir;
+use tokio::{sync::Mutex, time::sleep};
 
 use super::common::{
     authority::Pair,
@@ -18,140 +25,175 @@ use super::common::{
     within,
 };
 
-pub(crate) const BUCKET: &str = "config";
-pub(crate) const PASSWORD: &str = "hunter2-of-nats";
+pub const BUCKET: &str = "config";
+pub const PASSWORD: &str = "hunter2-of-nats";
 /// So that what takes as long as that does not make the tests slow.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
+pub const DEADLINE: Duration = Duration::from_secs(2);
 
-/// A server that knows the user `app`, and who is asked for by `extra`.
-pub(crate) struct NatsServer {
+/// A server, and a client of the test's own that may do everything.
+pub struct NatsServer {
     server: Server,
     address: SocketAddr,
     dir: TempDir,
+    client: Mutex<Option<Client>>,
 }
 
 impl NatsServer {
     /// Starts one with a bucket in it.
-    pub(crate) async fn start() -> Self {
-        let server = Self::without_bucket("").await;
-        server.create().await;
+    pub async fn start() -> Self {
+        Self::with("").await
+    }
+
+    /// Starts one with a bucket in it, whose file of options also has `options`.
+    pub async fn with(options: &str) -> Self {
+        let server = Self::without_bucket(options).await;
+        server.create(Duration::ZERO).await;
         server
     }
 
-    pub(crate) async fn without_bucket(extra: &str) -> Self {
-        Self::with_users(&format!("{{user: app, password: {PASSWORD}}}"), extra).await
-    }
-
-    pub(crate) async fn with_users(users: &str, extra: &str) -> Self {
+    pub async fn without_bucket(options: &str) -> Self {
         let server = Self {
             server: Server::default(),
             address: address(),
             dir: tempfile::tempdir().unwrap(),
+            client: Mutex::default(),
         };
-        server.configure(users, extra);
+        server.configure("", options);
         server.run().await;
         server
     }
 
-    pub(crate) async fn with_tls(pair: &Pair, extra: &str) -> Self {
+    pub async fn with_tls(pair: &Pair, options: &str) -> Self {
         let (certificate, key) = (pair.certificate.display(), pair.key.display());
-        let tls = format!("tls {{cert_file: \"{certificate}\", key_file: \"{key}\", {extra}}}");
+        let tls = format!("tls {{cert_file: \"{certificate}\", key_file: \"{key}\", {options}}}");
         Self::without_bucket(&tls).await
     }
 
-    pub(crate) fn configure(&self, users: &str, extra: &str) {
+    /// Has it know `users` beside `app`, from its next start on.
+    pub fn configure(&self, users: &str, options: &str) {
+        let app = format!("{{user: app, password: {PASSWORD}}}");
+        self.authorize(&format!("users: [{app}, {users}]"), options);
+    }
+
+    /// Has it let in whom `authorization` says, from its next start on.
+    pub fn authorize(&self, authorization: &str, options: &str) {
         let mut config = format!("listen: \"{}\"\n", self.address);
         writeln!(config, "jetstream {{store_dir: \"{}\"}}", self.data().display()).unwrap();
-        writeln!(config, "authorization {{users: [{users}]}}\n{extra}").unwrap();
+        writeln!(config, "authorization {{{authorization}}}\n{options}").unwrap();
         fs::write(self.dir.path().join("nats.conf"), config).unwrap();
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.server.id()
     }
 
     /// Where its streams are.
-    pub(crate) fn data(&self) -> PathBuf {
+    pub fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 
-    pub(crate) async fn run(&self) {
+    pub async fn run(&self) {
         let mut command = command("nats-server");
         command.arg("-c").arg(self.dir.path().join("nats.conf"));
         self.server.start(&mut command, self.address).await;
     }
 
-    pub(crate) fn kill(&self) {
+    pub async fn kill(&self) {
+        self.client.lock().await.take();
         self.server.kill();
     }
 
-    /// Has it forget all that it holds, while it is not running.
-    pub(crate) fn clear(&self) {
-        fs::remove_dir_all(self.data()).unwrap();
+    pub async fn restart(&self) {
+        self.kill().await;
+        self.run().await;
     }
 
-    pub(crate) async fn client(&self) -> Client {
+    pub async fn client(&self) -> Client {
+        let mut client = self.client.lock().await;
+        if let Some(client) = &*client {
+            return client.clone();
+        }
         let options = ConnectOptions::with_user_and_password("app".into(), PASSWORD.into());
-        within(options.connect(self.address.to_string())).await.unwrap()
+        let connected = within(options.connect(self.address.to_string())).await.unwrap();
+        client.insert(connected).clone()
     }
 
-    pub(crate) async fn create(&self) {
-        create(self.client().await, Duration::ZERO).await;
+    pub async fn jetstream(&self) -> Context {
+        jetstream::new(self.client().await)
     }
 
-    pub(crate) async fn store(&self) -> kv::Store {
-        let jetstream = jetstream::new(self.client().await);
-        within(jetstream.get_key_value(BUCKET)).await.unwrap()
+    pub async fn store(&self) -> kv::Store {
+        within(self.jetstream().await.get_key_value(BUCKET)).await.unwrap()
     }
 
-    pub(crate) async fn put(&self, key: &str, value: &str) -> u64 {
-        within(self.store().await.put(key, value.to_owned().into())).await.unwrap()
+    /// Creates the bucket as clients do; that of this one wants a younger server than Debian has.
+    pub async fn create(&self, max_age: Duration) {
+        let config = stream::Config {
+            name: format!("KV_{BUCKET}"),
+            subjects: vec![format!("$KV.{BUCKET}.>")],
+            max_messages_per_subject: 1,
+            max_age,
+            allow_rollup: true,
+            allow_direct: true,
+            num_replicas: 1,
+            ..stream::Config::default()
+        };
+        // A server that has begun to listen may not have begun with JetStream.
+        let jetstream = self.jetstream().await;
+        within(async {
+            while jetstream.create_stream(config.clone()).await.is_err() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
     }
 
-    /// How many connections this process has to it, or to whatever listens at `address`.
-    pub(crate) fn connections(&self) -> usize {
-        let std::net::IpAddr::V4(ip) = self.address.ip() else { unreachable!("it is one") };
+    pub async fn remove(&self) {
+        self.jetstream().await.delete_stream(format!("KV_{BUCKET}")).await.unwrap();
+    }
+
+    pub async fn put(&self, key: &str, value: &str) -> u64 {
+        let jetstream = self.jetstream().await;
+        let subject = format!("$KV.{BUCKET}.{key}");
+        within(async {
+            // Just started, it may not have begun with JetStream.
+            loop {
+                let sent = jetstream.publish(subject.clone(), value.to_owned().into()).await;
+                match sent.unwrap().await {
+                    Ok(taken) => return taken.sequence,
+                    Err(_) => sleep(Duration::from_millis(20)).await,
+                }
+            }
+        })
+        .await
+    }
+
+    /// How many connections there are to it of others than the test's own client.
+    pub fn connections(&self) -> usize {
+        let IpAddr::V4(ip) = self.address.ip() else { unreachable!("it is one") };
         let [a, b, c, d] = ip.octets();
         let remote = format!("{d:02X}{c:02X}{b:02X}{a:02X}:{:04X}", self.address.port());
         let sockets = fs::read_to_string("/proc/self/net/tcp").unwrap();
-        // Established, of which the other side is here too.
-        let is_one = |line: &&str| line.split_whitespace().nth(2) == Some(&*remote) && line.contains(" 01 ");
-        sockets.lines().filter(is_one).count()
+        let established = sockets.lines().filter(|socket| {
+            let mut parts = socket.split_whitespace().skip(2);
+            parts.next() == Some(&*remote) && parts.next() == Some("01")
+        });
+        let own = self.client.try_lock().is_ok_and(|client| client.is_some());
+        established.count() - usize::from(own)
     }
 
-    /// The bucket, reached at its own address or at that of a proxy before it.
-    pub(crate) fn bucket(&self, address: SocketAddr) -> NatsBucket {
+    /// The bucket, for the user `app`.
+    pub fn bucket(&self) -> NatsBucket {
         let access = Access::new().user("app").password(Secret::text(PASSWORD));
-        bucket(&format!("nats://{address}"), access)
+        bucket(&format!("nats://{}", self.address), access)
     }
 }
 
-pub(crate) fn bucket(url: &str, access: Access) -> NatsBucket {
+/// The bucket of a server.
+pub fn bucket(url: &str, access: Access) -> NatsBucket {
     Nats::from_url(url, access).unwrap().read_deadline(DEADLINE).bucket(BUCKET)
-}
-
-/// Creates a bucket as clients do; that of this one wants a younger server than Debian has.
-pub(crate) async fn create(client: Client, max_age: Duration) {
-    let config = stream::Config {
-        name: format!("KV_{BUCKET}"),
-        subjects: vec![format!("$KV.{BUCKET}.>")],
-        max_messages_per_subject: 1,
-        max_age,
-        allow_rollup: true,
-        allow_direct: true,
-        num_replicas: 1,
-        ..stream::Config::default()
-    };
-    // A server that has begun to listen may not have begun with JetStream.
-    let jetstream = jetstream::new(client);
-    within(async {
-        while jetstream.create_stream(config.clone()).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
 }

@@ -1,7 +1,13 @@
 //! What every store has to do.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
+use async_nats::Client;
 use async_trait::async_trait;
 use hot_reload::testing::{Rig, Sample};
 use hot_reload_sources::{Access, FromStore, Secret, Store};
@@ -13,11 +19,14 @@ use super::{
     rig::{DEADLINE, NatsServer, PASSWORD, bucket},
 };
 
-pub(crate) struct NatsRig {
+pub struct NatsRig {
     server: NatsServer,
     authority: Authority,
+    has_bucket: AtomicBool,
     /// Those of other certificates, which run as long as this one.
     others: Mutex<Vec<NatsServer>>,
+    /// Takes the last connection that the server has.
+    guest: Mutex<Option<Client>>,
 }
 
 impl NatsRig {
@@ -36,7 +45,13 @@ impl Rig for NatsRig {
 
     async fn start() -> Self {
         let server = NatsServer::start().await;
-        Self { server, authority: Authority::new(), others: Mutex::default() }
+        Self {
+            server,
+            has_bucket: AtomicBool::new(true),
+            authority: Authority::new(),
+            others: Mutex::default(),
+            guest: Mutex::default(),
+        }
     }
 
     fn address(&self) -> SocketAddr {
@@ -48,7 +63,9 @@ impl Rig for NatsRig {
     }
 
     async fn put(&self, text: &str) {
-        self.server.create().await;
+        if !self.has_bucket.swap(true, Ordering::Relaxed) {
+            self.server.create(Duration::ZERO).await;
+        }
         self.server.put(KEY, text).await;
     }
 
@@ -57,18 +74,28 @@ impl Rig for NatsRig {
     }
 
     async fn kill(&self) {
-        self.server.kill();
+        self.server.kill().await;
     }
 
     async fn restart(&self) {
-        self.server.kill();
-        self.server.run().await;
+        self.server.restart().await;
     }
 
     async fn restart_empty(&self) {
-        self.server.kill();
-        self.server.clear();
+        self.server.kill().await;
+        fs::remove_dir_all(self.server.data()).unwrap();
+        self.has_bucket.store(false, Ordering::Relaxed);
         self.server.run().await;
+    }
+
+    async fn throttle(&self, is_throttled: bool) -> bool {
+        self.guest.lock().await.take();
+        self.server.configure("", if is_throttled { "max_connections: 1" } else { "" });
+        self.server.restart().await;
+        if is_throttled {
+            *self.guest.lock().await = Some(self.server.client().await);
+        }
+        true
     }
 
     fn with_wrong_credentials(&self, address: SocketAddr) -> Self::Source {
