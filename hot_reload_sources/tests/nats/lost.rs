@@ -47,7 +47,7 @@ async fn a_server_that_says_nothing_more_is_given_up_and_found_again() {
     signal(&server, Signal::STOP);
     let begun = Instant::now();
     // Until then, and until the next attempt has failed too.
-    fails(&followed, "no answer").await;
+    fails(&followed, "gives no answer").await;
     assert!(begun.elapsed() < DEADLINE * 2 + SLACK, "{:?}", begun.elapsed());
     signal(&server, Signal::CONT);
     server.put(KEY, "two").await;
