@@ -16,7 +16,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::{answer, tls};
-use crate::{access::Access, error::StoreError};
+use crate::{access::Access, error::StoreError, tls::client_config};
 
 /// Where a server is, and how to get in.
 pub(super) struct Server {
@@ -173,7 +173,7 @@ impl Server {
         Ok(match &self.endpoint {
             Endpoint::Tcp { host, port } => Box::new(tcp(host, *port).await?),
             Endpoint::Tls { host, port } => {
-                let config = tls::config(&self.access).await?;
+                let config = client_config(&self.access).await?;
                 let name = ServerName::try_from(host.clone()).map_err(|error| {
                     StoreError::refused("a host that no certificate can be for").because(error)
                 })?;

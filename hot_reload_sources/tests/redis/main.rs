@@ -9,5 +9,6 @@ mod changes;
 mod keyspace;
 mod loss;
 mod rights;
+mod rules;
 mod server;
 mod tls;

@@ -106,6 +106,11 @@ impl RedisServer {
         self.server.kill();
     }
 
+    /// Removes what a server that was ended has left.
+    pub fn empty(&self) {
+        std::fs::remove_dir_all(self.dir.path().join("appendonlydir")).unwrap();
+    }
+
     pub fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.server.id()).unwrap();
         // The command became the server, so this is its process.
