@@ -26,6 +26,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+#[cfg(feature = "last-good")]
+pub use self::last_good::read_last_good;
 use self::{
     adapt::{Polled, Pushed},
     gate::Gate,

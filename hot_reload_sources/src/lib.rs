@@ -11,6 +11,8 @@ mod from_store;
 mod pause;
 mod shared;
 mod store;
+#[cfg(feature = "tls")]
+mod tls;
 mod url;
 
 #[cfg(feature = "etcd")]

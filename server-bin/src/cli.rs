@@ -1,6 +1,6 @@
 //! The command line, as it is written.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{
     Args, Parser, Subcommand, ValueEnum, ValueHint,
@@ -42,6 +42,13 @@ pub(crate) struct DaemonFlags {
     /// In realtime mode only while there are no events to be had.
     #[arg(long, value_name = "INTERVAL", value_parser = interval::parse, default_value = "10s")]
     pub(crate) poll_interval: Duration,
+
+    /// File that the last good configuration is kept in, to start with when there is none to be had
+    ///
+    /// Written after each that is taken into use, for its owner alone: whatever secrets are in the one
+    /// are in the other.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) last_good: Option<PathBuf>,
 
     /// Check the configuration and exit; nothing is served
     #[arg(long)]

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
-use hot_reload::{Reload, ReloaderError, ReloaderOptions, ReloaderService};
+use hot_reload::{Reload, ReloaderError, ReloaderOptions, ReloaderService, read_last_good};
 use server_lib::{Inherited, Server, ServerConfig, ServerContextBuilder, ServerError};
 use tokio::runtime::Builder;
 use tracing::info;
@@ -25,7 +25,12 @@ pub(crate) fn serve(following: Following, filter: log::Filter) -> Result<(), Fai
     let source = Source::at(&following.place)?;
     // A service waits for a bad file to become good; whoever starts a daemon is told at once.
     let loaded = on_this_thread()?.block_on(source.reload());
-    let config = loaded.map_err(told)?.ok_or("nothing to load")?;
+    let config = match (loaded, &following.last_good) {
+        (Ok(loaded), _) => loaded.ok_or("nothing to load")?,
+        (Err(error), None) => return Err(told(error)),
+        // The service says that it serves it, and why.
+        (Err(error), Some(path)) => read_last_good(path).ok_or_else(|| told(error))?,
+    };
     log::parse(&source, config.log.as_deref())?;
     development::advise(&inherited, &config);
     let mut runtime = Builder::new_multi_thread();
@@ -45,7 +50,7 @@ fn told(error: ReloaderError<ServerConfig, String>) -> Failure {
 }
 
 async fn run(
-    Following { mode, poll_interval, .. }: Following,
+    Following { mode, poll_interval, last_good, .. }: Following,
     source: Source,
     inherited: Inherited,
     filter: log::Filter,
@@ -54,7 +59,10 @@ async fn run(
     let options = ReloaderOptions::polling().strategy(mode.into()).poll_interval(poll_interval);
     info!(config = source.name(), ?mode, "following");
     let (service, receiver) = ReloaderService::from_reloader(source.clone(), options);
-    let service = filter.follow(&source, service).history(HISTORY);
+    let mut service = filter.follow(&source, service).history(HISTORY);
+    if let Some(path) = last_good {
+        service = service.last_good(path);
+    }
     let context = ServerContextBuilder::default()
         .context_rx(receiver)
         .inherited(inherited)

@@ -1,6 +1,6 @@
 //! What the command line asks for.
 
-use std::{ffi::OsString, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory, FromArgMatches, Id, error::ErrorKind};
 use clap_complete::Shell;
@@ -36,6 +36,7 @@ pub(crate) struct Following {
     pub(crate) place: Place,
     pub(crate) mode: WatchMode,
     pub(crate) poll_interval: Duration,
+    pub(crate) last_good: Option<PathBuf>,
 }
 
 /// Where to ask the daemon that runs.
@@ -96,7 +97,8 @@ impl Task {
             return Ok(Self::Check(place));
         }
         let &DaemonFlags { watch_mode: mode, poll_interval, .. } = flags;
-        Ok(Self::Serve(Following { place, mode, poll_interval }))
+        let last_good = flags.last_good.clone();
+        Ok(Self::Serve(Following { place, mode, poll_interval, last_good }))
     }
 
     /// Makes it of a command, before which a file may be named as well.
@@ -146,7 +148,7 @@ mod tests {
     fn each_line_is_one_task() {
         let following = |mode, seconds| {
             let poll_interval = Duration::from_secs(seconds);
-            Task::Serve(Following { place: place("one"), mode, poll_interval })
+            Task::Serve(Following { place: place("one"), mode, poll_interval, last_good: None })
         };
         let configured = |file: &str| Where::Configured(place(file));
         let order = |order| Task::Order { at: configured("one"), order };
