@@ -36,11 +36,17 @@ pub fn from_url(url: &str, access: Access) -> Result<Box<dyn Store>, StoreError>
         "http" | "https" => {
             built_in!("http", crate::http::HttpPlace::from_url(url, access), access)
         }
+        "redis" | "rediss" => {
+            built_in!("redis", crate::redis::RedisPlace::from_url(url, access), access)
+        }
         "nats" | "natss" => {
             built_in!("nats", crate::nats::NatsPlace::from_url(url, access), access)
         }
         "etcd" | "etcds" => {
             built_in!("etcd", crate::etcd::EtcdPlace::from_url(url, access), access)
+        }
+        "postgres" | "postgresql" => {
+            built_in!("postgres", crate::postgres::PostgresPlace::from_url(url, access), access)
         }
         _ => Err(StoreError::refused(format!(
             "{scheme}:// is no store that is known; known are http, https, redis, rediss, nats, \

@@ -8,7 +8,7 @@ use tokio::{task::JoinHandle, time::Instant};
 
 use crate::{
     common::server::{Server, address, command},
-    subject::{Value, Seen, Subject},
+    subject::{Seen, Subject, Value},
 };
 
 pub(crate) struct Etcd {
