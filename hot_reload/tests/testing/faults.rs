@@ -57,6 +57,8 @@ finds! {
         wrong_credentials_are_told, "that it is refused";
     a_source_that_spins_on_a_busy_server: Spins, Realtime,
         a_throttled_server_is_left_in_peace, "too much to do";
+    a_source_that_retries_on_the_dot: RetriesOnTheDot, Realtime,
+        many_come_back_one_by_one, "within a moment";
     a_source_that_is_vague: IsVague, Realtime,
         an_expired_certificate_is_told, "an error that has one of";
     a_source_that_trusts_every_server: TrustsEveryServer, Realtime,

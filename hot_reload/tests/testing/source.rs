@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, bail, ensure};
@@ -16,7 +16,7 @@ use tokio::{
     net::TcpStream,
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::server::GREETING;
@@ -56,6 +56,8 @@ pub(crate) enum Fault {
     LogsContent,
     /// Is refused, and tries again at once.
     Spins,
+    /// Tries again at every full second.
+    RetriesOnTheDot,
     IsVague,
     TrustsEveryServer,
 }
@@ -91,6 +93,10 @@ impl Source {
             let asked = self.ask_once(command).await;
             match asked {
                 Err(_) if self.has(Fault::Spins) => {}
+                Err(_) if self.has(Fault::RetriesOnTheDot) => {
+                    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+                    sleep(Duration::from_millis(1000 - u64::from(now.subsec_millis()))).await;
+                }
                 Err(error) if self.has(Fault::TellsItsToken) => {
                     return Err(error.context(format!("with the token {}", self.token)));
                 }
