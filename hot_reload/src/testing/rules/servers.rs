@@ -15,7 +15,7 @@ const COUNTED: Duration = Duration::from_secs(5);
 const FEW: u64 = 50;
 /// How many lose a server together, and what is the same moment.
 const MANY: usize = 20;
-const MOMENT: Duration = Duration::from_millis(10);
+const MOMENT: Duration = Duration::from_millis(25);
 const ROUNDS: usize = 3;
 const LOOK: Duration = Duration::from_millis(5);
 
