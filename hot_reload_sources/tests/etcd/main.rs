@@ -41,9 +41,8 @@ where
 {
     within(async {
         while receiver.get().as_ref() != Some(&want) {
-            if receiver.changed().await.is_err() {
-                panic!("the service has ended at {:?}, not {want:?}", receiver.get());
-            }
+            let changed = receiver.changed().await;
+            assert!(changed.is_ok(), "ended at {:?}, not at {want:?}", receiver.get());
         }
     })
     .await;
