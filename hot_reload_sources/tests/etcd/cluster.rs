@@ -13,6 +13,16 @@ fn all(members: &[Member; 3]) -> Etcd {
     Etcd::from_url(&format!("etcd://{addresses}"), Access::new()).unwrap()
 }
 
+/// Puts it as soon as there is a leader.
+async fn put_by(member: &Member, value: &str) {
+    within(async {
+        while member.try_put("s", value).await.is_err() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+}
+
 fn signal(member: &Member, signal: Signal) {
     let id = i32::try_from(member.id()).unwrap();
     kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
@@ -95,16 +105,30 @@ async fn another_member_is_found_when_one_is_lost() {
         members[n].kill();
         let other = &members[(n + 1) % 3];
         let value = format!("without {n}");
-        within(async {
-            while other.try_put("s", &value).await.is_err() {
-                sleep(Duration::from_millis(50)).await;
-            }
-        })
-        .await;
+        put_by(other, &value).await;
         let begun = Instant::now();
         comes(&mut followed, value).await;
         assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
         members[n].run().await;
+    }
+}
+
+#[tokio::test]
+async fn another_member_is_found_when_one_hangs() {
+    let members = Member::start_three().await;
+    members[0].put("s", "0").await;
+    let deadline = Duration::from_secs(1);
+    let etcd = all(&members).read_deadline(deadline);
+    let mut followed = followed(etcd.key("s").text().read_deadline(deadline));
+    comes(&mut followed, text("0")).await;
+    for n in 0..3 {
+        signal(&members[n], Signal::STOP);
+        let value = format!("without {n}");
+        put_by(&members[(n + 1) % 3], &value).await;
+        let begun = Instant::now();
+        comes(&mut followed, value).await;
+        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+        signal(&members[n], Signal::CONT);
     }
 }
 
