@@ -6,7 +6,7 @@ use hot_reload_sources::{Access, Store, etcd::Etcd};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
-use crate::{comes, common::within, etcd, fails, followed, member::Member, text};
+use crate::{busy::Busy, comes, common::within, etcd, fails, followed, member::Member, text};
 
 fn all(members: &[Member; 3]) -> Etcd {
     let addresses = members.each_ref().map(|member| member.address.to_string()).join(",");
@@ -144,4 +144,18 @@ async fn a_member_without_a_leader_is_left() {
     members[1].run().await;
     members[1].put("s", "two").await;
     comes(&mut followed, text("two")).await;
+}
+
+#[tokio::test]
+async fn a_member_that_has_too_much_to_do_is_told() {
+    let member = Member::start().await;
+    member.put("s", "one").await;
+    member.kill();
+    let busy = Busy::start(member.address).await;
+    let mut followed = followed(etcd(&member).key("s").text());
+    fails(&followed, "too much to do: etcdserver: too many requests").await;
+    assert!(busy.asked() > 0);
+    drop(busy);
+    member.run().await;
+    comes(&mut followed, text("one")).await;
 }
