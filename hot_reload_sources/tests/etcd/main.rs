@@ -29,7 +29,13 @@ fn followed<V>(source: FromStore<V>) -> ReloaderReceiver<V, String>
 where
     V: Eq + Clone + Send + Sync + 'static,
 {
-    let options = ReloaderOptions::realtime();
+    followed_by(source, ReloaderOptions::realtime())
+}
+
+fn followed_by<V>(source: FromStore<V>, options: ReloaderOptions) -> ReloaderReceiver<V, String>
+where
+    V: Eq + Clone + Send + Sync + 'static,
+{
     let (service, receiver) = ReloaderService::from_reloader(source, options);
     tokio::spawn(async move { service.start_with_realtime().await });
     receiver
