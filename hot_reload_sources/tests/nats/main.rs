@@ -41,10 +41,7 @@ where
 
 /// Waits until `receiver` has `want`.
 #[track_caller]
-fn comes<'r, V>(
-    receiver: &'r mut ReloaderReceiver<V, String>,
-    want: V,
-) -> impl Future<Output = ()> + 'r
+fn comes<V>(receiver: &mut ReloaderReceiver<V, String>, want: V) -> impl Future<Output = ()>
 where
     V: Eq + Clone + Send + Sync + Debug + 'static,
 {
