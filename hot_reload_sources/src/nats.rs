@@ -57,6 +57,9 @@
 //!   whoever is sent its messages.
 //! - After the loss of the machine, not of the process, a server may have forgotten the last two minutes, as
 //!   that is how often it writes through by default (`sync_interval`). What it still has counts as newest.
+//! - A cluster makes no consumers while it elects the leader of JetStream itself, as after the loss of the
+//!   member that was it: whoever was connected there has the changes of those seconds (about ten, with NATS
+//!   2.9) when they are over.
 //! - Members of a cluster that are not in the URL are not asked: name several.
 //!
 //! [ADR-8]: https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-8.md
