@@ -36,10 +36,16 @@ pub(super) enum Shape {
 }
 
 impl RedisPlace {
-    /// Creates what reaches the server and the key that `url` names: `redis://host:6379/0/prod/server.toml`
-    /// is `prod/server.toml` of database 0, `rediss://host:6379/0/prod/server.toml` the same by TLS,
-    /// `redis+unix:///run/redis.sock?db=0&key=prod/server.toml` by a Unix socket. With the query `hash`
-    /// the key is that of a hash.
+    /// Creates what reaches the server and the key that `url` names.
+    ///
+    /// | URL | is |
+    /// |---|---|
+    /// | `redis://host:6379/0/prod/server.toml` | `prod/server.toml` of database 0 |
+    /// | `rediss://host:6379/0/prod/server.toml` | the same, by TLS |
+    /// | `redis+unix:///run/redis.sock?db=0&key=prod/server.toml` | the same, by a Unix socket |
+    /// | `redis+sentinel://host:26379/primary/0/prod/server.toml` | the same, where a sentinel says |
+    ///
+    /// With the query `hash` the key is that of a hash.
     ///
     /// # Errors
     ///
