@@ -5,9 +5,11 @@ mod conformance;
 mod proxy;
 mod rig;
 pub mod rules;
+mod scripted;
 
 pub use self::{
     conformance::run,
     proxy::Proxy,
     rig::{Rig, Sample},
+    scripted::{Answer, Script, Scripted},
 };

@@ -8,6 +8,9 @@ use crate::error::Kind;
 const SHORTEST: Duration = Duration::from_millis(10);
 /// A server that asks for more is asked again all the same.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+/// What is missing is created by somebody who then looks whether it is found, and to be told that it is not
+/// there costs a store little.
+const MISSING_CEILING: Duration = Duration::from_secs(2);
 /// A fleet that was told the same moment is spread over this part of the time until then.
 const RETRY_AFTER_SPREAD: f64 = 0.2;
 
@@ -50,7 +53,8 @@ impl Pace {
     fn after(&self, kind: Kind, luck: f64) -> Duration {
         let ceiling = match kind {
             Kind::Unreachable => self.ceiling.min(self.reconnect_ceiling),
-            Kind::Refused | Kind::Throttled(_) | Kind::Missing | Kind::Invalid => self.ceiling,
+            Kind::Missing => self.ceiling.min(MISSING_CEILING),
+            Kind::Refused | Kind::Throttled(_) | Kind::Invalid => self.ceiling,
         };
         let doublings = self.failures.saturating_sub(1).min(31);
         let bound = self.floor.saturating_mul(1 << doublings).min(ceiling);
@@ -84,6 +88,7 @@ mod tests {
             (2, Kind::Unreachable, 200),
             (9, Kind::Unreachable, 800),
             (9, Kind::Refused, 10_000),
+            (9, Kind::Missing, 2_000),
             (u32::MAX, Kind::Throttled(None), 10_000),
         ] {
             assert_eq!(after(failures, kind, 1.0), ms(want), "{failures} {kind:?}");

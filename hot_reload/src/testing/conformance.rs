@@ -22,14 +22,8 @@ const WORKERS: usize = 4;
 /// In `tests/conformance.rs` of the crate that has the source:
 ///
 /// ```
-/// # mod mine { pub struct MyRig; }
-/// # macro_rules! conformance { ($rig:ty) => { const _: Option<$rig> = None; } }
-/// # /*
-/// use hot_reload::conformance;
-/// # */
-/// use mine::MyRig;
-///
-/// conformance!(MyRig);
+/// # struct MyRig;
+/// hot_reload::conformance!(MyRig);
 /// ```
 #[macro_export]
 macro_rules! conformance {

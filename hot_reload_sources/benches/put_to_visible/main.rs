@@ -7,11 +7,13 @@
 #[path = "../../tests/common/mod.rs"]
 mod common;
 
+mod etcd;
+mod nats;
 mod subject;
 
 use std::env;
 
-use subject::{Scale, Subject, run};
+use subject::{Scale, run};
 
 #[tokio::main(worker_threads = 2)]
 async fn main() {
@@ -28,5 +30,8 @@ async fn main() {
             }
         )*};
     }
-    stores! {}
+    stores! {
+        "etcd": etcd::Etcd,
+        "nats": nats::Nats,
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use etcd_client::{Event, WatchResponse, WatchStream};
 use futures_util::stream;
-use tokio::{select, sync::Notify, task::JoinSet};
+use tokio::{sync::Notify, task::JoinSet};
 
 use crate::{
     content::Entry,
@@ -12,7 +12,7 @@ use crate::{
     etcd::{
         error::cancelled,
         history::{Era, History},
-        link::{Link, Reading},
+        link::{Link, Loss, Reading},
         range::{Held, Range},
     },
     store::Changes,
@@ -53,29 +53,18 @@ impl Watch {
     }
 
     async fn keep(self, mut changes: WatchStream, kept: Arc<Kept>) {
-        let keeping = async {
-            loop {
-                match self.take_over(&mut changes, &kept).await {
-                    Ok(()) => {}
-                    Err(error) => break error,
-                }
+        let error = loop {
+            if let Err(error) = self.take_over(&mut changes, &kept).await {
+                break error;
             }
-        };
-        let error = select! {
-            biased;
-            () = self.link.is_lost() => {
-                StoreError::unreachable("the connection is lost, or the server is silent")
-            }
-            error = keeping => error,
         };
         kept.ends(error);
     }
 
     /// Takes over one message.
     async fn take_over(&self, changes: &mut WatchStream, kept: &Kept) -> Result<(), StoreError> {
-        let message = changes.message().await.map_err(|error| self.link.told(&error))?;
-        let Some(message) = message else {
-            self.link.lose();
+        let Some(message) = self.link.hears(changes.message()).await? else {
+            self.link.lose(Loss::Past);
             return Err(cancelled(""));
         };
         if message.canceled() {

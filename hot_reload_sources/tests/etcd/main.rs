@@ -7,7 +7,9 @@ mod common;
 
 mod cluster;
 mod follow;
+mod link;
 mod member;
+mod rig;
 mod security;
 
 use std::{fmt::Debug, sync::Arc, time::Duration};

@@ -164,6 +164,8 @@ impl Member {
     pub fn wipe(&self) {
         self.kill();
         fs::remove_dir_all(self.data()).unwrap();
+        // Nobody is known there any more.
+        let _ = fs::remove_file(self.data.path().join("auth"));
     }
 
     fn url(&self) -> String {
@@ -205,11 +207,6 @@ impl Member {
         client.user_grant_role("app", "reader").await.unwrap();
         client.auth_enable().await.unwrap();
         fs::write(self.data.path().join("auth"), "").unwrap();
-    }
-
-    /// Forgets that it asks, as when it was wiped.
-    pub fn forget_auth(&self) {
-        fs::remove_file(self.data.path().join("auth")).unwrap();
     }
 
     pub async fn put(&self, key: &str, value: impl Into<Vec<u8>>) -> i64 {

@@ -156,3 +156,13 @@ async fn a_server_that_is_not_to_be_trusted_is_told_and_left_in_peace() {
         assert!(told.contains("not one to trust"), "{told}");
     }
 }
+
+#[tokio::test]
+async fn a_file_that_is_no_good_is_told_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ca.pem");
+    fs::write(&file, "no certificate").unwrap();
+    let access = Access::new().ca_file(&file);
+    let place = EtcdPlace::from_url("etcds://127.0.0.1:1/s", access).unwrap();
+    fails(&followed(place.text()), "ca.pem has no certificate").await;
+}
