@@ -73,6 +73,7 @@ mod news;
 mod place;
 mod sentinel;
 mod tls;
+mod watch;
 
 use std::{fmt, sync::Arc, time::Duration};
 
