@@ -55,6 +55,8 @@
 //! - A key that expires is told when the server removes it, usually within a tenth of a second, but
 //!   later on a server with many keys that expire.
 //! - `SWAPDB` tells nobody what it has changed; the next audit finds it.
+//! - A replica may lag behind, so one that takes over, or a name that stands for several, may tell an
+//!   older value after a newer one.
 //! - The server does not tell databases apart when it invalidates: a key of the same name in another
 //!   causes a read.
 //! - Of a cluster, only keys of the node that is named; for others the error says which node has them.
@@ -69,7 +71,9 @@ mod keyspace;
 mod link;
 mod news;
 mod place;
+mod sentinel;
 mod tls;
+mod watch;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -104,7 +108,8 @@ struct Settings {
 impl Redis {
     /// Creates what reaches the server, and the database in it, that `url` names:
     /// `redis://host:6379/0`, `rediss://host:6379/0` by TLS, `redis+unix:///run/redis.sock?db=0` by a
-    /// Unix socket.
+    /// Unix socket, `redis+sentinel://host:26379/primary/0` by what a sentinel says, or one of more,
+    /// which follow as `?sentinel=host:26379&sentinel=host:26379`; `rediss+sentinel` has both by TLS.
     ///
     /// A user and a password in it are taken, unless `access` has its own.
     ///
@@ -129,6 +134,9 @@ impl Redis {
     }
 
     /// Sets for how long the server may be silent until the connection is given up; 5 s by default.
+    ///
+    /// The connection is that of all keys, and what is asked first is answered first: a value that takes
+    /// longer to arrive needs more, here and in [`FromStore::read_deadline`](crate::FromStore).
     #[must_use]
     pub fn read_deadline(mut self, deadline: Duration) -> Self {
         self.settings.read_deadline = deadline;

@@ -8,6 +8,7 @@ use url::{Host, Url};
 use super::{
     dial::{Endpoint, Server},
     place::Shape,
+    sentinel::Sentinels,
 };
 use crate::{
     access::{Access, Secret},
@@ -15,8 +16,10 @@ use crate::{
 };
 
 const PORT: u16 = 6379;
-const FORM: &str = "redis://host:6379/0/key, rediss://host:6379/0/key or \
-                    redis+unix:///run/redis.sock?db=0&key=key";
+const SENTINEL_PORT: u16 = 26379;
+const FORM: &str = "redis://host:6379/0/key, rediss://host:6379/0/key, \
+                    redis+unix:///run/redis.sock?db=0&key=key or \
+                    redis+sentinel://host:26379/primary/0/key";
 
 pub(super) struct Address {
     pub(super) server: Server,
@@ -37,16 +40,24 @@ impl Address {
         }
         let mut user = Some(decoded(url.username())?).filter(|user| !user.is_empty());
         let mut password = url.password().map(decoded).transpose()?;
-        let (endpoint, mut db, mut key) = match url.scheme() {
+        let path = url.path().strip_prefix('/').unwrap_or_default();
+        let (mut endpoint, mut db, mut key) = match url.scheme() {
             "redis" | "valkey" => {
-                let (host, port) = host(&url)?;
-                let (db, key) = place(&url)?;
+                let (host, port) = host(&url, PORT)?;
+                let (db, key) = place(path)?;
                 (Endpoint::Tcp { host, port }, db, key)
             }
             "rediss" | "valkeys" => {
-                let (host, port) = host(&url)?;
-                let (db, key) = place(&url)?;
+                let (host, port) = host(&url, PORT)?;
+                let (db, key) = place(path)?;
                 (Endpoint::Tls { host, port }, db, key)
+            }
+            scheme @ ("redis+sentinel" | "rediss+sentinel") => {
+                let hosts = vec![host(&url, SENTINEL_PORT)?];
+                let (primary, rest) = path.split_once('/').unwrap_or((path, ""));
+                let (db, key) = place(rest)?;
+                let (primary, is_tls) = (decoded(primary)?, scheme.starts_with("rediss"));
+                (Endpoint::Sentinels(Sentinels { hosts, primary, is_tls }), db, key)
             }
             "redis+unix" | "valkey+unix" | "unix" => {
                 (Endpoint::Unix(PathBuf::from(decoded(url.path())?)), 0, None)
@@ -58,6 +69,11 @@ impl Address {
         for (name, value) in url.query_pairs() {
             match &*name {
                 "hash" => shape = Shape::Hash,
+                "sentinel" if let Endpoint::Sentinels(sentinels) = &mut endpoint => {
+                    let url = Url::parse(&format!("redis://{value}"));
+                    let url = url.map_err(|_| refused("a sentinel that is no host; it is like"))?;
+                    sentinels.hosts.push(host(&url, SENTINEL_PORT)?);
+                }
                 "db" if is_socket => db = number(&value).ok_or_else(no_database)?,
                 "key" if is_socket => key = Some(value.into_owned()),
                 "user" if is_socket => user = Some(value.into_owned()),
@@ -72,19 +88,18 @@ impl Address {
     }
 }
 
-fn host(url: &Url) -> Result<(String, u16), StoreError> {
+fn host(url: &Url, port: u16) -> Result<(String, u16), StoreError> {
     let host = match url.host() {
         Some(Host::Domain(name)) if !name.is_empty() => decoded(name)?,
         Some(Host::Ipv4(ip)) => ip.to_string(),
         Some(Host::Ipv6(ip)) => ip.to_string(),
         _ => return Err(refused("a URL without a host; it is like")),
     };
-    Ok((host, url.port().unwrap_or(PORT)))
+    Ok((host, url.port().unwrap_or(port)))
 }
 
 /// The database is the first segment, if that is a number; the key is the rest.
-fn place(url: &Url) -> Result<(i64, Option<String>), StoreError> {
-    let path = url.path().strip_prefix('/').unwrap_or_default();
+fn place(path: &str) -> Result<(i64, Option<String>), StoreError> {
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));
     let (db, key) = number(first).map_or((0, path), |db| (db, rest));
     Ok((db, Some(decoded(key)?).filter(|key| !key.is_empty())))
@@ -130,6 +145,12 @@ mod tests {
             ("valkey://h/k", "redis://h:6379/0", Some("k")),
             ("redis+unix:///run/a.sock?db=3&key=k", "redis+unix:///run/a.sock?db=3", Some("k")),
             ("redis://u:p%40ss@h/0/k", "redis://h:6379/0", Some("k")),
+            ("redis+sentinel://h/main/1/k", "redis+sentinel://h:26379/main/1", Some("k")),
+            (
+                "rediss+sentinel://u:p@a:1/main/0/k/l?sentinel=b&sentinel=[::1]:2&hash",
+                "rediss+sentinel://a:1,b:26379,[::1]:2/main/0",
+                Some("k/l"),
+            ),
         ] {
             assert_eq!(parsed(url), (server.to_owned(), key.map(str::to_owned)), "{url}");
         }

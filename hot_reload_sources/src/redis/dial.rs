@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::{answer, tls};
+use super::{answer, sentinel::Sentinels, tls};
 use crate::{access::Access, error::StoreError, tls::client_config};
 
 /// Where a server is, and how to get in.
@@ -35,6 +35,8 @@ pub(super) enum Endpoint {
         port: u16,
     },
     Unix(PathBuf),
+    /// Whichever server they say.
+    Sentinels(Sentinels),
     /// A client that somebody else has set up.
     Client(Client),
 }
@@ -46,7 +48,8 @@ pub(super) struct Open {
     pub(super) protocol: ProtocolVersion,
 }
 
-trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+/// What a connection is made over.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for T {}
 
@@ -60,7 +63,6 @@ impl Server {
         Self::new(Endpoint::Client(client), db, Access::new())
     }
 
-    #[cfg(test)]
     pub(super) fn access(&self) -> &Access {
         &self.access
     }
@@ -69,13 +71,18 @@ impl Server {
     pub(super) fn name(&self) -> String {
         let db = self.db;
         let at = |scheme: &str, host: &str, port: u16| {
-            let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-            format!("{scheme}://{host}:{port}/{db}")
+            format!("{scheme}://{}/{db}", authority(host, port))
         };
         match &self.endpoint {
             Endpoint::Tcp { host, port } => at("redis", host, *port),
             Endpoint::Tls { host, port } => at("rediss", host, *port),
             Endpoint::Unix(path) => format!("redis+unix://{}?db={db}", path.display()),
+            Endpoint::Sentinels(Sentinels { hosts, primary, is_tls }) => {
+                let scheme = if *is_tls { "rediss" } else { "redis" };
+                let hosts: Vec<_> =
+                    hosts.iter().map(|(host, port)| authority(host, *port)).collect();
+                format!("{scheme}+sentinel://{}/{primary}/{db}", hosts.join(","))
+            }
             Endpoint::Client(client) => match client.get_connection_info().addr() {
                 ConnectionAddr::Tcp(host, port) => at("redis", host, *port),
                 ConnectionAddr::TcpTls { host, port, .. } => at("rediss", host, *port),
@@ -156,7 +163,10 @@ impl Server {
     }
 
     /// How to log in, by credentials that are read anew.
-    async fn settings(&self, protocol: ProtocolVersion) -> Result<RedisConnectionInfo, StoreError> {
+    pub(super) async fn settings(
+        &self,
+        protocol: ProtocolVersion,
+    ) -> Result<RedisConnectionInfo, StoreError> {
         // Told by `CLIENT SETINFO`, which servers before 7.2, and users with few rights, don't have.
         let mut settings =
             RedisConnectionInfo::default().set_protocol(protocol).set_skip_set_lib_name();
@@ -170,22 +180,18 @@ impl Server {
     }
 
     async fn dial(&self) -> Result<Box<dyn Duplex>, StoreError> {
-        Ok(match &self.endpoint {
-            Endpoint::Tcp { host, port } => Box::new(tcp(host, *port).await?),
-            Endpoint::Tls { host, port } => {
-                let config = client_config(&self.access).await?;
-                let name = ServerName::try_from(host.clone()).map_err(|error| {
-                    StoreError::refused("a host that no certificate can be for").because(error)
-                })?;
-                let stream = tcp(host, *port).await?;
-                let connect = TlsConnector::from(Arc::new(config)).connect(name, stream);
-                Box::new(connect.await.map_err(unreachable)?)
+        match &self.endpoint {
+            Endpoint::Tcp { host, port } => reach(host, *port, None).await,
+            Endpoint::Tls { host, port } => reach(host, *port, Some(&self.access)).await,
+            Endpoint::Unix(path) => {
+                Ok(Box::new(UnixStream::connect(path).await.map_err(unreachable)?))
             }
-            Endpoint::Unix(path) => Box::new(UnixStream::connect(path).await.map_err(unreachable)?),
-            Endpoint::Client(_) => {
-                return Err(StoreError::unreachable("the client has to connect"));
+            Endpoint::Sentinels(sentinels) => {
+                let (host, port) = sentinels.find(self).await?;
+                reach(&host, port, sentinels.is_tls.then_some(&self.access)).await
             }
-        })
+            Endpoint::Client(_) => Err(StoreError::unreachable("the client has to connect")),
+        }
     }
 
     async fn entered(&self, opened: Result<Open, RedisError>) -> Result<Open, StoreError> {
@@ -206,8 +212,28 @@ impl Server {
 }
 
 /// Deadlines are the engine's.
-fn patient() -> AsyncConnectionConfig {
+pub(super) fn patient() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None)
+}
+
+/// Connects to `host`, by TLS where there is `tls` to do so with.
+pub(super) async fn reach(
+    host: &str,
+    port: u16,
+    tls: Option<&Access>,
+) -> Result<Box<dyn Duplex>, StoreError> {
+    let Some(access) = tls else { return Ok(Box::new(tcp(host, port).await?)) };
+    let config = client_config(access).await?;
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| {
+        StoreError::refused("a host that no certificate can be for").because(error)
+    })?;
+    let stream = tcp(host, port).await?;
+    let connect = TlsConnector::from(Arc::new(config)).connect(name, stream);
+    Ok(Box::new(connect.await.map_err(unreachable)?))
+}
+
+fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 async fn tcp(host: &str, port: u16) -> Result<TcpStream, StoreError> {

@@ -27,8 +27,9 @@ impl Keyspace {
         news: &Arc<News>,
         settings: Settings,
     ) -> Result<Self, StoreError> {
-        check(link).await?;
-        let (sink, mut messages) = server.subscriber().await?.split();
+        // At once: from far away each of them takes its time.
+        let ((), subscriber) = tokio::try_join!(check(link), server.subscriber())?;
+        let (sink, mut messages) = subscriber.split();
         let prefix = format!("__keyspace@{}__:", server.db);
         let hear = {
             let (news, prefix) = (Arc::clone(news), prefix.clone());

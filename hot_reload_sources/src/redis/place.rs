@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream;
 
-use super::{Redis, address::Address, link::Link, news::Mark};
+use super::{Redis, address::Address, link::Link, watch::Watch};
 use crate::{
     access::Access,
     content::Entry,
@@ -36,10 +36,16 @@ pub(super) enum Shape {
 }
 
 impl RedisPlace {
-    /// Creates what reaches the server and the key that `url` names: `redis://host:6379/0/prod/server.toml`
-    /// is `prod/server.toml` of database 0, `rediss://host:6379/0/prod/server.toml` the same by TLS,
-    /// `redis+unix:///run/redis.sock?db=0&key=prod/server.toml` by a Unix socket. With the query `hash`
-    /// the key is that of a hash.
+    /// Creates what reaches the server and the key that `url` names.
+    ///
+    /// | URL | is |
+    /// |---|---|
+    /// | `redis://host:6379/0/prod/server.toml` | `prod/server.toml` of database 0 |
+    /// | `rediss://host:6379/0/prod/server.toml` | the same, by TLS |
+    /// | `redis+unix:///run/redis.sock?db=0&key=prod/server.toml` | the same, by a Unix socket |
+    /// | `redis+sentinel://host:26379/primary/0/prod/server.toml` | the same, where a sentinel says |
+    ///
+    /// With the query `hash` the key is that of a hash.
     ///
     /// # Errors
     ///
@@ -88,8 +94,7 @@ impl Connection for Reader {
 
     async fn watch(&mut self) -> Result<Option<Changes>, StoreError> {
         let mark = self.link.follow(&self.query.key).await?;
-        let watch =
-            Watch { link: Arc::clone(&self.link), query: self.query.clone(), mark, is_new: true };
+        let watch = Watch::new(Arc::clone(&self.link), self.query.clone(), mark);
         Ok(Some(Box::pin(stream::unfold(Some(watch), |watch| async {
             let mut watch = watch?;
             let entry = watch.next().await;
@@ -99,30 +104,12 @@ impl Connection for Reader {
     }
 }
 
-struct Watch {
-    link: Arc<Link>,
-    query: Query,
-    mark: Mark,
-    is_new: bool,
-}
-
-impl Watch {
-    /// Reads at first, and after every change: only what was read has the server tell of the next.
-    async fn next(&mut self) -> Result<Entry, StoreError> {
-        if !self.is_new {
-            self.mark.changed().await?;
-        }
-        self.is_new = false;
-        self.query.read(&self.link).await
-    }
-}
-
 impl Query {
     pub(super) fn new(key: impl Into<String>, shape: Shape) -> Self {
         Self { key: key.into().into(), shape }
     }
 
-    async fn read(&self, link: &Link) -> Result<Entry, StoreError> {
+    pub(super) async fn read(&self, link: &Link) -> Result<Entry, StoreError> {
         let Self { key, shape } = self;
         let (name, command) = self.command();
         let answer = link.ask(&command, &format!("{name} {key}")).await?;

@@ -1,6 +1,6 @@
 //! How changes arrive.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -9,6 +9,7 @@ use hot_reload_sources::{
     redis::{Redis, RedisPlace},
 };
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use crate::{
     common::within,
@@ -185,4 +186,28 @@ async fn a_change_of_another_key_is_not_looked_at() {
         redis::from_redis_value(server.say(&["INFO", "commandstats"]).await).unwrap();
     let gets = stats.lines().find(|line| line.starts_with("cmdstat_get:")).unwrap();
     assert!(gets.contains("calls=1,"), "{gets}");
+}
+
+#[tokio::test]
+async fn a_server_that_remembers_few_keys_is_not_asked_without_end() {
+    let server = RedisServer::with(&["--tracking-table-max-keys", "1"]).await;
+    let redis = server.redis();
+    let mut all = futures_util::stream::SelectAll::new();
+    for n in 0..20 {
+        all.push(watch(&redis.key(format!("k{n}"))).await.unwrap());
+    }
+    let count = async || {
+        let stats: String =
+            redis::from_redis_value(server.say(&["INFO", "commandstats"]).await).unwrap();
+        let gets = stats.lines().find_map(|line| line.strip_prefix("cmdstat_get:calls=")).unwrap();
+        gets.split_once(',').unwrap().0.parse::<u32>().unwrap()
+    };
+    let a_while = Duration::from_secs(2);
+    assert!(timeout(a_while, async { while all.next().await.is_some() {} }).await.is_err());
+    let before = count().await;
+    assert!(timeout(a_while, async { while all.next().await.is_some() {} }).await.is_err());
+    let asked = count().await - before;
+    assert!(asked < 400, "{asked} reads in {a_while:?}");
+    server.put("k7", "1").await;
+    until(&mut (Box::pin(all) as Changes), Entry::one("1")).await;
 }

@@ -10,5 +10,6 @@ mod keyspace;
 mod loss;
 mod rights;
 mod rules;
+mod sentinel;
 mod server;
 mod tls;

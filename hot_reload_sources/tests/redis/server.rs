@@ -4,7 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use hot_reload_sources::{Access, Secret, redis::Redis};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, RedisResult, Value, aio::MultiplexedConnection, cmd,
+    AsyncConnectionConfig, Client, Cmd, RedisError, RedisResult, Value, aio::MultiplexedConnection,
+    cmd,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -138,7 +139,12 @@ impl RedisServer {
         }
         let mut connection = admin.clone().unwrap();
         drop(admin);
-        command_of(words).query_async(&mut connection).await
+        let answer = command_of(words).query_async(&mut connection).await;
+        if answer.as_ref().is_err_and(RedisError::is_io_error) {
+            // A sentinel ends all connections of a server whose role it changes.
+            *self.admin.lock().await = None;
+        }
+        answer
     }
 
     /// Waits until nobody else is connected.
