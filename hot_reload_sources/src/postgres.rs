@@ -187,12 +187,12 @@ impl Postgres {
         if self.is_plain() {
             let connected = config.connect(NoTls).await;
             let (client, connection) = connected.map_err(|error| fault::of(&error))?;
-            return Link::new(client, connection, self.deadline, limits_statements).await;
+            return Ok(Link::new(client, connection, self.deadline, limits_statements));
         }
         let tls = MakeRustlsConnect::new(tls::config(self.tls, &self.access).await?);
         let connected = config.connect(tls).await;
         let (client, connection) = connected.map_err(|error| fault::of(&error))?;
-        Link::new(client, connection, self.deadline, limits_statements).await
+        Ok(Link::new(client, connection, self.deadline, limits_statements))
     }
 
     /// As with libpq, there is no TLS on Unix sockets.

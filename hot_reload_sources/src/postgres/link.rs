@@ -11,7 +11,7 @@ use std::{
 use futures_util::{FutureExt, StreamExt};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::watch,
+    sync::{OnceCell, watch},
     time::{Instant, sleep_until},
 };
 use tokio_postgres::{AsyncMessage, Client, Connection, SimpleQueryMessage, SimpleQueryStream};
@@ -31,19 +31,18 @@ const CLUSTER: &str = "SELECT concat_ws('/', \
 /// One connection, and those who wait for its notifications.
 pub(super) struct Link {
     pub(super) client: Arc<Client>,
-    /// What revisions are counted in.
-    pub(super) cluster: String,
+    cluster: OnceCell<String>,
     subscribers: Subscribers,
 }
 
 impl Link {
     /// Drives `connection` until nobody has the link any more, or the server was silent for `deadline`.
-    pub(super) async fn new<S, T>(
+    pub(super) fn new<S, T>(
         client: Client,
         connection: Connection<S, T>,
         deadline: Duration,
         limits_statements: bool,
-    ) -> Result<Self, StoreError>
+    ) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -57,8 +56,14 @@ impl Link {
             let limit = (deadline * 4 / 5).as_millis();
             send(&client, &format!("SET statement_timeout = {limit}"));
         }
-        let cluster = cluster(&client).await?;
-        Ok(Self { client, cluster, subscribers })
+        Self { client, cluster: OnceCell::new(), subscribers }
+    }
+
+    /// Returns what revisions are counted in; asked together with the first read, so that it costs no
+    /// round trip.
+    pub(super) async fn cluster(&self) -> Result<&str, StoreError> {
+        let cluster = self.cluster.get_or_try_init(|| cluster(&self.client)).await?;
+        Ok(cluster.as_str())
     }
 
     pub(super) fn is_alive(&self) -> bool {

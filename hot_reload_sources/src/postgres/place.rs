@@ -169,7 +169,7 @@ impl Watch {
         let heard = self.subscription.news.borrow_and_update().clone();
         if let Some(Heard::Push(push)) = heard
             && self.epoch.as_deref() == Some(&push.epoch)
-            && let Some(entry) = entry(push, &link.cluster)
+            && let Some(entry) = entry(push, link.cluster().await?)
         {
             return Ok(entry);
         }
@@ -247,13 +247,13 @@ async fn read_table(
     key: &str,
     make: impl FnOnce(&[Row]) -> Result<Entry, StoreError>,
 ) -> Result<Found, StoreError> {
-    let rows = rows(&link.client, sql, key).await?;
+    let (cluster, rows) = try_join(link.cluster(), rows(&link.client, sql, key)).await?;
     let Some(row) = rows.first() else {
         return Err(StoreError::missing("hot_reload_state is empty; run hot_reload.sql again"));
     };
     let epoch: String = column(row, 0)?;
     let number = u64::try_from(column::<i64>(row, 1)?).unwrap_or_default();
-    let revision = Revision::new((&*link.cluster, &*epoch), number);
+    let revision = Revision::new((cluster, &*epoch), number);
     Ok(Found { entry: make(&rows)?.at(revision), epoch: Some(epoch) })
 }
 

@@ -90,7 +90,8 @@ impl Rig for PostgresRig {
         }
         let client = client.as_ref().unwrap();
         // A transaction each, sent one behind the other.
-        let puts = texts.iter().map(|text| client.execute_typed(PUT, &[(text, Type::TEXT)]));
+        let puts =
+            texts.iter().map(async |text| client.execute_typed(PUT, &[(text, Type::TEXT)]).await);
         try_join_all(puts).await.unwrap();
     }
 
