@@ -68,6 +68,11 @@ fn give(path: &Path) {
     }
 }
 
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").args([from, to]).status();
+    assert!(copied.unwrap().success());
+}
+
 pub struct Postgresql {
     dir: TempDir,
     address: SocketAddr,
@@ -236,6 +241,17 @@ impl Postgresql {
         });
         own.filter_map(|process| Pid::from_raw(process.file_name().to_str()?.parse().ok()?))
             .collect()
+    }
+
+    /// Keeps what it has, while it does not run.
+    pub fn back_up(&self) {
+        copy(&self.data(), &self.dir.path().join("backup"));
+    }
+
+    /// Has it start with what was kept, next time.
+    pub fn restore(&self) {
+        fs::remove_dir_all(self.data()).unwrap();
+        copy(&self.dir.path().join("backup"), &self.data());
     }
 
     /// Has it start with nothing in it, next time.
