@@ -85,9 +85,11 @@ async fn a_value_that_churns_is_asked_for_ten_times_a_second() {
 
 #[tokio::test]
 async fn a_server_that_never_answers_is_asked_anew() {
-    let server = Scripted::start(|head| match head.contains("index=") {
-        true => vec![Step::Hang],
-        false => answer("200 OK", "x-consul-index: 3\r\n", "n = 1"),
+    let server = Scripted::start(|head| {
+        if head.contains("index=") {
+            return vec![Step::Hang];
+        }
+        answer("200 OK", "x-consul-index: 3\r\n", "n = 1")
     })
     .await;
     let place = place(&server).silence(Duration::from_millis(400));
@@ -109,9 +111,11 @@ async fn an_answer_without_an_index_has_it_polled() {
 
 #[tokio::test]
 async fn other_names_may_be_given_to_the_parts() {
-    let server = Scripted::start(|head| match head.contains("version=3") {
-        true => vec![Step::Hang],
-        false => answer("200 OK", "x-version: 3\r\n", "n = 1"),
+    let server = Scripted::start(|head| {
+        if head.contains("version=3") {
+            return vec![Step::Hang];
+        }
+        answer("200 OK", "x-version: 3\r\n", "n = 1")
     })
     .await;
     let place = place(&server).long_poll_by("X-Version", "version", "timeout").unwrap();

@@ -27,13 +27,13 @@ const SHORT: Duration = Duration::from_millis(50);
 
 /// A server of one value that never changes, and of these events.
 async fn server(events: impl Fn() -> Vec<Step> + Send + Sync + 'static) -> Scripted {
-    Scripted::start(move |head| match head.starts_with("GET /events ") {
-        true => {
-            let mut steps = events();
-            steps.insert(0, Step::Send(EVENT_STREAM.into()));
-            steps
+    Scripted::start(move |head| {
+        if !head.starts_with("GET /events ") {
+            return answer("200 OK", "", "read");
         }
-        false => answer("200 OK", "", "read"),
+        let mut steps = events();
+        steps.insert(0, Step::Send(EVENT_STREAM.into()));
+        steps
     })
     .await
 }
@@ -162,9 +162,11 @@ async fn what_has_no_events_is_polled() {
         ("403 No", "", "403"),
     ] {
         let reads = Arc::new(AtomicUsize::new(0));
-        let server = Scripted::start(move |head| match head.starts_with("GET /events ") {
-            true => answer(status, headers, ""),
-            false => answer("200 OK", "", &reads.fetch_add(1, Ordering::SeqCst).to_string()),
+        let server = Scripted::start(move |head| {
+            if head.starts_with("GET /events ") {
+                return answer(status, headers, "");
+            }
+            answer("200 OK", "", &reads.fetch_add(1, Ordering::SeqCst).to_string())
         })
         .await;
         let options = ReloaderOptions::realtime().backoff(SHORT, SHORT);
