@@ -160,13 +160,11 @@ pub use self::file_reloader::TomlFile;
 #[doc(inline)]
 pub use self::file_reloader::YamlFile;
 #[cfg(feature = "file-reloader")]
-#[doc(hidden)]
-pub use self::file_reloader::forward;
-#[cfg(feature = "file-reloader")]
 #[doc(inline)]
 pub use self::file_reloader::{AsyncFileLoad, FileError, FileReloader};
+#[cfg(feature = "file-reloader")]
 #[doc(hidden)]
-pub use self::follow::{BoxFollow, Follow, Hint, Look, Patience};
+pub use self::file_reloader::{forward, forward_source};
 pub use self::{
     change::{Change, Reason},
     channel::{CachedReader, Ref, ReloaderReceiver, ReloaderSender, Snapshot},
@@ -178,6 +176,11 @@ pub use self::{
     reload::{RealtimeWatch, RealtimeWatchHandle, Reload, WatchEvent},
     service::{Candidate, Past, ReloaderHandle, ReloaderService, Triggered},
     status::{Health, Location, ServiceEnded, Status, StatusReceiver},
+};
+#[doc(hidden)]
+pub use self::{
+    follow::{BoxFollow, Follow, Hint, Look, Patience},
+    service::followed,
 };
 
 /// Has the example of the README run.

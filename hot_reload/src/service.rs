@@ -26,6 +26,12 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+pub use self::{
+    adapt::followed,
+    gate::Candidate,
+    handle::{ReloaderHandle, Triggered},
+    record::Past,
+};
 use self::{
     adapt::{Polled, Pushed},
     gate::Gate,
@@ -42,11 +48,6 @@ pub(crate) use self::{
 };
 #[cfg(not(feature = "file-reloader"))]
 use self::{control::Control, run::run};
-pub use self::{
-    gate::Candidate,
-    handle::{ReloaderHandle, Triggered},
-    record::Past,
-};
 use crate::{
     channel::{self, ReloaderReceiver, ReloaderSender, Snapshot},
     config::{ReloaderConfig, WatchStrategy},
