@@ -100,6 +100,7 @@
 //! | `metrics` | the metrics above |
 //! | `signal` | `ReloaderHandle::trigger_on_sighup` |
 //! | `stream` | `ReloaderReceiver::into_stream` |
+//! | `testing` | `testing`: for authors of sources, the suite that a source has to pass |
 //! | `notify` | nothing by itself; kept because version 0.3.6 had it |
 //!
 //! None is on by default: the traits, the service and the receiver need none.
@@ -165,6 +166,8 @@ pub use self::file_reloader::{AsyncFileLoad, FileError, FileReloader};
 #[cfg(feature = "file-reloader")]
 #[doc(hidden)]
 pub use self::file_reloader::{forward, forward_source};
+#[cfg(feature = "last-good")]
+pub use self::service::read_last_good;
 pub use self::{
     change::{Change, Reason},
     channel::{CachedReader, Ref, ReloaderReceiver, ReloaderSender, Snapshot},

@@ -26,6 +26,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+#[cfg(feature = "last-good")]
+pub use self::last_good::read_last_good;
 pub use self::{
     adapt::followed,
     gate::Candidate,

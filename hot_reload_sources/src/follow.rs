@@ -26,6 +26,8 @@ const MOST_AT_ONCE: usize = 4096;
 /// taken at its word after this many.
 const MOST_READS: u32 = 3;
 
+const NO_CHANNEL: &str = "the store has no channel for them";
+
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Opened = (Box<dyn Connection>, Channel, Entry);
 
@@ -52,8 +54,8 @@ pub(crate) struct FollowStore<V> {
     newest: Option<Revision>,
     /// What the newest entry came to.
     standing: Standing,
-    /// Why there are no events.
-    degraded: Option<String>,
+    /// Why there are no events, and whether there could be.
+    unwatched: Option<Unwatched>,
     /// When to look although nothing was heard.
     audit_at: Option<Instant>,
     must_read: bool,
@@ -65,6 +67,11 @@ pub(crate) struct FollowStore<V> {
 enum Step {
     Opening(Boxed<Result<Opened, StoreError>>),
     Reading(Boxed<(Box<dyn Connection>, Result<Entry, StoreError>)>),
+}
+
+enum Unwatched {
+    NoChannel,
+    Refused(String),
 }
 
 enum Standing {
@@ -87,7 +94,7 @@ impl<V> FollowStore<V> {
             arrived: None,
             newest: None,
             standing: Standing::Good,
-            degraded: None,
+            unwatched: None,
             audit_at: None,
             must_read: false,
             reads: 0,
@@ -138,7 +145,9 @@ impl<V> FollowStore<V> {
         Step::Opening(Box::pin(open(store, self.is_realtime, self.source.settings.read_deadline)))
     }
 
-    fn reads(&self, mut connection: Box<dyn Connection>) -> Step {
+    fn reads(&mut self, mut connection: Box<dyn Connection>) -> Step {
+        // What has arrived is older than what is read from now on, unless its revision tells.
+        self.arrived.take_if(|arrived| arrived.revision.is_none());
         let deadline = self.source.settings.read_deadline;
         Step::Reading(Box::pin(async move {
             let read = in_time(connection.read(), deadline).await;
@@ -148,13 +157,13 @@ impl<V> FollowStore<V> {
 
     fn connected(&mut self, (connection, channel, entry): Opened) -> Entry {
         self.connection = Some(connection);
-        self.degraded = match channel {
+        self.unwatched = match channel {
             Channel::Watching(changes) => {
                 self.changes = Some(changes);
                 None
             }
-            Channel::None => self.is_realtime.then(|| "the store has no channel for them".into()),
-            Channel::Refused(error) => Some(error.to_string()),
+            Channel::None => Some(Unwatched::NoChannel),
+            Channel::Refused(error) => Some(Unwatched::Refused(error.to_string())),
         };
         entry
     }
@@ -262,13 +271,15 @@ impl<V> Follow<V, String> for FollowStore<V> {
                 }
                 None => {
                     let is_due = self.audit_at.is_some_and(|at| at <= Instant::now());
-                    if let Some(entry) = self.arrived.take().filter(|_| !self.must_read) {
+                    if !self.must_read
+                        && let Some(entry) = self.arrived.take()
+                    {
                         return Poll::Ready(self.takes(entry));
                     }
-                    let is_polled = self.is_realtime && self.changes.is_none();
+                    let is_refused = matches!(self.unwatched, Some(Unwatched::Refused(_)));
                     self.step = Some(match self.connection.take() {
                         // A channel that was refused may be had by now.
-                        Some(_) if is_polled && self.degraded.is_some() && is_due => self.opens(),
+                        Some(_) if is_refused && is_due => self.opens(),
                         Some(connection) if self.must_read || is_due => self.reads(connection),
                         Some(connection) => {
                             self.connection = Some(connection);
@@ -302,9 +313,10 @@ impl<V> Follow<V, String> for FollowStore<V> {
     }
 
     fn mechanism(&self) -> Mechanism {
-        match &self.degraded {
+        match &self.unwatched {
             _ if !self.is_realtime => Mechanism::Polling,
-            Some(reason) => Mechanism::Degraded(reason.clone().into()),
+            Some(Unwatched::NoChannel) => Mechanism::Degraded(NO_CHANNEL.into()),
+            Some(Unwatched::Refused(reason)) => Mechanism::Degraded(reason.clone().into()),
             None if self.poll_interval.is_some() => Mechanism::EventsAndPolling,
             None => Mechanism::Events,
         }

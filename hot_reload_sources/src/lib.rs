@@ -11,6 +11,9 @@ mod from_store;
 mod pause;
 mod shared;
 mod store;
+#[cfg(feature = "tls")]
+mod tls;
+mod url;
 
 #[cfg(feature = "etcd")]
 pub mod etcd;
@@ -32,4 +35,5 @@ pub use self::{
     from_store::FromStore,
     shared::Shared,
     store::{Changes, Connection, Store},
+    url::from_url,
 };

@@ -1,6 +1,6 @@
 //! `status`, `reload`, `rollback` and `resume`: what the daemon that runs is asked.
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{
@@ -20,8 +20,10 @@ use tokio::{
 
 use crate::{
     Failure,
+    place::Place,
     print::print,
     report::{Entry, Status, harmless, report},
+    source,
     task::{Order, Where},
 };
 
@@ -73,7 +75,7 @@ pub(crate) async fn order(at: &Where, order: Order) -> Result<ExitCode, Failure>
         Order::Resume => "/resume",
     };
     let answer = async {
-        let address = address(at)?;
+        let address = address(at).await?;
         ask(&address, Method::POST, path).await
     };
     let (code, said) = match answer.await {
@@ -90,7 +92,7 @@ pub(crate) async fn order(at: &Where, order: Order) -> Result<ExitCode, Failure>
 }
 
 async fn try_status(at: &Where) -> Result<(Status, Vec<Entry>, Bytes), Unanswered> {
-    let address = address(at)?;
+    let address = address(at).await?;
     let (status, history) = (get(&address, "/status"), get(&address, "/history"));
     // Both within one deadline.
     let (status, history) = tokio::join!(status, history);
@@ -107,25 +109,24 @@ async fn get<T: DeserializeOwned>(address: &Address, path: &str) -> Result<(T, B
 }
 
 /// Returns the address to ask at.
-fn address(at: &Where) -> Result<Address, Unanswered> {
+async fn address(at: &Where) -> Result<Address, Unanswered> {
     match at {
         Where::Given(address) => Ok(address.clone()),
-        Where::Configured(file) => configured(file).map_err(|why| Unanswered {
+        Where::Configured(place) => configured(place).await.map_err(|why| Unanswered {
             code: NOWHERE,
-            why: format!("{}: {why}; --admin ADDRESS says where to ask", file.display()),
+            why: format!("{place}: {why}; --admin ADDRESS says where to ask"),
         }),
     }
 }
 
-/// Reads no more of the file than it takes, so that a daemon can be asked about a file that is bad.
-fn configured(path: &Path) -> Result<Address, String> {
-    #[derive(Deserialize)]
+/// Reads no more of the configuration than it takes, so that a daemon can be asked about one that is bad.
+async fn configured(place: &Place) -> Result<Address, String> {
+    #[derive(PartialEq, Eq, Deserialize)]
     struct Part {
         admin_address: Option<Address>,
     }
 
-    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-    let part: Part = toml::from_str(&text).map_err(|error| error.message().to_owned())?;
+    let part: Part = source::load(place).await?;
     let address = part.admin_address.ok_or("no admin_address is configured")?;
     match address.socket_addr() {
         Some(tcp) if tcp.port() == 0 => Err("port 0 of admin_address is any port".to_owned()),

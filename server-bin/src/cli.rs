@@ -1,16 +1,16 @@
 //! The command line, as it is written.
 
-use std::{ffi::OsStr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{
     Args, Parser, Subcommand, ValueEnum, ValueHint,
-    builder::{PathBufValueParser, TypedValueParser},
+    builder::{OsStringValueParser, TypedValueParser},
 };
 use clap_complete::Shell;
 use hot_reload::WatchStrategy;
 use server_lib::Address;
 
-use crate::{help, interval};
+use crate::{help, interval, place::Place};
 
 /// Serves HTTP by a configuration file that takes effect as it is saved.
 #[derive(Debug, Parser)]
@@ -18,10 +18,10 @@ use crate::{help, interval};
 #[command(after_help = help::SHORT, after_long_help = help::long())]
 #[command(max_term_width = 100, subcommand_negates_reqs = true)]
 pub(crate) struct Cli {
-    /// Configuration file, TOML
-    #[arg(short, long, value_name = "FILE", value_parser = file(), value_hint = ValueHint::FilePath)]
+    /// Configuration, TOML: a file, or the URL of a place in a store
+    #[arg(short, long, value_name = "FILE|URL", value_parser = place(), value_hint = ValueHint::FilePath)]
     #[arg(required_unless_present = "print_schema")]
-    pub(crate) config: Option<PathBuf>,
+    pub(crate) config: Option<Place>,
 
     #[command(flatten)]
     pub(crate) daemon: DaemonFlags,
@@ -33,15 +33,22 @@ pub(crate) struct Cli {
 /// What is for the daemon itself, and for no command.
 #[derive(Debug, Args)]
 pub(crate) struct DaemonFlags {
-    /// How changes of the file are noticed
+    /// How changes of it are noticed
     #[arg(short, long, value_name = "MODE", value_enum, default_value_t = WatchMode::Hybrid)]
     pub(crate) watch_mode: WatchMode,
 
-    /// How often the file is looked at, such as 500ms or 10s; a plain number is in seconds
+    /// How often it is looked at, such as 500ms or 10s; a plain number is in seconds
     ///
-    /// In realtime mode only while the system has no events to give.
+    /// In realtime mode only while there are no events to be had.
     #[arg(long, value_name = "INTERVAL", value_parser = interval::parse, default_value = "10s")]
     pub(crate) poll_interval: Duration,
+
+    /// File that the last good configuration is kept in, to start with when there is none to be had
+    ///
+    /// Written after each that is taken into use, for its owner alone: whatever secrets are in the one
+    /// are in the other.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) last_good: Option<PathBuf>,
 
     /// Check the configuration and exit; nothing is served
     #[arg(long)]
@@ -97,9 +104,9 @@ pub(crate) enum Command {
 /// Which daemon is asked.
 #[derive(Debug, Args)]
 pub(crate) struct Whom {
-    /// Configuration file that it runs on, which says where to ask
-    #[arg(short, long, value_name = "FILE", value_parser = file(), value_hint = ValueHint::FilePath)]
-    pub(crate) config: Option<PathBuf>,
+    /// Configuration that it runs on, which says where to ask
+    #[arg(short, long, value_name = "FILE|URL", value_parser = place(), value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<Place>,
 
     /// Address to ask instead: an IP address and a port, or unix: and a path
     #[arg(long, value_name = "ADDRESS")]
@@ -110,7 +117,7 @@ pub(crate) struct Whom {
 pub(crate) enum WatchMode {
     /// Look every poll interval
     Polling,
-    /// Wait for events of the file system
+    /// Wait for events of the file system, or of the store
     Realtime,
     /// Both, so that whatever the events miss is at most one interval old
     Hybrid,
@@ -126,12 +133,7 @@ impl From<WatchMode> for WatchStrategy {
     }
 }
 
-/// Takes the path of a file, and not what other programs take for standard input.
-fn file() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().try_map(|path| {
-        if path.as_os_str() == OsStr::new("-") {
-            return Err("standard input can't be followed; the file of that name is ./-");
-        }
-        Ok(path)
-    })
+/// Takes a path or a URL, and not what other programs take for standard input.
+fn place() -> impl TypedValueParser<Value = Place> {
+    OsStringValueParser::new().try_map(Place::try_from)
 }

@@ -10,7 +10,7 @@ pub(crate) type Section = (&'static str, &'static str);
 
 pub(crate) const SHORT: &str = "'--help' says more: examples, exit codes, signals, what is hot.";
 
-pub(crate) const USAGE: &str = "server-bin --config <FILE> [OPTIONS]
+pub(crate) const USAGE: &str = "server-bin --config <FILE|URL> [OPTIONS]
        server-bin <COMMAND> [OPTIONS]";
 
 pub(crate) const SECTIONS: [Section; 5] = [
@@ -21,6 +21,8 @@ server-bin --config config.toml
     Serve, and follow the file.
 server-bin -c config.toml -w polling --poll-interval 500ms
     Follow it on a network file system.
+server-bin -c etcd://127.0.0.1:2379/prod/server.toml
+    Follow a key in a store; nats, redis, postgres and https likewise.
 server-bin -c config.toml --check
     Say whether the file is good, and where it would listen.
 server-bin status -c config.toml
@@ -69,7 +71,12 @@ RUST_LOG       what is logged, such as debug or server_lib=debug, where
                the configuration has no log
 NO_COLOR       no colours, also in a terminal
 LISTEN_FDS     sockets to take over, with LISTEN_PID and LISTEN_FDNAMES
-NOTIFY_SOCKET  whom to tell of readiness and reloads, with WATCHDOG_USEC",
+NOTIFY_SOCKET  whom to tell of readiness and reloads, with WATCHDOG_USEC
+
+For a configuration in a store, each with SERVER_CONFIG_ in front:
+USER, PASSWORD, TOKEN         credentials
+PASSWORD_FILE, TOKEN_FILE     files that hold them, read each time
+CA_FILE, CERT_FILE, KEY_FILE  PEM: whom to trust, what to show",
     ),
     (
         "Exit codes",

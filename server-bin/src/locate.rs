@@ -12,6 +12,8 @@ use serde::{Deserialize, de::IgnoredAny};
 use server_lib::{Address, BindError, CertificateError, InvalidConfig, ServerConfig};
 use toml::Spanned;
 
+use crate::source::Source;
+
 /// As much of the file as is needed to find an address or a path in it.
 #[derive(Deserialize)]
 struct Places {
@@ -39,46 +41,50 @@ struct CertificateFiles {
 /// Tells `failure` as the parser's errors are told: file, line, column and the line itself.
 ///
 /// Where the file is no longer what was loaded, the file alone is named.
-pub(crate) fn tell(path: &Path, failure: &BindError) -> String {
-    tell_at(path, failure, |text| span(failure.address(), text))
+pub(crate) fn tell(source: &Source, failure: &BindError) -> String {
+    tell_at(source, failure, |text| span(failure.address(), text))
 }
 
 /// Tells in the same way which certificate can't be served.
-pub(crate) fn tell_certificate(path: &Path, failure: &CertificateError) -> String {
-    tell_at(path, failure, |text| path_span(failure.path(), text))
+pub(crate) fn tell_certificate(source: &Source, failure: &CertificateError) -> String {
+    tell_at(source, failure, |text| path_span(failure.path(), text))
 }
 
 /// Tells in the same way what makes a configuration invalid as a whole.
-pub(crate) fn tell_invalid(path: &Path, invalid: &InvalidConfig) -> String {
+pub(crate) fn tell_invalid(source: &Source, invalid: &InvalidConfig) -> String {
     let key = invalid.key();
     let table = key.split_once('.').map_or(key, |(table, _)| table);
     let is_so = |config: &ServerConfig| config.validate().as_ref() == Err(invalid);
     // Where it stands says which key it is.
-    let found = at(path, invalid.problem(), |text| value_span(table, text, is_so));
-    found.unwrap_or_else(|| format!("{}: {invalid}", path.display()))
+    let found = at(source, invalid.problem(), |text| value_span(table, text, is_so));
+    found.unwrap_or_else(|| format!("{}: {invalid}", source.name()))
 }
 
 /// Tells in the same way what is wrong with the filter of the log.
-pub(crate) fn tell_log(path: &Path, directives: &str, failure: &dyn Error) -> String {
+pub(crate) fn tell_log(source: &Source, directives: &str, failure: &dyn Error) -> String {
     let message = format!("log: {failure}");
     let is_so = |config: &ServerConfig| config.log.as_deref() == Some(directives);
-    let found = at(path, &message, |text| value_span("log", text, is_so));
-    found.unwrap_or_else(|| format!("{}: {message}", path.display()))
+    let found = at(source, &message, |text| value_span("log", text, is_so));
+    found.unwrap_or_else(|| format!("{}: {message}", source.name()))
 }
 
 fn tell_at(
-    path: &Path,
+    source: &Source,
     failure: &dyn Error,
     span: impl Fn(&str) -> Option<Range<usize>>,
 ) -> String {
     let cause = failure.source().map(|cause| format!(": {cause}")).unwrap_or_default();
     let message = format!("{failure}{cause}");
-    at(path, &message, span).unwrap_or_else(|| format!("{}: {message}", path.display()))
+    at(source, &message, span).unwrap_or_else(|| format!("{}: {message}", source.name()))
 }
 
-fn at(path: &Path, message: &str, span: impl Fn(&str) -> Option<Range<usize>>) -> Option<String> {
-    let text = std::fs::read_to_string(path).ok()?;
-    Some(FileError::at(path, &text, span(&text)?, message).to_string())
+fn at(
+    source: &Source,
+    message: &str,
+    span: impl Fn(&str) -> Option<Range<usize>>,
+) -> Option<String> {
+    let text = source.text()?;
+    Some(FileError::at(Path::new(source.name()), &text, span(&text)?, message).to_string())
 }
 
 /// The bytes of `text` that are the value of `key`, where it still is a configuration that `is_so`.
@@ -111,6 +117,7 @@ fn path_span(path: &Path, text: &str) -> Option<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::place::Place;
 
     #[test]
     fn finds_an_address_where_it_stands() {
@@ -138,12 +145,13 @@ mod tests {
             ("broken", None, None),
         ] {
             std::fs::write(&path, text).unwrap();
-            let told = tell_invalid(&path, &invalid);
+            let source = Source::at(&Place::File(path.clone())).unwrap();
+            let told = tell_invalid(&source, &invalid);
             match at_invalid {
                 Some(at) => assert!(told.starts_with(&format!("{file}{at}they take")), "{told}"),
                 None => assert_eq!(told, format!("{file}: {invalid}")),
             }
-            let told = tell_log(&path, "a=b", &failure);
+            let told = tell_log(&source, "a=b", &failure);
             match at_log {
                 Some(at) => assert!(told.starts_with(&format!("{file}{at}log: why")), "{told}"),
                 None => assert_eq!(told, format!("{file}: log: why")),

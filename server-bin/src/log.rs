@@ -1,9 +1,6 @@
 //! What is logged, which follows the configuration.
 
-use std::{
-    io::{IsTerminal, stderr},
-    path::Path,
-};
+use std::io::{IsTerminal, stderr};
 
 use hot_reload::{Reload, ReloaderService};
 use server_lib::ServerConfig;
@@ -14,7 +11,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::locate;
+use crate::{locate, source::Source};
 
 /// What a service calls this part of the program, when it refuses a value.
 const PART: &str = "log";
@@ -42,19 +39,19 @@ impl Filter {
     /// Has each value of `service` set the filter, or be refused as a whole.
     pub(crate) fn follow<T>(
         self,
-        path: &Path,
+        source: &Source,
         service: ReloaderService<T, ServerConfig, String>,
     ) -> ReloaderService<T, ServerConfig, String>
     where
         T: Reload<ServerConfig, String> + Clone,
     {
-        let path = path.to_owned();
+        let source = source.clone();
         service.prepare(PART, move |candidate| {
-            let (path, filter) = (path.clone(), self.clone());
+            let (source, filter) = (source.clone(), self.clone());
             let directives = candidate.new.log.clone();
             async move {
                 // It reads the file to say where it is wrong.
-                let parsed = spawn_blocking(move || parse(&path, directives.as_deref())).await;
+                let parsed = spawn_blocking(move || parse(&source, directives.as_deref())).await;
                 let parsed = parsed.map_err(|failure| failure.to_string())??;
                 Ok::<_, String>(move || filter.set(parsed))
             }
@@ -65,9 +62,9 @@ impl Filter {
 /// Makes the filter that is asked for; where none is, that of `RUST_LOG`. May block.
 ///
 /// A failure is told as the parser's errors are told: file, line, column and the line itself.
-pub(crate) fn parse(path: &Path, directives: Option<&str>) -> Result<EnvFilter, String> {
+pub(crate) fn parse(source: &Source, directives: Option<&str>) -> Result<EnvFilter, String> {
     let Some(directives) = directives else { return Ok(from_env()) };
-    builder().parse(directives).map_err(|error| locate::tell_log(path, directives, &error))
+    builder().parse(directives).map_err(|error| locate::tell_log(source, directives, &error))
 }
 
 fn from_env() -> EnvFilter {

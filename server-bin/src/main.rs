@@ -11,11 +11,13 @@ mod help;
 mod interval;
 mod locate;
 mod log;
+mod place;
 mod print;
 mod report;
 mod schema;
 mod serve;
 mod signals;
+mod source;
 mod task;
 
 use std::{error::Error, io, process::ExitCode};
@@ -38,7 +40,7 @@ fn main() -> ExitCode {
 fn carry_out(task: Task, filter: log::Filter) -> Result<ExitCode, Failure> {
     match task {
         Task::Serve(following) => serve::serve(following, filter)?,
-        Task::Check(file) => check::check(&file)?,
+        Task::Check(place) => check::check(&place)?,
         Task::Schema => print(schema::text())?,
         Task::Status { at, as_json } => {
             return on_this_thread()?.block_on(ask::status(&at, as_json));

@@ -2,13 +2,14 @@
 
 use std::io::{self, IsTerminal};
 
-use hot_reload::{Reload, ReloaderError, ReloaderOptions, ReloaderService, TomlFile};
+use hot_reload::{Reload, ReloaderError, ReloaderOptions, ReloaderService, read_last_good};
 use server_lib::{Inherited, Server, ServerConfig, ServerContextBuilder, ServerError};
 use tokio::runtime::Builder;
 use tracing::info;
 
 use crate::{
-    Failure, descriptors, development, locate, log, on_this_thread, signals, task::Following,
+    Failure, descriptors, development, locate, log, on_this_thread, signals, source::Source,
+    task::Following,
 };
 
 /// How many configurations can be rolled back to, the one in use included: more than anybody tries
@@ -21,17 +22,22 @@ pub(crate) fn serve(following: Following, filter: log::Filter) -> Result<(), Fai
     // Before anything else is opened.
     let inherited = Inherited::from_env();
     descriptors::allow_all();
-    let reloader = TomlFile::<ServerConfig>::from_path(&following.file)?;
+    let source = Source::at(&following.place)?;
     // A service waits for a bad file to become good; whoever starts a daemon is told at once.
-    let loaded = on_this_thread()?.block_on(reloader.reload());
-    let config = loaded.map_err(told)?.ok_or("nothing to load")?;
-    log::parse(reloader.path(), config.log.as_deref())?;
+    let loaded = on_this_thread()?.block_on(source.reload());
+    let config = match (loaded, &following.last_good) {
+        (Ok(loaded), _) => loaded.ok_or("nothing to load")?,
+        (Err(error), None) => return Err(told(error)),
+        // The service says that it serves it, and why.
+        (Err(error), Some(path)) => read_last_good(path).ok_or_else(|| told(error))?,
+    };
+    log::parse(&source, config.log.as_deref())?;
     development::advise(&inherited, &config);
     let mut runtime = Builder::new_multi_thread();
     if let Some(threads) = config.worker_threads {
         runtime.worker_threads(threads.get());
     }
-    runtime.enable_all().build()?.block_on(run(following, reloader, inherited, filter))
+    runtime.enable_all().build()?.block_on(run(following, source, inherited, filter))
 }
 
 /// Tells what is wrong with the file; with the line in question only to somebody who sits there, since a
@@ -44,18 +50,19 @@ fn told(error: ReloaderError<ServerConfig, String>) -> Failure {
 }
 
 async fn run(
-    Following { mode, poll_interval, .. }: Following,
-    reloader: TomlFile<ServerConfig>,
+    Following { mode, poll_interval, last_good, .. }: Following,
+    source: Source,
     inherited: Inherited,
     filter: log::Filter,
 ) -> Result<(), Failure> {
     let shutdown = signals::shutdown()?;
-    let path = reloader.path().to_owned();
-
     let options = ReloaderOptions::polling().strategy(mode.into()).poll_interval(poll_interval);
-    info!(config = %path.display(), ?mode, "following");
-    let (service, receiver) = ReloaderService::from_reloader(reloader, options);
-    let service = filter.follow(&path, service).history(HISTORY);
+    info!(config = source.name(), ?mode, "following");
+    let (service, receiver) = ReloaderService::from_reloader(source.clone(), options);
+    let mut service = filter.follow(&source, service).history(HISTORY);
+    if let Some(path) = last_good {
+        service = service.last_good(path);
+    }
     let context = ServerContextBuilder::default()
         .context_rx(receiver)
         .inherited(inherited)
@@ -63,11 +70,11 @@ async fn run(
         .shutdown(shutdown)
         .build()?;
     match Server::new(context).entrypoint_with_realtime(service).await {
-        Err(ServerError::Bind(failure)) => Err(locate::tell(&path, &failure).into()),
+        Err(ServerError::Bind(failure)) => Err(locate::tell(&source, &failure).into()),
         Err(ServerError::Certificate(failure)) => {
-            Err(locate::tell_certificate(&path, &failure).into())
+            Err(locate::tell_certificate(&source, &failure).into())
         }
-        Err(ServerError::Invalid(invalid)) => Err(locate::tell_invalid(&path, &invalid).into()),
+        Err(ServerError::Invalid(invalid)) => Err(locate::tell_invalid(&source, &invalid).into()),
         done => Ok(done?),
     }
 }

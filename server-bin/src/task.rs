@@ -6,14 +6,17 @@ use clap::{Args, CommandFactory, FromArgMatches, Id, error::ErrorKind};
 use clap_complete::Shell;
 use server_lib::Address;
 
-use crate::cli::{Cli, Command, DaemonFlags, WatchMode, Whom};
+use crate::{
+    cli::{Cli, Command, DaemonFlags, WatchMode, Whom},
+    place::Place,
+};
 
 /// The one thing that is to be done.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     Serve(Following),
-    /// Say whether a file is good.
-    Check(PathBuf),
+    /// Say whether a configuration is good.
+    Check(Place),
     Schema,
     Status {
         at: Where,
@@ -27,19 +30,20 @@ pub(crate) enum Task {
     Man,
 }
 
-/// Which file is served by, and how it is followed.
+/// Which configuration is served by, and how it is followed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Following {
-    pub(crate) file: PathBuf,
+    pub(crate) place: Place,
     pub(crate) mode: WatchMode,
     pub(crate) poll_interval: Duration,
+    pub(crate) last_good: Option<PathBuf>,
 }
 
 /// Where to ask the daemon that runs.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Where {
     /// Where the configuration that it runs on has it listen.
-    Configured(PathBuf),
+    Configured(Place),
     Given(Address),
 }
 
@@ -75,34 +79,38 @@ impl Task {
     }
 
     fn of_daemon(
-        config: Option<PathBuf>,
+        config: Option<Place>,
         flags: &DaemonFlags,
         line: &mut clap::Command,
     ) -> Result<Self, clap::Error> {
         if flags.print_schema {
             return Ok(Self::Schema);
         }
-        let file = config.ok_or_else(|| {
+        let place = config.ok_or_else(|| {
             // The parser has asked for it already.
-            line.error(ErrorKind::MissingRequiredArgument, "no file is given: --config <FILE>")
+            line.error(
+                ErrorKind::MissingRequiredArgument,
+                "no configuration is given: --config <FILE|URL>",
+            )
         })?;
         if flags.check {
-            return Ok(Self::Check(file));
+            return Ok(Self::Check(place));
         }
         let &DaemonFlags { watch_mode: mode, poll_interval, .. } = flags;
-        Ok(Self::Serve(Following { file, mode, poll_interval }))
+        let last_good = flags.last_good.clone();
+        Ok(Self::Serve(Following { place, mode, poll_interval, last_good }))
     }
 
     /// Makes it of a command, before which a file may be named as well.
     fn of_command(
         command: Command,
-        config: Option<PathBuf>,
+        config: Option<Place>,
         line: &mut clap::Command,
     ) -> Result<Self, clap::Error> {
         let at = |Whom { config: own, admin }| {
             let configured = own.or(config).map(Where::Configured);
             admin.map(Where::Given).or(configured).ok_or_else(|| {
-                let told = "whom to ask is not said: give --config <FILE> or --admin <ADDRESS>";
+                let told = "whom to ask is not said: give --config <FILE|URL> or --admin <ADDRESS>";
                 line.error(ErrorKind::MissingRequiredArgument, told)
             })
         };
@@ -127,6 +135,10 @@ mod tests {
         Task::try_read(line.split(' '))
     }
 
+    fn place(written: &str) -> Place {
+        Place::try_from(OsString::from(written)).unwrap()
+    }
+
     #[test]
     fn is_consistent() {
         Cli::command().debug_assert();
@@ -136,15 +148,16 @@ mod tests {
     fn each_line_is_one_task() {
         let following = |mode, seconds| {
             let poll_interval = Duration::from_secs(seconds);
-            Task::Serve(Following { file: "one".into(), mode, poll_interval })
+            Task::Serve(Following { place: place("one"), mode, poll_interval, last_good: None })
         };
-        let configured = |file: &str| Where::Configured(file.into());
+        let configured = |file: &str| Where::Configured(place(file));
         let order = |order| Task::Order { at: configured("one"), order };
         let status = |at, as_json| Task::Status { at, as_json };
         for (line, want) in [
             ("s -c one", following(WatchMode::Hybrid, 10)),
             ("s -c one -w polling --poll-interval 1m", following(WatchMode::Polling, 60)),
-            ("s -c one --check", Task::Check("one".into())),
+            ("s -c one --check", Task::Check(place("one"))),
+            ("s -c etcd://host/one --check", Task::Check(place("etcd://host/one"))),
             ("s --print-schema", Task::Schema),
             ("s -c one --print-schema", Task::Schema),
             ("s -c one status", status(configured("one"), false)),

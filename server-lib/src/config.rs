@@ -19,7 +19,7 @@ use std::{
 };
 
 use axum::http::HeaderMap;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::{
     invalid::InvalidConfig,
@@ -56,7 +56,7 @@ const DRAIN_TIMEOUT_MS: u64 = 10_000;
 /// config.validate()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(
     feature = "schema",
     derive(schemars::JsonSchema),
@@ -86,6 +86,7 @@ pub struct ServerConfig {
     /// file system, which only its owner can connect to; nowhere by default.
     #[serde(deserialize_with = "admin::address")]
     #[cfg_attr(feature = "schema", schemars(schema_with = "schema::local_address"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_address: Option<Address>,
     /// What `GET /` says beside id and name; empty by default.
     pub greeting: String,
@@ -98,11 +99,13 @@ pub struct ServerConfig {
     pub drain_timeout_ms: u64,
     /// What is logged, such as `info` or `server_lib=debug,info`; for the program to check, to apply,
     /// and to choose where it is not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
     /// Threads that serve, at most 1024; for the program to start, which by default has as many as
     /// there are cores. Needs a restart.
     #[serde(deserialize_with = "threads::threads")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1024)))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_threads: Option<NonZeroUsize>,
     /// What a client may ask of the server, and all of them together.
     pub limits: Limits,
@@ -166,6 +169,23 @@ mod tests {
     pub(super) fn problem(text: &str) -> (String, &str) {
         let error = toml::from_str::<ServerConfig>(text).unwrap_err();
         (error.message().to_owned(), &text[error.span().unwrap()])
+    }
+
+    #[test]
+    fn what_is_kept_is_read_as_it_was() {
+        for text in [
+            "",
+            "id = 7\nname = 'one'\nlisten_addresses = ['127.0.0.1:1', 'unix:/run/a b']\n\
+             https_addresses = ['[::1]:2']\nadmin_address = '127.0.0.1:3'\nworker_threads = 2\n\
+             log = 'debug'\nresponse_headers = { x-a = 'b' }\n\
+             limits.rate = { requests_per_second = 5, burst = 6, per = 'client' }\n\
+             limits.max_connections_per_client = 3\n\
+             tls.certificates = [{ certificate = 'a.pem', key = 'b.pem' }]",
+        ] {
+            let config: ServerConfig = toml::from_str(text).unwrap();
+            let kept = serde_json::to_string(&config).unwrap();
+            assert_eq!(serde_json::from_str::<ServerConfig>(&kept).unwrap(), config, "{kept}");
+        }
     }
 
     #[test]

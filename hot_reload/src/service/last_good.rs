@@ -175,6 +175,14 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Reads what [`last_good`](crate::ReloaderService::last_good) has kept at `path`, for what has to know
+/// of it before a service runs; blocks meanwhile.
+///
+/// `None` where there is nothing, and where it is torn, foreign or of another type, which the log says.
+pub fn read_last_good<V: DeserializeOwned>(path: impl AsRef<Path>) -> Option<V> {
+    load(path.as_ref())
+}
+
 fn load<V: DeserializeOwned>(path: &Path) -> Option<V> {
     let problem = match fs::read(path) {
         Ok(bytes) => match decode(&bytes) {

@@ -3,12 +3,12 @@
 use std::{net::SocketAddr, time::Duration};
 
 use async_trait::async_trait;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::reload::RealtimeWatch;
 
 /// The value that the suite has a source load, from text such as `n = 1`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sample {
     /// Which of the values it is.
@@ -37,6 +37,13 @@ pub trait Rig: Sized + Send + Sync + 'static {
     /// Puts `text` where the sources look.
     async fn put(&self, text: &str);
 
+    /// Puts all of `texts`, one after another, as fast as it can.
+    async fn put_all(&self, texts: Vec<String>) {
+        for text in texts {
+            self.put(&text).await;
+        }
+    }
+
     /// Removes what is there.
     async fn delete(&self);
 
@@ -49,13 +56,16 @@ pub trait Rig: Sized + Send + Sync + 'static {
     /// Ends it, and starts it again with nothing in it.
     async fn restart_empty(&self);
 
-    /// Creates a source whose credentials are wrong.
+    /// Creates a source whose credentials are wrong. Not called where there are
+    /// [none](Self::has_credentials).
     fn with_wrong_credentials(&self, address: SocketAddr) -> Self::Source;
 
-    /// Creates a source that speaks TLS to a name that the server's certificate is not for.
+    /// Creates a source that speaks TLS to a name that the server's certificate is not for. Not
+    /// called where there is [no TLS](Self::has_tls).
     async fn with_wrong_name(&self) -> Self::Source;
 
-    /// Creates a source that speaks TLS to a server whose certificate has expired.
+    /// Creates a source that speaks TLS to a server whose certificate has expired. Not called where
+    /// there is [no TLS](Self::has_tls).
     async fn with_expired_certificate(&self) -> Self::Source;
 
     /// Has the server answer that it has too much to do, from now on or no more; `false` where it can't.
@@ -74,4 +84,19 @@ pub trait Rig: Sized + Send + Sync + 'static {
 
     /// Returns how long a silent connection is trusted by the sources made here.
     fn read_deadline(&self) -> Duration;
+
+    /// Returns how long after a network is well again the newest value may take.
+    fn healing(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    /// Whether the server asks for credentials.
+    fn has_credentials(&self) -> bool {
+        true
+    }
+
+    /// Whether the sources can speak TLS.
+    fn has_tls(&self) -> bool {
+        true
+    }
 }

@@ -35,6 +35,8 @@ pub(super) struct Followed<'a> {
     limit: Duration,
     /// Whether it is to be looked at.
     is_wanted: bool,
+    /// Whether it has said that something is over: it counts on being looked at before it is asked again.
+    has_told: bool,
     /// When it is to be looked at although nothing was heard.
     look_at: Option<Instant>,
     /// How long the writer needs that is at work there.
@@ -60,6 +62,7 @@ impl<'a> Followed<'a> {
             alarm: None,
             limit: limit.unwrap_or_else(|| follow.load_timeout()),
             is_wanted: true,
+            has_told: false,
             look_at: None,
             unsettled: None,
             pace: Pace::new(floor, ceiling, ceiling),
@@ -118,8 +121,12 @@ impl<'a> Followed<'a> {
             ready!(self.poll_look(cx, Patience::Left));
             return Poll::Ready(Hint::Finished);
         }
+        if self.has_told {
+            return Poll::Pending;
+        }
         let hint = ready!(self.follow.poll_hint(cx));
         self.is_wanted = true;
+        self.has_told = hint != Hint::Touched;
         Poll::Ready(hint)
     }
 
@@ -158,6 +165,7 @@ impl<'a> Followed<'a> {
     fn ends(&mut self, looked: ReloadResult<Look<Tree>, Tree, String>) {
         self.follow.abandon_look();
         self.is_looking = false;
+        self.has_told = false;
         self.alarm = None;
         self.unsettled = None;
         self.mechanism = self.follow.mechanism();

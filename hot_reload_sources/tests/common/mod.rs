@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test crate uses its part")]
 
 pub mod authority;
+pub mod fake;
 pub mod server;
 
 use std::{panic::Location, time::Duration};

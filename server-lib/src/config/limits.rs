@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 /// What hyper takes for the head of a request at the least.
 const LEAST_HEADER_BYTES: u32 = 8192;
@@ -34,7 +34,7 @@ const CONNECTIONS: NonZeroU64 = NonZeroU64::new(10_000).unwrap();
 ///
 /// What is said of a connection holds for those that begin after it is in use; what is said of
 /// requests, or of all connections together, for those that are open as well.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
@@ -62,8 +62,10 @@ pub struct Limits {
     pub max_connections: NonZeroU64,
     /// How many of them one client may have, as a [`RateLimit`] counts clients; all of them by
     /// default. Further ones are closed at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_connections_per_client: Option<NonZeroU64>,
     /// How many requests are answered in a time; all of them by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<RateLimit>,
 }
 
@@ -72,7 +74,7 @@ pub struct Limits {
 ///
 /// Nobody who is limited gets more by an edit that leaves this table as it was; one that changes it
 /// starts to count anew.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
@@ -80,6 +82,7 @@ pub struct RateLimit {
     pub requests_per_second: NonZeroU32,
     /// How many at once, after a time of none; as many as in a second by default.
     #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub burst: Option<NonZeroU32>,
     /// Who is counted as one; each client by default.
     #[serde(default)]
@@ -87,7 +90,7 @@ pub struct RateLimit {
 }
 
 /// Who is counted as one by a [`RateLimit`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Those who renew certificates do so a month before their end: this is when they have failed for a
 /// while, and there is time left to find out why.
 const EXPIRY_WARNING_DAYS: u32 = 21;
 
 /// What is served over TLS.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
@@ -25,7 +25,7 @@ pub struct TlsConfig {
 ///
 /// Their content is live: it is followed, and taken as soon as both belong together. A relative path
 /// is meant from the working directory.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CertificatePaths {

@@ -1,0 +1,284 @@
+//! A network that misbehaves when it is told to.
+
+mod link;
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::{sleep, timeout},
+};
+
+use self::link::link;
+
+/// A port that was let go may be the system's for a moment.
+const REBIND_PAUSE: Duration = Duration::from_millis(5);
+/// A server on loopback that does not answer by then is not there.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A TCP proxy on loopback, between a source and its server, that can do what networks do.
+///
+/// Every mode may be set at any time and holds for the connections that are open and for those to come,
+/// until the next is set. Dropped, it closes everything.
+///
+/// # Examples
+///
+/// ```
+/// use hot_reload::testing::Proxy;
+/// use tokio::{io::AsyncReadExt, net::{TcpListener, TcpStream}};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let server = TcpListener::bind(("127.0.0.1", 0)).await?;
+/// let proxy = Proxy::start(server.local_addr()?).await;
+/// let mut client = TcpStream::connect(proxy.address()).await?;
+/// let (_connection, _) = server.accept().await?;
+/// assert_eq!(proxy.connections(), 1);
+///
+/// proxy.cut();
+/// assert!(client.read_u8().await.is_err());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    control: watch::Sender<Control>,
+    counts: Arc<Counts>,
+    accepting: JoinHandle<()>,
+}
+
+/// What the connections are to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Control {
+    mode: Mode,
+    /// How often all connections were cut.
+    cuts: u64,
+    /// How often all connections were closed in the direction of the client.
+    half_closes: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Pass,
+    Delay(Duration),
+    BlackHole,
+    /// Bytes per second.
+    Throttle(u32),
+    Refuse,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    accepted: AtomicUsize,
+    open: AtomicUsize,
+}
+
+impl Proxy {
+    /// Starts one before the server at `upstream`, which need not be there yet.
+    ///
+    /// # Panics
+    ///
+    /// When there is no port to be had, and outside a tokio runtime.
+    pub async fn start(upstream: SocketAddr) -> Self {
+        let listener = TcpListener::bind((own_ip(), 0)).await.expect("a free port on loopback");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let (control, seen) = watch::channel(Control { mode: Mode::Pass, cuts: 0, half_closes: 0 });
+        let counts = Arc::new(Counts::default());
+        let accepting = tokio::spawn(accept(listener, upstream, seen, Arc::clone(&counts)));
+        Self { address, control, counts, accepting }
+    }
+
+    /// Returns where it listens; always the same.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Forwards everything at once, as at the start; what was held flows on.
+    pub fn pass(&self) {
+        self.set(Mode::Pass);
+    }
+
+    /// Has everything arrive this much later, each way.
+    pub fn delay(&self, each_way: Duration) {
+        self.set(Mode::Delay(each_way));
+    }
+
+    /// Forwards nothing, in either direction, though connections stay open and new ones are accepted:
+    /// what a firewall does that has forgotten them. What is sent meanwhile is held.
+    pub fn black_hole(&self) {
+        self.set(Mode::BlackHole);
+    }
+
+    /// Forwards this many bytes per second and connection, each way.
+    pub fn throttle(&self, bytes_per_second: u32) {
+        self.set(Mode::Throttle(bytes_per_second.max(1)));
+    }
+
+    /// Cuts every connection and refuses new ones.
+    pub fn refuse(&self) {
+        self.set(Mode::Refuse);
+        self.cut();
+    }
+
+    /// Resets every connection now; the next are accepted, unless they are [refused](Self::refuse).
+    pub fn cut(&self) {
+        self.control.send_modify(|control| control.cuts += 1);
+    }
+
+    /// Closes every connection in the direction of the client, which may go on to write.
+    pub fn half_close(&self) {
+        self.control.send_modify(|control| control.half_closes += 1);
+    }
+
+    /// Returns how many connections are open whose client has not closed its end.
+    pub fn connections(&self) -> usize {
+        // Nothing else is read by it.
+        self.counts.open.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many connections were accepted up to now.
+    pub fn accepted(&self) -> usize {
+        // As above.
+        self.counts.accepted.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, mode: Mode) {
+        self.control.send_modify(|control| control.mode = mode);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // With it go the tasks of all connections.
+        self.accepting.abort();
+    }
+}
+
+/// A loopback address that nobody else has, where there are more than one: its port stays free while
+/// the proxy refuses and does not listen.
+fn own_ip() -> IpAddr {
+    if cfg!(target_os = "linux") {
+        let [_, a, b, c] = fastrand::u32(..).to_be_bytes();
+        Ipv4Addr::new(127, a, b, c.clamp(1, 254)).into()
+    } else {
+        Ipv4Addr::LOCALHOST.into()
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    upstream: SocketAddr,
+    mut control: watch::Receiver<Control>,
+    counts: Arc<Counts>,
+) {
+    let address = listener.local_addr().expect("a bound listener has an address");
+    let mut listener = Some(listener);
+    let mut links = JoinSet::new();
+    loop {
+        let is_refusing = control.borrow_and_update().mode == Mode::Refuse;
+        match &listener {
+            Some(_) if is_refusing => listener = None,
+            None if !is_refusing => listener = Some(bind_again(address).await),
+            _ => {}
+        }
+        let accepted = async {
+            match &listener {
+                Some(listener) => listener.accept().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            changed = control.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            accepted = accepted => {
+                if let Ok((client, _)) = accepted {
+                    // Ordered by nothing else; a count.
+                    counts.accepted.fetch_add(1, Ordering::Relaxed);
+                    let open = Open::count(&counts);
+                    links.spawn(carry(client, upstream, control.clone(), open));
+                }
+            }
+            Some(_) = links.join_next() => {}
+        }
+    }
+}
+
+async fn bind_again(address: SocketAddr) -> TcpListener {
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return listener,
+            Err(_) => sleep(REBIND_PAUSE).await,
+        }
+    }
+}
+
+/// Carries one connection to its end.
+async fn carry(
+    mut client: TcpStream,
+    upstream: SocketAddr,
+    mut control: watch::Receiver<Control>,
+    open: Open,
+) {
+    let cuts = control.borrow().cuts;
+    let mut modes = control.clone();
+    let mut server = None;
+    let is_cut = tokio::select! {
+        biased;
+        // The sender goes with the proxy.
+        _ = control.wait_for(|now| now.cuts != cuts || now.mode == Mode::Refuse) => true,
+        () = async {
+            // Nothing gets as far as the server, not even that there is a connection.
+            if modes.wait_for(|now| now.mode != Mode::BlackHole).await.is_err() {
+                return;
+            }
+            server = connect(upstream).await.ok();
+            if let Some(server) = &mut server {
+                link(&mut client, server, modes, open).await;
+            }
+        } => server.is_none(),
+    };
+    if is_cut {
+        // Best effort: it is closed all the same.
+        for end in [Some(&client), server.as_ref()].into_iter().flatten() {
+            drop(end.set_zero_linger());
+        }
+    }
+}
+
+async fn connect(upstream: SocketAddr) -> io::Result<TcpStream> {
+    let stream = timeout(CONNECT_DEADLINE, TcpStream::connect(upstream)).await??;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Counts a connection while its client has not closed it.
+#[derive(Debug)]
+struct Open(Arc<Counts>);
+
+impl Open {
+    fn count(counts: &Arc<Counts>) -> Self {
+        counts.open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(counts))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,70 @@
+//! What a rule begins with.
+
+use std::time::Duration;
+
+use super::live::{Follow, Live};
+use crate::{
+    config::WatchStrategy,
+    options::ReloaderOptions,
+    testing::{Proxy, Rig},
+};
+
+/// Longer than anything here takes, also on a busy machine.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// Short, since who polls has to be seen to poll; and a hybrid's looks are to race its events.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// What is back is to be found within a second, whatever the source's own pauses are.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(800));
+
+/// A server, and a network before it.
+pub(super) struct Case<R> {
+    pub(super) rule: &'static str,
+    pub(super) strategy: WatchStrategy,
+    pub(super) rig: R,
+    pub(super) proxy: Proxy,
+}
+
+impl<R: Rig> Case<R> {
+    pub(super) async fn begin(rule: &'static str, strategy: WatchStrategy) -> Self {
+        let rig = R::start().await;
+        let proxy = Proxy::start(rig.address()).await;
+        Self { rule, strategy, rig, proxy }
+    }
+
+    /// Puts 1, and has a service follow it.
+    pub(super) async fn with_value(rule: &'static str, strategy: WatchStrategy) -> (Self, Live) {
+        let case = Self::begin(rule, strategy).await;
+        case.put(1).await;
+        let mut live = case.follow();
+        live.sees(1, "the first value").await;
+        (case, live)
+    }
+
+    pub(super) async fn put(&self, n: u64) {
+        self.rig.put(&text(n)).await;
+    }
+
+    /// Has a service follow the server by way of the proxy.
+    pub(super) fn follow(&self) -> Live {
+        self.follow_as(self.rig.source(self.proxy.address()), self.options())
+    }
+
+    pub(super) fn follow_as(&self, source: R::Source, options: ReloaderOptions) -> Live {
+        Follow::new(self.rule, source, options).start()
+    }
+
+    pub(super) fn options(&self) -> ReloaderOptions {
+        let (floor, ceiling) = BACKOFF;
+        self.usual_options().poll_interval(POLL_INTERVAL).backoff(floor, ceiling)
+    }
+
+    /// As a user has them who sets nothing.
+    pub(super) fn usual_options(&self) -> ReloaderOptions {
+        ReloaderOptions::hybrid().strategy(self.strategy)
+    }
+}
+
+/// A value, as it is put.
+pub(super) fn text(n: u64) -> String {
+    format!("n = {n}")
+}

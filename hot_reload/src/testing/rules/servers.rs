@@ -1,0 +1,93 @@
+//! What becomes of a source whose server comes, goes and has enough.
+
+use std::time::Duration;
+
+use super::case::Case;
+use crate::{config::WatchStrategy, testing::Rig};
+
+/// Long enough for a retry that is ill-advised.
+const A_WHILE: Duration = Duration::from_secs(2);
+/// How long requests to a server that has enough are counted, and how many may come in that time: a
+/// backoff makes a dozen, a loop thousands.
+const COUNTED: Duration = Duration::from_secs(5);
+const FEW: u64 = 50;
+
+/// A service that is started before its server waits, says so, and takes the value once it is there.
+pub async fn a_server_that_comes_later_is_waited_for<R: Rig>(strategy: WatchStrategy) {
+    let rule = "a server that comes later is waited for";
+    let case = Case::<R>::begin(rule, strategy).await;
+    case.put(1).await;
+    case.rig.kill().await;
+    let mut live = case.follow();
+    live.says_trouble("that there is no server").await;
+    live.check(!live.status().is_ready(), "not to be ready without a value");
+    case.rig.restart().await;
+    live.sees(1, "the value of a server that came later").await;
+    live.says_fresh("that it is fresh").await;
+    case.put(2).await;
+    live.sees(2, "a change, once the server is there").await;
+}
+
+/// A server that was killed is missed, and followed again once it is back.
+pub async fn a_killed_server_is_followed_again<R: Rig>(strategy: WatchStrategy) {
+    let rule = "a killed server is followed again";
+    let (case, mut live) = Case::<R>::with_value(rule, strategy).await;
+    for n in [2, 4] {
+        case.rig.kill().await;
+        live.says_trouble("that the server is gone").await;
+        live.serves(n - 1, "the last good value");
+        case.rig.restart().await;
+        live.says_fresh("that it is back").await;
+        for n in [n, n + 1] {
+            case.put(n).await;
+            live.sees(n, "a change, once the server is back").await;
+        }
+    }
+    live.has_published(&[1, 2, 3, 4, 5], "each change once");
+}
+
+/// A server that is back with nothing in it has not meant it: the last good value serves on, the status
+/// says why, and what is put then is taken.
+pub async fn a_server_that_lost_everything_takes_nothing_away<R: Rig>(strategy: WatchStrategy) {
+    let rule = "a server that lost everything takes nothing away";
+    let (case, mut live) = Case::<R>::with_value(rule, strategy).await;
+    // More revisions than the empty server is going to have.
+    for n in 2..10 {
+        case.put(n).await;
+    }
+    live.sees(9, "a change").await;
+    case.rig.restart_empty().await;
+    live.says_trouble("that there is nothing").await;
+    live.stays(9, A_WHILE, "the last good value").await;
+    live.says_trouble("that there is nothing, still").await;
+    // Older, were it compared with those of the server that was lost.
+    case.put(3).await;
+    live.sees(3, "what was put into the new server").await;
+    live.says_fresh("that it is good again").await;
+}
+
+/// A server that says that it has too much to do is asked ever more seldom; the status says so, and the
+/// value is taken once it answers.
+///
+/// Passes where the rig's server can't say so.
+pub async fn a_throttled_server_is_left_in_peace<R: Rig>(strategy: WatchStrategy) {
+    let rule = "a throttled server is left in peace";
+    let case = Case::<R>::begin(rule, strategy).await;
+    case.put(1).await;
+    if !case.rig.throttle(true).await {
+        return;
+    }
+    let mut live = case.follow_as(case.rig.source(case.proxy.address()), case.usual_options());
+    live.says_trouble("that the server has too much to do").await;
+    let (asked, connected) = (case.rig.requests().await, case.proxy.accepted());
+    tokio::time::sleep(COUNTED).await;
+    let asked = case.rig.requests().await.zip(asked).map_or(0, |(now, then)| now - then);
+    let connected = case.proxy.accepted() - connected;
+    live.check(
+        asked.max(connected as u64) <= FEW,
+        &format!("at most {FEW} requests in {COUNTED:?}, not {asked} by {connected} connections"),
+    );
+    case.rig.throttle(false).await;
+    live.sees(1, "the value, once the server answers").await;
+    live.says_fresh("that it answers").await;
+}

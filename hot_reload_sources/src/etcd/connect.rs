@@ -1,0 +1,105 @@
+//! From a URL to a member that answers.
+
+use std::time::Duration;
+
+use etcd_client::{Certificate, Client, ConnectOptions, Error, Identity, TlsOptions};
+use futures_util::future::select_ok;
+use tokio::time::sleep;
+use zeroize::Zeroizing;
+
+use crate::{
+    access::{self, Access},
+    error::StoreError,
+    etcd::{
+        error::{is_answer, is_open_to_all, told_at_entrance},
+        url::Members,
+    },
+};
+
+/// A member that has not answered after this has another asked beside it.
+const STAGGER: Duration = Duration::from_millis(300);
+
+/// Connects to whichever of the members answers first; they are asked in an order drawn by lot, so that a
+/// fleet is spread over them.
+pub(super) async fn connect(members: &Members, access: &Access) -> Result<Client, StoreError> {
+    let entrance = Entrance::of(members, access).await?;
+    let mut addresses: Vec<&String> = members.addresses.iter().collect();
+    fastrand::shuffle(&mut addresses);
+    let attempts = (0u32..).zip(addresses).map(|(nth, address)| {
+        let (endpoint, entrance) = (members.endpoint(address), &entrance);
+        Box::pin(async move {
+            sleep(STAGGER * nth).await;
+            entrance.enter(&endpoint).await.map_err(|error| told_at_entrance(&error))
+        })
+    });
+    Ok(select_ok(attempts).await?.0)
+}
+
+/// What one enters by.
+struct Entrance {
+    options: ConnectOptions,
+    login: Option<(String, Zeroizing<String>)>,
+}
+
+impl Entrance {
+    async fn of(members: &Members, access: &Access) -> Result<Self, StoreError> {
+        let has_files = access.ca_file.is_some() || access.client_certificate.is_some();
+        if has_files && !members.is_tls {
+            return Err(StoreError::refused(
+                "certificates are given, but no TLS is spoken; begin the URL with etcds://",
+            ));
+        }
+        if access.token.is_some() {
+            return Err(StoreError::refused(
+                "etcd takes no token from outside; give a user and a password",
+            ));
+        }
+        // A member that is cut off from the others is to say so.
+        let mut options =
+            ConnectOptions::new().with_require_leader(true).with_auto_token_refresh(true);
+        if members.is_tls {
+            options = options.with_tls(tls(access).await?);
+        }
+        let login = match (&access.user, &access.password) {
+            (Some(user), Some(password)) => Some((user.clone(), password.read().await?)),
+            (None, None) => None,
+            _ => {
+                return Err(StoreError::refused("a user and a password go together; give both"));
+            }
+        };
+        Ok(Self { options, login })
+    }
+
+    async fn enter(&self, endpoint: &str) -> Result<Client, Error> {
+        let open = self.options.clone();
+        let options = match &self.login {
+            Some((user, password)) => open.clone().with_user(user, password.as_str()),
+            None => open.clone(),
+        };
+        let mut client = match Client::connect([endpoint], Some(options)).await {
+            Err(error) if is_open_to_all(&error) => Client::connect([endpoint], Some(open)).await?,
+            connected => connected?,
+        };
+        // Nothing is connected yet if there was nobody to log in.
+        match client.status().await {
+            Err(error) if !is_answer(&error) => Err(error),
+            _ => Ok(client),
+        }
+    }
+}
+
+async fn tls(access: &Access) -> Result<TlsOptions, StoreError> {
+    let tls = match &access.ca_file {
+        Some(file) => {
+            TlsOptions::new().ca_certificate(Certificate::from_pem(access::read(file).await?))
+        }
+        None => TlsOptions::new().with_native_roots(),
+    };
+    Ok(match &access.client_certificate {
+        Some((certificate, key)) => tls.identity(Identity::from_pem(
+            access::read(certificate).await?,
+            access::read(key).await?,
+        )),
+        None => tls,
+    })
+}

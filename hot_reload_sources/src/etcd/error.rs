@@ -1,0 +1,164 @@
+//! What a server, or the way to it, had to say.
+
+use std::{error::Error as StdError, io};
+
+use etcd_client::Error;
+
+use crate::error::StoreError;
+
+/// Codes of gRPC: <https://grpc.io/docs/guides/status-codes/>.
+mod code {
+    pub(super) const INVALID_ARGUMENT: i32 = 3;
+    pub(super) const PERMISSION_DENIED: i32 = 7;
+    pub(super) const RESOURCE_EXHAUSTED: i32 = 8;
+    pub(super) const FAILED_PRECONDITION: i32 = 9;
+    pub(super) const OUT_OF_RANGE: i32 = 11;
+    pub(super) const UNAVAILABLE: i32 = 14;
+    pub(super) const UNAUTHENTICATED: i32 = 16;
+}
+
+/// Makes a store's error of a client's.
+///
+/// etcd's own are told apart by code and text, as its client for Go does
+/// ([rpctypes](https://github.com/etcd-io/etcd/blob/main/api/v3rpc/rpctypes/error.go)).
+pub(super) fn told(error: &Error) -> StoreError {
+    let Error::GRpcStatus(status) = error else { return lost(error) };
+    let text = status.message();
+    if status.source().is_some() {
+        return if status.code() as i32 == code::OUT_OF_RANGE { too_large() } else { lost(error) };
+    }
+    match status.code() as i32 {
+        code::PERMISSION_DENIED => denied(),
+        code::RESOURCE_EXHAUSTED => {
+            StoreError::throttled(format!("the server has too much to do: {text}"), None)
+        }
+        // The size that a message may have is told in the same way.
+        code::OUT_OF_RANGE if !text.contains("compacted") => too_large(),
+        code::UNAUTHENTICATED => StoreError::refused(format!(
+            "the server does not take the token ({text}); see whether the user may still log in"
+        )),
+        code::INVALID_ARGUMENT if text.contains("revision of auth store is old") => {
+            StoreError::unreachable("users or roles have changed; logging in again")
+        }
+        code::INVALID_ARGUMENT if text.contains("user name is empty") => {
+            StoreError::refused("the server wants a user; give one, and a password")
+        }
+        code::INVALID_ARGUMENT if text.contains("authentication failed") => {
+            StoreError::refused("wrong user or password; give those of a user of the cluster")
+        }
+        code::INVALID_ARGUMENT | code::FAILED_PRECONDITION => {
+            StoreError::refused(format!("the server refuses it: {text}"))
+        }
+        _ => StoreError::unreachable(format!("the server can't answer: {text}")),
+    }
+}
+
+/// The same, for one who has never been connected.
+///
+/// A server that is not shown the certificate it wants says so when the client takes itself for connected,
+/// and then hangs up; what it has said is lost on the way (RFC 8446, appendix E.1.2 on when a client learns
+/// of it; hyper tells its user of a closed connection).
+pub(super) fn told_at_entrance(error: &Error) -> StoreError {
+    match error {
+        Error::GRpcStatus(status) if status.source().is_some() && is_hung_up(root(error)) => {
+            StoreError::unreachable(
+                "the server hangs up; see whether it speaks TLS, and wants a client certificate",
+            )
+            .because(root(error).to_string())
+        }
+        error => told(error),
+    }
+}
+
+/// What a watch that was cancelled has for a reason, which is a status as text.
+pub(super) fn cancelled(reason: &str) -> StoreError {
+    if reason.contains("permission denied") {
+        return denied();
+    }
+    StoreError::unreachable(match reason {
+        "" => "the server has ended the watch".to_owned(),
+        reason => format!("the server has ended the watch: {reason}"),
+    })
+}
+
+/// Whether the server itself has answered, be it with a refusal, and is of use.
+pub(super) fn is_answer(error: &Error) -> bool {
+    matches!(error, Error::GRpcStatus(status)
+        if status.source().is_none() && status.code() as i32 != code::UNAVAILABLE)
+}
+
+/// Whether another connection may fare better: this one is broken, or is logged in no more.
+pub(super) fn ends_link(error: &Error) -> bool {
+    !is_answer(error)
+        || matches!(error, Error::GRpcStatus(status)
+            if [code::UNAUTHENTICATED, code::INVALID_ARGUMENT].contains(&(status.code() as i32)))
+}
+
+/// Whether there is nobody to log in as: then all may read, as etcd's own client has it too.
+pub(super) fn is_open_to_all(error: &Error) -> bool {
+    matches!(error, Error::GRpcStatus(status)
+        if status.source().is_none()
+            && status.code() as i32 == code::FAILED_PRECONDITION
+            && status.message().contains("authentication is not enabled"))
+}
+
+fn denied() -> StoreError {
+    StoreError::refused("the user may not read it; grant a role of theirs the right to")
+}
+
+fn too_large() -> StoreError {
+    StoreError::invalid("more than can be taken at once; put less there, or follow a part of it")
+}
+
+/// The connection is lost, or was never had.
+fn lost(error: &Error) -> StoreError {
+    let cause = root(error);
+    if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
+        return refused_by_tls(tls);
+    }
+    match error {
+        // Nothing was sent yet.
+        Error::InvalidArgs(_) | Error::InvalidUri(_) | Error::TransportError(_) => {
+            StoreError::refused("can't be connected to as it is said; see the URL and the files")
+                .because(cause.to_string())
+        }
+        _ => StoreError::unreachable("no connection; see whether the server runs and is reached")
+            .because(cause.to_string()),
+    }
+}
+
+fn refused_by_tls(error: &rustls::Error) -> StoreError {
+    let what_to_do = match error {
+        rustls::Error::InvalidCertificate(_) => {
+            "the server's certificate is not one to trust; give it a good one, or name the \
+             authority's file"
+        }
+        rustls::Error::AlertReceived(_) => {
+            "the server breaks off the TLS handshake; give a client certificate that it takes"
+        }
+        _ => "no TLS with the server; see whether it speaks TLS there",
+    };
+    StoreError::refused(what_to_do).because(error.to_string())
+}
+
+/// Whether there was somebody who has ended it.
+fn is_hung_up(cause: &(dyn StdError + 'static)) -> bool {
+    !cause.is::<rustls::Error>() && !cause.is::<io::Error>()
+}
+
+/// The innermost cause, which alone says what is wrong.
+fn root(error: &Error) -> &(dyn StdError + 'static) {
+    let mut cause: &(dyn StdError + 'static) = match error {
+        Error::GRpcStatus(status) => status,
+        Error::TransportError(transport) => transport,
+        error => error,
+    };
+    loop {
+        // What an I/O error is made of is no source of it, but its sources are.
+        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        match inner.map(|inner| inner as &(dyn StdError + 'static)).or_else(|| cause.source()) {
+            Some(inner) => cause = inner,
+            None => return cause,
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! A range, kept as it is.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use etcd_client::{Event, WatchResponse, WatchStream};
+use futures_util::stream;
+use tokio::{select, sync::Notify, task::JoinSet};
+
+use crate::{
+    content::Entry,
+    error::StoreError,
+    etcd::{
+        error::cancelled,
+        history::{Era, History},
+        link::{Link, Reading},
+        range::{Held, Range},
+    },
+    store::Changes,
+};
+
+/// What is watched, and over what.
+pub(super) struct Watch {
+    pub(super) link: Arc<Link>,
+    pub(super) range: Arc<Range>,
+    pub(super) history: Arc<History>,
+}
+
+impl Watch {
+    /// Returns what is there, and then what it has become.
+    ///
+    /// A task takes over all changes as they come. Whoever is slow to take them finds the last of them,
+    /// and never holds up the others on the connection, whose flow control is one for all.
+    pub(super) async fn begin(self) -> Result<Changes, StoreError> {
+        let (reading, changes) = self.list().await?;
+        let kept = Arc::new(Kept::new(reading));
+        let mut keeping = JoinSet::new();
+        keeping.spawn(self.keep(changes, Arc::clone(&kept)));
+        let changes = stream::unfold(Some((kept, keeping)), async |state| {
+            let (kept, keeping) = state?;
+            Some(match kept.next().await {
+                Ok(entry) => (Ok(entry), Some((kept, keeping))),
+                Err(error) => (Err(error), None),
+            })
+        });
+        Ok(Box::pin(changes))
+    }
+
+    /// Reads it, and watches what comes after.
+    async fn list(&self) -> Result<(Reading, WatchStream), StoreError> {
+        let reading = self.link.read(&self.range, &self.history).await?;
+        let changes = self.link.watch(&self.range, reading.revision).await?;
+        Ok((reading, changes))
+    }
+
+    async fn keep(self, mut changes: WatchStream, kept: Arc<Kept>) {
+        let keeping = async {
+            loop {
+                match self.take_over(&mut changes, &kept).await {
+                    Ok(()) => {}
+                    Err(error) => break error,
+                }
+            }
+        };
+        let error = select! {
+            biased;
+            () = self.link.is_lost() => {
+                StoreError::unreachable("the connection is lost, or the server is silent")
+            }
+            error = keeping => error,
+        };
+        kept.ends(error);
+    }
+
+    /// Takes over one message.
+    async fn take_over(&self, changes: &mut WatchStream, kept: &Kept) -> Result<(), StoreError> {
+        let message = changes.message().await.map_err(|error| self.link.told(&error))?;
+        let Some(message) = message else {
+            self.link.lose();
+            return Err(cancelled(""));
+        };
+        if message.canceled() {
+            if message.compact_revision() == 0 {
+                return Err(cancelled(message.cancel_reason()));
+            }
+            // What it had to tell of is gone; what it came to is still there.
+            let (reading, watched) = self.list().await?;
+            *changes = watched;
+            kept.replace(reading);
+            return Ok(());
+        }
+        if let Some(told) = kept.apply(&self.range, &message)? {
+            self.history.told(told.era, told.revision);
+        }
+        Ok(())
+    }
+}
+
+/// The moment that something is of.
+#[derive(Debug, Clone, Copy)]
+struct At {
+    era: Era,
+    revision: i64,
+}
+
+/// What is there, for one who takes it when there is time.
+struct Kept {
+    state: Mutex<State>,
+    news: Notify,
+}
+
+struct State {
+    held: Held,
+    at: At,
+    is_new: bool,
+    end: Option<StoreError>,
+}
+
+impl Kept {
+    fn new(Reading { held, era, revision }: Reading) -> Self {
+        let state = State { held, at: At { era, revision }, is_new: true, end: None };
+        Self { state: Mutex::new(state), news: Notify::new() }
+    }
+
+    /// Waits for what is there once it is another, or for the end of the watch.
+    async fn next(&self) -> Result<Entry, StoreError> {
+        loop {
+            {
+                let mut state = self.state();
+                if std::mem::take(&mut state.is_new) {
+                    return Ok(state.held.entry(state.at.era.at(state.at.revision)));
+                }
+                if let Some(error) = state.end.take() {
+                    return Err(error);
+                }
+            }
+            self.news.notified().await;
+        }
+    }
+
+    fn replace(&self, Reading { held, era, revision }: Reading) {
+        let mut state = self.state();
+        state.held = held;
+        state.at = At { era, revision };
+        state.is_new = true;
+        self.news.notify_one();
+    }
+
+    /// Takes over all that `message` tells, at once: it holds whole revisions.
+    fn apply(&self, range: &Range, message: &WatchResponse) -> Result<Option<At>, StoreError> {
+        let mut state = self.state();
+        for pair in message.events().iter().filter_map(Event::kv) {
+            // Told before, or read.
+            if pair.mod_revision() < state.at.revision {
+                continue;
+            }
+            if let Err(error) = range.apply(&mut state.held, pair) {
+                // What is half of a revision is not for anybody.
+                state.is_new = false;
+                return Err(error);
+            }
+            state.at.revision = pair.mod_revision();
+            state.is_new = true;
+        }
+        self.news.notify_one();
+        Ok(state.is_new.then_some(state.at))
+    }
+
+    fn ends(&self, error: StoreError) {
+        self.state().end = Some(error);
+        self.news.notify_one();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No panic leaves it half done: what is applied does not panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

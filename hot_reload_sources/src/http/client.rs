@@ -1,0 +1,137 @@
+//! The client, and when another takes its place.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use reqwest::redirect::Policy;
+use rustls::ClientConfig;
+use tokio::sync::Mutex;
+
+use super::tls::Material;
+use crate::{access::Access, error::StoreError, shared::Shared};
+
+/// Sent to whoever runs the server, so that they know who asks.
+const USER_AGENT: &str = concat!("hot_reload_sources/", env!("CARGO_PKG_VERSION"));
+/// An HTTP/2 connection that carries an event stream is asked this often whether it still stands, and
+/// has this long to answer.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// Where clients come from.
+#[derive(Clone)]
+pub(super) enum Clients {
+    /// Made anew when files were replaced, or a request got no answer; closed when nobody needs it.
+    Ours { pool: Shared<Pool>, config: Arc<Mutex<Option<(Material, ClientConfig)>>> },
+    /// The user's own.
+    Given(reqwest::Client),
+}
+
+/// A client with its connections.
+pub(super) struct Pool {
+    pub(super) client: reqwest::Client,
+    material: Option<Material>,
+    /// Whether one of its connections may be dead: HTTP/2 would have all requests wait for that.
+    is_doubtful: AtomicBool,
+}
+
+impl Clients {
+    pub(super) fn ours() -> Self {
+        Self::Ours { pool: Shared::default(), config: Arc::default() }
+    }
+
+    /// Returns the client for what the files of `access` hold now.
+    pub(super) async fn get(&self, access: &Access) -> Result<Arc<Pool>, StoreError> {
+        match self {
+            Self::Given(client) => Ok(Arc::new(Pool {
+                client: client.clone(),
+                material: None,
+                is_doubtful: AtomicBool::new(false),
+            })),
+            Self::Ours { pool, config } => {
+                let material = Material::read(access).await?;
+                let is_good = |pool: &Pool| {
+                    let is_doubtful = pool.is_doubtful.load(Ordering::Relaxed);
+                    !is_doubtful && pool.material.as_ref() == Some(&material)
+                };
+                pool.get(is_good, || open(material.clone(), config)).await
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Clients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ours { .. } => "Ours",
+            Self::Given(_) => "Given",
+        })
+    }
+}
+
+async fn open(
+    material: Material,
+    known: &Mutex<Option<(Material, ClientConfig)>>,
+) -> Result<Pool, StoreError> {
+    let mut known = known.lock().await;
+    let config = match &*known {
+        // It remembers sessions, so that a server that is back is reached in fewer round trips.
+        Some((of, config)) if *of == material => config.clone(),
+        _ => material.config().await?,
+    };
+    *known = Some((material.clone(), config.clone()));
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(config)
+        .redirect(Policy::none())
+        .referer(false)
+        .user_agent(USER_AGENT)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .http2_keep_alive_timeout(KEEP_ALIVE)
+        .build()
+        .map_err(|error| StoreError::refused("no HTTP client can be made").because(error))?;
+    Ok(Pool { client, material: Some(material), is_doubtful: AtomicBool::new(false) })
+}
+
+impl Pool {
+    /// Has the next who needs a client get another.
+    pub(super) fn doubt(&self) {
+        // Whoever misses it for a moment is no worse off than before.
+        self.is_doubtful.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Doubts a pool unless it is answered: dropped half-way, at a deadline, it was not.
+pub(super) struct Unanswered {
+    pool: Arc<Pool>,
+    is_answered: bool,
+}
+
+impl Unanswered {
+    pub(super) fn new(pool: Arc<Pool>) -> Self {
+        Self { pool, is_answered: false }
+    }
+
+    pub(super) fn client(&self) -> &reqwest::Client {
+        &self.pool.client
+    }
+
+    pub(super) fn is_answered(&mut self) {
+        self.is_answered = true;
+    }
+
+    pub(super) fn doubt(&self) {
+        self.pool.doubt();
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.pool.doubt();
+        }
+    }
+}

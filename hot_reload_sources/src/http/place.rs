@@ -1,0 +1,284 @@
+//! A place of a server, and how its changes are noticed.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use reqwest::header::HeaderName;
+use url::Url;
+
+use super::{Http, join, memory::Memory, parse, session::Session, without_credentials};
+use crate::{
+    access::Access,
+    error::StoreError,
+    store::{Connection, Store},
+};
+
+/// As much as a configuration has; more is an accident, or an attack.
+const MAX_SIZE: usize = 16 * 1024 * 1024;
+/// Twice as long as the standard recommends for the comments of an idle event stream.
+const SILENCE: Duration = Duration::from_secs(30);
+/// What a URL may say of how changes are noticed.
+const WATCHES: &str = "sse, sse-hints, long-poll";
+
+/// A URL whose content is a value.
+#[derive(Clone)]
+#[must_use]
+pub struct HttpPlace {
+    pub(super) http: Http,
+    pub(super) url: Url,
+    pub(super) channel: Channel,
+    pub(super) max_size: usize,
+    pub(super) silence: Duration,
+    pub(super) memory: Arc<Mutex<Memory>>,
+}
+
+/// How changes are noticed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Channel {
+    None,
+    Events { url: Url, name: Option<String>, are_hints: bool },
+    LongPoll(LongPoll),
+}
+
+/// What a server calls the parts of a long poll.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LongPoll {
+    pub(super) header: HeaderName,
+    pub(super) index: String,
+    pub(super) wait: String,
+}
+
+impl HttpPlace {
+    pub(super) fn new(http: Http, mut url: Url) -> Self {
+        url.set_fragment(None);
+        without_credentials(&mut url);
+        Self {
+            http,
+            url,
+            channel: Channel::None,
+            max_size: MAX_SIZE,
+            silence: SILENCE,
+            memory: Arc::default(),
+        }
+    }
+
+    /// Creates a place of one URL: `https://user:password@host/config.toml#watch=sse`.
+    ///
+    /// The fragment, which never goes to the server, says how changes are noticed: by nothing but looks
+    /// where there is none; by `#watch=sse` or `#watch=sse-hints`, as [`events`](Self::events) and
+    /// [`events_as_hints`](Self::events_as_hints) do, with `&events=/changes` at another URL; by
+    /// `#watch=long-poll`, as [`long_poll`](Self::long_poll) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Http::from_url`]; and when the fragment says anything else.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use hot_reload_sources::{Access, Store, http::HttpPlace};
+    ///
+    /// let url = "https://app:hunter2@config.example.com/prod.toml?key=hunter3#watch=sse";
+    /// let place = HttpPlace::from_url(url, Access::new())?;
+    /// assert_eq!(place.name(), "https://config.example.com/prod.toml?key=…");
+    /// # Ok::<(), hot_reload_sources::StoreError>(())
+    /// ```
+    pub fn from_url(url: &str, access: Access) -> Result<Self, StoreError> {
+        let http = Http::from_url(url, access)?;
+        let url = parse(url)?;
+        let (mut watch, mut events) = (None, None);
+        for (key, value) in
+            url::form_urlencoded::parse(url.fragment().unwrap_or_default().as_bytes())
+        {
+            match &*key {
+                "watch" => watch = Some(value.into_owned()),
+                "events" => events = Some(value.into_owned()),
+                _ => return Err(StoreError::invalid(format!("#{key} is none of watch, events"))),
+            }
+        }
+        let place = Self::new(http, url);
+        let at = events.as_deref().unwrap_or_default();
+        match watch.as_deref() {
+            Some("sse") => place.events(at),
+            Some("sse-hints") => place.events_as_hints(at),
+            _ if events.is_some() => {
+                Err(StoreError::invalid("#events is for #watch=sse and #watch=sse-hints"))
+            }
+            Some("long-poll") => Ok(place.long_poll()),
+            None => Ok(place),
+            Some(other) => Err(StoreError::invalid(format!("#watch={other} is none of {WATCHES}"))),
+        }
+    }
+
+    /// Has the server-sent events at `url` carry the value; an empty URL is that of the place, asked for
+    /// as `text/event-stream`, others may be relative to it.
+    ///
+    /// The value is read once the stream stands, then each event is one, as long as the stream can be
+    /// trusted to say all of them. An event without data says to look again, as after a removal.
+    ///
+    /// # Errors
+    ///
+    /// When `url` is none of https or http.
+    pub fn events(self, url: &str) -> Result<Self, StoreError> {
+        self.by_events(url, false)
+    }
+
+    /// As [`events`](Self::events), where an event only says to look again; that is done by a
+    /// conditional GET, one at a time.
+    ///
+    /// # Errors
+    ///
+    /// When `url` is none of https or http.
+    pub fn events_as_hints(self, url: &str) -> Result<Self, StoreError> {
+        self.by_events(url, true)
+    }
+
+    fn by_events(mut self, url: &str, are_hints: bool) -> Result<Self, StoreError> {
+        let mut url = join(&self.url, url)?;
+        url.set_fragment(None);
+        self.channel = Channel::Events { url, name: None, are_hints };
+        Ok(self)
+    }
+
+    /// Sets the type of the events that count; those without one, or of the type `message`, by default.
+    pub fn event_name(mut self, event: impl Into<String>) -> Self {
+        if let Channel::Events { name, .. } = &mut self.channel {
+            *name = Some(event.into()).filter(|name| name != "message");
+        }
+        self
+    }
+
+    /// Asks with the query parameters `index` and `wait` of Consul, and takes the index from its header
+    /// `X-Consul-Index`.
+    pub fn long_poll(self) -> Self {
+        let header = HeaderName::from_static("x-consul-index");
+        self.by_long_poll(LongPoll { header, index: "index".into(), wait: "wait".into() })
+    }
+
+    /// As [`long_poll`](Self::long_poll), by other names: that of the header with the index, of the
+    /// query parameter for it, and of that for how long to wait, such as `20s`.
+    ///
+    /// # Errors
+    ///
+    /// When `header` is no name of a header.
+    pub fn long_poll_by(self, header: &str, index: &str, wait: &str) -> Result<Self, StoreError> {
+        let header = header.parse().map_err(|error| {
+            StoreError::invalid("no name of a header for the index").because(error)
+        })?;
+        Ok(self.by_long_poll(LongPoll { header, index: index.into(), wait: wait.into() }))
+    }
+
+    fn by_long_poll(mut self, names: LongPoll) -> Self {
+        self.channel = Channel::LongPoll(names);
+        self
+    }
+
+    /// Sets how long the server may be silent before it is taken for dead: between events or comments,
+    /// and until a long poll is answered, which is asked to wait for three quarters of that; 30 s by
+    /// default.
+    pub fn silence(mut self, deadline: Duration) -> Self {
+        self.silence = deadline;
+        self
+    }
+
+    /// Sets the size in bytes of an answer, or an event, at which no more of it is read; 16 MiB by
+    /// default.
+    pub fn max_size(mut self, bytes: usize) -> Self {
+        self.max_size = bytes;
+        self
+    }
+}
+
+#[async_trait]
+impl Store for HttpPlace {
+    /// The URL, without credentials, and without what the query's parameters are: it may be secret.
+    fn name(&self) -> String {
+        let mut url = self.url.clone();
+        url.set_query(None);
+        let parameters = self.url.query().unwrap_or_default().split('&');
+        let masked: Vec<String> = parameters
+            .map(|parameter| match parameter.split_once('=') {
+                Some((key, _)) => format!("{key}=…"),
+                None => parameter.to_owned(),
+            })
+            .collect();
+        match self.url.query() {
+            Some(_) => format!("{url}?{}", masked.join("&")),
+            None => url.into(),
+        }
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
+        Ok(Box::new(Session::open(self.clone()).await?))
+    }
+}
+
+impl fmt::Debug for HttpPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("HttpPlace").field(&self.name()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(url: &str) -> Result<HttpPlace, String> {
+        HttpPlace::from_url(url, Access::new()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_fragment_says_how_changes_are_noticed() {
+        let events = |url: &str, are_hints| Channel::Events {
+            url: url.parse().unwrap(),
+            name: None,
+            are_hints,
+        };
+        for (fragment, want) in [
+            ("", Channel::None),
+            ("#watch=sse", events("https://host/a/b.toml?c", false)),
+            ("#watch=sse-hints&events=changes", events("https://host/a/changes", true)),
+            ("#events=%2Fchanges&watch=sse", events("https://host/changes", false)),
+        ] {
+            let place = place(&format!("https://host/a/b.toml?c{fragment}")).unwrap();
+            assert_eq!(place.channel, want, "{fragment}");
+            assert_eq!(place.url.as_str(), "https://host/a/b.toml?c");
+        }
+        let polled = place("https://host/#watch=long-poll").unwrap();
+        assert!(matches!(polled.channel, Channel::LongPoll(_)));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told() {
+        for (url, want) in [
+            ("https://host/#watch=push", "none of sse"),
+            ("https://host/#wait=1", "none of watch"),
+            ("https://host/#events=/changes", "for #watch=sse"),
+            ("etcd://host/", "https or http"),
+            ("hunter2", "no URL"),
+        ] {
+            let told = place(url).unwrap_err();
+            assert!(told.contains(want), "{url}: {told}");
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+    }
+
+    #[test]
+    fn no_secret_of_a_url_is_told() {
+        let place = place("https://app:hunter2@host/a?b=hunter3&raw#watch=sse").unwrap();
+        assert_eq!(place.name(), "https://host/a?b=…&raw");
+        assert!(!format!("{place:?} {:?}", place.http).contains("hunter"));
+    }
+
+    #[tokio::test]
+    async fn credentials_of_a_url_are_decoded() {
+        let place = place("https://app:a%2Fb%20c@host/").unwrap();
+        let access = &place.http.access;
+        assert_eq!(access.user.as_deref(), Some("app"));
+        assert_eq!(*access.password.as_ref().unwrap().read().await.unwrap(), "a/b c");
+    }
+}

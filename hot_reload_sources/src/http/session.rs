@@ -1,0 +1,192 @@
+//! A connection to a place: one read of it, and what its channel begins with.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use reqwest::header::HeaderMap;
+use tokio::time::timeout;
+use url::Url;
+
+use super::{
+    client::Pool,
+    events, long_poll,
+    memory::{Cached, Memory, Position},
+    place::{Channel, HttpPlace, LongPoll},
+    request::Answer,
+    standing::{Standing, as_event},
+};
+use crate::{
+    content::Entry,
+    error::StoreError,
+    store::{Changes, Connection},
+};
+
+/// An index that is lower than it was is asked for once more, and an answer from before it was comes in
+/// between at most once.
+const MOST_ASKED: usize = 4;
+
+/// What one follower of a place has in common with its channel.
+pub(super) struct Session {
+    pub(super) place: HttpPlace,
+    /// Held, so that connections are kept until the follower lets go.
+    pool: Mutex<Arc<Pool>>,
+    standing: Mutex<Standing>,
+}
+
+/// What a read has found, and the index that the server told with it.
+pub(super) struct Found {
+    pub(super) entry: Entry,
+    pub(super) index: Option<u64>,
+}
+
+impl Session {
+    pub(super) async fn open(place: HttpPlace) -> Result<Arc<Self>, StoreError> {
+        let pool = Mutex::new(place.http.clients.get(&place.http.access).await?);
+        Ok(Arc::new(Self { place, pool, standing: Mutex::default() }))
+    }
+
+    pub(super) async fn ask(
+        &self,
+        url: &Url,
+        headers: impl Fn(&Url) -> HeaderMap + Send,
+    ) -> Result<Answer, StoreError> {
+        let http = &self.place.http;
+        let pool = http.clients.get(&http.access).await?;
+        *locked(&self.pool) = Arc::clone(&pool);
+        http.ask(pool, url, headers).await
+    }
+
+    pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
+        locked(&self.place.memory)
+    }
+
+    pub(super) fn standing(&self) -> MutexGuard<'_, Standing> {
+        locked(&self.standing)
+    }
+
+    /// Reads what is there, where it is newer than any read that was begun before.
+    pub(super) async fn look(&self) -> Result<Found, StoreError> {
+        loop {
+            let begun = self.standing().begins();
+            let (content, found) = self.read_once().await?;
+            if self.standing().finds(begun, content) {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn read_once(&self) -> Result<(Option<Bytes>, Found), StoreError> {
+        let mut is_second = false;
+        for _ in 0..MOST_ASKED {
+            let asked = self.memory().position;
+            let (content, index) = in_time(self.get(), self.place.silence).await?;
+            let entry = content.clone().map_or_else(Entry::gone, Entry::one);
+            if let Some(entry) = self.placed(entry, index, asked, is_second) {
+                return Ok((content, Found { entry, index }));
+            }
+            is_second = true;
+        }
+        Err(StoreError::unreachable("its index goes back and forth"))
+    }
+
+    /// Says where an entry stands; `None` where it has to be asked for again.
+    pub(super) fn placed(
+        &self,
+        entry: Entry,
+        index: Option<u64>,
+        asked: Position,
+        is_second: bool,
+    ) -> Option<Entry> {
+        let Some(index) = index else { return Some(entry) };
+        let revision = self.memory().position.takes(index, asked, is_second)?;
+        Some(entry.at(revision))
+    }
+
+    /// One conditional GET.
+    async fn get(&self) -> Result<(Option<Bytes>, Option<u64>), StoreError> {
+        let cached = self.memory().last.clone();
+        let conditions = |url: &Url| {
+            let mut headers = HeaderMap::new();
+            if let Some(cached) = &cached {
+                cached.asks(url, &mut headers);
+            }
+            headers
+        };
+        let answer = self.ask(&self.place.url, conditions).await?;
+        let index = self.index(&answer);
+        if answer.status() == 304 {
+            let of_this = cached.filter(|cached| cached.is_of(&answer.url));
+            let cached = of_this.ok_or_else(|| {
+                StoreError::invalid("answered by 304, though nothing was there before")
+            })?;
+            answer.done();
+            return Ok((Some(cached.body), index.or(cached.index)));
+        }
+        let cached = Cached::new(&answer);
+        let body = self.content(answer).await?;
+        let cached = cached.zip(body.clone()).map(|(cached, body)| cached.with(body, index));
+        self.memory().last = cached;
+        Ok((body, index))
+    }
+
+    pub(super) async fn content(&self, answer: Answer) -> Result<Option<Bytes>, StoreError> {
+        let body = match answer.status().as_u16() {
+            200 if answer.is_event_stream() => {
+                return Err(StoreError::invalid(
+                    "an event stream, where the value is expected; give the URL of the value, and that \
+                     of the stream beside it",
+                ));
+            }
+            200 => answer.body(self.place.max_size).await?,
+            204 => {
+                answer.done();
+                Bytes::new()
+            }
+            404 | 410 => {
+                answer.done();
+                return Ok(None);
+            }
+            _ => return Err(answer.refusal()),
+        };
+        let is_of_events = matches!(self.place.channel, Channel::Events { are_hints: false, .. });
+        Ok(Some(if is_of_events { as_event(body) } else { body }))
+    }
+
+    pub(super) fn index(&self, answer: &Answer) -> Option<u64> {
+        let Channel::LongPoll(LongPoll { header, .. }) = &self.place.channel else { return None };
+        answer.header(header)?.to_str().ok()?.trim().parse().ok()
+    }
+}
+
+#[async_trait]
+impl Connection for Arc<Session> {
+    async fn read(&mut self) -> Result<Entry, StoreError> {
+        Ok(self.look().await?.entry)
+    }
+
+    async fn watch(&mut self) -> Result<Option<Changes>, StoreError> {
+        match &self.place.channel {
+            Channel::None => Ok(None),
+            Channel::Events { .. } => events::listen(Arc::clone(self)).await.map(Some),
+            Channel::LongPoll(_) => long_poll::poll(Arc::clone(self)).await.map(Some),
+        }
+    }
+}
+
+pub(super) async fn in_time<T>(
+    work: impl Future<Output = Result<T, StoreError>>,
+    deadline: Duration,
+) -> Result<T, StoreError> {
+    timeout(deadline, work).await.unwrap_or_else(|_| {
+        Err(StoreError::unreachable(format!("no whole answer within {deadline:?}")))
+    })
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that can panic is done under it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

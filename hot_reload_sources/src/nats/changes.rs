@@ -1,0 +1,216 @@
+//! A consumer, which is sent every change of a place, and first what is there.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_nats::{
+    HeaderValue, Message, StatusCode, Subject, Subscriber,
+    jetstream::{
+        self,
+        consumer::{AckPolicy, DeliverPolicy, ReplayPolicy, push},
+    },
+};
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt, stream};
+use tokio::time::{Instant, timeout};
+
+use super::{bucket::Bucket, history::History, known::Known, place::Keys, session::Session, told};
+use crate::{content::Entry, error::StoreError, store::Changes};
+
+/// One that is late is no reason to give a connection up.
+const HEARTBEATS_IN_DEADLINE: u32 = 4;
+/// Servers refuse to send more of them.
+const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(100);
+/// More than that is told in several entries.
+const MOST_AT_ONCE: usize = 1024;
+const LAST_CONSUMER: &str = "Nats-Last-Consumer";
+const STALLED: &str = "Nats-Consumer-Stalled";
+
+/// A watch that has begun.
+pub(super) struct Watching {
+    session: Arc<Session>,
+    subscriber: Subscriber,
+    known: Arc<Mutex<Known>>,
+    /// What the subjects of the bucket begin with.
+    subjects: String,
+    filter: String,
+    /// How many messages tell what was there when it began.
+    initial: u64,
+    /// How many have come.
+    delivered: u64,
+    is_caught_up: bool,
+    heard: Instant,
+    heartbeat: Duration,
+    deadline: Duration,
+}
+
+impl Watching {
+    /// Has the server make a consumer.
+    ///
+    /// It is the ordered consumer of the clients, without its making itself anew by and by: whatever is
+    /// wrong with it ends it.
+    pub(super) async fn begin(
+        bucket: Bucket,
+        keys: Keys,
+        history: Arc<History>,
+        deadline: Duration,
+    ) -> Result<Self, StoreError> {
+        let session = Arc::clone(&bucket.session);
+        let heartbeat = (deadline / HEARTBEATS_IN_DEADLINE).max(SHORTEST_HEARTBEAT);
+        let inbox = session.client.new_inbox();
+        // Before the consumer, so that nothing of it is missed.
+        let subscriber = session.client.subscribe(inbox.clone()).await;
+        let subscriber = subscriber.map_err(|_| told::lost("the connection is lost"))?;
+        let name = inbox.rsplit('.').next().unwrap_or(&inbox).to_owned();
+        let filter = bucket.filter(&keys);
+        let stream = format!("KV_{}", bucket.name);
+        let subject = format!("CONSUMER.CREATE.{stream}.{name}.{filter}");
+        let config = push::Config {
+            deliver_subject: inbox.clone(),
+            // With a name, the right to make one can be given for some keys alone.
+            name: Some(name),
+            description: Some("hot_reload".to_owned()),
+            deliver_policy: DeliverPolicy::LastPerSubject,
+            ack_policy: AckPolicy::None,
+            replay_policy: ReplayPolicy::Instant,
+            filter_subject: filter.clone(),
+            flow_control: true,
+            idle_heartbeat: heartbeat,
+            memory_storage: true,
+            num_replicas: 1,
+            ..push::Config::default()
+        };
+        let consumer = session.jetstream.create_consumer_on_stream(config, stream);
+        let consumer = session.asks(&[&subject, &inbox], consumer).await?;
+        let consumer = consumer.map_err(|error| told::consumer(error, &bucket.name))?;
+        let info = consumer.cached_info();
+        Ok(Self {
+            initial: info.num_pending + info.delivered.consumer_sequence,
+            known: Arc::new(Mutex::new(Known::new(keys, bucket.epoch, history))),
+            session,
+            subscriber,
+            subjects: bucket.subjects,
+            filter,
+            delivered: 0,
+            is_caught_up: false,
+            heard: Instant::now(),
+            heartbeat,
+            deadline,
+        })
+    }
+
+    /// Waits until all that is there has been told.
+    pub(super) async fn catches_up(&mut self) -> Result<(), StoreError> {
+        self.is_caught_up |= self.initial == 0;
+        while !self.is_caught_up {
+            self.step().await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn known(&self) -> Arc<Mutex<Known>> {
+        Arc::clone(&self.known)
+    }
+
+    /// What the subjects of its keys, and maybe of others, have in common.
+    pub(super) fn filter(&self) -> String {
+        self.filter.clone()
+    }
+
+    pub(super) fn entry(&self) -> Entry {
+        lock(&self.known).entry()
+    }
+
+    /// What is there now, and then every change, until something is wrong.
+    pub(super) fn into_changes(self) -> Changes {
+        let first = self.entry();
+        let changes = stream::unfold(Some(self), async |watching| {
+            let mut watching = watching?;
+            match watching.changed().await {
+                Ok(entry) => Some((Ok(entry), Some(watching))),
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        Box::pin(stream::once(async { Ok(first) }).chain(changes))
+    }
+
+    async fn changed(&mut self) -> Result<Entry, StoreError> {
+        while !self.step().await? {}
+        // Of what has come at once, only the last is of use.
+        for _ in 0..MOST_AT_ONCE {
+            match self.subscriber.next().now_or_never() {
+                Some(message) => {
+                    let _ = self.takes(message).await?;
+                }
+                None => break,
+            }
+        }
+        Ok(self.entry())
+    }
+
+    /// Waits for a message; whether it was one of a key.
+    async fn step(&mut self) -> Result<bool, StoreError> {
+        let silence = self.deadline.saturating_sub(self.heard.elapsed());
+        match timeout(silence.min(self.heartbeat), self.subscriber.next()).await {
+            Ok(message) => self.takes(message).await,
+            Err(_) if !self.session.is_alive() => Err(told::lost("the connection is lost")),
+            Err(_) if self.heard.elapsed() >= self.deadline => {
+                Err(told::lost("nothing was heard of the watch for longer than the read deadline"))
+            }
+            Err(_) => Ok(false),
+        }
+    }
+
+    async fn takes(&mut self, message: Option<Message>) -> Result<bool, StoreError> {
+        let message = message.ok_or_else(|| told::lost("the connection is lost"))?;
+        self.heard = Instant::now();
+        if let Some(status) = message.status {
+            self.heeds(status, message).await?;
+            return Ok(false);
+        }
+        let message = jetstream::Message { message, context: self.session.jetstream.clone() };
+        let info = message.info();
+        let info = info.map_err(|_| told::lost("the watch was sent something else"))?;
+        let (sequence, pending) = (info.stream_sequence, info.pending);
+        if info.consumer_sequence != self.delivered + 1 {
+            return Err(told::lost("changes were lost on the way"));
+        }
+        self.delivered += 1;
+        self.is_caught_up |= self.delivered >= self.initial || pending == 0;
+        let message = message.message;
+        let subject = message.subject.clone();
+        if let Some(key) = subject.strip_prefix(&*self.subjects) {
+            lock(&self.known).takes(key, sequence, message);
+        }
+        Ok(true)
+    }
+
+    /// Takes a message of the server itself.
+    async fn heeds(&mut self, status: StatusCode, message: Message) -> Result<(), StoreError> {
+        if status != StatusCode::IDLE_HEARTBEAT {
+            return Err(told::lost("the server has ended the watch"));
+        }
+        let headers = message.headers.unwrap_or_default();
+        let header = |name: &str| headers.get(name).map(HeaderValue::as_str);
+        // It wants to know how far it is ahead.
+        let asked = message.reply.or_else(|| header(STALLED).map(Subject::from));
+        if let Some(reply) = asked {
+            let sent = self.session.client.publish(reply, Bytes::new()).await;
+            sent.map_err(|_| told::lost("the connection is lost"))?;
+        } else if let Some(last) = header(LAST_CONSUMER) {
+            if last.parse() != Ok(self.delivered) {
+                return Err(told::lost("changes were lost on the way"));
+            }
+            // Sent only when there is nothing else to send.
+            self.is_caught_up = true;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
+    // Nothing that is done with it panics halfway.
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}

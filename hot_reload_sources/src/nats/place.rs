@@ -1,0 +1,180 @@
+//! A place in a bucket.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+
+use super::{
+    Nats, address,
+    bucket::Bucket,
+    changes::{self, Watching},
+    history::History,
+    known::Known,
+    session::Session,
+    told,
+};
+use crate::{
+    access::Access,
+    content::Entry,
+    error::StoreError,
+    store::{Changes, Connection, Store},
+};
+
+/// As for all clients of NATS, the end of a subject that stands for whatever follows.
+const REST: char = '>';
+
+/// One key of a bucket, or a set of them.
+#[derive(Debug, Clone)]
+pub struct NatsPlace {
+    nats: Nats,
+    bucket: String,
+    keys: Keys,
+    history: Arc<History>,
+}
+
+/// Which keys of a bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Keys {
+    One(String),
+    /// All that begin with this.
+    Prefix(String),
+}
+
+impl NatsPlace {
+    pub(super) fn new(nats: Nats, bucket: String, keys: Keys) -> Self {
+        Self { nats, bucket, keys, history: Arc::default() }
+    }
+
+    /// Creates the place that `url` names: `nats://host:4222/bucket/key`, where several hosts are
+    /// divided by commas, and `natss://` is for TLS. A key that ends in `>` is a set: `flags.>` of all
+    /// keys that begin with `flags.`, and `>` of all keys. What is not a letter or a digit may be
+    /// percent-encoded.
+    ///
+    /// # Errors
+    ///
+    /// When it is no such URL.
+    pub fn from_url(url: &str, access: Access) -> Result<Self, StoreError> {
+        let (servers, bucket, key) = address::divide(url)?;
+        let bucket = Nats::from_url(servers, access)?.bucket(bucket);
+        Ok(match key.strip_suffix(REST) {
+            Some(prefix) => bucket.prefix(prefix),
+            None => bucket.key(key),
+        })
+    }
+
+    fn is_valid(&self) -> Result<(), StoreError> {
+        let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        let is_bucket = !self.bucket.is_empty() && self.bucket.chars().all(is_word);
+        let (Keys::One(key) | Keys::Prefix(key)) = &self.keys;
+        let is_key = key.chars().all(|c| is_word(c) || matches!(c, '/' | '=' | '.'))
+            && !key.starts_with('.')
+            && !key.contains("..");
+        let is_whole =
+            matches!(self.keys, Keys::Prefix(_)) || !(key.is_empty() || key.ends_with('.'));
+        if is_bucket && is_key && is_whole {
+            return Ok(());
+        }
+        Err(StoreError::refused(
+            "not a name that NATS takes; a bucket has letters, digits, _ and -, and a key also / = and \
+             single dots within",
+        ))
+    }
+}
+
+impl Keys {
+    /// What it is called, seen from the place; `None` if it is not of it.
+    pub(super) fn name<'k>(&self, key: &'k str) -> Option<&'k str> {
+        match self {
+            Self::One(one) => (one == key).then_some(key),
+            Self::Prefix(prefix) => key.strip_prefix(prefix.as_str()),
+        }
+    }
+
+    /// Undoes [`name`](Self::name).
+    pub(super) fn key(&self, name: &str) -> String {
+        match self {
+            Self::One(_) => name.to_owned(),
+            Self::Prefix(prefix) => format!("{prefix}{name}"),
+        }
+    }
+
+    /// The end of the subjects of all of them, and maybe of others: NATS only knows whole words
+    /// between dots.
+    pub(super) fn filter(&self) -> String {
+        match self {
+            Self::One(key) => key.clone(),
+            Self::Prefix(prefix) => {
+                let words = prefix.rfind('.').map_or("", |dot| &prefix[..=dot]);
+                format!("{words}{REST}")
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Store for NatsPlace {
+    fn name(&self) -> String {
+        let (server, bucket) = (self.nats.name(), &self.bucket);
+        match &self.keys {
+            Keys::One(key) => format!("{server}/{bucket}/{key}"),
+            Keys::Prefix(prefix) => format!("{server}/{bucket}/{prefix}{REST}"),
+        }
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
+        self.is_valid()?;
+        let session = self.nats.session().await?;
+        Ok(Box::new(NatsConnection { place: self.clone(), session, watched: None }))
+    }
+}
+
+struct NatsConnection {
+    place: NatsPlace,
+    session: Arc<Session>,
+    watched: Option<Watched>,
+}
+
+/// What can be told of a watch beside it.
+struct Watched {
+    known: Arc<Mutex<Known>>,
+    filter: String,
+}
+
+impl NatsConnection {
+    /// Begins to watch, and waits until all that is there has been told.
+    async fn begins(&self) -> Result<Watching, StoreError> {
+        let NatsPlace { nats, bucket, keys, history } = &self.place;
+        let bucket = Bucket::open(&self.session, bucket, history).await?;
+        let mut watching =
+            Watching::begin(bucket, keys.clone(), Arc::clone(history), nats.read_deadline).await?;
+        watching.catches_up().await?;
+        Ok(watching)
+    }
+}
+
+#[async_trait]
+impl Connection for NatsConnection {
+    async fn read(&mut self) -> Result<Entry, StoreError> {
+        let Some(Watched { known, filter }) = &self.watched else {
+            return Ok(self.begins().await?.entry());
+        };
+        // A watch that has lost nothing knows all there is, save for what went without a word.
+        let NatsPlace { bucket, history, .. } = &self.place;
+        let before = changes::lock(known).latest();
+        let bucket = Bucket::open_with_keys(&self.session, bucket, history, filter).await?;
+        let mut known = changes::lock(known);
+        if bucket.epoch != known.epoch() || bucket.last < before {
+            return Err(told::lost("the bucket is another one than before"));
+        }
+        if let Some(keys) = bucket.keys() {
+            known.keeps(&keys, bucket.last);
+        }
+        Ok(known.entry())
+    }
+
+    async fn watch(&mut self) -> Result<Option<Changes>, StoreError> {
+        let watching = self.begins().await?;
+        self.watched = Some(Watched { known: watching.known(), filter: watching.filter() });
+        Ok(Some(watching.into_changes()))
+    }
+}

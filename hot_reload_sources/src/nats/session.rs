@@ -1,0 +1,182 @@
+//! One connection to a server.
+
+use std::{
+    future::ready,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use async_nats::{
+    Client, ConnectOptions, Event, ReconnectToServer, ServerAddr, ServerError,
+    connection::State,
+    jetstream::{Context, context::ContextBuilder},
+};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::watch;
+
+use super::{address::Servers, told};
+use crate::{access::Access, error::StoreError, tls};
+
+/// Nothing listens there, and to find that takes no network.
+const NOWHERE: &str = "nats://127.0.0.1:0";
+/// The client gives a connection up at its third ping without an answer.
+const PINGS_IN_DEADLINE: u32 = 4;
+const NKEY_SEED: &str = "SU";
+const CREDENTIALS: &str = "-----BEGIN NATS USER JWT-----";
+
+/// A connection that is given up for good when it is lost: the engine makes another.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) client: Client,
+    pub(super) jetstream: Context,
+    /// How often the client was connected when this began.
+    connects: u64,
+    /// What the server has said that may not be done, the last of it.
+    denied: watch::Sender<String>,
+}
+
+impl Session {
+    pub(super) async fn connect(
+        servers: &Servers,
+        access: &Access,
+        deadline: Duration,
+    ) -> Result<Self, StoreError> {
+        let mut servers = servers.0.clone();
+        fastrand::shuffle(&mut servers);
+        let deadline_of_each = deadline / u32::try_from(servers.len()).unwrap_or(u32::MAX).max(1);
+        let mut failed: Option<StoreError> = None;
+        for server in servers {
+            let denied = watch::Sender::new(String::new());
+            let options = options(&server, access, deadline, denied.clone()).await?;
+            let options = options.connection_timeout(deadline_of_each);
+            let pool = [server.clone(), nowhere()];
+            match options.connect(&pool[..]).await {
+                Ok(client) => return Ok(Self::of(client, denied, deadline)),
+                // What somebody has to do something about is told rather than who can't be reached.
+                Err(_) if failed.as_ref().is_some_and(StoreError::is_refused) => {}
+                Err(error) => failed = Some(told::connect(error, &server)),
+            }
+        }
+        Err(failed.unwrap_or_else(|| StoreError::refused("no server is named")))
+    }
+
+    /// Uses a client that somebody else looks after.
+    pub(super) fn of_client(client: Client, deadline: Duration) -> Result<Self, StoreError> {
+        if client.connection_state() != State::Connected {
+            return Err(StoreError::unreachable(
+                "the client is not connected now, and has its own time for trying again",
+            ));
+        }
+        Ok(Self::of(client, watch::Sender::new(String::new()), deadline))
+    }
+
+    fn of(client: Client, denied: watch::Sender<String>, deadline: Duration) -> Self {
+        let connects = connects(&client);
+        let jetstream = ContextBuilder::new().timeout(deadline).build(client.clone());
+        Self { client, jetstream, connects, denied }
+    }
+
+    /// Whether it is still the connection that it was.
+    pub(super) fn is_alive(&self) -> bool {
+        self.client.connection_state() == State::Connected
+            && connects(&self.client) == self.connects
+    }
+
+    /// Waits for the answer to what was asked at one of `subjects`, or for that to be denied, of which
+    /// the server tells apart from it.
+    pub(super) async fn asks<T>(
+        &self,
+        subjects: &[&str],
+        answer: impl Future<Output = T>,
+    ) -> Result<T, StoreError> {
+        let mut denied = self.denied.subscribe();
+        let denied = async {
+            while denied.changed().await.is_ok() {
+                let said = denied.borrow_and_update().clone();
+                if subjects.iter().any(|subject| said.contains(subject)) {
+                    return said;
+                }
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            biased;
+            answer = answer => Ok(answer),
+            said = denied => Err(StoreError::refused(format!("{said}; grant it"))),
+        }
+    }
+}
+
+fn connects(client: &Client) -> u64 {
+    // A counter that nothing else is ordered by.
+    client.statistics().connects.load(Ordering::Relaxed)
+}
+
+fn nowhere() -> ServerAddr {
+    NOWHERE.parse().expect("it is an address")
+}
+
+async fn options(
+    server: &ServerAddr,
+    access: &Access,
+    deadline: Duration,
+    denied: watch::Sender<String>,
+) -> Result<ConnectOptions, StoreError> {
+    let options = ConnectOptions::new()
+        .name("hot_reload")
+        .ping_interval(deadline / PINGS_IN_DEADLINE)
+        .request_timeout(Some(deadline))
+        .ignore_discovered_servers()
+        .tls_client_config(tls_of(server, access).await?)
+        .event_callback(move |event| {
+            if let Event::ServerError(ServerError::Other(said)) = event {
+                denied.send_replace(said);
+            }
+            ready(())
+        });
+    authenticates(gives_up_when_lost(options, server.clone()), access).await
+}
+
+/// Has the client try `server` once, and never again.
+///
+/// It can't be told not to reconnect, and whoever of a fleet has lost a server should not come to it, or
+/// to the next, at the same moment; the engine knows how. Subscriptions end when the client gives up.
+fn gives_up_when_lost(options: ConnectOptions, server: ServerAddr) -> ConnectOptions {
+    let is_tried = AtomicBool::new(false);
+    options.max_reconnects(1).reconnect_to_server_callback(move |_pool, _info| {
+        // One task asks, one time after the other.
+        let was_tried = is_tried.swap(true, Ordering::Relaxed);
+        let addr = if was_tried { nowhere() } else { server.clone() };
+        ready(Some(ReconnectToServer { addr, delay: Some(Duration::ZERO) }))
+    })
+}
+
+async fn tls_of(server: &ServerAddr, access: &Access) -> Result<ClientConfig, StoreError> {
+    let is_wanted = access.ca_file.is_some() || access.client_certificate.is_some();
+    if server.tls_required() || is_wanted {
+        tls::client_config(access).await
+    } else {
+        // Should the server want it nevertheless, it is not trusted, and that is said.
+        Ok(tls::trusting(RootCertStore::empty()).with_no_client_auth())
+    }
+}
+
+async fn authenticates(
+    mut options: ConnectOptions,
+    access: &Access,
+) -> Result<ConnectOptions, StoreError> {
+    if let Some(password) = &access.password {
+        let user = access.user.clone().unwrap_or_default();
+        options = options.user_and_password(user, password.read().await?.to_string());
+    }
+    let Some(token) = &access.token else { return Ok(options) };
+    let token = token.read().await?;
+    if token.contains(CREDENTIALS) {
+        // The cause might quote them.
+        return options
+            .credentials(&token)
+            .map_err(|_| StoreError::refused("the credentials file is damaged; make a new one"));
+    }
+    let is_seed = token.len() == 58 && token.starts_with(NKEY_SEED);
+    Ok(if is_seed { options.nkey(token.to_string()) } else { options.token(token.to_string()) })
+}

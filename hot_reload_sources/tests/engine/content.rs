@@ -1,0 +1,104 @@
+//! What is no good is held back and said, and asks nothing of the store.
+
+use std::collections::BTreeMap;
+
+use hot_reload::{Health, ReloaderOptions, Status};
+use hot_reload_sources::{Entry, Revision, Store};
+use tokio::time::sleep;
+
+use super::{
+    Followed, HOUR,
+    common::fake::{Fake, one},
+};
+
+async fn is_held(entry: Entry, want: &str) -> Status {
+    let store = Fake::new(one("good", 1));
+    let source = store.clone().text().max_size(100);
+    let followed = Followed::from(source, ReloaderOptions::realtime(), |service| service);
+    followed.expect("good").await;
+    store.put(entry);
+    let status = followed.until_health(Health::Retrying).await;
+    assert!(status.last_error.as_deref().unwrap().contains(want), "{status:?}");
+    sleep(HOUR).await;
+    assert_eq!((store.connects(), store.reads()), (1, 0));
+    assert_eq!(followed.receiver.get().as_deref(), Some("good"));
+
+    store.put(one("mended", 9));
+    followed.expect("mended").await;
+    followed.until_health(Health::Fresh).await;
+    status
+}
+
+fn second(entry: Entry) -> Entry {
+    entry.at(Revision::new("fake", 2))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_serves_on() {
+    is_held(second(Entry::gone()), "fake://store/key: nothing there").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_empty_is_held_back() {
+    is_held(one("", 2), "empty").await;
+    is_held(one(" \n", 2), "empty").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_large_is_held_back() {
+    is_held(one(&"x".repeat(101), 2), "101 bytes, of which at most 100").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_text_is_held_back() {
+    is_held(second(Entry::one(vec![0xff])), "not UTF-8").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_in_the_place_of_a_value_is_held_back() {
+    let set = BTreeMap::from([("a".to_owned(), "1".into())]);
+    is_held(second(Entry::set(set)), "a set of values").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn empty_is_taken_where_it_is_meant() {
+    let store = Fake::new(one("good", 1));
+    let source = store.clone().text().allow_empty(true);
+    let followed = Followed::from(source, ReloaderOptions::realtime(), |service| service);
+    followed.expect("good").await;
+    store.put(one("", 2));
+    followed.expect("").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_that_is_empty_is_held_back() {
+    let full = BTreeMap::from([("a".to_owned(), "true".into())]);
+    let store = Fake::new(Entry::set(full));
+    let mut flags = store.clone().each_json::<bool>().watch().await.unwrap();
+    flags.changed().await.unwrap();
+    store.put(Entry::set(BTreeMap::new()));
+    let mut statuses = flags.watch_status();
+    let status = statuses.wait_for(|status| status.health == Health::Retrying).await.unwrap();
+    assert!(status.last_error.unwrap().contains("empty"));
+    assert!(flags.get().unwrap()["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parse_error_names_the_place_and_the_line() {
+    let store = Fake::new(one("n = 1\n", 1));
+    let source = store.clone().toml::<BTreeMap<String, u32>>();
+    let numbers = source.watch().await.unwrap();
+    store.put(one("n = 1\nm = 'x'\n", 2));
+    let mut statuses = numbers.watch_status();
+    let status = statuses.wait_for(|status| status.health == Health::Retrying).await.unwrap();
+    let at = status.last_error_at.unwrap().to_string();
+    assert_eq!(at, "fake://store/key:2:5");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_of_a_set_that_does_not_parse_is_named() {
+    let set = BTreeMap::from([("a".to_owned(), "1".into()), ("b".to_owned(), "?".into())]);
+    let store = Fake::new(Entry::set(set));
+    let told = store.clone().each_json::<u32>().watch().await.err().unwrap().to_string();
+    assert!(told.starts_with("fake://store/keyb:1:1: "), "{told}");
+}

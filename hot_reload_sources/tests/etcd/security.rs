@@ -1,0 +1,158 @@
+//! Who may read, and who is believed.
+
+use std::{fs, time::Duration};
+
+use hot_reload_sources::{
+    Access, Secret, Store,
+    etcd::{Etcd, EtcdPlace},
+};
+
+use crate::{
+    comes,
+    common::authority::{Authority, Validity},
+    fails, followed,
+    member::{APP, Member, app},
+    text,
+};
+
+fn place(member: &Member, access: Access) -> EtcdPlace {
+    Etcd::from_url(&format!("etcd://{}", member.address), access).unwrap().key("prod/s")
+}
+
+#[tokio::test]
+async fn a_user_is_let_in_by_password() {
+    let member = Member::start().await;
+    member.put("prod/s", "one").await;
+    member.enable_auth().await;
+    let url = format!("etcd://app:{APP}@{}/prod/s", member.address);
+    let place = EtcdPlace::from_url(&url, Access::new()).unwrap();
+    assert!(!format!("{place:?}").contains(APP));
+    let mut followed = followed(place.text());
+    comes(&mut followed, text("one")).await;
+    member.put("prod/s", "two").await;
+    comes(&mut followed, text("two")).await;
+}
+
+#[tokio::test]
+async fn what_may_not_be_read_is_told() {
+    let member = Member::start().await;
+    member.put("secret", "one").await;
+    member.enable_auth().await;
+    let etcd = |access| Etcd::from_url(&format!("etcd://{}", member.address), access).unwrap();
+    for (access, want) in [
+        (app(), "may not read it"),
+        (app().password(Secret::text("wrong-1f")), "wrong user or password"),
+        (Access::new(), "wants a user"),
+        (Access::new().user("app"), "go together"),
+        (Access::new().token(Secret::text("token-77")), "no token from outside"),
+        (app().ca_file("/ca"), "etcds://"),
+    ] {
+        let followed = followed(etcd(access).key("secret").text());
+        let told = fails(&followed, want).await;
+        assert!(told.starts_with(&format!("etcd://{}/secret: ", member.address)), "{told}");
+        assert!(![APP, "wrong-1f", "token-77"].iter().any(|it| told.contains(it)), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn one_who_may_not_read_leaves_the_others_their_connection() {
+    let member = Member::start().await;
+    member.put("prod/s", "one").await;
+    member.enable_auth().await;
+    let etcd = Etcd::from_url(&format!("etcd://{}", member.address), app()).unwrap();
+    let mut good = followed(etcd.key("prod/s").text());
+    comes(&mut good, text("one")).await;
+    let bad = followed(etcd.key("secret").text());
+    fails(&bad, "may not read it").await;
+    member.put("prod/s", "two").await;
+    comes(&mut good, text("two")).await;
+    assert_eq!(good.status().failures, 0);
+}
+
+#[tokio::test]
+async fn nobody_is_asked_where_all_may_read() {
+    let member = Member::start().await;
+    member.put("prod/s", "one").await;
+    let mut followed = followed(place(&member, app()).text());
+    comes(&mut followed, text("one")).await;
+    // From now on they are asked.
+    member.enable_auth().await;
+    member.kill();
+    member.run().await;
+    member.put("prod/s", "two").await;
+    comes(&mut followed, text("two")).await;
+}
+
+#[tokio::test]
+async fn a_password_may_be_replaced() {
+    let member = Member::start().await;
+    member.put("prod/s", "one").await;
+    member.enable_auth().await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("password");
+    fs::write(&file, APP).unwrap();
+    let access = Access::new().user("app").password(Secret::file(&file));
+    let mut followed = followed(place(&member, access).text());
+    comes(&mut followed, text("one")).await;
+    member.client().await.user_change_password("app", "new-3d").await.unwrap();
+    member.kill();
+    member.run().await;
+    fails(&followed, "wrong user or password").await;
+    fs::write(&file, "new-3d\n").unwrap();
+    member.put("prod/s", "two").await;
+    comes(&mut followed, text("two")).await;
+}
+
+#[tokio::test]
+async fn a_token_that_has_expired_is_replaced() {
+    let member = Member::start_with(&["--auth-token-ttl", "1"]).await;
+    member.put("prod/s", "one").await;
+    member.enable_auth().await;
+    // Polled, so that it is used seldom enough.
+    let options = hot_reload::ReloaderOptions::polling().poll_interval(Duration::from_secs(3));
+    let (service, mut receiver) =
+        hot_reload::ReloaderService::from_reloader(place(&member, app()).text(), options);
+    tokio::spawn(async move { service.start().await });
+    comes(&mut receiver, text("one")).await;
+    member.put("prod/s", "two").await;
+    comes(&mut receiver, text("two")).await;
+    assert_eq!(receiver.status().failures, 0);
+}
+
+#[tokio::test]
+async fn tls_is_spoken_and_a_client_shows_its_certificate() {
+    let authority = Authority::new();
+    let client = authority.issue("client", &["client"], Validity::Now);
+    let member = Member::start_tls(&authority, None, Validity::Now, Some(client.clone())).await;
+    member.put("prod/s", "one").await;
+    let url = format!("etcds://{}/prod/s", member.address);
+    let unshown = || Access::new().ca_file(authority.file());
+    let shown = unshown().client_certificate(&client.certificate, &client.key);
+    let mut shown = followed(EtcdPlace::from_url(&url, shown).unwrap().text());
+    comes(&mut shown, text("one")).await;
+    member.put("prod/s", "two").await;
+    comes(&mut shown, text("two")).await;
+
+    let plain = url.replace("etcds", "etcd");
+    for (url, access) in [(url, unshown()), (plain, Access::new())] {
+        let refused = followed(EtcdPlace::from_url(&url, access).unwrap().text());
+        fails(&refused, "wants a client certificate").await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_to_be_trusted_is_told_and_left_in_peace() {
+    let authority = Authority::new();
+    for (name, validity, trusted, want) in [
+        (Some("elsewhere.example"), Validity::Now, &authority, "not valid for name"),
+        (None, Validity::Over, &authority, "expired"),
+        (None, Validity::Now, &Authority::new(), "invalid peer certificate"),
+    ] {
+        let member = Member::start_tls(&authority, name, validity, None).await;
+        let url = format!("etcds://{}/prod/s", member.address);
+        let access = Access::new().ca_file(trusted.file());
+        let refused = followed(EtcdPlace::from_url(&url, access).unwrap().text());
+        let told = fails(&refused, want).await;
+        assert!(told.contains("not one to trust"), "{told}");
+    }
+}
