@@ -134,7 +134,8 @@ impl<'a, V: DeserializeOwned> FollowLayers<'a, V> {
     fn culprit(&self, fault: &Fault, held: &[bool]) -> Option<usize> {
         let may_be_held = |n: usize| {
             let followed = &self.followed[n];
-            !held[n] && followed.served.is_some() && followed.has_moved()
+            let can_do_without = followed.served.is_some() || followed.layer.is_optional;
+            !held[n] && can_do_without && followed.has_moved()
         };
         if let Some(part) = fault.part {
             return Some(part).filter(|&part| may_be_held(part));

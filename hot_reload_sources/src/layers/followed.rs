@@ -133,7 +133,7 @@ impl<'a> Followed<'a> {
     /// Begins a look where one is due.
     pub(super) fn begin(&mut self, now: Instant) {
         let is_due = self.look_at.is_some_and(|at| at <= now);
-        if self.is_wanted || is_due || self.layer.is_at_hand {
+        if self.is_wanted || is_due || self.unsettled.is_some() || self.layer.is_at_hand {
             self.is_looking = true;
         }
     }

@@ -94,6 +94,54 @@ async fn files_that_move_together_are_published_together() {
     assert_eq!(running.status.get().generation, 21);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn files_behind_one_link_that_is_turned_are_published_together() {
+    let place = Place::new();
+    let turn_to = |n: u16| {
+        let dir = place.path(&n.to_string());
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join("a.toml"), format!("limits.rps = {n}")).unwrap();
+        fs::write(dir.join("b.toml"), format!("limits.burst = {n}")).unwrap();
+        std::os::unix::fs::symlink(dir, place.path("next")).unwrap();
+        fs::rename(place.path("next"), place.path("data")).unwrap();
+    };
+    turn_to(0);
+    let file = |name: &str| Layer::file(place.path("data").join(name));
+    let layers = Layers::new().with(defaults()).with(file("a.toml")).with(file("b.toml"));
+    let mut running = Running::realtime(layers);
+    running.holds(|config| config.limits.rps == 0).await;
+    for n in 1..=10 {
+        turn_to(n);
+        let config = running.holds(|config| config.limits.rps == n).await;
+        assert_eq!(config.limits.burst, n);
+    }
+    assert_eq!(running.status.get().generation, 11);
+}
+
+#[tokio::test]
+async fn a_writer_that_never_ends_holds_up_nobody_for_ever() {
+    use std::io::Write;
+    let place = Place::new();
+    let layers = Layers::new()
+        .with(defaults())
+        .with(place.file("a.toml", "limits.rps = 10"))
+        .with(place.file("b.toml", "limits.burst = 0"));
+    let mut running = Running::realtime(layers);
+    running.holds(|config| config.limits.rps == 10).await;
+    let mut writer = fs::OpenOptions::new().append(true).open(place.path("a.toml")).unwrap();
+    for n in 1..=3 {
+        writer.write_all(b"\nlimits.").unwrap();
+        place.write("b.toml", &format!("limits.burst = {n}"));
+        let config = running.holds(|config| config.limits.burst == n).await;
+        assert_eq!(config.limits.rps, 10);
+    }
+    drop(writer);
+    place.write("a.toml", "limits.rps = 11");
+    running.holds(|config| config.limits.rps == 11).await;
+    running.status(|status| status.health == Health::Fresh).await;
+}
+
 #[tokio::test]
 async fn an_optional_file_comes_and_goes() {
     let place = Place::new();

@@ -118,6 +118,26 @@ async fn an_optional_layer_that_is_bad_at_the_start_is_done_without_and_said() {
 }
 
 #[tokio::test]
+async fn an_optional_layer_that_never_fitted_blocks_nobody() {
+    let place = Place::new();
+    let never = place.file("local.toml", "limits.rps = 'many'").optional();
+    let layers =
+        Layers::new().with(defaults()).with(place.file("a.toml", "name = 'a'")).with(never);
+    let mut running = Running::realtime(layers);
+    running.holds(|config| config.name == "a" && config.limits.rps == 1).await;
+    running.says("local.toml: limits.rps: invalid type").await;
+    place.write("local.toml", "limits.rps = ");
+    running.says("local.toml:1:").await;
+    place.write("local.toml", "limits = 'many'");
+    running.says("local.toml: limits: invalid type").await;
+    place.write("a.toml", "name = 'b'");
+    running.holds(|config| config.name == "b" && config.limits.rps == 1).await;
+    place.write("local.toml", "limits.rps = 7");
+    running.holds(|config| config.limits.rps == 7).await;
+    running.status(|status| status.health == Health::Fresh).await;
+}
+
+#[tokio::test]
 async fn a_layer_that_stays_bad_makes_the_service_stale_though_others_move() {
     let place = Place::new();
     let layers = Layers::new()
