@@ -14,8 +14,8 @@ const WORKERS: usize = 4;
 /// Makes a test of each rule for the sources of a [`Rig`](crate::testing::Rig), in the modules `realtime`,
 /// `hybrid` and `polling`, named by what has to be so.
 ///
-/// The tests need nothing but a few threads, and run beside each other. Two of them take a minute and half
-/// a minute, by the clock. For a second rig in the same file, put it into a module of its own.
+/// The tests need nothing but a few threads, and run beside each other; the longest takes a minute by the
+/// clock. For a second rig in the same file, put each into a module of its own.
 ///
 /// # Examples
 ///

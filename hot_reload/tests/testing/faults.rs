@@ -10,6 +10,20 @@ async fn broken(rule: impl Future<Output = ()> + Send + 'static) -> String {
     *error.into_panic().downcast().expect("the words of a rule")
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_leaks_descriptors() {
+    type Leaky = LineRig<{ Fault::LeaksDescriptors as u8 }>;
+
+    if std::env::var_os("NEXTEST").is_none() {
+        // Other tests of the process have descriptors too.
+        return;
+    }
+    let rule = rules::a_stopped_service_has_no_connection::<Leaky>(WatchStrategy::Realtime);
+    let told = broken(rule).await;
+    assert!(told.contains("as many descriptors after many stops as before"), "{told}");
+}
+
 macro_rules! finds {
     ($($test:ident: $fault:ident, $strategy:ident, $rule:ident, $words:literal;)*) => {
         $(

@@ -39,6 +39,8 @@ pub(crate) enum Fault {
     GoesBack,
     /// Keeps its connection when nobody watches any more.
     Leaks,
+    /// Opens a file whenever it watches, and closes none.
+    LeaksDescriptors,
     NeverReconnects,
     ReconnectsWithoutNeed,
     /// Believes that an open connection is a good one.
@@ -232,6 +234,9 @@ impl RealtimeWatch<Sample, String> for Source {
         let (_, mut answers) = self.ask("WATCH").await?;
         let (tx, rx) = mpsc::channel(1024);
         self.newest.lock().unwrap().events = Some(tx.clone());
+        if self.has(Fault::LeaksDescriptors) {
+            std::mem::forget(std::fs::File::open("/dev/null").unwrap());
+        }
         let source = self.clone();
         let follow = async move {
             while let Ok(line) = source.next(&mut answers).await {

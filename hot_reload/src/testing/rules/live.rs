@@ -116,14 +116,14 @@ impl Live {
         self.says(what, |status| status.health == Health::Fresh && status.failures == 0).await;
     }
 
-    /// Checks that the value is `n` now, and has been nothing else since the last of what was `seen`.
+    /// Checks that the value is `n` now.
     pub(super) fn serves(&self, n: u64, what: &str) {
         if self.values.get() != Some(Sample { n }) {
             self.fail(&format!("n = {n} ({what})"));
         }
     }
 
-    /// Checks that it stays as it is for this long.
+    /// Checks that the value is `n` after this long.
     pub(super) async fn stays(&self, n: u64, time: Duration, what: &str) {
         sleep(time).await;
         self.serves(n, what);
