@@ -40,13 +40,15 @@
 //! that was created anew, or restored from a backup, counts for itself.
 //!
 //! A look by the clock is one request, `STREAM.INFO`, which tells whether a key is gone of which no
-//! message said so.
+//! message said so. Where nothing is watched it is another one for the value of a key, `DIRECT.GET`, and a
+//! consumer of that moment for a set.
 //!
 //! # What a reader must be allowed
 //!
 //! To publish to `$JS.API.STREAM.INFO.KV_bucket`, to
 //! `$JS.API.CONSUMER.CREATE.KV_bucket.*.$KV.bucket.key` and to `$JS.FC.KV_bucket.>`; and to subscribe to
-//! `_INBOX.>`.
+//! `_INBOX.>`. Where it may not make consumers a key is polled, which takes
+//! `$JS.API.DIRECT.GET.KV_bucket.$KV.bucket.key`.
 //!
 //! # Known problems
 //!

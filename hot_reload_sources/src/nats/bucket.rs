@@ -5,7 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use async_nats::jetstream::response::Response;
+use async_nats::{Message, jetstream::response::Response};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -16,6 +17,10 @@ use super::{
 };
 use crate::error::StoreError;
 
+const API: &str = "$JS.API";
+/// The header of the number of a message that was asked for.
+const SEQUENCE: &str = "Nats-Sequence";
+
 /// A bucket as it was when it was asked for.
 pub(super) struct Bucket {
     pub(super) session: Arc<Session>,
@@ -25,6 +30,8 @@ pub(super) struct Bucket {
     pub(super) epoch: Epoch,
     /// How far it had counted.
     pub(super) last: u64,
+    /// Whether the last message of a key can be asked for without a consumer.
+    allows_direct: bool,
     found: HashMap<String, u64>,
     has_more: bool,
 }
@@ -46,6 +53,8 @@ struct Info {
 
 #[derive(Deserialize)]
 struct Config {
+    #[serde(default)]
+    allow_direct: bool,
     mirror: Option<Mirror>,
 }
 
@@ -107,9 +116,27 @@ impl Bucket {
             subjects: format!("$KV.{origin}."),
             epoch: history.meets(info.created, info.state.last_seq, before),
             last: info.state.last_seq,
+            allows_direct: info.config.allow_direct,
             has_more: info.total > found.len(),
             found,
         })
+    }
+
+    /// Reads the last message of `key` with its number; `None` where there is none, or where that can't be
+    /// read without a consumer.
+    pub(super) async fn last(&self, key: &str) -> Result<Option<(u64, Message)>, StoreError> {
+        if !self.allows_direct {
+            return Ok(None);
+        }
+        let subject = format!("DIRECT.GET.KV_{}.{}{key}", self.name, self.subjects);
+        let ask = || async {
+            let answer = self.session.client.request(format!("{API}.{subject}"), Bytes::new());
+            self.session.asks(&[&subject], answer).await?.map_err(told::answer)
+        };
+        let message = self.session.persists(ask).await?;
+        let sequence = message.headers.as_ref().and_then(|headers| headers.get(SEQUENCE));
+        let sequence = sequence.and_then(|sequence| sequence.as_str().parse().ok());
+        Ok(sequence.map(|sequence| (sequence, message)))
     }
 
     /// What the subjects of `keys`, and maybe of others, have in common.

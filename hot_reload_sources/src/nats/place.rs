@@ -141,6 +141,21 @@ struct Watched {
 }
 
 impl NatsConnection {
+    /// Reads what is there without a watch.
+    async fn looks(&self) -> Result<Entry, StoreError> {
+        let NatsPlace { bucket, keys, history, .. } = &self.place;
+        if let Keys::One(key) = keys {
+            let bucket = Bucket::open(&self.session, bucket, history).await?;
+            if let Some((sequence, message)) = bucket.last(key).await? {
+                let mut known = Known::new(keys.clone(), bucket.epoch, Arc::clone(history));
+                known.takes(key, sequence, message);
+                return Ok(known.entry());
+            }
+        }
+        // Sets, and what is not there or can't be had otherwise, are told by a consumer of this moment.
+        Ok(self.begins().await?.entry())
+    }
+
     /// Begins to watch, and waits until all that is there has been told.
     async fn begins(&self) -> Result<Watching, StoreError> {
         let NatsPlace { nats, bucket, keys, history } = &self.place;
@@ -156,7 +171,7 @@ impl NatsConnection {
 impl Connection for NatsConnection {
     async fn read(&mut self) -> Result<Entry, StoreError> {
         let Some(Watched { known, filter }) = &self.watched else {
-            return Ok(self.begins().await?.entry());
+            return self.looks().await;
         };
         // A watch that has lost nothing knows all there is, save for what went without a word.
         let NatsPlace { bucket, history, .. } = &self.place;

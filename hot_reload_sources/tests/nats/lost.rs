@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
+use hot_reload::{ReloaderOptions, ReloaderService};
 use hot_reload_sources::Store;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, timeout};
@@ -101,4 +102,24 @@ async fn an_idle_watch_asks_nothing() {
     assert!(begun[1].subject.contains("CONSUMER.CREATE"), "{begun:?}");
     let more = timeout(DEADLINE * 2, asked.next()).await;
     assert!(more.is_err(), "{more:?}");
+}
+
+#[tokio::test]
+async fn a_key_that_is_polled_needs_no_consumer() {
+    let server = NatsServer::start().await;
+    server.put(KEY, "one").await;
+    let mut asked = server.client().await.subscribe("$JS.API.>").await.unwrap();
+    server.client().await.flush().await.unwrap();
+    let options = ReloaderOptions::polling().poll_interval(Duration::from_millis(50));
+    let source = server.bucket().key(KEY).text();
+    let (service, mut followed) = ReloaderService::from_reloader(source, options);
+    tokio::spawn(async move { service.start().await });
+    comes(&mut followed, text("one")).await;
+    server.put(KEY, "two").await;
+    comes(&mut followed, text("two")).await;
+    let asked = within(asked.by_ref().take(4).collect::<Vec<_>>()).await;
+    for asked in asked {
+        let subject = asked.subject.as_str();
+        assert!(subject.contains("STREAM.INFO") || subject.contains("DIRECT.GET"), "{subject}");
+    }
 }

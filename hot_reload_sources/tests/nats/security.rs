@@ -89,7 +89,8 @@ async fn what_may_not_be_done_is_told_at_once() {
     };
     let access = Access::new().user("guest").password(Secret::text("guest"));
     let source = || bucket(&plain(&server), access.clone()).key(KEY).text();
-    for (subjects, part) in [("\"x\"", "STREAM.INFO"), ("\"$JS.API.STREAM.INFO.>\"", "CONSUMER")] {
+    for (subjects, part) in [("\"x\"", "STREAM.INFO"), ("\"$JS.API.STREAM.INFO.>\"", "DIRECT.GET")]
+    {
         server.configure(&may(subjects), "");
         server.restart().await;
         let begun = Instant::now();
@@ -97,6 +98,14 @@ async fn what_may_not_be_done_is_told_at_once() {
         assert!(told.contains("ermissions") && told.contains("grant it"), "{told}");
         assert!(begun.elapsed() < DEADLINE, "{:?}", begun.elapsed());
     }
+    // It is polled, at least.
+    let get = format!("$JS.API.DIRECT.GET.KV_{BUCKET}.$KV.{BUCKET}.{KEY}");
+    server.configure(&may(&format!("\"$JS.API.STREAM.INFO.>\", \"{get}\"")), "");
+    server.restart().await;
+    let mut polled = followed(source());
+    comes(&mut polled, text("one")).await;
+    let by = polled.status().mechanism.unwrap().to_string();
+    assert!(by.contains("for want of events") && by.contains("CONSUMER.CREATE"), "{by}");
     // All that a reader of one key needs.
     let stream = format!("KV_{BUCKET}");
     let create = format!("$JS.API.CONSUMER.CREATE.{stream}.*.$KV.{BUCKET}.{KEY}");
