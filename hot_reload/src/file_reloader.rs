@@ -38,7 +38,7 @@ pub use self::format::{Toml, TomlFile};
 #[cfg(feature = "yaml")]
 pub use self::format::{Yaml, YamlFile};
 #[doc(hidden)]
-pub use self::forward::changes as forward;
+pub use self::forward::{changes as forward, of_source as forward_source};
 use self::{
     error::Problem,
     follow::FileFollow,

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::error::ReloadResult;
+use crate::error::{ReloadResult, ReloaderError};
 
 /// Longer than a slow query takes, shorter than an operator's patience with a hung one.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -29,6 +29,12 @@ pub trait Follow<V, S> {
         cx: &mut Context<'_>,
         patience: Patience,
     ) -> Poll<ReloadResult<Look<V>, V, S>>;
+
+    /// What is wrong although the last look found a value, as with one of the sources that it is made
+    /// of: the value is published, and the status says this.
+    fn shortfall(&mut self) -> Option<ReloaderError<V, S>> {
+        None
+    }
 
     /// Gives up the look that is under way, which has hung or panicked.
     fn abandon_look(&mut self);

@@ -161,13 +161,11 @@ pub use self::file_reloader::TomlFile;
 #[doc(inline)]
 pub use self::file_reloader::YamlFile;
 #[cfg(feature = "file-reloader")]
-#[doc(hidden)]
-pub use self::file_reloader::forward;
-#[cfg(feature = "file-reloader")]
 #[doc(inline)]
 pub use self::file_reloader::{AsyncFileLoad, FileError, FileReloader};
+#[cfg(feature = "file-reloader")]
 #[doc(hidden)]
-pub use self::follow::{BoxFollow, Follow, Hint, Look, Patience};
+pub use self::file_reloader::{forward, forward_source};
 #[cfg(feature = "last-good")]
 pub use self::service::read_last_good;
 pub use self::{
@@ -181,6 +179,11 @@ pub use self::{
     reload::{RealtimeWatch, RealtimeWatchHandle, Reload, WatchEvent},
     service::{Candidate, Past, ReloaderHandle, ReloaderService, Triggered},
     status::{Health, Location, ServiceEnded, Status, StatusReceiver},
+};
+#[doc(hidden)]
+pub use self::{
+    follow::{BoxFollow, Follow, Hint, Look, Patience},
+    service::followed,
 };
 
 /// Has the example of the README run.

@@ -160,6 +160,12 @@ impl ReloaderOptions {
         (poll, self.backoff.floor, self.backoff.ceiling)
     }
 
+    /// How long one look may take, where the user has said. A seam as well.
+    #[doc(hidden)]
+    pub fn look_limit(&self) -> Option<Duration> {
+        self.load_timeout
+    }
+
     /// Whether the source is looked at every poll interval.
     pub(crate) fn polls(&self) -> bool {
         self.strategy != WatchStrategy::Realtime

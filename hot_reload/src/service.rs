@@ -28,6 +28,12 @@ use std::{
 
 #[cfg(feature = "last-good")]
 pub use self::last_good::read_last_good;
+pub use self::{
+    adapt::followed,
+    gate::Candidate,
+    handle::{ReloaderHandle, Triggered},
+    record::Past,
+};
 use self::{
     adapt::{Polled, Pushed},
     gate::Gate,
@@ -44,11 +50,6 @@ pub(crate) use self::{
 };
 #[cfg(not(feature = "file-reloader"))]
 use self::{control::Control, run::run};
-pub use self::{
-    gate::Candidate,
-    handle::{ReloaderHandle, Triggered},
-    record::Past,
-};
 use crate::{
     channel::{self, ReloaderReceiver, ReloaderSender, Snapshot},
     config::{ReloaderConfig, WatchStrategy},

@@ -8,6 +8,8 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 
+#[path = "common/bucket.rs"]
+mod bucket;
 #[path = "fleet/receivers.rs"]
 mod receivers;
 #[path = "fleet/servers.rs"]
@@ -24,6 +26,8 @@ use tokio::time::sleep;
 const PROCESSES: usize = 4;
 /// Until whoever was told first is done with it.
 const REST: Duration = Duration::from_millis(300);
+/// Until all have come back to a server that was away.
+const RETURN: Duration = Duration::from_secs(5);
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
@@ -44,7 +48,7 @@ async fn main() -> ExitCode {
         if is_short { (&[1, 100], 3) } else { (&[1, 100, 1000, 5000], 20) };
     println!(
         "| store | receivers | to one, median | to the last, median | to the last, 99 % | memory each | \
-         of the server, each | after a restart, all within | most in 100 ms |"
+         of the server, each | all back after a restart | most in 100 ms |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     for &size in sizes {
@@ -62,7 +66,7 @@ async fn measure<S: Put>(size: usize, puts: u64) {
     let store = S::start().await;
     let idle = store.memory();
     store.put(0).await;
-    let mut fleet = Fleet::start(&store.url(), size, PROCESSES.min(size)).await;
+    let mut fleet = Fleet::start(&store.url(), size, PROCESSES.min(size));
     fleet.arrivals(0).await;
 
     let (mut each, mut last) = (Vec::new(), Vec::new());
@@ -70,7 +74,7 @@ async fn measure<S: Put>(size: usize, puts: u64) {
         sleep(REST).await;
         let begun = now();
         store.put(n).await;
-        let times = fleet.arrivals(n).await.into_iter().map(|at| at.saturating_sub(begun));
+        let times = fleet.arrivals(n).await.into_iter().map(|one| one.at.saturating_sub(begun));
         let times: Vec<Duration> = times.collect();
         last.push(times.iter().max().copied().unwrap_or_default());
         each.extend(times);
@@ -78,12 +82,16 @@ async fn measure<S: Put>(size: usize, puts: u64) {
     let (memory, of_server) = (fleet.memory_each(), store.memory().saturating_sub(idle) / size);
 
     store.kill();
-    let down = now();
     store.restart().await;
+    let up = now();
+    sleep(RETURN).await;
     store.put(puts + 1).await;
-    let mut back = fleet.arrivals(puts + 1).await;
+    let arrivals = fleet.arrivals(puts + 1).await;
+    // Whoever has not been back before the put has it when it comes back.
+    let back = arrivals.iter().map(|one| if one.looked_at > up { one.looked_at } else { one.at });
+    let mut back: Vec<Duration> = back.map(|at| at.saturating_sub(up)).collect();
     back.sort_unstable();
-    let all_within = back.last().expect("a receiver").saturating_sub(down);
+    let all_within = back.last().expect("a receiver");
     println!(
         "| {} | {size} | {:.2} ms | {:.2} ms | {:.2} ms | {} KiB | {} KiB | {:.2} s | {} |",
         S::NAME,

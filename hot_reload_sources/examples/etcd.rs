@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let place = EtcdPlace::from_url(url, Access::from_env("ETCD_")?)?;
     let mut config = place.toml::<Config>().watch().await?;
     loop {
-        println!("{:?}", config.get());
         config.changed().await?;
+        println!("{:?}", config.get());
     }
 }

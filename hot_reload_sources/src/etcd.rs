@@ -49,6 +49,7 @@
 //!
 //! - A token is not checked again once a watch stands: who loses the right to read is told so by the next
 //!   audit.
+//! - A server that was started with a low `--max-concurrent-streams` has no stream for all of many places.
 //! - To build it takes `protoc` and the files of `libprotobuf-dev`.
 //! - A server with TLS that hangs up says nothing of why; see its log.
 

@@ -42,8 +42,9 @@
 //!
 //! Keys of the table have the revision that the table counts: its order is that of commits, since a
 //! writer holds the counter until it commits. It counts anew in another cluster, database or timeline,
-//! so neither a promoted standby nor a restored backup is taken for older than what it has lost. What a
-//! query returns has none, and is ordered by when it is read.
+//! and where a primary comes back with less than it had, so neither a promoted standby nor a restored
+//! backup is taken for older than what it has lost. What a query returns has none, and is ordered by when
+//! it is read.
 //!
 //! # Known problems
 //!
@@ -57,6 +58,7 @@
 
 mod address;
 mod fault;
+mod history;
 mod link;
 mod place;
 mod push;
@@ -66,12 +68,13 @@ mod value;
 use std::{fmt, sync::Arc, time::Duration};
 
 use tokio_postgres::{
-    Config, NoTls,
+    Client, Config, Connection, NoTls, Socket,
     config::{Host, SslMode},
+    tls::TlsStream,
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use self::{address::Address, link::Link};
+use self::{address::Address, history::History, link::Link};
 pub use self::{place::PostgresPlace, tls::Tls};
 use crate::{access::Access, error::StoreError, shared::Shared};
 
@@ -97,6 +100,7 @@ pub struct Postgres {
     access: Access,
     deadline: Duration,
     link: Shared<Link>,
+    history: Arc<History>,
 }
 
 impl Postgres {
@@ -164,7 +168,14 @@ impl Postgres {
     }
 
     fn new(config: Config, tls: Tls, access: Access) -> Self {
-        Self { config, tls, access, deadline: READ_DEADLINE, link: Shared::default() }
+        Self {
+            config,
+            tls,
+            access,
+            deadline: READ_DEADLINE,
+            link: Shared::default(),
+            history: Arc::default(),
+        }
     }
 
     fn from_address(url: &str, access: Access) -> Result<(Self, Option<String>), StoreError> {
@@ -182,17 +193,24 @@ impl Postgres {
 
     async fn connect(&self) -> Result<Link, StoreError> {
         let config = self.with_credentials().await?;
-        let limits_statements =
-            !config.get_options().is_some_and(|options| options.contains("statement_timeout"));
         if self.is_plain() {
             let connected = config.connect(NoTls).await;
-            let (client, connection) = connected.map_err(|error| fault::of(&error))?;
-            return Link::new(client, connection, self.deadline, limits_statements).await;
+            return Ok(self.linked(connected.map_err(|error| fault::of(&error))?));
         }
         let tls = MakeRustlsConnect::new(tls::config(self.tls, &self.access).await?);
         let connected = config.connect(tls).await;
-        let (client, connection) = connected.map_err(|error| fault::of(&error))?;
-        Link::new(client, connection, self.deadline, limits_statements).await
+        Ok(self.linked(connected.map_err(|error| fault::of(&error))?))
+    }
+
+    fn linked<T>(&self, (client, connection): (Client, Connection<Socket, T>)) -> Link
+    where
+        T: TlsStream + Unpin + Send + 'static,
+    {
+        let options = self.config.get_options();
+        let limits_statements =
+            !options.is_some_and(|options| options.contains("statement_timeout"));
+        let history = Arc::clone(&self.history);
+        Link::new(client, connection, self.deadline, limits_statements, history)
     }
 
     /// As with libpq, there is no TLS on Unix sockets.

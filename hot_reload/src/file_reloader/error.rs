@@ -158,6 +158,30 @@ impl FileError {
         }
     }
 
+    /// Returns the same once more, for whoever has to tell it again.
+    ///
+    /// Seam between the file source and sources that are made of others, not part of the stable
+    /// interface.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let again = |error: &io::Error| match error.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(error.kind(), error.to_string()),
+        };
+        let problem = match &self.problem {
+            Problem::Missing(error) => Problem::Missing(again(error)),
+            Problem::Io(error) => Problem::Io(again(error)),
+            Problem::NotAFile(what) => Problem::NotAFile(what),
+            &Problem::TooLarge { size, limit } => Problem::TooLarge { size, limit },
+            Problem::Empty => Problem::Empty,
+            Problem::Parse(problem) => Problem::Parse(problem.clone()),
+            Problem::Refused(words) => Problem::Refused(words.clone()),
+            Problem::Stuck(words) => Problem::Stuck(words.clone()),
+        };
+        Self::new(&self.path, problem)
+    }
+
     /// Whether the words are a loader's own.
     pub(super) fn is_refused(&self) -> bool {
         matches!(self.problem, Problem::Refused(_))
@@ -302,5 +326,25 @@ mod tests {
             error.without_content(),
             "config.toml:3:8: invalid type: string \"…\", expected u16"
         );
+    }
+
+    #[test]
+    fn is_told_again_in_the_same_words() {
+        let at = || Path::new("a.toml");
+        for error in [
+            FileError::io(at(), io::Error::from_raw_os_error(2)),
+            FileError::io(at(), io::ErrorKind::PermissionDenied.into()),
+            FileError::new(at(), Problem::NotAFile("a directory")),
+            FileError::new(at(), Problem::TooLarge { size: 2, limit: 1 }),
+            FileError::new(at(), Problem::Empty),
+            FileError::new(at(), Problem::Refused("no".into())),
+            FileError::new(at(), Problem::Stuck("no".into())),
+            parse_error("port = \"http\"", 8, 6),
+        ] {
+            let again = error.again();
+            assert_eq!(again.to_string(), error.to_string());
+            assert_eq!(again.without_content(), error.without_content());
+            assert_eq!(again.is_missing(), error.is_missing());
+        }
     }
 }

@@ -9,8 +9,10 @@ use crate::{
     follow::BoxFollow,
     lock::lock,
     options::ReloaderOptions,
-    reload::{RealtimeWatchHandle, WatchEvent},
-    service::{Admission, Control, Failure, OnPublish, Refusal, Report, Sink, Trial, run},
+    reload::{RealtimeWatch, RealtimeWatchHandle, WatchEvent},
+    service::{
+        Admission, Control, Failure, OnPublish, Refusal, Report, Sink, Trial, followed, run,
+    },
     status::Status,
 };
 
@@ -26,13 +28,35 @@ pub fn changes<V>(
 where
     V: Eq + Send + Sync + 'static,
 {
-    let (tx, rx) = mpsc::channel(BACKLOG);
     let options = ReloaderOptions::realtime();
     let mut source = follow(&options);
-    let sink = Forward { events: tx, status: Mutex::default() };
+    in_a_task(|sink| async move {
+        run(&mut *source, &sink, &options, &Control::default()).await;
+    })
+}
+
+/// The same, of a source whose follower borrows from it.
+pub fn of_source<T, V>(source: T) -> RealtimeWatchHandle<V>
+where
+    T: RealtimeWatch<V, String> + Send + Sync + 'static,
+    V: Eq + Send + Sync + 'static,
+{
+    in_a_task(|sink| async move {
+        let options = ReloaderOptions::realtime();
+        let mut followed = followed(&source, &options);
+        run(&mut *followed, &sink, &options, &Control::default()).await;
+    })
+}
+
+fn in_a_task<V, F>(follow: impl FnOnce(Forward<V>) -> F) -> RealtimeWatchHandle<V>
+where
+    V: Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (tx, rx) = mpsc::channel(BACKLOG);
     // Dropped, it aborts its task.
     let mut task = JoinSet::new();
-    task.spawn(async move { run(&mut *source, &sink, &options, &Control::default()).await });
+    task.spawn(follow(Forward { events: tx, status: Mutex::default() }));
     RealtimeWatchHandle::with_cleanup(rx, Box::new(task))
 }
 

@@ -11,14 +11,33 @@ use std::{
 use tokio::{sync::mpsc::error::TryRecvError, time::Instant};
 
 use crate::{
+    config::WatchStrategy,
     error::{ReloadResult, ReloaderError},
-    follow::{Follow, Hint, Look, Mechanism, Patience},
+    follow::{BoxFollow, Follow, Hint, Look, Mechanism, Patience},
     options::ReloaderOptions,
     reload::{RealtimeWatch, RealtimeWatchHandle, Reload, WatchEvent},
 };
 
 /// What the methods of the two traits return.
 type Pending<'a, T, V, S> = Pin<Box<dyn Future<Output = ReloadResult<T, V, S>> + Send + 'a>>;
+
+/// Follows `source` by `options`, whichever way it is made to be followed.
+///
+/// Seam between the service and sources that are made of others, not part of the stable interface.
+pub fn followed<'a, T, V, S>(source: &'a T, options: &ReloaderOptions) -> BoxFollow<'a, V, S>
+where
+    T: RealtimeWatch<V, S> + Sync,
+    V: Eq + PartialEq + Send + 'a,
+    S: Into<Cow<'static, str>> + Display + Send + 'a,
+{
+    if options.strategy == WatchStrategy::Polling {
+        let polled = || Box::new(Polled::new(source, options.poll_interval));
+        source.follow(options).unwrap_or_else(|| polled())
+    } else {
+        let pushed = || Box::new(Pushed::new(source, options));
+        source.follow_realtime(options).unwrap_or_else(|| pushed())
+    }
+}
 
 /// A source that is loaded at every poll.
 pub(super) struct Polled<'a, T, V, S> {
@@ -71,7 +90,7 @@ where
 /// A source that pushes values, and is loaded when it can't.
 pub(super) struct Pushed<'a, T, V, S> {
     source: &'a T,
-    options: &'a ReloaderOptions,
+    options: ReloaderOptions,
     watch: Option<RealtimeWatchHandle<V>>,
     /// An event that no look has taken yet.
     event: Option<WatchEvent<V>>,
@@ -93,10 +112,10 @@ enum Step<'a, V, S> {
 }
 
 impl<'a, T, V, S> Pushed<'a, T, V, S> {
-    pub(super) fn new(source: &'a T, options: &'a ReloaderOptions) -> Self {
+    pub(super) fn new(source: &'a T, options: &ReloaderOptions) -> Self {
         Self {
             source,
-            options,
+            options: options.clone(),
             watch: None,
             event: None,
             step: Step::Idle,

@@ -85,9 +85,10 @@ pub(super) struct Pace {
     pub(super) pause: Option<Duration>,
 }
 
-/// Publishes what was found, and puts it into the status.
+/// Publishes what was found, and puts it into the status, together with what it falls short of.
 pub(super) async fn take<V, S, K: Sink<V>>(
     found: ReloadResult<Found<K::Admitted>, V, S>,
+    shortfall: Option<ReloaderError<V, S>>,
     mechanism: Mechanism,
     Pace { again: look_again, pause }: Pace,
     sink: &K,
@@ -95,29 +96,34 @@ pub(super) async fn take<V, S, K: Sink<V>>(
 where
     S: Display,
 {
+    let found = found.map_err(|error| Failing::of(&error));
+    let shortfall = shortfall.map(|error| Failing::of(&error));
     // The status is changed under locks that a subscriber may take as well, so what there is to
     // say is said after.
     let mut news = News::default();
-    let mut is_good = |status: &mut Status, is_new: bool| {
+    let mut has_value = |status: &mut Status, is_new: bool| {
         news.note(status, &mechanism);
         news.outcome = Some(if is_new { Outcome::Published } else { Outcome::Unchanged });
         news.published = is_new.then_some(status.generation);
+        status.is_restored = false;
+        status.last_load = Some(Instant::now());
+        if let Some(failing) = &shortfall {
+            return news.fails(status, failing);
+        }
         news.failures_over = std::mem::take(&mut status.failures);
         let is_degraded = matches!(mechanism, Mechanism::Degraded(_));
         status.health = if is_degraded { Health::Degraded } else { Health::Fresh };
         status.set_problem(None);
-        status.is_restored = false;
-        status.last_load = Some(Instant::now());
         status.unapplied_since = None;
     };
     let event = match found {
         Ok(Found::Unsettled(retry)) => Event::Unsettled { retry },
         Ok(Found::Same) => {
-            sink.report(&mut |status| is_good(status, false));
+            sink.report(&mut |status| has_value(status, false));
             Event::Loaded { look_again }
         }
         Ok(Found::New(admitted)) => {
-            let trial = sink.publish(admitted, &mut is_good).await;
+            let trial = sink.publish(admitted, &mut has_value).await;
             news.trial = trial;
             Event::Loaded { look_again }
         }
@@ -134,35 +140,47 @@ where
             news.outcome = Some(Outcome::Refused);
             Event::Loaded { look_again }
         }
-        Err(error) => {
-            let words: Arc<str> = error.words().into();
-            let refused_by = refusal(&error).map(|refusal| Arc::clone(&refusal.by));
-            let is_refusal = refused_by.is_some();
-            let at = location(&error);
-            let problem = Problem { words: Arc::clone(&words), at, refused_by };
-            let mut is_news = false;
+        Err(failing) => {
+            let is_refusal = failing.problem.refused_by.is_some();
             sink.report(&mut |status| {
                 news.note(status, &mechanism);
-                // Said once, not at every retry.
-                news.has_value = status.generation > 0;
-                is_news = status.last_error.as_ref() != Some(&words);
-                status.worsen(Health::Retrying);
-                status.failures = status.failures.saturating_add(1);
-                status.set_problem(Some(problem.clone()));
+                news.fails(status, &failing);
             });
-            news.words = Some(Arc::clone(&words));
+            news.words = Some(Arc::clone(&failing.problem.words));
             news.outcome = Some(if is_refusal { Outcome::Refused } else { Outcome::Failed });
-            news.failed = is_news.then(|| for_log(&error));
-            #[cfg(feature = "file-reloader")]
-            if is_news {
-                let is_missing = is_missing(&error);
-                drop(error);
-                sink.failed(Failure { words, is_missing }).await;
-            }
             Event::Failed { luck: fastrand::u16(0..=1000), look_again, pause }
         }
     };
+    #[cfg(feature = "file-reloader")]
+    if let Some(failing) = &news.failed {
+        let words = Arc::clone(&failing.problem.words);
+        sink.failed(Failure { words, is_missing: failing.is_missing }).await;
+    }
     (event, news)
+}
+
+/// An error as it is told.
+#[derive(Clone)]
+struct Failing {
+    problem: Problem,
+    for_log: String,
+    #[cfg(feature = "file-reloader")]
+    is_missing: bool,
+}
+
+impl Failing {
+    fn of<V, S: Display>(error: &ReloaderError<V, S>) -> Self {
+        Self {
+            problem: Problem {
+                words: error.words().into(),
+                at: location(error),
+                refused_by: refusal(error).map(|refusal| Arc::clone(&refusal.by)),
+            },
+            for_log: for_log(error),
+            #[cfg(feature = "file-reloader")]
+            is_missing: is_missing(error),
+        }
+    }
 }
 
 /// What a look has changed that somebody waits for, or that is worth a line in the log.
@@ -176,13 +194,24 @@ pub(super) struct News {
     pub(super) trial: Option<Trial>,
     degraded: Option<String>,
     has_events_again: bool,
-    failed: Option<String>,
+    failed: Option<Failing>,
     has_value: bool,
     failures_over: u32,
     pub(super) published: Option<u64>,
 }
 
 impl News {
+    fn fails(&mut self, status: &mut Status, failing: &Failing) {
+        self.has_value = status.generation > 0;
+        // Said once, not at every retry.
+        if status.last_error.as_ref() != Some(&failing.problem.words) {
+            self.failed = Some(failing.clone());
+        }
+        status.worsen(Health::Retrying);
+        status.failures = status.failures.saturating_add(1);
+        status.set_problem(Some(failing.problem.clone()));
+    }
+
     /// Puts into the status how changes are noticed.
     fn note(&mut self, status: &mut Status, mechanism: &Mechanism) {
         if status.mechanism.as_ref() == Some(mechanism) {
@@ -218,7 +247,7 @@ impl News {
         if self.has_events_again {
             info!(target: "hot_reload::has_events", source, "events are to be had again");
         }
-        if let Some(why) = self.failed {
+        if let Some(Failing { for_log: why, .. }) = self.failed {
             if self.has_value {
                 warn!(target: "hot_reload::failed", source, error = %why, "the last good value keeps serving");
             } else {

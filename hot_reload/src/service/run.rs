@@ -179,12 +179,15 @@ where
             // Its identity is known by now, and the next look has to load it all the same.
             self.source.must_load();
         }
-        let is_good = matches!(found, Ok(Found::New(_) | Found::Same));
+        let has_value = matches!(found, Ok(Found::New(_) | Found::Same));
+        let shortfall = if has_value { self.source.shortfall() } else { None };
+        let is_good = has_value && shortfall.is_none();
         if !is_good {
             // First, so that whoever hears of the one finds the other.
             self.doubt.show(self.sink);
         }
-        let (event, mut news) = take(found, mechanism, Pace { again, pause }, self.sink).await;
+        let pace = Pace { again, pause };
+        let (event, mut news) = take(found, shortfall, mechanism, pace, self.sink).await;
         if news.published.is_some() {
             (self.trial, self.withdrawal) = (news.trial.take(), None);
             metrics.published(origin, || self.source.edited());

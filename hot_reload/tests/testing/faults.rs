@@ -31,6 +31,18 @@ finds! {
         a_stopped_service_has_no_connection, "no connection after the service was stopped";
     a_source_that_never_reconnects: NeverReconnects, Realtime,
         a_killed_server_is_followed_again, "that the server is gone";
+    a_source_that_never_reconnects_to_one_that_comes_later: NeverReconnects, Realtime,
+        a_server_that_comes_later_is_waited_for, "the value of a server that came later";
+    a_source_that_never_replaces_a_closed_connection: NeverReconnects, Realtime,
+        a_connection_closed_by_one_side_is_replaced, "another connection after one was half closed";
+    a_source_that_sulks: Sulks, Realtime,
+        a_hang_of_30_s_heals_within_a_second, "n = 2 within 1s";
+    a_source_that_is_impatient: IsImpatient, Realtime,
+        a_slow_network_only_delays, "the first value, from far away";
+    a_source_that_counts_writes: CountsWrites, Realtime,
+        identical_values_are_not_published, "it is the same";
+    a_source_that_swallows_removal_when_polled: SwallowsRemoval, Polling,
+        a_value_that_comes_back_is_taken, "that it is gone";
     a_source_that_reconnects_without_need: ReconnectsWithoutNeed, Realtime,
         who_waits_connects_no_more, "no connections while nothing changes, not";
     a_source_without_a_deadline: HasNoDeadline, Realtime,
@@ -57,6 +69,8 @@ finds! {
         wrong_credentials_are_told, "that it is refused";
     a_source_that_spins_on_a_busy_server: Spins, Realtime,
         a_throttled_server_is_left_in_peace, "too much to do";
+    a_source_that_retries_on_the_dot: RetriesOnTheDot, Realtime,
+        many_come_back_one_by_one, "within a moment";
     a_source_that_is_vague: IsVague, Realtime,
         an_expired_certificate_is_told, "an error that has one of";
     a_source_that_trusts_every_server: TrustsEveryServer, Realtime,

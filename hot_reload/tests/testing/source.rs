@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, bail, ensure};
@@ -16,7 +16,7 @@ use tokio::{
     net::TcpStream,
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::server::GREETING;
@@ -56,6 +56,14 @@ pub(crate) enum Fault {
     LogsContent,
     /// Is refused, and tries again at once.
     Spins,
+    /// Waits for ten seconds when something has gone wrong.
+    Sulks,
+    /// Gives up before the answer of a distant server can be there.
+    IsImpatient,
+    /// Takes each write for a change.
+    CountsWrites,
+    /// Tries again at every full second.
+    RetriesOnTheDot,
     IsVague,
     TrustsEveryServer,
 }
@@ -82,7 +90,11 @@ impl Source {
     }
 
     fn deadline(&self) -> Duration {
-        if self.has(Fault::HasNoDeadline) { Duration::from_secs(3600) } else { DEADLINE }
+        match self.fault {
+            _ if self.has(Fault::HasNoDeadline) => Duration::from_secs(3600),
+            _ if self.has(Fault::IsImpatient) => Duration::from_millis(200),
+            _ => DEADLINE,
+        }
     }
 
     /// Asks, and returns the first answer, and where to wait for more.
@@ -91,6 +103,14 @@ impl Source {
             let asked = self.ask_once(command).await;
             match asked {
                 Err(_) if self.has(Fault::Spins) => {}
+                Err(_) if self.has(Fault::RetriesOnTheDot) => {
+                    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+                    sleep(Duration::from_millis(1000 - u64::from(now.subsec_millis()))).await;
+                }
+                Err(error) if self.has(Fault::Sulks) => {
+                    sleep(Duration::from_secs(10)).await;
+                    return Err(error);
+                }
                 Err(error) if self.has(Fault::TellsItsToken) => {
                     return Err(error.context(format!("with the token {}", self.token)));
                 }
@@ -135,6 +155,7 @@ impl Source {
         }
         let (revision, held) = line.split_once(' ').context("an odd line")?;
         let sample = match held.strip_prefix("is ") {
+            Some(_) if self.has(Fault::CountsWrites) => Ok(Sample { n: revision.parse()? }),
             Some(text) => toml::from_str(text).context("the value is no good"),
             None if self.has(Fault::TakesNothingForAValue) => Ok(Sample { n: 0 }),
             None => Err(anyhow::anyhow!("there is no value; put one")),

@@ -44,29 +44,47 @@ pub(crate) async fn run(url: &str, receivers: usize) {
         tokio::spawn(async move { service.start_with_realtime().await });
         let tx = tx.clone();
         tokio::spawn(async move {
-            while receiver.changed().await.is_ok() {
-                let at = now();
-                let n: u64 = receiver.get().expect("a value").parse().expect("a number");
-                if tx.send((n, at)).is_err() {
-                    return;
+            let mut statuses = receiver.watch_status();
+            // When the value was last found to be what the store holds, and what the status calls that.
+            let (mut looked, mut looked_at) = (None, Duration::ZERO);
+            loop {
+                tokio::select! {
+                    biased;
+                    changed = receiver.changed() => {
+                        changed.expect("a service");
+                        let n: u64 = receiver.get().expect("a value").parse().expect("a number");
+                        tx.send((n, now(), looked_at)).expect("a process");
+                    }
+                    changed = statuses.changed() => {
+                        let status = changed.expect("a service");
+                        if status.last_load != looked {
+                            (looked, looked_at) = (status.last_load, now());
+                        }
+                    }
                 }
             }
         });
     }
     let mut newest = (0, Vec::new());
-    while let Some((n, at)) = arrived.recv().await {
+    while let Some((n, at, looked_at)) = arrived.recv().await {
         if n > newest.0 {
             newest = (n, Vec::new());
         }
         if n < newest.0 {
             continue;
         }
-        newest.1.push(at.as_nanos().to_string());
+        newest.1.push(format!("{} {}", at.as_nanos(), looked_at.as_nanos()));
         if newest.1.len() == receivers {
             let each = memory(std::process::id()).saturating_sub(before) / receivers;
             println!("{n} {each} {}", newest.1.join(" "));
         }
     }
+}
+
+/// When a receiver had a value, and when it had heard of the store before; both since 1970.
+pub(crate) struct Arrival {
+    pub(crate) at: Duration,
+    pub(crate) looked_at: Duration,
 }
 
 /// All processes.
@@ -76,7 +94,7 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    pub(crate) async fn start(url: &str, receivers: usize, processes: usize) -> Self {
+    pub(crate) fn start(url: &str, receivers: usize, processes: usize) -> Self {
         let share = |at: usize| receivers * (at + 1) / processes - receivers * at / processes;
         let processes = (0..processes).map(|at| {
             let mut command = Command::new(env::current_exe().expect("a path"));
@@ -88,8 +106,8 @@ impl Fleet {
         Self { processes: processes.collect(), memory: Vec::new() }
     }
 
-    /// When each receiver had value `n`, which no later one overtakes.
-    pub(crate) async fn arrivals(&mut self, n: u64) -> Vec<Duration> {
+    /// When each receiver had value `n`, which no later one overtakes, and had looked before.
+    pub(crate) async fn arrivals(&mut self, n: u64) -> Vec<Arrival> {
         let mut all = Vec::new();
         self.memory.clear();
         for (_child, lines) in &mut self.processes {
@@ -105,7 +123,10 @@ impl Fleet {
             };
             let told = timeout(PATIENCE, told).await.expect("every receiver has it in time");
             self.memory.push(usize::try_from(told[0]).expect("a size"));
-            all.extend(told[1..].iter().map(|&nanos| Duration::from_nanos(nanos)));
+            all.extend(told[1..].chunks_exact(2).map(|nanos| Arrival {
+                at: Duration::from_nanos(nanos[0]),
+                looked_at: Duration::from_nanos(nanos[1]),
+            }));
         }
         all
     }

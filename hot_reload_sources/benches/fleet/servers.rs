@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 use crate::{
+    bucket::bucket,
     common::server::{Server, address, command},
     receivers::memory,
 };
@@ -74,11 +75,7 @@ impl Put for Nats {
     async fn start() -> Self {
         let running = Running::new();
         Self::run(&running).await;
-        let client = async_nats::connect(format!("nats://{}", running.at)).await.expect("a client");
-        let jetstream = async_nats::jetstream::new(client);
-        let config =
-            async_nats::jetstream::kv::Config { bucket: "fleet".into(), ..Default::default() };
-        let bucket = jetstream.create_key_value(config).await.expect("a bucket");
+        let bucket = bucket(&format!("nats://{}", running.at), "fleet").await;
         Self { running, bucket }
     }
 

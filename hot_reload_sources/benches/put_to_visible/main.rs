@@ -7,8 +7,16 @@
 #[path = "../../tests/common/mod.rs"]
 mod common;
 
+#[path = "../common/bucket.rs"]
+mod bucket;
 mod etcd;
+mod http;
 mod nats;
+mod postgres;
+#[path = "../../tests/postgres/server.rs"]
+#[allow(dead_code, unreachable_pub, reason = "its tests use the rest")]
+mod postgresql;
+mod redis;
 mod subject;
 
 use std::env;
@@ -31,7 +39,10 @@ async fn main() {
         )*};
     }
     stores! {
-        "etcd": etcd::Etcd,
+        "http": http::Http,
+        "redis": redis::Redis,
         "nats": nats::Nats,
+        "etcd": etcd::Etcd,
+        "postgres": postgres::Postgres,
     }
 }

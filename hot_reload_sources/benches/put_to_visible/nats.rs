@@ -1,9 +1,6 @@
 //! A key of a bucket, by its watch.
 
-use async_nats::jetstream::{
-    self,
-    kv::{Config, Store as Bucket},
-};
+use async_nats::jetstream::kv::Store as Bucket;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use hot_reload_sources::{Access, FromStore, Store, from_url};
@@ -11,6 +8,7 @@ use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::Instant};
 
 use crate::{
+    bucket::bucket,
     common::server::{Server, address, command},
     subject::{Seen, Subject, Value},
 };
@@ -20,14 +18,6 @@ pub(crate) struct Nats {
     _dir: TempDir,
     url: String,
     putting: Bucket,
-}
-
-async fn bucket(url: &str) -> Bucket {
-    let client = async_nats::connect(url).await.expect("a client");
-    let jetstream = async_nats::jetstream::new(client);
-    let config =
-        async_nats::jetstream::kv::Config { bucket: "config".into(), ..Default::default() };
-    jetstream.create_or_update_key_value(config).await.expect("a bucket")
 }
 
 #[async_trait]
@@ -40,7 +30,7 @@ impl Subject for Nats {
         command.args(["-js", "-a", &ip, "-p", &port, "-sd"]).arg(dir.path());
         server.start(&mut command, at).await;
         let url = format!("nats://{at}");
-        let putting = bucket(&url).await;
+        let putting = bucket(&url, "config").await;
         Self { _server: server, _dir: dir, url, putting }
     }
 
@@ -53,7 +43,7 @@ impl Subject for Nats {
     }
 
     async fn bare(&self, seen: Seen) -> JoinHandle<()> {
-        let bucket = bucket(&self.url).await;
+        let bucket = bucket(&self.url, "config").await;
         let mut entries = bucket.watch_with_history("key").await.expect("a watch");
         tokio::spawn(async move {
             while let Some(Ok(entry)) = entries.next().await {

@@ -1,17 +1,24 @@
-//! A string, by client tracking.
+//! A string, by client tracking: a push says that it has changed, and a GET what it is now.
 
-use ::redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, aio::MultiplexedConnection, cmd};
 use async_trait::async_trait;
-use hot_reload_sources::{Access, FromStore, Store, redis::RedisPlace};
+use hot_reload_sources::{Access, FromStore, Store, from_url};
+use redis::{
+    AsyncCommands, AsyncConnectionConfig, Client, PushInfo, PushKind, aio::MultiplexedConnection,
+    cmd,
+};
 use tempfile::TempDir;
-use tokio::{sync::mpsc::unbounded_channel, task::JoinHandle, time::Instant};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    task::JoinHandle,
+    time::Instant,
+};
 
 use crate::{
     common::server::{Server, address, command},
-    subject::{Config, Seen, Subject},
+    subject::{Seen, Subject, Value},
 };
 
-pub struct Redis {
+pub(crate) struct Redis {
     _server: Server,
     _dir: TempDir,
     url: String,
@@ -27,42 +34,45 @@ impl Subject for Redis {
         let mut command = command("redis-server");
         command.args(["--bind", &ip, "--port", &port, "--save", "", "--dir"]).arg(dir.path());
         server.start(&mut command, at).await;
-        let url = format!("redis://{at}/0");
-        let client = Client::open(&*url).expect("a URL");
+        let url = format!("redis://{at}/");
+        let client = Client::open(url.as_str()).expect("a URL");
         let putting = client.get_multiplexed_async_connection().await.expect("a connection");
         Self { _server: server, _dir: dir, url, putting }
     }
 
     async fn put(&self, text: String) {
-        let mut connection = self.putting.clone();
-        cmd("SET").arg("key").arg(text).exec_async(&mut connection).await.expect("a put");
+        let mut putting = self.putting.clone();
+        putting.set::<_, _, ()>("key", text).await.expect("a put");
     }
 
-    fn source(&self) -> FromStore<Config> {
-        RedisPlace::from_url(&format!("{}/key", self.url), Access::new()).expect("a URL").toml()
+    fn source(&self) -> FromStore<Value> {
+        from_url(&format!("{}0/key", self.url), Access::new()).expect("a URL").toml()
     }
 
     async fn bare(&self, seen: Seen) -> JoinHandle<()> {
-        let (tx, mut pushes) = unbounded_channel::<PushInfo>();
-        let config = AsyncConnectionConfig::new().set_push_sender(tx);
+        let (on_push, pushes) = unbounded_channel();
         let client = Client::open(format!("{}?protocol=resp3", self.url)).expect("a URL");
-        let connecting = client.get_multiplexed_async_connection_with_config(&config);
-        let mut connection = connecting.await.expect("a connection");
+        let config = AsyncConnectionConfig::new().set_push_sender(on_push);
+        let connection = client.get_multiplexed_async_connection_with_config(&config);
+        let mut connection = connection.await.expect("a connection");
         let mut tracking = cmd("CLIENT");
         tracking.arg("TRACKING").arg("ON");
-        tracking.exec_async(&mut connection).await.expect("tracking");
-        let mut get = cmd("GET");
-        get.arg("key");
-        let mut bytes: Vec<u8> = get.query_async(&mut connection).await.expect("a value");
-        tokio::spawn(async move {
-            loop {
-                let config = Config::parse(&bytes);
-                if seen.send((config.n, Instant::now())).is_err() {
-                    return;
-                }
-                while pushes.recv().await.expect("a push").kind != PushKind::Invalidate {}
-                bytes = get.query_async(&mut connection).await.expect("a value");
-            }
-        })
+        tracking.exec_async(&mut connection).await.expect("client tracking");
+        tokio::spawn(async move { read(connection, pushes, &seen).await })
+    }
+}
+
+/// Reads, and once more at each push.
+async fn read(
+    mut connection: MultiplexedConnection,
+    mut pushes: UnboundedReceiver<PushInfo>,
+    seen: &Seen,
+) {
+    loop {
+        let text: Vec<u8> = connection.get("key").await.expect("a value");
+        if seen.send((Value::parse(&text).n, Instant::now())).is_err() {
+            return;
+        }
+        while pushes.recv().await.expect("a connection").kind != PushKind::Invalidate {}
     }
 }

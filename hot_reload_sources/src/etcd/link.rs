@@ -100,8 +100,8 @@ impl Link {
         let mut lost = self.lost.subscribe();
         select! {
             biased;
-            Ok(loss) = lost.wait_for(Option::is_some) => {
-                Err(loss.as_ref().map_or_else(|| Loss::Past.error(), Loss::error))
+            Ok(why) = lost.wait_for(Option::is_some) => {
+                Err(why.as_ref().map_or_else(|| Loss::Past.error(), Loss::error))
             }
             answer = answer => answer.map_err(|error| {
                 let ends_link = ends_link(&error);
@@ -160,7 +160,7 @@ impl Link {
 /// Asks for the state of the member, over and over, until there is no answer.
 async fn beat(client: Client, pace: Duration, lost: Arc<watch::Sender<Option<Loss>>>) {
     let mut client = client.maintenance_client();
-    let loss = loop {
+    let why = loop {
         sleep(pace).await;
         match timeout(pace, client.status()).await {
             Ok(Ok(_)) => {}
@@ -169,7 +169,7 @@ async fn beat(client: Client, pace: Duration, lost: Arc<watch::Sender<Option<Los
             Err(_) => break Loss::Silent,
         }
     };
-    lose(&lost, loss);
+    lose(&lost, why);
 }
 
 /// Keeps the first reason there was.

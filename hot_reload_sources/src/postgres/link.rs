@@ -11,17 +11,17 @@ use std::{
 use futures_util::{FutureExt, StreamExt};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::watch,
+    sync::{OnceCell, watch},
     time::{Instant, sleep_until},
 };
 use tokio_postgres::{AsyncMessage, Client, Connection, SimpleQueryMessage, SimpleQueryStream};
 
-use super::fault;
-use crate::error::StoreError;
+use super::{fault, history::History};
+use crate::{content::Revision, error::StoreError};
 
 /// Which of the servers, databases and histories in this world it is. A standby that was promoted, and a
 /// backup that was restored, go on in another timeline: what they have lost is not newer there.
-const CLUSTER: &str = "SELECT concat_ws('/', \
+const CLUSTER: &str = "SELECT pg_catalog.pg_is_in_recovery(), concat_ws('/', \
     (SELECT system_identifier FROM pg_catalog.pg_control_system()), \
     (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()), \
     CASE WHEN pg_catalog.pg_is_in_recovery() \
@@ -31,19 +31,29 @@ const CLUSTER: &str = "SELECT concat_ws('/', \
 /// One connection, and those who wait for its notifications.
 pub(super) struct Link {
     pub(super) client: Arc<Client>,
-    /// What revisions are counted in.
-    pub(super) cluster: String,
+    cluster: OnceCell<Cluster>,
+    history: Arc<History>,
+    /// The table that was read, and how often it was set back.
+    joined: Mutex<Option<(String, u64)>>,
     subscribers: Subscribers,
+}
+
+/// What revisions are counted in.
+#[derive(Default)]
+pub(super) struct Cluster {
+    name: String,
+    is_primary: bool,
 }
 
 impl Link {
     /// Drives `connection` until nobody has the link any more, or the server was silent for `deadline`.
-    pub(super) async fn new<S, T>(
+    pub(super) fn new<S, T>(
         client: Client,
         connection: Connection<S, T>,
         deadline: Duration,
         limits_statements: bool,
-    ) -> Result<Self, StoreError>
+        history: Arc<History>,
+    ) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -57,8 +67,32 @@ impl Link {
             let limit = (deadline * 4 / 5).as_millis();
             send(&client, &format!("SET statement_timeout = {limit}"));
         }
-        let cluster = cluster(&client).await?;
-        Ok(Self { client, cluster, subscribers })
+        let (cluster, joined) = (OnceCell::new(), Mutex::default());
+        Self { client, cluster, history, joined, subscribers }
+    }
+
+    /// Returns what revisions are counted in; asked together with the first read, so that it costs no
+    /// round trip.
+    pub(super) async fn cluster(&self) -> Result<&Cluster, StoreError> {
+        self.cluster.get_or_try_init(|| cluster(&self.client)).await
+    }
+
+    /// Returns the revision `number` of the table that `epoch` identifies.
+    pub(super) fn revision(&self, cluster: &Cluster, epoch: &str, number: u64) -> Revision {
+        let table = format!("{}/{epoch}", cluster.name);
+        let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
+        let setbacks = match &*joined {
+            Some((known, setbacks)) if *known == table => {
+                self.history.reaches(&table, number);
+                *setbacks
+            }
+            _ => {
+                let setbacks = self.history.joins(&table, number, cluster.is_primary);
+                *joined = Some((table.clone(), setbacks));
+                setbacks
+            }
+        };
+        Revision::new((table, setbacks), number)
     }
 
     pub(super) fn is_alive(&self) -> bool {
@@ -114,20 +148,23 @@ fn send(client: &Client, sql: &str) -> Option<SimpleQueryStream> {
     client.simple_query_raw(sql).now_or_never()?.ok()
 }
 
-async fn cluster(client: &Client) -> Result<String, StoreError> {
+async fn cluster(client: &Client) -> Result<Cluster, StoreError> {
     let messages = match client.simple_query(CLUSTER).await {
         Ok(messages) => messages,
-        // Some hosts take the right to ask away; epochs are of the table alone then.
+        // Some hosts take the right to ask away; what is counted is known by the table alone then.
         Err(error) if error.as_db_error().is_some_and(|error| !is_fatal(error.severity())) => {
-            return Ok(String::new());
+            return Ok(Cluster::default());
         }
         Err(error) => return Err(fault::of(&error)),
     };
     let cluster = messages.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0),
+        SimpleQueryMessage::Row(row) => Some(Cluster {
+            name: row.get(1).unwrap_or_default().to_owned(),
+            is_primary: row.get(0) == Some("f"),
+        }),
         _ => None,
     });
-    Ok(cluster.unwrap_or_default().to_owned())
+    Ok(cluster.unwrap_or_default())
 }
 
 fn is_fatal(severity: &str) -> bool {

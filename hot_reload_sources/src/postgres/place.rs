@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     access::Access,
-    content::{Entry, Revision},
+    content::Entry,
     error::StoreError,
     store::{Changes, Connection, Store},
 };
@@ -169,9 +169,10 @@ impl Watch {
         let heard = self.subscription.news.borrow_and_update().clone();
         if let Some(Heard::Push(push)) = heard
             && self.epoch.as_deref() == Some(&push.epoch)
-            && let Some(entry) = entry(push, &link.cluster)
+            && let Some(entry) = entry(&push)
         {
-            return Ok(entry);
+            let cluster = link.cluster().await?;
+            return Ok(entry.at(link.revision(cluster, &push.epoch, push.revision)));
         }
         let found = self.what.read(link).await?;
         self.epoch = found.epoch;
@@ -179,13 +180,12 @@ impl Watch {
     }
 }
 
-fn entry(push: Push, cluster: &str) -> Option<Entry> {
-    let entry = match push.told {
-        Told::Value(value) => Entry::one(value),
-        Told::Removed => Entry::gone(),
-        Told::Elsewhere => return None,
-    };
-    Some(entry.at(Revision::new((cluster, push.epoch), push.revision)))
+fn entry(push: &Push) -> Option<Entry> {
+    match &push.told {
+        Told::Value(value) => Some(Entry::one(value.clone())),
+        Told::Removed => Some(Entry::gone()),
+        Told::Elsewhere => None,
+    }
 }
 
 /// What was read, and from which table.
@@ -247,13 +247,13 @@ async fn read_table(
     key: &str,
     make: impl FnOnce(&[Row]) -> Result<Entry, StoreError>,
 ) -> Result<Found, StoreError> {
-    let rows = rows(&link.client, sql, key).await?;
+    let (cluster, rows) = try_join(link.cluster(), rows(&link.client, sql, key)).await?;
     let Some(row) = rows.first() else {
         return Err(StoreError::missing("hot_reload_state is empty; run hot_reload.sql again"));
     };
     let epoch: String = column(row, 0)?;
     let number = u64::try_from(column::<i64>(row, 1)?).unwrap_or_default();
-    let revision = Revision::new((&*link.cluster, &*epoch), number);
+    let revision = link.revision(cluster, &epoch, number);
     Ok(Found { entry: make(&rows)?.at(revision), epoch: Some(epoch) })
 }
 

@@ -1,6 +1,6 @@
 //! TLS to the server.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
@@ -9,14 +9,10 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, ring},
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{CertificateDer, ServerName, UnixTime},
 };
-use tokio::task::spawn_blocking;
 
-use crate::{
-    access::{self, Access},
-    error::StoreError,
-};
+use crate::{access::Access, error::StoreError, tls};
 
 /// Whether a connection is encrypted, and what the server has to prove: the
 /// [`sslmode`](https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION) of libpq.
@@ -48,74 +44,32 @@ impl Tls {
 }
 
 /// Reads the certificates anew, and makes of them what a connection needs.
-pub(super) async fn config(tls: Tls, access: &Access) -> Result<ClientConfig, StoreError> {
+pub(super) async fn config(asked: Tls, access: &Access) -> Result<ClientConfig, StoreError> {
+    let authority = match asked {
+        Tls::VerifyFull => return tls::client_config(access).await,
+        Tls::Require if access.ca_file.is_none() => None,
+        Tls::Disable | Tls::Prefer => None,
+        Tls::Require | Tls::VerifyCa => Some(authority(access).await?),
+    };
+    let mut config = tls::showing(tls::trusting(RootCertStore::empty()), access).await?;
+    let provider = Arc::clone(config.crypto_provider());
+    config.dangerous().set_certificate_verifier(Arc::new(Verifier { provider, authority }));
+    Ok(config)
+}
+
+async fn authority(access: &Access) -> Result<Arc<WebPkiServerVerifier>, StoreError> {
+    let roots = Arc::new(tls::roots(access).await?);
     let provider = Arc::new(ring::default_provider());
-    let verifies = match (tls, &access.ca_file) {
-        (Tls::VerifyFull, _) => Verifies::Name,
-        (Tls::VerifyCa, _) | (Tls::Require, Some(_)) => Verifies::Authority,
-        _ => Verifies::Nothing,
-    };
-    let webpki = match verifies {
-        Verifies::Nothing => None,
-        Verifies::Authority | Verifies::Name => {
-            let roots = Arc::new(roots(access.ca_file.as_deref()).await?);
-            let built = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider));
-            Some(built.build().map_err(|error| {
-                StoreError::refused("no certificate to trust; name a CA file").because(error)
-            })?)
-        }
-    };
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| StoreError::refused("TLS can't be set up").because(error))?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Verifier { provider, webpki, verifies }));
-    let Some((certificate, key)) = &access.client_certificate else {
-        return Ok(builder.with_no_client_auth());
-    };
-    let chain = certificates(certificate).await?;
-    let private = PrivateKeyDer::from_pem_slice(&access::read(key).await?)
-        .map_err(|_| StoreError::refused(format!("{} holds no key in PEM", key.display())))?;
-    builder.with_client_auth_cert(chain, private).map_err(|error| {
-        let (certificate, key) = (certificate.display(), key.display());
-        StoreError::refused(format!("{certificate} and {key} don't go together")).because(error)
-    })
+    WebPkiServerVerifier::builder_with_provider(roots, provider)
+        .build()
+        .map_err(|error| StoreError::refused("nobody is trusted; name a CA file").because(error))
 }
 
-async fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, StoreError> {
-    let certificates = match ca_file {
-        Some(path) => certificates(path).await?,
-        // It reads files; what it could not read is missed where something needs it.
-        None => spawn_blocking(|| rustls_native_certs::load_native_certs().certs)
-            .await
-            .unwrap_or_default(),
-    };
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(certificates);
-    Ok(roots)
-}
-
-async fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StoreError> {
-    let pem = access::read(path).await?;
-    let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    match parsed {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(StoreError::refused(format!("{} holds no certificate in PEM", path.display()))),
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verifies {
-    Nothing,
-    Authority,
-    Name,
-}
-
+/// Has no regard for the name of a server, and without an authority for none of what it shows.
 #[derive(Debug)]
 struct Verifier {
     provider: Arc<CryptoProvider>,
-    webpki: Option<Arc<WebPkiServerVerifier>>,
-    verifies: Verifies,
+    authority: Option<Arc<WebPkiServerVerifier>>,
 }
 
 impl ServerCertVerifier for Verifier {
@@ -127,14 +81,21 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let Some(webpki) = &self.webpki else { return Ok(ServerCertVerified::assertion()) };
-        let verified =
-            webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let Some(authority) = &self.authority else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        let verified = authority.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        );
         match verified {
             // The name is what it looks at last.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if self.verifies == Verifies::Authority => Ok(ServerCertVerified::assertion()),
+            )) => Ok(ServerCertVerified::assertion()),
             verified => verified,
         }
     }

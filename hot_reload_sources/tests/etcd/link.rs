@@ -55,6 +55,26 @@ async fn many_places_have_one_connection() {
 }
 
 #[tokio::test]
+async fn a_member_that_does_not_answer_is_not_waited_for() {
+    let member = Member::start().await;
+    member.put("s", "one").await;
+    let silent = Proxy::start(member.address).await;
+    silent.black_hole();
+    // Whichever of them is asked first.
+    for _ in 0..8 {
+        let url = format!("etcd://{},{}", silent.address(), member.address);
+        let etcd = Etcd::from_url(&url, Access::new()).unwrap();
+        let begun = Instant::now();
+        let mut followed = followed(etcd.key("s").text());
+        comes(&mut followed, text("one")).await;
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    }
+    // What was tried and given up is closed, as is seen once anything is.
+    silent.pass();
+    is_left(&silent).await;
+}
+
+#[tokio::test]
 async fn who_is_slow_holds_up_nobody_and_finds_the_last() {
     let member = Member::start().await;
     member.put("s", "one").await;

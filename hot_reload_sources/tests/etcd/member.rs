@@ -120,7 +120,7 @@ impl Member {
     }
 
     async fn is_writable(&self) -> bool {
-        let Ok(client) = Client::connect([self.url()], Some(self.root().await)).await else {
+        let Ok(client) = Box::pin(Client::connect([self.url()], Some(self.root()))).await else {
             return false;
         };
         client.kv_client().delete("ready", None).await.is_ok()
@@ -174,11 +174,11 @@ impl Member {
 
     /// A client that may do everything.
     pub async fn client(&self) -> Client {
-        let options = self.root().await;
-        within(Client::connect([self.url()], Some(options))).await.unwrap()
+        let options = self.root();
+        Box::pin(within(Client::connect([self.url()], Some(options)))).await.unwrap()
     }
 
-    async fn root(&self) -> ConnectOptions {
+    fn root(&self) -> ConnectOptions {
         let mut options = ConnectOptions::new().with_timeout(Duration::from_secs(5));
         if let Some(Tls { ca_file, client, .. }) = &self.tls {
             let pem = |path: &Path| fs::read(path).unwrap();
@@ -215,7 +215,7 @@ impl Member {
     }
 
     pub async fn try_put(&self, key: &str, value: &str) -> Result<(), etcd_client::Error> {
-        let mut client = Client::connect([self.url()], Some(self.root().await)).await?;
+        let mut client = Box::pin(Client::connect([self.url()], Some(self.root()))).await?;
         client.put(key, value, None).await.map(drop)
     }
 

@@ -11,6 +11,7 @@ use hot_reload_sources::{
 use tokio::sync::Mutex;
 
 use crate::{
+    busy::Busy,
     common::authority::{Authority, Validity},
     member::{APP, Member, ROOT, app},
 };
@@ -26,6 +27,8 @@ struct EtcdRig {
     member: Member,
     /// Those that were started for a test of TLS.
     others: Mutex<Vec<(Authority, Member)>>,
+    /// In its place.
+    busy: Mutex<Option<Busy>>,
 }
 
 impl EtcdRig {
@@ -51,7 +54,7 @@ impl Rig for EtcdRig {
     async fn start() -> Self {
         let member = Member::start().await;
         member.enable_auth().await;
-        Self { member, others: Mutex::default() }
+        Self { member, others: Mutex::default(), busy: Mutex::default() }
     }
 
     fn address(&self) -> SocketAddr {
@@ -101,6 +104,22 @@ impl Rig for EtcdRig {
 
     async fn with_expired_certificate(&self) -> Self::Source {
         self.untrusted(None, Validity::Over).await
+    }
+
+    async fn throttle(&self, is_throttled: bool) -> bool {
+        let mut busy = self.busy.lock().await;
+        *busy = None;
+        if is_throttled {
+            self.member.kill();
+            *busy = Some(Busy::start(self.address()).await);
+        } else {
+            self.member.run().await;
+        }
+        true
+    }
+
+    async fn requests(&self) -> Option<u64> {
+        self.busy.lock().await.as_ref().map(Busy::asked)
     }
 
     fn secrets(&self) -> Vec<String> {

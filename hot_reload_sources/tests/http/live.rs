@@ -2,34 +2,14 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use hot_reload::{ReloaderOptions, ReloaderReceiver, ReloaderService};
-use hot_reload_sources::{Access, FromStore, Secret, Store, http::Http};
+use hot_reload::ReloaderOptions;
+use hot_reload_sources::Store;
 
 use crate::{
     common::within,
-    server::{Server, TOKEN, Tls},
+    follow::{becomes, follow, http},
+    server::{Server, Tls},
 };
-
-fn http(server: &Server) -> Http {
-    let access = Access::new().token(Secret::text(TOKEN)).ca_file(server.authority.file());
-    Http::from_url(&server.url(server.address), access).unwrap()
-}
-
-fn follow(source: FromStore<String>, options: ReloaderOptions) -> ReloaderReceiver<String, String> {
-    let (service, receiver) = ReloaderService::from_reloader(source, options);
-    tokio::spawn(async move { service.start_with_realtime().await });
-    receiver
-}
-
-async fn becomes(receiver: &mut ReloaderReceiver<String, String>, want: &str) {
-    let mut values = receiver.clone();
-    within(async {
-        while values.get().as_deref() != Some(want) {
-            values.changed().await.unwrap();
-        }
-    })
-    .await;
-}
 
 #[tokio::test]
 async fn a_change_is_pushed_by_each_channel() {

@@ -4,11 +4,14 @@
 mod common;
 
 mod credentials;
+mod follow;
 mod live;
+mod polls;
 mod reads;
 mod rig;
 mod scripted;
 mod server;
+mod streams;
 
 mod events {
     use super::rig::{Events, HttpRig};

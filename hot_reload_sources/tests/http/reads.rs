@@ -109,10 +109,10 @@ async fn a_body_has_a_deadline_for_the_whole_and_for_each_piece() {
     assert!(told.contains("no whole answer within"), "{told}");
 
     let stalled = Scripted::start(move |_| vec![Step::Send(begin.into()), Step::Hang]).await;
-    let begun = Instant::now();
+    let start = Instant::now();
     let told = words(&fails(&place(&stalled).silence(Duration::from_secs(60))).await);
     assert!(
-        told.contains("nothing was heard") && begun.elapsed() < Duration::from_secs(15),
+        told.contains("nothing was heard") && start.elapsed() < Duration::from_secs(15),
         "{told}"
     );
 }

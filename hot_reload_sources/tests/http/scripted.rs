@@ -19,6 +19,7 @@ pub(crate) enum Step {
     Send(String),
     /// Sends it again and again, with this pause in between.
     Drip(&'static str, Duration),
+    Pause(Duration),
     Hang,
 }
 
@@ -89,6 +90,7 @@ async fn serve(
                     sleep(pause).await;
                 }
             }
+            Step::Pause(pause) => sleep(pause).await,
             Step::Hang => drop(stream.read_u8().await),
         }
     }

@@ -55,6 +55,40 @@ async fn a_key_that_is_deleted_or_purged_leaves_its_last_value_until_it_is_back(
 }
 
 #[tokio::test]
+async fn what_younger_servers_leave_where_a_value_expired_is_no_value() {
+    let server = NatsServer::start().await;
+    server.put(KEY, "one").await;
+    let mut followed = followed(server.bucket().key(KEY).text());
+    comes(&mut followed, text("one")).await;
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("Nats-Marker-Reason", "MaxAge");
+    let jetstream = server.jetstream().await;
+    let subject = format!("$KV.{BUCKET}.{KEY}");
+    let sent = jetstream.publish_with_headers(subject, headers, Bytes::new()).await;
+    sent.unwrap().await.unwrap();
+    fails(&followed, "nothing there").await;
+    server.put(KEY, "two").await;
+    comes(&mut followed, text("two")).await;
+}
+
+#[tokio::test]
+async fn the_last_of_many_large_values_comes() {
+    let server = NatsServer::start().await;
+    server.put(KEY, "one").await;
+    let mut followed = followed(server.bucket().key(KEY).text());
+    comes(&mut followed, text("one")).await;
+    let mut large = "x".repeat(200_000);
+    let jetstream = server.jetstream().await;
+    for _ in 0..1000 {
+        let sent = jetstream.publish(format!("$KV.{BUCKET}.{KEY}"), large.clone().into()).await;
+        sent.unwrap().await.unwrap();
+    }
+    large.push('!');
+    server.put(KEY, &large).await;
+    comes(&mut followed, large).await;
+}
+
+#[tokio::test]
 async fn a_prefix_is_a_set_without_what_is_beside_it() {
     let server = NatsServer::start().await;
     for (key, value) in [("f.a", "1"), ("f.b", "2"), ("f", "no"), ("fa", "no"), ("g.a", "no")] {

@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod cluster;
 mod follow;
 mod lost;
 mod rig;
@@ -41,10 +42,7 @@ where
 
 /// Waits until `receiver` has `want`.
 #[track_caller]
-fn comes<'r, V>(
-    receiver: &'r mut ReloaderReceiver<V, String>,
-    want: V,
-) -> impl Future<Output = ()> + 'r
+fn comes<V>(receiver: &mut ReloaderReceiver<V, String>, want: V) -> impl Future<Output = ()>
 where
     V: Eq + Clone + Send + Sync + Debug + 'static,
 {

@@ -132,6 +132,10 @@ impl NatsServer {
 
     /// Creates the bucket as clients do; that of this one wants a younger server than Debian has.
     pub async fn create(&self, max_age: Duration) {
+        self.create_with(1, max_age).await;
+    }
+
+    pub async fn create_with(&self, num_replicas: usize, max_age: Duration) {
         let config = stream::Config {
             name: format!("KV_{BUCKET}"),
             subjects: vec![format!("$KV.{BUCKET}.>")],
@@ -139,7 +143,7 @@ impl NatsServer {
             max_age,
             allow_rollup: true,
             allow_direct: true,
-            num_replicas: 1,
+            num_replicas,
             ..stream::Config::default()
         };
         // A server that has begun to listen may not have begun with JetStream.

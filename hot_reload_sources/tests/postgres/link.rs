@@ -106,6 +106,37 @@ async fn a_server_that_was_killed_is_followed_again() {
 }
 
 #[tokio::test]
+async fn what_was_restored_is_not_older_than_what_it_has_lost() {
+    let server = Postgresql::start().await;
+    server.run_sql("INSERT INTO hot_reload VALUES ('a', 'kept')").await;
+    server.kill();
+    server.back_up();
+    for is_promoted in [false, true] {
+        server.run().await;
+        for n in 0..10 {
+            let lost = format!("UPDATE hot_reload SET value = 'lost {n}'");
+            server.run_sql(&lost).await;
+        }
+        let mut a = key(&server, "a").text().watch().await.unwrap();
+        until(&mut a, &"lost 9".to_owned()).await;
+        server.kill();
+        server.restore();
+        if is_promoted {
+            server.write_standby();
+        }
+        server.run().await;
+        if is_promoted {
+            server.run_sql("SELECT pg_promote()").await;
+        }
+        until(&mut a, &"kept".to_owned()).await;
+        server.run_sql("UPDATE hot_reload SET value = 'newer'").await;
+        until(&mut a, &"newer".to_owned()).await;
+        server.kill();
+        server.restore();
+    }
+}
+
+#[tokio::test]
 async fn statements_survive_what_discards_them() {
     let server = Postgresql::start().await;
     let places = reader(&server);

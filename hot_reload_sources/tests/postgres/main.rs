@@ -4,6 +4,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod conformance;
 mod errors;
 mod link;
 mod query;

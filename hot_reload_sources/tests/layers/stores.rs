@@ -1,0 +1,235 @@
+//! A store among the layers, and sources of other authors.
+
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use hot_reload::{
+    Health, RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, ReloaderError,
+    ReloaderOptions, WatchEvent, file_reloader::Toml,
+};
+use hot_reload_sources::{
+    Store,
+    layers::{Layer, Layers, Tree},
+};
+use tokio::sync::mpsc;
+
+use crate::{Place, Running, common::within, defaults, fake::Fake};
+
+#[tokio::test]
+async fn a_store_is_a_layer() {
+    let (place, store) = (Place::new(), Fake::new("limits.rps = 5"));
+    let layers = Layers::new()
+        .with(defaults())
+        .with(store.clone().toml::<Tree>())
+        .with(place.file("a.toml", "name = 'a'"));
+    let provenance = layers.provenance();
+    let mut running = Running::realtime(layers);
+    running.holds(|config| config.limits.rps == 5).await;
+    assert_eq!(&*provenance.of("limits.rps").unwrap(), "fake://host/key");
+    store.put("limits.rps = 6");
+    running.holds(|config| config.limits.rps == 6).await;
+    place.write("a.toml", "name = 'b'");
+    running.holds(|config| config.name == "b" && config.limits.rps == 6).await;
+
+    store.put("limits.rps = ");
+    running.says("fake://host/key:1:").await;
+    store.delete();
+    running.says("fake://host/key: nothing there").await;
+    place.write("a.toml", "name = 'c'");
+    running.holds(|config| config.name == "c" && config.limits.rps == 6).await;
+    store.put("limits.rps = 7");
+    running.holds(|config| config.limits.rps == 7).await;
+    running.status(|status| status.health == Health::Fresh).await;
+}
+
+#[tokio::test]
+async fn an_optional_key_comes_and_goes() {
+    let store = Fake::new("limits.rps = 5");
+    store.delete();
+    let layer = Layer::from(store.clone().toml::<Tree>()).optional();
+    let mut running = Running::realtime(Layers::new().with(defaults()).with(layer));
+    running.holds(|config| config.limits.rps == 1).await;
+    for rps in [5, 6] {
+        store.put(&format!("limits.rps = {rps}"));
+        running.holds(|config| config.limits.rps == rps).await;
+        store.delete();
+        running.holds(|config| config.limits.rps == 1).await;
+        assert_eq!(running.status.get().health, Health::Fresh);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_holds_up_nobody() {
+    let (place, store) = (Place::new(), Fake::new("limits.rps = 5"));
+    let layers = Layers::new()
+        .with(defaults())
+        .with(store.clone().toml::<Tree>())
+        .with(place.file("a.toml", "limits.burst = 0"));
+    let mut running = Running::realtime(layers);
+    running.holds(|config| config.limits.rps == 5).await;
+    store.fall_silent();
+    running.says("fake://host/key: no answer").await;
+    for n in 1..=5 {
+        let since = Instant::now();
+        place.write("a.toml", &format!("limits.burst = {n}"));
+        let config = running.holds(|config| config.limits.burst == n).await;
+        assert_eq!(config.limits.rps, 5);
+        // An attempt to reach it takes 5 s.
+        assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+        assert!(running.status.get().last_error.unwrap().contains("fake://host/key"));
+    }
+    store.put("limits.rps = 6");
+    running.holds(|config| config.limits.rps == 6).await;
+    running.status(|status| status.health == Health::Fresh).await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_there_at_the_start_is_waited_for() {
+    let store = Fake::new("limits.rps = 5");
+    store.refuse();
+    let mut running =
+        Running::realtime(Layers::new().with(defaults()).with(store.clone().toml::<Tree>()));
+    assert_eq!(running.says("nobody listens").await.generation, 0);
+    store.put("limits.rps = 6");
+    running.holds(|config| config.limits.rps == 6).await;
+
+    let optional = Layer::from(store.clone().toml::<Tree>()).optional();
+    store.refuse();
+    let mut running = Running::realtime(Layers::new().with(defaults()).with(optional));
+    running.holds(|config| config.limits.rps == 1).await;
+    running.says("nobody listens").await;
+    store.put("limits.rps = 7");
+    running.holds(|config| config.limits.rps == 7).await;
+}
+
+#[tokio::test]
+async fn ten_thousand_changes_end_with_the_last() {
+    let store = Fake::new("limits.rps = 0");
+    let layers = Layers::new().with(defaults()).with(store.clone().toml::<Tree>());
+    let mut running = Running::realtime(layers);
+    for n in 1..=10_000 {
+        store.put(&format!("limits.rps = {n}"));
+        if n % 100 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    running.holds(|config| config.limits.rps == 10_000).await;
+}
+
+/// Pushes what it is sent, as a source of another author does; its errors are `&'static str`.
+#[derive(Clone)]
+struct Pushes {
+    first: Option<String>,
+    sent: std::sync::Arc<tokio::sync::Mutex<mpsc::Receiver<WatchEvent<String>>>>,
+}
+
+impl Pushes {
+    fn new(first: Option<&str>) -> (mpsc::Sender<WatchEvent<String>>, Self) {
+        let (tx, rx) = mpsc::channel(1);
+        let first = first.map(str::to_owned);
+        (tx, Self { first, sent: std::sync::Arc::new(tokio::sync::Mutex::new(rx)) })
+    }
+}
+
+#[async_trait]
+impl Reload<String> for Pushes {
+    type Source = ();
+
+    async fn new((): &()) -> ReloadResult<Self, String> {
+        Err(ReloaderError::Reload("made otherwise"))
+    }
+
+    async fn reload(&self) -> ReloadResult<Option<String>, String> {
+        match self.first.as_deref() {
+            Some("panic") => panic!("out of order"),
+            Some("hang") => std::future::pending().await,
+            _ => Ok(self.first.clone()),
+        }
+    }
+}
+
+#[async_trait]
+impl RealtimeWatch<String> for Pushes {
+    async fn watch_realtime(&self) -> ReloadResult<RealtimeWatchHandle<String>, String> {
+        let (tx, rx) = mpsc::channel(1);
+        let sent = std::sync::Arc::clone(&self.sent);
+        let task = tokio::spawn(async move {
+            let mut sent = sent.lock().await;
+            while let Some(event) = sent.recv().await {
+                if tx.send(event).await.is_err() {
+                    return;
+                }
+            }
+            std::future::pending::<()>().await;
+        });
+        Ok(RealtimeWatchHandle::with_cleanup(rx, Box::new(Aborts(task))))
+    }
+}
+
+struct Aborts(tokio::task::JoinHandle<()>);
+
+impl Drop for Aborts {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_source_of_text_is_a_layer() {
+    let (tx, source) = Pushes::new(Some("limits.rps = 5"));
+    let layer = Layer::text::<Toml, _, _, _>("flags", source);
+    let mut running = Running::realtime(Layers::new().with(defaults()).with(layer));
+    running.holds(|config| config.limits.rps == 5).await;
+    within(tx.send(WatchEvent::Changed("limits.rps = 6".to_owned()))).await.unwrap();
+    running.holds(|config| config.limits.rps == 6).await;
+    within(tx.send(WatchEvent::Changed("limits.rps = ".to_owned()))).await.unwrap();
+    running.says("flags:1:").await;
+    within(tx.send(WatchEvent::Removed)).await.unwrap();
+    running.says("flags: the source is gone").await;
+    within(tx.send(WatchEvent::Changed("limits.rps = 7".to_owned()))).await.unwrap();
+    running.holds(|config| config.limits.rps == 7).await;
+}
+
+#[tokio::test]
+async fn a_layer_that_panics_or_hangs_is_named_and_holds_up_nobody() {
+    let place = Place::new();
+    for (does, says) in [("panic", "flags: the loader panicked"), ("hang", "flags: no answer")] {
+        let (_tx, source) = Pushes::new(Some(does));
+        let layer = Layer::text::<Toml, _, _, _>("flags", source).optional();
+        let layers =
+            Layers::new().with(defaults()).with(layer).with(place.file("a.toml", "name = 'a'"));
+        let options = ReloaderOptions::realtime().load_timeout(Duration::from_millis(500));
+        let mut running = Running::start(layers, options);
+        running.holds(|config| config.name == "a").await;
+        running.says(says).await;
+        place.write("a.toml", "name = 'b'");
+        running.holds(|config| config.name == "b").await;
+        running.says(says).await;
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_has_given_nothing_is_waited_for() {
+    let (tx, source) = Pushes::new(None);
+    let layer = Layer::text::<Toml, _, _, _>("flags", source);
+    let mut running = Running::realtime(Layers::new().with(defaults()).with(layer));
+    running.says("flags: it has given nothing").await;
+    within(tx.send(WatchEvent::Changed("limits.rps = 6".to_owned()))).await.unwrap();
+    running.holds(|config| config.limits.rps == 6).await;
+}
+
+#[tokio::test]
+async fn layers_are_a_layer() {
+    let place = Place::new();
+    let inner = Layers::<Tree>::new()
+        .with(place.file("a.toml", "limits.rps = 3"))
+        .with(place.file("b.toml", "limits.burst = 4"));
+    let layers = Layers::new().with(defaults()).with(Layer::source("inner", inner));
+    let mut running = Running::realtime(layers);
+    running.holds(|config| config.limits.rps == 3 && config.limits.burst == 4).await;
+    place.write("a.toml", "limits.rps = ");
+    running.says("a.toml:1:").await;
+    place.write("b.toml", "limits.burst = 5");
+    running.holds(|config| config.limits.rps == 3 && config.limits.burst == 5).await;
+    running.says("a.toml:1:").await;
+}
