@@ -59,13 +59,16 @@
 //!   older value after a newer one.
 //! - The server does not tell databases apart when it invalidates: a key of the same name in another
 //!   causes a read.
-//! - Of a cluster, only keys of the node that is named; for others the error says which node has them.
+//! - Of a cluster, the node that is named has to be there: it is asked which node has a key, on which the
+//!   key is then followed. A key that was nowhere when its slot went to another node is found there by
+//!   the next audit.
 //!
 //! [client tracking]: https://redis.io/docs/latest/develop/reference/client-side-caching/
 //! [keyspace notifications]: https://redis.io/docs/latest/develop/pubsub/keyspace-notifications/
 
 mod address;
 mod answer;
+mod cluster;
 mod dial;
 mod keyspace;
 mod link;
@@ -80,6 +83,7 @@ use std::{fmt, sync::Arc, time::Duration};
 pub use self::place::RedisPlace;
 use self::{
     address::Address,
+    cluster::Nodes,
     dial::Server,
     link::Link,
     place::{Query, Shape},
@@ -91,12 +95,14 @@ const READ_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A Redis server, or one that speaks its protocol, such as Valkey.
 ///
-/// Its clones, and the places in it, share one connection, which is open while any of them is followed.
+/// Its clones, and the places in it, share one connection, which is open while any of them is followed; of
+/// a cluster, one a node.
 #[derive(Clone)]
 pub struct Redis {
     server: Arc<Server>,
     shared: Shared<Link>,
     settings: Settings,
+    nodes: Nodes,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -140,8 +146,7 @@ impl Redis {
     #[must_use]
     pub fn read_deadline(mut self, deadline: Duration) -> Self {
         self.settings.read_deadline = deadline;
-        self.shared = Shared::default();
-        self
+        self.apart()
     }
 
     /// Has changes told by keyspace notifications, over a second connection, in place of client tracking.
@@ -151,8 +156,7 @@ impl Redis {
     #[must_use]
     pub fn keyspace_events(mut self, is_used: bool) -> Self {
         self.settings.keyspace_events = is_used;
-        self.shared = Shared::default();
-        self
+        self.apart()
     }
 
     /// Returns the string that is stored at `key`.
@@ -170,7 +174,13 @@ impl Redis {
             server: Arc::new(server),
             shared: Shared::default(),
             settings: Settings { read_deadline: READ_DEADLINE, keyspace_events: false },
+            nodes: Nodes::default(),
         }
+    }
+
+    /// Shares nothing with those of other settings.
+    fn apart(self) -> Self {
+        Self { shared: Shared::default(), nodes: Nodes::default(), ..self }
     }
 
     /// Returns the connection that all share, or makes it.

@@ -14,6 +14,8 @@ use crate::{
 /// |---|---|---|
 /// | `https://host/path`, `#watch=sse` or `#watch=long-poll` behind it | what is there | `http` |
 /// | `redis://host:6379/0/key` (`rediss://` for TLS) | a string, in database 0 | `redis` |
+/// | `redis+sentinel://host:26379/primary/0/key` (`rediss+sentinel://`) | the same, where a sentinel says | `redis` |
+/// | `redis+unix:///run/redis.sock?db=0&key=key` | the same, by a Unix socket | `redis` |
 /// | `nats://host:4222/bucket/key` (`natss://`) | an entry of a bucket | `nats` |
 /// | `etcd://host:2379/key` (`etcds://`) | a key | `etcd` |
 /// | `postgres://host:5432/database/key` | a row of the table of this crate | `postgres` |
@@ -36,7 +38,7 @@ pub fn from_url(url: &str, access: Access) -> Result<Box<dyn Store>, StoreError>
         "http" | "https" => {
             built_in!("http", crate::http::HttpPlace::from_url(url, access), access)
         }
-        "redis" | "rediss" => {
+        "redis" | "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel" => {
             built_in!("redis", crate::redis::RedisPlace::from_url(url, access), access)
         }
         "nats" | "natss" => {

@@ -63,6 +63,17 @@ impl Server {
         Self::new(Endpoint::Client(client), db, Access::new())
     }
 
+    /// Another of its cluster, reached in the same way, if that is by an address.
+    pub(super) fn node(&self, host: &str, port: u16) -> Option<Self> {
+        let host = host.to_owned();
+        let endpoint = match self.endpoint {
+            Endpoint::Tcp { .. } => Endpoint::Tcp { host, port },
+            Endpoint::Tls { .. } => Endpoint::Tls { host, port },
+            _ => return None,
+        };
+        Some(Self::new(endpoint, self.db, self.access.clone()))
+    }
+
     pub(super) fn access(&self) -> &Access {
         &self.access
     }

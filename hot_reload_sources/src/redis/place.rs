@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream;
 
-use super::{Redis, address::Address, link::Link, watch::Watch};
+use super::{Redis, address::Address, cluster::Seat, link::Link, watch::Watch};
 use crate::{
     access::Access,
     content::Entry,
@@ -25,7 +25,7 @@ pub struct RedisPlace {
 /// What is read, and how.
 #[derive(Debug, Clone)]
 pub(super) struct Query {
-    key: Arc<str>,
+    pub(super) key: Arc<str>,
     shape: Shape,
 }
 
@@ -76,25 +76,22 @@ impl Store for RedisPlace {
     }
 
     async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
-        Ok(Box::new(Reader { link: self.redis.link().await?, query: self.query.clone() }))
+        let link = self.redis.link().await?;
+        Ok(Box::new(Reader(Seat::new(self.redis.clone(), link, self.query.clone()))))
     }
 }
 
 /// One key, by the connection of all.
-struct Reader {
-    link: Arc<Link>,
-    query: Query,
-}
+struct Reader(Seat);
 
 #[async_trait]
 impl Connection for Reader {
     async fn read(&mut self) -> Result<Entry, StoreError> {
-        self.query.read(&self.link).await
+        self.0.read().await
     }
 
     async fn watch(&mut self) -> Result<Option<Changes>, StoreError> {
-        let mark = self.link.follow(&self.query.key).await?;
-        let watch = Watch::new(Arc::clone(&self.link), self.query.clone(), mark);
+        let watch = Watch::start(self.0.clone()).await?;
         Ok(Some(Box::pin(stream::unfold(Some(watch), |watch| async {
             let mut watch = watch?;
             let entry = watch.next().await;

@@ -1,10 +1,10 @@
 //! One key, watched.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::{link::Link, news::Mark, place::Query};
+use super::{cluster::Seat, news::Mark};
 use crate::{content::Entry, error::StoreError};
 
 /// So often in a row the same is read without a pause: values are written once more, and a key of the
@@ -14,8 +14,7 @@ const SAME_AT_ONCE: u32 = 4;
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 pub(super) struct Watch {
-    link: Arc<Link>,
-    query: Query,
+    seat: Seat,
     mark: Mark,
     last: Option<Entry>,
     /// How often in a row that was read.
@@ -24,8 +23,9 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(link: Arc<Link>, query: Query, mark: Mark) -> Self {
-        Self { link, query, mark, last: None, same: 0, read_at: Instant::now() }
+    pub(super) async fn start(seat: Seat) -> Result<Self, StoreError> {
+        let mark = seat.link.follow(&seat.query.key).await?;
+        Ok(Self { seat, mark, last: None, same: 0, read_at: Instant::now() })
     }
 
     /// Reads at first, and after every change: only what was read has the server tell of the next.
@@ -38,7 +38,13 @@ impl Watch {
             sleep_until(self.read_at + pause(self.same)).await;
         }
         self.read_at = Instant::now();
-        let entry = self.query.read(&self.link).await?;
+        let entry = match self.seat.query.read(&self.seat.link).await {
+            Err(error) if self.seat.moves(&error).await? => {
+                self.mark = self.seat.link.follow(&self.seat.query.key).await?;
+                self.seat.query.read(&self.seat.link).await?
+            }
+            answer => answer?,
+        };
         self.same =
             if self.last.as_ref() == Some(&entry) { self.same.saturating_add(1) } else { 0 };
         self.last = Some(entry.clone());

@@ -6,6 +6,7 @@
 mod common;
 
 mod changes;
+mod cluster;
 mod keyspace;
 mod loss;
 mod rights;

@@ -108,13 +108,3 @@ async fn a_database_that_is_not_there_is_refused() {
     let error = error.err().unwrap();
     assert!(error.is_refused() && error.to_string().contains("SELECT 99"), "{error}");
 }
-
-#[tokio::test]
-async fn of_a_cluster_the_error_says_which_node_has_the_key() {
-    let server = RedisServer::with(&["--cluster-enabled", "yes", "--databases", "1"]).await;
-    let error = read(&server.redis().key("k")).await.err().unwrap();
-    assert!(error.is_throttled(), "no node has the key yet: {error}");
-    server.say(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await;
-    server.say(&["CLUSTER", "BUMPEPOCH"]).await;
-    within(async { while read(&server.redis().key("k")).await.is_err() {} }).await;
-}
