@@ -51,6 +51,13 @@ async fn all_places_share_one_connection_that_ends_with_the_last() {
         until(receiver, &"two".to_owned()).await;
     }
     assert_eq!(connections(&owner).await, 1);
+    let ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'reader'";
+    owner.batch_execute(ending).await.unwrap();
+    owner.batch_execute("UPDATE hot_reload SET value = 'three'").await.unwrap();
+    for receiver in &mut receivers {
+        until(receiver, &"three".to_owned()).await;
+    }
+    assert_eq!(connections(&owner).await, 1);
     drop(receivers);
     until_connections(&owner, 0).await;
 }
