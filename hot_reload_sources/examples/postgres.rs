@@ -1,10 +1,19 @@
-//! `docker run --rm -p 5432:5432 -e POSTGRES_PASSWORD=secret postgres`, then
-//! `PGPASSWORD=secret psql -h 127.0.0.1 -U postgres -1 -f hot_reload_sources/src/postgres/hot_reload.sql`,
-//! `cargo run -p hot_reload_sources --features postgres,toml --example postgres`, and in `psql` again, to see
-//! it change: `INSERT INTO hot_reload VALUES ('server.toml', 'workers = 4');`,
-//! `UPDATE hot_reload SET value = 'workers = 8';`
+//! `cargo run -p hot_reload_sources --features postgres,toml --example postgres`
 //!
-//! A key of a table, followed until Ctrl-C.
+//! A key of a table, followed until Ctrl-C. The server, and the table in it:
+//!
+//! ```sh
+//! docker run --rm -p 5432:5432 -e POSTGRES_PASSWORD=secret postgres
+//! export PGHOST=127.0.0.1 PGUSER=postgres PGPASSWORD=secret
+//! psql --single-transaction --file hot_reload_sources/src/postgres/hot_reload.sql
+//! ```
+//!
+//! To see it change:
+//!
+//! ```sh
+//! psql -c "INSERT INTO hot_reload VALUES ('server.toml', 'workers = 4')"
+//! psql -c "UPDATE hot_reload SET value = 'workers = 8'"
+//! ```
 
 use hot_reload::{ReloaderOptions, ReloaderService};
 use hot_reload_sources::{Access, Secret, Store, postgres::PostgresPlace};

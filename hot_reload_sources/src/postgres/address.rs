@@ -34,6 +34,10 @@ impl Address {
             .ok_or_else(|| wrong("a URL of another scheme"))?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        // The end of a password may be taken for a path, and a path is told.
+        if path.contains('@') {
+            return Err(wrong("write %2F for a / in a password, and %40 for an @ after the host"));
+        }
         let (database, key) = match path.split_once('/') {
             Some((database, key)) => (database, Some(key).filter(|key| !key.is_empty())),
             None => (path, None),
@@ -133,4 +137,80 @@ fn percent_decoded(text: &str) -> Option<String> {
         rest = if byte.is_some() { &after[2..] } else { after };
     }
     String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(url: &str) -> Result<Address, String> {
+        Address::parse(url, Access::new()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn urls_are_taken_apart() {
+        for (url, named, key, tls) in [
+            ("postgres://h/db", "postgres://h:5432/db", None, Tls::VerifyFull),
+            ("postgresql://u:p@h:1/db/", "postgres://h:1/db", None, Tls::VerifyFull),
+            ("postgres://h/db/a/b.toml", "postgres://h:5432/db", Some("a/b.toml"), Tls::VerifyFull),
+            (
+                "postgres://h/d%20b/%40%2F%zz+",
+                "postgres://h:5432/d b",
+                Some("@/%zz+"),
+                Tls::VerifyFull,
+            ),
+            (
+                "postgres://u:p%40@h/db/a?sslmode=require",
+                "postgres://h:5432/db",
+                Some("a"),
+                Tls::Require,
+            ),
+            ("postgres://u:p@w@h/db", "postgres://h:5432/db", None, Tls::VerifyFull),
+            ("postgres://a,b:1/db", "postgres://a:5432,b:1/db", None, Tls::VerifyFull),
+            ("postgres://127.0.0.9/db", "postgres://127.0.0.9:5432/db", None, Tls::Prefer),
+            ("postgres://[::1]:1/db", "postgres://[::1]:1/db", None, Tls::Prefer),
+            (
+                "postgres://localhost,h/db",
+                "postgres://localhost:5432,h:5432/db",
+                None,
+                Tls::VerifyFull,
+            ),
+            (
+                "postgres:///db/a?host=/run/p",
+                "postgres://%2Frun%2Fp:5432/db",
+                Some("a"),
+                Tls::Prefer,
+            ),
+            ("postgres:///db/a", "postgres://localhost:5432/db", Some("a"), Tls::Prefer),
+        ] {
+            let address = parsed(url).unwrap();
+            assert_eq!(name(&address.config), named, "{url}");
+            assert_eq!(address.key.as_deref(), key, "{url}");
+            assert_eq!(address.tls, tls, "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn passwords_are_taken_out() {
+        for (url, want) in [
+            ("postgres://u:p%2Fw@h/db", "p/w"),
+            ("postgres://u:p@w@h/db", "p@w"),
+            ("postgres://h/db?password=p", "p"),
+        ] {
+            let address = parsed(url).unwrap();
+            assert_eq!(*address.access.password.unwrap().read().await.unwrap(), want, "{url}");
+            assert_eq!(address.config.get_password(), Some(&b""[..]), "{url}");
+        }
+        let access = Access::new().password(Secret::text("given"));
+        let address = Address::parse("postgres://u:p@h/db", access).unwrap();
+        assert_eq!(*address.access.password.unwrap().read().await.unwrap(), "given");
+    }
+
+    #[test]
+    fn a_password_that_is_not_encoded_is_not_told_as_a_path() {
+        for url in ["postgres://u:1/hunter2@h/db", "postgres://u:p@1/hunter2@h/db/a"] {
+            let told = parsed(url).err().unwrap();
+            assert!(told.contains("%2F") && !told.contains("hunter2"), "{told}");
+        }
+    }
 }

@@ -52,6 +52,19 @@ async fn the_password_of_a_url_is_taken() {
 }
 
 #[tokio::test]
+async fn a_password_is_proved_without_being_sent() {
+    let server = Postgresql::start().await;
+    server.write_access("host all all all scram-sha-256\n");
+    server.kill();
+    server.run().await;
+    let place = key(&server, "a");
+    connected(&place).await.read().await.unwrap();
+    let url = format!("postgres://reader:hunter3@{}/postgres/a", server.address());
+    let error = read(&PostgresPlace::from_url(&url, Access::new()).unwrap()).await;
+    assert!(error.is_refused(), "{error}");
+}
+
+#[tokio::test]
 async fn a_token_is_a_password() {
     let server = Postgresql::start().await;
     let access = Access::new().user("reader").token(Secret::text(READER_PASSWORD));
