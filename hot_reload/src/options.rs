@@ -166,6 +166,12 @@ impl ReloaderOptions {
         self.load_timeout
     }
 
+    /// Whether events are waited for.
+    #[doc(hidden)]
+    pub fn watches(&self) -> bool {
+        self.strategy != WatchStrategy::Polling
+    }
+
     /// Whether the source is looked at every poll interval.
     pub(crate) fn polls(&self) -> bool {
         self.strategy != WatchStrategy::Realtime

@@ -85,7 +85,7 @@ impl<V> FollowStore<V> {
         Self {
             pace: Pace::new(floor, ceiling, source.settings.reconnect_ceiling),
             source,
-            is_realtime,
+            is_realtime: is_realtime && options.watches(),
             poll_interval,
             connection: None,
             changes: None,

@@ -11,8 +11,8 @@
 //! let server = Http::from_url("https://config.example.com", access)?;
 //! let limits = server.get("/prod/limits.toml")?.events("/changes")?;
 //! let mut limits = limits.toml::<Limits>().watch().await?;
-//! while let Ok(limits) = limits.changed().await {
-//!     println!("{} requests", limits.requests);
+//! while limits.changed().await.is_ok() {
+//!     println!("{:?} requests", limits.get().map(|limits| limits.requests));
 //! }
 //! # Ok(())
 //! # }

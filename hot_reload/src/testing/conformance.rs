@@ -17,6 +17,9 @@ const WORKERS: usize = 4;
 /// The tests need nothing but a few threads, and run beside each other; the longest takes a minute by the
 /// clock. For a second rig in the same file, put each into a module of its own.
 ///
+/// A source that is looked at, and has no events, has only what is in `polling` to pass:
+/// `conformance!(MyRig, polling)`.
+///
 /// # Examples
 ///
 /// In `tests/conformance.rs` of the crate that has the source:
@@ -68,6 +71,10 @@ macro_rules! conformance {
             no_value_is_lost_while_one_is_refused
             a_stopped_service_has_no_connection
         }
+        $crate::conformance!($rig, polling);
+        $crate::__conformance_restart!($rig);
+    };
+    ($rig:ty, polling) => {
         $crate::__conformance! { $rig, polling, Polling:
             the_first_value_is_loaded
             a_change_arrives
@@ -81,7 +88,6 @@ macro_rules! conformance {
             a_stopped_service_has_no_connection
             no_secret_is_told
         }
-        $crate::__conformance_restart!($rig);
     };
 }
 

@@ -10,7 +10,7 @@ mod reconnect;
 use std::{sync::Arc, time::Duration};
 
 use common::fake::{Fake, one};
-use hot_reload::{Health, ReloaderOptions, ReloaderReceiver, ReloaderService, Status};
+use hot_reload::{Health, Mechanism, ReloaderOptions, ReloaderReceiver, ReloaderService, Status};
 use hot_reload_sources::{FromStore, Store};
 use tokio::{
     task::JoinHandle,
@@ -184,4 +184,17 @@ async fn one_line_is_enough() {
     drop(receiver);
     sleep(Duration::from_secs(1)).await;
     assert_eq!(store.open(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_polls_watches_nothing() {
+    let store = Fake::new(one("one", 1));
+    let followed = Followed::new(&store, ReloaderOptions::polling());
+    followed.expect("one").await;
+    store.put(one("two", 2));
+    sleep(Duration::from_secs(9)).await;
+    assert_eq!(followed.receiver.get().as_deref(), Some("one"));
+    followed.expect("two").await;
+    let status = followed.until_health(Health::Fresh).await;
+    assert_eq!(status.mechanism, Some(Mechanism::Polling));
 }

@@ -30,3 +30,9 @@ mod long_polls {
 
     hot_reload::conformance!(HttpRig<LongPolls>);
 }
+
+mod looks {
+    use super::rig::{HttpRig, Looks};
+
+    hot_reload::conformance!(HttpRig<Looks>, polling);
+}

@@ -34,6 +34,17 @@ pub(crate) struct Hints;
 /// By long polling, over HTTP/1.1.
 pub(crate) struct LongPolls;
 
+/// By looks alone, over TLS and HTTP/2.
+pub(crate) struct Looks;
+
+impl Way for Looks {
+    const TLS: Tls = Tls::Server;
+
+    fn of(place: HttpPlace) -> HttpPlace {
+        place
+    }
+}
+
 impl Way for Events {
     const TLS: Tls = Tls::Server;
 
