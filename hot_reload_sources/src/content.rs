@@ -101,4 +101,14 @@ impl Entry {
         self.revision = Some(revision);
         self
     }
+
+    /// Returns what is there, if anything.
+    pub fn content(&self) -> Option<&Content> {
+        self.content.as_ref()
+    }
+
+    /// Returns where it stands in the order of its store, if that was said.
+    pub fn revision(&self) -> Option<Revision> {
+        self.revision
+    }
 }

@@ -18,8 +18,6 @@ use crate::{
     store::{Changes, Connection, Store},
 };
 
-/// Watches that end together, as when a server goes, are not begun anew together.
-const RECONNECT_SPREAD: Duration = Duration::from_millis(300);
 /// More than a look is worth waiting for; the rest is taken by the next.
 const MOST_AT_ONCE: usize = 4096;
 /// A read during which something arrived tells nothing of which is newer; a store that never rests is
@@ -48,6 +46,7 @@ pub(crate) struct FollowStore<V> {
     pace: Pace,
     connection: Option<Box<dyn Connection>>,
     changes: Option<Changes>,
+    watched_since: Instant,
     step: Option<Step>,
     /// What arrived and no look has taken yet.
     arrived: Option<Entry>,
@@ -90,6 +89,7 @@ impl<V> FollowStore<V> {
             poll_interval,
             connection: None,
             changes: None,
+            watched_since: Instant::now(),
             step: None,
             arrived: None,
             newest: None,
@@ -123,8 +123,7 @@ impl<V> FollowStore<V> {
                 Poll::Ready(Some(Ok(entry))) => has_news |= self.arrives(entry),
                 Poll::Ready(_ended) => {
                     self.disconnect();
-                    let spread = RECONNECT_SPREAD.min(self.source.settings.reconnect_ceiling);
-                    let pause = spread.mul_f64(fastrand::f64());
+                    let pause = self.pace.watch_ended(self.watched_since.elapsed());
                     self.resume = Some(Box::pin(sleep(pause)));
                     break;
                 }
@@ -160,6 +159,7 @@ impl<V> FollowStore<V> {
         self.unwatched = match channel {
             Channel::Watching(changes) => {
                 self.changes = Some(changes);
+                self.watched_since = Instant::now();
                 None
             }
             Channel::None => Some(Unwatched::NoChannel),

@@ -178,7 +178,8 @@ where
 
     async fn reload(&self) -> ReloadResult<Option<V>, V, String> {
         let opened = open(Arc::clone(&self.store), false, self.settings.read_deadline);
-        let (_connection, _, entry) = opened.await.map_err(anyhow::Error::from)?;
+        let opened = opened.await.map_err(|error| anyhow::Error::from(error.of(&self.name)));
+        let (_connection, _, entry) = opened?;
         Ok(Some(self.value(&entry)?))
     }
 

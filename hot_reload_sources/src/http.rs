@@ -80,7 +80,6 @@ mod request;
 mod session;
 mod sse;
 mod standing;
-mod tls;
 
 use self::client::Clients;
 pub use self::place::HttpPlace;

@@ -1,4 +1,70 @@
 //! [`Nats`]: a key of a JetStream key-value bucket, or a set of them.
+//!
+//! ```no_run
+//! use hot_reload_sources::{Access, Secret, Store, nats::Nats};
+//! # #[cfg(feature = "toml")]
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+//! # struct Limits { requests: u32 }
+//!
+//! let access = Access::new().user("app").password(Secret::file("/run/secrets/nats"));
+//! let nats = Nats::from_url("tls://a:4222,b:4222", access)?;
+//! let config = nats.bucket("config");
+//!
+//! let mut limits = config.key("limits.toml").toml::<Limits>().watch().await?;
+//! let flags = config.prefix("flags.").each_toml::<bool>().watch().await?;
+//!
+//! limits.changed().await?;
+//! println!("{:?}, {:?}", limits.get(), flags.get());
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "toml"))]
+//! # fn main() {}
+//! ```
+//!
+//! # How it works
+//!
+//! A bucket is a stream of its changes ([ADR-8]). Each place has a push consumer of its own, which first
+//! sends the last message of each key, and then every one that comes: the value is in what is pushed, so
+//! that nothing is asked for afterwards. The consumer is what the clients call an ordered one ([ADR-17]):
+//! in memory, without acknowledgements, with flow control, and with a heartbeat four times within the read
+//! deadline. A message that is lost on the way, as to a reader that is too slow, leaves a gap in its
+//! numbers, and one that is lost at the end is told by the next heartbeat; then the place is read anew, as
+//! it is when nothing at all was heard for the read deadline.
+//!
+//! All places made of one [`Nats`] share one connection. It is never mended by the client, but given up
+//! and replaced, with a pause that differs from one process to the next.
+//!
+//! The revision of an entry is the number that the stream gave the message, in the life of that stream: one
+//! that was created anew, or restored from a backup, counts for itself.
+//!
+//! A look by the clock is one request, `STREAM.INFO`, which tells whether a key is gone of which no
+//! message said so.
+//!
+//! # What a reader must be allowed
+//!
+//! To publish to `$JS.API.STREAM.INFO.KV_bucket`, to
+//! `$JS.API.CONSUMER.CREATE.KV_bucket.*.$KV.bucket.key` and to `$JS.FC.KV_bucket.>`; and to subscribe to
+//! `_INBOX.>`.
+//!
+//! # Known problems
+//!
+//! - A value that expires by the age that the bucket allows, or that an administrator removes by its number,
+//!   leaves no message before NATS 2.11, nor after unless the bucket has markers: the next look by the clock
+//!   finds out, or else the next connection. From 2.11 on let the bucket have them ([ADR-43]).
+//! - A bucket that is deleted, and created anew, is found after the read deadline, as servers do not tell
+//!   whoever is sent its messages.
+//! - After the loss of the machine, not of the process, a server may have forgotten the last two minutes, as
+//!   that is how often it writes through by default (`sync_interval`). What it still has counts as newest.
+//! - A cluster makes no consumers while it elects the leader of JetStream itself, as after the loss of the
+//!   member that was it: whoever was connected there has the changes of those seconds (about ten, with NATS
+//!   2.9) when they are over.
+//! - Members of a cluster that are not in the URL are not asked: name several.
+//!
+//! [ADR-8]: https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-8.md
+//! [ADR-17]: https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-17.md
+//! [ADR-43]: https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-43.md
 
 mod address;
 mod bucket;

@@ -8,8 +8,18 @@ use crate::error::Kind;
 const SHORTEST: Duration = Duration::from_millis(10);
 /// A server that asks for more is asked again all the same.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+/// What is missing is created by somebody who then looks whether it is found, and to be told that it is not
+/// there costs a store little.
+const MISSING_CEILING: Duration = Duration::from_secs(2);
 /// A fleet that was told the same moment is spread over this part of the time until then.
 const RETRY_AFTER_SPREAD: f64 = 0.2;
+
+/// Watches that end together, as when a server goes, are not begun anew together.
+const RECONNECT_SPREAD: Duration = Duration::from_millis(300);
+/// A watch that ends sooner was of no use; who has it end so each time must not be asked all the time.
+const SHORT_WATCH: Duration = Duration::from_secs(1);
+/// In a row, before pauses grow: a server that restarts may cut a few.
+const SHORT_WATCHES: u32 = 3;
 
 /// The pauses of one source.
 #[derive(Debug)]
@@ -20,11 +30,13 @@ pub(crate) struct Pace {
     /// In a row.
     failures: u32,
     last: Option<Kind>,
+    /// Watches in a row that were short.
+    short_watches: u32,
 }
 
 impl Pace {
     pub(crate) fn new(floor: Duration, ceiling: Duration, reconnect_ceiling: Duration) -> Self {
-        Self { floor, ceiling, reconnect_ceiling, failures: 0, last: None }
+        Self { floor, ceiling, reconnect_ceiling, failures: 0, last: None, short_watches: 0 }
     }
 
     pub(crate) fn ceiling(&self) -> Duration {
@@ -46,11 +58,26 @@ impl Pace {
         self.last.map(|kind| self.after(kind, fastrand::f64()))
     }
 
+    /// How long to wait after a watch that has ended, having lasted for `lasted`.
+    pub(crate) fn watch_ended(&mut self, lasted: Duration) -> Duration {
+        self.watch_pause(lasted).mul_f64(fastrand::f64())
+    }
+
+    /// The longest that it may be.
+    fn watch_pause(&mut self, lasted: Duration) -> Duration {
+        let more = self.short_watches.saturating_add(1);
+        self.short_watches = if lasted < SHORT_WATCH { more } else { 0 };
+        let spread = RECONNECT_SPREAD.min(self.reconnect_ceiling);
+        let doublings = self.short_watches.saturating_sub(SHORT_WATCHES).min(31);
+        spread.saturating_mul(1 << doublings).min(self.ceiling.max(spread))
+    }
+
     /// `luck` is in 0..1.
     fn after(&self, kind: Kind, luck: f64) -> Duration {
         let ceiling = match kind {
             Kind::Unreachable => self.ceiling.min(self.reconnect_ceiling),
-            Kind::Refused | Kind::Throttled(_) | Kind::Missing | Kind::Invalid => self.ceiling,
+            Kind::Missing => self.ceiling.min(MISSING_CEILING),
+            Kind::Refused | Kind::Throttled(_) | Kind::Invalid => self.ceiling,
         };
         let doublings = self.failures.saturating_sub(1).min(31);
         let bound = self.floor.saturating_mul(1 << doublings).min(ceiling);
@@ -84,6 +111,7 @@ mod tests {
             (2, Kind::Unreachable, 200),
             (9, Kind::Unreachable, 800),
             (9, Kind::Refused, 10_000),
+            (9, Kind::Missing, 2_000),
             (u32::MAX, Kind::Throttled(None), 10_000),
         ] {
             assert_eq!(after(failures, kind, 1.0), ms(want), "{failures} {kind:?}");
@@ -94,6 +122,15 @@ mod tests {
     fn jitter_is_full_but_never_nothing() {
         assert_eq!(after(9, Kind::Unreachable, 0.25), ms(200));
         assert_eq!(after(9, Kind::Unreachable, 0.0), SHORTEST);
+    }
+
+    #[test]
+    fn who_ends_watches_at_once_is_asked_ever_more_seldom() {
+        let mut pace = Pace::new(ms(100), ms(10_000), ms(800));
+        for want in [300, 300, 300, 600, 1200, 2400, 4800, 9600, 10_000, 10_000] {
+            assert_eq!(pace.watch_pause(ms(999)), ms(want));
+        }
+        assert_eq!(pace.watch_pause(ms(1000)), ms(300));
     }
 
     #[test]

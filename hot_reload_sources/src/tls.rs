@@ -3,7 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, ConfigBuilder, RootCertStore,
+    client::WantsClientCert,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
@@ -16,17 +17,24 @@ use crate::{
 
 /// Returns how to speak TLS with what `access` says, read anew, as files of it may have been replaced.
 pub(crate) async fn client_config(access: &Access) -> Result<ClientConfig, StoreError> {
-    let roots = match &access.ca_file {
-        Some(path) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates(path).await? {
-                roots.add(certificate).map_err(|error| unusable(path, error))?;
-            }
-            roots
-        }
-        None => of_the_system().await?,
-    };
-    let config = trusting(roots);
+    showing(trusting(roots(access).await?), access).await
+}
+
+/// Returns whom `access` trusts.
+pub(crate) async fn roots(access: &Access) -> Result<RootCertStore, StoreError> {
+    let Some(path) = &access.ca_file else { return of_the_system().await };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path).await? {
+        roots.add(certificate).map_err(|error| unusable(path, error))?;
+    }
+    Ok(roots)
+}
+
+/// Has the certificate of `access` shown, if there is one.
+pub(crate) async fn showing(
+    config: ConfigBuilder<ClientConfig, WantsClientCert>,
+    access: &Access,
+) -> Result<ClientConfig, StoreError> {
     match &access.client_certificate {
         Some((certificate, key_file)) => {
             let pem = access::read(key_file).await?;
@@ -40,9 +48,7 @@ pub(crate) async fn client_config(access: &Access) -> Result<ClientConfig, Store
 }
 
 /// Begins to say how to speak TLS with whom `roots` vouch for.
-pub(crate) fn trusting(
-    roots: RootCertStore,
-) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
+pub(crate) fn trusting(roots: RootCertStore) -> ConfigBuilder<ClientConfig, WantsClientCert> {
     // Named, since whoever uses this may have another provider beside it, and none chosen.
     ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -32,9 +32,47 @@ use crate::{
 /// ```
 pub fn from_url(url: &str, access: Access) -> Result<Box<dyn Store>, StoreError> {
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-    drop(access);
-    Err(StoreError::refused(format!("{scheme}:// is no store that is known")))
+    match scheme {
+        "http" | "https" => {
+            built_in!("http", crate::http::HttpPlace::from_url(url, access), access)
+        }
+        "redis" | "rediss" => {
+            built_in!("redis", crate::redis::RedisPlace::from_url(url, access), access)
+        }
+        "nats" | "natss" => {
+            built_in!("nats", crate::nats::NatsPlace::from_url(url, access), access)
+        }
+        "etcd" | "etcds" => {
+            built_in!("etcd", crate::etcd::EtcdPlace::from_url(url, access), access)
+        }
+        "postgres" | "postgresql" => {
+            built_in!("postgres", crate::postgres::PostgresPlace::from_url(url, access), access)
+        }
+        _ => Err(StoreError::refused(format!(
+            "{scheme}:// is no store that is known; known are http, https, redis, rediss, nats, \
+             natss, etcd, etcds and postgres"
+        ))),
+    }
 }
+
+/// The place, where its store is built in.
+macro_rules! built_in {
+    ($feature:literal, $place:expr, $access:ident) => {{
+        #[cfg(feature = $feature)]
+        let place = $place.map(|place| Box::new(place) as Box<dyn Store>);
+        #[cfg(not(feature = $feature))]
+        let place = {
+            drop($access);
+            Err(StoreError::refused(concat!(
+                "this program is built without ",
+                $feature,
+                "; build it with the feature of that name"
+            )))
+        };
+        place
+    }};
+}
+use built_in;
 
 #[async_trait]
 impl Store for Box<dyn Store> {

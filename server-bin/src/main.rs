@@ -61,7 +61,11 @@ fn print_error(failure: &(dyn Error + 'static)) {
     let mut told = format!("error: {failure}");
     let mut next = failure.source();
     while let Some(cause) = next {
-        told = format!("{told}\n  caused by: {cause}");
+        let words = cause.to_string();
+        // Some errors are their own cause.
+        if !told.ends_with(&words) {
+            told = format!("{told}\n  caused by: {words}");
+        }
         next = cause.source();
     }
     eprintln!("{told}");

@@ -28,6 +28,7 @@ pub(crate) struct Status {
     generation: u64,
     pinned: Option<u64>,
     age: Option<f64>,
+    source: Option<String>,
     mechanism: Option<String>,
     #[serde(default)]
     failures: u32,
@@ -94,6 +95,9 @@ pub(crate) fn report(status: &Status, history: &[Entry]) -> String {
     report.row("generation", &format!("{}{since}", status.generation));
     if let Some(pinned) = status.pinned {
         report.row("pinned", &format!("to {pinned}, whatever the file says, until it is resumed"));
+    }
+    if let Some(source) = &status.source {
+        report.row("config", source);
     }
     if let Some(mechanism) = &status.mechanism {
         report.row("follows by", mechanism);

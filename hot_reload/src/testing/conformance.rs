@@ -22,14 +22,8 @@ const WORKERS: usize = 4;
 /// In `tests/conformance.rs` of the crate that has the source:
 ///
 /// ```
-/// # mod mine { pub struct MyRig; }
-/// # macro_rules! conformance { ($rig:ty) => { const _: Option<$rig> = None; } }
-/// # /*
-/// use hot_reload::conformance;
-/// # */
-/// use mine::MyRig;
-///
-/// conformance!(MyRig);
+/// # struct MyRig;
+/// hot_reload::conformance!(MyRig);
 /// ```
 #[macro_export]
 macro_rules! conformance {
@@ -46,6 +40,7 @@ macro_rules! conformance {
             a_killed_server_is_followed_again
             a_server_that_lost_everything_takes_nothing_away
             a_throttled_server_is_left_in_peace
+            many_come_back_one_by_one
             a_hang_of_30_s_heals_within_a_second
             a_silent_connection_is_found
             a_partition_of_a_minute_heals_within_a_second

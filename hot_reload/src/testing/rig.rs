@@ -90,6 +90,12 @@ pub trait Rig: Sized + Send + Sync + 'static {
         Duration::from_secs(1)
     }
 
+    /// Returns how long the suite waits for what has to happen and has no time of its own; longer than
+    /// anything takes on a busy machine.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
     /// Whether the server asks for credentials.
     fn has_credentials(&self) -> bool {
         true

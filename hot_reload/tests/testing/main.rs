@@ -1,9 +1,12 @@
 //! The suite for sources passes a source that is right, and finds what is wrong with others.
 
+mod faults;
+mod proxy;
 mod rig;
+mod scripted;
 mod server;
 mod source;
 
-use self::rig::LineRig;
+use self::{rig::LineRig, source::Fault};
 
-hot_reload::conformance!(LineRig);
+hot_reload::conformance!(LineRig<{ Fault::None as u8 }>);

@@ -7,25 +7,30 @@ use hot_reload::testing::Rig;
 
 use super::{
     server::{GREETING, Server, TOKEN},
-    source::{DEADLINE, Source},
+    source::{DEADLINE, Fault, Source},
 };
 
-pub(crate) struct LineRig {
+/// With sources that have a fault.
+pub(crate) struct LineRig<const FAULT: u8> {
     server: Server,
     of_another_name: Server,
     expired: Server,
 }
 
 #[async_trait]
-impl Rig for LineRig {
+impl<const FAULT: u8> Rig for LineRig<FAULT> {
     type Source = Source;
 
     async fn start() -> Self {
-        Self {
+        let rig = Self {
             server: Server::start(GREETING).await,
             of_another_name: Server::start("elsewhere until 2999").await,
             expired: Server::start("localhost until 1999").await,
-        }
+        };
+        // For whoever believes them.
+        rig.of_another_name.put(Some("n = 1"));
+        rig.expired.put(Some("n = 1"));
+        rig
     }
 
     fn address(&self) -> SocketAddr {
@@ -33,11 +38,13 @@ impl Rig for LineRig {
     }
 
     fn source(&self, address: SocketAddr) -> Source {
-        Source::new(address, TOKEN)
+        Source::new(address, TOKEN, FAULT)
     }
 
     async fn put(&self, text: &str) {
         self.server.put(Some(text));
+        // So that the server has each to tell, and not the last of many.
+        tokio::task::yield_now().await;
     }
 
     async fn delete(&self) {
@@ -59,15 +66,15 @@ impl Rig for LineRig {
     }
 
     fn with_wrong_credentials(&self, address: SocketAddr) -> Source {
-        Source::new(address, "open-barley")
+        Source::new(address, "open-barley", FAULT)
     }
 
     async fn with_wrong_name(&self) -> Source {
-        Source::new(self.of_another_name.address, TOKEN)
+        Source::new(self.of_another_name.address, TOKEN, FAULT)
     }
 
     async fn with_expired_certificate(&self) -> Source {
-        Source::new(self.expired.address, TOKEN)
+        Source::new(self.expired.address, TOKEN, FAULT)
     }
 
     async fn throttle(&self, is_throttled: bool) -> bool {
@@ -85,5 +92,10 @@ impl Rig for LineRig {
 
     fn read_deadline(&self) -> Duration {
         DEADLINE
+    }
+
+    fn patience(&self) -> Duration {
+        // What is broken is broken sooner.
+        Duration::from_secs(if FAULT == Fault::None as u8 { 30 } else { 5 })
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, bail, ensure};
@@ -16,7 +16,7 @@ use tokio::{
     net::TcpStream,
     sync::mpsc,
     task::JoinSet,
-    time::timeout,
+    time::{Instant, sleep, timeout},
 };
 
 use super::server::GREETING;
@@ -27,57 +27,168 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(1);
 pub(crate) struct Source {
     pub(crate) address: SocketAddr,
     pub(crate) token: &'static str,
+    fault: u8,
     newest: Arc<Mutex<Newest>>,
+}
+
+/// What is wrong with a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    /// Lets events and loads overtake each other, and tells of values twice.
+    GoesBack,
+    /// Keeps its connection when nobody watches any more.
+    Leaks,
+    NeverReconnects,
+    ReconnectsWithoutNeed,
+    /// Believes that an open connection is a good one.
+    HasNoDeadline,
+    IsDeafAfterABadValue,
+    LosesEveryOther,
+    /// Takes the first of what comes together, and not the last.
+    Debounces,
+    /// Has seen a value once it has given it.
+    MovesItsCursorFirst,
+    TakesNothingForAValue,
+    /// Says nothing of a value that is gone.
+    SwallowsRemoval,
+    TellsItsToken,
+    LogsContent,
+    /// Is refused, and tries again at once.
+    Spins,
+    /// Waits for ten seconds when something has gone wrong.
+    Sulks,
+    /// Gives up before the answer of a distant server can be there.
+    IsImpatient,
+    /// Takes each write for a change.
+    CountsWrites,
+    /// Tries again at every full second.
+    RetriesOnTheDot,
+    IsVague,
+    TrustsEveryServer,
 }
 
 /// What keeps loads and events in order.
 #[derive(Default)]
 struct Newest {
     revision: u64,
+    has_watched: bool,
+    is_deaf: bool,
+    told: Option<Instant>,
     events: Option<mpsc::Sender<WatchEvent<Sample>>>,
 }
 
 type Answers = Lines<BufReader<TcpStream>>;
 
 impl Source {
-    pub(crate) fn new(address: SocketAddr, token: &'static str) -> Self {
-        Self { address, token, newest: Arc::default() }
+    pub(crate) fn new(address: SocketAddr, token: &'static str, fault: u8) -> Self {
+        Self { address, token, fault, newest: Arc::default() }
     }
 
-    async fn ask(&self, command: &str) -> anyhow::Result<Answers> {
-        let stream = timeout(DEADLINE, TcpStream::connect(self.address)).await??;
-        let mut answers = BufReader::new(stream).lines();
-        let greeting = next(&mut answers).await?;
-        let (name, until) = greeting.split_once(" until ").context("an odd greeting")?;
-        let (wanted, _) = GREETING.split_once(" until ").unwrap();
-        ensure!(name == wanted, "the server is not what its name says; check the address");
-        ensure!(until > "2020", "the server's proof has expired; renew it");
-        let lines = format!("{}\n{command}\n", self.token);
-        answers.get_mut().write_all(lines.as_bytes()).await?;
-        Ok(answers)
+    fn has(&self, fault: Fault) -> bool {
+        self.fault == fault as u8
     }
-}
 
-async fn next(answers: &mut Answers) -> anyhow::Result<String> {
-    loop {
-        let line = timeout(DEADLINE, answers.next_line()).await.context("no answer")??;
-        match line.context("the server has closed the connection")?.as_str() {
-            "denied" => bail!("the token was denied; give another"),
-            "busy" => bail!("the server has too much to do"),
-            "alive" => {}
-            line => return Ok(line.to_owned()),
+    fn deadline(&self) -> Duration {
+        match self.fault {
+            _ if self.has(Fault::HasNoDeadline) => Duration::from_secs(3600),
+            _ if self.has(Fault::IsImpatient) => Duration::from_millis(200),
+            _ => DEADLINE,
         }
     }
-}
 
-/// Which revision it is, and what that holds.
-fn parse(line: &str) -> anyhow::Result<(u64, anyhow::Result<Sample>)> {
-    let (revision, held) = line.split_once(' ').context("an odd line")?;
-    let sample = match held.strip_prefix("is ") {
-        Some(text) => toml::from_str(text).context("the value is no good"),
-        None => Err(anyhow::anyhow!("there is no value; put one")),
-    };
-    Ok((revision.parse()?, sample))
+    /// Asks, and returns the first answer, and where to wait for more.
+    async fn ask(&self, command: &str) -> anyhow::Result<(String, Answers)> {
+        loop {
+            let asked = self.ask_once(command).await;
+            match asked {
+                Err(_) if self.has(Fault::Spins) => {}
+                Err(_) if self.has(Fault::RetriesOnTheDot) => {
+                    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+                    sleep(Duration::from_millis(1000 - u64::from(now.subsec_millis()))).await;
+                }
+                Err(error) if self.has(Fault::Sulks) => {
+                    sleep(Duration::from_secs(10)).await;
+                    return Err(error);
+                }
+                Err(error) if self.has(Fault::TellsItsToken) => {
+                    return Err(error.context(format!("with the token {}", self.token)));
+                }
+                Err(_) if self.has(Fault::IsVague) => bail!("something went wrong"),
+                asked => return asked,
+            }
+        }
+    }
+
+    async fn ask_once(&self, command: &str) -> anyhow::Result<(String, Answers)> {
+        let stream = timeout(DEADLINE, TcpStream::connect(self.address)).await??;
+        let mut answers = BufReader::new(stream).lines();
+        let greeting = self.next(&mut answers).await?;
+        let (name, until) = greeting.split_once(" until ").context("an odd greeting")?;
+        let (wanted, _) = GREETING.split_once(" until ").unwrap();
+        if !self.has(Fault::TrustsEveryServer) {
+            ensure!(name == wanted, "the server is not what its name says; check the address");
+            ensure!(until > "2020", "the server's proof has expired; renew it");
+        }
+        let lines = format!("{}\n{command}\n", self.token);
+        answers.get_mut().write_all(lines.as_bytes()).await?;
+        Ok((self.next(&mut answers).await?, answers))
+    }
+
+    async fn next(&self, answers: &mut Answers) -> anyhow::Result<String> {
+        loop {
+            let line =
+                timeout(self.deadline(), answers.next_line()).await.context("no answer")??;
+            match line.context("the server has closed the connection")?.as_str() {
+                "denied" => bail!("the token was denied; give another"),
+                "busy" => bail!("the server has too much to do"),
+                "alive" => {}
+                line => return Ok(line.to_owned()),
+            }
+        }
+    }
+
+    /// Which revision it is, and what that holds.
+    fn parse(&self, line: &str) -> anyhow::Result<(u64, anyhow::Result<Sample>)> {
+        if self.has(Fault::LogsContent) {
+            tracing::info!("the server says {line}");
+        }
+        let (revision, held) = line.split_once(' ').context("an odd line")?;
+        let sample = match held.strip_prefix("is ") {
+            Some(_) if self.has(Fault::CountsWrites) => Ok(Sample { n: revision.parse()? }),
+            Some(text) => toml::from_str(text).context("the value is no good"),
+            None if self.has(Fault::TakesNothingForAValue) => Ok(Sample { n: 0 }),
+            None => Err(anyhow::anyhow!("there is no value; put one")),
+        };
+        Ok((revision.parse()?, sample))
+    }
+
+    /// Sends the event of `line` where `permit` allows, unless something newer is
+    /// known.
+    fn tell(&self, line: &str, permit: mpsc::Permit<'_, WatchEvent<Sample>>) -> anyhow::Result<()> {
+        let (revision, sample) = self.parse(line)?;
+        let mut newest = self.newest.lock().unwrap();
+        // What was loaded already is told as well: that the watch is well.
+        let is_news = revision >= newest.revision || self.has(Fault::GoesBack);
+        let is_gone = line.ends_with(" gone") && self.has(Fault::SwallowsRemoval);
+        let is_soon = newest.told.is_some_and(|told| told.elapsed() < Duration::from_secs(1));
+        let is_lost = match revision {
+            _ if self.has(Fault::Debounces) => is_soon,
+            even => even % 2 == 0 && self.has(Fault::LosesEveryOther),
+        };
+        newest.is_deaf |= sample.is_err() && self.has(Fault::IsDeafAfterABadValue);
+        if !is_news || is_gone || is_lost {
+            return Ok(());
+        }
+        newest.revision = revision;
+        newest.told = Some(Instant::now());
+        match sample {
+            Ok(_) if newest.is_deaf => {}
+            Ok(sample) => permit.send(WatchEvent::Changed(sample)),
+            Err(error) => permit.send(WatchEvent::Error(format!("{error:#}"))),
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -89,15 +200,22 @@ impl Reload<Sample, String> for Source {
     }
 
     async fn reload(&self) -> ReloadResult<Option<Sample>, Sample, String> {
-        let line = next(&mut self.ask("GET").await?).await?;
-        let (revision, sample) = parse(&line)?;
+        let (line, _) = self.ask("GET").await?;
+        let (revision, sample) = self.parse(&line)?;
         let mut newest = self.newest.lock().unwrap();
         let is_waiting = |tx: &mpsc::Sender<_>| tx.capacity() < tx.max_capacity();
-        if newest.events.as_ref().is_some_and(is_waiting) {
+        if newest.events.as_ref().is_some_and(is_waiting) && !self.has(Fault::GoesBack) {
             // What is older may be among what waits, and is to be taken before.
             return Ok(None);
         }
+        if revision == newest.revision && self.has(Fault::MovesItsCursorFirst) {
+            return Err(anyhow::anyhow!("nothing new since revision {revision}").into());
+        }
         newest.revision = revision;
+        newest.is_deaf |= sample.is_err() && self.has(Fault::IsDeafAfterABadValue);
+        if newest.is_deaf || (sample.is_err() && self.has(Fault::SwallowsRemoval)) {
+            return Ok(None);
+        }
         Ok(Some(sample?))
     }
 }
@@ -105,28 +223,37 @@ impl Reload<Sample, String> for Source {
 #[async_trait]
 impl RealtimeWatch<Sample, String> for Source {
     async fn watch_realtime(&self) -> ReloadResult<RealtimeWatchHandle<Sample>, Sample, String> {
-        let mut answers = self.ask("WATCH").await?;
+        if std::mem::replace(&mut self.newest.lock().unwrap().has_watched, true)
+            && self.has(Fault::NeverReconnects)
+        {
+            std::future::pending::<()>().await;
+        }
         // What is there now is going to be loaded.
-        next(&mut answers).await?;
+        let (_, mut answers) = self.ask("WATCH").await?;
         let (tx, rx) = mpsc::channel(1024);
-        let newest = Arc::clone(&self.newest);
-        newest.lock().unwrap().events = Some(tx.clone());
-        let mut following = JoinSet::new();
-        following.spawn(async move {
-            while let Ok(line) = next(&mut answers).await {
-                let Ok((revision, sample)) = parse(&line) else { break };
-                let Ok(permit) = tx.reserve().await else { return };
-                let mut newest = newest.lock().unwrap();
-                if revision > newest.revision {
-                    newest.revision = revision;
-                    permit.send(match sample {
-                        Ok(sample) => WatchEvent::Changed(sample),
-                        Err(error) => WatchEvent::Error(format!("{error:#}")),
-                    });
+        self.newest.lock().unwrap().events = Some(tx.clone());
+        let source = self.clone();
+        let follow = async move {
+            while let Ok(line) = source.next(&mut answers).await {
+                let Ok(permit) = tx.reserve().await else { break };
+                if source.tell(&line, permit).is_err() {
+                    break;
                 }
             }
+        };
+        let newest = Arc::clone(&self.newest);
+        let is_fickle = self.has(Fault::ReconnectsWithoutNeed);
+        let follow = async move {
+            let limit = if is_fickle { DEADLINE } else { Duration::MAX };
+            drop(timeout(limit, follow).await);
             newest.lock().unwrap().events = None;
-        });
+        };
+        let mut following = JoinSet::new();
+        if self.has(Fault::Leaks) {
+            tokio::spawn(follow);
+        } else {
+            following.spawn(follow);
+        }
         Ok(RealtimeWatchHandle::with_cleanup(rx, Box::new(following)))
     }
 }

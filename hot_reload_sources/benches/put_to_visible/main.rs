@@ -7,11 +7,21 @@
 #[path = "../../tests/common/mod.rs"]
 mod common;
 
+#[path = "../common/bucket.rs"]
+mod bucket;
+mod etcd;
+mod http;
+mod nats;
+mod postgres;
+#[path = "../../tests/postgres/server.rs"]
+#[allow(dead_code, unreachable_pub, reason = "its tests use the rest")]
+mod postgresql;
+mod redis;
 mod subject;
 
 use std::env;
 
-use subject::{Scale, Subject, run};
+use subject::{Scale, run};
 
 #[tokio::main(worker_threads = 2)]
 async fn main() {
@@ -28,5 +38,11 @@ async fn main() {
             }
         )*};
     }
-    stores! {}
+    stores! {
+        "http": http::Http,
+        "redis": redis::Redis,
+        "nats": nats::Nats,
+        "etcd": etcd::Etcd,
+        "postgres": postgres::Postgres,
+    }
 }

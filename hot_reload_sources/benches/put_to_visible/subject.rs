@@ -14,37 +14,37 @@ use tokio::{
 
 /// Twenty fields in about 1 kB of TOML.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Config {
-    pub n: u64,
+pub(crate) struct Value {
+    pub(crate) n: u64,
     #[serde(flatten)]
     fields: std::collections::BTreeMap<String, String>,
 }
 
-impl Config {
-    pub fn text(n: u64) -> String {
+impl Value {
+    pub(crate) fn text(n: u64) -> String {
         let fields = (1..20).map(|field| format!("field_{field:02} = \"{n:>32}\"\n"));
         format!("n = {n}\n{}", fields.collect::<String>())
     }
 
     /// Makes one of what a store holds.
-    pub fn parse(bytes: &[u8]) -> Self {
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
         toml::from_str(std::str::from_utf8(bytes).expect("text")).expect("a configuration")
     }
 }
 
 /// Which value was there when.
-pub type Seen = UnboundedSender<(u64, Instant)>;
+pub(crate) type Seen = UnboundedSender<(u64, Instant)>;
 
 /// A store with a server of its own.
 #[async_trait]
-pub trait Subject: Sized + Send + Sync + 'static {
+pub(crate) trait Subject: Sized + Send + Sync + 'static {
     async fn start() -> Self;
 
     /// Puts `text` where both look, over a connection that stands already.
     async fn put(&self, text: String);
 
     /// What is measured.
-    fn source(&self) -> FromStore<Config>;
+    fn source(&self) -> FromStore<Value>;
 
     /// What it is measured by: the store's own client, which has `seen` know of each value once it is
     /// parsed. Resolves once it would hear of a put.
@@ -52,21 +52,21 @@ pub trait Subject: Sized + Send + Sync + 'static {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub struct Scale {
+pub(crate) struct Scale {
     turns: u32,
     puts: u32,
 }
 
 impl Scale {
-    pub const SHORT: Self = Self { turns: 2, puts: 20 };
-    pub const LONG: Self = Self { turns: 10, puts: 100 };
+    pub(crate) const SHORT: Self = Self { turns: 2, puts: 20 };
+    pub(crate) const LONG: Self = Self { turns: 10, puts: 100 };
 }
 
 /// As between puts of a person or of a roll-out: nothing is busy any more.
 const PAUSE: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub fn head() {
+pub(crate) fn head() {
     println!(
         "| store | median, bare | median, ours | of bare | 99 %, bare | 99 %, ours | of bare |"
     );
@@ -74,11 +74,11 @@ pub fn head() {
 }
 
 /// Prints a row: milliseconds.
-pub async fn run<S: Subject>(name: &str, scale: Scale) {
+pub(crate) async fn run<S: Subject>(name: &str, scale: Scale) {
     let store = Arc::new(S::start().await);
     let (mut bare, mut ours) = (Vec::new(), Vec::new());
     let mut n = 0;
-    store.put(Config::text(n)).await;
+    store.put(Value::text(n)).await;
     for _ in 0..scale.turns {
         let (tx, rx) = unbounded_channel();
         let task = store.bare(tx).await;
@@ -124,7 +124,7 @@ async fn puts(
     for _ in 0..puts {
         sleep(PAUSE).await;
         *n += 1;
-        let text = Config::text(*n);
+        let text = Value::text(*n);
         let begun = Instant::now();
         store.put(text).await;
         times.push(wait(&mut seen, *n).await - begun);

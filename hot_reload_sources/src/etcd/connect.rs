@@ -14,6 +14,7 @@ use crate::{
         error::{is_answer, is_open_to_all, told_at_entrance},
         url::Members,
     },
+    tls,
 };
 
 /// A member that has not answered after this has another asked beside it.
@@ -58,7 +59,7 @@ impl Entrance {
         let mut options =
             ConnectOptions::new().with_require_leader(true).with_auto_token_refresh(true);
         if members.is_tls {
-            options = options.with_tls(tls(access).await?);
+            options = options.with_tls(tls_options(access).await?);
         }
         let login = match (&access.user, &access.password) {
             (Some(user), Some(password)) => Some((user.clone(), password.read().await?)),
@@ -88,7 +89,11 @@ impl Entrance {
     }
 }
 
-async fn tls(access: &Access) -> Result<TlsOptions, StoreError> {
+async fn tls_options(access: &Access) -> Result<TlsOptions, StoreError> {
+    if access.ca_file.is_some() || access.client_certificate.is_some() {
+        // The client takes a file without certificates for one of none; here it is told by name.
+        let _usable = tls::client_config(access).await?;
+    }
     let tls = match &access.ca_file {
         Some(file) => {
             TlsOptions::new().ca_certificate(Certificate::from_pem(access::read(file).await?))

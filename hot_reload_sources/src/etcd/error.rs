@@ -1,6 +1,6 @@
 //! What a server, or the way to it, had to say.
 
-use std::{error::Error as StdError, io};
+use std::{error::Error as StdError, io, iter::successors};
 
 use etcd_client::Error;
 
@@ -16,6 +16,10 @@ mod code {
     pub(super) const UNAVAILABLE: i32 = 14;
     pub(super) const UNAUTHENTICATED: i32 = 16;
 }
+
+const NO_USER: &str = "user name is empty";
+const WRONG_USER: &str = "authentication failed";
+const OLD_USERS: &str = "revision of auth store is old";
 
 /// Makes a store's error of a client's.
 ///
@@ -37,13 +41,13 @@ pub(super) fn told(error: &Error) -> StoreError {
         code::UNAUTHENTICATED => StoreError::refused(format!(
             "the server does not take the token ({text}); see whether the user may still log in"
         )),
-        code::INVALID_ARGUMENT if text.contains("revision of auth store is old") => {
+        code::INVALID_ARGUMENT if text.contains(OLD_USERS) => {
             StoreError::unreachable("users or roles have changed; logging in again")
         }
-        code::INVALID_ARGUMENT if text.contains("user name is empty") => {
+        code::INVALID_ARGUMENT if text.contains(NO_USER) => {
             StoreError::refused("the server wants a user; give one, and a password")
         }
-        code::INVALID_ARGUMENT if text.contains("authentication failed") => {
+        code::INVALID_ARGUMENT if text.contains(WRONG_USER) => {
             StoreError::refused("wrong user or password; give those of a user of the cluster")
         }
         code::INVALID_ARGUMENT | code::FAILED_PRECONDITION => {
@@ -55,12 +59,11 @@ pub(super) fn told(error: &Error) -> StoreError {
 
 /// The same, for one who has never been connected.
 ///
-/// A server that is not shown the certificate it wants says so when the client takes itself for connected,
-/// and then hangs up; what it has said is lost on the way (RFC 8446, appendix E.1.2 on when a client learns
-/// of it; hyper tells its user of a closed connection).
+/// A server that is not shown the certificate it wants says so when the client takes itself for connected
+/// (RFC 8446, section 2: by then it may write), and hangs up; that is all that the client tells of it.
 pub(super) fn told_at_entrance(error: &Error) -> StoreError {
     match error {
-        Error::GRpcStatus(status) if status.source().is_some() && is_hung_up(root(error)) => {
+        Error::GRpcStatus(status) if status.source().is_some() && is_hung_up(error) => {
             StoreError::unreachable(
                 "the server hangs up; see whether it speaks TLS, and wants a client certificate",
             )
@@ -89,9 +92,15 @@ pub(super) fn is_answer(error: &Error) -> bool {
 
 /// Whether another connection may fare better: this one is broken, or is logged in no more.
 pub(super) fn ends_link(error: &Error) -> bool {
+    let Error::GRpcStatus(status) = error else { return true };
     !is_answer(error)
-        || matches!(error, Error::GRpcStatus(status)
-            if [code::UNAUTHENTICATED, code::INVALID_ARGUMENT].contains(&(status.code() as i32)))
+        || match status.code() as i32 {
+            code::UNAUTHENTICATED => true,
+            code::INVALID_ARGUMENT => {
+                [NO_USER, WRONG_USER, OLD_USERS].iter().any(|text| status.message().contains(text))
+            }
+            _ => false,
+        }
 }
 
 /// Whether there is nobody to log in as: then all may read, as etcd's own client has it too.
@@ -142,23 +151,29 @@ fn refused_by_tls(error: &rustls::Error) -> StoreError {
 }
 
 /// Whether there was somebody who has ended it.
-fn is_hung_up(cause: &(dyn StdError + 'static)) -> bool {
-    !cause.is::<rustls::Error>() && !cause.is::<io::Error>()
+fn is_hung_up(error: &Error) -> bool {
+    let io = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last();
+    !root(error).is::<rustls::Error>()
+        && io.is_none_or(|io| {
+            use io::ErrorKind::{BrokenPipe, ConnectionReset, InvalidData, UnexpectedEof};
+            matches!(io.kind(), BrokenPipe | ConnectionReset | InvalidData | UnexpectedEof)
+        })
 }
 
 /// The innermost cause, which alone says what is wrong.
 fn root(error: &Error) -> &(dyn StdError + 'static) {
-    let mut cause: &(dyn StdError + 'static) = match error {
+    causes(error).last().unwrap_or(error)
+}
+
+fn causes(error: &Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    let first: &(dyn StdError + 'static) = match error {
         Error::GRpcStatus(status) => status,
         Error::TransportError(transport) => transport,
         error => error,
     };
-    loop {
+    successors(Some(first), |&cause| {
         // What an I/O error is made of is no source of it, but its sources are.
         let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        match inner.map(|inner| inner as &(dyn StdError + 'static)).or_else(|| cause.source()) {
-            Some(inner) => cause = inner,
-            None => return cause,
-        }
-    }
+        inner.map(|inner| inner as &(dyn StdError + 'static)).or_else(|| cause.source())
+    })
 }

@@ -7,6 +7,7 @@ use std::{
 
 use etcd_client::{Client, Error, WatchStream};
 use tokio::{
+    select,
     sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
@@ -21,28 +22,48 @@ use crate::{
     },
 };
 
-/// Between two heartbeats. With what one may take, a connection that is dead is found within four
-/// seconds, which is less than the read deadline.
+/// What part of the read deadline is between two heartbeats, and what part one may take: a connection that
+/// is dead is found before the deadline is over.
 ///
 /// It is a request and not a ping of HTTP/2, since a server hangs up when those come more often than
 /// every five seconds (`--grpc-keepalive-min-time`,
 /// [etcd 8905](https://github.com/etcd-io/etcd/issues/8905)). Nor is it a request for the progress of a
 /// watch, since a watch from a revision that is not there yet is not answered
 /// ([etcd 15237](https://github.com/etcd-io/etcd/pull/15237)).
-const BEAT: Duration = Duration::from_secs(2);
-/// Longer than a busy server takes for what it knows by heart.
-const BEAT_PATIENCE: Duration = Duration::from_secs(2);
+const BEAT: f64 = 0.4;
 /// More than the engine takes by default.
 const MAX_MESSAGE: usize = 64 * 1024 * 1024;
 
 /// A connection that is used until it is said to be lost.
 pub(super) struct Link {
     client: Client,
-    lost: Arc<watch::Sender<bool>>,
+    lost: Arc<watch::Sender<Option<Loss>>>,
     /// That of all that was read over it.
     era: OnceLock<Era>,
     /// Ends with it.
     _heart: JoinSet<()>,
+}
+
+/// Why a connection is used no more.
+#[derive(Debug, Clone)]
+pub(super) enum Loss {
+    /// The member has said nothing for too long.
+    Silent,
+    /// What was watched over it has ended, or is of another time.
+    Past,
+    Told(Arc<Error>),
+}
+
+impl Loss {
+    fn error(&self) -> StoreError {
+        match self {
+            Self::Silent => {
+                StoreError::unreachable("the server has gone silent; see whether it runs")
+            }
+            Self::Past => StoreError::unreachable("the server has changed; asking anew"),
+            Self::Told(error) => told(error),
+        }
+    }
 }
 
 /// What was read, and when in the order of the cluster.
@@ -53,27 +74,44 @@ pub(super) struct Reading {
 }
 
 impl Link {
-    /// Uses `client` from now on; must be called in a runtime.
-    pub(super) fn over(client: Client) -> Self {
-        let lost = Arc::new(watch::Sender::new(false));
+    /// Uses `client` from now on, until the member has been silent for `deadline`; must be called in a
+    /// runtime.
+    pub(super) fn over(client: Client, deadline: Duration) -> Self {
+        let lost = Arc::new(watch::Sender::new(None));
         let mut heart = JoinSet::new();
-        heart.spawn(beat(client.clone(), Arc::clone(&lost)));
+        heart.spawn(beat(client.clone(), deadline.mul_f64(BEAT), Arc::clone(&lost)));
         Self { client, lost, era: OnceLock::new(), _heart: heart }
     }
 
     pub(super) fn is_alive(&self) -> bool {
-        !*self.lost.borrow()
+        self.lost.borrow().is_none()
     }
 
     /// Has all who use it connect anew.
-    pub(super) fn lose(&self) {
-        self.lost.send_replace(true);
+    pub(super) fn lose(&self, why: Loss) {
+        lose(&self.lost, why);
     }
 
-    /// Waits until it is lost.
-    pub(super) async fn is_lost(&self) {
-        // Its sender is here, so there is no end but that.
-        let _ = self.lost.subscribe().wait_for(|&is_lost| is_lost).await;
+    /// Waits for `answer`, as long as there is any hope of one.
+    pub(super) async fn hears<T>(
+        &self,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, StoreError> {
+        let mut lost = self.lost.subscribe();
+        select! {
+            biased;
+            Ok(why) = lost.wait_for(Option::is_some) => {
+                Err(why.as_ref().map_or_else(|| Loss::Past.error(), Loss::error))
+            }
+            answer = answer => answer.map_err(|error| {
+                let ends_link = ends_link(&error);
+                let told = told(&error);
+                if ends_link {
+                    self.lose(Loss::Told(Arc::new(error)));
+                }
+                told
+            }),
+        }
     }
 
     /// Reads `range` as it is in the whole cluster.
@@ -84,13 +122,13 @@ impl Link {
     ) -> Result<Reading, StoreError> {
         let before = history.before();
         let mut client = self.client.kv_client().max_decoding_message_size(MAX_MESSAGE);
-        let read = client.get(range.start(), Some(range.get_options())).await;
-        let mut answer = read.map_err(|error| self.told(&error))?;
+        let get = client.get(range.start(), Some(range.get_options()));
+        let mut answer = self.hears(get).await?;
         let header = answer.take_header().ok_or_else(no_header)?;
         let era = history.read(before, &header);
         if *self.era.get_or_init(|| era) != era {
             // Whoever watches over it waits for revisions that are long past, or never come.
-            self.lose();
+            self.lose(Loss::Past);
         }
         Ok(Reading { held: range.held(answer.take_kvs())?, era, revision: header.revision() })
     }
@@ -105,44 +143,42 @@ impl Link {
     ) -> Result<WatchStream, StoreError> {
         let mut client = self.client.watch_client().max_decoding_message_size(MAX_MESSAGE);
         let options = range.watch_options().with_start_revision(revision + 1);
-        let watched = client.watch(range.start(), Some(options)).await;
-        let mut changes = watched.map_err(|error| self.told(&error))?;
-        let created = changes.message().await.map_err(|error| self.told(&error))?;
-        let created = created.ok_or_else(|| cancelled(""))?;
+        let mut changes = self.hears(client.watch(range.start(), Some(options))).await?;
+        let created = self.hears(changes.message()).await?.ok_or_else(|| cancelled(""))?;
         if created.canceled() {
             return Err(cancelled(created.cancel_reason()));
         }
         // It would wait for what comes after a revision of which this member knows nothing.
         if created.header().ok_or_else(no_header)?.revision() < revision {
-            self.lose();
+            self.lose(Loss::Past);
             return Err(StoreError::unreachable("the member is behind the others; asking again"));
         }
         Ok(changes)
     }
-
-    /// What `error` means for the store, and whether the connection is of use any longer.
-    pub(super) fn told(&self, error: &Error) -> StoreError {
-        if ends_link(error) {
-            self.lose();
-        }
-        told(error)
-    }
 }
 
 /// Asks for the state of the member, over and over, until there is no answer.
-async fn beat(client: Client, lost: Arc<watch::Sender<bool>>) {
+async fn beat(client: Client, pace: Duration, lost: Arc<watch::Sender<Option<Loss>>>) {
     let mut client = client.maintenance_client();
-    loop {
-        sleep(BEAT).await;
-        match timeout(BEAT_PATIENCE, client.status()).await {
+    let why = loop {
+        sleep(pace).await;
+        match timeout(pace, client.status()).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) if is_answer(&error) => {}
-            Ok(Err(_)) | Err(_) => {
-                lost.send_replace(true);
-                return;
-            }
+            Ok(Err(error)) => break Loss::Told(Arc::new(error)),
+            Err(_) => break Loss::Silent,
         }
-    }
+    };
+    lose(&lost, why);
+}
+
+/// Keeps the first reason there was.
+fn lose(lost: &watch::Sender<Option<Loss>>, why: Loss) {
+    lost.send_if_modified(|lost| {
+        let is_first = lost.is_none();
+        lost.get_or_insert(why);
+        is_first
+    });
 }
 
 fn no_header() -> StoreError {

@@ -12,7 +12,7 @@ use crate::{
     etcd::{
         error::cancelled,
         history::{Era, History},
-        link::{Link, Reading},
+        link::{Link, Loss, Reading},
         range::{Held, Range},
     },
     store::Changes,
@@ -35,12 +35,16 @@ impl Watch {
         let kept = Arc::new(Kept::new(reading));
         let mut keeping = JoinSet::new();
         keeping.spawn(self.keep(changes, Arc::clone(&kept)));
-        let changes = stream::unfold(Some((kept, keeping)), async |state| {
-            let (kept, keeping) = state?;
-            Some(match kept.next().await {
-                Ok(entry) => (Ok(entry), Some((kept, keeping))),
-                Err(error) => (Err(error), None),
-            })
+        let changes = stream::unfold((kept, keeping), async |(kept, mut keeping)| {
+            let entry = select! {
+                biased;
+                entry = kept.next() => Ok(entry),
+                ended = keeping.join_next() => Err(match ended? {
+                    Ok(error) => error,
+                    Err(_panicked) => StoreError::unreachable("the watch has failed"),
+                }),
+            };
+            Some((entry, (kept, keeping)))
         });
         Ok(Box::pin(changes))
     }
@@ -52,30 +56,19 @@ impl Watch {
         Ok((reading, changes))
     }
 
-    async fn keep(self, mut changes: WatchStream, kept: Arc<Kept>) {
-        let keeping = async {
-            loop {
-                match self.take_over(&mut changes, &kept).await {
-                    Ok(()) => {}
-                    Err(error) => break error,
-                }
+    /// Keeps it to the end of the watch, and returns why that is.
+    async fn keep(self, mut changes: WatchStream, kept: Arc<Kept>) -> StoreError {
+        loop {
+            if let Err(error) = self.take_over(&mut changes, &kept).await {
+                break error;
             }
-        };
-        let error = select! {
-            biased;
-            () = self.link.is_lost() => {
-                StoreError::unreachable("the connection is lost, or the server is silent")
-            }
-            error = keeping => error,
-        };
-        kept.ends(error);
+        }
     }
 
     /// Takes over one message.
     async fn take_over(&self, changes: &mut WatchStream, kept: &Kept) -> Result<(), StoreError> {
-        let message = changes.message().await.map_err(|error| self.link.told(&error))?;
-        let Some(message) = message else {
-            self.link.lose();
+        let Some(message) = self.link.hears(changes.message()).await? else {
+            self.link.lose(Loss::Past);
             return Err(cancelled(""));
         };
         if message.canceled() {
@@ -112,25 +105,21 @@ struct State {
     held: Held,
     at: At,
     is_new: bool,
-    end: Option<StoreError>,
 }
 
 impl Kept {
     fn new(Reading { held, era, revision }: Reading) -> Self {
-        let state = State { held, at: At { era, revision }, is_new: true, end: None };
+        let state = State { held, at: At { era, revision }, is_new: true };
         Self { state: Mutex::new(state), news: Notify::new() }
     }
 
-    /// Waits for what is there once it is another, or for the end of the watch.
-    async fn next(&self) -> Result<Entry, StoreError> {
+    /// Waits for what is there once it is another.
+    async fn next(&self) -> Entry {
         loop {
             {
                 let mut state = self.state();
                 if std::mem::take(&mut state.is_new) {
-                    return Ok(state.held.entry(state.at.era.at(state.at.revision)));
-                }
-                if let Some(error) = state.end.take() {
-                    return Err(error);
+                    return state.held.entry(state.at.era.at(state.at.revision));
                 }
             }
             self.news.notified().await;
@@ -163,11 +152,6 @@ impl Kept {
         }
         self.news.notify_one();
         Ok(state.is_new.then_some(state.at))
-    }
-
-    fn ends(&self, error: StoreError) {
-        self.state().end = Some(error);
-        self.news.notify_one();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -12,9 +12,14 @@ use std::{
 use reqwest::redirect::Policy;
 use rustls::ClientConfig;
 use tokio::sync::Mutex;
+use zeroize::Zeroizing;
 
-use super::tls::Material;
-use crate::{access::Access, error::StoreError, shared::Shared};
+use crate::{
+    access::{self, Access},
+    error::StoreError,
+    shared::Shared,
+    tls,
+};
 
 /// Sent to whoever runs the server, so that they know who asks.
 const USER_AGENT: &str = concat!("hot_reload_sources/", env!("CARGO_PKG_VERSION"));
@@ -22,19 +27,25 @@ const USER_AGENT: &str = concat!("hot_reload_sources/", env!("CARGO_PKG_VERSION"
 /// has this long to answer.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
+/// HTTP/2 where the server has it: one connection for events and reads.
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
 /// Where clients come from.
 #[derive(Clone)]
 pub(super) enum Clients {
     /// Made anew when files were replaced, or a request got no answer; closed when nobody needs it.
-    Ours { pool: Shared<Pool>, config: Arc<Mutex<Option<(Material, ClientConfig)>>> },
+    Ours { pool: Shared<Pool>, config: Arc<Mutex<Option<(Files, ClientConfig)>>> },
     /// The user's own.
     Given(reqwest::Client),
 }
 
+/// What the files of a TLS connection held when it was prepared.
+type Files = Vec<Zeroizing<Vec<u8>>>;
+
 /// A client with its connections.
 pub(super) struct Pool {
     pub(super) client: reqwest::Client,
-    material: Option<Material>,
+    files: Option<Files>,
     /// Whether one of its connections may be dead: HTTP/2 would have all requests wait for that.
     is_doubtful: AtomicBool,
 }
@@ -49,16 +60,16 @@ impl Clients {
         match self {
             Self::Given(client) => Ok(Arc::new(Pool {
                 client: client.clone(),
-                material: None,
+                files: None,
                 is_doubtful: AtomicBool::new(false),
             })),
             Self::Ours { pool, config } => {
-                let material = Material::read(access).await?;
+                let files = read(access).await?;
                 let is_good = |pool: &Pool| {
                     let is_doubtful = pool.is_doubtful.load(Ordering::Relaxed);
-                    !is_doubtful && pool.material.as_ref() == Some(&material)
+                    !is_doubtful && pool.files.as_ref() == Some(&files)
                 };
-                pool.get(is_good, || open(material.clone(), config)).await
+                pool.get(is_good, || open(access, files.clone(), config)).await
             }
         }
     }
@@ -73,17 +84,33 @@ impl fmt::Debug for Clients {
     }
 }
 
+async fn read(access: &Access) -> Result<Files, StoreError> {
+    let mut files = Files::new();
+    let identity =
+        access.client_certificate.iter().flat_map(|(certificate, key)| [certificate, key]);
+    for path in access.ca_file.iter().chain(identity) {
+        files.push(access::read(path).await?);
+    }
+    Ok(files)
+}
+
 async fn open(
-    material: Material,
-    known: &Mutex<Option<(Material, ClientConfig)>>,
+    access: &Access,
+    files: Files,
+    known: &Mutex<Option<(Files, ClientConfig)>>,
 ) -> Result<Pool, StoreError> {
     let mut known = known.lock().await;
     let config = match &*known {
         // It remembers sessions, so that a server that is back is reached in fewer round trips.
-        Some((of, config)) if *of == material => config.clone(),
-        _ => material.config().await?,
+        Some((of, config)) if *of == files => config.clone(),
+        _ => {
+            // Files that are replaced only now differ from `files`, and are noticed the next time.
+            let mut config = tls::client_config(access).await?;
+            config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
+            config
+        }
     };
-    *known = Some((material.clone(), config.clone()));
+    *known = Some((files.clone(), config.clone()));
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(config)
         .redirect(Policy::none())
@@ -93,7 +120,7 @@ async fn open(
         .http2_keep_alive_timeout(KEEP_ALIVE)
         .build()
         .map_err(|error| StoreError::refused("no HTTP client can be made").because(error))?;
-    Ok(Pool { client, material: Some(material), is_doubtful: AtomicBool::new(false) })
+    Ok(Pool { client, files: Some(files), is_doubtful: AtomicBool::new(false) })
 }
 
 impl Pool {

@@ -32,6 +32,8 @@ struct Listening {
     decoder: Decoder,
     events: VecDeque<Event>,
     must_look: bool,
+    /// Why there will be no more events.
+    ended: Option<StoreError>,
     /// When the server was last seen to be well.
     life: Instant,
     /// How long it wants to be left alone once the stream has ended.
@@ -72,6 +74,7 @@ pub(super) async fn listen(session: Arc<Session>) -> Result<Changes, StoreError>
         answer,
         events: VecDeque::new(),
         must_look: true,
+        ended: None,
         life: Instant::now(),
         retry: Duration::ZERO,
         last_id: None,
@@ -96,6 +99,9 @@ impl Listening {
             self.session.memory().last_event = Some(id);
         }
         loop {
+            if let Some(ended) = self.ended.take() {
+                return Err(ended);
+            }
             if mem::take(&mut self.must_look) {
                 return self.look().await;
             }
@@ -108,7 +114,7 @@ impl Listening {
         }
     }
 
-    /// Reads what is there; what is said meanwhile has it read once more.
+    /// Reads what is there, even if the stream ends; what is said meanwhile has it read once more.
     async fn look(&mut self) -> Result<Entry, StoreError> {
         let session = Arc::clone(&self.session);
         let looking = session.look();
@@ -117,10 +123,13 @@ impl Listening {
             select! {
                 biased;
                 found = &mut looking => return Ok(found?.entry),
-                said = self.value() => {
-                    session.standing().says_meanwhile(said?);
-                    self.must_look = true;
-                }
+                said = self.value(), if self.ended.is_none() => match said {
+                    Ok(said) => {
+                        session.standing().says_meanwhile(said);
+                        self.must_look = true;
+                    }
+                    Err(ended) => self.ended = Some(ended),
+                },
             }
         }
     }

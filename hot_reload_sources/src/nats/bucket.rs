@@ -88,9 +88,11 @@ impl Bucket {
         let before = history.highest();
         let subject = format!("STREAM.INFO.KV_{name}");
         let request = Request { subjects_filter: filter };
-        let answer = session.jetstream.request(subject.clone(), &request);
-        let answer: Response<Info> =
-            session.asks(&[&subject], answer).await?.map_err(told::answer)?;
+        let ask = || async {
+            let answer = session.jetstream.request(subject.clone(), &request);
+            session.asks(&[&subject], answer).await?.map_err(told::answer)
+        };
+        let answer: Response<Info> = session.persists(ask).await?;
         let info = match answer {
             Response::Ok(info) => info,
             Response::Err { error } => return Err(told::refusal(&error, name)),

@@ -9,7 +9,7 @@ use async_nats::{
     HeaderValue, Message, StatusCode, Subject, Subscriber,
     jetstream::{
         self,
-        consumer::{AckPolicy, DeliverPolicy, ReplayPolicy, push},
+        consumer::{self, AckPolicy, DeliverPolicy, ReplayPolicy, push},
     },
 };
 use bytes::Bytes;
@@ -47,7 +47,7 @@ pub(super) struct Watching {
 }
 
 impl Watching {
-    /// Has the server make a consumer.
+    /// Begins to watch, by a consumer.
     ///
     /// It is the ordered consumer of the clients, without its making itself anew by and by: whatever is
     /// wrong with it ends it.
@@ -59,33 +59,8 @@ impl Watching {
     ) -> Result<Self, StoreError> {
         let session = Arc::clone(&bucket.session);
         let heartbeat = (deadline / HEARTBEATS_IN_DEADLINE).max(SHORTEST_HEARTBEAT);
-        let inbox = session.client.new_inbox();
-        // Before the consumer, so that nothing of it is missed.
-        let subscriber = session.client.subscribe(inbox.clone()).await;
-        let subscriber = subscriber.map_err(|_| told::lost("the connection is lost"))?;
-        let name = inbox.rsplit('.').next().unwrap_or(&inbox).to_owned();
         let filter = bucket.filter(&keys);
-        let stream = format!("KV_{}", bucket.name);
-        let subject = format!("CONSUMER.CREATE.{stream}.{name}.{filter}");
-        let config = push::Config {
-            deliver_subject: inbox.clone(),
-            // With a name, the right to make one can be given for some keys alone.
-            name: Some(name),
-            description: Some("hot_reload".to_owned()),
-            deliver_policy: DeliverPolicy::LastPerSubject,
-            ack_policy: AckPolicy::None,
-            replay_policy: ReplayPolicy::Instant,
-            filter_subject: filter.clone(),
-            flow_control: true,
-            idle_heartbeat: heartbeat,
-            memory_storage: true,
-            num_replicas: 1,
-            ..push::Config::default()
-        };
-        let consumer = session.jetstream.create_consumer_on_stream(config, stream);
-        let consumer = session.asks(&[&subject, &inbox], consumer).await?;
-        let consumer = consumer.map_err(|error| told::consumer(error, &bucket.name))?;
-        let info = consumer.cached_info();
+        let (subscriber, info) = session.persists(|| create(&bucket, &filter, heartbeat)).await?;
         Ok(Self {
             initial: info.num_pending + info.delivered.consumer_sequence,
             known: Arc::new(Mutex::new(Known::new(keys, bucket.epoch, history))),
@@ -208,6 +183,41 @@ impl Watching {
         }
         Ok(())
     }
+}
+
+/// Has the server make a consumer of what `filter` lets through.
+async fn create(
+    bucket: &Bucket,
+    filter: &str,
+    heartbeat: Duration,
+) -> Result<(Subscriber, consumer::Info), StoreError> {
+    let session = &bucket.session;
+    let inbox = session.client.new_inbox();
+    // Before the consumer, so that nothing of it is missed.
+    let subscriber = session.client.subscribe(inbox.clone()).await;
+    let subscriber = subscriber.map_err(|_| told::lost("the connection is lost"))?;
+    let name = inbox.rsplit('.').next().unwrap_or(&inbox).to_owned();
+    let stream = format!("KV_{}", bucket.name);
+    let subject = format!("CONSUMER.CREATE.{stream}.{name}.{filter}");
+    let config = push::Config {
+        deliver_subject: inbox.clone(),
+        // With a name, the right to make one can be given for some keys alone.
+        name: Some(name),
+        description: Some("hot_reload".to_owned()),
+        deliver_policy: DeliverPolicy::LastPerSubject,
+        ack_policy: AckPolicy::None,
+        replay_policy: ReplayPolicy::Instant,
+        filter_subject: filter.to_owned(),
+        flow_control: true,
+        idle_heartbeat: heartbeat,
+        memory_storage: true,
+        num_replicas: 1,
+        ..push::Config::default()
+    };
+    let made = session.jetstream.create_consumer_on_stream(config, stream);
+    let made = session.asks(&[&subject, &inbox], made).await?;
+    let made = made.map_err(|error| told::consumer(error, &bucket.name))?;
+    Ok((subscriber, made.cached_info().clone()))
 }
 
 pub(super) fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {

@@ -12,7 +12,7 @@ use async_nats::{
     jetstream::{Context, context::ContextBuilder},
 };
 use rustls::{ClientConfig, RootCertStore};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use super::{address::Servers, told};
 use crate::{access::Access, error::StoreError, tls};
@@ -21,6 +21,8 @@ use crate::{access::Access, error::StoreError, tls};
 const NOWHERE: &str = "nats://127.0.0.1:0";
 /// The client gives a connection up at its third ping without an answer.
 const PINGS_IN_DEADLINE: u32 = 4;
+/// For these parts of the deadline, one after the other, an answer is waited for before it is asked again.
+const ASKED_AGAIN_AFTER: [u32; 3] = [8, 4, 2];
 const NKEY_SEED: &str = "SU";
 const CREDENTIALS: &str = "-----BEGIN NATS USER JWT-----";
 
@@ -29,6 +31,7 @@ const CREDENTIALS: &str = "-----BEGIN NATS USER JWT-----";
 pub(super) struct Session {
     pub(super) client: Client,
     pub(super) jetstream: Context,
+    deadline: Duration,
     /// How often the client was connected when this began.
     connects: u64,
     /// What the server has said that may not be done, the last of it.
@@ -73,13 +76,29 @@ impl Session {
     fn of(client: Client, denied: watch::Sender<String>, deadline: Duration) -> Self {
         let connects = connects(&client);
         let jetstream = ContextBuilder::new().timeout(deadline).build(client.clone());
-        Self { client, jetstream, connects, denied }
+        Self { client, jetstream, deadline, connects, denied }
     }
 
     /// Whether it is still the connection that it was.
     pub(super) fn is_alive(&self) -> bool {
         self.client.connection_state() == State::Connected
             && connects(&self.client) == self.connects
+    }
+
+    /// Asks once more, and again, where there is no answer.
+    ///
+    /// A cluster that has lost a member gives none to who asks for what that one led, or before another
+    /// leads, and a consumer may have been meant for it.
+    pub(super) async fn persists<T, F>(&self, ask: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        for part in ASKED_AGAIN_AFTER {
+            if let Ok(answer) = timeout(self.deadline / part, ask()).await {
+                return answer;
+            }
+        }
+        ask().await
     }
 
     /// Waits for the answer to what was asked at one of `subjects`, or for that to be denied, of which

@@ -117,3 +117,15 @@ async fn watches_that_end_together_do_not_begin_together() {
     sleep(Duration::from_secs(1)).await;
     assert_eq!(store.connects() - before, 100);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_ends_each_watch_is_asked_ever_more_seldom() {
+    let store = Fake::new(one("one", 1));
+    let followed = Followed::new(&store, ReloaderOptions::realtime());
+    followed.expect("one").await;
+    for _ in 0..600 {
+        store.cut();
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert!((5..60).contains(&store.connects()), "{}", store.connects());
+}

@@ -6,11 +6,21 @@ use hot_reload_sources::{Access, Store, etcd::Etcd};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
-use crate::{comes, common::within, etcd, fails, followed, member::Member, text};
+use crate::{busy::Busy, comes, common::within, etcd, fails, followed, member::Member, text};
 
 fn all(members: &[Member; 3]) -> Etcd {
     let addresses = members.each_ref().map(|member| member.address.to_string()).join(",");
     Etcd::from_url(&format!("etcd://{addresses}"), Access::new()).unwrap()
+}
+
+/// Puts it as soon as there is a leader.
+async fn put_by(member: &Member, value: &str) {
+    within(async {
+        while member.try_put("s", value).await.is_err() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
 }
 
 fn signal(member: &Member, signal: Signal) {
@@ -95,16 +105,30 @@ async fn another_member_is_found_when_one_is_lost() {
         members[n].kill();
         let other = &members[(n + 1) % 3];
         let value = format!("without {n}");
-        within(async {
-            while other.try_put("s", &value).await.is_err() {
-                sleep(Duration::from_millis(50)).await;
-            }
-        })
-        .await;
+        put_by(other, &value).await;
         let begun = Instant::now();
         comes(&mut followed, value).await;
         assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
         members[n].run().await;
+    }
+}
+
+#[tokio::test]
+async fn another_member_is_found_when_one_hangs() {
+    let members = Member::start_three().await;
+    members[0].put("s", "0").await;
+    let deadline = Duration::from_secs(1);
+    let etcd = all(&members).read_deadline(deadline);
+    let mut followed = followed(etcd.key("s").text().read_deadline(deadline));
+    comes(&mut followed, text("0")).await;
+    for n in 0..3 {
+        signal(&members[n], Signal::STOP);
+        let value = format!("without {n}");
+        put_by(&members[(n + 1) % 3], &value).await;
+        let begun = Instant::now();
+        comes(&mut followed, value).await;
+        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+        signal(&members[n], Signal::CONT);
     }
 }
 
@@ -120,4 +144,18 @@ async fn a_member_without_a_leader_is_left() {
     members[1].run().await;
     members[1].put("s", "two").await;
     comes(&mut followed, text("two")).await;
+}
+
+#[tokio::test]
+async fn a_member_that_has_too_much_to_do_is_told() {
+    let member = Member::start().await;
+    member.put("s", "one").await;
+    member.kill();
+    let busy = Busy::start(member.address).await;
+    let mut followed = followed(etcd(&member).key("s").text());
+    fails(&followed, "too much to do: etcdserver: too many requests").await;
+    assert!(busy.asked() > 0);
+    drop(busy);
+    member.run().await;
+    comes(&mut followed, text("one")).await;
 }

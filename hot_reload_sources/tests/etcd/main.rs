@@ -5,9 +5,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod busy;
 mod cluster;
 mod follow;
+mod link;
 mod member;
+mod rig;
 mod security;
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
@@ -26,7 +29,13 @@ fn followed<V>(source: FromStore<V>) -> ReloaderReceiver<V, String>
 where
     V: Eq + Clone + Send + Sync + 'static,
 {
-    let options = ReloaderOptions::realtime();
+    followed_by(source, ReloaderOptions::realtime())
+}
+
+fn followed_by<V>(source: FromStore<V>, options: ReloaderOptions) -> ReloaderReceiver<V, String>
+where
+    V: Eq + Clone + Send + Sync + 'static,
+{
     let (service, receiver) = ReloaderService::from_reloader(source, options);
     tokio::spawn(async move { service.start_with_realtime().await });
     receiver
@@ -39,9 +48,8 @@ where
 {
     within(async {
         while receiver.get().as_ref() != Some(&want) {
-            if receiver.changed().await.is_err() {
-                panic!("the service has ended at {:?}, not {want:?}", receiver.get());
-            }
+            let changed = receiver.changed().await;
+            assert!(changed.is_ok(), "ended at {:?}, not at {want:?}", receiver.get());
         }
     })
     .await;

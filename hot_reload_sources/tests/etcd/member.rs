@@ -120,7 +120,7 @@ impl Member {
     }
 
     async fn is_writable(&self) -> bool {
-        let Ok(client) = Client::connect([self.url()], Some(self.root().await)).await else {
+        let Ok(client) = Box::pin(Client::connect([self.url()], Some(self.root()))).await else {
             return false;
         };
         client.kv_client().delete("ready", None).await.is_ok()
@@ -164,6 +164,8 @@ impl Member {
     pub fn wipe(&self) {
         self.kill();
         fs::remove_dir_all(self.data()).unwrap();
+        // Nobody is known there any more.
+        let _ = fs::remove_file(self.data.path().join("auth"));
     }
 
     fn url(&self) -> String {
@@ -172,11 +174,11 @@ impl Member {
 
     /// A client that may do everything.
     pub async fn client(&self) -> Client {
-        let options = self.root().await;
-        within(Client::connect([self.url()], Some(options))).await.unwrap()
+        let options = self.root();
+        Box::pin(within(Client::connect([self.url()], Some(options)))).await.unwrap()
     }
 
-    async fn root(&self) -> ConnectOptions {
+    fn root(&self) -> ConnectOptions {
         let mut options = ConnectOptions::new().with_timeout(Duration::from_secs(5));
         if let Some(Tls { ca_file, client, .. }) = &self.tls {
             let pem = |path: &Path| fs::read(path).unwrap();
@@ -207,18 +209,13 @@ impl Member {
         fs::write(self.data.path().join("auth"), "").unwrap();
     }
 
-    /// Forgets that it asks, as when it was wiped.
-    pub fn forget_auth(&self) {
-        fs::remove_file(self.data.path().join("auth")).unwrap();
-    }
-
     pub async fn put(&self, key: &str, value: impl Into<Vec<u8>>) -> i64 {
         let put = self.client().await.put(key, value, None).await.unwrap();
         put.header().unwrap().revision()
     }
 
     pub async fn try_put(&self, key: &str, value: &str) -> Result<(), etcd_client::Error> {
-        let mut client = Client::connect([self.url()], Some(self.root().await)).await?;
+        let mut client = Box::pin(Client::connect([self.url()], Some(self.root()))).await?;
         client.put(key, value, None).await.map(drop)
     }
 

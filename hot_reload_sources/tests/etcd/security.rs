@@ -2,6 +2,7 @@
 
 use std::{fs, time::Duration};
 
+use hot_reload::{ReloaderOptions, ReloaderService, testing::Proxy};
 use hot_reload_sources::{
     Access, Secret, Store,
     etcd::{Etcd, EtcdPlace},
@@ -10,7 +11,7 @@ use hot_reload_sources::{
 use crate::{
     comes,
     common::authority::{Authority, Validity},
-    fails, followed,
+    fails, followed, followed_by,
     member::{APP, Member, app},
     text,
 };
@@ -59,14 +60,16 @@ async fn one_who_may_not_read_leaves_the_others_their_connection() {
     let member = Member::start().await;
     member.put("prod/s", "one").await;
     member.enable_auth().await;
-    let etcd = Etcd::from_url(&format!("etcd://{}", member.address), app()).unwrap();
+    let proxy = Proxy::start(member.address).await;
+    let etcd = Etcd::from_url(&format!("etcd://{}", proxy.address()), app()).unwrap();
     let mut good = followed(etcd.key("prod/s").text());
     comes(&mut good, text("one")).await;
-    let bad = followed(etcd.key("secret").text());
-    fails(&bad, "may not read it").await;
+    for (key, want) in [("secret", "may not read it"), ("", "key is not provided")] {
+        fails(&followed(etcd.key(key).text()), want).await;
+    }
     member.put("prod/s", "two").await;
     comes(&mut good, text("two")).await;
-    assert_eq!(good.status().failures, 0);
+    assert_eq!((good.status().failures, proxy.accepted()), (0, 1));
 }
 
 #[tokio::test]
@@ -109,9 +112,9 @@ async fn a_token_that_has_expired_is_replaced() {
     member.put("prod/s", "one").await;
     member.enable_auth().await;
     // Polled, so that it is used seldom enough.
-    let options = hot_reload::ReloaderOptions::polling().poll_interval(Duration::from_secs(3));
-    let (service, mut receiver) =
-        hot_reload::ReloaderService::from_reloader(place(&member, app()).text(), options);
+    let options = ReloaderOptions::polling().poll_interval(Duration::from_secs(3));
+    let source = place(&member, app()).text();
+    let (service, mut receiver) = ReloaderService::from_reloader(source, options);
     tokio::spawn(async move { service.start().await });
     comes(&mut receiver, text("one")).await;
     member.put("prod/s", "two").await;
@@ -155,4 +158,37 @@ async fn a_server_that_is_not_to_be_trusted_is_told_and_left_in_peace() {
         let told = fails(&refused, want).await;
         assert!(told.contains("not one to trust"), "{told}");
     }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_good_is_told_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ca.pem");
+    fs::write(&file, "no certificate").unwrap();
+    let access = Access::new().ca_file(&file);
+    let place = EtcdPlace::from_url("etcds://127.0.0.1:1/s", access).unwrap();
+    fails(&followed(place.text()), "ca.pem has no certificate").await;
+}
+
+#[tokio::test]
+async fn a_name_that_is_nobodys_is_told() {
+    let place = EtcdPlace::from_url("etcd://nowhere.invalid/s", Access::new()).unwrap();
+    fails(&followed(place.text()), "no connection").await;
+}
+
+#[tokio::test]
+async fn a_right_that_is_taken_away_is_told_by_the_next_look() {
+    let member = Member::start().await;
+    member.put("prod/s", "one").await;
+    member.enable_auth().await;
+    let options = ReloaderOptions::hybrid().poll_interval(Duration::from_millis(200));
+    let mut followed = followed_by(place(&member, app()).text(), options);
+    comes(&mut followed, text("one")).await;
+    let mut root = member.client().await;
+    root.user_revoke_role("app", "reader").await.unwrap();
+    fails(&followed, "may not read it").await;
+    assert_eq!(followed.get(), Some(text("one")));
+    root.user_grant_role("app", "reader").await.unwrap();
+    member.put("prod/s", "two").await;
+    comes(&mut followed, text("two")).await;
 }

@@ -14,15 +14,17 @@ use hot_reload::testing::{Rig, Sample};
 use hot_reload_sources::layers::{Env, Layer, Layers};
 use tempfile::TempDir;
 
-use self::rig::LineRig;
+use self::{rig::LineRig, source::Fault};
+
+type Line = LineRig<{ Fault::None as u8 }>;
 
 struct LayersRig {
-    line: LineRig,
+    line: Line,
     place: TempDir,
 }
 
 impl LayersRig {
-    fn over(&self, source: <LineRig as Rig>::Source) -> Layers<Sample> {
+    fn over(&self, source: <Line as Rig>::Source) -> Layers<Sample> {
         Layers::new()
             .with(Layer::constant("defaults", &BTreeMap::<String, u8>::new()))
             .with(Layer::source("line", source))
@@ -36,7 +38,7 @@ impl Rig for LayersRig {
     type Source = Layers<Sample>;
 
     async fn start() -> Self {
-        Self { line: LineRig::start().await, place: tempfile::tempdir().unwrap() }
+        Self { line: Line::start().await, place: tempfile::tempdir().unwrap() }
     }
 
     fn address(&self) -> SocketAddr {

@@ -9,8 +9,6 @@ use crate::{
     testing::{Proxy, Rig},
 };
 
-/// Longer than anything here takes, also on a busy machine.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// Short, since who polls has to be seen to poll; and a hybrid's looks are to race its events.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// What is back is to be found within a second, whatever the source's own pauses are.
@@ -50,7 +48,11 @@ impl<R: Rig> Case<R> {
     }
 
     pub(super) fn follow_as(&self, source: R::Source, options: ReloaderOptions) -> Live {
-        Follow::new(self.rule, source, options).start()
+        self.service(source, options).start()
+    }
+
+    pub(super) fn service(&self, source: R::Source, options: ReloaderOptions) -> Follow<R::Source> {
+        Follow::new(self.rule, self.rig.patience(), source, options)
     }
 
     pub(super) fn options(&self) -> ReloaderOptions {

@@ -1,6 +1,6 @@
 //! That a service starts without its server.
 
-use super::{case::Case, live::Follow};
+use super::case::Case;
 use crate::{config::WatchStrategy, testing::Rig};
 
 /// A service that kept its last good value on disk starts with it while the server is gone, says so, and
@@ -13,7 +13,7 @@ pub async fn the_last_good_value_on_disk_is_there_at_the_start<R: Rig>(strategy:
     let path = dir.path().join("last-good");
     let follow = || {
         let source = case.rig.source(case.proxy.address());
-        let mut follow = Follow::new(rule, source, case.options());
+        let mut follow = case.service(source, case.options());
         follow.service = follow.service.last_good(&path);
         follow.start()
     };

@@ -4,10 +4,7 @@ use std::{env, fs, time::Duration};
 
 use tokio::time::{sleep, timeout};
 
-use super::{
-    case::Case,
-    live::{Follow, Live},
-};
+use super::{case::Case, live::Live};
 use crate::{config::WatchStrategy, reload::Reload, testing::Rig};
 
 /// A connection is closed when a task has ended, which is not at once.
@@ -24,7 +21,7 @@ pub async fn a_stopped_service_has_no_connection<R: Rig>(strategy: WatchStrategy
     let case = Case::<R>::begin(rule, strategy).await;
     case.put(1).await;
     let source = case.rig.source(case.proxy.address());
-    let (mut live, service) = Follow::new(rule, source.clone(), case.options()).start_and_keep();
+    let (mut live, service) = case.service(source.clone(), case.options()).start_and_keep();
     live.sees(1, "the first value").await;
     live.stop().await;
     has_no_connection(&case, &live, "after the service was stopped").await;

@@ -11,7 +11,6 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::case::PATIENCE;
 use crate::{
     channel::ReloaderReceiver,
     lock::lock,
@@ -28,6 +27,7 @@ where
     T: RealtimeWatch<Sample, String> + Clone,
 {
     rule: &'static str,
+    patience: Duration,
     pub(super) service: ReloaderService<T, Sample, String>,
     values: ReloaderReceiver<Sample, String>,
 }
@@ -35,6 +35,7 @@ where
 /// One that runs, until this is dropped.
 pub(super) struct Live {
     rule: &'static str,
+    patience: Duration,
     values: ReloaderReceiver<Sample, String>,
     published: Arc<Mutex<Vec<u64>>>,
     running: Running,
@@ -44,9 +45,14 @@ impl<T> Follow<T>
 where
     T: RealtimeWatch<Sample, String> + Clone + Send + Sync + 'static,
 {
-    pub(super) fn new(rule: &'static str, source: T, options: ReloaderOptions) -> Self {
+    pub(super) fn new(
+        rule: &'static str,
+        patience: Duration,
+        source: T,
+        options: ReloaderOptions,
+    ) -> Self {
         let (service, values) = ReloaderService::from_reloader(source, options);
-        Self { rule, service, values }
+        Self { rule, patience, service, values }
     }
 
     pub(super) fn start(self) -> Live {
@@ -65,14 +71,15 @@ where
         });
         let service = Arc::new(service);
         let running = run(&service);
-        (Live { rule: self.rule, values: self.values, published, running }, service)
+        let Self { rule, patience, values, .. } = self;
+        (Live { rule, patience, values, published, running }, service)
     }
 }
 
 impl Live {
     /// Waits for the value `n`.
     pub(super) async fn sees(&mut self, n: u64, what: &str) {
-        self.sees_within(n, PATIENCE, what).await;
+        self.sees_within(n, self.patience, what).await;
     }
 
     pub(super) async fn sees_within(&mut self, n: u64, limit: Duration, what: &str) {
@@ -84,7 +91,7 @@ impl Live {
 
     /// Waits until the status is as it is said to be.
     pub(super) async fn says(&self, what: &str, is_it: impl FnMut(&Status) -> bool) {
-        self.says_within(PATIENCE, what, is_it).await;
+        self.says_within(self.patience, what, is_it).await;
     }
 
     pub(super) async fn says_within(
@@ -154,7 +161,10 @@ impl Live {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        self.check(timeout(PATIENCE, kept).await.is_ok(), "the last good value to be kept on disk");
+        self.check(
+            timeout(self.patience, kept).await.is_ok(),
+            "the last good value to be kept on disk",
+        );
     }
 
     /// Drops the future of the service, and waits until that is done.

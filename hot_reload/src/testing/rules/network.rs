@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::case::{Case, PATIENCE};
+use super::case::Case;
 use crate::{config::WatchStrategy, status::Health, testing::Rig};
 
 const HANG: Duration = Duration::from_secs(30);
@@ -86,16 +86,16 @@ pub async fn a_connection_closed_by_one_side_is_replaced<R: Rig>(strategy: Watch
     for (n, how) in [(2, "half closed"), (3, "reset")] {
         let accepted = case.proxy.accepted();
         if n == 2 {
-            case.proxy.half_close()
+            case.proxy.half_close();
         } else {
-            case.proxy.cut()
+            case.proxy.cut();
         }
-        let connected = timeout(PATIENCE, async {
+        let connected = timeout(case.rig.patience(), async {
             while case.proxy.accepted() == accepted {
                 sleep(Duration::from_millis(5)).await;
             }
         });
-        let want = format!("another connection after one was {how}, within {PATIENCE:?}");
+        let want = format!("another connection after one was {how}, in time");
         live.check(connected.await.is_ok(), &want);
         case.put(n).await;
         live.sees(n, &format!("a change, after a connection was {how}")).await;
@@ -116,6 +116,6 @@ pub async fn a_slow_network_only_delays<R: Rig>(strategy: WatchStrategy) {
     case.proxy.throttle(BYTES_PER_SECOND);
     case.proxy.cut();
     case.put(3).await;
-    live.sees_within(3, 2 * PATIENCE, "a change, by a narrow network").await;
+    live.sees_within(3, 2 * case.rig.patience(), "a change, by a narrow network").await;
     live.has_published(&[1, 2, 3], "each change once");
 }

@@ -10,10 +10,7 @@ use std::{
 
 use tokio::time::sleep;
 
-use super::{
-    case::{Case, text},
-    live::Follow,
-};
+use super::case::{Case, text};
 use crate::{config::WatchStrategy, testing::Rig};
 
 /// Enough for looks, events and reconnects to meet in every way.
@@ -64,7 +61,7 @@ pub async fn no_value_is_lost_while_one_is_refused<R: Rig>(strategy: WatchStrate
     let is_open = Arc::new(AtomicBool::new(false));
     let gate = Arc::clone(&is_open);
     let source = case.rig.source(case.proxy.address());
-    let mut follow = Follow::new(rule, source, case.options());
+    let mut follow = case.service(source, case.options());
     follow.service = follow.service.validate(move |new, _| {
         // Nothing else is read by it.
         let is_accepted = new.n == 1 || gate.load(Ordering::Relaxed);

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::case::Case;
+use tokio::time::{Instant, sleep};
+
+use super::{case::Case, live::Live};
 use crate::{config::WatchStrategy, testing::Rig};
 
 /// Long enough for a retry that is ill-advised.
@@ -11,6 +13,11 @@ const A_WHILE: Duration = Duration::from_secs(2);
 /// backoff makes a dozen, a loop thousands.
 const COUNTED: Duration = Duration::from_secs(5);
 const FEW: u64 = 50;
+/// How many lose a server together, and what is the same moment.
+const MANY: usize = 20;
+const MOMENT: Duration = Duration::from_millis(25);
+const ROUNDS: usize = 3;
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A service that is started before its server waits, says so, and takes the value once it is there.
 pub async fn a_server_that_comes_later_is_waited_for<R: Rig>(strategy: WatchStrategy) {
@@ -80,7 +87,7 @@ pub async fn a_throttled_server_is_left_in_peace<R: Rig>(strategy: WatchStrategy
     let mut live = case.follow_as(case.rig.source(case.proxy.address()), case.usual_options());
     live.says_trouble("that the server has too much to do").await;
     let (asked, connected) = (case.rig.requests().await, case.proxy.accepted());
-    tokio::time::sleep(COUNTED).await;
+    sleep(COUNTED).await;
     let asked = case.rig.requests().await.zip(asked).map_or(0, |(now, then)| now - then);
     let connected = case.proxy.accepted() - connected;
     live.check(
@@ -90,4 +97,44 @@ pub async fn a_throttled_server_is_left_in_peace<R: Rig>(strategy: WatchStrategy
     case.rig.throttle(false).await;
     live.sees(1, "the value, once the server answers").await;
     live.says_fresh("that it answers").await;
+}
+
+/// Many that lost their server together do not all come back at the same moment.
+pub async fn many_come_back_one_by_one<R: Rig>(strategy: WatchStrategy) {
+    let rule = "many come back one by one";
+    let (case, live) = Case::<R>::with_value(rule, strategy).await;
+    let mut others: Vec<_> = (1..MANY).map(|_| case.follow()).collect();
+    for other in &mut others {
+        other.sees(1, "the first value").await;
+    }
+    let mut most = 0;
+    // A machine that was busy for a moment makes a herd of any crowd, though not again and again.
+    for _ in 0..ROUNDS {
+        case.proxy.refuse();
+        // Until all of them pause for as long as they ever do.
+        sleep(A_WHILE).await;
+        most = many_at_once(&case, &live).await;
+        for other in others.iter().chain([&live]) {
+            other.says_fresh("that it is back").await;
+        }
+        if most <= MANY / 2 {
+            return;
+        }
+    }
+    live.fail(&format!("at most half of {MANY} to come back within a moment, not {most}"));
+}
+
+/// Has the network heal, and returns how many of the first connections came within the same moment.
+async fn many_at_once<R: Rig>(case: &Case<R>, live: &Live) -> usize {
+    let (healed, before) = (Instant::now(), case.proxy.accepted());
+    case.proxy.pass();
+    let mut times: Vec<Duration> = Vec::new();
+    while times.len() < MANY && healed.elapsed() < case.rig.patience() {
+        sleep(LOOK).await;
+        times.resize(case.proxy.accepted() - before, healed.elapsed());
+    }
+    live.check(times.len() >= MANY, &format!("{MANY} connections, not {}", times.len()));
+    let times = &times[..MANY];
+    let near = |at: &Duration| times.iter().filter(|&time| time.abs_diff(*at) <= MOMENT).count();
+    times.iter().map(near).max().unwrap_or_default()
 }

@@ -1,0 +1,78 @@
+//! Whatever is wrong with a source, a rule is broken by it.
+
+use hot_reload::{WatchStrategy, testing::rules};
+
+use super::{rig::LineRig, source::Fault};
+
+/// Returns what a rule that has to be broken says.
+async fn broken(rule: impl Future<Output = ()> + Send + 'static) -> String {
+    let Err(error) = tokio::spawn(rule).await else { panic!("the rule has found nothing") };
+    *error.into_panic().downcast().expect("the words of a rule")
+}
+
+macro_rules! finds {
+    ($($test:ident: $fault:ident, $strategy:ident, $rule:ident, $words:literal;)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                type Faulty = LineRig<{ Fault::$fault as u8 }>;
+                let told = broken(rules::$rule::<Faulty>(WatchStrategy::$strategy)).await;
+                assert!(told.contains($words), "{told}");
+                assert!(told.contains(&stringify!($rule).replace('_', " ")), "{told}");
+            }
+        )*
+    };
+}
+
+finds! {
+    a_source_that_goes_back: GoesBack, Hybrid,
+        an_older_value_never_lands_on_a_newer, "followed by an older one";
+    a_source_that_leaks: Leaks, Realtime,
+        a_stopped_service_has_no_connection, "no connection after the service was stopped";
+    a_source_that_never_reconnects: NeverReconnects, Realtime,
+        a_killed_server_is_followed_again, "that the server is gone";
+    a_source_that_never_reconnects_to_one_that_comes_later: NeverReconnects, Realtime,
+        a_server_that_comes_later_is_waited_for, "the value of a server that came later";
+    a_source_that_never_replaces_a_closed_connection: NeverReconnects, Realtime,
+        a_connection_closed_by_one_side_is_replaced, "another connection after one was half closed";
+    a_source_that_sulks: Sulks, Realtime,
+        a_hang_of_30_s_heals_within_a_second, "n = 2 within 1s";
+    a_source_that_is_impatient: IsImpatient, Realtime,
+        a_slow_network_only_delays, "the first value, from far away";
+    a_source_that_counts_writes: CountsWrites, Realtime,
+        identical_values_are_not_published, "it is the same";
+    a_source_that_swallows_removal_when_polled: SwallowsRemoval, Polling,
+        a_value_that_comes_back_is_taken, "that it is gone";
+    a_source_that_reconnects_without_need: ReconnectsWithoutNeed, Realtime,
+        who_waits_connects_no_more, "no connections while nothing changes, not";
+    a_source_without_a_deadline: HasNoDeadline, Realtime,
+        a_silent_connection_is_found, "that something is amiss";
+    a_source_that_is_deaf_after_a_bad_value: IsDeafAfterABadValue, Realtime,
+        a_bad_value_keeps_the_last_good_one, "a good value behind a bad one";
+    a_source_that_loses_values: LosesEveryOther, Realtime,
+        a_change_arrives, "n = 2 within";
+    a_source_that_loses_the_last_of_a_burst: Debounces, Realtime,
+        the_last_of_many_changes_wins, "the last of them";
+    a_source_whose_cursor_moves_first: MovesItsCursorFirst, Realtime,
+        no_value_is_lost_while_one_is_refused, "nothing new since revision 2";
+    a_source_that_takes_nothing_for_a_value: TakesNothingForAValue, Realtime,
+        what_is_deleted_serves_on, "that it is gone";
+    a_source_that_takes_an_empty_server_at_its_word: TakesNothingForAValue, Polling,
+        a_server_that_lost_everything_takes_nothing_away, "there is n = 0";
+    a_source_that_swallows_removal: SwallowsRemoval, Hybrid,
+        what_is_deleted_serves_on, "that it is gone";
+    a_source_that_tells_its_token: TellsItsToken, Polling,
+        no_secret_is_told, "no secret in the error of a load";
+    a_source_that_logs_content: LogsContent, Realtime,
+        no_secret_is_told, "no content in the log";
+    a_source_that_spins: Spins, Realtime,
+        wrong_credentials_are_told, "that it is refused";
+    a_source_that_spins_on_a_busy_server: Spins, Realtime,
+        a_throttled_server_is_left_in_peace, "too much to do";
+    a_source_that_retries_on_the_dot: RetriesOnTheDot, Realtime,
+        many_come_back_one_by_one, "within a moment";
+    a_source_that_is_vague: IsVague, Realtime,
+        an_expired_certificate_is_told, "an error that has one of";
+    a_source_that_trusts_every_server: TrustsEveryServer, Realtime,
+        a_certificate_for_another_name_is_told, "that it is refused";
+}

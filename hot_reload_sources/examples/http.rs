@@ -1,0 +1,41 @@
+//! Follows a file that a web server has.
+//!
+//! ```text
+//! mkdir -p /tmp/example.http && cd /tmp/example.http
+//! echo 'workers = 2' > server.toml && python3 -m http.server --bind 127.0.0.1 8000 &
+//! cargo run -p hot_reload_sources --features http,toml --example http
+//! echo 'workers = 8' > server.toml
+//! echo 'workers = many' > server.toml
+//! ```
+//!
+//! The second value is printed within ten seconds, since this server has to be asked; the third is refused,
+//! and the second stays. Another URL may be given as an argument, of a server that tells by itself: with
+//! `#watch=sse` behind it, or, for Consul,
+//! `http://127.0.0.1:8500/v1/kv/prod/server.toml?raw#watch=long-poll`. `HTTP_TOKEN_FILE` names a file with
+//! a bearer token.
+
+use std::{env, error::Error};
+
+use hot_reload_sources::{Access, Store, http::HttpPlace};
+use serde::Deserialize;
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    workers: u32,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    // What is refused is told in the log.
+    tracing_subscriber::fmt().init();
+
+    let url = env::args().nth(1);
+    let url = url.as_deref().unwrap_or("http://127.0.0.1:8000/server.toml");
+    let place = HttpPlace::from_url(url, Access::from_env("HTTP_")?)?;
+    let mut config = place.toml::<Config>().watch().await?;
+    loop {
+        println!("{:?}", config.get());
+        config.changed().await?;
+    }
+}

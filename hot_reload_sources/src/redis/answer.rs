@@ -1,0 +1,127 @@
+//! What a server answers in place of what was asked.
+
+use std::{error::Error, io, sync::Arc};
+
+use ::redis::{ErrorKind, RedisError};
+
+use super::tls;
+use crate::error::StoreError;
+
+/// Whether the server has no `HELLO`, or speaks no RESP3 by it.
+pub(super) fn is_without_resp3(error: &RedisError) -> bool {
+    let says_unknown = || {
+        let detail = error.detail().unwrap_or_default().to_ascii_lowercase();
+        error.code() == Some("ERR") && detail.contains("unknown command")
+    };
+    error.kind() == ErrorKind::RESP3NotSupported
+        || error.code() == Some("NOPROTO")
+        || says_unknown()
+}
+
+/// Tells what is wrong, and what to do; `wanted` is the command that the server did not carry out.
+pub(super) fn refused(error: &RedisError, wanted: &str) -> StoreError {
+    let detail = error.detail().unwrap_or_default();
+    let told = match error.code() {
+        Some("WRONGPASS") => StoreError::refused(
+            "the user or the password is wrong, or the user is disabled; correct them",
+        ),
+        Some("NOAUTH") => StoreError::refused("a password is needed; give one"),
+        Some("NOPERM") => StoreError::refused(format!(
+            "the user has no right to {wanted}; grant it that by ACL SETUSER"
+        )),
+        Some("DENIED") => StoreError::refused(
+            "the server takes nobody from other hosts without a password; set one there",
+        ),
+        Some("WRONGTYPE") => StoreError::invalid(format!(
+            "{wanted} is for another kind of value; store a string for key, a hash for hash"
+        )),
+        Some("MOVED" | "ASK") => {
+            let node = error.redirect_node().map_or("another node", |(address, _)| address);
+            StoreError::refused(format!(
+                "a cluster, where the key is on {node}; name that node in place of this"
+            ))
+        }
+        Some("LOADING") => StoreError::throttled("the server is loading its data", None),
+        Some("BUSY") => {
+            StoreError::throttled("the server is busy with a script; end it by SCRIPT KILL", None)
+        }
+        Some("MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN") => {
+            StoreError::throttled("the server has lost the others of its kind", None)
+        }
+        _ if detail.contains("max number of clients") => {
+            StoreError::throttled("the server has as many clients as it takes", None)
+        }
+        _ if error.kind() == ErrorKind::AuthenticationFailed => {
+            StoreError::refused("the password is wrong; correct it")
+        }
+        _ if matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse) => {
+            return io_error(error).and_then(tls::refusal).unwrap_or_else(|| {
+                StoreError::unreachable("the connection is lost").because(error.clone())
+            });
+        }
+        _ => StoreError::refused(format!("the server won't {wanted}")),
+    };
+    told.because(error.clone())
+}
+
+/// Whether the connection is of no more use.
+pub(super) fn is_lost(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_unrecoverable_error()
+}
+
+fn io_error(error: &RedisError) -> Option<&io::Error> {
+    error.source()?.downcast_ref::<Arc<dyn Error + Send + Sync>>()?.downcast_ref()
+}
+
+#[cfg(test)]
+mod tests {
+    use ::redis::make_extension_error;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_decides_how_it_is_tried_again() {
+        let error = |code: &str, detail: &str| {
+            let line = format!("-{code} {detail}\r\n");
+            let value = ::redis::parse_redis_value(line.as_bytes()).unwrap();
+            refused(&value.extract_error().unwrap_err(), "GET k")
+        };
+        for (code, detail) in [
+            ("WRONGPASS", "invalid username-password pair or user is disabled."),
+            ("NOAUTH", "Authentication required."),
+            ("NOPERM", "this user has no permissions to run the 'get' command"),
+            ("DENIED", "Redis is running in protected mode"),
+            ("MOVED", "3999 127.0.0.1:6381"),
+            ("ERR", "unknown command 'CLIENT'"),
+            ("ERR", "DB index is out of range"),
+        ] {
+            assert!(error(code, detail).is_refused(), "{code}");
+        }
+        for (code, detail) in [
+            ("LOADING", "Redis is loading the dataset in memory"),
+            ("BUSY", "Redis is busy running a script."),
+            ("MASTERDOWN", "Link with MASTER is down"),
+            ("CLUSTERDOWN", "The cluster is down"),
+            ("ERR", "max number of clients reached"),
+        ] {
+            assert!(error(code, detail).is_throttled(), "{code}");
+        }
+        let moved = error("MOVED", "3999 127.0.0.1:6381").to_string();
+        assert!(moved.contains("127.0.0.1:6381"), "{moved}");
+        let lost = RedisError::from(io::Error::from(io::ErrorKind::ConnectionReset));
+        assert!(is_lost(&lost) && refused(&lost, "GET k").is_unreachable());
+    }
+
+    #[test]
+    fn a_server_before_redis_6_is_told_by_its_answer_to_hello() {
+        for (code, detail, want) in [
+            ("ERR", "unknown command `HELLO`, with args beginning with: `3`, ", true),
+            ("ERR", "unknown command 'HELLO', with args beginning with: '3' ", true),
+            ("NOPROTO", "unsupported protocol version", true),
+            ("NOAUTH", "HELLO must be called with the client already authenticated", false),
+        ] {
+            let error = make_extension_error(code.to_owned(), Some(detail.to_owned()));
+            assert_eq!(is_without_resp3(&error), want, "{detail}");
+        }
+    }
+}

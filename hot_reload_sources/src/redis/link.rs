@@ -1,0 +1,179 @@
+//! The connection that all keys of a server share.
+
+use std::{sync::Arc, time::Duration};
+
+use ::redis::{
+    Cmd, ProtocolVersion, PushInfo, PushKind, RedisError, Value, aio::MultiplexedConnection, cmd,
+};
+use tokio::{
+    sync::OnceCell,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+use super::{
+    Settings, answer,
+    dial::Server,
+    keyspace::Keyspace,
+    news::{Mark, News},
+};
+use crate::error::StoreError;
+
+/// Asks, and hears of changes, for all who follow a key.
+pub(super) struct Link {
+    connection: MultiplexedConnection,
+    news: Arc<News>,
+    server: Arc<Server>,
+    settings: Settings,
+    channel: Channel,
+    _tasks: [Task; 2],
+}
+
+/// How it hears of changes, once somebody wants to.
+enum Channel {
+    Tracking(OnceCell<()>),
+    Keyspace(OnceCell<Keyspace>),
+    /// The server knows no RESP3.
+    None,
+}
+
+impl Link {
+    pub(super) async fn connect(
+        server: Arc<Server>,
+        settings: Settings,
+    ) -> Result<Self, StoreError> {
+        let news = Arc::new(News::default());
+        let opened = if settings.keyspace_events {
+            server.open_resp2().await?
+        } else {
+            let news = Arc::clone(&news);
+            server
+                .open(move |push| {
+                    hear(&news, &push);
+                    Ok(())
+                })
+                .await?
+        };
+        let channel = match opened.protocol {
+            _ if settings.keyspace_events => Channel::Keyspace(OnceCell::new()),
+            ProtocolVersion::RESP2 => Channel::None,
+            _ => Channel::Tracking(OnceCell::new()),
+        };
+        let connection = opened.connection;
+        let beat = beat(Arc::clone(&news), settings.read_deadline, {
+            let connection = connection.clone();
+            move || {
+                let mut connection = connection.clone();
+                async move { cmd("PING").exec_async(&mut connection).await }
+            }
+        });
+        let tasks = [Task::spawn(opened.driver), Task::spawn(beat)];
+        Ok(Self { connection, news, server, settings, channel, _tasks: tasks })
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        !self.news.is_lost()
+    }
+
+    /// Starts to hear of changes of `key`: those after the next time it is read.
+    pub(super) async fn follow(&self, key: &str) -> Result<Mark, StoreError> {
+        let mark = self.news.follow(key)?;
+        match &self.channel {
+            Channel::Tracking(is_on) => {
+                let mut turn_on = cmd("CLIENT");
+                turn_on.arg("TRACKING").arg("ON");
+                let turn_on = || async { self.ask(&turn_on, "CLIENT TRACKING").await.map(drop) };
+                is_on.get_or_try_init(turn_on).await?;
+            }
+            Channel::Keyspace(keyspace) => {
+                let connect = || Keyspace::connect(self, &self.server, &self.news, self.settings);
+                keyspace.get_or_try_init(connect).await?.follow(key).await?;
+            }
+            Channel::None => {
+                return Err(StoreError::refused(
+                    "the server knows no RESP3, which client tracking needs; use keyspace_events",
+                ));
+            }
+        }
+        Ok(mark)
+    }
+
+    /// Asks the server; `wanted` says for what, in errors.
+    pub(super) async fn ask(&self, command: &Cmd, wanted: &str) -> Result<Value, StoreError> {
+        let mut connection = self.connection.clone();
+        let answer = tokio::select! {
+            biased;
+            answer = command.query_async::<Value>(&mut connection) => answer,
+            lost = self.news.lost() => return Err(lost),
+        };
+        answer.map_err(|error| {
+            if answer::is_lost(&error) {
+                self.news.lose();
+            }
+            answer::refused(&error, wanted)
+        })
+    }
+}
+
+/// Takes note of what the server has pushed; called by what reads from the connection, so it never waits.
+fn hear(news: &News, push: &PushInfo) {
+    match (&push.kind, push.data.as_slice()) {
+        (PushKind::Disconnection, _) => news.lose(),
+        (PushKind::Invalidate, [Value::Array(keys)]) => {
+            for key in keys {
+                // Those followed here are text.
+                if let Value::BulkString(key) = key
+                    && let Ok(key) = str::from_utf8(key)
+                {
+                    news.changed(key);
+                }
+            }
+        }
+        // In place of keys there is a null after FLUSHALL, and FLUSHDB.
+        (PushKind::Invalidate, _) => news.all_changed(),
+        _ => {}
+    }
+}
+
+/// Asks for a sign of life, until there is none in time; then, or if it is dropped, the news are lost.
+pub(super) async fn beat<F>(news: Arc<News>, deadline: Duration, ping: impl Fn() -> F)
+where
+    F: Future<Output = Result<(), RedisError>>,
+{
+    let _end = End(news);
+    // Silence may begin right after a sign of life: half is for waiting, half for the answer.
+    let half = deadline / 2;
+    loop {
+        sleep(half).await;
+        match timeout(half, ping()).await {
+            Ok(Err(error)) if answer::is_lost(&error) => return,
+            // One who may not ask is answered that.
+            Ok(_) => {}
+            Err(_silence) => return,
+        }
+    }
+}
+
+/// The news are lost with whatever brings them, as with its runtime.
+struct End(Arc<News>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.lose();
+    }
+}
+
+/// A task that ends with whoever needs it.
+pub(super) struct Task(JoinHandle<()>);
+
+impl Task {
+    pub(super) fn spawn(work: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(work))
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,152 @@
+//! One key of a server.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use ::redis::{Cmd, Value, cmd, from_redis_value};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream;
+
+use super::{Redis, address::Address, link::Link, watch::Watch};
+use crate::{
+    access::Access,
+    content::Entry,
+    error::StoreError,
+    store::{Changes, Connection, Store},
+};
+
+/// A string, or a hash, of a [`Redis`].
+#[derive(Debug, Clone)]
+pub struct RedisPlace {
+    redis: Redis,
+    query: Query,
+}
+
+/// What is read, and how.
+#[derive(Debug, Clone)]
+pub(super) struct Query {
+    key: Arc<str>,
+    shape: Shape,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Text,
+    Hash,
+}
+
+impl RedisPlace {
+    /// Creates what reaches the server and the key that `url` names.
+    ///
+    /// | URL | is |
+    /// |---|---|
+    /// | `redis://host:6379/0/prod/server.toml` | `prod/server.toml` of database 0 |
+    /// | `rediss://host:6379/0/prod/server.toml` | the same, by TLS |
+    /// | `redis+unix:///run/redis.sock?db=0&key=prod/server.toml` | the same, by a Unix socket |
+    /// | `redis+sentinel://host:26379/primary/0/prod/server.toml` | the same, where a sentinel says |
+    ///
+    /// With the query `hash` the key is that of a hash.
+    ///
+    /// # Errors
+    ///
+    /// When it is no such URL, or names no key. The server need not be there yet.
+    pub fn from_url(url: &str, access: Access) -> Result<Self, StoreError> {
+        let address = Address::parse(url, access)?;
+        let Some(key) = address.key else {
+            return Err(StoreError::refused("the URL names no key; append one after the database"));
+        };
+        Ok(Self::new(Redis::new(address.server), Query::new(key, address.shape)))
+    }
+
+    pub(super) fn new(redis: Redis, query: Query) -> Self {
+        Self { redis, query }
+    }
+}
+
+#[async_trait]
+impl Store for RedisPlace {
+    fn name(&self) -> String {
+        let name = self.redis.server.name_of(&self.query.key);
+        match self.query.shape {
+            Shape::Text => name,
+            // What is appended to it, in errors, is the name of a field.
+            Shape::Hash if name.contains('?') => format!("{name}&hash="),
+            Shape::Hash => format!("{name}?hash="),
+        }
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
+        Ok(Box::new(Reader { link: self.redis.link().await?, query: self.query.clone() }))
+    }
+}
+
+/// One key, by the connection of all.
+struct Reader {
+    link: Arc<Link>,
+    query: Query,
+}
+
+#[async_trait]
+impl Connection for Reader {
+    async fn read(&mut self) -> Result<Entry, StoreError> {
+        self.query.read(&self.link).await
+    }
+
+    async fn watch(&mut self) -> Result<Option<Changes>, StoreError> {
+        let mark = self.link.follow(&self.query.key).await?;
+        let watch = Watch::new(Arc::clone(&self.link), self.query.clone(), mark);
+        Ok(Some(Box::pin(stream::unfold(Some(watch), |watch| async {
+            let mut watch = watch?;
+            let entry = watch.next().await;
+            let goes_on = entry.is_ok().then_some(watch);
+            Some((entry, goes_on))
+        }))))
+    }
+}
+
+impl Query {
+    pub(super) fn new(key: impl Into<String>, shape: Shape) -> Self {
+        Self { key: key.into().into(), shape }
+    }
+
+    pub(super) async fn read(&self, link: &Link) -> Result<Entry, StoreError> {
+        let Self { key, shape } = self;
+        let (name, command) = self.command();
+        let answer = link.ask(&command, &format!("{name} {key}")).await?;
+        match (shape, answer) {
+            (_, Value::Nil) => Ok(Entry::gone()),
+            (Shape::Text, Value::BulkString(bytes)) => Ok(Entry::one(bytes)),
+            (Shape::Text, _) => Err(StoreError::invalid("the server answers GET with no string")),
+            (Shape::Hash, answer) => hash(answer),
+        }
+    }
+
+    fn command(&self) -> (&'static str, Cmd) {
+        let name = match self.shape {
+            Shape::Text => "GET",
+            Shape::Hash => "HGETALL",
+        };
+        let mut command = cmd(name);
+        command.arg(&*self.key);
+        (name, command)
+    }
+}
+
+/// A hash without a field does not exist.
+fn hash(answer: Value) -> Result<Entry, StoreError> {
+    let fields: Vec<(Vec<u8>, Vec<u8>)> = from_redis_value(answer).map_err(|error| {
+        StoreError::invalid("the server answers HGETALL with no hash").because(error)
+    })?;
+    if fields.is_empty() {
+        return Ok(Entry::gone());
+    }
+    let set: Result<BTreeMap<String, Bytes>, StoreError> = fields
+        .into_iter()
+        .map(|(name, value)| {
+            let name = String::from_utf8(name)
+                .map_err(|_| StoreError::invalid("a field whose name is not UTF-8"))?;
+            Ok((name, value.into()))
+        })
+        .collect();
+    Ok(Entry::set(set?))
+}

@@ -1,0 +1,179 @@
+//! Event streams that are not as they should be.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use hot_reload::{Mechanism, ReloaderOptions};
+use hot_reload_sources::{
+    Access, Store,
+    http::{Http, HttpPlace},
+};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    common::within,
+    follow::{becomes, follow, http, until},
+    scripted::{EVENT_STREAM, Scripted, Step, answer},
+    server::{Server, Tls},
+};
+
+const SILENCE: Duration = Duration::from_millis(600);
+const SHORT: Duration = Duration::from_millis(50);
+
+/// A server of one value that never changes, and of these events.
+async fn server(events: impl Fn() -> Vec<Step> + Send + Sync + 'static) -> Scripted {
+    Scripted::start(move |head| {
+        if !head.starts_with("GET /events ") {
+            return answer("200 OK", "", "read");
+        }
+        let mut steps = events();
+        steps.insert(0, Step::Send(EVENT_STREAM.into()));
+        steps
+    })
+    .await
+}
+
+fn place(server: &Scripted) -> HttpPlace {
+    let http = Http::from_url(&server.url(), Access::new()).unwrap();
+    http.get("/value").unwrap().events("/events").unwrap().silence(SILENCE)
+}
+
+fn streams(server: &Scripted) -> usize {
+    server.requests().iter().filter(|head| head.starts_with("GET /events ")).count()
+}
+
+#[tokio::test]
+async fn comments_keep_a_stream_and_halves_of_events_do_not() {
+    for (piece, is_kept) in [(":\n", true), (":\n\n", true), ("data: a\n", false), ("x", false)] {
+        let server = server(move || vec![Step::Drip(piece, SHORT)]).await;
+        let mut text = follow(place(&server).text(), ReloaderOptions::realtime());
+        becomes(&mut text, "read").await;
+        sleep(SILENCE * 3).await;
+        assert_eq!(streams(&server) == 1, is_kept, "{piece:?}: {}", streams(&server));
+    }
+}
+
+#[tokio::test]
+async fn an_older_event_never_lands_on_a_newer_read() {
+    let late = "data: old\n\ndata: older\n\ndata: read\n\ndata: new\n\n";
+    let server = server(move || {
+        let late = late.split_inclusive("\n\n").flat_map(|event| {
+            // Each is read and taken by itself.
+            [Step::Pause(SHORT), Step::Send(event.into())]
+        });
+        late.chain([Step::Hang]).collect()
+    })
+    .await;
+    let mut text = follow(place(&server).silence(SILENCE * 50).text(), ReloaderOptions::realtime());
+    let mut seen = Vec::new();
+    within(async {
+        while seen.last().map(String::as_str) != Some("new") {
+            text.changed().await.unwrap();
+            seen.extend(text.get());
+        }
+    })
+    .await;
+    assert_eq!(seen, ["read", "new"]);
+}
+
+#[tokio::test]
+async fn events_of_other_types_are_passed_over() {
+    for (name, want) in [(None, "b"), (Some("ping"), "a")] {
+        let events =
+            ["event: ping\ndata: read\n\ndata: read\n\n", "event: ping\ndata: a\n\ndata: b\n\n"];
+        let server = server(move || {
+            let events = events.map(|events| [Step::Pause(SILENCE), Step::Send(events.into())]);
+            events.into_iter().flatten().chain([Step::Hang]).collect()
+        })
+        .await;
+        let mut place = place(&server).silence(SILENCE * 50);
+        if let Some(name) = name {
+            place = place.event_name(name);
+        }
+        let mut text = follow(place.text(), ReloaderOptions::realtime());
+        becomes(&mut text, want).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_says_when_to_come_back() {
+    let server = server(|| vec![Step::Send("retry: 1000\n\n".into())]).await;
+    let mut text = follow(place(&server).text(), ReloaderOptions::realtime());
+    becomes(&mut text, "read").await;
+    let begun = Instant::now();
+    within(async {
+        while streams(&server) < 3 {
+            sleep(SHORT).await;
+        }
+    })
+    .await;
+    assert!(begun.elapsed() > Duration::from_millis(1900), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn who_comes_back_says_what_was_last_heard() {
+    let server = Server::start(Tls::None).await;
+    server.put("first");
+    let place = http(&server).get("/value").unwrap().events("/events").unwrap();
+    let mut text = follow(place.text(), ReloaderOptions::realtime());
+    becomes(&mut text, "first").await;
+    for value in ["second", "third", "fourth"] {
+        server.put(value);
+        becomes(&mut text, value).await;
+    }
+    server.kill().await;
+    server.put("fifth");
+    server.run().await;
+    becomes(&mut text, "fifth").await;
+    // What came last is only had once the next is asked for.
+    let last_ids = server.state.last_ids.lock().unwrap().clone();
+    assert!(
+        last_ids.iter().all(|id| id == "5" || id == "4") && !last_ids.is_empty(),
+        "{last_ids:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_event_that_is_too_large_ends_the_stream() {
+    let server = server(|| vec![Step::Drip("data: 0123456789\n", Duration::ZERO)]).await;
+    let place = place(&server).max_size(10_000).silence(SILENCE * 50);
+    let mut text = follow(place.text(), ReloaderOptions::realtime());
+    becomes(&mut text, "read").await;
+    within(async {
+        while streams(&server) < 3 {
+            sleep(SHORT).await;
+        }
+    })
+    .await;
+    assert_eq!(text.get().as_deref(), Some("read"));
+}
+
+#[tokio::test]
+async fn what_has_no_events_is_polled() {
+    for (status, headers, want) in [
+        ("204 No Content", "", "no events"),
+        ("404 Not Found", "", "nothing at the URL of events"),
+        ("200 OK", "content-type: text/html\r\n", "no event stream"),
+        ("403 No", "", "403"),
+    ] {
+        let reads = Arc::new(AtomicUsize::new(0));
+        let server = Scripted::start(move |head| {
+            if head.starts_with("GET /events ") {
+                return answer(status, headers, "");
+            }
+            answer("200 OK", "", &reads.fetch_add(1, Ordering::SeqCst).to_string())
+        })
+        .await;
+        let options = ReloaderOptions::realtime().backoff(SHORT, SHORT);
+        let mut text = follow(place(&server).text(), options);
+        becomes(&mut text, "5").await;
+        let status = until(&text, |status| status.mechanism.is_some()).await;
+        let Some(Mechanism::Degraded(told)) = &status.mechanism else { panic!("{status:?}") };
+        assert!(told.contains(want), "{told}");
+    }
+}

@@ -1,0 +1,124 @@
+//! Who is let in, and whom it trusts.
+
+use std::{fs, time::Duration};
+
+use hot_reload_sources::{Access, Secret, Store};
+use tokio::time::Instant;
+
+use crate::{
+    KEY, comes,
+    common::authority::{Authority, Validity},
+    fails, followed,
+    rig::{BUCKET, DEADLINE, NatsServer, PASSWORD, bucket},
+    text,
+};
+
+/// Of the documentation of NATS, for `authorization` by nkey.
+const NKEY: &str = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
+const SEED: &str = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
+
+fn access() -> Access {
+    Access::new().user("app").password(Secret::text(PASSWORD))
+}
+
+fn plain(server: &NatsServer) -> String {
+    format!("nats://{}", server.address())
+}
+
+/// A server that speaks TLS, with a value in it.
+async fn with_tls(authority: &Authority, options: &str) -> NatsServer {
+    // Put there before, as the test's own client does not speak it.
+    let server = NatsServer::start().await;
+    server.put(KEY, "one").await;
+    let name = server.address().ip().to_string();
+    let pair = authority.issue("server", &[&name], Validity::Now);
+    let (certificate, key) = (pair.certificate.display(), pair.key.display());
+    let ca = authority.file();
+    let files = format!("cert_file: \"{certificate}\", key_file: \"{key}\"");
+    server.configure("", &format!("tls {{{files}, ca_file: \"{}\", {options}}}", ca.display()));
+    server.restart().await;
+    server
+}
+
+#[tokio::test]
+async fn a_password_in_a_file_may_be_replaced() {
+    let server = NatsServer::start().await;
+    server.put(KEY, "one").await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("password");
+    fs::write(&file, "wrong").unwrap();
+    let access = Access::new().user("app").password(Secret::file(&file));
+    let mut followed = followed(bucket(&plain(&server), access).key(KEY).text());
+    let told = fails(&followed, "takes none of these credentials").await;
+    assert!(!told.contains("wrong"), "{told}");
+    fs::write(&file, format!("{PASSWORD}\n")).unwrap();
+    comes(&mut followed, text("one")).await;
+}
+
+#[tokio::test]
+async fn a_token_will_do() {
+    let server = NatsServer::without_bucket("").await;
+    server.create(Duration::ZERO).await;
+    server.put(KEY, "one").await;
+    server.authorize("token: t0ken", "");
+    server.restart().await;
+    let access = Access::new().token(Secret::text("t0ken"));
+    comes(&mut followed(bucket(&plain(&server), access).key(KEY).text()), text("one")).await;
+    let wrong = format!("nats://t0ken-not@{}", server.address());
+    let wrong = followed(bucket(&wrong, Access::new()).key(KEY).text());
+    let told = fails(&wrong, "takes none of these credentials").await;
+    assert!(!told.contains("t0ken"), "{told}");
+}
+
+#[tokio::test]
+async fn the_seed_of_an_nkey_will_do() {
+    let server = NatsServer::start().await;
+    server.put(KEY, "one").await;
+    server.configure(&format!("{{nkey: {NKEY}}}"), "");
+    server.restart().await;
+    let access = Access::new().token(Secret::text(SEED));
+    comes(&mut followed(bucket(&plain(&server), access).key(KEY).text()), text("one")).await;
+}
+
+#[tokio::test]
+async fn what_may_not_be_done_is_told_at_once() {
+    let server = NatsServer::start().await;
+    server.put(KEY, "one").await;
+    let may = |subjects: &str| {
+        format!("{{user: guest, password: guest, permissions: {{publish: [{subjects}]}}}}")
+    };
+    let access = Access::new().user("guest").password(Secret::text("guest"));
+    let source = || bucket(&plain(&server), access.clone()).key(KEY).text();
+    for (subjects, part) in [("\"x\"", "STREAM.INFO"), ("\"$JS.API.STREAM.INFO.>\"", "CONSUMER")] {
+        server.configure(&may(subjects), "");
+        server.restart().await;
+        let begun = Instant::now();
+        let told = fails(&followed(source()), part).await;
+        assert!(told.contains("ermissions") && told.contains("grant it"), "{told}");
+        assert!(begun.elapsed() < DEADLINE, "{:?}", begun.elapsed());
+    }
+    // All that a reader of one key needs.
+    let stream = format!("KV_{BUCKET}");
+    let create = format!("$JS.API.CONSUMER.CREATE.{stream}.*.$KV.{BUCKET}.{KEY}");
+    let flow = format!("$JS.FC.{stream}.>");
+    let least = format!("\"$JS.API.STREAM.INFO.{stream}\", \"{create}\", \"{flow}\"");
+    server.configure(&may(&least), "");
+    server.restart().await;
+    comes(&mut followed(source()), text("one")).await;
+}
+
+#[tokio::test]
+async fn tls_is_spoken_and_a_client_certificate_shown() {
+    let authority = Authority::new();
+    let client = authority.issue("app", &["app"], Validity::Now);
+    let server = with_tls(&authority, "verify: true").await;
+    let url = format!("tls://{}", server.address());
+    let trusting = access().ca_file(authority.file());
+    let known = trusting.clone().client_certificate(&client.certificate, &client.key);
+    comes(&mut followed(bucket(&url, known).key(KEY).text()), text("one")).await;
+    let unknown = followed(bucket(&url, trusting).key(KEY).text());
+    fails(&unknown, "TLS with").await;
+    // Whoever does not say whom to trust trusts nobody.
+    let untold = followed(bucket(&plain(&server), access()).key(KEY).text());
+    fails(&untold, "TLS with").await;
+}

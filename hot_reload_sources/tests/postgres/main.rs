@@ -1,0 +1,48 @@
+//! PostgreSQL, against servers of the tests' own.
+
+#![allow(unreachable_pub, reason = "a test crate has no users")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod conformance;
+mod errors;
+mod link;
+mod query;
+mod server;
+mod table;
+mod tls;
+
+use hot_reload::ReloaderReceiver;
+use hot_reload_sources::{
+    Access, Secret,
+    postgres::{Postgres, PostgresPlace},
+};
+
+use self::{
+    common::within,
+    server::{Postgresql, READER_PASSWORD},
+};
+
+fn access() -> Access {
+    Access::new().user("reader").password(Secret::text(READER_PASSWORD))
+}
+
+fn reader(server: &Postgresql) -> Postgres {
+    Postgres::from_url(&format!("postgres://{}/postgres", server.address()), access()).unwrap()
+}
+
+fn key(server: &Postgresql, key: &str) -> PostgresPlace {
+    reader(server).table_key(key)
+}
+
+async fn until<V: Eq + Clone + Send + Sync + 'static>(
+    receiver: &mut ReloaderReceiver<V, String>,
+    want: &V,
+) {
+    within(async {
+        while receiver.get().as_ref() != Some(want) {
+            receiver.changed().await.unwrap();
+        }
+    })
+    .await;
+}

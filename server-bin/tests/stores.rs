@@ -1,0 +1,194 @@
+//! A configuration in a store, named by its URL.
+
+#![cfg(feature = "redis")]
+
+mod common;
+
+use std::{
+    io::Write,
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use common::{Daemon, program, text, until};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+const PASSWORD: &str = "hunter2-of-redis";
+const KEY: &str = "prod/server.toml";
+
+/// A server of the test's own that asks for a password, and keeps nothing when it is killed.
+struct Redis {
+    address: SocketAddr,
+    dir: TempDir,
+    child: Child,
+}
+
+impl Redis {
+    fn start() -> Self {
+        // One that was drawn from sixteen million, so that nobody else takes its port meanwhile.
+        let [_, a, b, c] = fastrand::u32(..).to_be_bytes();
+        let free = TcpListener::bind(SocketAddr::from(([127, a, b, c.clamp(1, 254)], 0))).unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let dir = tempfile::tempdir().unwrap();
+        let child = Self::run(address, &dir);
+        Self { address, dir, child }
+    }
+
+    fn run(address: SocketAddr, dir: &TempDir) -> Child {
+        let (ip, port) = (address.ip().to_string(), address.port().to_string());
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "redis-server", "--bind", &ip, "--port", &port]);
+        command.args(["--requirepass", PASSWORD, "--save", "", "--dir"]).arg(dir.path());
+        let child = command.stdout(Stdio::null()).spawn().expect("setpriv");
+        until("redis-server listens; ./test installs it", || TcpStream::connect(address).is_ok());
+        child
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn restart(&mut self) {
+        self.child = Self::run(self.address, &self.dir);
+    }
+
+    fn set(&self, value: &str) {
+        let mut client = Command::new("redis-cli");
+        client.args(["-h", &self.address.ip().to_string(), "-p", &self.address.port().to_string()]);
+        client.args(["-x", "SET", KEY]).env("REDISCLI_AUTH", PASSWORD);
+        let mut client =
+            client.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("redis-cli");
+        client.stdin.take().unwrap().write_all(value.as_bytes()).unwrap();
+        assert!(client.wait().unwrap().success());
+    }
+
+    fn url(&self) -> String {
+        format!("redis://{}/0/{KEY}", self.address)
+    }
+
+    /// The program, with the password where it belongs.
+    fn program(&self) -> Command {
+        let mut program = program();
+        program.args(["--config", &self.url()]).env("SERVER_CONFIG_PASSWORD", PASSWORD);
+        program
+    }
+
+    fn daemon(&self, args: &[&str]) -> Daemon {
+        let mut daemon = Daemon::spawn(self.program().args(args));
+        daemon.listens();
+        daemon
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[test]
+fn a_key_is_followed_as_a_file_is() {
+    let redis = Redis::start();
+    redis.set(&text("one"));
+    for mode in ["realtime", "hybrid", "polling"] {
+        redis.set(&text("one"));
+        let mut daemon = redis.daemon(&["-w", mode, "--poll-interval", "200ms"]);
+        assert_eq!(daemon.name(), "one");
+        redis.set(&text("two"));
+        daemon.expect("two");
+        redis.set("name = 'three'\nlisten_addresses = 7\n");
+        daemon.until(&format!("{}:2:20: invalid type", redis.url()));
+        assert_eq!(daemon.name(), "two");
+        // What only the server can know to be wrong has its place too.
+        redis.set(&format!("{}log = 'server_lib=loud'\n", text("three")));
+        daemon.until(&format!("{}:3:7: log: error parsing level filter", redis.url()));
+        redis.set(&text("four"));
+        daemon.expect("four");
+        assert!(!daemon.log.contains(PASSWORD), "{}", daemon.log);
+        daemon.end_by(Signal::TERM);
+    }
+}
+
+#[test]
+fn a_store_that_goes_and_comes_back_is_waited_for() {
+    let mut redis = Redis::start();
+    redis.set(&text("one"));
+    let mut daemon = redis.daemon(&[]);
+    redis.kill();
+    daemon.until("the last good value keeps serving");
+    assert_eq!(daemon.name(), "one");
+    redis.restart();
+    redis.set(&text("two"));
+    daemon.expect("two");
+}
+
+#[test]
+fn a_start_without_the_store_goes_by_the_last_good_configuration() {
+    let mut redis = Redis::start();
+    redis.set(&text("one"));
+    let kept: PathBuf = redis.dir.path().join("last-good");
+    let args = ["--last-good", kept.to_str().unwrap()];
+    redis.daemon(&args).end_by(Signal::TERM);
+    redis.kill();
+    let daemon = redis.daemon(&args);
+    assert_eq!(daemon.name(), "one");
+    redis.restart();
+    redis.set(&text("two"));
+    daemon.expect("two");
+}
+
+#[test]
+fn check_and_status_take_a_url() {
+    let redis = Redis::start();
+    let socket = redis.dir.path().join("admin.sock");
+    redis.set(&format!("{}admin_address = 'unix:{}'\n", text("one"), socket.display()));
+    let output = redis.program().arg("--check").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.starts_with(&format!("{}: good\n", redis.url())), "{said}");
+
+    let mut daemon = redis.daemon(&[]);
+    daemon.until("in use generation=1");
+    let output = redis.program().arg("status").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains(&redis.url()), "{output:?}");
+
+    redis.set("broken");
+    let output = redis.program().arg("--check").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains(&format!("{}:1:", redis.url())), "{said}");
+}
+
+#[test]
+fn what_is_wrong_with_the_way_there_is_told_without_the_password() {
+    let redis = Redis::start();
+    redis.set(&text("one"));
+    let nowhere = redis.dir.path().join("password");
+    let url = redis.url().replace("redis://", "redis://:wrong-hunter3@");
+    for (url, variables, want) in [
+        (redis.url(), &[][..], "redis://"),
+        (url, &[], "redis://"),
+        (redis.url(), &[("PASSWORD_FILE", nowhere.to_str().unwrap())], "can't be read"),
+        (redis.url(), &[("PASSWORD", "a"), ("PASSWORD_FILE", "b")], "both set"),
+        ("redis://127.0.0.1:1/0/key".into(), &[], "redis://127.0.0.1:1/0/key: "),
+        ("ftp://host/key".into(), &[], "ftp:// is no store that is known"),
+        ("redis://".into(), &[], "redis://"),
+    ] {
+        let mut program = program();
+        program.args(["--config", &url]);
+        for (name, value) in variables {
+            program.env(format!("SERVER_CONFIG_{name}"), value);
+        }
+        let output = program.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{url}: {output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(want) && !said.contains("hunter3"), "{url}: {said}");
+        assert!(!said.contains("panicked"), "{said}");
+        eprintln!("{said}");
+    }
+}
