@@ -24,6 +24,8 @@ use crate::{error::Kind, pause::Pace};
 /// A limit that the user has set is for all layers together; so much of it is for one of them, so that
 /// it is known which has taken too long.
 const PART_OF_LIMIT: f64 = 0.9;
+/// More than a look is worth waiting for; the rest is taken by the next.
+const MOST_AT_ONCE: usize = 256;
 
 /// A layer that is followed.
 pub(super) struct Followed<'a> {
@@ -37,6 +39,8 @@ pub(super) struct Followed<'a> {
     is_wanted: bool,
     /// Whether it has said that something is over: it counts on being looked at before it is asked again.
     has_told: bool,
+    /// What was heard by a look that is over.
+    heard: Option<Hint>,
     /// When it is to be looked at although nothing was heard.
     look_at: Option<Instant>,
     /// How long the writer needs that is at work there.
@@ -63,6 +67,7 @@ impl<'a> Followed<'a> {
             limit: limit.unwrap_or_else(|| follow.load_timeout()),
             is_wanted: true,
             has_told: false,
+            heard: None,
             look_at: None,
             unsettled: None,
             pace: Pace::new(floor, ceiling, ceiling),
@@ -124,7 +129,10 @@ impl<'a> Followed<'a> {
         if self.has_told {
             return Poll::Pending;
         }
-        let hint = ready!(self.follow.poll_hint(cx));
+        let hint = match self.heard.take() {
+            Some(hint) => hint,
+            None => ready!(self.follow.poll_hint(cx)),
+        };
         self.is_wanted = true;
         self.has_told = hint != Hint::Touched;
         Poll::Ready(hint)
@@ -138,10 +146,35 @@ impl<'a> Followed<'a> {
         }
     }
 
-    /// Goes on with the look under way; one that panics or hangs has failed.
+    /// Goes on with the look under way; takes all that has queued up behind it as well.
     pub(super) fn poll_look(&mut self, cx: &mut Context<'_>, patience: Patience) -> Poll<()> {
+        for left in (0..MOST_AT_ONCE).rev() {
+            let is_new = self.alarm.is_none();
+            let looked = ready!(self.poll_one_look(cx, patience));
+            // What took its time, as a new connection does, is not done again at once.
+            let may_be_queue = is_new && matches!(looked, Ok(Look::Value(_)));
+            self.ends(looked);
+            if !may_be_queue {
+                break;
+            }
+            let Poll::Ready(hint) = self.follow.poll_hint(cx) else { break };
+            if hint == Hint::Touched || left == 0 {
+                self.heard = Some(hint);
+                break;
+            }
+            self.is_looking = true;
+        }
+        Poll::Ready(())
+    }
+
+    /// Goes on with one look; one that panics or hangs has failed.
+    fn poll_one_look(
+        &mut self,
+        cx: &mut Context<'_>,
+        patience: Patience,
+    ) -> Poll<ReloadResult<Look<Tree>, Tree, String>> {
         let looked = catch_unwind(AssertUnwindSafe(|| self.follow.poll_look(cx, patience)));
-        let looked = match looked {
+        Poll::Ready(match looked {
             Ok(Poll::Ready(looked)) => looked,
             Ok(Poll::Pending) => {
                 let limit = self.limit;
@@ -150,9 +183,7 @@ impl<'a> Followed<'a> {
                 Err(no_answer(limit))
             }
             Err(panic) => Err(panicked(&*panic)),
-        };
-        self.ends(looked);
-        Poll::Ready(())
+        })
     }
 
     /// Gives up the look under way.

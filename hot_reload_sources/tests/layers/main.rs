@@ -8,6 +8,7 @@ mod conformance;
 mod fake;
 mod files;
 mod lifetime;
+mod model;
 mod rules;
 mod stores;
 mod told;

@@ -1,11 +1,17 @@
 //! What is said of a key, and of where it is from.
 
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
 use hot_reload::file_reloader::Toml;
 use hot_reload_sources::layers::{Layer, Layers};
 use serde::Deserialize;
 use serde_json::json;
+use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::{Config, Place, Variables, common::within, constant, defaults};
+use crate::{Config, Place, Running, Variables, common::within, constant, defaults};
 
 /// Loads once, and returns the error with all its causes.
 async fn error_of<V>(layers: Layers<V>) -> String
@@ -115,4 +121,47 @@ async fn formats_mean_the_same() {
     let layers =
         Layers::<serde_json::Value>::new().with(Layer::file_as::<Toml>(place.path("a.conf")));
     assert_eq!(within(layers.watch()).await.unwrap().get().unwrap(), json!({ "i": 1 }));
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_log_has_the_layer_and_the_key_and_no_value() {
+    let log = Log::default();
+    let to = log.clone();
+    let _logging = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || to.clone())
+        .set_default();
+    let place = Place::new();
+    let variables = Variables::default();
+    let layers = Layers::new()
+        .with(defaults())
+        .with(place.file("a.toml", "name = 'hunter2'"))
+        .with(place.file("b.yaml", "name: hunter2"))
+        .with(variables.env());
+    let mut running = Running::realtime(layers);
+    running.holds(|config| config.name == "hunter2").await;
+    place.write("a.toml", "limits.rps = 'hunter2'");
+    running.says("a.toml: limits.rps: invalid type").await;
+    place.write("a.toml", "limits.rps = hunter2");
+    running.says("a.toml:1:").await;
+    place.write("b.yaml", "name: [hunter2");
+    running.says("b.yaml").await;
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("a.toml: limits.rps: invalid type: found string, expected u16"), "{log}");
+    assert!(log.contains("a.toml:1:14"), "{log}");
+    assert!(!log.contains("hunter2"), "{log}");
 }
