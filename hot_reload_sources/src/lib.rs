@@ -1,4 +1,89 @@
 //! Live values from the stores that fleets already run, as sources of [`hot_reload`].
+//!
+//! ```no_run
+//! # #[cfg(all(feature = "etcd", feature = "toml"))]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use hot_reload_sources::{Access, Store, etcd::Etcd};
+//!
+//! #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+//! struct Limits {
+//!     requests_per_second: u32,
+//! }
+//!
+//! let etcd = Etcd::from_url("etcd://127.0.0.1:2379", Access::new())?;
+//! let mut limits = etcd.key("prod/limits.toml").toml::<Limits>().watch().await?;
+//! loop {
+//!     limits.changed().await?;
+//!     println!("{:?}", limits.get());
+//! }
+//! # }
+//! # #[cfg(not(all(feature = "etcd", feature = "toml")))]
+//! # fn main() {}
+//! ```
+//!
+//! What that makes is a [`FromStore`], which a `ReloaderService` follows as it follows a file: with gates,
+//! history, the last good value on disk, status and metrics. [`from_url`] makes one of a URL from a command
+//! line.
+//!
+//! # The stores
+//!
+//! | feature | a value is | and a set | pushed by |
+//! |---|---|---|---|
+//! | [`http`] | what a URL gives | | server-sent events or long polling, where the server has them |
+//! | [`redis`] | a string | a hash | client tracking |
+//! | [`nats`] | an entry of a `JetStream` bucket | all below a prefix | the watch of the bucket |
+//! | [`etcd`] | a key | all below a prefix, at one revision | its watch |
+//! | [`postgres`] | a key of a table, or what a query returns | a prefix, or two columns | `NOTIFY`, with the value in it |
+//! | [`layers`] | files, environment and any of these, merged | | whichever layer moves |
+//!
+//! Each feature brings the client of its store and nothing else. Formats are the features `toml`, `json`
+//! and `yaml`; text and bytes need none.
+//!
+//! # How it works
+//!
+//! A [`Store`] knows how to connect; a [`Connection`] reads, and watches: what is there once the watch
+//! stands comes first, then every change, so nothing falls in between. Everything else is the same for all
+//! of them:
+//!
+//! - An older [`Revision`] never lands on a newer. Where a store has none, what was read while something
+//!   else arrived is read again.
+//! - Connecting, a read and silence have a deadline. A store that can't be reached is tried again within
+//!   800 ms, with full jitter; one that refuses, or has too much to do, ever more seldom, and not before the
+//!   time that it has said.
+//! - A watch that ends is begun anew by reading what there is now, so what changed meanwhile is not lost;
+//!   those that end together don't begin together.
+//! - What is gone, empty, too large or no value is held back and said; the last good value serves. It asks
+//!   nothing of the store.
+//! - While nothing changes a watch costs a sign of life now and then, and with the hybrid strategy one read
+//!   every poll interval.
+//! - A service that is stopped leaves no connection.
+//! - Credentials ([`Access`]) are read anew for each connection, and are in no log, error or status.
+//!
+//! All of that is tested for each store, against its own server, by the suite in
+//! [`hot_reload::testing`](https://docs.rs/hot_reload/latest/hot_reload/testing/).
+//!
+//! # Features
+//!
+//! | feature | gives | brings |
+//! |---|---|---|
+//! | `http` | [`http`] | reqwest |
+//! | `redis` | [`redis`] | redis |
+//! | `nats` | [`nats`] | async-nats |
+//! | `etcd` | [`etcd`] | etcd-client; to build it takes `protoc` and its `google/protobuf` files |
+//! | `postgres` | [`postgres`] | tokio-postgres |
+//! | `layers` | [`layers`] | figment |
+//! | `toml`, `json`, `yaml` | `Store::toml` and the like | a parser |
+//!
+//! TLS is rustls with ring everywhere.
+//!
+//! # Known problems
+//!
+//! - What a store's own page says: each has a list.
+//! - A read deadline is set for the engine ([`FromStore::read_deadline`]) and for a store's connection, as a
+//!   connection that is shared can't have several.
+//! - Connections are not shared between handles: make one handle of a server, and all keys of it.
+//! - A set is small enough to be held, and read, whole.
 
 #![forbid(unsafe_code)]
 
@@ -37,3 +122,8 @@ pub use self::{
     store::{Changes, Connection, Store},
     url::from_url,
 };
+
+/// Has the example of the README compiled.
+#[cfg(all(doctest, feature = "etcd", feature = "toml"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -26,8 +26,79 @@ pub type Changes = Pin<Box<dyn Stream<Item = Result<Entry, StoreError>> + Send>>
 
 /// A place in a store: knows how to get there, and holds no connection itself.
 ///
-/// Implement it, and [`Connection`], for a store of your own; `FromStore` does the rest: deadlines,
-/// reconnecting with full jitter, the order of revisions, parsing, what is suspicious.
+/// Implement it, and [`Connection`], for a store of your own; [`FromStore`] does the rest. Then put it to
+/// the suite in `hot_reload::testing`.
+///
+/// # Examples
+///
+/// A store whose client is a `watch` channel of tokio, as the whole of its source:
+///
+/// ```
+/// use async_trait::async_trait;
+/// use futures_util::{StreamExt, stream};
+/// use hot_reload_sources::{Changes, Connection, Entry, Revision, Store, StoreError};
+/// use tokio::sync::watch;
+///
+/// /// The number of a change, and the text.
+/// type Held = (u64, Option<String>);
+///
+/// struct InMemory(watch::Receiver<Held>);
+///
+/// fn entry((number, text): &Held) -> Entry {
+///     let entry = text.clone().map_or_else(Entry::gone, Entry::one);
+///     entry.at(Revision::new("in memory", *number))
+/// }
+///
+/// #[async_trait]
+/// impl Store for InMemory {
+///     fn name(&self) -> String {
+///         "memory://greeting".into()
+///     }
+///
+///     async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
+///         self.0.has_changed().map_err(|_| StoreError::unreachable("its sender is gone"))?;
+///         Ok(Box::new(InMemory(self.0.clone())))
+///     }
+/// }
+///
+/// #[async_trait]
+/// impl Connection for InMemory {
+///     async fn read(&mut self) -> Result<Entry, StoreError> {
+///         Ok(entry(&self.0.borrow()))
+///     }
+///
+///     async fn watch(&mut self) -> Result<Option<Changes>, StoreError> {
+///         let mut held = self.0.clone();
+///         // What is there comes first.
+///         held.mark_changed();
+///         let changes = stream::unfold(held, |mut held| async {
+///             held.changed().await.ok()?;
+///             let now = entry(&held.borrow_and_update());
+///             Some((Ok(now), held))
+///         });
+///         Ok(Some(changes.boxed()))
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (store, held) = watch::channel((1, Some("hello".to_owned())));
+/// let mut greeting = InMemory(held).text().watch().await?;
+/// greeting.changed().await?;
+/// assert_eq!(greeting.get().as_deref(), Some("hello"));
+///
+/// store.send_replace((2, Some("good day".to_owned())));
+/// greeting.changed().await?;
+/// assert_eq!(greeting.get().as_deref(), Some("good day"));
+///
+/// store.send_replace((3, None));
+/// let mut status = greeting.watch_status();
+/// let told = status.wait_for(|status| status.failures > 0).await?.last_error.unwrap();
+/// assert_eq!(&*told, "memory://greeting: nothing there; put a value");
+/// assert_eq!(greeting.get().as_deref(), Some("good day"));
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Returns what logs, errors and the status call it: a URL without secrets.
