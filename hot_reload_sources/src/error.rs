@@ -86,7 +86,12 @@ impl StoreError {
         matches!(self.kind, Kind::Throttled(_))
     }
 
-    /// Whether there is nothing to read.
+    /// Whether what the store holds can't be taken.
+    pub fn is_invalid(&self) -> bool {
+        self.kind == Kind::Invalid
+    }
+
+    /// Whether what should hold the value is not there.
     pub fn is_missing(&self) -> bool {
         self.kind == Kind::Missing
     }

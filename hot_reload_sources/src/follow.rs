@@ -9,12 +9,13 @@ use std::{
 
 use hot_reload::{Follow, Hint, Look, Mechanism, Patience, ReloadResult, ReloaderOptions};
 use tokio::time::{Instant, Sleep, sleep, timeout};
+use tracing::debug;
 
 use crate::{
     content::{Entry, Revision},
     error::StoreError,
     from_store::FromStore,
-    pause::Pace,
+    pace::Pace,
     store::{Changes, Connection, Store},
 };
 
@@ -121,15 +122,23 @@ impl<V> FollowStore<V> {
                 Poll::Pending if has_news => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(entry))) => has_news |= self.arrives(entry),
-                Poll::Ready(_ended) => {
+                Poll::Ready(ended) => {
                     self.disconnect();
-                    let pause = self.pace.watch_ended(self.watched_since.elapsed());
+                    let pause = self.watch_ended(ended.and_then(Result::err));
                     self.resume = Some(Box::pin(sleep(pause)));
                     break;
                 }
             }
         }
         if has_news { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Says why, which no status does, as the next attempt may well succeed; returns the pause before that.
+    fn watch_ended(&mut self, error: Option<StoreError>) -> Duration {
+        let kind = error.as_ref().map(StoreError::kind);
+        let error = error.map(|error| error.to_string());
+        debug!(target: "hot_reload::watch_ended", source = &*self.source.name, error, "watching anew");
+        self.pace.watch_ended(self.watched_since.elapsed(), kind)
     }
 
     fn disconnect(&mut self) {

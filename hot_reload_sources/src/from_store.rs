@@ -17,8 +17,6 @@ use crate::{
 
 /// As much as a configuration has; more is an accident, or an attack.
 const MAX_SIZE: usize = 16 * 1024 * 1024;
-/// Longer than a connection to another continent takes, short enough for whoever waits for it.
-const READ_DEADLINE: Duration = Duration::from_secs(5);
 /// So that a store that is back is found within a second.
 const RECONNECT_CEILING: Duration = Duration::from_millis(800);
 
@@ -49,30 +47,23 @@ impl<V> FromStore<V> {
         store: impl Store,
         decode: impl Fn(&str, &Content) -> anyhow::Result<V> + Send + Sync + 'static,
     ) -> Self {
+        let settings = Settings {
+            read_deadline: store.read_deadline(),
+            reconnect_ceiling: RECONNECT_CEILING,
+            max_size: MAX_SIZE,
+            allow_empty: false,
+        };
         Self {
             name: store.name().into(),
             store: Arc::new(store),
             decode: Arc::new(decode),
-            settings: Settings {
-                read_deadline: READ_DEADLINE,
-                reconnect_ceiling: RECONNECT_CEILING,
-                max_size: MAX_SIZE,
-                allow_empty: false,
-            },
+            settings,
         }
     }
 
     /// Returns what logs, errors and the status call it.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// Sets how long connecting, and one read, may take before the connection is given up; 5 s by
-    /// default.
-    #[must_use]
-    pub fn read_deadline(mut self, deadline: Duration) -> Self {
-        self.settings.read_deadline = deadline;
-        self
     }
 
     /// Sets the longest pause between two attempts to reach a store that can't be reached; 800 ms by

@@ -88,17 +88,19 @@
 #![forbid(unsafe_code)]
 
 mod access;
+#[cfg(feature = "_stores")]
+mod address;
 mod content;
 mod decode;
 mod error;
 mod follow;
 mod from_store;
-mod pause;
+mod from_url;
+mod pace;
 mod shared;
 mod store;
-#[cfg(feature = "tls")]
+#[cfg(feature = "_stores")]
 mod tls;
-mod url;
 
 #[cfg(feature = "etcd")]
 pub mod etcd;
@@ -118,9 +120,9 @@ pub use self::{
     content::{Content, Entry, Revision},
     error::StoreError,
     from_store::FromStore,
+    from_url::from_url,
     shared::Shared,
     store::{Changes, Connection, Store},
-    url::from_url,
 };
 
 /// Has the example of the README compiled.

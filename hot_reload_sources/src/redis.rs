@@ -75,7 +75,6 @@ mod link;
 mod news;
 mod place;
 mod sentinel;
-mod tls;
 mod watch;
 
 use std::{fmt, sync::Arc, time::Duration};

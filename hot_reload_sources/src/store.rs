@@ -1,6 +1,6 @@
 //! The two traits that a store implements.
 
-use std::{collections::BTreeMap, pin::Pin};
+use std::{collections::BTreeMap, pin::Pin, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,6 +20,9 @@ use crate::{
     error::StoreError,
     from_store::FromStore,
 };
+
+/// Longer than a connection to another continent takes, short enough for whoever waits for it.
+pub(crate) const READ_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What a store holds now, and then every change of it; ends with the connection.
 pub type Changes = Pin<Box<dyn Stream<Item = Result<Entry, StoreError>> + Send>>;
@@ -103,6 +106,11 @@ pub type Changes = Pin<Box<dyn Stream<Item = Result<Entry, StoreError>> + Send>>
 pub trait Store: Send + Sync + 'static {
     /// Returns what logs, errors and the status call it: a URL without secrets.
     fn name(&self) -> String;
+
+    /// Returns how long connecting, a read and silence may take; 5 s unless a store says otherwise.
+    fn read_deadline(&self) -> Duration {
+        READ_DEADLINE
+    }
 
     /// Connects; credentials are read anew, since they may have been replaced.
     ///
@@ -222,8 +230,8 @@ pub trait Connection: Send + Sync {
     /// Starts to watch: the first item is what is there once the watch stands, so that no change falls
     /// in between; `None` where the store has no channel of its own and is to be polled.
     ///
-    /// The stream must end, or have an error, when the store has not been heard of for the read
-    /// deadline of the store, even where the system still takes it for connected.
+    /// The stream must end, or have an error, when the store has not been heard of for its
+    /// [read deadline](Store::read_deadline), even where the system still takes it for connected.
     ///
     /// # Errors
     ///

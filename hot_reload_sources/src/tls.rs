@@ -1,9 +1,9 @@
-//! Which certificates are trusted, and which is shown.
+//! Which certificates are trusted, which is shown, and what TLS has against a server.
 
-use std::{path::Path, sync::Arc};
+use std::{error::Error, io, path::Path, sync::Arc};
 
 use rustls::{
-    ClientConfig, ConfigBuilder, RootCertStore,
+    CertificateError, ClientConfig, ConfigBuilder, Error as Tls, RootCertStore,
     client::WantsClientCert,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -81,7 +81,61 @@ async fn of_the_system() -> Result<RootCertStore, StoreError> {
     Ok(roots)
 }
 
+/// Tells what TLS has against a server, if that is what is wrong.
+pub(crate) fn refusal(error: &(dyn Error + 'static)) -> Option<StoreError> {
+    let error = causes(error).find_map(|cause| cause.downcast_ref::<Tls>())?;
+    let told = match error {
+        Tls::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        ) => "the server's certificate has expired; renew it",
+        Tls::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => "the server's certificate is for another name; use that, or issue one for this",
+        // Another authority of the same name has signed it, where it is the signature.
+        Tls::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        ) => "the server's certificate is by an authority that is not trusted; name it by ca_file",
+        Tls::InvalidCertificate(_) => "the server's certificate is not to be trusted",
+        Tls::AlertReceived(_) => {
+            "the server does not accept how we speak TLS; it may want a client certificate"
+        }
+        Tls::InvalidMessage(_) => "the server does not speak TLS here",
+        _ => return None,
+    };
+    Some(StoreError::refused(told).because(error.clone()))
+}
+
+/// Returns an error and what caused it, one after the other, also where `io::Error` hides the next.
+pub(crate) fn causes<'e>(
+    error: &'e (dyn Error + 'static),
+) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        // Its `source()` is the one after that.
+        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        held.map(|held| held as _).or_else(|| error.source())
+    })
+}
+
 fn unusable(path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
     let told = format!("{} can't be used; put a good one there", path.display());
     StoreError::refused(told).because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_to_do_however_deep_it_is() {
+        let expired = Tls::InvalidCertificate(CertificateError::Expired);
+        for error in [
+            io::Error::other(expired.clone()),
+            io::Error::other(io::Error::other(io::Error::other(expired))),
+        ] {
+            let told = refusal(&error).unwrap();
+            assert!(told.is_refused() && told.to_string().contains("renew it"), "{told}");
+        }
+        assert!(refusal(&io::Error::other("else")).is_none());
+        assert!(refusal(&io::Error::from(io::ErrorKind::TimedOut)).is_none());
+    }
 }

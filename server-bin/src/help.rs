@@ -21,8 +21,9 @@ server-bin --config config.toml
     Serve, and follow the file.
 server-bin -c config.toml -w polling --poll-interval 500ms
     Follow it on a network file system.
-server-bin -c etcd://127.0.0.1:2379/prod/server.toml
-    Follow a key in a store; nats, redis, postgres and https likewise.
+server-bin -c nats://127.0.0.1:4222/config/server.toml
+    Follow a key in a store; redis, postgres and https likewise, and etcd
+    where it is built in (--features etcd).
 server-bin -c config.toml --check
     Say whether the file is good, and where it would listen.
 server-bin status -c config.toml

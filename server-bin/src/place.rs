@@ -6,6 +6,8 @@ use std::{
     path::PathBuf,
 };
 
+use hot_reload_sources::{Access, Store, from_url};
+
 /// A file, or a place in a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -37,17 +39,16 @@ fn is_url(text: &str) -> bool {
     })
 }
 
-/// Without what stands before the host, where a password may be.
+/// Of a URL, what its store calls it, which is without secrets.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = match self {
-            Self::File(path) => return path.display().fmt(f),
-            Self::Url(url) => url,
-        };
-        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-        let authority = rest.find('/').unwrap_or(rest.len());
-        let host = rest[..authority].rfind('@').map_or(0, |at| at + 1);
-        write!(f, "{scheme}://{}", &rest[host..])
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Url(url) => match from_url(url, Access::new()) {
+                Ok(store) => f.write_str(&store.name()),
+                Err(_) => f.write_str("the URL"),
+            },
+        }
     }
 }
 
@@ -72,12 +73,14 @@ mod tests {
         assert!(Place::try_from(OsString::from("-")).is_err());
     }
 
+    #[cfg(feature = "redis")]
     #[test]
     fn a_password_is_not_shown() {
         for (written, shown) in [
-            ("etcd://app:hunter2@host:2379/key", "etcd://host:2379/key"),
-            ("etcd://app:hunter@2@host/k@y", "etcd://host/k@y"),
-            ("etcd://host", "etcd://host"),
+            ("redis://app:hunter2@host/0/key", "redis://host:6379/0/key"),
+            ("redis+unix:///s?pass=hunter2&key=k", "redis+unix:///s?db=0&key=k"),
+            ("redis://host/0/k?pass=hunter2", "the URL"),
+            ("nowhere://hunter2", "the URL"),
         ] {
             assert_eq!(Place::try_from(OsString::from(written)).unwrap().to_string(), shown);
         }

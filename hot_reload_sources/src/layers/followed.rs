@@ -19,7 +19,7 @@ use super::{
     tree::Tree,
     trouble::{Trouble, is_missing},
 };
-use crate::{error::Kind, pause::Pace};
+use crate::{error::Kind, pace::Pace};
 
 /// A limit that the user has set is for all layers together; so much of it is for one of them, so that
 /// it is known which has taken too long.

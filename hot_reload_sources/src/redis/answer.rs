@@ -4,8 +4,7 @@ use std::{error::Error, io, sync::Arc};
 
 use ::redis::{ErrorKind, RedisError};
 
-use super::tls;
-use crate::error::StoreError;
+use crate::{error::StoreError, tls};
 
 /// Whether the server has no `HELLO`, or speaks no RESP3 by it.
 pub(super) fn is_without_resp3(error: &RedisError) -> bool {
@@ -55,7 +54,7 @@ pub(super) fn refused(error: &RedisError, wanted: &str) -> StoreError {
             StoreError::refused("the password is wrong; correct it")
         }
         _ if matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse) => {
-            return io_error(error).and_then(tls::refusal).unwrap_or_else(|| {
+            return io_error(error).and_then(|error| tls::refusal(error)).unwrap_or_else(|| {
                 StoreError::unreachable("the connection is lost").because(error.clone())
             });
         }

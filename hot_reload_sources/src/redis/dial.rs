@@ -15,8 +15,12 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::{answer, sentinel::Sentinels, tls};
-use crate::{access::Access, error::StoreError, tls::client_config};
+use super::{answer, sentinel::Sentinels};
+use crate::{
+    access::Access,
+    error::StoreError,
+    tls::{self, client_config},
+};
 
 /// Where a server is, and how to get in.
 pub(super) struct Server {

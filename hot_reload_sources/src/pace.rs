@@ -59,8 +59,13 @@ impl Pace {
     }
 
     /// How long to wait after a watch that has ended, having lasted for `lasted`.
-    pub(crate) fn watch_ended(&mut self, lasted: Duration) -> Duration {
-        self.watch_pause(lasted).mul_f64(fastrand::f64())
+    pub(crate) fn watch_ended(&mut self, lasted: Duration, kind: Option<Kind>) -> Duration {
+        let luck = fastrand::f64();
+        let pause = self.watch_pause(lasted).mul_f64(luck);
+        match kind {
+            Some(Kind::Throttled(Some(asked))) => pause.max(spread(asked, luck)),
+            _ => pause,
+        }
     }
 
     /// The longest that it may be.
@@ -83,13 +88,15 @@ impl Pace {
         let bound = self.floor.saturating_mul(1 << doublings).min(ceiling);
         let jittered = bound.mul_f64(luck).max(SHORTEST);
         match kind {
-            Kind::Throttled(Some(asked)) => {
-                let asked = asked.min(LONGEST_RETRY_AFTER);
-                jittered.max(asked.mul_f64(1.0 + RETRY_AFTER_SPREAD * luck))
-            }
+            Kind::Throttled(Some(asked)) => jittered.max(spread(asked, luck)),
             _ => jittered,
         }
     }
+}
+
+/// What a store has asked for, and a part more.
+fn spread(asked: Duration, luck: f64) -> Duration {
+    asked.min(LONGEST_RETRY_AFTER).mul_f64(1.0 + RETRY_AFTER_SPREAD * luck)
 }
 
 #[cfg(test)]

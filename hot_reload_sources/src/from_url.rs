@@ -1,5 +1,7 @@
 //! A place in a store, by its URL.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::{
@@ -12,13 +14,15 @@ use crate::{
 ///
 /// | URL | is | feature |
 /// |---|---|---|
-/// | `https://host/path`, `#watch=sse` or `#watch=long-poll` behind it | what is there | `http` |
+/// | `https://host/path`, with `#watch=sse` or `#watch=long-poll` | what is there | `http` |
 /// | `redis://host:6379/0/key` (`rediss://` for TLS) | a string, in database 0 | `redis` |
 /// | `redis+sentinel://host:26379/primary/0/key` (`rediss+sentinel://`) | the same, where a sentinel says | `redis` |
 /// | `redis+unix:///run/redis.sock?db=0&key=key` | the same, by a Unix socket | `redis` |
 /// | `nats://host:4222/bucket/key` (`natss://`) | an entry of a bucket | `nats` |
 /// | `etcd://host:2379/key` (`etcds://`) | a key | `etcd` |
 /// | `postgres://host:5432/database/key` | a row of the table of this crate | `postgres` |
+///
+/// `#set` behind it makes it a set: all keys that begin with this one, or what a hash of Redis holds.
 ///
 /// # Errors
 ///
@@ -38,10 +42,11 @@ pub fn from_url(url: &str, access: Access) -> Result<Box<dyn Store>, StoreError>
         "http" | "https" => {
             built_in!("http", crate::http::HttpPlace::from_url(url, access), access)
         }
-        "redis" | "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel" => {
+        "redis" | "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel" | "valkey"
+        | "valkeys" | "valkey+unix" => {
             built_in!("redis", crate::redis::RedisPlace::from_url(url, access), access)
         }
-        "nats" | "natss" => {
+        "nats" | "natss" | "tls" => {
             built_in!("nats", crate::nats::NatsPlace::from_url(url, access), access)
         }
         "etcd" | "etcds" => {
@@ -51,8 +56,8 @@ pub fn from_url(url: &str, access: Access) -> Result<Box<dyn Store>, StoreError>
             built_in!("postgres", crate::postgres::PostgresPlace::from_url(url, access), access)
         }
         _ => Err(StoreError::refused(format!(
-            "{scheme}:// is no store that is known; known are http, https, redis, rediss, nats, \
-             natss, etcd, etcds and postgres"
+            "{scheme}:// is no store that is known; known are http, redis, nats, etcd and postgres, \
+             and https, rediss, natss and etcds"
         ))),
     }
 }
@@ -80,6 +85,10 @@ use built_in;
 impl Store for Box<dyn Store> {
     fn name(&self) -> String {
         (**self).name()
+    }
+
+    fn read_deadline(&self) -> Duration {
+        (**self).read_deadline()
     }
 
     async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
