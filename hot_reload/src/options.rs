@@ -47,6 +47,8 @@ pub struct ReloaderOptions {
     pub(crate) load_timeout: Option<Duration>,
     pub(crate) max_staleness: Option<Duration>,
     pub(crate) backoff: Backoff,
+    /// As it was set, where it has been cut to the poll interval.
+    uncapped: Option<Backoff>,
 }
 
 impl ReloaderOptions {
@@ -157,7 +159,8 @@ impl ReloaderOptions {
     #[doc(hidden)]
     pub fn pace(&self) -> (Option<Duration>, Duration, Duration) {
         let poll = self.polls().then_some(self.poll_interval);
-        (poll, self.backoff.floor, self.backoff.ceiling)
+        let Backoff { floor, ceiling } = self.uncapped.unwrap_or(self.backoff);
+        (poll, floor, ceiling)
     }
 
     /// How long one look may take, where the user has said. A seam as well.
@@ -180,6 +183,7 @@ impl ReloaderOptions {
     /// The same, with no pause after a failure longer than the poll interval.
     pub(crate) fn capped(&self) -> Self {
         let mut capped = self.clone();
+        capped.uncapped = Some(self.backoff);
         if self.polls() {
             capped.backoff.ceiling = self.backoff.ceiling.min(self.poll_interval);
             capped.backoff.floor = self.backoff.floor.min(self.poll_interval);
@@ -199,6 +203,7 @@ impl From<ReloaderConfig> for ReloaderOptions {
             load_timeout: None,
             max_staleness: None,
             backoff: Backoff { floor: BACKOFF_FLOOR, ceiling: BACKOFF_CEILING },
+            uncapped: None,
         }
         .poll_interval(Duration::from_secs(config.watch_delay_sec.into()))
     }

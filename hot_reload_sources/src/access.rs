@@ -1,11 +1,11 @@
 //! How a process proves who it is, and whom it trusts.
 
 use std::{
-    env, fmt,
+    env, fmt, io,
     path::{Path, PathBuf},
 };
 
-use tokio::fs;
+use tokio::{fs, io::AsyncReadExt};
 use zeroize::Zeroizing;
 
 use crate::error::StoreError;
@@ -44,13 +44,15 @@ impl Access {
 
     /// Takes it from environment variables that begin with `prefix`: `USER`, `PASSWORD`, `TOKEN`,
     /// `PASSWORD_FILE`, `TOKEN_FILE`, `CA_FILE`, `CERT_FILE` and `KEY_FILE`; with the prefix `CONFIG_`,
-    /// `CONFIG_PASSWORD_FILE` names the file that the password is in.
+    /// `CONFIG_PASSWORD_FILE` names the file that the password is in. What is empty counts as unset.
     ///
     /// # Errors
     ///
     /// When a variable is not UTF-8, when a secret is given twice, and when a certificate has no key.
     pub fn from_env(prefix: &str) -> Result<Self, StoreError> {
         Self::from_lookup(prefix, |name| match env::var(name) {
+            // As what was left empty in a manifest comes.
+            Ok(value) if value.is_empty() => Ok(None),
             Ok(value) => Ok(Some(value)),
             Err(env::VarError::NotPresent) => Ok(None),
             Err(env::VarError::NotUnicode(_)) => {
@@ -125,12 +127,25 @@ impl Access {
     }
 }
 
+/// Longer than a chain of certificates ever is.
+const MAX_BYTES: u64 = 1024 * 1024;
+
 /// Reads a file of credentials.
 pub(crate) async fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-    fs::read(path).await.map(Zeroizing::new).map_err(|error| {
-        StoreError::refused(format!("{} can't be read; put it there", path.display()))
-            .because(error)
-    })
+    let told = |what: &str| StoreError::refused(format!("{} {what}", path.display()));
+    let unreadable = |error: io::Error| told("can't be read; put it there").because(error);
+    // Before it is opened, as that waits for ever at a pipe that nobody writes to.
+    let metadata = fs::metadata(path).await.map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(told("is no regular file"));
+    }
+    let file = fs::File::open(path).await.map_err(unreadable)?;
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).await.map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(told("is too large to be that"));
+    }
+    Ok(bytes)
 }
 
 /// A password or a token: given, or in a file that may be replaced at any time.

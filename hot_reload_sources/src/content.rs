@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     hash::{DefaultHasher, Hash, Hasher},
 };
 
@@ -30,6 +31,16 @@ impl Content {
         match self {
             Self::One(bytes) => bytes.iter().all(u8::is_ascii_whitespace),
             Self::Set(set) => set.is_empty(),
+        }
+    }
+}
+
+/// Tells how much it is, and never what, as it may be a secret.
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(bytes) => write!(f, "One({} bytes)", bytes.len()),
+            Self::Set(set) => write!(f, "Set({} keys, {} bytes)", set.len(), self.size()),
         }
     }
 }
@@ -70,7 +81,7 @@ impl Revision {
 }
 
 /// What a store holds at one moment, and which moment that is.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub(crate) content: Option<Content>,
     pub(crate) revision: Option<Revision>,

@@ -1,6 +1,6 @@
 //! What a store has to say when it has no entry.
 
-use std::{error::Error, fmt, time::Duration};
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 /// Why a store gave no entry; decides how it is tried again.
 ///
@@ -16,7 +16,7 @@ use std::{error::Error, fmt, time::Duration};
 pub struct StoreError {
     kind: Kind,
     message: String,
-    cause: Option<Box<dyn Error + Send + Sync>>,
+    cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl StoreError {
     /// Adds what caused it, which must hold no secret.
     #[must_use]
     pub fn because(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.cause = Some(cause.into());
+        self.cause = Some(Arc::from(cause.into()));
         self
     }
 
@@ -94,6 +94,12 @@ impl StoreError {
     /// Whether what should hold the value is not there.
     pub fn is_missing(&self) -> bool {
         self.kind == Kind::Missing
+    }
+
+    /// The same, for somebody else.
+    pub(crate) fn again(&self) -> Self {
+        let Self { kind, message, cause } = self;
+        Self { kind: *kind, message: message.clone(), cause: cause.clone() }
     }
 
     pub(crate) fn kind(&self) -> Kind {

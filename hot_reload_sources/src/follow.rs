@@ -1,43 +1,42 @@
 //! A store, followed: what is connected, read and watched when.
 
+mod open;
+mod order;
+
 use std::{
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use hot_reload::{Follow, Hint, Look, Mechanism, Patience, ReloadResult, ReloaderOptions};
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep};
 use tracing::debug;
 
+pub(crate) use self::open::open;
+use self::{
+    open::{Channel, Opened, in_time, is_outlived, open_watched},
+    order::{Order, Settled},
+};
 use crate::{
-    content::{Entry, Revision},
+    content::Entry,
     error::StoreError,
     from_store::FromStore,
     pace::Pace,
-    store::{Changes, Connection, Store},
+    store::{Changes, Connection},
 };
 
 /// More than a look is worth waiting for; the rest is taken by the next.
 const MOST_AT_ONCE: usize = 4096;
-/// A read during which something arrived tells nothing of which is newer; a store that never rests is
-/// taken at its word after this many.
-const MOST_READS: u32 = 3;
+/// A look connects, watches and reads, each within the read deadline.
+const STEPS: u32 = 3;
+/// That of the service, which is there for whatever has none of its own.
+const SHORTEST_LOOK: Duration = Duration::from_secs(60);
 
 const NO_CHANNEL: &str = "the store has no channel for them";
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-type Opened = (Box<dyn Connection>, Channel, Entry);
-
-/// How a connection tells of changes.
-pub(crate) enum Channel {
-    Watching(Changes),
-    /// It has none.
-    None,
-    /// It could have one.
-    Refused(StoreError),
-}
 
 /// Follows a store for one run of a service.
 pub(crate) struct FollowStore<V> {
@@ -45,23 +44,30 @@ pub(crate) struct FollowStore<V> {
     is_realtime: bool,
     poll_interval: Option<Duration>,
     pace: Pace,
+    /// Held by the step while there is one.
     connection: Option<Box<dyn Connection>>,
-    changes: Option<Changes>,
-    watched_since: Instant,
+    watch: Watch,
     step: Option<Step>,
-    /// What arrived and no look has taken yet.
-    arrived: Option<Entry>,
-    newest: Option<Revision>,
+    order: Order,
     /// What the newest entry came to.
     standing: Standing,
-    /// Why there are no events, and whether there could be.
-    unwatched: Option<Unwatched>,
     /// When to look although nothing was heard.
     audit_at: Option<Instant>,
     must_read: bool,
-    reads: u32,
     /// When to connect again after a watch has ended.
     resume: Option<Pin<Box<Sleep>>>,
+}
+
+enum Watch {
+    /// Not yet, no more, or not wanted.
+    None,
+    Standing {
+        changes: Changes,
+        since: Instant,
+    },
+    NoChannel,
+    /// It can't be had, for this reason; what there is is read meanwhile.
+    Broken(String),
 }
 
 enum Step {
@@ -69,14 +75,9 @@ enum Step {
     Reading(Boxed<(Box<dyn Connection>, Result<Entry, StoreError>)>),
 }
 
-enum Unwatched {
-    NoChannel,
-    Refused(String),
-}
-
 enum Standing {
     Good,
-    /// No value can be made of this.
+    /// No value could be made of this.
     Bad(Entry),
 }
 
@@ -89,73 +90,69 @@ impl<V> FollowStore<V> {
             is_realtime: is_realtime && options.watches(),
             poll_interval,
             connection: None,
-            changes: None,
-            watched_since: Instant::now(),
+            watch: Watch::None,
             step: None,
-            arrived: None,
-            newest: None,
+            order: Order::default(),
             standing: Standing::Good,
-            unwatched: None,
             audit_at: None,
             must_read: false,
-            reads: 0,
             resume: None,
         }
     }
 
-    /// Takes note of an entry that arrived, unless a newer one is known.
-    fn arrives(&mut self, entry: Entry) -> bool {
-        let newest = self.arrived.as_ref().map_or(self.newest, |arrived| arrived.revision);
-        if is_older(&entry, newest) {
-            return false;
-        }
-        self.arrived = Some(entry);
-        true
-    }
-
-    /// Takes what has arrived, the last of it; whether that is anything, or the end of the watch.
+    /// Takes what has arrived, the last of it; whether that is anything.
     fn poll_changes(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut has_news = false;
         for _ in 0..MOST_AT_ONCE {
-            let Some(changes) = &mut self.changes else { break };
+            let Watch::Standing { changes, since } = &mut self.watch else {
+                return if has_news { Poll::Ready(()) } else { Poll::Pending };
+            };
             match changes.as_mut().poll_next(cx) {
                 Poll::Pending if has_news => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Some(Ok(entry))) => has_news |= self.arrives(entry),
+                Poll::Ready(Some(Ok(entry))) => has_news |= self.order.arrives(entry),
                 Poll::Ready(ended) => {
-                    self.disconnect();
-                    let pause = self.watch_ended(ended.and_then(Result::err));
-                    self.resume = Some(Box::pin(sleep(pause)));
-                    break;
+                    let lasted = since.elapsed();
+                    self.watch_ended(lasted, ended.and_then(Result::err));
                 }
             }
         }
-        if has_news { Poll::Ready(()) } else { Poll::Pending }
+        if has_news {
+            return Poll::Ready(());
+        }
+        // There may be more, which nobody else tells of.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
-    /// Says why, which no status does, as the next attempt may well succeed; returns the pause before that.
-    fn watch_ended(&mut self, error: Option<StoreError>) -> Duration {
+    /// Says why, which no status does as the next attempt may well succeed, and waits before that.
+    fn watch_ended(&mut self, lasted: Duration, error: Option<StoreError>) {
         let kind = error.as_ref().map(StoreError::kind);
         let error = error.map(|error| error.to_string());
         debug!(target: "hot_reload::watch_ended", source = &*self.source.name, error, "watching anew");
-        self.pace.watch_ended(self.watched_since.elapsed(), kind)
+        self.disconnect();
+        self.resume = Some(Box::pin(sleep(self.pace.watch_ended(lasted, kind))));
     }
 
     fn disconnect(&mut self) {
-        self.changes = None;
+        self.watch = Watch::None;
         self.connection = None;
     }
 
-    fn opens(&mut self) -> Step {
+    fn opens(&mut self, connection: Option<Box<dyn Connection>>) -> Step {
         self.disconnect();
         self.resume = None;
-        let store = Arc::clone(&self.source.store);
-        Step::Opening(Box::pin(open(store, self.is_realtime, self.source.settings.read_deadline)))
+        let (store, deadline) =
+            (Arc::clone(&self.source.store), self.source.settings.read_deadline);
+        Step::Opening(if self.is_realtime {
+            Box::pin(open_watched(store, connection, deadline))
+        } else {
+            Box::pin(open(store, connection, deadline))
+        })
     }
 
     fn reads(&mut self, mut connection: Box<dyn Connection>) -> Step {
-        // What has arrived is older than what is read from now on, unless its revision tells.
-        self.arrived.take_if(|arrived| arrived.revision.is_none());
+        self.order.read_begins();
         let deadline = self.source.settings.read_deadline;
         Step::Reading(Box::pin(async move {
             let read = in_time(connection.read(), deadline).await;
@@ -163,59 +160,62 @@ impl<V> FollowStore<V> {
         }))
     }
 
-    fn connected(&mut self, (connection, channel, entry): Opened) -> Entry {
+    fn opened(&mut self, opened: Opened) -> ReloadResult<Look<V>, V, String> {
+        let Opened { connection, channel, entry } = opened;
         self.connection = Some(connection);
-        self.unwatched = match channel {
-            Channel::Watching(changes) => {
-                self.changes = Some(changes);
-                self.watched_since = Instant::now();
-                None
-            }
-            Channel::None => Some(Unwatched::NoChannel),
-            Channel::Refused(error) => Some(Unwatched::Refused(error.to_string())),
+        self.order.connects();
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => return self.fails(error),
         };
-        entry
+        self.watch = match channel {
+            Channel::Watching(changes) => Watch::Standing { changes, since: Instant::now() },
+            Channel::None => Watch::NoChannel,
+            Channel::Broken(error) => Watch::Broken(error.to_string()),
+        };
+        self.must_read = false;
+        // Those who have connected together, as after a restart, don't read together from then on.
+        let first = self.look_interval().map(|interval| interval.mul_f64(fastrand::f64()));
+        self.audit_at = first.map(|first| Instant::now() + first);
+        self.takes(entry)
     }
 
-    fn sets_audit(&mut self) {
-        self.must_read = false;
+    /// A read has found `entry`; `None` where only another one can tell.
+    fn has_read(&mut self, entry: Entry, cx: &mut Context<'_>) -> Option<Entry> {
         self.audit_at = self.look_interval().map(|interval| Instant::now() + interval);
+        // What it says is noted, as is the end of the watch.
+        let _ = self.poll_changes(cx);
+        let settled = self.order.read_ends(entry);
+        self.must_read = !matches!(settled, Settled::Newest(_));
+        match settled {
+            Settled::Newest(entry) | Settled::Maybe(entry) => Some(entry),
+            Settled::Unknown => None,
+        }
     }
 
     /// How often to look although nothing was heard.
     fn look_interval(&self) -> Option<Duration> {
         // What is not watched has to be looked at.
-        let unwatched = self.changes.is_none().then_some(self.pace.ceiling());
-        match (self.poll_interval, unwatched) {
-            (Some(poll), Some(unwatched)) => Some(poll.min(unwatched)),
-            (poll, unwatched) => poll.or(unwatched),
-        }
-    }
-
-    /// What the newest entry came to, once more.
-    fn again(&self) -> ReloadResult<Look<V>, V, String> {
-        match &self.standing {
-            Standing::Good => Ok(Look::Unchanged),
-            Standing::Bad(entry) => Ok(Look::Value(self.source.value(entry)?)),
-        }
+        let unwatched = !matches!(self.watch, Watch::Standing { .. });
+        self.poll_interval.or(unwatched.then_some(self.pace.ceiling()))
     }
 
     fn takes(&mut self, entry: Entry) -> ReloadResult<Look<V>, V, String> {
         self.pace.succeeded();
-        if is_older(&entry, self.newest) {
+        if !self.order.admits(&entry) {
             return self.again();
         }
-        self.newest = entry.revision;
-        match self.source.value(&entry) {
-            Ok(value) => {
-                self.standing = Standing::Good;
-                Ok(Look::Value(value))
-            }
-            Err(error) => {
-                self.standing = Standing::Bad(entry);
-                Err(error.into())
-            }
-        }
+        // Until it has proved to be good, as whoever makes a value of it may panic.
+        self.standing = Standing::Bad(entry);
+        self.again()
+    }
+
+    /// What the newest entry comes to.
+    fn again(&mut self) -> ReloadResult<Look<V>, V, String> {
+        let Standing::Bad(entry) = &self.standing else { return Ok(Look::Unchanged) };
+        let value = self.source.value(entry)?;
+        self.standing = Standing::Good;
+        Ok(Look::Value(value))
     }
 
     fn fails(&mut self, error: StoreError) -> ReloadResult<Look<V>, V, String> {
@@ -226,17 +226,14 @@ impl<V> FollowStore<V> {
 
 impl<V> Follow<V, String> for FollowStore<V> {
     fn poll_hint(&mut self, cx: &mut Context<'_>) -> Poll<Hint> {
-        if let Some(resume) = &mut self.resume {
-            ready!(resume.as_mut().poll(cx));
-            self.resume = None;
+        if self.resume.is_none() && self.poll_changes(cx).is_ready() {
             return Poll::Ready(Hint::Finished);
         }
-        match self.poll_changes(cx) {
-            Poll::Ready(()) => Poll::Ready(Hint::Finished),
-            // The watch has ended just now, and the pause before the next is to be waited for.
-            Poll::Pending if self.resume.is_some() => self.poll_hint(cx),
-            Poll::Pending => Poll::Pending,
-        }
+        // After a watch that has ended, maybe just now.
+        let Some(resume) = &mut self.resume else { return Poll::Pending };
+        ready!(resume.as_mut().poll(cx));
+        self.resume = None;
+        Poll::Ready(Hint::Finished)
     }
 
     fn poll_look(
@@ -249,12 +246,10 @@ impl<V> Follow<V, String> for FollowStore<V> {
                 Some(Step::Opening(opening)) => {
                     let opened = ready!(opening.as_mut().poll(cx));
                     self.step = None;
-                    let entry = match opened {
-                        Ok(opened) => self.connected(opened),
-                        Err(error) => return Poll::Ready(self.fails(error)),
-                    };
-                    self.sets_audit();
-                    return Poll::Ready(self.takes(entry));
+                    return Poll::Ready(match opened {
+                        Ok(opened) => self.opened(opened),
+                        Err(error) => self.fails(error),
+                    });
                 }
                 Some(Step::Reading(reading)) => {
                     let (connection, read) = ready!(reading.as_mut().poll(cx));
@@ -262,39 +257,37 @@ impl<V> Follow<V, String> for FollowStore<V> {
                     match read {
                         Ok(entry) => {
                             self.connection = Some(connection);
-                            self.sets_audit();
-                            if let Some(entry) = self.settles(entry, cx) {
+                            if let Some(entry) = self.has_read(entry, cx) {
                                 return Poll::Ready(self.takes(entry));
                             }
                         }
-                        Err(error) if error.is_throttled() || error.is_missing() => {
-                            self.connection = Some(connection);
+                        Err(error) => {
+                            if is_outlived(&error) {
+                                self.connection = Some(connection);
+                            } else {
+                                self.disconnect();
+                            }
                             return Poll::Ready(self.fails(error));
-                        }
-                        // Only a new one tells whether the store, or the connection, is lost.
-                        Err(_lost) => {
-                            drop(connection);
-                            self.step = Some(self.opens());
                         }
                     }
                 }
                 None => {
                     let is_due = self.audit_at.is_some_and(|at| at <= Instant::now());
-                    if !self.must_read
-                        && let Some(entry) = self.arrived.take()
-                    {
+                    let must_read = self.must_read || is_due;
+                    if !must_read && let Some(entry) = self.order.take_arrived() {
                         return Poll::Ready(self.takes(entry));
                     }
-                    let is_refused = matches!(self.unwatched, Some(Unwatched::Refused(_)));
-                    self.step = Some(match self.connection.take() {
-                        // A channel that was refused may be had by now.
-                        Some(_) if is_refused && is_due => self.opens(),
-                        Some(connection) if self.must_read || is_due => self.reads(connection),
-                        Some(connection) => {
-                            self.connection = Some(connection);
+                    self.step = Some(match (self.connection.take(), &self.watch) {
+                        (None, _) => self.opens(None),
+                        // A channel that was broken may be had by now, if only by another connection.
+                        (Some(_), Watch::Broken(_)) if is_due => self.opens(None),
+                        // Opening came to an error that the connection has outlived.
+                        (connection, Watch::None) => self.opens(connection),
+                        (Some(connection), _) if must_read => self.reads(connection),
+                        (connection, _) => {
+                            self.connection = connection;
                             return Poll::Ready(self.again());
                         }
-                        None => self.opens(),
                     });
                 }
             }
@@ -302,7 +295,10 @@ impl<V> Follow<V, String> for FollowStore<V> {
     }
 
     fn abandon_look(&mut self) {
-        self.step = None;
+        if self.step.take().is_some() {
+            // The connection was with it.
+            self.disconnect();
+        }
     }
 
     fn must_load(&mut self) {
@@ -310,11 +306,19 @@ impl<V> Follow<V, String> for FollowStore<V> {
     }
 
     fn look_again_after(&self) -> Option<Duration> {
-        self.look_interval()
+        if self.must_read {
+            return Some(self.pace.floor());
+        }
+        Some(self.audit_at?.saturating_duration_since(Instant::now()))
     }
 
     fn pause(&mut self) -> Option<Duration> {
         self.pace.pause()
+    }
+
+    fn load_timeout(&self) -> Duration {
+        // One that the deadlines leave time for.
+        SHORTEST_LOOK.max(self.source.settings.read_deadline.saturating_mul(STEPS + 1))
     }
 
     fn name(&self) -> Option<Arc<str>> {
@@ -322,83 +326,14 @@ impl<V> Follow<V, String> for FollowStore<V> {
     }
 
     fn mechanism(&self) -> Mechanism {
-        match &self.unwatched {
+        let polls = self.poll_interval.is_some();
+        match &self.watch {
             _ if !self.is_realtime => Mechanism::Polling,
-            Some(Unwatched::NoChannel) => Mechanism::Degraded(NO_CHANNEL.into()),
-            Some(Unwatched::Refused(reason)) => Mechanism::Degraded(reason.clone().into()),
-            None if self.poll_interval.is_some() => Mechanism::EventsAndPolling,
-            None => Mechanism::Events,
+            Watch::NoChannel if polls => Mechanism::Polling,
+            Watch::NoChannel => Mechanism::Degraded(NO_CHANNEL.into()),
+            Watch::Broken(reason) => Mechanism::Degraded(reason.clone().into()),
+            _ if polls => Mechanism::EventsAndPolling,
+            _ => Mechanism::Events,
         }
     }
-}
-
-impl<V> FollowStore<V> {
-    /// Returns the newer of what was read and what arrived meanwhile; `None` where only another read
-    /// can tell.
-    fn settles(&mut self, read: Entry, cx: &mut Context<'_>) -> Option<Entry> {
-        // What it says is in `arrived`, and the end of the watch in `resume`.
-        let _ = self.poll_changes(cx);
-        self.reads += 1;
-        let Some(arrived) = self.arrived.take() else {
-            self.reads = 0;
-            return Some(read);
-        };
-        let can_be_compared = read.revision.is_some() && arrived.revision.is_some();
-        if can_be_compared || self.reads >= MOST_READS {
-            self.reads = 0;
-            return Some(if is_older(&read, arrived.revision) { arrived } else { read });
-        }
-        self.must_read = true;
-        None
-    }
-}
-
-fn is_older(entry: &Entry, than: Option<Revision>) -> bool {
-    entry.revision.zip(than).is_some_and(|(entry, than)| entry.is_older_than(than))
-}
-
-/// Connects, starts to watch where that is wanted, and reads what is there once the watch stands.
-pub(crate) async fn open(
-    store: Arc<dyn Store>,
-    is_realtime: bool,
-    deadline: Duration,
-) -> Result<Opened, StoreError> {
-    let opening = async {
-        let mut connection = store.connect().await?;
-        let channel = if is_realtime {
-            match connection.watch().await {
-                Ok(Some(changes)) => Channel::Watching(changes),
-                Ok(None) => Channel::None,
-                Err(error) if error.is_refused() => Channel::Refused(error),
-                Err(error) => return Err(error),
-            }
-        } else {
-            Channel::None
-        };
-        Ok((connection, channel))
-    };
-    let (mut connection, mut channel) = in_time(opening, deadline).await?;
-    let entry = match &mut channel {
-        Channel::Watching(changes) => {
-            let mut first = pin!(std::future::poll_fn(|cx| changes.as_mut().poll_next(cx)));
-            let first = async {
-                let ended = || StoreError::unreachable("the watch has ended before it began");
-                first.as_mut().await.ok_or_else(ended)?
-            };
-            in_time(first, deadline).await?
-        }
-        Channel::None | Channel::Refused(_) => in_time(connection.read(), deadline).await?,
-    };
-    Ok((connection, channel, entry))
-}
-
-async fn in_time<T>(
-    work: impl Future<Output = Result<T, StoreError>>,
-    deadline: Duration,
-) -> Result<T, StoreError> {
-    timeout(deadline, work).await.unwrap_or_else(|_| {
-        Err(StoreError::unreachable(format!(
-            "no answer within {deadline:?}; a longer read_deadline gives it more"
-        )))
-    })
 }

@@ -168,9 +168,11 @@ where
     }
 
     async fn reload(&self) -> ReloadResult<Option<V>, V, String> {
-        let opened = open(Arc::clone(&self.store), false, self.settings.read_deadline);
-        let opened = opened.await.map_err(|error| anyhow::Error::from(error.of(&self.name)));
-        let (_connection, _, entry) = opened?;
+        let opened = open(Arc::clone(&self.store), None, self.settings.read_deadline);
+        let told = |error: StoreError| anyhow::Error::from(error.of(&self.name));
+        // The connection is held until there is a value.
+        let opened = opened.await.map_err(told)?;
+        let entry = opened.entry.map_err(told)?;
         Ok(Some(self.value(&entry)?))
     }
 

@@ -1,6 +1,8 @@
 //! How long to wait after a failure: with full jitter, so that a fleet never comes back as one.
 
-use std::time::Duration;
+use std::{mem::discriminant, time::Duration};
+
+use tokio::time::Instant;
 
 use crate::error::Kind;
 
@@ -13,6 +15,10 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 const MISSING_CEILING: Duration = Duration::from_secs(2);
 /// A fleet that was told the same moment is spread over this part of the time until then.
 const RETRY_AFTER_SPREAD: f64 = 0.2;
+
+/// A pause is no longer than this part of the time that a store has been away: 800 ms after a minute, and
+/// the ceiling of other failures, 10 s, after some twelve.
+const PART_OF_OUTAGE: u32 = 75;
 
 /// Watches that end together, as when a server goes, are not begun anew together.
 const RECONNECT_SPREAD: Duration = Duration::from_millis(300);
@@ -30,13 +36,27 @@ pub(crate) struct Pace {
     /// In a row.
     failures: u32,
     last: Option<Kind>,
+    /// Since when the store can't be reached.
+    away_since: Option<Instant>,
     /// Watches in a row that were short.
     short_watches: u32,
 }
 
 impl Pace {
     pub(crate) fn new(floor: Duration, ceiling: Duration, reconnect_ceiling: Duration) -> Self {
-        Self { floor, ceiling, reconnect_ceiling, failures: 0, last: None, short_watches: 0 }
+        Self {
+            floor,
+            ceiling,
+            reconnect_ceiling,
+            failures: 0,
+            last: None,
+            away_since: None,
+            short_watches: 0,
+        }
+    }
+
+    pub(crate) fn floor(&self) -> Duration {
+        self.floor
     }
 
     pub(crate) fn ceiling(&self) -> Duration {
@@ -46,11 +66,18 @@ impl Pace {
     pub(crate) fn succeeded(&mut self) {
         self.failures = 0;
         self.last = None;
+        self.away_since = None;
     }
 
     pub(crate) fn failed(&mut self, kind: Kind) {
-        self.failures = self.failures.saturating_add(1);
+        // An outage ends in answers such as that the server is loading: of which that is the first.
+        let is_like_last = self.last.is_some_and(|last| discriminant(&last) == discriminant(&kind));
+        self.failures = if is_like_last { self.failures.saturating_add(1) } else { 1 };
         self.last = Some(kind);
+        match kind {
+            Kind::Unreachable => _ = self.away_since.get_or_insert_with(Instant::now),
+            _ => self.away_since = None,
+        }
     }
 
     /// How long to wait after the failure that was told last, if the store has failed.
@@ -77,10 +104,17 @@ impl Pace {
         spread.saturating_mul(1 << doublings).min(self.ceiling.max(spread))
     }
 
+    /// Within a second of its return at first; a store that is away for long is asked ever more seldom, as
+    /// a fleet that all knocks at once may be what keeps it from coming back.
+    fn reconnect_ceiling(&self) -> Duration {
+        let away = self.away_since.map_or(Duration::ZERO, |since| since.elapsed());
+        self.reconnect_ceiling.max(away / PART_OF_OUTAGE)
+    }
+
     /// `luck` is in 0..1.
     fn after(&self, kind: Kind, luck: f64) -> Duration {
         let ceiling = match kind {
-            Kind::Unreachable => self.ceiling.min(self.reconnect_ceiling),
+            Kind::Unreachable => self.ceiling.min(self.reconnect_ceiling()),
             Kind::Missing => self.ceiling.min(MISSING_CEILING),
             Kind::Refused | Kind::Throttled(_) | Kind::Invalid => self.ceiling,
         };

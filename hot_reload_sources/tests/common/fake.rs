@@ -30,11 +30,14 @@ struct Server {
     open: AtomicUsize,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Channel {
     Pushes,
     None,
     Refused,
+    /// It can't be had, though reads can.
+    Fails(fn() -> StoreError),
+    Hangs,
 }
 
 pub enum Attempt {
@@ -160,9 +163,12 @@ impl Connection for Connected {
 
     async fn watch(&mut self) -> Result<Option<Changes>, StoreError> {
         let server = &self.0.0;
-        match *server.channel.lock().unwrap() {
+        let channel = *server.channel.lock().unwrap();
+        match channel {
             Channel::None => return Ok(None),
             Channel::Refused => return Err(StoreError::refused("no right to watch; grant it")),
+            Channel::Fails(error) => return Err(error()),
+            Channel::Hangs => std::future::pending().await,
             Channel::Pushes => {}
         }
         let (tx, rx) = mpsc::unbounded_channel();

@@ -102,3 +102,23 @@ async fn a_key_of_a_set_that_does_not_parse_is_named() {
     let told = store.clone().each_json::<u32>().watch().await.err().unwrap().to_string();
     assert!(told.starts_with("fake://store/keyb:1:1: "), "{told}");
 }
+
+/// Once it was forgotten with the panic, and the status said that all was well.
+#[tokio::test(start_paused = true)]
+async fn a_value_whose_parser_panics_is_not_forgotten() {
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+    static PANICS: AtomicBool = AtomicBool::new(true);
+    let store = Fake::new(one("one", 1));
+    let source = store.clone().with(|_, _| {
+        assert!(!PANICS.load(SeqCst), "a parser that panics");
+        Ok("parsed".to_owned())
+    });
+    let followed = Followed::from(source, ReloaderOptions::realtime(), |service| service);
+    followed.until_health(Health::Retrying).await;
+    sleep(HOUR).await;
+    let status = followed.receiver.status();
+    assert!(status.last_error.unwrap().contains("a parser that panics"));
+    PANICS.store(false, SeqCst);
+    followed.expect("parsed").await;
+}

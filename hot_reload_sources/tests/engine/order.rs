@@ -146,3 +146,27 @@ async fn a_trigger_reads() {
     let triggered = followed.service.handle().trigger().await;
     assert_eq!(triggered, hot_reload::Triggered::Published(2));
 }
+
+/// Once landed on what the new connection had read, when it was taken at last.
+#[tokio::test(start_paused = true)]
+async fn what_arrived_by_a_connection_that_is_lost_is_forgotten() {
+    let store = Fake::new(Entry::one("one"));
+    let is_open = Arc::new(AtomicBool::new(true));
+    let gate = Arc::clone(&is_open);
+    let source = store.clone().text();
+    let followed = Followed::from(source, ReloaderOptions::realtime(), |service| {
+        service.validate(move |_, _| if gate.load(SeqCst) { Ok(()) } else { Err("not now") })
+    });
+    followed.expect("one").await;
+    is_open.store(false, SeqCst);
+    store.put(Entry::one("refused"));
+    followed.until_health(Health::Retrying).await;
+    store.push(&Entry::one("older"));
+    store.cut();
+    store.put_silently(Entry::one("newer"));
+    sleep(POLL).await;
+    is_open.store(true, SeqCst);
+    followed.expect("newer").await;
+    sleep(POLL * 10).await;
+    assert_eq!(followed.receiver.get().as_deref(), Some("newer"));
+}

@@ -129,3 +129,40 @@ async fn a_store_that_ends_each_watch_is_asked_ever_more_seldom() {
     }
     assert!((5..60).contains(&store.connects()), "{}", store.connects());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_stays_away_is_asked_ever_more_seldom() {
+    let store = Fake::new(one("one", 1));
+    away(&store, unreachable);
+    let _followed = Followed::new(&store, ReloaderOptions::realtime());
+    sleep(60 * MINUTE).await;
+    let before = store.connects();
+    sleep(10 * MINUTE).await;
+    // Every five seconds, by the mean of what is drawn from zero to ten.
+    let attempts = store.connects() - before;
+    assert!((60..240).contains(&attempts), "{attempts}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_poll_interval_hurries_nobody_who_refuses() {
+    let store = Fake::new(one("one", 1));
+    away(&store, || StoreError::refused("wrong password"));
+    let options = ReloaderOptions::polling().poll_interval(Duration::from_millis(500));
+    let _followed = Followed::new(&store, options);
+    sleep(10 * MINUTE).await;
+    let attempts = store.connects();
+    assert!(attempts < 300, "{attempts}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_missing_is_asked_for_by_the_connection_there_is() {
+    let store = Fake::new(one("one", 1));
+    let missing = || StoreError::missing("no bucket config; create it");
+    store.channel(super::common::fake::Channel::Fails(missing));
+    let followed = Followed::new(&store, ReloaderOptions::realtime());
+    sleep(MINUTE).await;
+    assert_eq!(store.connects(), 1);
+    store.channel(super::common::fake::Channel::Pushes);
+    followed.expect("one").await;
+    assert_eq!(store.connects(), 1);
+}

@@ -1,0 +1,105 @@
+//! From nothing to a connection that is watched, or read.
+
+use std::{future::poll_fn, sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+
+use crate::{
+    content::Entry,
+    error::StoreError,
+    store::{Changes, Connection, Store},
+};
+
+/// A connection, and what is in the store.
+pub(crate) struct Opened {
+    pub(crate) connection: Box<dyn Connection>,
+    pub(super) channel: Channel,
+    /// An error that the connection outlives: what should hold the value is missing, or the store is busy.
+    pub(crate) entry: Result<Entry, StoreError>,
+}
+
+/// How a connection tells of changes.
+pub(super) enum Channel {
+    Watching(Changes),
+    /// It has none, or was not asked for it.
+    None,
+    /// It has one, which can't be had now.
+    Broken(StoreError),
+}
+
+/// Connects where there is no `connection` yet, and reads.
+pub(crate) async fn open(
+    store: Arc<dyn Store>,
+    connection: Option<Box<dyn Connection>>,
+    deadline: Duration,
+) -> Result<Opened, StoreError> {
+    let connection = connected(store, connection, deadline).await?;
+    read(connection, Channel::None, deadline).await
+}
+
+/// Connects, and watches: what is there once the watch stands comes by that. Where it can't be watched, what
+/// is there is read, since a broken channel is no reason to have no value.
+pub(super) async fn open_watched(
+    store: Arc<dyn Store>,
+    connection: Option<Box<dyn Connection>>,
+    deadline: Duration,
+) -> Result<Opened, StoreError> {
+    let mut connection = connected(store, connection, deadline).await?;
+    let watching = async {
+        let Some(mut changes) = connection.watch().await? else { return Ok(None) };
+        let first = poll_fn(|cx| changes.as_mut().poll_next(cx)).await;
+        let ended = || StoreError::unreachable("the watch has ended before it began");
+        Ok(Some((first.ok_or_else(ended)??, changes)))
+    };
+    match in_time(watching, deadline).await {
+        Ok(Some((entry, changes))) => {
+            Ok(Opened { connection, channel: Channel::Watching(changes), entry: Ok(entry) })
+        }
+        Ok(None) => read(connection, Channel::None, deadline).await,
+        // The store has answered, and a read would be answered alike.
+        Err(error) if is_outlived(&error) => {
+            Ok(Opened { connection, channel: Channel::None, entry: Err(error) })
+        }
+        Err(error) => read(connection, Channel::Broken(error), deadline).await,
+    }
+}
+
+async fn connected(
+    store: Arc<dyn Store>,
+    connection: Option<Box<dyn Connection>>,
+    deadline: Duration,
+) -> Result<Box<dyn Connection>, StoreError> {
+    match connection {
+        Some(connection) => Ok(connection),
+        None => in_time(store.connect(), deadline).await,
+    }
+}
+
+async fn read(
+    mut connection: Box<dyn Connection>,
+    channel: Channel,
+    deadline: Duration,
+) -> Result<Opened, StoreError> {
+    let entry = match (in_time(connection.read(), deadline).await, &channel) {
+        (Err(error), Channel::None) if is_outlived(&error) => Err(error),
+        (Err(error), _) => return Err(error),
+        (Ok(entry), _) => Ok(entry),
+    };
+    Ok(Opened { connection, channel, entry })
+}
+
+/// Whether a connection is as good as before an error like this.
+pub(super) fn is_outlived(error: &StoreError) -> bool {
+    error.is_throttled() || error.is_missing()
+}
+
+pub(super) async fn in_time<T>(
+    work: impl Future<Output = Result<T, StoreError>>,
+    deadline: Duration,
+) -> Result<T, StoreError> {
+    timeout(deadline, work).await.unwrap_or_else(|_| {
+        Err(StoreError::unreachable(format!(
+            "no answer within {deadline:?}; a longer read_deadline gives it more"
+        )))
+    })
+}
