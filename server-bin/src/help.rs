@@ -22,8 +22,8 @@ server-bin --config config.toml
 server-bin -c config.toml -w polling --poll-interval 500ms
     Follow it on a network file system.
 server-bin -c nats://127.0.0.1:4222/config/server.toml
-    Follow a key in a store; redis, postgres and https likewise, and etcd
-    where it is built in (--features etcd).
+    Follow a key in a store; redis, postgres and https likewise, and
+    etcd where it is built in (--features etcd).
 server-bin -c config.toml --check
     Say whether the file is good, and where it would listen.
 server-bin status -c config.toml
@@ -99,8 +99,8 @@ Exit codes:
      does not follow its file as it should
   2  the command line is wrong
   3  nobody answers there
-  4  where to ask is not known: the file has no admin_address, or is
-     broken; --admin helps";
+  4  where to ask is not known: the configuration has no admin_address,
+     is broken, or its store is away; --admin helps";
 
 /// Exit codes of what has the daemon do something.
 pub(crate) const ORDER: &str = "\
@@ -109,8 +109,8 @@ Exit codes:
   1  it is refused, and said why
   2  the command line is wrong
   3  nobody answers there
-  4  where to ask is not known: the file has no admin_address, or is
-     broken; --admin helps";
+  4  where to ask is not known: the configuration has no admin_address,
+     is broken, or its store is away; --admin helps";
 
 /// Returns all sections, one below the other.
 pub(crate) fn long() -> String {

@@ -87,7 +87,8 @@ async fn hybrid_reads_once_every_poll_interval() {
     followed.expect("one").await;
     sleep(Duration::from_secs(605)).await;
     // The first is early, by lot.
-    assert_eq!((store.connects(), store.reads()), (1, 61));
+    assert!((60..=61).contains(&store.reads()), "{}", store.reads());
+    assert_eq!(store.connects(), 1);
 
     store.put_silently(one("two", 2));
     followed.expect("two").await;
