@@ -9,6 +9,7 @@ mod busy;
 mod cluster;
 mod follow;
 mod link;
+mod proxy;
 mod rig;
 mod security;
 mod server;

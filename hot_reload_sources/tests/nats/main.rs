@@ -7,6 +7,7 @@ mod common;
 
 mod cluster;
 mod follow;
+mod leaf;
 mod lost;
 mod rig;
 mod security;
