@@ -1,5 +1,7 @@
 //! etcd: a key, or all keys that begin alike.
 //!
+//! # Examples
+//!
 //! ```no_run
 //! use hot_reload_sources::{Access, Secret, Store, etcd::Etcd};
 //! use serde::Deserialize;
@@ -23,6 +25,19 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # URLs
+//!
+//! | URL | is |
+//! |---|---|
+//! | `etcd://a:2379,b:2379,c:2379` | a cluster, for [`Etcd::from_url`] |
+//! | `etcd://host:2379/prod/server.toml` | the key `prod/server.toml`, for [`EtcdPlace::from_url`] |
+//! | `etcd://host:2379//prod/server.toml` | the key `/prod/server.toml` |
+//! | `etcd://host:2379/prod/limits/#set` | all keys that begin with `prod/limits/` |
+//! | `etcds://user:password@host/key` | the same by TLS, for who comes with a password |
+//!
+//! The port is 2379 where none is said. What stands for something in a URL is percent-encoded in a key: `?`,
+//! `#`, `%` and `@`; in a password `/` as well.
+//!
 //! # How it works
 //!
 //! A place is read at one revision of the store and
@@ -32,9 +47,9 @@
 //!
 //! All places of an [`Etcd`] and of its clones share one connection to one member, drawn by lot; a member
 //! that is cut off from its leader ends its watches, and another is asked. Credentials and certificates
-//! are read anew at each connection. Every two seconds the member is asked for its state, since a
-//! connection that is dead says nothing: it is found within the
-//! [read deadline](Etcd::read_deadline).
+//! are read anew at each connection. Twice within the [read deadline](Etcd::read_deadline) the member is
+//! asked for its state, since a connection that is dead says nothing: it is found before that is over. A
+//! watch that a proxy ends is begun again over the same connection.
 //!
 //! | | |
 //! |---|---|
@@ -43,54 +58,60 @@
 //! | compacted while it was slow | read again, at once |
 //! | refused | wrong password, no right to read, no trust in the certificate; asked again, ever more seldom |
 //!
-//! A process with a thousand places has a thousand streams in one connection and one heartbeat.
+//! A process with a thousand places has a thousand streams in one connection and one heartbeat. Many
+//! processes may share the watches of a cluster by `etcd grpc-proxy start`, which is a member to them.
+//!
+//! # What a reader must be allowed
+//!
+//! To read the key, or the prefix: a role with `--prefix` of that very prefix or of a shorter one. Nothing else,
+//! as everybody may ask a member for its state.
 //!
 //! # Known problems
 //!
 //! - A token is not checked again once a watch stands: who loses the right to read is told so by the next
 //!   audit.
-//! - A server that was started with a low `--max-concurrent-streams` has no stream for all of many places.
+//! - A server or a proxy with a low limit of streams in one connection (`--max-concurrent-streams`) has none
+//!   for all of many places, nor for what finds out whether it is alive: the connection is then made anew,
+//!   over and over. Give each [`Etcd`] fewer places.
+//! - Where nobody says whom to trust, the certificates of the system are read again at each connection, by
+//!   the task that connects; name a file of a few to spare that.
 //! - To build it takes `protoc` and the files of `libprotobuf-dev`.
 //! - A server with TLS that hangs up says nothing of why; see its log.
 
+mod address;
 mod connect;
-mod error;
-mod history;
+mod fault;
+mod keys;
 mod link;
-mod range;
-mod url;
+mod place;
 mod watch;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use etcd_client::Client;
 
+pub use self::place::EtcdPlace;
 use self::{
-    history::History,
-    link::{Link, Reading},
-    range::Range,
-    url::Members,
-    watch::Watch,
+    address::{Members, Parts},
+    keys::Keys,
+    link::Link,
 };
-use crate::{
-    access::Access,
-    content::Entry,
-    error::StoreError,
-    shared::Shared,
-    store::{Changes, Connection, Store},
-};
+use crate::{access::Access, error::StoreError, history, shared::Shared, store::READ_DEADLINE};
 
-/// As long as the engine waits for an answer.
-const READ_DEADLINE: Duration = Duration::from_secs(5);
+/// What part of the read deadline there is for a member to answer, so that what another has said is told.
+const ENTRANCE: f64 = 0.8;
+
+/// The order of what a cluster says.
+type History = history::History<u64>;
 
 /// A cluster; its clones, and all places in it, share one connection.
 ///
 /// Nothing is connected until a place is followed, and nothing once none is any more.
 #[derive(Clone)]
+#[must_use]
 pub struct Etcd {
     way: Arc<Way>,
-    link: Shared<Link>,
+    shared: Shared<Link>,
     history: Arc<History>,
     read_deadline: Duration,
 }
@@ -102,19 +123,21 @@ enum Way {
 
 impl Etcd {
     /// Takes the members from a URL: `etcd://a:2379,b:2379`, or `etcds://` for TLS. A user and a
-    /// password may be in it, `etcd://user:password@a:2379`, if there are none in `access`.
+    /// password may be in it, `etcd://user:password@a:2379`; those of `access` go before them.
     ///
     /// It connects to one member when the first place is followed, and to another when that is lost.
     ///
     /// # Errors
     ///
-    /// When it is no such URL, or has a key.
+    /// When it is no such URL, or has a key, and when `access` has what etcd does not know, or no TLS
+    /// would use.
     pub fn from_url(url: &str, access: Access) -> Result<Self, StoreError> {
-        let (members, access, key) = url::parse(url, access)?;
-        if key.is_empty() {
-            Ok(Self::to(members, access))
-        } else {
-            Err(StoreError::refused("the URL of a cluster has no key; name it by `key`"))
+        let Parts { members, access, keys } = address::parse(url, access)?;
+        match keys {
+            None => Ok(Self::to(members, access)),
+            Some(_) => Err(StoreError::refused(
+                "the URL of a cluster has no key; name it by `key`, or take EtcdPlace::from_url",
+            )),
         }
     }
 
@@ -133,21 +156,20 @@ impl Etcd {
     ///
     /// Two or three times in that time it is asked for its state. What was made of it before keeps what
     /// it had.
-    #[must_use]
     pub fn read_deadline(mut self, deadline: Duration) -> Self {
         self.read_deadline = deadline;
-        self.link = Shared::default();
+        self.shared = Shared::default();
         self
     }
 
     /// Returns the key `key`.
     pub fn key(&self, key: impl Into<String>) -> EtcdPlace {
-        self.place(Range::Key(key.into()))
+        self.place(Keys::Key(key.into()))
     }
 
     /// Returns all keys that begin with `prefix`, as a set of what follows it; an empty one has all keys.
     pub fn prefix(&self, prefix: impl Into<String>) -> EtcdPlace {
-        self.place(Range::Prefix(prefix.into()))
+        self.place(Keys::Prefix(prefix.into()))
     }
 
     fn to(members: Members, access: Access) -> Self {
@@ -157,95 +179,40 @@ impl Etcd {
     fn by(way: Way) -> Self {
         Self {
             way: Arc::new(way),
-            link: Shared::default(),
+            shared: Shared::default(),
             history: Arc::default(),
             read_deadline: READ_DEADLINE,
         }
     }
 
-    fn place(&self, range: Range) -> EtcdPlace {
-        EtcdPlace { etcd: self.clone(), range: Arc::new(range) }
+    fn place(&self, keys: Keys) -> EtcdPlace {
+        EtcdPlace::new(self.clone(), keys)
     }
 
     fn url(&self, key: &str) -> String {
         match &*self.way {
             Way::Members(members, _) => members.url(key),
-            Way::Client(_) => format!("etcd:///{}", url::encode(key)),
+            Way::Client(_) => format!("etcd:///{}", address::encode(key)),
         }
     }
 
-    async fn connect(&self) -> Result<Arc<Link>, StoreError> {
+    async fn link(&self) -> Result<Arc<Link>, StoreError> {
         let connect = async || {
             let client = match &*self.way {
-                Way::Members(members, access) => connect::connect(members, access).await?,
+                Way::Members(members, access) => {
+                    let limit = self.read_deadline.mul_f64(ENTRANCE);
+                    connect::connect(members, access, limit).await?
+                }
                 Way::Client(client) => Client::clone(client),
             };
             Ok(Link::over(client, self.read_deadline))
         };
-        self.link.get(Link::is_alive, connect).await
+        self.shared.get(Link::is_alive, connect).await
     }
 }
 
 impl fmt::Debug for Etcd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Etcd").field(&self.url("")).finish()
-    }
-}
-
-/// A place in a cluster: a key, or all keys that begin alike.
-#[derive(Debug, Clone)]
-pub struct EtcdPlace {
-    etcd: Etcd,
-    range: Arc<Range>,
-}
-
-impl EtcdPlace {
-    /// Takes cluster and key from one URL: `etcd://a:2379,b:2379/prod/server.toml` is the key
-    /// `prod/server.toml`, and with two slashes in front of it, `/prod/server.toml`.
-    ///
-    /// # Errors
-    ///
-    /// When it is no such URL, or has no key.
-    pub fn from_url(url: &str, access: Access) -> Result<Self, StoreError> {
-        let (members, access, key) = url::parse(url, access)?;
-        if key.is_empty() {
-            return Err(StoreError::refused("the URL names no key; put it after the members"));
-        }
-        Ok(Etcd::to(members, access).key(key))
-    }
-}
-
-#[async_trait]
-impl Store for EtcdPlace {
-    fn name(&self) -> String {
-        self.etcd.url(self.range.start())
-    }
-
-    async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
-        let link = self.etcd.connect().await?;
-        Ok(Box::new(EtcdConnection { link, place: self.clone() }))
-    }
-}
-
-struct EtcdConnection {
-    link: Arc<Link>,
-    place: EtcdPlace,
-}
-
-#[async_trait]
-impl Connection for EtcdConnection {
-    async fn read(&mut self) -> Result<Entry, StoreError> {
-        let Reading { held, era, revision } =
-            self.link.read(&self.place.range, &self.place.etcd.history).await?;
-        Ok(held.entry(era.at(revision)))
-    }
-
-    async fn watch(&mut self) -> Result<Option<Changes>, StoreError> {
-        let watch = Watch {
-            link: Arc::clone(&self.link),
-            range: Arc::clone(&self.place.range),
-            history: Arc::clone(&self.place.etcd.history),
-        };
-        Ok(Some(watch.begin().await?))
     }
 }

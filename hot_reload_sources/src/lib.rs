@@ -96,6 +96,8 @@ mod error;
 mod follow;
 mod from_store;
 mod from_url;
+#[cfg(any(feature = "etcd", feature = "nats"))]
+mod history;
 mod pace;
 mod shared;
 mod store;

@@ -1,5 +1,7 @@
 //! [`Nats`]: a key of a JetStream key-value bucket, or a set of them.
 //!
+//! # Examples
+//!
 //! ```no_run
 //! use hot_reload_sources::{Access, Secret, Store, nats::Nats};
 //! # #[cfg(feature = "toml")]
@@ -9,7 +11,7 @@
 //! # struct Limits { requests: u32 }
 //!
 //! let access = Access::new().user("app").password(Secret::file("/run/secrets/nats"));
-//! let nats = Nats::from_url("tls://a:4222,b:4222", access)?;
+//! let nats = Nats::from_url("natss://a:4222,b:4222", access)?;
 //! let config = nats.bucket("config");
 //!
 //! let mut limits = config.key("limits.toml").toml::<Limits>().watch().await?;
@@ -23,6 +25,18 @@
 //! # fn main() {}
 //! ```
 //!
+//! # URLs
+//!
+//! | URL | is |
+//! |---|---|
+//! | `nats://a:4222,b:4222` | servers of one cluster, for [`Nats::from_url`] |
+//! | `nats://host:4222/config/server.toml` | the key `server.toml` of the bucket `config`, for [`NatsPlace::from_url`] |
+//! | `nats://host:4222/config/flags.#set` | all keys that begin with `flags.` |
+//! | `natss://user:password@host/config/key` | the same by TLS, for who comes with a password |
+//! | `nats://token@host/config/key` | for who comes with a token |
+//!
+//! The port is 4222 where none is said. `tls://` is `natss://`, as other clients call it.
+//!
 //! # How it works
 //!
 //! A bucket is a stream of its changes ([ADR-8]). Each place has a push consumer of its own, which first
@@ -32,6 +46,10 @@
 //! deadline. A message that is lost on the way, as to a reader that is too slow, leaves a gap in its
 //! numbers, and one that is lost at the end is told by the next heartbeat; then the place is read anew, as
 //! it is when nothing at all was heard for the read deadline.
+//!
+//! A mirror is read as the bucket that it mirrors, also that of another domain: a
+//! [leaf node](https://docs.nats.io/running-a-nats-service/configuration/leafnodes/jetstream_leafnodes) serves
+//! what it has while the hub is away.
 //!
 //! All places made of one [`Nats`] share one connection. It is never mended by the client, but given up
 //! and replaced, with a pause that differs from one process to the next.
@@ -62,6 +80,8 @@
 //! - A cluster makes no consumers while it elects the leader of JetStream itself, as after the loss of the
 //!   member that was it: whoever was connected there has the changes of those seconds (about ten, with NATS
 //!   2.9) when they are over.
+//! - A request that a cluster has given no answer to is asked again, up to four times within the read deadline;
+//!   what was made by one of them and is not needed goes after five seconds.
 //! - Members of a cluster that are not in the URL are not asked: name several.
 //!
 //! [ADR-8]: https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-8.md
@@ -71,125 +91,116 @@
 mod address;
 mod bucket;
 mod changes;
-mod history;
+mod fault;
 mod known;
+mod link;
 mod place;
-mod session;
-mod told;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_nats::Client;
 
 pub use self::place::NatsPlace;
-use self::{address::Servers, place::Keys, session::Session};
-use crate::{access::Access, error::StoreError, shared::Shared};
-
-/// How long a connection may be silent; as long as a read may take, by default.
-const READ_DEADLINE: Duration = Duration::from_secs(5);
+use self::{address::Servers, link::Link, place::Keys};
+use crate::{access::Access, error::StoreError, shared::Shared, store::READ_DEADLINE};
 
 /// A NATS server with JetStream, or a cluster of them.
 ///
 /// Its places, and its clones, share one connection, which is there while one of them needs it.
 #[derive(Clone)]
+#[must_use]
 pub struct Nats {
-    reached: Arc<Reached>,
+    way: Arc<Way>,
+    shared: Shared<Link>,
     read_deadline: Duration,
-    open: Shared<Session>,
 }
 
-/// How there is a connection to be had.
-enum Reached {
+enum Way {
     Servers(Servers, Access),
     Client(Client),
 }
 
 /// A bucket of a NATS server.
 #[derive(Debug, Clone)]
+#[must_use]
 pub struct NatsBucket {
     nats: Nats,
     name: String,
 }
 
 impl Nats {
-    /// Creates it from a URL: `nats://host:4222`, or `tls://host:4222` for TLS; several servers of one
-    /// cluster are divided by commas. Nothing is connected yet.
+    /// Takes the servers from a URL: `nats://a:4222,b:4222`, or `natss://` for TLS with all of them; they are
+    /// of one cluster. Nothing is connected yet.
     ///
-    /// Who asks is said by `access`, or by the URL, of which it is taken out:
+    /// Who asks is said by `access`, or else by the URL, of which it is taken out:
     /// - a user and a password;
     /// - a token, which may also be the seed of an nkey, or all that a `.creds` file holds;
     /// - a client certificate.
     ///
     /// # Errors
     ///
-    /// When it is no such URL.
-    pub fn from_url(url: &str, mut access: Access) -> Result<Self, StoreError> {
-        let servers = Servers::parse(url, &mut access)?;
-        Ok(Self::new(Reached::Servers(servers, access)))
+    /// When it is no such URL, or has a bucket, and when `access` says whom to trust and no TLS is spoken.
+    pub fn from_url(url: &str, access: Access) -> Result<Self, StoreError> {
+        let (servers, access) = Servers::parse(url, access)?;
+        Ok(Self::new(Way::Servers(servers, access)))
     }
 
-    /// Creates it from a client that is connected, or will be.
+    /// Takes a client that is connected, or will be.
     ///
     /// The client goes on to connect again by itself, with its own pauses, and its own pings find out
     /// whether a connection is dead; a [`ping_interval`](async_nats::ConnectOptions::ping_interval) of a
     /// fourth of the read deadline is a good one.
     pub fn from_client(client: Client) -> Self {
-        Self::new(Reached::Client(client))
+        Self::new(Way::Client(client))
     }
 
-    fn new(reached: Reached) -> Self {
-        Self { reached: Arc::new(reached), read_deadline: READ_DEADLINE, open: Shared::default() }
+    fn new(way: Way) -> Self {
+        Self { way: Arc::new(way), shared: Shared::default(), read_deadline: READ_DEADLINE }
     }
 
     /// Sets how long a connection may be silent before it is given up, and how long an answer may take;
     /// 5 s by default, and 300 ms at least where changes are pushed.
     ///
     /// What was made of it before keeps what it had.
-    #[must_use]
     pub fn read_deadline(mut self, deadline: Duration) -> Self {
         self.read_deadline = deadline;
-        self.open = Shared::default();
+        self.shared = Shared::default();
         self
     }
 
-    /// Names a bucket of it, which need not exist yet.
+    /// Returns the bucket `name`, which need not exist yet.
     pub fn bucket(&self, name: impl Into<String>) -> NatsBucket {
         NatsBucket { nats: self.clone(), name: name.into() }
     }
 
     fn name(&self) -> String {
-        match &*self.reached {
-            Reached::Servers(servers, _) => servers.name(),
-            Reached::Client(_) => "nats:".to_owned(),
+        match &*self.way {
+            Way::Servers(servers, _) => servers.name(),
+            Way::Client(_) => "nats:".to_owned(),
         }
     }
 
-    async fn session(&self) -> Result<Arc<Session>, StoreError> {
-        self.open
-            .get(Session::is_alive, async || match &*self.reached {
-                Reached::Servers(servers, access) => {
-                    Session::connect(servers, access, self.read_deadline).await
+    async fn link(&self) -> Result<Arc<Link>, StoreError> {
+        self.shared
+            .get(Link::is_alive, async || match &*self.way {
+                Way::Servers(servers, access) => {
+                    Link::connect(servers, access, self.read_deadline).await
                 }
-                Reached::Client(client) => Session::of_client(client.clone(), self.read_deadline),
+                Way::Client(client) => Link::of_client(client.clone(), self.read_deadline),
             })
             .await
     }
 }
 
 impl NatsBucket {
-    /// Names a key.
+    /// Returns the key `key`.
     pub fn key(&self, key: impl Into<String>) -> NatsPlace {
         self.place(Keys::One(key.into()))
     }
 
-    /// Names all keys that begin with `prefix`; none of their names in the set begins with it.
+    /// Returns all keys that begin with `prefix`, as a set of what follows it; an empty one has all keys.
     pub fn prefix(&self, prefix: impl Into<String>) -> NatsPlace {
         self.place(Keys::Prefix(prefix.into()))
-    }
-
-    /// Names all keys of the bucket.
-    pub fn keys(&self) -> NatsPlace {
-        self.prefix("")
     }
 
     fn place(&self, keys: Keys) -> NatsPlace {

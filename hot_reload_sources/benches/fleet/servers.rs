@@ -1,17 +1,18 @@
 //! The servers, and who puts into them.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use etcd_client::Client;
-use tempfile::TempDir;
 use tokio::time::sleep;
 
 use crate::{
-    bucket::bucket,
-    common::server::{Server, address, command},
+    etcd::Member,
+    nats::{BUCKET, NatsServer, PASSWORD},
     receivers::memory,
 };
+
+const KEY: &str = "n";
 
 /// A store that a fleet follows one key of.
 #[async_trait]
@@ -29,98 +30,42 @@ pub(crate) trait Put: Sized {
     /// Resident memory of the server, in bytes.
     fn memory(&self) -> usize;
 
-    /// Ends the server by `SIGKILL`.
-    fn kill(&self);
-
-    /// Starts it again, with what it had; resolves once it can be put into.
+    /// Ends the server by `SIGKILL`, and starts it again with what it had; resolves once it listens.
     async fn restart(&self);
 }
 
-/// A server, its directory and its address.
-struct Running {
-    server: Server,
-    at: SocketAddr,
-    dir: TempDir,
-}
-
-impl Running {
-    fn new() -> Self {
-        Self {
-            server: Server::default(),
-            at: address(),
-            dir: tempfile::tempdir().expect("a directory"),
-        }
-    }
-}
-
 /// `nats-server -js`.
-pub(crate) struct Nats {
-    running: Running,
-    bucket: async_nats::jetstream::kv::Store,
-}
-
-impl Nats {
-    async fn run(running: &Running) {
-        let (ip, port) = (running.at.ip().to_string(), running.at.port().to_string());
-        let mut command = command("nats-server");
-        command.args(["-js", "-a", &ip, "-p", &port, "-sd"]).arg(running.dir.path());
-        running.server.start(&mut command, running.at).await;
-    }
-}
+pub(crate) struct Nats(NatsServer);
 
 #[async_trait]
 impl Put for Nats {
     const NAME: &str = "NATS";
 
     async fn start() -> Self {
-        let running = Running::new();
-        Self::run(&running).await;
-        let bucket = bucket(&format!("nats://{}", running.at), "fleet").await;
-        Self { running, bucket }
+        Self(NatsServer::start().await)
     }
 
     fn url(&self) -> String {
-        format!("nats://{}/fleet/n", self.running.at)
+        format!("nats://app:{PASSWORD}@{}/{BUCKET}/{KEY}", self.0.address())
     }
 
     async fn put(&self, n: u64) {
-        // Its client is not told that a server is back before it has found out.
-        while self.bucket.put("n", n.to_string().into()).await.is_err() {
-            sleep(Duration::from_millis(20)).await;
-        }
+        self.0.put(KEY, &n.to_string()).await;
     }
 
     fn memory(&self) -> usize {
-        memory(self.running.server.id())
-    }
-
-    fn kill(&self) {
-        self.running.server.kill();
+        memory(self.0.id())
     }
 
     async fn restart(&self) {
-        Self::run(&self.running).await;
+        self.0.restart().await;
     }
 }
 
 /// `etcd`, one member.
 pub(crate) struct Etcd {
-    running: Running,
-    /// Among its members, of which there is but one.
-    peers: SocketAddr,
+    member: Member,
     client: Client,
-}
-
-impl Etcd {
-    async fn run(running: &Running, peers: SocketAddr) {
-        let (clients, peers) = (format!("http://{}", running.at), format!("http://{peers}"));
-        let mut command = command("etcd");
-        command.args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients]);
-        command.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
-        command.args(["--initial-cluster", &format!("default={peers}"), "--log-level", "error"]);
-        command.arg("--data-dir").arg(running.dir.path());
-        running.server.start(&mut command, running.at).await;
-    }
 }
 
 #[async_trait]
@@ -128,32 +73,29 @@ impl Put for Etcd {
     const NAME: &str = "etcd";
 
     async fn start() -> Self {
-        let (running, peers) = (Running::new(), address());
-        Self::run(&running, peers).await;
-        let client = Client::connect([running.at.to_string()], None).await.expect("a client");
-        Self { running, peers, client }
+        let member = Member::start().await;
+        let client = Client::connect([member.address.to_string()], None).await.expect("a client");
+        Self { member, client }
     }
 
     fn url(&self) -> String {
-        format!("etcd://{}/fleet/n", self.running.at)
+        format!("etcd://{}/{KEY}", self.member.address)
     }
 
     async fn put(&self, n: u64) {
         let mut client = self.client.kv_client();
-        while client.put("fleet/n", n.to_string(), None).await.is_err() {
+        // It is not told that a server is back before it has found out.
+        while client.put(KEY, n.to_string(), None).await.is_err() {
             sleep(Duration::from_millis(20)).await;
         }
     }
 
     fn memory(&self) -> usize {
-        memory(self.running.server.id())
-    }
-
-    fn kill(&self) {
-        self.running.server.kill();
+        memory(self.member.id())
     }
 
     async fn restart(&self) {
-        Self::run(&self.running, self.peers).await;
+        self.member.kill();
+        self.member.run().await;
     }
 }

@@ -7,11 +7,15 @@
 #[path = "../../tests/common/mod.rs"]
 mod common;
 
-#[path = "../common/bucket.rs"]
-mod bucket;
 mod etcd;
+#[path = "../../tests/etcd/server.rs"]
+#[allow(dead_code, unreachable_pub, reason = "its tests use the rest")]
+mod etcd_server;
 mod http;
 mod nats;
+#[path = "../../tests/nats/server.rs"]
+#[allow(dead_code, unreachable_pub, reason = "its tests use the rest")]
+mod nats_server;
 mod postgres;
 #[path = "../../tests/postgres/server.rs"]
 #[allow(dead_code, unreachable_pub, reason = "its tests use the rest")]

@@ -1,49 +1,41 @@
 //! A key of a bucket, by its watch.
 
-use async_nats::jetstream::kv::Store as Bucket;
+use async_nats::jetstream;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use hot_reload_sources::{Access, FromStore, Store, from_url};
-use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::Instant};
 
 use crate::{
-    bucket::bucket,
-    common::server::{Server, address, command},
+    nats_server::{BUCKET, NatsServer, PASSWORD},
     subject::{Seen, Subject, Value},
 };
 
-pub(crate) struct Nats {
-    _server: Server,
-    _dir: TempDir,
-    url: String,
-    putting: Bucket,
+pub(crate) struct Nats(NatsServer);
+
+impl Nats {
+    fn url(&self) -> String {
+        format!("nats://app:{PASSWORD}@{}", self.0.address())
+    }
 }
 
 #[async_trait]
 impl Subject for Nats {
     async fn start() -> Self {
-        let (server, at, dir) =
-            (Server::default(), address(), tempfile::tempdir().expect("a directory"));
-        let (ip, port) = (at.ip().to_string(), at.port().to_string());
-        let mut command = command("nats-server");
-        command.args(["-js", "-a", &ip, "-p", &port, "-sd"]).arg(dir.path());
-        server.start(&mut command, at).await;
-        let url = format!("nats://{at}");
-        let putting = bucket(&url, "config").await;
-        Self { _server: server, _dir: dir, url, putting }
+        Self(NatsServer::start().await)
     }
 
     async fn put(&self, text: String) {
-        self.putting.put("key", text.into()).await.expect("a put");
+        self.0.put("key", &text).await;
     }
 
     fn source(&self) -> FromStore<Value> {
-        from_url(&format!("{}/config/key", self.url), Access::new()).expect("a URL").toml()
+        from_url(&format!("{}/{BUCKET}/key", self.url()), Access::new()).expect("a URL").toml()
     }
 
     async fn bare(&self, seen: Seen) -> JoinHandle<()> {
-        let bucket = bucket(&self.url, "config").await;
+        let client = async_nats::connect(self.url()).await.expect("a client");
+        let bucket = jetstream::new(client).get_key_value(BUCKET).await.expect("a bucket");
         let mut entries = bucket.watch_with_history("key").await.expect("a watch");
         tokio::spawn(async move {
             while let Some(Ok(entry)) = entries.next().await {

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use etcd_client::{Certificate, Client, ConnectOptions, Error, Identity, TlsOptions};
-use futures_util::future::select_ok;
-use tokio::time::sleep;
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
 
+use super::{
+    address::Members,
+    fault::{is_answer, is_open_to_all, told_at_entrance},
+};
 use crate::{
     access::{self, Access},
     error::StoreError,
-    etcd::{
-        error::{is_answer, is_open_to_all, told_at_entrance},
-        url::Members,
-    },
     tls,
 };
 
@@ -21,8 +21,12 @@ use crate::{
 const STAGGER: Duration = Duration::from_millis(300);
 
 /// Connects to whichever of the members answers first; they are asked in an order drawn by lot, so that a
-/// fleet is spread over them.
-pub(super) async fn connect(members: &Members, access: &Access) -> Result<Client, StoreError> {
+/// fleet is spread over them. What a member has refused is told once all have answered, or `limit` is over.
+pub(super) async fn connect(
+    members: &Members,
+    access: &Access,
+    limit: Duration,
+) -> Result<Client, StoreError> {
     let entrance = Entrance::of(members, access).await?;
     let mut addresses: Vec<&String> = members.addresses.iter().collect();
     fastrand::shuffle(&mut addresses);
@@ -33,7 +37,25 @@ pub(super) async fn connect(members: &Members, access: &Access) -> Result<Client
             entrance.enter(&endpoint).await.map_err(|error| told_at_entrance(&error))
         })
     });
-    Ok(select_ok(attempts).await?.0)
+    let mut attempts: FuturesUnordered<_> = attempts.collect();
+    let mut failed: Option<StoreError> = None;
+    let answers = async {
+        while let Some(answer) = attempts.next().await {
+            match answer {
+                Ok(client) => return Some(client),
+                // What somebody has to do something about is told rather than who can't be reached.
+                Err(_) if failed.as_ref().is_some_and(StoreError::is_refused) => {}
+                Err(error) => failed = Some(error),
+            }
+        }
+        None
+    };
+    match timeout(limit, answers).await {
+        Ok(Some(client)) => Ok(client),
+        _ => Err(failed.unwrap_or_else(|| {
+            StoreError::unreachable("no answer of any member; see whether they have too much to do")
+        })),
+    }
 }
 
 /// What one enters by.
@@ -44,17 +66,6 @@ struct Entrance {
 
 impl Entrance {
     async fn of(members: &Members, access: &Access) -> Result<Self, StoreError> {
-        let has_files = access.ca_file.is_some() || access.client_certificate.is_some();
-        if has_files && !members.is_tls {
-            return Err(StoreError::refused(
-                "certificates are given, but no TLS is spoken; begin the URL with etcds://",
-            ));
-        }
-        if access.token.is_some() {
-            return Err(StoreError::refused(
-                "etcd takes no token from outside; give a user and a password",
-            ));
-        }
         // A member that is cut off from the others is to say so.
         let mut options =
             ConnectOptions::new().with_require_leader(true).with_auto_token_refresh(true);
@@ -63,10 +74,7 @@ impl Entrance {
         }
         let login = match (&access.user, &access.password) {
             (Some(user), Some(password)) => Some((user.clone(), password.read().await?)),
-            (None, None) => None,
-            _ => {
-                return Err(StoreError::refused("a user and a password go together; give both"));
-            }
+            _ => None,
         };
         Ok(Self { options, login })
     }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use etcd_client::{Client, Error, WatchStream};
+use etcd_client::{Client, Error, WatchResponse, WatchStream};
 use tokio::{
     select,
     sync::watch,
@@ -13,14 +13,16 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{
-    error::StoreError,
-    etcd::{
-        error::{cancelled, ends_link, is_answer, told},
-        history::{Era, History},
-        range::{Held, Range},
-    },
+use super::{
+    History,
+    fault::{cancelled, ends_link, is_answer, is_of_etcd, told},
+    keys::{Held, Keys},
 };
+use crate::{error::StoreError, history};
+
+/// The id of a cluster is also that of one that was restored from a snapshot of it
+/// ([etcd: bumping the revision](https://etcd.io/docs/v3.6/op-guide/recovery/)); reads are linearizable.
+pub(super) type Epoch = history::Epoch<u64>;
 
 /// What part of the read deadline is between two heartbeats, and what part one may take: a connection that
 /// is dead is found before the deadline is over.
@@ -39,7 +41,7 @@ pub(super) struct Link {
     client: Client,
     lost: Arc<watch::Sender<Option<Loss>>>,
     /// That of all that was read over it.
-    era: OnceLock<Era>,
+    epoch: OnceLock<Epoch>,
     /// Ends with it.
     _heart: JoinSet<()>,
 }
@@ -49,7 +51,7 @@ pub(super) struct Link {
 pub(super) enum Loss {
     /// The member has said nothing for too long.
     Silent,
-    /// What was watched over it has ended, or is of another time.
+    /// What was watched over it is of another time.
     Past,
     Told(Arc<Error>),
 }
@@ -69,7 +71,7 @@ impl Loss {
 /// What was read, and when in the order of the cluster.
 pub(super) struct Reading {
     pub(super) held: Held,
-    pub(super) era: Era,
+    pub(super) epoch: Epoch,
     pub(super) revision: i64,
 }
 
@@ -80,7 +82,7 @@ impl Link {
         let lost = Arc::new(watch::Sender::new(None));
         let mut heart = JoinSet::new();
         heart.spawn(beat(client.clone(), deadline.mul_f64(BEAT), Arc::clone(&lost)));
-        Self { client, lost, era: OnceLock::new(), _heart: heart }
+        Self { client, lost, epoch: OnceLock::new(), _heart: heart }
     }
 
     pub(super) fn is_alive(&self) -> bool {
@@ -100,9 +102,7 @@ impl Link {
         let mut lost = self.lost.subscribe();
         select! {
             biased;
-            Ok(why) = lost.wait_for(Option::is_some) => {
-                Err(why.as_ref().map_or_else(|| Loss::Past.error(), Loss::error))
-            }
+            Ok(why) = lost.wait_for(Option::is_some) => Err(Self::why(why.as_ref())),
             answer = answer => answer.map_err(|error| {
                 let ends_link = ends_link(&error);
                 let told = told(&error);
@@ -114,43 +114,68 @@ impl Link {
         }
     }
 
-    /// Reads `range` as it is in the whole cluster.
-    pub(super) async fn read(
+    /// Waits for what `changes` tell next; where they end, the others on the connection may go on.
+    ///
+    /// A proxy may end each stream at its own time. A member that leaves them to another says so, and a
+    /// connection that is dead is found by whoever reads over it next.
+    pub(super) async fn next(
         &self,
-        range: &Range,
-        history: &History,
-    ) -> Result<Reading, StoreError> {
+        changes: &mut WatchStream,
+    ) -> Result<WatchResponse, StoreError> {
+        let mut lost = self.lost.subscribe();
+        select! {
+            biased;
+            Ok(why) = lost.wait_for(Option::is_some) => Err(Self::why(why.as_ref())),
+            message = changes.message() => match message {
+                Ok(message) => message.ok_or_else(|| cancelled("")),
+                Err(error) => {
+                    let told = told(&error);
+                    if is_of_etcd(&error) && ends_link(&error) {
+                        self.lose(Loss::Told(Arc::new(error)));
+                    }
+                    Err(told)
+                }
+            }
+        }
+    }
+
+    fn why(lost: Option<&Loss>) -> StoreError {
+        lost.map_or_else(|| Loss::Past.error(), Loss::error)
+    }
+
+    /// Reads `keys` as it is in the whole cluster.
+    pub(super) async fn read(&self, keys: &Keys, history: &History) -> Result<Reading, StoreError> {
         let before = history.before();
         let mut client = self.client.kv_client().max_decoding_message_size(MAX_MESSAGE);
-        let get = client.get(range.start(), Some(range.get_options()));
+        let get = client.get(keys.start(), Some(keys.get_options()));
         let mut answer = self.hears(get).await?;
         let header = answer.take_header().ok_or_else(no_header)?;
-        let era = history.read(before, &header);
-        if *self.era.get_or_init(|| era) != era {
+        let number = number(header.revision());
+        let epoch = history.read(&before, header.cluster_id(), number, true);
+        if *self.epoch.get_or_init(|| epoch) != epoch {
             // Whoever watches over it waits for revisions that are long past, or never come.
             self.lose(Loss::Past);
         }
-        Ok(Reading { held: range.held(answer.take_kvs())?, era, revision: header.revision() })
+        Ok(Reading { held: keys.held(answer.take_kvs())?, epoch, revision: header.revision() })
     }
 
-    /// Watches `range` from what comes after `revision`; the watch stands then.
+    /// Watches `keys` from what comes after `revision`; the watch stands then.
     ///
     /// Messages are not to be cut into fragments, so that a change of many keys at once is one.
     pub(super) async fn watch(
         &self,
-        range: &Range,
+        keys: &Keys,
         revision: i64,
     ) -> Result<WatchStream, StoreError> {
         let mut client = self.client.watch_client().max_decoding_message_size(MAX_MESSAGE);
-        let options = range.watch_options().with_start_revision(revision + 1);
-        let mut changes = self.hears(client.watch(range.start(), Some(options))).await?;
-        let created = self.hears(changes.message()).await?.ok_or_else(|| cancelled(""))?;
+        let options = keys.watch_options().with_start_revision(revision + 1);
+        let mut changes = self.hears(client.watch(keys.start(), Some(options))).await?;
+        let created = self.next(&mut changes).await?;
         if created.canceled() {
             return Err(cancelled(created.cancel_reason()));
         }
         // It would wait for what comes after a revision of which this member knows nothing.
         if created.header().ok_or_else(no_header)?.revision() < revision {
-            self.lose(Loss::Past);
             return Err(StoreError::unreachable("the member is behind the others; asking again"));
         }
         Ok(changes)
@@ -179,6 +204,11 @@ fn lose(lost: &watch::Sender<Option<Loss>>, why: Loss) {
         lost.get_or_insert(why);
         is_first
     });
+}
+
+/// Revisions count from 1.
+pub(super) fn number(revision: i64) -> u64 {
+    revision.max(0).unsigned_abs()
 }
 
 fn no_header() -> StoreError {

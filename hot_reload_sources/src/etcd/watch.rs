@@ -1,4 +1,4 @@
-//! A range, kept as it is.
+//! A keys, kept as it is.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -6,22 +6,18 @@ use etcd_client::{Event, WatchResponse, WatchStream};
 use futures_util::stream;
 use tokio::{select, sync::Notify, task::JoinSet};
 
-use crate::{
-    content::Entry,
-    error::StoreError,
-    etcd::{
-        error::cancelled,
-        history::{Era, History},
-        link::{Link, Loss, Reading},
-        range::{Held, Range},
-    },
-    store::Changes,
+use super::{
+    History,
+    fault::cancelled,
+    keys::{Held, Keys},
+    link::{Epoch, Link, Reading, number},
 };
+use crate::{content::Entry, error::StoreError, store::Changes};
 
 /// What is watched, and over what.
 pub(super) struct Watch {
     pub(super) link: Arc<Link>,
-    pub(super) range: Arc<Range>,
+    pub(super) keys: Arc<Keys>,
     pub(super) history: Arc<History>,
 }
 
@@ -51,8 +47,8 @@ impl Watch {
 
     /// Reads it, and watches what comes after.
     async fn list(&self) -> Result<(Reading, WatchStream), StoreError> {
-        let reading = self.link.read(&self.range, &self.history).await?;
-        let changes = self.link.watch(&self.range, reading.revision).await?;
+        let reading = self.link.read(&self.keys, &self.history).await?;
+        let changes = self.link.watch(&self.keys, reading.revision).await?;
         Ok((reading, changes))
     }
 
@@ -67,10 +63,7 @@ impl Watch {
 
     /// Takes over one message.
     async fn take_over(&self, changes: &mut WatchStream, kept: &Kept) -> Result<(), StoreError> {
-        let Some(message) = self.link.hears(changes.message()).await? else {
-            self.link.lose(Loss::Past);
-            return Err(cancelled(""));
-        };
+        let message = self.link.next(changes).await?;
         if message.canceled() {
             if message.compact_revision() == 0 {
                 return Err(cancelled(message.cancel_reason()));
@@ -81,8 +74,8 @@ impl Watch {
             kept.replace(reading);
             return Ok(());
         }
-        if let Some(told) = kept.apply(&self.range, &message)? {
-            self.history.told(told.era, told.revision);
+        if let Some(told) = kept.apply(&self.keys, &message)? {
+            self.history.told(&told.epoch, number(told.revision));
         }
         Ok(())
     }
@@ -91,7 +84,7 @@ impl Watch {
 /// The moment that something is of.
 #[derive(Debug, Clone, Copy)]
 struct At {
-    era: Era,
+    epoch: Epoch,
     revision: i64,
 }
 
@@ -108,8 +101,8 @@ struct State {
 }
 
 impl Kept {
-    fn new(Reading { held, era, revision }: Reading) -> Self {
-        let state = State { held, at: At { era, revision }, is_new: true };
+    fn new(Reading { held, epoch, revision }: Reading) -> Self {
+        let state = State { held, at: At { epoch, revision }, is_new: true };
         Self { state: Mutex::new(state), news: Notify::new() }
     }
 
@@ -119,30 +112,30 @@ impl Kept {
             {
                 let mut state = self.state();
                 if std::mem::take(&mut state.is_new) {
-                    return state.held.entry(state.at.era.at(state.at.revision));
+                    return state.held.entry(state.at.epoch.at(number(state.at.revision)));
                 }
             }
             self.news.notified().await;
         }
     }
 
-    fn replace(&self, Reading { held, era, revision }: Reading) {
+    fn replace(&self, Reading { held, epoch, revision }: Reading) {
         let mut state = self.state();
         state.held = held;
-        state.at = At { era, revision };
+        state.at = At { epoch, revision };
         state.is_new = true;
         self.news.notify_one();
     }
 
     /// Takes over all that `message` tells, at once: it holds whole revisions.
-    fn apply(&self, range: &Range, message: &WatchResponse) -> Result<Option<At>, StoreError> {
+    fn apply(&self, keys: &Keys, message: &WatchResponse) -> Result<Option<At>, StoreError> {
         let mut state = self.state();
         for pair in message.events().iter().filter_map(Event::kv) {
             // Told before, or read.
             if pair.mod_revision() < state.at.revision {
                 continue;
             }
-            if let Err(error) = range.apply(&mut state.held, pair) {
+            if let Err(error) = keys.apply(&mut state.held, pair) {
                 // What is half of a revision is not for anybody.
                 state.is_new = false;
                 return Err(error);

@@ -9,21 +9,20 @@ use async_nats::{Message, jetstream::response::Response};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    history::{Epoch, History},
-    place::Keys,
-    session::Session,
-    told,
-};
-use crate::error::StoreError;
+use super::{fault, link::Link, place::Keys};
+use crate::{error::StoreError, history};
 
-const API: &str = "$JS.API";
+pub(super) const API: &str = "$JS.API";
 /// The header of the number of a message that was asked for.
 const SEQUENCE: &str = "Nats-Sequence";
 
+/// Which revisions of a bucket can be compared, by the time when its stream was created.
+pub(super) type History = history::History<String>;
+pub(super) type Epoch = history::Epoch<String>;
+
 /// A bucket as it was when it was asked for.
 pub(super) struct Bucket {
-    pub(super) session: Arc<Session>,
+    pub(super) link: Arc<Link>,
     pub(super) name: String,
     /// What the subjects of its keys begin with.
     pub(super) subjects: String,
@@ -71,50 +70,50 @@ struct State {
 
 impl Bucket {
     pub(super) async fn open(
-        session: &Arc<Session>,
+        link: &Arc<Link>,
         name: &str,
         history: &History,
     ) -> Result<Self, StoreError> {
-        Self::ask(session, name, history, None).await
+        Self::ask(link, name, history, None).await
     }
 
     /// Opens it, and asks which keys there are of those whose subjects `filter` lets through.
     pub(super) async fn open_with_keys(
-        session: &Arc<Session>,
+        link: &Arc<Link>,
         name: &str,
         history: &History,
         filter: &str,
     ) -> Result<Self, StoreError> {
-        Self::ask(session, name, history, Some(filter)).await
+        Self::ask(link, name, history, Some(filter)).await
     }
 
     async fn ask(
-        session: &Arc<Session>,
+        link: &Arc<Link>,
         name: &str,
         history: &History,
         filter: Option<&str>,
     ) -> Result<Self, StoreError> {
-        let before = history.highest();
+        let before = history.before();
         let subject = format!("STREAM.INFO.KV_{name}");
         let request = Request { subjects_filter: filter };
         let ask = || async {
-            let answer = session.jetstream.request(subject.clone(), &request);
-            session.asks(&[&subject], answer).await?.map_err(told::answer)
+            let answer = link.jetstream.request(subject.clone(), &request);
+            link.asks(&[&format!("{API}.{subject}")], answer).await?.map_err(fault::answer)
         };
-        let answer: Response<Info> = session.persists(ask).await?;
+        let answer: Response<Info> = link.persists(ask).await?;
         let info = match answer {
             Response::Ok(info) => info,
-            Response::Err { error } => return Err(told::refusal(&error, name)),
+            Response::Err { error } => return Err(fault::refusal(&error, name)),
         };
         // A mirror has the subjects of the bucket that it mirrors.
         let origin = info.config.mirror.map(|mirror| mirror.name);
         let origin = origin.as_deref().map_or(name, |of| of.strip_prefix("KV_").unwrap_or(of));
         let found = info.state.subjects.unwrap_or_default();
         Ok(Self {
-            session: Arc::clone(session),
+            link: Arc::clone(link),
             name: name.to_owned(),
             subjects: format!("$KV.{origin}."),
-            epoch: history.meets(info.created, info.state.last_seq, before),
+            epoch: history.read(&before, info.created, info.state.last_seq, true),
             last: info.state.last_seq,
             allows_direct: info.config.allow_direct,
             has_more: info.total > found.len(),
@@ -128,12 +127,12 @@ impl Bucket {
         if !self.allows_direct {
             return Ok(None);
         }
-        let subject = format!("DIRECT.GET.KV_{}.{}{key}", self.name, self.subjects);
+        let subject = format!("{API}.DIRECT.GET.KV_{}.{}{key}", self.name, self.subjects);
         let ask = || async {
-            let answer = self.session.client.request(format!("{API}.{subject}"), Bytes::new());
-            self.session.asks(&[&subject], answer).await?.map_err(told::answer)
+            let answer = self.link.client.request(subject.clone(), Bytes::new());
+            self.link.asks(&[&subject], answer).await?.map_err(fault::answer)
         };
-        let message = self.session.persists(ask).await?;
+        let message = self.link.persists(ask).await?;
         let sequence = message.headers.as_ref().and_then(|headers| headers.get(SEQUENCE));
         let sequence = sequence.and_then(|sequence| sequence.as_str().parse().ok());
         Ok(sequence.map(|sequence| (sequence, message)))

@@ -16,7 +16,13 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::time::{Instant, timeout};
 
-use super::{bucket::Bucket, history::History, known::Known, place::Keys, session::Session, told};
+use super::{
+    bucket::{API, Bucket, History},
+    fault,
+    known::Known,
+    link::Link,
+    place::Keys,
+};
 use crate::{content::Entry, error::StoreError, store::Changes};
 
 /// One that is late is no reason to give a connection up.
@@ -30,7 +36,7 @@ const STALLED: &str = "Nats-Consumer-Stalled";
 
 /// A watch that has begun.
 pub(super) struct Watching {
-    session: Arc<Session>,
+    link: Arc<Link>,
     subscriber: Subscriber,
     known: Arc<Mutex<Known>>,
     /// What the subjects of the bucket begin with.
@@ -57,14 +63,14 @@ impl Watching {
         history: Arc<History>,
         deadline: Duration,
     ) -> Result<Self, StoreError> {
-        let session = Arc::clone(&bucket.session);
+        let link = Arc::clone(&bucket.link);
         let heartbeat = (deadline / HEARTBEATS_IN_DEADLINE).max(SHORTEST_HEARTBEAT);
         let filter = bucket.filter(&keys);
-        let (subscriber, info) = session.persists(|| create(&bucket, &filter, heartbeat)).await?;
+        let (subscriber, info) = link.persists(|| create(&bucket, &filter, heartbeat)).await?;
         Ok(Self {
             initial: info.num_pending + info.delivered.consumer_sequence,
-            known: Arc::new(Mutex::new(Known::new(keys, bucket.epoch, history))),
-            session,
+            known: Arc::new(Mutex::new(Known::new(keys, bucket.epoch.clone(), history))),
+            link,
             subscriber,
             subjects: bucket.subjects,
             filter,
@@ -101,12 +107,8 @@ impl Watching {
     /// What is there now, and then every change, until something is wrong.
     pub(super) fn into_changes(self) -> Changes {
         let first = self.entry();
-        let changes = stream::unfold(Some(self), async |watching| {
-            let mut watching = watching?;
-            match watching.changed().await {
-                Ok(entry) => Some((Ok(entry), Some(watching))),
-                Err(error) => Some((Err(error), None)),
-            }
+        let changes = stream::try_unfold(self, async |mut watching| {
+            Ok(Some((watching.changed().await?, watching)))
         });
         Box::pin(stream::once(async { Ok(first) }).chain(changes))
     }
@@ -130,27 +132,27 @@ impl Watching {
         let silence = self.deadline.saturating_sub(self.heard.elapsed());
         match timeout(silence.min(self.heartbeat), self.subscriber.next()).await {
             Ok(message) => self.takes(message).await,
-            Err(_) if !self.session.is_alive() => Err(told::lost("the connection is lost")),
+            Err(_) if !self.link.is_alive() => Err(fault::lost("the connection is lost")),
             Err(_) if self.heard.elapsed() >= self.deadline => {
-                Err(told::lost("nothing was heard of the watch for longer than the read deadline"))
+                Err(fault::lost("nothing was heard of the watch for longer than the read deadline"))
             }
             Err(_) => Ok(false),
         }
     }
 
     async fn takes(&mut self, message: Option<Message>) -> Result<bool, StoreError> {
-        let message = message.ok_or_else(|| told::lost("the connection is lost"))?;
+        let message = message.ok_or_else(|| fault::lost("the connection is lost"))?;
         self.heard = Instant::now();
         if let Some(status) = message.status {
             self.heeds(status, message).await?;
             return Ok(false);
         }
-        let message = jetstream::Message { message, context: self.session.jetstream.clone() };
+        let message = jetstream::Message { message, context: self.link.jetstream.clone() };
         let info = message.info();
-        let info = info.map_err(|_| told::lost("the watch was sent something else"))?;
+        let info = info.map_err(|_| fault::lost("the watch was sent something else"))?;
         let (sequence, pending) = (info.stream_sequence, info.pending);
         if info.consumer_sequence != self.delivered + 1 {
-            return Err(told::lost("changes were lost on the way"));
+            return Err(fault::lost("changes were lost on the way"));
         }
         self.delivered += 1;
         self.is_caught_up |= self.delivered >= self.initial || pending == 0;
@@ -165,18 +167,18 @@ impl Watching {
     /// Takes a message of the server itself.
     async fn heeds(&mut self, status: StatusCode, message: Message) -> Result<(), StoreError> {
         if status != StatusCode::IDLE_HEARTBEAT {
-            return Err(told::lost("the server has ended the watch"));
+            return Err(fault::lost("the server has ended the watch"));
         }
         let headers = message.headers.unwrap_or_default();
         let header = |name: &str| headers.get(name).map(HeaderValue::as_str);
         // It wants to know how far it is ahead.
         let asked = message.reply.or_else(|| header(STALLED).map(Subject::from));
         if let Some(reply) = asked {
-            let sent = self.session.client.publish(reply, Bytes::new()).await;
-            sent.map_err(|_| told::lost("the connection is lost"))?;
+            let sent = self.link.client.publish(reply, Bytes::new()).await;
+            sent.map_err(|_| fault::lost("the connection is lost"))?;
         } else if let Some(last) = header(LAST_CONSUMER) {
             if last.parse() != Ok(self.delivered) {
-                return Err(told::lost("changes were lost on the way"));
+                return Err(fault::lost("changes were lost on the way"));
             }
             // Sent only when there is nothing else to send.
             self.is_caught_up = true;
@@ -191,14 +193,14 @@ async fn create(
     filter: &str,
     heartbeat: Duration,
 ) -> Result<(Subscriber, consumer::Info), StoreError> {
-    let session = &bucket.session;
-    let inbox = session.client.new_inbox();
+    let link = &bucket.link;
+    let inbox = link.client.new_inbox();
     // Before the consumer, so that nothing of it is missed.
-    let subscriber = session.client.subscribe(inbox.clone()).await;
-    let subscriber = subscriber.map_err(|_| told::lost("the connection is lost"))?;
+    let subscriber = link.client.subscribe(inbox.clone()).await;
+    let subscriber = subscriber.map_err(|_| fault::lost("the connection is lost"))?;
     let name = inbox.rsplit('.').next().unwrap_or(&inbox).to_owned();
     let stream = format!("KV_{}", bucket.name);
-    let subject = format!("CONSUMER.CREATE.{stream}.{name}.{filter}");
+    let subject = format!("{API}.CONSUMER.CREATE.{stream}.{name}.{filter}");
     let config = push::Config {
         deliver_subject: inbox.clone(),
         // With a name, the right to make one can be given for some keys alone.
@@ -214,9 +216,9 @@ async fn create(
         num_replicas: 1,
         ..push::Config::default()
     };
-    let made = session.jetstream.create_consumer_on_stream(config, stream);
-    let made = session.asks(&[&subject, &inbox], made).await?;
-    let made = made.map_err(|error| told::consumer(error, &bucket.name))?;
+    let made = link.jetstream.create_consumer_on_stream(config, stream);
+    let made = link.asks(&[&subject, &inbox], made).await?;
+    let made = made.map_err(|error| fault::consumer(error, &bucket.name))?;
     Ok((subscriber, made.cached_info().clone()))
 }
 

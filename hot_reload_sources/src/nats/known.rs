@@ -9,7 +9,7 @@ use async_nats::Message;
 use bytes::Bytes;
 
 use super::{
-    history::{Epoch, History},
+    bucket::{Epoch, History},
     place::Keys,
 };
 use crate::content::Entry;
@@ -30,6 +30,8 @@ pub(super) struct Known {
     values: BTreeMap<String, (u64, Bytes)>,
     /// The number of the last message that was taken account of, of any key of the bucket.
     latest: u64,
+    /// The number of the one that said last that a key is gone.
+    gone: Option<u64>,
 }
 
 impl Known {
@@ -37,11 +39,11 @@ impl Known {
     pub(super) fn new(keys: Keys, epoch: Epoch, history: Arc<History>) -> Self {
         // What is not there any more is newer than all that was seen of it.
         let latest = history.highest();
-        Self { keys, epoch, history, values: BTreeMap::new(), latest }
+        Self { keys, epoch, history, values: BTreeMap::new(), latest, gone: None }
     }
 
-    pub(super) fn epoch(&self) -> Epoch {
-        self.epoch
+    pub(super) fn epoch(&self) -> &Epoch {
+        &self.epoch
     }
 
     pub(super) fn latest(&self) -> u64 {
@@ -52,7 +54,9 @@ impl Known {
     pub(super) fn takes(&mut self, key: &str, sequence: u64, message: Message) {
         self.latest = self.latest.max(sequence);
         let Some(name) = self.keys.name(key) else { return };
-        if is_gone(&message) {
+        let is_gone = is_gone(&message);
+        self.gone = is_gone.then_some(sequence);
+        if is_gone {
             self.values.remove(name);
         } else if let Some(value) = self.values.get_mut(name) {
             *value = (sequence, message.payload);
@@ -63,19 +67,21 @@ impl Known {
 
     /// Forgets what is not among the keys that there were when the bucket had counted up to `last`; a
     /// value that expires, or that an administrator removes, leaves nothing behind that would tell.
+    ///
+    /// It is not known as of `last` now: messages up to there may be on their way.
     pub(super) fn keeps(&mut self, keys: &HashSet<&str>, last: u64) {
         let place = &self.keys;
         self.values
             .retain(|name, (sequence, _)| *sequence > last || keys.contains(&*place.key(name)));
-        self.latest = self.latest.max(last);
     }
 
     pub(super) fn entry(&self) -> Entry {
-        self.history.saw(self.epoch, self.latest);
+        self.history.told(&self.epoch, self.latest);
         let (entry, sequence) = if let Keys::One(_) = self.keys {
             match self.values.values().next() {
                 Some((sequence, bytes)) => (Entry::one(bytes.clone()), *sequence),
-                None => (Entry::gone(), self.latest),
+                // A member that lags behind may say so of an earlier time.
+                None => (Entry::gone(), self.gone.unwrap_or(self.latest)),
             }
         } else {
             let values = self.values.iter();
@@ -83,7 +89,7 @@ impl Known {
             (Entry::set(set), self.latest)
         };
         // Nothing was ever there.
-        if sequence == 0 { entry } else { entry.at(self.epoch.revision(sequence)) }
+        if sequence == 0 { entry } else { entry.at(self.epoch.at(sequence)) }
     }
 }
 
@@ -92,4 +98,65 @@ fn is_gone(message: &Message) -> bool {
         headers.get(MARKER).is_some()
             || headers.get(OPERATION).is_some_and(|did| matches!(did.as_str(), "DEL" | "PURGE"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use async_nats::HeaderMap;
+
+    use super::*;
+    use crate::content::Revision;
+
+    fn message(text: &str) -> Message {
+        let payload = Bytes::from(text.to_owned());
+        let headers = text.is_empty().then(|| {
+            let mut headers = HeaderMap::new();
+            headers.insert(OPERATION, "DEL");
+            headers
+        });
+        Message {
+            subject: "s".into(),
+            reply: None,
+            length: payload.len(),
+            payload,
+            headers,
+            status: None,
+            description: None,
+        }
+    }
+
+    /// What is known of a bucket that has counted up to `last`.
+    fn known(keys: Keys, last: u64) -> Known {
+        let history = Arc::new(History::default());
+        let epoch = history.read(&history.before(), "monday".into(), last, true);
+        Known::new(keys, epoch, history)
+    }
+
+    fn at(known: &Known, number: u64) -> Option<Revision> {
+        Some(known.epoch.at(number))
+    }
+
+    #[test]
+    fn a_message_that_is_on_its_way_is_not_passed_over_by_a_look() {
+        let mut known = known(Keys::Prefix("f.".into()), 9);
+        known.takes("f.a", 8, message("1"));
+        known.takes("f.b", 9, message("1"));
+        // The bucket has counted to 10 meanwhile, and `f.b` has expired.
+        known.keeps(&HashSet::from(["f.a"]), 10);
+        let left = Entry::set([("a".to_owned(), "1".into())].into()).at(known.epoch.at(9));
+        assert!(known.entry() == left);
+        known.takes("f.a", 10, message("2"));
+        assert_eq!(known.entry().revision(), at(&known, 10));
+    }
+
+    #[test]
+    fn a_key_is_gone_as_of_the_message_that_says_so() {
+        let mut known = known(Keys::One("k".into()), 7);
+        assert_eq!(known.entry().revision(), at(&known, 7));
+        known.takes("k", 6, message(""));
+        assert_eq!(known.entry().revision(), at(&known, 6));
+        known.takes("k", 8, message("1"));
+        known.keeps(&HashSet::new(), 9);
+        assert_eq!(known.entry().revision(), at(&known, 8));
+    }
 }

@@ -1,17 +1,19 @@
 //! A place in a bucket.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 
 use super::{
     Nats, address,
-    bucket::Bucket,
+    bucket::{Bucket, History},
     changes::{self, Watching},
-    history::History,
+    fault,
     known::Known,
-    session::Session,
-    told,
+    link::Link,
 };
 use crate::{
     access::Access,
@@ -25,6 +27,7 @@ const REST: char = '>';
 
 /// One key of a bucket, or a set of them.
 #[derive(Debug, Clone)]
+#[must_use]
 pub struct NatsPlace {
     nats: Nats,
     bucket: String,
@@ -45,24 +48,21 @@ impl NatsPlace {
         Self { nats, bucket, keys, history: Arc::default() }
     }
 
-    /// Creates the place that `url` names: `nats://host:4222/bucket/key`, where several hosts are
-    /// divided by commas, and `natss://` is for TLS. A key that ends in `>` is a set: `flags.>` of all
-    /// keys that begin with `flags.`, and `>` of all keys. What is not a letter or a digit may be
-    /// percent-encoded.
+    /// Takes servers, bucket and key from one URL: `nats://host:4222/bucket/key`, where several hosts are
+    /// divided by commas, and `natss://` is for TLS. With `#set` behind it, as in
+    /// `nats://host:4222/bucket/flags.#set`, it is all keys that begin with this one.
     ///
     /// # Errors
     ///
-    /// When it is no such URL.
+    /// Those of [`Nats::from_url`], and when there are no bucket and key that NATS would take.
     pub fn from_url(url: &str, access: Access) -> Result<Self, StoreError> {
-        let (servers, bucket, key) = address::divide(url)?;
-        let bucket = Nats::from_url(servers, access)?.bucket(bucket);
-        Ok(match key.strip_suffix(REST) {
-            Some(prefix) => bucket.prefix(prefix),
-            None => bucket.key(key),
-        })
+        let (servers, bucket, keys) = address::divide(url)?;
+        let place = Self::new(Nats::from_url(servers, access)?, bucket, keys);
+        place.check()?;
+        Ok(place)
     }
 
-    fn is_valid(&self) -> Result<(), StoreError> {
+    fn check(&self) -> Result<(), StoreError> {
         let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
         let is_bucket = !self.bucket.is_empty() && self.bucket.chars().all(is_word);
         let (Keys::One(key) | Keys::Prefix(key)) = &self.keys;
@@ -116,21 +116,24 @@ impl Store for NatsPlace {
     fn name(&self) -> String {
         let (server, bucket) = (self.nats.name(), &self.bucket);
         match &self.keys {
-            Keys::One(key) => format!("{server}/{bucket}/{key}"),
-            Keys::Prefix(prefix) => format!("{server}/{bucket}/{prefix}{REST}"),
+            Keys::One(key) | Keys::Prefix(key) => format!("{server}/{bucket}/{key}"),
         }
     }
 
+    fn read_deadline(&self) -> Duration {
+        self.nats.read_deadline
+    }
+
     async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
-        self.is_valid()?;
-        let session = self.nats.session().await?;
-        Ok(Box::new(NatsConnection { place: self.clone(), session, watched: None }))
+        self.check()?;
+        let link = self.nats.link().await?;
+        Ok(Box::new(Connected { place: self.clone(), link, watched: None }))
     }
 }
 
-struct NatsConnection {
+struct Connected {
     place: NatsPlace,
-    session: Arc<Session>,
+    link: Arc<Link>,
     watched: Option<Watched>,
 }
 
@@ -140,14 +143,14 @@ struct Watched {
     filter: String,
 }
 
-impl NatsConnection {
+impl Connected {
     /// Reads what is there without a watch.
     async fn looks(&self) -> Result<Entry, StoreError> {
         let NatsPlace { bucket, keys, history, .. } = &self.place;
         if let Keys::One(key) = keys {
-            let bucket = Bucket::open(&self.session, bucket, history).await?;
+            let bucket = Bucket::open(&self.link, bucket, history).await?;
             if let Some((sequence, message)) = bucket.last(key).await? {
-                let mut known = Known::new(keys.clone(), bucket.epoch, Arc::clone(history));
+                let mut known = Known::new(keys.clone(), bucket.epoch.clone(), Arc::clone(history));
                 known.takes(key, sequence, message);
                 return Ok(known.entry());
             }
@@ -159,7 +162,7 @@ impl NatsConnection {
     /// Begins to watch, and waits until all that is there has been told.
     async fn begins(&self) -> Result<Watching, StoreError> {
         let NatsPlace { nats, bucket, keys, history } = &self.place;
-        let bucket = Bucket::open(&self.session, bucket, history).await?;
+        let bucket = Bucket::open(&self.link, bucket, history).await?;
         let mut watching =
             Watching::begin(bucket, keys.clone(), Arc::clone(history), nats.read_deadline).await?;
         watching.catches_up().await?;
@@ -168,7 +171,7 @@ impl NatsConnection {
 }
 
 #[async_trait]
-impl Connection for NatsConnection {
+impl Connection for Connected {
     async fn read(&mut self) -> Result<Entry, StoreError> {
         let Some(Watched { known, filter }) = &self.watched else {
             return self.looks().await;
@@ -176,10 +179,10 @@ impl Connection for NatsConnection {
         // A watch that has lost nothing knows all there is, save for what went without a word.
         let NatsPlace { bucket, history, .. } = &self.place;
         let before = changes::lock(known).latest();
-        let bucket = Bucket::open_with_keys(&self.session, bucket, history, filter).await?;
+        let bucket = Bucket::open_with_keys(&self.link, bucket, history, filter).await?;
         let mut known = changes::lock(known);
-        if bucket.epoch != known.epoch() || bucket.last < before {
-            return Err(told::lost("the bucket is another one than before"));
+        if bucket.epoch != *known.epoch() || bucket.last < before {
+            return Err(fault::lost("the bucket is another one than before"));
         }
         if let Some(keys) = bucket.keys() {
             known.keeps(&keys, bucket.last);

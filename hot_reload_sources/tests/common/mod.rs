@@ -4,6 +4,7 @@
 
 pub mod authority;
 pub mod fake;
+pub mod follow;
 pub mod server;
 
 use std::{panic::Location, time::Duration};

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::{net::TcpStream, time::sleep};
 
 use super::within;
@@ -53,6 +54,12 @@ impl Server {
     /// The process itself.
     pub fn id(&self) -> u32 {
         self.0.lock().unwrap().as_ref().expect("it runs").id()
+    }
+
+    /// Sends it `signal`, as to stop it for a while.
+    pub fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(self.id().try_into().unwrap()).unwrap();
+        kill_process(id, signal).unwrap();
     }
 
     /// Ends it by `SIGKILL`, and waits for its end.

@@ -3,10 +3,18 @@
 use std::time::Duration;
 
 use hot_reload_sources::{Access, Store, etcd::Etcd};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
-use crate::{busy::Busy, comes, common::within, etcd, fails, followed, member::Member, text};
+use crate::{
+    busy::Busy,
+    common::{
+        follow::{comes, fails, followed, text},
+        within,
+    },
+    etcd,
+    server::Member,
+};
 
 fn all(members: &[Member; 3]) -> Etcd {
     let addresses = members.each_ref().map(|member| member.address.to_string()).join(",");
@@ -21,11 +29,6 @@ async fn put_by(member: &Member, value: &str) {
         }
     })
     .await;
-}
-
-fn signal(member: &Member, signal: Signal) {
-    let id = i32::try_from(member.id()).unwrap();
-    kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
 }
 
 #[tokio::test]
@@ -58,15 +61,15 @@ async fn changes_while_the_server_was_gone_are_found_within_a_second() {
 async fn a_server_that_hangs_is_found_within_the_read_deadline() {
     let member = Member::start().await;
     member.put("s", "one").await;
-    let source = etcd(&member).key("s").text().read_deadline(Duration::from_secs(1));
+    let source = etcd(&member).read_deadline(Duration::from_secs(1)).key("s").text();
     let mut followed = followed(source);
     comes(&mut followed, text("one")).await;
     let begun = Instant::now();
-    signal(&member, Signal::STOP);
+    member.signal(Signal::STOP);
     // The connection is found dead by then, and another is not to be had within the second.
     fails(&followed, "no answer").await;
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
-    signal(&member, Signal::CONT);
+    member.signal(Signal::CONT);
     member.put("s", "two").await;
     comes(&mut followed, text("two")).await;
 }
@@ -119,16 +122,16 @@ async fn another_member_is_found_when_one_hangs() {
     members[0].put("s", "0").await;
     let deadline = Duration::from_secs(1);
     let etcd = all(&members).read_deadline(deadline);
-    let mut followed = followed(etcd.key("s").text().read_deadline(deadline));
+    let mut followed = followed(etcd.key("s").text());
     comes(&mut followed, text("0")).await;
     for n in 0..3 {
-        signal(&members[n], Signal::STOP);
+        members[n].signal(Signal::STOP);
         let value = format!("without {n}");
         put_by(&members[(n + 1) % 3], &value).await;
         let begun = Instant::now();
         comes(&mut followed, value).await;
         assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
-        signal(&members[n], Signal::CONT);
+        members[n].signal(Signal::CONT);
     }
 }
 

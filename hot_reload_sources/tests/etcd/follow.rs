@@ -10,7 +10,14 @@ use etcd_client::{Client, CompactionOptions, ConnectOptions, Txn, TxnOp};
 use hot_reload_sources::{Store, etcd::Etcd};
 use tokio::time::Instant;
 
-use crate::{comes, common::within, etcd, fails, followed, member::Member, text};
+use crate::{
+    common::{
+        follow::{comes, fails, followed, text},
+        within,
+    },
+    etcd,
+    server::Member,
+};
 
 fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, Bytes> {
     pairs.iter().map(|&(name, value)| (name.to_owned(), Bytes::from(value.to_owned()))).collect()

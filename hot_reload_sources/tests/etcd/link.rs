@@ -9,7 +9,13 @@ use hot_reload::testing::Proxy;
 use hot_reload_sources::{Access, Changes, Store, etcd::Etcd};
 use tokio::time::{Instant, sleep};
 
-use crate::{comes, common::within, fails, followed, member::Member, text};
+use crate::{
+    common::{
+        follow::{comes, fails, followed, text},
+        within,
+    },
+    server::Member,
+};
 
 async fn etcd_behind(member: &Member) -> (Proxy, Etcd) {
     let proxy = Proxy::start(member.address).await;
@@ -146,7 +152,7 @@ async fn a_client_of_the_users_own_that_is_silent_is_told() {
     let client = Client::connect([proxy.address().to_string()], None).await.unwrap();
     let deadline = Duration::from_secs(1);
     let etcd = Etcd::from_client(client).read_deadline(deadline);
-    let mut followed = followed(etcd.key("s").text().read_deadline(deadline));
+    let mut followed = followed(etcd.key("s").text());
     comes(&mut followed, text("one")).await;
     proxy.black_hole();
     fails(&followed, "silent").await;

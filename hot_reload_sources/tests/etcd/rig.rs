@@ -13,17 +13,15 @@ use tokio::sync::Mutex;
 use crate::{
     busy::Busy,
     common::authority::{Authority, Validity},
-    member::{APP, Member, ROOT, app},
+    server::{APP, Member, ROOT, app},
 };
 
 const KEY: &str = "prod/sample.toml";
 const DEADLINE: Duration = Duration::from_secs(2);
 const WRONG: &str = "wrong-c41d7a";
 
-hot_reload::conformance!(EtcdRig);
-
 /// An etcd that asks who comes.
-struct EtcdRig {
+pub struct EtcdRig {
     member: Member,
     /// Those that were started for a test of TLS.
     others: Mutex<Vec<(Authority, Member)>>,
@@ -34,7 +32,7 @@ struct EtcdRig {
 impl EtcdRig {
     fn at(address: SocketAddr, access: Access) -> FromStore<Sample> {
         let etcd = Etcd::from_url(&format!("etcd://{address}"), access).unwrap();
-        etcd.read_deadline(DEADLINE).key(KEY).toml().read_deadline(DEADLINE)
+        etcd.read_deadline(DEADLINE).key(KEY).toml()
     }
 
     async fn untrusted(&self, name: Option<&str>, validity: Validity) -> FromStore<Sample> {

@@ -9,11 +9,13 @@ use hot_reload_sources::{Access, Store};
 use tokio::time::sleep;
 
 use crate::{
-    KEY, comes,
-    common::{server::address, within},
-    followed,
-    rig::{BUCKET, NatsServer, PASSWORD, bucket},
-    text,
+    KEY,
+    common::{
+        follow::{comes, followed, text},
+        server::address,
+        within,
+    },
+    server::{BUCKET, NatsServer, PASSWORD, bucket},
 };
 
 async fn cluster() -> Vec<NatsServer> {

@@ -9,11 +9,12 @@ use hot_reload_sources::{Access, Store, nats::NatsPlace};
 use tokio::time::Instant;
 
 use crate::{
-    KEY, comes,
-    common::within,
-    fails, followed, followed_by,
-    rig::{BUCKET, DEADLINE, NatsServer, PASSWORD},
-    text,
+    KEY,
+    common::{
+        follow::{comes, fails, followed, followed_by, text},
+        within,
+    },
+    server::{BUCKET, DEADLINE, NatsServer, PASSWORD},
 };
 
 /// Sooner than any look by the clock.
@@ -30,7 +31,11 @@ async fn the_url_of_a_key_is_enough() {
     let url = format!("nats://app:{PASSWORD}@{}/{BUCKET}/app/server.toml", server.address());
     let place = NatsPlace::from_url(&url, Access::new()).unwrap();
     assert_eq!(place.name(), format!("nats://{}/{BUCKET}/app/server.toml", server.address()));
-    comes(&mut followed(place.text()), text("one")).await;
+    comes(&mut followed(place.clone().text()), text("one")).await;
+    // And that of a set, of which each entry is called as if it were alone.
+    let set = NatsPlace::from_url(&url.replace("server.toml", "#set"), Access::new()).unwrap();
+    assert_eq!(format!("{}server.toml", set.name()), place.name());
+    comes(&mut followed(set.each_bytes()), map(&[("server.toml", "one")])).await;
 }
 
 #[tokio::test]
@@ -111,7 +116,7 @@ async fn a_prefix_may_end_within_a_word_or_be_empty() {
     }
     let mut part = followed(server.bucket().prefix("f.o").each_bytes());
     comes(&mut part, map(&[("ne", "1"), ("ther", "2")])).await;
-    let mut all = followed(server.bucket().keys().each_bytes());
+    let mut all = followed(server.bucket().prefix("").each_bytes());
     comes(&mut all, map(&[("f.one", "1"), ("f.other", "2"), ("f.two", "3")])).await;
     server.put("f.two", "4").await;
     server.put("f.one", "5").await;

@@ -5,23 +5,19 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt};
 use hot_reload::{ReloaderOptions, ReloaderService};
 use hot_reload_sources::Store;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    KEY, comes,
-    common::within,
-    fails, followed,
-    rig::{BUCKET, DEADLINE, NatsServer},
-    text,
+    KEY,
+    common::{
+        follow::{comes, fails, followed, text},
+        within,
+    },
+    server::{BUCKET, DEADLINE, NatsServer},
 };
 
 const SLACK: Duration = Duration::from_secs(1);
-
-fn signal(server: &NatsServer, signal: Signal) {
-    let id = Pid::from_raw(server.id().try_into().unwrap()).unwrap();
-    kill_process(id, signal).unwrap();
-}
 
 #[tokio::test]
 async fn a_consumer_that_vanishes_is_replaced() {
@@ -45,12 +41,12 @@ async fn a_server_that_says_nothing_more_is_given_up_and_found_again() {
     server.put(KEY, "one").await;
     let mut followed = followed(server.bucket().key(KEY).text());
     comes(&mut followed, text("one")).await;
-    signal(&server, Signal::STOP);
+    server.signal(Signal::STOP);
     let begun = Instant::now();
     // Until then, and until the next attempt has failed too.
     fails(&followed, "gives no answer").await;
     assert!(begun.elapsed() < DEADLINE * 2 + SLACK, "{:?}", begun.elapsed());
-    signal(&server, Signal::CONT);
+    server.signal(Signal::CONT);
     server.put(KEY, "two").await;
     let begun = Instant::now();
     comes(&mut followed, text("two")).await;
@@ -82,8 +78,8 @@ async fn the_next_server_is_asked_where_one_is_gone() {
     let server = NatsServer::start().await;
     server.put(KEY, "one").await;
     let gone = crate::common::server::address();
-    let url = format!("nats://app:{}@{gone},{}", crate::rig::PASSWORD, server.address());
-    let bucket = crate::rig::bucket(&url, hot_reload_sources::Access::new());
+    let url = format!("nats://app:{}@{gone},{}", crate::server::PASSWORD, server.address());
+    let bucket = crate::server::bucket(&url, hot_reload_sources::Access::new());
     let mut followed = followed(bucket.key(KEY).text());
     comes(&mut followed, text("one")).await;
 }

@@ -1,203 +1,128 @@
-//! A NATS server of a test's own.
+//! What every store has to do.
 
 use std::{
-    fmt::Write,
     fs,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
-use async_nats::{
-    Client, ConnectOptions,
-    jetstream::{self, Context, kv, stream},
-};
-use hot_reload_sources::{
-    Access, Secret,
-    nats::{Nats, NatsBucket},
-};
-use tempfile::TempDir;
-use tokio::{sync::Mutex, time::sleep};
+use async_nats::Client;
+use async_trait::async_trait;
+use hot_reload::testing::{Rig, Sample};
+use hot_reload_sources::{Access, FromStore, Secret, Store};
+use tokio::sync::Mutex;
 
-use super::common::{
-    authority::Pair,
-    server::{Server, address, command},
-    within,
+use super::{
+    KEY,
+    common::authority::{Authority, Validity},
+    server::{DEADLINE, NatsServer, PASSWORD, bucket},
 };
 
-pub const BUCKET: &str = "config";
-pub const PASSWORD: &str = "hunter2-of-nats";
-/// So that what takes as long as that does not make the tests slow.
-pub const DEADLINE: Duration = Duration::from_secs(2);
-
-/// A server, and a client of the test's own that may do everything.
-pub struct NatsServer {
-    server: Server,
-    address: SocketAddr,
-    dir: TempDir,
-    client: Mutex<Option<Client>>,
+pub struct NatsRig {
+    server: NatsServer,
+    authority: Authority,
+    has_bucket: AtomicBool,
+    /// Those of other certificates, which run as long as this one.
+    others: Mutex<Vec<NatsServer>>,
+    /// Takes the last connection that the server has.
+    guest: Mutex<Option<Client>>,
 }
 
-impl NatsServer {
-    /// Starts one with a bucket in it.
-    pub async fn start() -> Self {
-        Self::with("").await
+impl NatsRig {
+    async fn with_certificate(&self, name: &str, validity: Validity) -> FromStore<Sample> {
+        let pair = self.authority.issue("server", &[name], validity);
+        let server = NatsServer::with_tls(&pair, "").await;
+        let url = format!("natss://{}", server.address());
+        self.others.lock().await.push(server);
+        source(&url, access(PASSWORD).ca_file(self.authority.file()))
     }
+}
 
-    /// Starts one with a bucket in it, whose file of options also has `options`.
-    pub async fn with(options: &str) -> Self {
-        let server = Self::without_bucket(options).await;
-        server.create(Duration::ZERO).await;
-        server
-    }
+#[async_trait]
+impl Rig for NatsRig {
+    type Source = FromStore<Sample>;
 
-    pub async fn without_bucket(options: &str) -> Self {
-        let server = Self {
-            server: Server::default(),
-            address: address(),
-            dir: tempfile::tempdir().unwrap(),
-            client: Mutex::default(),
-        };
-        server.configure("", options);
-        server.run().await;
-        server
-    }
-
-    pub async fn with_tls(pair: &Pair, options: &str) -> Self {
-        let (certificate, key) = (pair.certificate.display(), pair.key.display());
-        let tls = format!("tls {{cert_file: \"{certificate}\", key_file: \"{key}\", {options}}}");
-        Self::without_bucket(&tls).await
-    }
-
-    /// Has it know `users` beside `app`, from its next start on.
-    pub fn configure(&self, users: &str, options: &str) {
-        let app = format!("{{user: app, password: {PASSWORD}}}");
-        self.authorize(&format!("users: [{app}, {users}]"), options);
-    }
-
-    /// Has it let in whom `authorization` says, from its next start on.
-    pub fn authorize(&self, authorization: &str, options: &str) {
-        let mut config = format!("listen: \"{}\"\n", self.address);
-        writeln!(config, "jetstream {{store_dir: \"{}\"}}", self.data().display()).unwrap();
-        writeln!(config, "authorization {{{authorization}}}\n{options}").unwrap();
-        fs::write(self.dir.path().join("nats.conf"), config).unwrap();
-    }
-
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    pub fn id(&self) -> u32 {
-        self.server.id()
-    }
-
-    /// Where its streams are.
-    pub fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
-    }
-
-    pub async fn run(&self) {
-        let mut command = command("nats-server");
-        command.arg("-c").arg(self.dir.path().join("nats.conf"));
-        self.server.start(&mut command, self.address).await;
-    }
-
-    pub async fn kill(&self) {
-        self.client.lock().await.take();
-        self.server.kill();
-    }
-
-    pub async fn restart(&self) {
-        self.kill().await;
-        self.run().await;
-    }
-
-    pub async fn client(&self) -> Client {
-        let mut client = self.client.lock().await;
-        if let Some(client) = &*client {
-            return client.clone();
+    async fn start() -> Self {
+        let server = NatsServer::start().await;
+        Self {
+            server,
+            has_bucket: AtomicBool::new(true),
+            authority: Authority::new(),
+            others: Mutex::default(),
+            guest: Mutex::default(),
         }
-        let options = ConnectOptions::with_user_and_password("app".into(), PASSWORD.into());
-        let connected = within(options.connect(self.address.to_string())).await.unwrap();
-        client.insert(connected).clone()
     }
 
-    pub async fn jetstream(&self) -> Context {
-        jetstream::new(self.client().await)
+    fn address(&self) -> SocketAddr {
+        self.server.address()
     }
 
-    pub async fn store(&self) -> kv::Store {
-        within(self.jetstream().await.get_key_value(BUCKET)).await.unwrap()
+    fn source(&self, address: SocketAddr) -> Self::Source {
+        source(&format!("nats://app:{PASSWORD}@{address}"), Access::new())
     }
 
-    /// Creates the bucket as clients do; that of this one wants a younger server than Debian has.
-    pub async fn create(&self, max_age: Duration) {
-        self.create_with(1, max_age).await;
+    async fn put(&self, text: &str) {
+        if !self.has_bucket.swap(true, Ordering::Relaxed) {
+            self.server.create(Duration::ZERO).await;
+        }
+        self.server.put(KEY, text).await;
     }
 
-    pub async fn create_with(&self, num_replicas: usize, max_age: Duration) {
-        let config = stream::Config {
-            name: format!("KV_{BUCKET}"),
-            subjects: vec![format!("$KV.{BUCKET}.>")],
-            max_messages_per_subject: 1,
-            max_age,
-            allow_rollup: true,
-            allow_direct: true,
-            num_replicas,
-            ..stream::Config::default()
-        };
-        // A server that has begun to listen may not have begun with JetStream.
-        let jetstream = self.jetstream().await;
-        within(async {
-            while jetstream.create_stream(config.clone()).await.is_err() {
-                sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await;
+    async fn delete(&self) {
+        self.server.store().await.delete(KEY).await.unwrap();
     }
 
-    pub async fn remove(&self) {
-        self.jetstream().await.delete_stream(format!("KV_{BUCKET}")).await.unwrap();
+    async fn kill(&self) {
+        self.server.kill().await;
     }
 
-    pub async fn put(&self, key: &str, value: &str) -> u64 {
-        let jetstream = self.jetstream().await;
-        let subject = format!("$KV.{BUCKET}.{key}");
-        within(async {
-            // Just started, it may not have begun with JetStream.
-            loop {
-                let sent = jetstream.publish(subject.clone(), value.to_owned().into()).await;
-                match sent.unwrap().await {
-                    Ok(taken) => return taken.sequence,
-                    Err(_) => sleep(Duration::from_millis(20)).await,
-                }
-            }
-        })
-        .await
+    async fn restart(&self) {
+        self.server.restart().await;
     }
 
-    /// How many connections there are to it of others than the test's own client.
-    pub fn connections(&self) -> usize {
-        let IpAddr::V4(ip) = self.address.ip() else { unreachable!("it is one") };
-        let [a, b, c, d] = ip.octets();
-        let remote = format!("{d:02X}{c:02X}{b:02X}{a:02X}:{:04X}", self.address.port());
-        let sockets = fs::read_to_string("/proc/self/net/tcp").unwrap();
-        let established = sockets.lines().filter(|socket| {
-            let mut parts = socket.split_whitespace().skip(2);
-            parts.next() == Some(&*remote) && parts.next() == Some("01")
-        });
-        let own = self.client.try_lock().is_ok_and(|client| client.is_some());
-        established.count() - usize::from(own)
+    async fn restart_empty(&self) {
+        self.server.kill().await;
+        fs::remove_dir_all(self.server.data()).unwrap();
+        self.has_bucket.store(false, Ordering::Relaxed);
+        self.server.run().await;
     }
 
-    /// The bucket, for the user `app`.
-    pub fn bucket(&self) -> NatsBucket {
-        let access = Access::new().user("app").password(Secret::text(PASSWORD));
-        bucket(&format!("nats://{}", self.address), access)
+    async fn throttle(&self, is_throttled: bool) -> bool {
+        self.guest.lock().await.take();
+        self.server.configure("", if is_throttled { "max_connections: 1" } else { "" });
+        self.server.restart().await;
+        if is_throttled {
+            *self.guest.lock().await = Some(self.server.client().await);
+        }
+        true
+    }
+
+    fn with_wrong_credentials(&self, address: SocketAddr) -> Self::Source {
+        source(&format!("nats://app:not-{PASSWORD}@{address}"), Access::new())
+    }
+
+    async fn with_wrong_name(&self) -> Self::Source {
+        self.with_certificate("elsewhere.example", Validity::Now).await
+    }
+
+    async fn with_expired_certificate(&self) -> Self::Source {
+        self.with_certificate(&self.server.address().ip().to_string(), Validity::Over).await
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        vec![PASSWORD.to_owned(), format!("not-{PASSWORD}")]
+    }
+
+    fn read_deadline(&self) -> Duration {
+        DEADLINE
     }
 }
 
-/// The bucket of a server.
-pub fn bucket(url: &str, access: Access) -> NatsBucket {
-    Nats::from_url(url, access).unwrap().read_deadline(DEADLINE).bucket(BUCKET)
+fn access(password: &str) -> Access {
+    Access::new().user("app").password(Secret::text(password))
+}
+
+fn source(url: &str, access: Access) -> FromStore<Sample> {
+    bucket(url, access).key(KEY).toml()
 }

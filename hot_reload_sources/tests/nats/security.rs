@@ -6,11 +6,12 @@ use hot_reload_sources::{Access, Secret, Store};
 use tokio::time::Instant;
 
 use crate::{
-    KEY, comes,
-    common::authority::{Authority, Validity},
-    fails, followed,
-    rig::{BUCKET, DEADLINE, NatsServer, PASSWORD, bucket},
-    text,
+    KEY,
+    common::{
+        authority::{Authority, Validity},
+        follow::{comes, fails, followed, text},
+    },
+    server::{BUCKET, DEADLINE, NatsServer, PASSWORD, bucket},
 };
 
 /// Of the documentation of NATS, for `authorization` by nkey.
@@ -121,13 +122,13 @@ async fn tls_is_spoken_and_a_client_certificate_shown() {
     let authority = Authority::new();
     let client = authority.issue("app", &["app"], Validity::Now);
     let server = with_tls(&authority, "verify: true").await;
-    let url = format!("tls://{}", server.address());
+    let url = format!("natss://{}", server.address());
     let trusting = access().ca_file(authority.file());
     let known = trusting.clone().client_certificate(&client.certificate, &client.key);
     comes(&mut followed(bucket(&url, known).key(KEY).text()), text("one")).await;
     let unknown = followed(bucket(&url, trusting).key(KEY).text());
-    fails(&unknown, "TLS with").await;
+    fails(&unknown, "may want a client certificate").await;
     // Whoever does not say whom to trust trusts nobody.
     let untold = followed(bucket(&plain(&server), access()).key(KEY).text());
-    fails(&untold, "TLS with").await;
+    fails(&untold, "not trusted").await;
 }

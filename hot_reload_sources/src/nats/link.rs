@@ -12,9 +12,12 @@ use async_nats::{
     jetstream::{Context, context::ContextBuilder},
 };
 use rustls::{ClientConfig, RootCertStore};
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::broadcast::{self, error::RecvError},
+    time::timeout,
+};
 
-use super::{address::Servers, told};
+use super::{address::Servers, fault};
 use crate::{access::Access, error::StoreError, tls};
 
 /// Nothing listens there, and to find that takes no network.
@@ -23,22 +26,24 @@ const NOWHERE: &str = "nats://127.0.0.1:0";
 const PINGS_IN_DEADLINE: u32 = 4;
 /// For these parts of the deadline, one after the other, an answer is waited for before it is asked again.
 const ASKED_AGAIN_AFTER: [u32; 3] = [8, 4, 2];
+/// More than there are places which begin at the same moment and may not be read.
+const DENIALS: usize = 256;
 const NKEY_SEED: &str = "SU";
 const CREDENTIALS: &str = "-----BEGIN NATS USER JWT-----";
 
 /// A connection that is given up for good when it is lost: the engine makes another.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct Link {
     pub(super) client: Client,
     pub(super) jetstream: Context,
     deadline: Duration,
     /// How often the client was connected when this began.
     connects: u64,
-    /// What the server has said that may not be done, the last of it.
-    denied: watch::Sender<String>,
+    /// What the server has said that may not be done.
+    denied: broadcast::Sender<String>,
 }
 
-impl Session {
+impl Link {
     pub(super) async fn connect(
         servers: &Servers,
         access: &Access,
@@ -46,18 +51,20 @@ impl Session {
     ) -> Result<Self, StoreError> {
         let mut servers = servers.0.clone();
         fastrand::shuffle(&mut servers);
-        let deadline_of_each = deadline / u32::try_from(servers.len()).unwrap_or(u32::MAX).max(1);
+        let deadline_of_each = deadline / count(servers.len());
         let mut failed: Option<StoreError> = None;
         for server in servers {
-            let denied = watch::Sender::new(String::new());
+            let denied = broadcast::Sender::new(DENIALS);
             let options = options(&server, access, deadline, denied.clone()).await?;
-            let options = options.connection_timeout(deadline_of_each);
+            // The client takes as long for each of its addresses, the first of which may be dead.
+            let addresses = server.socket_addrs().await.map_or(1, Iterator::count);
+            let options = options.connection_timeout(deadline_of_each / count(addresses));
             let pool = [server.clone(), nowhere()];
             match options.connect(&pool[..]).await {
                 Ok(client) => return Ok(Self::of(client, denied, deadline)),
                 // What somebody has to do something about is told rather than who can't be reached.
                 Err(_) if failed.as_ref().is_some_and(StoreError::is_refused) => {}
-                Err(error) => failed = Some(told::connect(error, &server)),
+                Err(error) => failed = Some(fault::connect(error, &server)),
             }
         }
         Err(failed.unwrap_or_else(|| StoreError::refused("no server is named")))
@@ -70,10 +77,10 @@ impl Session {
                 "the client is not connected now, and has its own time for trying again",
             ));
         }
-        Ok(Self::of(client, watch::Sender::new(String::new()), deadline))
+        Ok(Self::of(client, broadcast::Sender::new(DENIALS), deadline))
     }
 
-    fn of(client: Client, denied: watch::Sender<String>, deadline: Duration) -> Self {
+    fn of(client: Client, denied: broadcast::Sender<String>, deadline: Duration) -> Self {
         let connects = connects(&client);
         let jetstream = ContextBuilder::new().timeout(deadline).build(client.clone());
         Self { client, jetstream, deadline, connects, denied }
@@ -110,13 +117,14 @@ impl Session {
     ) -> Result<T, StoreError> {
         let mut denied = self.denied.subscribe();
         let denied = async {
-            while denied.changed().await.is_ok() {
-                let said = denied.borrow_and_update().clone();
-                if subjects.iter().any(|subject| said.contains(subject)) {
-                    return said;
+            loop {
+                match denied.recv().await {
+                    Ok(said) if is_of(&said, subjects) => return said,
+                    // The one that was missed is found by its time-out.
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => std::future::pending().await,
                 }
             }
-            std::future::pending().await
         };
         tokio::select! {
             biased;
@@ -126,9 +134,18 @@ impl Session {
     }
 }
 
+/// Whether it is one of `subjects` that may not be used; they are quoted as a whole.
+fn is_of(said: &str, subjects: &[&str]) -> bool {
+    said.split('"').any(|part| subjects.contains(&part))
+}
+
 fn connects(client: &Client) -> u64 {
     // A counter that nothing else is ordered by.
     client.statistics().connects.load(Ordering::Relaxed)
+}
+
+fn count(of: usize) -> u32 {
+    u32::try_from(of).unwrap_or(u32::MAX).max(1)
 }
 
 fn nowhere() -> ServerAddr {
@@ -139,7 +156,7 @@ async fn options(
     server: &ServerAddr,
     access: &Access,
     deadline: Duration,
-    denied: watch::Sender<String>,
+    denied: broadcast::Sender<String>,
 ) -> Result<ConnectOptions, StoreError> {
     let options = ConnectOptions::new()
         .name("hot_reload")
@@ -149,7 +166,8 @@ async fn options(
         .tls_client_config(tls_of(server, access).await?)
         .event_callback(move |event| {
             if let Event::ServerError(ServerError::Other(said)) = event {
-                denied.send_replace(said);
+                // Nobody may be waiting.
+                let _ = denied.send(said);
             }
             ready(())
         });
@@ -171,8 +189,7 @@ fn gives_up_when_lost(options: ConnectOptions, server: ServerAddr) -> ConnectOpt
 }
 
 async fn tls_of(server: &ServerAddr, access: &Access) -> Result<ClientConfig, StoreError> {
-    let is_wanted = access.ca_file.is_some() || access.client_certificate.is_some();
-    if server.tls_required() || is_wanted {
+    if server.tls_required() {
         tls::client_config(access).await
     } else {
         // Should the server want it nevertheless, it is not trusted, and that is said.
@@ -198,4 +215,16 @@ async fn authenticates(
     }
     let is_seed = token.len() == 58 && token.starts_with(NKEY_SEED);
     Ok(if is_seed { options.nkey(token.to_string()) } else { options.token(token.to_string()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denial_is_that_of_the_whole_subject() {
+        let said = r#"Permissions Violation for Publish to "$JS.API.STREAM.INFO.KV_limits2""#;
+        assert!(is_of(said, &["x", "$JS.API.STREAM.INFO.KV_limits2"]));
+        assert!(!is_of(said, &["$JS.API.STREAM.INFO.KV_limits"]));
+    }
 }

@@ -1,6 +1,6 @@
 //! What NATS says when it refuses something, told apart.
 
-use std::{error::Error, io};
+use std::error::Error;
 
 use async_nats::{
     ConnectError, ConnectErrorKind, ServerAddr, ServerError, client,
@@ -12,16 +12,13 @@ use async_nats::{
 };
 
 use super::address;
-use crate::error::StoreError;
+use crate::{error::StoreError, tls};
 
 /// Why there is no connection to `server`.
 pub(super) fn connect(error: ConnectError, server: &ServerAddr) -> StoreError {
     let name = address::name(server);
-    if let Some(tls) = find::<rustls::Error>(&error) {
-        let told = format!(
-            "TLS with {name} has failed: {tls}; check its certificate and whom the client trusts"
-        );
-        return StoreError::refused(told);
+    if let Some(refusal) = tls::refusal(&error) {
+        return refusal;
     }
     match error.kind() {
         ConnectErrorKind::AuthorizationViolation => {
@@ -51,9 +48,7 @@ pub(super) fn connect(error: ConnectError, server: &ServerAddr) -> StoreError {
         ConnectErrorKind::TimedOut => {
             StoreError::unreachable(format!("{name} gives no answer; has it too much to do?"))
         }
-        _ => {
-            StoreError::unreachable(format!("{name} can't be reached; is it there?")).because(error)
-        }
+        _ => StoreError::unreachable(format!("{name} can't be way; is it there?")).because(error),
     }
 }
 
@@ -116,24 +111,9 @@ pub(super) fn answer(error: impl Error + Send + Sync + 'static) -> StoreError {
 
 /// Looks for the cause that is an `E`.
 fn find<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        // What is in an I/O error is not its source, but itself.
-        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    None
+    tls::causes(error).find_map(|cause| cause.downcast_ref::<E>())
 }
 
 fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
+    tls::causes(error).last().unwrap_or(error).to_string()
 }

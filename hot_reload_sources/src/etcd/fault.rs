@@ -1,10 +1,10 @@
 //! What a server, or the way to it, had to say.
 
-use std::{error::Error as StdError, io, iter::successors};
+use std::{error::Error as StdError, io};
 
 use etcd_client::Error;
 
-use crate::error::StoreError;
+use crate::{error::StoreError, tls};
 
 /// Codes of gRPC: <https://grpc.io/docs/guides/status-codes/>.
 mod code {
@@ -90,6 +90,12 @@ pub(super) fn is_answer(error: &Error) -> bool {
         if status.source().is_none() && status.code() as i32 != code::UNAVAILABLE)
 }
 
+/// Whether it is etcd that says so, and nothing in between.
+pub(super) fn is_of_etcd(error: &Error) -> bool {
+    matches!(error, Error::GRpcStatus(status)
+        if status.source().is_none() && status.message().starts_with("etcdserver: "))
+}
+
 /// Whether another connection may fare better: this one is broken, or is logged in no more.
 pub(super) fn ends_link(error: &Error) -> bool {
     let Error::GRpcStatus(status) = error else { return true };
@@ -121,38 +127,25 @@ fn too_large() -> StoreError {
 
 /// The connection is lost, or was never had.
 fn lost(error: &Error) -> StoreError {
-    let cause = root(error);
-    if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
-        return refused_by_tls(tls);
+    if let Some(refusal) = tls::refusal(first(error)) {
+        return refusal;
     }
+    let cause = root(error).to_string();
     match error {
         // Nothing was sent yet.
         Error::InvalidArgs(_) | Error::InvalidUri(_) | Error::TransportError(_) => {
             StoreError::refused("can't be connected to as it is said; see the URL and the files")
-                .because(cause.to_string())
+                .because(cause)
         }
         _ => StoreError::unreachable("no connection; see whether the server runs and is reached")
-            .because(cause.to_string()),
+            .because(cause),
     }
-}
-
-fn refused_by_tls(error: &rustls::Error) -> StoreError {
-    let what_to_do = match error {
-        rustls::Error::InvalidCertificate(_) => {
-            "the server's certificate is not one to trust; give it a good one, or name the \
-             authority's file"
-        }
-        rustls::Error::AlertReceived(_) => {
-            "the server breaks off the TLS handshake; give a client certificate that it takes"
-        }
-        _ => "no TLS with the server; see whether it speaks TLS there",
-    };
-    StoreError::refused(what_to_do).because(error.to_string())
 }
 
 /// Whether there was somebody who has ended it.
 fn is_hung_up(error: &Error) -> bool {
-    let io = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last();
+    let causes = tls::causes(first(error));
+    let io = causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).last();
     !root(error).is::<rustls::Error>()
         && io.is_none_or(|io| {
             use io::ErrorKind::{BrokenPipe, ConnectionReset, InvalidData, UnexpectedEof};
@@ -162,18 +155,14 @@ fn is_hung_up(error: &Error) -> bool {
 
 /// The innermost cause, which alone says what is wrong.
 fn root(error: &Error) -> &(dyn StdError + 'static) {
-    causes(error).last().unwrap_or(error)
+    tls::causes(first(error)).last().unwrap_or(error)
 }
 
-fn causes(error: &Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
-    let first: &(dyn StdError + 'static) = match error {
+/// What the client has made its error of; it tells no source of it.
+fn first(error: &Error) -> &(dyn StdError + 'static) {
+    match error {
         Error::GRpcStatus(status) => status,
         Error::TransportError(transport) => transport,
         error => error,
-    };
-    successors(Some(first), |&cause| {
-        // What an I/O error is made of is no source of it, but its sources are.
-        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        inner.map(|inner| inner as &(dyn StdError + 'static)).or_else(|| cause.source())
-    })
+    }
 }

@@ -12,7 +12,7 @@ use crate::{
 
 /// Which keys are followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Range {
+pub(super) enum Keys {
     Key(String),
     Prefix(String),
 }
@@ -25,7 +25,7 @@ pub(super) enum Held {
     Set(BTreeMap<String, Bytes>),
 }
 
-impl Range {
+impl Keys {
     /// What their names are, or begin with.
     pub(super) fn start(&self) -> &str {
         let (Self::Key(start) | Self::Prefix(start)) = self;

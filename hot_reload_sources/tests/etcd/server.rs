@@ -6,6 +6,7 @@ use etcd_client::{
     Certificate, Client, ConnectOptions, Identity, Permission, PermissionType, TlsOptions,
 };
 use hot_reload_sources::{Access, Secret};
+use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
@@ -156,8 +157,14 @@ impl Member {
         self.server.kill();
     }
 
+    /// The process itself.
+    #[allow(dead_code, reason = "for the benches")]
     pub fn id(&self) -> u32 {
         self.server.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        self.server.signal(signal);
     }
 
     /// Ends it, and has it forget everything.
