@@ -162,12 +162,11 @@ where
                 let found = match look(self.source, patience, limit).await {
                     Ok(Look::Value(value)) if self.source.is_partial() => {
                         let is_first = std::mem::take(&mut self.may_restore);
-                        match has_better(is_first, &self.around, self.sink).await {
-                            true => {
-                                drop_guarded(value);
-                                Err(self.source.shortfall().unwrap_or_else(lacks_a_part))
-                            }
-                            false => Ok(Look::Value(value)),
+                        if has_better(is_first, &self.around, self.sink).await {
+                            drop_guarded(value);
+                            Err(self.source.shortfall().unwrap_or_else(lacks_a_part))
+                        } else {
+                            Ok(Look::Value(value))
                         }
                     }
                     found => found,
