@@ -36,6 +36,12 @@ pub trait Follow<V, S> {
         None
     }
 
+    /// Whether the value that the last look found lacks what a source of it that has failed would have
+    /// given: it takes no place of one from disk, and is not kept there.
+    fn is_partial(&self) -> bool {
+        false
+    }
+
     /// Gives up the look that is under way, which has hung or panicked.
     fn abandon_look(&mut self);
 

@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use hot_reload::{
     BoxFollow, Follow, Health, Hint, Look, Mechanism, Patience, RealtimeWatch, RealtimeWatchHandle,
-    Reload, ReloadResult, ReloaderError, ReloaderOptions, ReloaderService,
+    Reload, ReloadResult, ReloaderError, ReloaderOptions, ReloaderService, Triggered,
 };
 
 /// What the next looks find, and what is wrong with it.
@@ -49,6 +49,9 @@ impl RealtimeWatch<u32> for Parts {
 
 struct FollowParts<'a>(&'a Held);
 
+/// What lacks a part is of this many.
+const PARTIAL: u32 = 100;
+
 impl Follow<u32, &'static str> for FollowParts<'_> {
     fn poll_hint(&mut self, _cx: &mut Context<'_>) -> Poll<Hint> {
         Poll::Pending
@@ -64,6 +67,10 @@ impl Follow<u32, &'static str> for FollowParts<'_> {
 
     fn shortfall(&mut self) -> Option<ReloaderError<u32>> {
         self.0.lock().unwrap().1.map(ReloaderError::Reload)
+    }
+
+    fn is_partial(&self) -> bool {
+        self.0.lock().unwrap().0 >= PARTIAL
     }
 
     fn abandon_look(&mut self) {}
@@ -110,4 +117,44 @@ async fn a_value_that_falls_short_is_published_and_the_status_says_why() {
     let status = statuses.wait_for(|now| now.health == Health::Fresh).await.unwrap();
     assert_eq!((status.failures, status.last_error), (0, None));
     assert_eq!(status.unapplied_since, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_is_told_of_a_shortfall_of_what_serves_already() {
+    let held = Arc::new(Mutex::new((1, None)));
+    let parts = Parts(Arc::clone(&held));
+    let (service, mut values) = ReloaderService::from_reloader(parts, ReloaderOptions::realtime());
+    let handle = service.handle();
+    tokio::spawn(async move { service.start_with_realtime().await });
+    values.changed().await.unwrap();
+    assert_eq!(handle.trigger().await, Triggered::Unchanged);
+    held.lock().unwrap().1 = Some("a part is bad");
+    assert_eq!(handle.trigger().await, Triggered::Failed("a part is bad".into()));
+}
+
+#[cfg(feature = "last-good")]
+#[tokio::test]
+async fn what_lacks_a_part_takes_no_place_of_what_is_whole_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kept");
+    let held = Arc::new(Mutex::new((PARTIAL, Some("a part is away"))));
+    for (first, is_restored) in [(PARTIAL, false), (2, true), (3, true)] {
+        let parts = Parts(Arc::clone(&held));
+        let (service, mut values) =
+            ReloaderService::from_reloader(parts, ReloaderOptions::realtime());
+        let service = service.last_good(&path);
+        let task = tokio::spawn(async move { service.start_with_realtime().await });
+        values.changed().await.unwrap();
+        assert_eq!((values.get(), values.status().is_restored), (Some(first), is_restored));
+        // Whole again, and then not any more: this is taken, and not kept.
+        *held.lock().unwrap() = (if first == 2 { 3 } else { 2 }, None);
+        values.changed().await.unwrap();
+        let whole = values.get().unwrap();
+        assert!(!values.status().is_restored);
+        *held.lock().unwrap() = (PARTIAL + 1, Some("a part is away"));
+        values.changed().await.unwrap();
+        drop(values);
+        task.await.unwrap().unwrap();
+        assert_eq!(hot_reload::read_last_good::<u32>(&path), Some(whole));
+    }
 }

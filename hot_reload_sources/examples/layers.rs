@@ -34,8 +34,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut config = layers.watch().await?;
     println!("{:?}\n{provenance}", config.get());
 
-    // Whichever layer moves, the whole is merged anew.
+    // The first value counts as a change.
     config.changed().await?;
+    // Whichever layer moves, the whole is merged anew.
     std::fs::write(&local, r#"{ "limits": { "burst": 50 } }"#)?;
     config.changed().await?;
     println!("{:?}\n{provenance}", config.get());

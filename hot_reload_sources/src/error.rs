@@ -17,6 +17,7 @@ pub struct StoreError {
     kind: Kind,
     message: String,
     cause: Option<Arc<dyn Error + Send + Sync>>,
+    is_gone: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,11 @@ impl StoreError {
     /// [`Entry::gone`](crate::Entry::gone) instead, as the store can say when it comes.
     pub fn missing(message: impl Into<String>) -> Self {
         Self::new(Kind::Missing, message)
+    }
+
+    /// There is no value, and what should hold one is there.
+    pub(crate) fn gone() -> Self {
+        Self { is_gone: true, ..Self::missing("nothing there; put a value") }
     }
 
     /// What the store holds can't be taken.
@@ -98,8 +104,14 @@ impl StoreError {
 
     /// The same, for somebody else.
     pub(crate) fn again(&self) -> Self {
-        let Self { kind, message, cause } = self;
-        Self { kind: *kind, message: message.clone(), cause: cause.clone() }
+        let Self { kind, message, cause, is_gone } = self;
+        Self { kind: *kind, message: message.clone(), cause: cause.clone(), is_gone: *is_gone }
+    }
+
+    /// Whether it is the value alone that is not there.
+    #[cfg(feature = "layers")]
+    pub(crate) fn is_gone(&self) -> bool {
+        self.is_gone
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -107,7 +119,7 @@ impl StoreError {
     }
 
     fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), cause: None }
+        Self { kind, message: message.into(), cause: None, is_gone: false }
     }
 }
 

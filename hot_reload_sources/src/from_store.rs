@@ -94,7 +94,7 @@ impl<V> FromStore<V> {
     pub(crate) fn value(&self, entry: &Entry) -> anyhow::Result<V> {
         let Self { name, settings, .. } = self;
         let Some(content) = &entry.content else {
-            return Err(StoreError::missing("nothing there; put a value").of(name).into());
+            return Err(StoreError::gone().of(name).into());
         };
         let (size, limit) = (content.size(), settings.max_size);
         if size > limit {

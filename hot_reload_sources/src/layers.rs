@@ -51,7 +51,12 @@
 //! Each layer has a last good of its own. One that is away, can't be parsed, or holds what does not fit
 //! the type, keeps what it had while others move, and the status says which layer, which key and why,
 //! never the value: `config.toml: limits.rps: invalid type: found string, expected u16`. There is no value
-//! at the start before all layers have one that are not [optional](Layer::optional).
+//! at the start before all layers have one that are not [optional](Layer::optional). One that is
+//! optional, and is bad or away at the start, is done without; but a value without it takes no place of
+//! one from disk, and is not kept there.
+//!
+//! What a gate of the service refuses is refused as a whole, whichever layer is to blame: only the whole
+//! is known to be wrong.
 //!
 //! # Known problems
 //!

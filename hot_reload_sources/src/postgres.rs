@@ -10,8 +10,8 @@
 //! let access = Access::new().user("app").password(Secret::file("/run/secrets/postgres"));
 //! let fleet = Postgres::from_url("postgres://db.example.com/fleet", access)?;
 //!
-//! // A key of the table that `TABLE_SQL` creates; a write carries the value to whoever follows it.
-//! let mut banner = fleet.table_key("banner").text().watch().await?;
+//! // A key of the table that `TABLE_SQL` creates; a write is told to whoever follows it.
+//! let mut banner = fleet.key("banner").text().watch().await?;
 //!
 //! // A table of one's own; whoever writes to it, or a trigger, says `NOTIFY limits`.
 //! let limits = fleet.query("SELECT tenant, rules FROM limits").channel("limits");
@@ -23,14 +23,18 @@
 //! # }
 //! ```
 //!
+//! # URLs
+//!
+//! `postgres://user:password@host:5432/database/key?sslmode=verify-full` as libpq has it, but for the
+//! key; with `#set` behind it, it is all keys that begin with that. Several hosts have commas between
+//! them, and a directory of Unix sockets is `%2Frun%2Fpostgresql`.
+//!
 //! # The table
 //!
 //! [`TABLE_SQL`] (`src/postgres/hot_reload.sql`) creates the table `hot_reload (key, value)`, and
-//! triggers that tell of every change on the channel `hot_reload` when it is committed. A payload carries
-//! the value itself where it fits into the
-//! [less than 8000 bytes](https://www.postgresql.org/docs/current/sql-notify.html) that it may have; a
-//! larger one is read by those who follow it. `TRUNCATE`, renamed keys and several writes of one
-//! transaction are told too, these as the one change that they are.
+//! triggers that tell of every change on the channel `hot_reload` when it is committed: which key, and
+//! never the value, as anybody may `LISTEN`. Whoever follows it reads it then. `TRUNCATE`, renamed keys
+//! and several writes of one transaction are told too, these as the one change that they are.
 //!
 //! # How it works
 //!
@@ -38,13 +42,19 @@
 //! are sent together, in that order, so no change falls in between. A server that was silent for half of
 //! the [read deadline](Postgres::read_deadline) is asked for a sign of life; with none in the other half
 //! the connection is given up, whatever TCP thinks of it. Statements are not prepared, so `DISCARD`
-//! can't take them away.
+//! can't take them away. Where one of several hosts was of no use, the next attempt is at any of them.
 //!
 //! Keys of the table have the revision that the table counts: its order is that of commits, since a
 //! writer holds the counter until it commits. It counts anew in another cluster, database or timeline,
 //! and where a primary comes back with less than it had, so neither a promoted standby nor a restored
 //! backup is taken for older than what it has lost. What a query returns has none, and is ordered by when
 //! it is read.
+//!
+//! # What a reader must be allowed
+//!
+//! `SELECT` on `hot_reload` and `hot_reload_state`, or what its query reads. `LISTEN` and `NOTIFY` take no
+//! right: any role of the database learns the names of keys that change, and may have them read once
+//! more, at most four times a second if there was no change.
 //!
 //! # Known problems
 //!
@@ -54,39 +64,57 @@
 //!   retried. All transactions that notify commit one after the other, in the whole cluster.
 //! - Triggers don't fire for what logical replication writes: there, the audit finds it. `ALTER TABLE
 //!   hot_reload ENABLE ALWAYS TRIGGER` for both of them has it told.
+//! - Every change costs one read for each connection that follows it.
+//! - What a query returns is in memory before its size is looked at.
 //! - Columns are text, `bytea`, `json`, `jsonb`, `xml`, `citext` or an enumeration; cast others to text.
 
 mod address;
+mod asked;
+mod connected;
 mod fault;
 mod history;
 mod link;
 mod place;
-mod push;
 mod tls;
 mod value;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
+use tokio::time::timeout;
 use tokio_postgres::{
     Client, Config, Connection, NoTls, Socket,
-    config::{Host, SslMode},
+    config::{Host, LoadBalanceHosts, SslMode},
     tls::TlsStream,
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use self::{address::Address, history::History, link::Link};
-pub use self::{place::PostgresPlace, tls::Tls};
-use crate::{access::Access, error::StoreError, shared::Shared};
+use self::{
+    address::{Address, Named},
+    connected::driven,
+    history::History,
+    link::Link,
+};
+pub use self::{
+    place::{PostgresPlace, PostgresQuery},
+    tls::Tls,
+};
+use crate::{access::Access, error::StoreError, shared::Shared, store::READ_DEADLINE};
 
-/// Creates the table that [`Postgres::table_key`] follows; run again, it keeps what is there.
+/// Creates the table that [`Postgres::key`] follows; run again, it keeps what is there.
 ///
 /// The statements belong into one transaction, which a single simple query is.
 pub const TABLE_SQL: &str = include_str!("postgres/hot_reload.sql");
 
 /// The channel of the table.
 const CHANNEL: &str = "hot_reload";
-/// That of [`FromStore`](crate::FromStore).
-const READ_DEADLINE: Duration = Duration::from_secs(5);
+const STORE: &str = "PostgreSQL";
 
 /// A server and a database in it.
 ///
@@ -99,42 +127,47 @@ pub struct Postgres {
     tls: Tls,
     access: Access,
     deadline: Duration,
-    link: Shared<Link>,
+    shared: Shared<Link>,
     history: Arc<History>,
+    /// Whether the attempt before came to nothing.
+    has_failed: Arc<AtomicBool>,
 }
 
 impl Postgres {
-    /// Takes a URL as libpq does: `postgres://user:password@host:5432/database?sslmode=verify-full`,
-    /// several hosts with commas between them, a directory of Unix sockets as `%2Frun%2Fpostgresql`.
+    /// Creates it from `postgres://host:5432/database`; see [URLs](self#urls).
     ///
     /// Without `sslmode` it is [`Tls::VerifyFull`], save where all hosts are the loopback interface or
-    /// Unix sockets: there it is [`Tls::Prefer`]. What `access` says goes before what the URL says.
+    /// Unix sockets and `access` has no CA file: there it is [`Tls::Prefer`]. What `access` says goes
+    /// before what the URL says.
     ///
     /// # Errors
     ///
-    /// When the URL can't be read; it is not quoted, as it may hold a password.
+    /// When the URL can't be read, which is not quoted, as it may hold a password; when `access` has a
+    /// token, or certificates where nothing is encrypted.
     pub fn from_url(url: &str, access: Access) -> Result<Self, StoreError> {
         match Self::from_address(url, access)? {
             (server, None) => Ok(server),
-            (server, Some(key)) => Err(StoreError::refused(format!(
+            (server, Some(Named { key, .. })) => Err(StoreError::refused(format!(
                 "{} is a database, and {key} would be a key in it; use PostgresPlace::from_url",
                 server.name()
             ))),
         }
     }
 
-    /// Takes the client's own configuration.
+    /// Takes the client's own configuration, since a client can't reconnect. What `access` says goes
+    /// before that.
     ///
     /// [`SslMode::Require`] is [`Tls::VerifyFull`] here, and so is [`SslMode::Prefer`], which it has by
-    /// default, where a host is beyond this machine; [`tls`](Self::tls) says otherwise.
-    pub fn from_config(config: Config) -> Self {
-        let tls = address::default_tls(&config);
-        Self::new(config, tls, Access::new())
-    }
-
-    /// Sets the credentials, which go before those of the configuration; a token is a password.
-    pub fn access(self, access: Access) -> Self {
-        Self::new(self.config, self.tls, access).read_deadline(self.deadline)
+    /// default, where a host is beyond this machine or `access` has a CA file; [`tls`](Self::tls) says
+    /// otherwise.
+    ///
+    /// # Errors
+    ///
+    /// When `access` has a token.
+    pub fn from_config(config: Config, access: Access) -> Result<Self, StoreError> {
+        let access = access.without_token(STORE)?;
+        let tls = address::default_tls(&config, &access);
+        Ok(Self::new(config, tls, access))
     }
 
     /// Sets whether a connection is encrypted, and what the server has to prove.
@@ -143,28 +176,28 @@ impl Postgres {
     }
 
     /// Sets how long the server may be silent before the connection is given up; 5 s by default. A
-    /// statement is cancelled after four fifths of it, unless `options` has a `statement_timeout`.
+    /// statement is cancelled after two fifths of it, unless `options` has a `statement_timeout`.
     pub fn read_deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..Self::new(self.config, self.tls, self.access) }
     }
 
-    /// Names what `key` has in the [table](self#the-table).
-    pub fn table_key(&self, key: impl Into<String>) -> PostgresPlace {
-        PostgresPlace::key(self.clone(), key.into())
+    /// Returns what `key` has in the [table](self#the-table).
+    pub fn key(&self, key: impl Into<String>) -> PostgresPlace {
+        PostgresPlace::new(self.clone(), key.into(), false)
     }
 
-    /// Names all keys of the [table](self#the-table) that begin with `prefix`, as a set that is read at
+    /// Returns all keys of the [table](self#the-table) that begin with `prefix`, as a set that is read at
     /// one moment.
-    pub fn table_prefix(&self, prefix: impl Into<String>) -> PostgresPlace {
-        PostgresPlace::prefix(self.clone(), prefix.into())
+    pub fn prefix(&self, prefix: impl Into<String>) -> PostgresPlace {
+        PostgresPlace::new(self.clone(), prefix.into(), true)
     }
 
-    /// Names what `sql` returns: the one row of one column is a value, and two columns are the keys and
+    /// Returns what `sql` selects: the one row of one column is a value, and two columns are the keys and
     /// values of a set. No row, and `NULL`, mean that there is nothing.
     ///
-    /// Without a [channel](PostgresPlace::channel) it is polled.
-    pub fn query(&self, sql: impl Into<String>) -> PostgresPlace {
-        PostgresPlace::query(self.clone(), sql.into())
+    /// Without a [channel](PostgresQuery::channel) it is polled.
+    pub fn query(&self, sql: impl Into<String>) -> PostgresQuery {
+        PostgresQuery::new(self.clone(), sql.into())
     }
 
     fn new(config: Config, tls: Tls, access: Access) -> Self {
@@ -173,14 +206,15 @@ impl Postgres {
             tls,
             access,
             deadline: READ_DEADLINE,
-            link: Shared::default(),
+            shared: Shared::default(),
             history: Arc::default(),
+            has_failed: Arc::default(),
         }
     }
 
-    fn from_address(url: &str, access: Access) -> Result<(Self, Option<String>), StoreError> {
-        let Address { config, tls, access, key } = Address::parse(url, access)?;
-        Ok((Self::new(config, tls, access), key))
+    fn from_address(url: &str, access: Access) -> Result<(Self, Option<Named>), StoreError> {
+        let Address { config, tls, access, named } = Address::parse(url, access)?;
+        Ok((Self::new(config, tls, access), named))
     }
 
     fn name(&self) -> String {
@@ -188,18 +222,31 @@ impl Postgres {
     }
 
     async fn link(&self) -> Result<Arc<Link>, StoreError> {
-        self.link.get(Link::is_alive, || self.connect()).await
+        let server = self.clone();
+        // So that nobody who waits for a connection waits for one who is not polled.
+        driven(async move {
+            let open = server.shared.get(Link::is_alive, || server.connect());
+            timeout(server.deadline, open).await.unwrap_or_else(|_| Err(fault::silent()))
+        })
+        .await
     }
 
     async fn connect(&self) -> Result<Link, StoreError> {
-        let config = self.with_credentials().await?;
-        if self.is_plain() {
-            let connected = config.connect(NoTls).await;
-            return Ok(self.linked(connected.map_err(|error| fault::of(&error))?));
+        let mut config = self.with_credentials().await?;
+        // No more than a hint to other attempts, in whatever order they see it.
+        if self.has_failed.swap(true, Relaxed) {
+            // The first may take connections, and say nothing.
+            config.load_balance_hosts(LoadBalanceHosts::Random);
         }
-        let tls = MakeRustlsConnect::new(tls::config(self.tls, &self.access).await?);
-        let connected = config.connect(tls).await;
-        Ok(self.linked(connected.map_err(|error| fault::of(&error))?))
+        let connected = if self.is_plain() {
+            config.connect(NoTls).await.map(|connected| self.linked(connected))
+        } else {
+            let tls = MakeRustlsConnect::new(tls::config(self.tls, &self.access).await?);
+            config.connect(tls).await.map(|connected| self.linked(connected))
+        };
+        let link = connected.map_err(|error| fault::of(&error))?;
+        self.has_failed.store(false, Relaxed);
+        Ok(link)
     }
 
     fn linked<T>(&self, (client, connection): (Client, Connection<Socket, T>)) -> Link
@@ -225,8 +272,8 @@ impl Postgres {
         if let Some(user) = &self.access.user {
             config.user(user);
         }
-        if let Some(secret) = self.access.password.as_ref().or(self.access.token.as_ref()) {
-            config.password(secret.read().await?.as_bytes());
+        if let Some(password) = &self.access.password {
+            config.password(password.read().await?.as_bytes());
         }
         if config.get_application_name().is_none() {
             config.application_name("hot_reload");

@@ -120,6 +120,8 @@ where
         Ok(Found::Unsettled(retry)) => Event::Unsettled { retry },
         Ok(Found::Same) => {
             sink.report(&mut |status| has_value(status, false));
+            // Whoever has asked is not told that all is as it was.
+            news.words = shortfall.map(|failing| failing.problem.words);
             Event::Loaded { look_again }
         }
         Ok(Found::New(admitted)) => {

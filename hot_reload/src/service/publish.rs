@@ -2,7 +2,10 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -32,6 +35,8 @@ pub(crate) struct Publish<'a, V> {
     pub(crate) keeper: Option<&'a dyn Keeper<V>>,
     /// What the source holds, where that is not what serves.
     pub(crate) held: &'a Mutex<Option<Snapshot<V>>>,
+    /// Whether what the source gave last lacks a part, and so is not kept.
+    pub(crate) is_partial: AtomicBool,
     /// Publishes a value that equals the last as well.
     pub(crate) force: bool,
 }
@@ -199,10 +204,20 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         });
         let trial =
             self.record.zip(until).and_then(|(record, until)| record.try_out(&value, until));
-        if let (Some(keeper), None) = (self.keeper.filter(|_| home != Home::Disk), &trial) {
+        let is_kept = match home {
+            Home::Source => !self.is_partial.load(Relaxed),
+            Home::History(_) | Home::LastGood(_) => true,
+            Home::Disk => false,
+        };
+        if let (Some(keeper), None) = (self.keeper.filter(|_| is_kept), &trial) {
             keeper.save(value);
         }
         trial
+    }
+
+    fn comes(&self, is_partial: bool) {
+        // One task sets and reads it.
+        self.is_partial.store(is_partial, Relaxed);
     }
 
     fn standing(&self) -> Standing<V> {
@@ -226,7 +241,8 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
     fn acquit(&self) {
         self.sender.set_status(|status| status.probation_until = None);
         let good = self.record.and_then(Record::acquit);
-        if let (Some(keeper), Some(good)) = (self.keeper, good) {
+        let keeper = self.keeper.filter(|_| !self.is_partial.load(Relaxed));
+        if let (Some(keeper), Some(good)) = (keeper, good) {
             keeper.save(good);
         }
     }

@@ -25,8 +25,10 @@ use super::{
 };
 use crate::{
     change::Origin,
-    follow::{Follow, Hint, Patience},
+    error::ReloaderError,
+    follow::{Follow, Hint, Look, Patience},
     options::ReloaderOptions,
+    panic::drop_guarded,
     status::{Health, Status},
 };
 
@@ -157,7 +159,18 @@ where
             let reason = origin.reason.as_str();
             let span = debug_span!("hot_reload.load", source = name, reason);
             let look = async {
-                let found = look(self.source, patience, limit).await;
+                let found = match look(self.source, patience, limit).await {
+                    Ok(Look::Value(value)) if self.source.is_partial() => {
+                        let is_first = std::mem::take(&mut self.may_restore);
+                        if has_better(is_first, &self.around, self.sink).await {
+                            drop_guarded(value);
+                            Err(self.source.shortfall().unwrap_or_else(lacks_a_part))
+                        } else {
+                            Ok(Look::Value(value))
+                        }
+                    }
+                    found => found,
+                };
                 admit(found, origin, limit, self.sink).await
             };
             let mut look = pin!(look.instrument(span));
@@ -182,6 +195,9 @@ where
         let has_value = matches!(found, Ok(Found::New(_) | Found::Same));
         let shortfall = if has_value { self.source.shortfall() } else { None };
         let is_good = has_value && shortfall.is_none();
+        if matches!(found, Ok(Found::New(_))) {
+            self.sink.comes(self.source.is_partial());
+        }
         if !is_good {
             // First, so that whoever hears of the one finds the other.
             self.doubt.show(self.sink);
@@ -335,6 +351,19 @@ where
             drop(ask.send(answer.clone()));
         }
     }
+}
+
+/// Whether a value from disk serves, or can from now on, that is whole.
+async fn has_better<V, K: Sink<V>>(is_first: bool, around: &Surroundings<'_>, sink: &K) -> bool {
+    if is_first {
+        // Once in the life of a service, and large.
+        Box::pin(restore(around, sink)).await;
+    }
+    sink.status().is_restored
+}
+
+fn lacks_a_part<V, S>() -> ReloaderError<V, S> {
+    ReloaderError::Other(anyhow::anyhow!("a part of the value can't be had"))
 }
 
 /// Waits until the value on trial has proved itself, or failed to.

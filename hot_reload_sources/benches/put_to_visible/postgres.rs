@@ -1,10 +1,10 @@
-//! A key of the table, whose notifications carry the value.
+//! A key of the table, whose notifications say that it is to be read.
 
 use std::future::poll_fn;
 
 use async_trait::async_trait;
 use hot_reload_sources::{Access, FromStore, Store, from_url};
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{sync::watch, task::JoinHandle, time::Instant};
 use tokio_postgres::{AsyncMessage, Client, NoTls, connect};
 
 use crate::{
@@ -44,26 +44,28 @@ impl Subject for Postgres {
 
     async fn bare(&self, seen: Seen) -> JoinHandle<()> {
         let (client, mut connection) = connect(&self.url(), NoTls).await.expect("a connection");
-        let (tell, first) = (seen.clone(), seen);
+        let (tell, told) = watch::channel(());
         let task = tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
-                let AsyncMessage::Notification(notification) = message else { continue };
-                let (_head, text) = notification.payload().split_once('\n').expect("a value");
-                let value = Value::parse(text.as_bytes());
-                if tell.send((value.n, Instant::now())).is_err() {
-                    return;
+                if let AsyncMessage::Notification(_) = message {
+                    tell.send_replace(());
                 }
             }
         });
         client.batch_execute("LISTEN hot_reload").await.expect("a channel");
+        tokio::spawn(read_when_told(client, told, seen));
+        task
+    }
+}
+
+async fn read_when_told(client: Client, mut told: watch::Receiver<()>, seen: Seen) {
+    told.mark_changed();
+    while told.changed().await.is_ok() {
         let found = "SELECT value FROM hot_reload WHERE key = 'key'";
-        let text: String = client.query_one(found, &[]).await.expect("a value").get(0);
-        // Whoever measures is there.
-        first.send((Value::parse(text.as_bytes()).n, Instant::now())).expect("a receiver");
-        // The connection ends with its client.
-        tokio::spawn(async move {
-            let _held = client;
-            task.await.expect("a task");
-        })
+        let Ok(rows) = client.query_typed(found, &[]).await else { return };
+        let value = Value::parse(rows[0].get::<_, &str>(0).as_bytes());
+        if seen.send((value.n, Instant::now())).is_err() {
+            return;
+        }
     }
 }

@@ -44,7 +44,7 @@ impl Env {
         }
     }
 
-    /// Takes every variable; [`only`](Self::only) says which.
+    /// Takes every variable that is UTF-8; [`only`](Self::only) says which.
     pub fn raw() -> Self {
         Self::prefixed("")
     }
@@ -92,6 +92,10 @@ impl Env {
             let Some(path) = self.path(variable.trim()) else { continue };
             let name = format!("environment variable {}", variable.trim());
             let Ok(value) = value.into_string() else {
+                // What nobody has named may be anybody's.
+                if self.prefix.is_empty() && self.only.is_none() {
+                    continue;
+                }
                 anyhow::bail!("{name}: not UTF-8");
             };
             let Ok(value) = value.parse::<Value>();
@@ -198,6 +202,21 @@ mod tests {
             (&[("é", "5")], "[]"),
         ] {
             assert_eq!(read(env(), variables), want, "{variables:?}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_not_utf_8_is_told_where_it_was_named() {
+        use std::os::unix::ffi::OsStringExt;
+
+        let read = |env: Env| {
+            let variables = || vec![("APP_A".into(), OsString::from_vec(vec![0xff]))];
+            env.with_variables(variables).read()
+        };
+        assert!(read(Env::raw()).unwrap().keys.is_empty());
+        for env in [Env::prefixed("APP_"), Env::raw().only(["app_a"])] {
+            assert!(read(env).unwrap_err().to_string().contains("APP_A: not UTF-8"));
         }
     }
 

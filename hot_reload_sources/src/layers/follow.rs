@@ -78,15 +78,18 @@ impl<'a, V: DeserializeOwned> FollowLayers<'a, V> {
             return Ok(Look::Unsettled(wait));
         }
         self.shortfall = None;
+        let slow = self.slow();
         let mut value = None;
         let trees = || self.followed.iter().map(|followed| &followed.tree);
         if !is_lacking && (self.must_merge || !trees().eq(&self.merged)) {
-            self.merged = trees().cloned().collect();
+            let trees = trees().cloned().collect();
             value = self.merges();
+            // Where the type of the user panics, the next look tries again.
+            self.merged = trees;
             self.must_merge = value.is_none() && self.must_merge;
         }
         let own = self.followed.iter().filter_map(|followed| followed.trouble.as_ref());
-        let trouble = as_one(own.chain(&self.faults));
+        let trouble = as_one(own.chain(&slow).chain(&self.faults));
         match (value, trouble) {
             (Some(value), trouble) => {
                 self.shortfall = trouble;
@@ -95,6 +98,16 @@ impl<'a, V: DeserializeOwned> FollowLayers<'a, V> {
             (None, Some(trouble)) => Err(trouble.into()),
             (None, None) => Ok(Look::Unchanged),
         }
+    }
+
+    /// What to say of layers that have not answered whoever has asked.
+    fn slow(&self) -> Vec<Trouble> {
+        let is_asked = self.must_merge && !self.merged.is_empty();
+        let slow = self.followed.iter().filter(|followed| is_asked && followed.is_looking());
+        // What else is wrong with it is said already.
+        let slow = slow.filter(|followed| followed.trouble.is_none());
+        let words = format!("no answer within {GRACE_WHEN_ASKED:?}; it is still waited for");
+        slow.map(|followed| Trouble::words(&followed.layer.name, &words)).collect()
     }
 
     /// Merges the newest of all layers, or of those whose newest fits with the rest.
@@ -214,6 +227,10 @@ impl<V: DeserializeOwned> Follow<V, String> for FollowLayers<'_, V> {
 
     fn shortfall(&mut self) -> Option<ReloaderError<V, String>> {
         self.shortfall.take().map(Into::into)
+    }
+
+    fn is_partial(&self) -> bool {
+        self.followed.iter().any(Followed::is_partial)
     }
 
     fn name(&self) -> Option<Arc<str>> {

@@ -110,6 +110,11 @@ impl<'a> Followed<'a> {
         self.tree.is_none() && !self.layer.is_optional
     }
 
+    /// Whether what serves has nothing of it, though it may have something.
+    pub(super) fn is_partial(&self) -> bool {
+        self.served.is_none() || self.follow.is_partial()
+    }
+
     /// Whether it has something else to give than what serves.
     pub(super) fn has_moved(&self) -> bool {
         self.tree != self.served
@@ -182,7 +187,11 @@ impl<'a> Followed<'a> {
                 ready!(alarm.as_mut().poll(cx));
                 Err(no_answer(limit))
             }
-            Err(panic) => Err(panicked(&*panic)),
+            Err(panic) => {
+                // It may have been given what the next look would not be given again.
+                self.follow.must_load();
+                Err(panicked(&*panic))
+            }
         })
     }
 

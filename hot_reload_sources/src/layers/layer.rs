@@ -111,7 +111,7 @@ impl Layer {
     /// Lets it be missing, at the start and later: a file that is not there, a key without a value.
     ///
     /// What is missing gives no key. What is there and bad, or can't be reached, is still said, and
-    /// keeps what it had.
+    /// keeps what it had; so is a bucket or a table that is not there, which may have been lost.
     pub fn optional(mut self) -> Self {
         self.is_optional = true;
         self

@@ -115,6 +115,10 @@ impl<V, S: Display> Follow<Tree, String> for Made<'_, V, S> {
         self.follow.shortfall().map(retold)
     }
 
+    fn is_partial(&self) -> bool {
+        self.follow.is_partial()
+    }
+
     fn mechanism(&self) -> Mechanism {
         self.follow.mechanism()
     }

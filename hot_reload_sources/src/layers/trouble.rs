@@ -53,10 +53,11 @@ impl Trouble {
     }
 }
 
-/// Whether a layer says that there is nothing, and means it.
+/// Whether a layer says that there is nothing, and means it: a bucket or a table that is not there may
+/// well be one that was lost.
 pub(super) fn is_missing(error: &ReloaderError<Tree, String>) -> bool {
     let ReloaderError::Other(error) = error else { return false };
-    error.downcast_ref::<StoreError>().is_some_and(StoreError::is_missing)
+    error.downcast_ref::<StoreError>().is_some_and(StoreError::is_gone)
         || error.downcast_ref::<FileError>().is_some_and(FileError::is_missing)
 }
 

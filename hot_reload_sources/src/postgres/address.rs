@@ -6,34 +6,50 @@ use tokio_postgres::{
     Config,
     config::{Host, SslMode},
 };
+use zeroize::Zeroizing;
 
-use super::tls::Tls;
+use super::{STORE, tls::Tls};
 use crate::{
-    access::{Access, Secret},
+    access::Access,
+    address::{SET, authority, decoded, malformed},
     error::StoreError,
 };
+
+const FORM: &str = "postgres://host:5432/database/key";
 
 /// Where a server is, and what in it is named.
 pub(super) struct Address {
     pub(super) config: Config,
     pub(super) tls: Tls,
     pub(super) access: Access,
-    /// What comes after the database.
-    pub(super) key: Option<String>,
+    pub(super) named: Option<Named>,
+}
+
+/// What comes after the database.
+pub(super) struct Named {
+    pub(super) key: String,
+    /// Whether it is all that begin with that.
+    pub(super) is_set: bool,
 }
 
 impl Address {
     /// Takes `url` apart; what `access` says goes before what the URL says.
-    pub(super) fn parse(url: &str, mut access: Access) -> Result<Self, StoreError> {
-        let wrong = |what: &str| {
-            StoreError::refused(format!("{what}; write postgres://host:5432/database/key"))
-        };
+    pub(super) fn parse(url: &str, access: Access) -> Result<Self, StoreError> {
+        let wrong = |what: &str| malformed(what, FORM);
         let rest = url
             .strip_prefix("postgres://")
             .or_else(|| url.strip_prefix("postgresql://"))
             .ok_or_else(|| wrong("a URL of another scheme"))?;
+        let (rest, is_set) = match rest.split_once('#') {
+            Some((rest, SET)) => (rest, true),
+            // One that is not encoded, in a password, may be what it begins in.
+            Some(_) => {
+                return Err(wrong("what comes after # may be set; write %23 for a # in a part"));
+            }
+            None => (rest, false),
+        };
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (server, path) = rest.split_once('/').unwrap_or((rest, ""));
         // The end of a password may be taken for a path, and a path is told.
         if path.contains('@') {
             return Err(wrong("write %2F for a / in a password, and %40 for an @ after the host"));
@@ -42,10 +58,10 @@ impl Address {
             Some((database, key)) => (database, Some(key).filter(|key| !key.is_empty())),
             None => (path, None),
         };
-        let (credentials, hosts) = match authority.rsplit_once('@') {
+        let (credentials, hosts) = match server.rsplit_once('@') {
             // One that is not encoded would end them too early.
             Some((credentials, hosts)) => (credentials.replace('@', "%40"), hosts),
-            None => (String::new(), authority),
+            None => (String::new(), server),
         };
         let mut asked = None;
         let mut parameters = Vec::new();
@@ -70,15 +86,25 @@ impl Address {
         if config.get_hosts().is_empty() {
             config.host("localhost").port(5432);
         }
-        if let Some(password) = config.get_password() {
-            let password = String::from_utf8(password.to_vec())
-                .map_err(|_| wrong("the password is not UTF-8"))?;
-            access.password = access.password.take().or(Some(Secret::text(password)));
-            config.password("");
-        }
-        let key = key.map(|key| percent_decoded(key).ok_or_else(|| wrong("the key is not UTF-8")));
-        let tls = asked.unwrap_or_else(|| default_tls(&config));
-        Ok(Self { config, tls, access, key: key.transpose()? })
+        let password = config.get_password().map(|password| String::from_utf8(password.to_vec()));
+        let password = password.transpose().map_err(|_| wrong("the password is not UTF-8"))?;
+        config.password("");
+        let user = config.get_user().map(str::to_owned);
+        let access = access.or(user, password.map(Zeroizing::new)).without_token(STORE)?;
+        let tls = asked.unwrap_or_else(|| default_tls(&config, &access));
+        let access = match tls {
+            Tls::Disable => access.without_tls("sslmode=verify-full")?,
+            _ => access,
+        };
+        let named = match key {
+            Some(key) => {
+                let key = decoded(key).ok_or_else(|| wrong("the key can't be decoded"))?;
+                Some(Named { key: key.to_string(), is_set })
+            }
+            None if is_set => return Err(wrong("a set has to have a name")),
+            None => None,
+        };
+        Ok(Self { config, tls, access, named })
     }
 }
 
@@ -86,14 +112,13 @@ impl Address {
 pub(super) fn name(config: &Config) -> String {
     let ports = config.get_ports();
     let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(5432);
-    let with_port = |(index, host): (usize, String)| format!("{host}:{}", port(index));
+    let with_port = |(index, host): (usize, String)| authority(&host, port(index));
     let hosts: Vec<String> = if config.get_hosts().is_empty() {
-        let addresses =
-            config.get_hostaddrs().iter().map(|address| bracketed(&address.to_string()));
+        let addresses = config.get_hostaddrs().iter().map(ToString::to_string);
         addresses.enumerate().map(with_port).collect()
     } else {
         let hosts = config.get_hosts().iter().map(|host| match host {
-            Host::Tcp(host) => bracketed(host),
+            Host::Tcp(host) => host.clone(),
             Host::Unix(path) => path.display().to_string().replace('/', "%2F"),
         });
         hosts.enumerate().map(with_port).collect()
@@ -101,13 +126,9 @@ pub(super) fn name(config: &Config) -> String {
     format!("postgres://{}/{}", hosts.join(","), config.get_dbname().unwrap_or_default())
 }
 
-fn bracketed(host: &str) -> String {
-    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
-}
-
 /// What a server has to prove unless that was said: nothing where nobody is in between, as with libpq;
-/// everything where somebody may be.
-pub(super) fn default_tls(config: &Config) -> Tls {
+/// everything where somebody may be, or where it is said whom to trust.
+pub(super) fn default_tls(config: &Config, access: &Access) -> Tls {
     let is_here = |host: &Host| match host {
         Host::Tcp(host) => {
             host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
@@ -119,29 +140,15 @@ pub(super) fn default_tls(config: &Config) -> Tls {
     match (config.get_ssl_mode(), are_here) {
         (SslMode::Disable, _) => Tls::Disable,
         // What the client has by default.
-        (SslMode::Prefer, true) => Tls::Prefer,
+        (SslMode::Prefer, true) if access.ca_file.is_none() => Tls::Prefer,
         _ => Tls::VerifyFull,
     }
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let hex = after.get(..2).filter(|_| *first == b'%');
-        let hex = hex.filter(|hex| hex.iter().all(u8::is_ascii_hexdigit));
-        let byte = hex
-            .and_then(|hex| std::str::from_utf8(hex).ok())
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(byte.unwrap_or(*first));
-        rest = if byte.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Secret;
 
     fn parsed(url: &str) -> Result<Address, String> {
         Address::parse(url, Access::new()).map_err(|error| error.to_string())
@@ -149,16 +156,12 @@ mod tests {
 
     #[test]
     fn urls_are_taken_apart() {
-        for (url, named, key, tls) in [
+        for (url, server, key, tls) in [
             ("postgres://h/db", "postgres://h:5432/db", None, Tls::VerifyFull),
             ("postgresql://u:p@h:1/db/", "postgres://h:1/db", None, Tls::VerifyFull),
             ("postgres://h/db/a/b.toml", "postgres://h:5432/db", Some("a/b.toml"), Tls::VerifyFull),
-            (
-                "postgres://h/d%20b/%40%2F%zz+",
-                "postgres://h:5432/d b",
-                Some("@/%zz+"),
-                Tls::VerifyFull,
-            ),
+            ("postgres://h/db/a/", "postgres://h:5432/db", Some("a/"), Tls::VerifyFull),
+            ("postgres://h/d%20b/%40%2F+", "postgres://h:5432/d b", Some("@/+"), Tls::VerifyFull),
             (
                 "postgres://u:p%40@h/db/a?sslmode=require",
                 "postgres://h:5432/db",
@@ -184,8 +187,8 @@ mod tests {
             ("postgres:///db/a", "postgres://localhost:5432/db", Some("a"), Tls::Prefer),
         ] {
             let address = parsed(url).unwrap();
-            assert_eq!(name(&address.config), named, "{url}");
-            assert_eq!(address.key.as_deref(), key, "{url}");
+            assert_eq!(name(&address.config), server, "{url}");
+            assert_eq!(address.named.map(|named| named.key).as_deref(), key, "{url}");
             assert_eq!(address.tls, tls, "{url}");
         }
     }
@@ -212,5 +215,33 @@ mod tests {
             let told = parsed(url).err().unwrap();
             assert!(told.contains("%2F") && !told.contains("hunter2"), "{told}");
         }
+    }
+
+    #[test]
+    fn a_set_is_what_its_fragment_says() {
+        let named = |url| parsed(url).map(|address| address.named.map(|named| named.is_set));
+        assert_eq!(named("postgres://h/db/a"), Ok(Some(false)));
+        assert_eq!(named("postgres://h/db/a/#set"), Ok(Some(true)));
+        assert_eq!(named("postgres://h/db/a?sslmode=require#set"), Ok(Some(true)));
+        for (url, want) in [
+            ("postgres://h/db#set", "name"),
+            ("postgres://u:p#hunter2@h/db/a", "%23"),
+            ("postgres://h/db/%zz", "decoded"),
+            ("postgres://h/db/%ff", "decoded"),
+        ] {
+            let told = parsed(url).err().unwrap();
+            assert!(told.contains(want) && !told.contains("hunter2"), "{told}");
+        }
+    }
+
+    #[test]
+    fn who_says_whom_to_trust_is_not_served_by_others() {
+        let parsed = |url| Address::parse(url, Access::new().ca_file("/ca.pem"));
+        assert_eq!(parsed("postgres://localhost/db").unwrap().tls, Tls::VerifyFull);
+        let told = parsed("postgres://localhost/db?sslmode=disable").err().unwrap().to_string();
+        assert!(told.contains("sslmode=verify-full"), "{told}");
+        let token = Access::new().token(Secret::text("hunter2"));
+        let told = Address::parse("postgres://h/db", token).err().unwrap();
+        assert!(told.is_refused() && told.to_string().contains("token"), "{told}");
     }
 }

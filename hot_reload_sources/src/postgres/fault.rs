@@ -4,7 +4,7 @@ use std::{error::Error as _, io};
 
 use tokio_postgres::{Error, error::DbError};
 
-use crate::error::StoreError;
+use crate::{error::StoreError, tls};
 
 /// Tells what `error` means; no value, no password is in what it says.
 pub(super) fn of(error: &Error) -> StoreError {
@@ -14,15 +14,11 @@ pub(super) fn of(error: &Error) -> StoreError {
     if error.is_closed() {
         return lost();
     }
-    let mut cause = error.source();
-    while let Some(found) = cause {
-        if let Some(error) = found.downcast_ref::<rustls::Error>() {
-            return of_tls(error);
-        }
-        if let Some(error) = found.downcast_ref::<io::Error>() {
-            return of_io(error);
-        }
-        cause = found.source();
+    if let Some(refused) = tls::refusal(error) {
+        return refused;
+    }
+    if let Some(error) = tls::causes(error).find_map(|cause| cause.downcast_ref::<io::Error>()) {
+        return StoreError::unreachable(format!("can't be reached: {error}"));
     }
     match error.source() {
         Some(cause) => StoreError::refused(format!("{error}: {cause}")),
@@ -30,21 +26,12 @@ pub(super) fn of(error: &Error) -> StoreError {
     }
 }
 
+pub(super) fn silent() -> StoreError {
+    StoreError::unreachable("no answer; a longer read_deadline gives it more")
+}
+
 pub(super) fn lost() -> StoreError {
     StoreError::unreachable("the connection is lost")
-}
-
-fn of_io(error: &io::Error) -> StoreError {
-    // What TLS has to say is within.
-    let within = error.get_ref().and_then(|within| within.downcast_ref::<rustls::Error>());
-    match within {
-        Some(error) => of_tls(error),
-        None => StoreError::unreachable(format!("can't be reached: {error}")),
-    }
-}
-
-fn of_tls(error: &rustls::Error) -> StoreError {
-    StoreError::refused(format!("{error}; see to the certificates, and to the name of the host"))
 }
 
 /// [PostgreSQL error codes](https://www.postgresql.org/docs/current/errcodes-appendix.html).

@@ -1,6 +1,8 @@
 //! How far a table has come, so that one that was set back is not held for older than itself.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use super::link::lock;
 
 /// The newest revision that the connections of a handle have seen.
 #[derive(Default)]
@@ -43,7 +45,7 @@ impl History {
     }
 
     fn with<R>(&self, act: impl FnOnce(&mut Reached) -> R) -> R {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut lock(&self.0))
     }
 }
 

@@ -4,29 +4,38 @@ use std::{
     collections::HashMap,
     future::poll_fn,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{OnceCell, watch},
     time::{Instant, sleep_until},
 };
-use tokio_postgres::{AsyncMessage, Client, Connection, SimpleQueryMessage, SimpleQueryStream};
+use tokio_postgres::{
+    AsyncMessage, Client, Connection, Error, Row, SimpleQueryMessage, SimpleQueryStream,
+    types::Type,
+};
 
 use super::{fault, history::History};
 use crate::{content::Revision, error::StoreError};
 
 /// Which of the servers, databases and histories in this world it is. A standby that was promoted, and a
 /// backup that was restored, go on in another timeline: what they have lost is not newer there.
-const CLUSTER: &str = "SELECT pg_catalog.pg_is_in_recovery(), concat_ws('/', \
+const CLUSTER: &str = "SELECT pg_catalog.pg_is_in_recovery()::text, concat_ws('/', \
     (SELECT system_identifier FROM pg_catalog.pg_control_system()), \
     (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()), \
     CASE WHEN pg_catalog.pg_is_in_recovery() \
-    THEN (SELECT to_hex(timeline_id) FROM pg_catalog.pg_control_checkpoint()) \
+    THEN (SELECT upper(to_hex(timeline_id)) FROM pg_catalog.pg_control_checkpoint()) \
     ELSE ltrim(left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8), '0') END)";
+
+/// As much of it as anybody may ask.
+const RECOVERY: &str = "SELECT pg_catalog.pg_is_in_recovery()::text, ''";
+/// How much of the read deadline a statement may take. The sign of life that is asked for after half of
+/// it comes behind the statement, and has the other half to arrive.
+const STATEMENT_PART: f64 = 0.4;
 
 /// One connection, and those who wait for its notifications.
 pub(super) struct Link {
@@ -36,6 +45,7 @@ pub(super) struct Link {
     /// The table that was read, and how often it was set back.
     joined: Mutex<Option<(String, u64)>>,
     subscribers: Subscribers,
+    life: Life,
 }
 
 /// What revisions are counted in.
@@ -60,27 +70,77 @@ impl Link {
     {
         let client = Arc::new(client);
         let subscribers = Subscribers::default();
-        let driven = drive(connection, Arc::downgrade(&client), subscribers.clone(), deadline);
-        tokio::spawn(driven);
+        let life = Life::new();
+        let (weak, hearing) = (Arc::downgrade(&client), subscribers.clone());
+        tokio::spawn(drive(connection, weak, hearing, life.clone(), deadline));
         if limits_statements {
             // One place's slow query must not pass for a dead server to the others.
-            let limit = (deadline * 4 / 5).as_millis();
+            let limit = deadline.mul_f64(STATEMENT_PART).as_millis();
             send(&client, &format!("SET statement_timeout = {limit}"));
         }
         let (cluster, joined) = (OnceCell::new(), Mutex::default());
-        Self { client, cluster, history, joined, subscribers }
+        Self { client, cluster, history, joined, subscribers, life }
+    }
+
+    /// Runs `sql`, with one parameter at most, and takes all that it returns.
+    pub(super) async fn rows(&self, sql: &str, key: Option<&str>) -> Result<Vec<Row>, StoreError> {
+        let parameters = key.map(|key| (key, Type::TEXT));
+        let rows = self.client.query_typed_raw(sql, parameters).await.map_err(|e| self.told(&e))?;
+        let seen = rows.inspect(|_| self.life.shows());
+        seen.try_collect().await.map_err(|error| self.told(&error))
+    }
+
+    /// How many columns `sql` returns.
+    pub(super) async fn columns(&self, sql: &str) -> Result<usize, StoreError> {
+        let statement = self.client.prepare(sql).await.map_err(|error| self.told(&error))?;
+        self.life.shows();
+        Ok(statement.columns().len())
+    }
+
+    /// Runs `sql`, which returns nothing.
+    pub(super) async fn execute(&self, sql: &str) -> Result<(), StoreError> {
+        self.client.batch_execute(sql).await.map_err(|error| self.told(&error))?;
+        self.life.shows();
+        Ok(())
+    }
+
+    /// What an error means; that the server says so is a sign of life.
+    fn told(&self, error: &Error) -> StoreError {
+        if error.as_db_error().is_some() {
+            self.life.shows();
+        }
+        fault::of(error)
     }
 
     /// Returns what revisions are counted in; asked together with the first read, so that it costs no
     /// round trip.
     pub(super) async fn cluster(&self) -> Result<&Cluster, StoreError> {
-        self.cluster.get_or_try_init(|| cluster(&self.client)).await
+        self.cluster.get_or_try_init(|| self.ask_cluster()).await
+    }
+
+    async fn ask_cluster(&self) -> Result<Cluster, StoreError> {
+        let answer = match self.client.simple_query(CLUSTER).await {
+            // Some hosts take the right to ask away; what is counted is known by the table alone then.
+            Err(error) if is_forbidden(&error) => self.client.simple_query(RECOVERY).await,
+            answer => answer,
+        };
+        let messages = answer.map_err(|error| self.told(&error))?;
+        self.life.shows();
+        let cluster = messages.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => {
+                let column = |n| row.try_get(n).ok().flatten();
+                let is_primary = column(0) == Some("false");
+                Some(Cluster { name: column(1).unwrap_or_default().to_owned(), is_primary })
+            }
+            _ => None,
+        });
+        Ok(cluster.unwrap_or_default())
     }
 
     /// Returns the revision `number` of the table that `epoch` identifies.
     pub(super) fn revision(&self, cluster: &Cluster, epoch: &str, number: u64) -> Revision {
         let table = format!("{}/{epoch}", cluster.name);
-        let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut joined = lock(&self.joined);
         let setbacks = match &*joined {
             Some((known, setbacks)) if *known == table => {
                 self.history.reaches(&table, number);
@@ -99,36 +159,32 @@ impl Link {
         !self.client.is_closed()
     }
 
-    /// Has whatever comes on `channel` told to `hears`, which makes what a receiver gets of it; the
-    /// receiver ends with the connection.
-    pub(super) fn subscribe<N>(
+    /// Has whatever comes on `channel` told that `is_told` says yes to, until the connection ends.
+    pub(super) fn subscribe(
         self: &Arc<Self>,
         channel: &str,
-        hears: impl Fn(&str) -> Option<N> + Send + 'static,
-    ) -> Result<Subscription<N>, StoreError>
-    where
-        N: Send + Sync + 'static,
-    {
-        let (sender, news) = watch::channel(None);
+        is_told: impl Fn(&str) -> bool + Send + 'static,
+    ) -> Result<Subscription, StoreError> {
+        let (tell, told) = watch::channel(());
         let hears = Box::new(move |payload: &str| {
-            if let Some(heard) = hears(payload) {
-                sender.send_replace(Some(heard));
+            if is_told(payload) {
+                tell.send_replace(());
             }
         });
         let id = self.subscribers.add(channel, hears).ok_or_else(fault::lost)?;
-        Ok(Subscription { news, id, channel: channel.to_owned(), link: Arc::clone(self) })
+        Ok(Subscription { told, id, channel: channel.to_owned(), link: Arc::clone(self) })
     }
 }
 
-/// What came on a channel last; whatever came before it and was not looked at is overtaken.
-pub(super) struct Subscription<N> {
-    pub(super) news: watch::Receiver<Option<N>>,
-    pub(super) link: Arc<Link>,
+/// Whether anything came on a channel.
+pub(super) struct Subscription {
+    pub(super) told: watch::Receiver<()>,
+    link: Arc<Link>,
     id: u64,
     channel: String,
 }
 
-impl<N> Drop for Subscription<N> {
+impl Drop for Subscription {
     fn drop(&mut self) {
         let link = &self.link;
         link.subscribers.remove(&self.channel, self.id, || {
@@ -148,27 +204,32 @@ fn send(client: &Client, sql: &str) -> Option<SimpleQueryStream> {
     client.simple_query_raw(sql).now_or_never()?.ok()
 }
 
-async fn cluster(client: &Client) -> Result<Cluster, StoreError> {
-    let messages = match client.simple_query(CLUSTER).await {
-        Ok(messages) => messages,
-        // Some hosts take the right to ask away; what is counted is known by the table alone then.
-        Err(error) if error.as_db_error().is_some_and(|error| !is_fatal(error.severity())) => {
-            return Ok(Cluster::default());
-        }
-        Err(error) => return Err(fault::of(&error)),
-    };
-    let cluster = messages.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(Cluster {
-            name: row.get(1).unwrap_or_default().to_owned(),
-            is_primary: row.get(0) == Some("f"),
-        }),
-        _ => None,
-    });
-    Ok(cluster.unwrap_or_default())
+/// Whether somebody has no right to ask, or is asked what there is no function for.
+fn is_forbidden(error: &Error) -> bool {
+    error.code().is_some_and(|code| matches!(code.code(), "42501" | "42883"))
 }
 
-fn is_fatal(severity: &str) -> bool {
-    matches!(severity, "FATAL" | "PANIC")
+/// Locks what no panic can leave half changed.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// When the server was last heard of.
+#[derive(Clone)]
+struct Life(Arc<Mutex<Instant>>);
+
+impl Life {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    fn shows(&self) {
+        *lock(&self.0) = Instant::now();
+    }
+
+    fn shown(&self) -> Instant {
+        *lock(&self.0)
+    }
 }
 
 type Hears = Box<dyn Fn(&str) + Send>;
@@ -220,11 +281,11 @@ impl Subscribers {
     }
 
     fn close(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.0) = None;
     }
 
     fn with<R>(&self, act: impl FnOnce(&mut Channels) -> R) -> Option<R> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(act)
+        lock(&self.0).as_mut().map(act)
     }
 }
 
@@ -234,43 +295,56 @@ async fn drive<S, T>(
     mut connection: Connection<S, T>,
     client: Weak<Client>,
     subscribers: Subscribers,
+    life: Life,
     deadline: Duration,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
 {
     let half = deadline / 2;
-    let mut asked: Option<Pin<Box<SimpleQueryStream>>> = None;
-    let mut until = Instant::now() + half;
+    let mut asked: Option<Asked> = None;
     loop {
+        let since = asked.as_ref().map_or(life.shown(), |asked| asked.at.max(life.shown()));
         let answer = async {
             match &mut asked {
-                Some(asked) => asked.next().await,
+                Some(asked) => asked.answer.next().await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             biased;
             message = poll_fn(|cx| connection.poll_message(cx)) => match message {
-                Some(Ok(AsyncMessage::Notification(heard))) => {
-                    subscribers.tell(heard.channel(), heard.payload());
+                Some(Ok(message)) => {
+                    life.shows();
+                    if let AsyncMessage::Notification(heard) = message {
+                        subscribers.tell(heard.channel(), heard.payload());
+                    }
                 }
-                Some(Ok(_)) => {}
                 Some(Err(_)) | None => break,
             },
-            _answer = answer => asked = None,
-            () = sleep_until(until) => {
-                if asked.is_some() {
-                    break;
-                }
-                // Without a client it is about to end, and has as long as that for it.
-                asked = client.upgrade().and_then(|client| send(&client, "")).map(Box::pin);
-                if asked.is_none() {
-                    break;
-                }
+            _answer = answer => {
+                life.shows();
+                asked = None;
             }
+            () = sleep_until(since + half) => match &asked {
+                // What was asked before it is answered meanwhile.
+                _ if life.shown() > since => {}
+                Some(_) => break,
+                // Without a client it is about to end, and has as long as that for it.
+                None => match client.upgrade().and_then(|client| send(&client, "")) {
+                    Some(answer) => {
+                        asked = Some(Asked { answer: Box::pin(answer), at: Instant::now() });
+                    }
+                    None => break,
+                },
+            },
         }
-        until = Instant::now() + half;
     }
     subscribers.close();
+}
+
+/// The server was asked for a sign of life.
+struct Asked {
+    answer: Pin<Box<SimpleQueryStream>>,
+    at: Instant,
 }

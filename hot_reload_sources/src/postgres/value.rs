@@ -4,20 +4,20 @@ use std::{collections::BTreeMap, error::Error};
 
 use bytes::Bytes;
 use tokio_postgres::{
-    Client, Row,
+    Row,
     types::{FromSql, Kind, Type},
 };
 
-use super::fault;
+use super::link::Link;
 use crate::{content::Entry, error::StoreError};
 
 /// Runs `sql`: one column is a value, two are the keys and values of a set.
-pub(super) async fn query(client: &Client, sql: &str) -> Result<Entry, StoreError> {
-    let rows = client.query_typed(sql, &[]).await.map_err(|error| fault::of(&error))?;
+pub(super) async fn query(link: &Link, sql: &str) -> Result<Entry, StoreError> {
+    let rows = link.rows(sql, None).await?;
     let columns = match rows.first() {
         Some(row) => row.len(),
         // Rows have columns; where there is none, only the statement has.
-        None => client.prepare(sql).await.map_err(|error| fault::of(&error))?.columns().len(),
+        None => link.columns(sql).await?,
     };
     match (columns, rows.as_slice()) {
         (1, []) => Ok(Entry::gone()),

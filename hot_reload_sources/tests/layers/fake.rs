@@ -19,6 +19,8 @@ pub(crate) struct Fake {
 #[derive(Clone)]
 enum State {
     Holds(Option<String>),
+    /// What holds keys is not there.
+    Lost,
     /// Nobody listens there.
     Refuses,
     /// Somebody does, and never answers.
@@ -37,6 +39,10 @@ impl Fake {
 
     pub(crate) fn delete(&self) {
         self.state.send_replace(State::Holds(None));
+    }
+
+    pub(crate) fn lose_bucket(&self) {
+        self.state.send_replace(State::Lost);
     }
 
     pub(crate) fn refuse(&self) {
@@ -66,6 +72,7 @@ async fn entry(state: State) -> Result<Entry, StoreError> {
     match state {
         State::Holds(Some(text)) => Ok(Entry::one(text)),
         State::Holds(None) => Ok(Entry::gone()),
+        State::Lost => Err(StoreError::missing("no such bucket")),
         State::Refuses => Err(StoreError::unreachable("nobody listens")),
         State::Silent => std::future::pending().await,
     }

@@ -1,9 +1,13 @@
 //! Each layer has a last good of its own.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering::SeqCst},
+    time::Duration,
+};
 
 use hot_reload::{Health, ReloaderOptions, ReloaderService};
 use hot_reload_sources::layers::Layers;
+use serde::Deserialize;
 
 use crate::{Config, Place, Running, Variables, common::within, defaults};
 
@@ -211,4 +215,45 @@ async fn the_last_good_on_disk_serves_where_a_layer_is_missing_at_the_start() {
         within(task).await.unwrap().unwrap();
         std::fs::remove_file(place.path("b.toml")).ok();
     }
+}
+
+/// Panics, where it is told to, when one is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Touchy(u16);
+
+static PANICS: AtomicBool = AtomicBool::new(false);
+
+impl<'de> Deserialize<'de> for Touchy {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let n = u16::deserialize(deserializer)?;
+        assert!(!PANICS.load(SeqCst), "touched");
+        Ok(Self(n))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct Holder {
+    n: Touchy,
+}
+
+#[tokio::test]
+async fn a_value_whose_type_panics_is_not_forgotten() {
+    let place = Place::new();
+    let layers = Layers::<Holder>::new().with(place.file("a.toml", "n = 1"));
+    let (service, mut receiver) =
+        ReloaderService::from_reloader(layers, ReloaderOptions::realtime());
+    let task = tokio::spawn(async move { service.start_with_realtime().await });
+    within(receiver.changed()).await.unwrap();
+    PANICS.store(true, SeqCst);
+    place.write("a.toml", "n = 2");
+    let mut status = receiver.watch_status();
+    // It stays said.
+    let is_said = |status: &hot_reload::Status| {
+        status.failures > 2 && status.last_error.as_ref().is_some_and(|why| why.contains("touched"))
+    };
+    within(status.wait_for(is_said)).await.unwrap();
+    PANICS.store(false, SeqCst);
+    within(receiver.changed()).await.unwrap();
+    assert_eq!(receiver.get(), Some(Holder { n: Touchy(2) }));
+    task.abort();
 }

@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use hot_reload::{
     Health, RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, ReloaderError,
-    ReloaderOptions, WatchEvent, file_reloader::Toml,
+    ReloaderOptions, ReloaderService, Status, Triggered, WatchEvent, file_reloader::Toml,
+    read_last_good,
 };
 use hot_reload_sources::{
     Store,
     layers::{Layer, Layers, Tree},
 };
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::{Place, Running, common::within, defaults, fake::Fake};
@@ -100,6 +102,92 @@ async fn a_store_that_is_not_there_at_the_start_is_waited_for() {
     running.says("nobody listens").await;
     store.put("limits.rps = 7");
     running.holds(|config| config.limits.rps == 7).await;
+}
+
+#[tokio::test]
+async fn what_holds_an_optional_key_is_not_taken_for_the_key() {
+    let store = Fake::new("limits.rps = 5");
+    let layer = Layer::from(store.clone().toml::<Tree>()).optional();
+    let mut running = Running::realtime(Layers::new().with(defaults()).with(layer));
+    running.holds(|config| config.limits.rps == 5).await;
+    store.lose_bucket();
+    running.says("no such bucket").await;
+    assert_eq!(running.receiver.get().unwrap().limits.rps, 5);
+    store.delete();
+    running.holds(|config| config.limits.rps == 1).await;
+    running.status(|status| status.health == Health::Fresh).await;
+}
+
+#[tokio::test]
+async fn who_asks_is_told_of_a_store_that_has_not_answered() {
+    let store = Fake::new("limits.rps = 5");
+    let layers = Layers::new().with(defaults()).with(store.clone().toml::<Tree>());
+    let mut running = Running::realtime(layers);
+    running.holds(|config| config.limits.rps == 5).await;
+    store.fall_silent();
+    let answer = within(running.handle.trigger()).await;
+    let Triggered::Failed(words) = answer else { panic!("{answer:?}") };
+    assert!(words.contains("fake://host/key: no answer"), "{words}");
+    store.put("limits.rps = 6");
+    running.holds(|config| config.limits.rps == 6).await;
+    running.status(|status| status.health == Health::Fresh).await;
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Kept {
+    rps: u16,
+    burst: u16,
+}
+
+#[tokio::test]
+async fn a_value_without_an_optional_store_takes_no_place_of_a_whole_one_from_disk() {
+    let (place, store) = (Place::new(), Fake::new("rps = 5"));
+    let path = place.path("kept");
+    let on_disk = || read_last_good::<Kept>(&path);
+    let started = |burst: u16| {
+        let layers = Layers::<Kept>::new()
+            .with(Layer::constant("defaults", &Kept { rps: 1, burst: 0 }))
+            .with(place.file("a.toml", &format!("burst = {burst}")))
+            .with(Layer::from(store.clone().toml::<Tree>()).optional());
+        let (service, receiver) =
+            ReloaderService::from_reloader(layers, ReloaderOptions::realtime());
+        let service = service.last_good(&path);
+        (tokio::spawn(async move { service.start_with_realtime().await }), receiver)
+    };
+    // Nothing is better yet than what there is, and that is not kept.
+    store.refuse();
+    let (task, mut receiver) = started(1);
+    within(receiver.changed()).await.unwrap();
+    assert_eq!(receiver.get(), Some(Kept { rps: 1, burst: 1 }));
+    store.put("rps = 5");
+    within(receiver.changed()).await.unwrap();
+    drop(receiver);
+    within(task).await.unwrap().unwrap();
+    assert_eq!(on_disk(), Some(Kept { rps: 5, burst: 1 }));
+
+    store.refuse();
+    let (task, mut receiver) = started(2);
+    within(receiver.changed()).await.unwrap();
+    assert_eq!(receiver.get(), Some(Kept { rps: 5, burst: 1 }));
+    let mut status = receiver.watch_status();
+    let is_said = |status: &Status| {
+        status.is_restored
+            && status.last_error.as_ref().is_some_and(|why| why.contains("nobody listens"))
+    };
+    within(status.wait_for(is_said)).await.unwrap();
+    // Nor does one that comes later.
+    place.write("a.toml", "burst = 3");
+    let failures = status.get().failures;
+    within(status.wait_for(|status| status.failures > failures)).await.unwrap();
+    assert_eq!(receiver.get(), Some(Kept { rps: 5, burst: 1 }));
+    assert_eq!(on_disk(), Some(Kept { rps: 5, burst: 1 }));
+    store.put("rps = 6");
+    within(receiver.changed()).await.unwrap();
+    assert_eq!(receiver.get(), Some(Kept { rps: 6, burst: 3 }));
+    assert!(!receiver.status().is_restored);
+    drop(receiver);
+    within(task).await.unwrap().unwrap();
+    assert_eq!(on_disk(), Some(Kept { rps: 6, burst: 3 }));
 }
 
 #[tokio::test]

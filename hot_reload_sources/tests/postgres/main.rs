@@ -4,10 +4,11 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-mod conformance;
 mod errors;
 mod link;
 mod query;
+mod rig;
+mod rights;
 mod server;
 mod table;
 mod tls;
@@ -32,7 +33,7 @@ fn reader(server: &Postgresql) -> Postgres {
 }
 
 fn key(server: &Postgresql, key: &str) -> PostgresPlace {
-    reader(server).table_key(key)
+    reader(server).key(key)
 }
 
 async fn until<V: Eq + Clone + Send + Sync + 'static>(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hot_reload_sources::{Content, Entry, Store, StoreError, postgres::Postgres};
+use hot_reload_sources::{Access, Content, Entry, Store, StoreError, postgres::Postgres};
 use tokio_postgres::Config;
 
 use crate::{
@@ -15,7 +15,7 @@ fn owner(server: &Postgresql) -> Postgres {
     let mut config = Config::new();
     config.host_path(server.sockets()).port(server.address().port());
     config.user("owner").password(PASSWORD).dbname("postgres");
-    Postgres::from_config(config)
+    Postgres::from_config(config, Access::new()).unwrap()
 }
 
 async fn read(server: &Postgresql, sql: &str) -> Result<Entry, StoreError> {

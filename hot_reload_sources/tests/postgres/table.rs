@@ -86,7 +86,7 @@ async fn a_transaction_on_several_keys_is_seen_at_once() {
     let server = Postgresql::start().await;
     let owner = server.owner().await;
     owner.batch_execute("INSERT INTO hot_reload VALUES ('l/a', '0'), ('l/b', '0')").await.unwrap();
-    let mut connection = reader(&server).table_prefix("l/").connect().await.unwrap();
+    let mut connection = reader(&server).prefix("l/").connect().await.unwrap();
     let mut changes = connection.watch().await.unwrap().unwrap();
     let writing = async {
         for n in 1..=50 {
@@ -116,7 +116,7 @@ async fn a_prefix_is_a_set_of_what_begins_with_it() {
     let owner = server.owner().await;
     let sql = "INSERT INTO hot_reload VALUES ('l/a', '1'), ('l/%', '2'), ('m', '3')";
     owner.batch_execute(sql).await.unwrap();
-    let limits = reader(&server).table_prefix("l/").each_bytes().allow_empty(true);
+    let limits = reader(&server).prefix("l/").each_bytes().allow_empty(true);
     let mut limits = limits.watch().await.unwrap();
     let set = |set: &[(&str, &'static str)]| -> BTreeMap<String, Bytes> {
         set.iter().map(|&(key, value)| (key.to_owned(), value.into())).collect()

@@ -48,14 +48,14 @@ impl PostgresRig {
 
 fn followed(server: &Postgres) -> FromStore<Sample> {
     let server = server.clone().read_deadline(READ_DEADLINE);
-    server.table_key("sample.toml").toml().read_deadline(READ_DEADLINE)
+    server.key("sample.toml").toml()
 }
 
 fn trusting(address: SocketAddr, ca_file: &Path) -> FromStore<Sample> {
     let mut config = Config::new();
     config.host("db.example.com").hostaddr(address.ip()).port(address.port()).dbname("postgres");
     let access = access().ca_file(ca_file);
-    followed(&Postgres::from_config(config).access(access).tls(Tls::VerifyFull))
+    followed(&Postgres::from_config(config, access).unwrap().tls(Tls::VerifyFull))
 }
 
 #[async_trait]

@@ -1,0 +1,158 @@
+//! What is asked of a server, over the connection of its handle.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures_util::{future::try_join, stream};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    asked::Asked,
+    fault,
+    link::{Link, Subscription, quoted},
+};
+use crate::{
+    content::Entry,
+    error::StoreError,
+    store::{Changes, Connection},
+};
+
+/// The server cuts longer names, and what is sent to the whole name is not heard.
+const LONGEST_CHANNEL: usize = 63;
+/// So often in a row the same is read without a pause: values are written once more.
+const SAME_AT_ONCE: u32 = 4;
+/// As often it is read at most where whoever notifies has nothing to tell, as anybody may.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+pub(super) struct Connected {
+    pub(super) link: Arc<Link>,
+    pub(super) asked: Asked,
+}
+
+#[async_trait]
+impl Connection for Connected {
+    async fn read(&mut self) -> Result<Entry, StoreError> {
+        let (asked, link) = (self.asked.clone(), Arc::clone(&self.link));
+        driven(async move { asked.read(&link).await }).await
+    }
+
+    async fn watch(&mut self) -> Result<Option<Changes>, StoreError> {
+        let Some(channel) = self.asked.channel() else { return Ok(None) };
+        if channel.len() > LONGEST_CHANNEL {
+            return Err(StoreError::refused(format!(
+                "the name of channel {channel} has more than {LONGEST_CHANNEL} bytes; shorten it"
+            )));
+        }
+        let hears = self.asked.clone();
+        let subscription =
+            self.link.subscribe(channel, move |payload| hears.is_told_by(payload))?;
+        let listen = format!("LISTEN {}", quoted(channel));
+        let (asked, link) = (self.asked.clone(), Arc::clone(&self.link));
+        // Sent one after the other, and answered in one round trip: what is read is what there was once
+        // changes were told.
+        let reading = async move { try_join(link.execute(&listen), asked.read(&link)).await };
+        let ((), first) = driven(reading).await?;
+        let (keep, mut kept) = watch::channel(first.clone());
+        // The first is there without a change.
+        kept.mark_changed();
+        let mut task = JoinSet::new();
+        task.spawn(follow(
+            self.asked.clone(),
+            Arc::clone(&self.link),
+            subscription.told.clone(),
+            first,
+            keep,
+        ));
+        let watched = Watched { kept, task, _subscription: subscription };
+        Ok(Some(Box::pin(stream::try_unfold(watched, |mut watched| async move {
+            Ok(Some((watched.next().await?, watched)))
+        }))))
+    }
+}
+
+/// What was read last, of all that nobody has taken yet.
+struct Watched {
+    kept: watch::Receiver<Entry>,
+    task: JoinSet<StoreError>,
+    _subscription: Subscription,
+}
+
+impl Watched {
+    async fn next(&mut self) -> Result<Entry, StoreError> {
+        if self.kept.changed().await.is_err() {
+            let ended = self.task.join_next().await;
+            return Err(ended.and_then(Result::ok).unwrap_or_else(fault::lost));
+        }
+        Ok(self.kept.borrow_and_update().clone())
+    }
+}
+
+/// Reads whenever something is told, until the connection is lost.
+async fn follow(
+    asked: Asked,
+    link: Arc<Link>,
+    mut told: watch::Receiver<()>,
+    first: Entry,
+    keep: watch::Sender<Entry>,
+) -> StoreError {
+    let mut last = first;
+    let mut same = 0;
+    let mut read_at = Instant::now();
+    loop {
+        if told.changed().await.is_err() {
+            return fault::lost();
+        }
+        sleep_until(read_at + pause(same)).await;
+        told.mark_unchanged();
+        read_at = Instant::now();
+        let entry = match asked.read(&link).await {
+            Ok(entry) => entry,
+            Err(error) => return error,
+        };
+        same = if entry.content() == last.content() { same.saturating_add(1) } else { 0 };
+        last = entry.clone();
+        keep.send_replace(entry);
+    }
+}
+
+/// How long after one read the next may be.
+fn pause(same: u32) -> Duration {
+    match same.checked_sub(SAME_AT_ONCE) {
+        None => Duration::ZERO,
+        Some(doublings) => {
+            let pause = Duration::from_millis(1).saturating_mul(1 << doublings.min(16));
+            pause.min(LONGEST_PAUSE)
+        }
+    }
+}
+
+/// Goes on whether it is polled or not: an answer that nobody takes holds up whatever is behind it, for
+/// all who share the connection.
+pub(super) async fn driven<T: Send + 'static>(
+    asking: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, StoreError> {
+    let mut task = JoinSet::new();
+    task.spawn(asking);
+    match task.join_next().await {
+        Some(Ok(answer)) => answer,
+        Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        _ => Err(fault::lost()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_stays_the_same_is_read_less_often() {
+        for (same, want) in [(0, 0), (3, 0), (4, 1), (5, 2), (11, 128), (12, 250), (u32::MAX, 250)]
+        {
+            assert_eq!(pause(same), Duration::from_millis(want), "{same}");
+        }
+    }
+}
