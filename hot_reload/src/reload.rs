@@ -153,7 +153,8 @@ where
     /// Starts to watch; every change from now on arrives on the handle's channel.
     ///
     /// The service calls it before it loads, so that no change falls in between, and again, with
-    /// backoff, when the channel closes.
+    /// backoff, when the channel closes. When it takes more than a second the service loads
+    /// meanwhile, says so in its status, and loads once more when it stands.
     ///
     /// # Errors
     ///

@@ -249,14 +249,15 @@
 //! # Known problems
 //!
 //! - A service knows no revisions. It takes the events of a plain push source in the order in which they
-//!   arrive, and a load when it ends; so an event that was on its way while a load read something newer
-//!   lands on it, and the value goes back until the next event. Keeping `newest`, as above, is up to
-//!   the source: without these lines [`an_older_value_never_lands_on_a_newer`](rules::an_older_value_never_lands_on_a_newer)
-//!   fails. A store without revisions can only be kept in order by loading by the connection that is
-//!   watched.
+//!   arrive, before the load that they have overtaken; so an event that was on its way when a load had read
+//!   something newer, and arrives when that has ended, lands on it, and the value goes back until the next
+//!   event. Keeping `newest`, as above, is up to the source: without these lines
+//!   [`an_older_value_never_lands_on_a_newer`](rules::an_older_value_never_lands_on_a_newer) fails. A store
+//!   without revisions can only be kept in order by loading by the connection that is watched.
 //! - After a [`WatchEvent::Error`](crate::WatchEvent), as for a value that is no good, the service is degraded
-//!   until the next [`Changed`](crate::WatchEvent::Changed). A source that does not push what was loaded
-//!   already, as by `>` in place of `>=` above, may leave it so.
+//!   until a load or [`Changed`](crate::WatchEvent::Changed) has a value. A source whose loads find nothing
+//!   new (`None`), and which does not push what was loaded already, as by `>` in place of `>=` above, may
+//!   leave it so.
 //! - The suite can't tell how a source behaves when its server's clock jumps, when a name resolves to another
 //!   address, or behind a proxy of its own.
 //! - What clients log by the crate `log` is not searched for secrets, and what they trace neither.

@@ -44,11 +44,11 @@ finds! {
     a_source_that_leaks: Leaks, Realtime,
         a_stopped_service_has_no_connection, "no connection after the service was stopped";
     a_source_that_never_reconnects: NeverReconnects, Realtime,
-        a_killed_server_is_followed_again, "that the server is gone";
+        a_killed_server_is_followed_again, "that it is back";
     a_source_that_never_reconnects_to_one_that_comes_later: NeverReconnects, Realtime,
-        a_server_that_comes_later_is_waited_for, "the value of a server that came later";
+        a_server_that_comes_later_is_waited_for, "that it is fresh";
     a_source_that_never_replaces_a_closed_connection: NeverReconnects, Realtime,
-        a_connection_closed_by_one_side_is_replaced, "another connection after one was half closed";
+        a_connection_closed_by_one_side_is_replaced, "that it is fresh";
     a_source_that_sulks: Sulks, Realtime,
         a_hang_of_30_s_heals_within_a_second, "n = 2 within 1s";
     a_source_that_is_impatient: IsImpatient, Realtime,

@@ -1,0 +1,222 @@
+//! A source that pushes values, and is loaded when it can't.
+
+use std::{
+    borrow::Cow,
+    fmt::Display,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{sync::mpsc::error::TryRecvError, time::Instant};
+
+use super::{Pending, arming::Arming, found};
+use crate::{
+    error::{ReloadResult, ReloaderError},
+    follow::{Follow, Hint, Look, Mechanism, Patience},
+    options::ReloaderOptions,
+    reload::{RealtimeWatch, RealtimeWatchHandle, WatchEvent},
+};
+
+const ENDED: &str = "the source's watch has ended";
+const LATE: &str = "the source's watch is yet to stand";
+
+/// A source that pushes values, and is loaded when it can't.
+pub(in crate::service) struct Pushed<'a, T, V, S> {
+    source: &'a T,
+    options: ReloaderOptions,
+    watch: Option<RealtimeWatchHandle<V>>,
+    /// The next watch, while it is being set.
+    arming: Option<Arming<'a, V, S>>,
+    /// An event that no look has taken yet.
+    event: Option<WatchEvent<V>>,
+    loading: Option<Pending<'a, Option<V>, V, S>>,
+    /// Why there is no watch, or none to be relied on.
+    degraded: Option<String>,
+    armed_at: Option<Instant>,
+    /// When the next watch may be set, after some that were lost.
+    rearm_at: Option<Instant>,
+    /// Watches in a row that could not be had, or soon ended.
+    lost: u32,
+}
+
+impl<'a, T, V, S> Pushed<'a, T, V, S> {
+    pub(in crate::service) fn new(source: &'a T, options: &ReloaderOptions) -> Self {
+        Self {
+            source,
+            options: options.clone(),
+            watch: None,
+            arming: None,
+            event: None,
+            loading: None,
+            degraded: None,
+            armed_at: None,
+            rearm_at: None,
+            lost: 0,
+        }
+    }
+
+    /// Takes note of a watch that stands, or can't be had.
+    fn arm(&mut self, set: Result<RealtimeWatchHandle<V>, String>) {
+        self.arming = None;
+        match set {
+            Ok(watch) => {
+                self.watch = Some(watch);
+                (self.armed_at, self.rearm_at) = (Some(Instant::now()), None);
+                self.degraded = None;
+            }
+            Err(reason) => {
+                self.lost = self.lost.saturating_add(1);
+                self.lack(self.options.backoff.pause(self.lost, fastrand::f64()), reason);
+            }
+        }
+    }
+
+    /// Takes note of a watch that has ended: the next is set at once, unless it is one of a series that
+    /// ends.
+    fn lose(&mut self) {
+        self.watch = None;
+        if self.armed_at.take().is_some_and(|at| at.elapsed() > self.options.backoff.ceiling) {
+            self.lost = 0;
+        }
+        let pause = match self.lost {
+            0 => Duration::ZERO,
+            lost => self.options.backoff.pause(lost, fastrand::f64()),
+        };
+        self.lost = self.lost.saturating_add(1);
+        self.lack(pause, ENDED.into());
+    }
+
+    fn lack(&mut self, pause: Duration, reason: String) {
+        self.rearm_at = Some(Instant::now() + pause);
+        self.degraded = Some(reason);
+    }
+
+    /// Takes the oldest event that no look has taken yet.
+    fn next_event(&mut self) -> Option<WatchEvent<V>> {
+        if self.event.is_some() {
+            return self.event.take();
+        }
+        match self.watch.as_mut()?.rx.try_recv() {
+            Ok(event) => Some(event),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => {
+                self.lose();
+                None
+            }
+        }
+    }
+
+    /// Returns what an event comes to.
+    fn take(&mut self, event: WatchEvent<V>) -> ReloadResult<Look<V>, V, S> {
+        match event {
+            WatchEvent::Changed(value) => {
+                self.degraded = None;
+                Ok(Look::Value(value))
+            }
+            WatchEvent::Removed => refused("the source is gone"),
+            WatchEvent::Error(words) => {
+                let refused = refused(&words);
+                self.degraded = Some(words);
+                refused
+            }
+        }
+    }
+}
+
+impl<T, V, S> Follow<V, S> for Pushed<'_, T, V, S>
+where
+    T: RealtimeWatch<V, S>,
+    V: Eq + PartialEq,
+    S: Into<Cow<'static, str>> + Display,
+{
+    fn poll_hint(&mut self, cx: &mut Context<'_>) -> Poll<Hint> {
+        if let Some(arming) = &mut self.arming {
+            let set = ready!(arming.poll(cx));
+            self.arm(set);
+            return Poll::Ready(Hint::Finished);
+        }
+        let Some(watch) = &mut self.watch else { return Poll::Pending };
+        match ready!(watch.rx.poll_recv(cx)) {
+            Some(event) => self.event = Some(event),
+            None => self.lose(),
+        }
+        Poll::Ready(Hint::Finished)
+    }
+
+    fn poll_look(
+        &mut self,
+        cx: &mut Context<'_>,
+        _patience: Patience,
+    ) -> Poll<ReloadResult<Look<V>, V, S>> {
+        let source = self.source;
+        if self.loading.is_none() {
+            if let Some(event) = self.next_event() {
+                return Poll::Ready(self.take(event));
+            }
+            // The watch stands before the load, so that no change falls in between.
+            let may_arm = self.watch.is_none() && self.arming.is_none();
+            if may_arm && self.rearm_at.is_none_or(|at| at <= Instant::now()) {
+                let limit = self.options.load_timeout.unwrap_or_else(|| self.load_timeout());
+                self.arming = Some(Arming::new(source.watch_realtime(), limit));
+                self.rearm_at = None;
+            }
+            if let Some(arming) = &mut self.arming {
+                match arming.poll(cx) {
+                    Poll::Ready(set) => self.arm(set),
+                    Poll::Pending if !arming.is_late() => return Poll::Pending,
+                    Poll::Pending => {
+                        let is_told = self.degraded.replace(LATE.into()).as_deref() == Some(LATE);
+                        self.lost = self.lost.saturating_add(1);
+                        // One was lost, and what is loaded in its place may hang as well: before that
+                        // the status says what there is to be said.
+                        if self.lost > 1 && !is_told {
+                            return Poll::Ready(refused(LATE));
+                        }
+                    }
+                }
+            }
+        }
+        let loading = self.loading.get_or_insert_with(|| source.reload());
+        let loaded = ready!(loading.as_mut().poll(cx));
+        self.loading = None;
+        // What has arrived meanwhile is newer than what was loaded, or leads to it.
+        if let Some(event) = self.next_event() {
+            return Poll::Ready(self.take(event));
+        }
+        if self.watch.is_some() && matches!(loaded, Ok(Some(_))) {
+            self.degraded = None;
+        }
+        Poll::Ready(found(loaded))
+    }
+
+    fn abandon_look(&mut self) {
+        self.loading = None;
+    }
+
+    fn look_again_after(&self) -> Option<Duration> {
+        let poll = self.options.polls().then_some(self.options.poll_interval);
+        if self.degraded.is_none() {
+            return poll;
+        }
+        let backoff = self.options.backoff;
+        let pause = match self.rearm_at {
+            Some(at) => at.saturating_duration_since(Instant::now()),
+            None if self.watch.is_none() => backoff.pause(self.lost, fastrand::f64()),
+            // It stands, and has told of a problem; until it tells of its end a load may find that.
+            None => backoff.ceiling,
+        };
+        Some(poll.map_or(pause, |poll| poll.min(pause)))
+    }
+
+    fn mechanism(&self) -> Mechanism {
+        match &self.degraded {
+            Some(reason) => Mechanism::Degraded(reason.clone().into()),
+            None if self.options.polls() => Mechanism::EventsAndPolling,
+            None => Mechanism::Events,
+        }
+    }
+}
+
+fn refused<V, S>(words: &str) -> ReloadResult<Look<V>, V, S> {
+    Err(ReloaderError::Other(anyhow::anyhow!("{words}")))
+}
