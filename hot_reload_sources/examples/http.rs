@@ -1,5 +1,3 @@
-//! Follows a file that a web server has.
-//!
 //! ```text
 //! mkdir -p /tmp/example.http && cd /tmp/example.http
 //! echo 'workers = 2' > server.toml && python3 -m http.server --bind 127.0.0.1 8000 &
@@ -8,7 +6,7 @@
 //! echo 'workers = many' > server.toml
 //! ```
 //!
-//! The second value is printed within ten seconds, since this server has to be asked; the third is refused,
+//! Follows a file that a web server has. The second value is printed within ten seconds, since this server has to be asked; the third is refused,
 //! and the second stays. Another URL may be given as an argument, of a server that tells by itself: with
 //! `#watch=sse` behind it, or, for Consul,
 //! `http://127.0.0.1:8500/v1/kv/prod/server.toml?raw#watch=long-poll`. `HTTP_TOKEN_FILE` names a file with
@@ -35,7 +33,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let place = HttpPlace::from_url(url, Access::from_env("HTTP_")?)?;
     let mut config = place.toml::<Config>().watch().await?;
     loop {
-        println!("{:?}", config.get());
         config.changed().await?;
+        println!("{:?}", config.get());
     }
 }

@@ -1,30 +1,37 @@
 //! ```text
-//! redis-server --port 7001 --save ''
-//! cargo run -p hot_reload_sources --example redis --features redis,toml
-//! redis-cli -p 7001 set prod/limits.toml 'requests_per_second = 100'
+//! redis-server --port 7001 --save '' &
+//! redis-cli -p 7001 set prod/server.toml 'workers = 2'
+//! cargo run -p hot_reload_sources --features redis,toml --example redis
+//! redis-cli -p 7001 set prod/server.toml 'workers = 8'
+//! redis-cli -p 7001 set prod/server.toml 'workers = many'
 //! ```
 //!
-//! Change the number, delete the key, end the server and start it again: the last good value stays, and
-//! the log says why.
+//! Follows a string of Redis. The second value is printed as soon as it is set; the third is refused, and the
+//! second stays, as it does when the key is deleted, or the server ends. Another URL may be given as an
+//! argument; `REDIS_USER` and `REDIS_PASSWORD_FILE` say who comes.
 
-use hot_reload::{ReloaderOptions, ReloaderService};
-use hot_reload_sources::{Access, Store, redis::Redis};
+use std::{env, error::Error};
+
+use hot_reload_sources::{Access, Store, redis::RedisPlace};
 use serde::Deserialize;
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-struct Limits {
-    requests_per_second: u32,
+#[serde(deny_unknown_fields)]
+struct Config {
+    workers: u32,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let redis = Redis::from_url("redis://127.0.0.1:7001/0", Access::new())?;
-    let limits = redis.key("prod/limits.toml").toml::<Limits>();
-    let (service, mut limits) = ReloaderService::from_reloader(limits, ReloaderOptions::hybrid());
-    tokio::spawn(async move { service.start_with_realtime().await });
-    while limits.changed().await.is_ok() {
-        println!("{:?}", limits.get());
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    // What is refused is told in the log.
+    tracing_subscriber::fmt().init();
+
+    let url = env::args().nth(1);
+    let url = url.as_deref().unwrap_or("redis://127.0.0.1:7001/0/prod/server.toml");
+    let place = RedisPlace::from_url(url, Access::from_env("REDIS_")?)?;
+    let mut config = place.toml::<Config>().watch().await?;
+    loop {
+        config.changed().await?;
+        println!("{:?}", config.get());
     }
-    Ok(())
 }

@@ -18,7 +18,19 @@
 //! # }
 //! ```
 //!
-//! # How changes are noticed
+//! # URLs
+//!
+//! | URL | is |
+//! |---|---|
+//! | `https://host/server.toml` | looked at, every poll interval |
+//! | `https://host/server.toml#watch=sse` | told by events that carry the value |
+//! | `https://host/server.toml#watch=sse-hints&events=/changes` | told by events of another URL that say to look |
+//! | `http://host:8500/v1/kv/server.toml?raw#watch=long-poll` | told by long polling, as Consul does |
+//!
+//! The fragment never goes to the server. An `@` behind the host is written `%40`, so that what follows a
+//! password with a slash in it is not taken for a path.
+//!
+//! # How it works
 //!
 //! - [`Http::get`] alone: by looking, every poll interval, with `If-None-Match` or
 //!   `If-Modified-Since`; a server that has nothing new answers with 304 and no body.
@@ -28,8 +40,6 @@
 //!   on, as [Consul's blocking queries]; [`consul_kv`](Http::consul_kv) is a key of Consul.
 //!
 //! A server that can't do it, or has none of it there, is polled, and the status says why.
-//!
-//! # What is newer
 //!
 //! The index, where there is one, is the revision of an entry; one that goes backwards begins another
 //! count, as Consul asks for. An `ETag` says nothing of order. So an event is taken at its word only
@@ -54,28 +64,29 @@
 //! - A server that sends neither events nor comments within [`silence`](HttpPlace::silence) is taken for
 //!   dead and asked anew; have it send a comment every 15 s, as the standard recommends.
 //! - `Last-Modified` is in whole seconds: a value is only asked for by it once it is a second old.
-//! - A cache in between that answers with what was, after an event said to look, hides the change until
-//!   the next look.
+//! - A cache in between that answers with what was, after an event, brings that back until the next look;
+//!   it is asked by `no-cache` not to, where there is a channel, but not all heed that.
 //! - Proxies are taken from `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, as by curl; a client of your own
 //!   says otherwise. Its redirects and deadlines are its own too.
-//! - A value of events can't end in a newline, nor have carriage returns; neither has what is read from
+//! - A value of events ends in no newline, and has no carriage returns; neither has what is read from
 //!   such a place, so that both are equal.
+//! - A stream that begins by telling again what was, of which one is what is there now, is believed from
+//!   that one on: what it tells next may be older, until it has told all.
 //!
 //! [server-sent events]: https://html.spec.whatwg.org/multipage/server-sent-events.html
 //! [Consul's blocking queries]: https://developer.hashicorp.com/consul/api-docs/features/blocking
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use percent_encoding::percent_decode_str;
 use reqwest::RequestBuilder;
 use url::Url;
 
 mod client;
 mod events;
+mod fault;
 mod long_poll;
 mod memory;
 mod place;
-mod refusal;
 mod request;
 mod session;
 mod sse;
@@ -84,17 +95,23 @@ mod standing;
 use self::client::Clients;
 pub use self::place::HttpPlace;
 use crate::{
-    access::{Access, Secret},
+    access::Access,
+    address::{self, decoded},
     error::StoreError,
+    store::READ_DEADLINE,
 };
+
+const FORM: &str = "https://host/config.toml or http://host/config.toml#watch=sse";
 
 /// A server, and who asks it; its places share connections.
 #[derive(Debug, Clone)]
+#[must_use]
 pub struct Http {
     clients: Clients,
     access: Arc<Access>,
     /// The only one that credentials are for; a client of the user's own is for any.
     server: Option<Url>,
+    read_deadline: Duration,
 }
 
 impl Http {
@@ -108,12 +125,14 @@ impl Http {
         Self::of(Clients::ours(), parse(url)?, access)
     }
 
-    fn of(clients: Clients, mut server: Url, mut access: Access) -> Result<Self, StoreError> {
-        if !server.username().is_empty() || server.password().is_some() {
-            let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
-            let password = server.password().map(|password| Secret::text(decoded(password)));
-            access.user = access.user.or(Some(decoded(server.username())));
-            access.password = access.password.or(password);
+    fn of(clients: Clients, mut server: Url, access: Access) -> Result<Self, StoreError> {
+        let decoded =
+            |part| decoded(part).ok_or_else(|| malformed("a % that begins no byte, or not UTF-8"));
+        let user = decoded(server.username())?.to_string();
+        let password = server.password().map(decoded).transpose()?;
+        let mut access = access.or(Some(user), password);
+        if server.scheme() == "http" {
+            access = access.without_tls("https")?;
         }
         if access.token.is_some() && (access.user.is_some() || access.password.is_some()) {
             return Err(StoreError::refused("a token and a user or password; give one of them"));
@@ -122,12 +141,21 @@ impl Http {
         // It may be secret.
         server.set_query(None);
         server.set_fragment(None);
-        Ok(Self { clients, access: Arc::new(access), server: Some(server) })
+        let (access, server) = (Arc::new(access), Some(server));
+        Ok(Self { clients, access, server, read_deadline: READ_DEADLINE })
     }
 
     /// Creates what asks by a client of your own, which has its own credentials, trust and redirects.
     pub fn from_client(client: reqwest::Client) -> Self {
-        Self { clients: Clients::Given(client), access: Arc::default(), server: None }
+        let clients = Clients::Given(client);
+        Self { clients, access: Arc::default(), server: None, read_deadline: READ_DEADLINE }
+    }
+
+    /// Sets how long a read may take in all, of places that are taken from then on; 5 s by default. Of a
+    /// long poll, and of an event stream, that is only its beginning.
+    pub fn read_deadline(mut self, deadline: Duration) -> Self {
+        self.read_deadline = deadline;
+        self
     }
 
     /// The value at `url`, which may be relative to that of the server; polled unless told otherwise.
@@ -141,7 +169,7 @@ impl Http {
         }
         let url = parse(url)?;
         let http = Self::of(self.clients.clone(), url.clone(), Access::new())?;
-        Ok(HttpPlace::new(http, url))
+        Ok(HttpPlace::new(http.read_deadline(self.read_deadline), url))
     }
 
     /// The value of `key` in Consul's KV store, by long polling; a token is sent as bearer token.
@@ -157,12 +185,12 @@ impl Http {
     ///
     /// let consul = Http::from_url("http://127.0.0.1:8500", Access::new())?;
     /// let place = consul.consul_kv("prod/server.toml")?;
-    /// assert_eq!(place.name(), "http://127.0.0.1:8500/v1/kv/prod/server.toml?raw");
+    /// assert_eq!(place.name(), "http://127.0.0.1:8500/v1/kv/prod/server.toml?…");
     /// # Ok::<(), hot_reload_sources::StoreError>(())
     /// ```
     pub fn consul_kv(&self, key: &str) -> Result<HttpPlace, StoreError> {
         let Some(mut url) = self.server.clone() else {
-            return Err(StoreError::invalid("no server; use get with the whole URL of the key"));
+            return Err(StoreError::refused("no server; use get with the whole URL of the key"));
         };
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(["v1", "kv"]).extend(key.split('/'));
@@ -198,7 +226,7 @@ impl Http {
         Ok(request.basic_auth(user.as_deref().unwrap_or_default(), password.as_deref()))
     }
 
-    fn may_show_certificate(&self, to: &Url) -> Result<(), StoreError> {
+    fn check_certificate_for(&self, to: &Url) -> Result<(), StoreError> {
         if self.access.client_certificate.is_some() && !self.is_server(to) {
             let host = to.host_str().unwrap_or_default();
             return Err(StoreError::refused(format!(
@@ -210,23 +238,29 @@ impl Http {
 }
 
 fn parse(url: &str) -> Result<Url, StoreError> {
-    let parsed = Url::parse(url).map_err(|error| StoreError::invalid("no URL").because(error))?;
-    is_http(parsed)
+    let parsed = Url::parse(url).map_err(|error| malformed("not a URL").because(error))?;
+    // The rest of a password that has a slash in it would be told as a part of the path.
+    if parsed.path().contains('@') {
+        return Err(malformed("an @ behind the host; write %40 there, and %2F in a password"));
+    }
+    checked(parsed)
 }
 
 fn join(base: &Url, url: &str) -> Result<Url, StoreError> {
-    let mut joined =
-        base.join(url).map_err(|error| StoreError::invalid("no URL").because(error))?;
+    let mut joined = base.join(url).map_err(|error| malformed("not a URL").because(error))?;
     without_credentials(&mut joined);
-    is_http(joined)
+    checked(joined)
 }
 
-fn is_http(url: Url) -> Result<Url, StoreError> {
+fn checked(url: Url) -> Result<Url, StoreError> {
     if !matches!(url.scheme(), "https" | "http") {
-        let told = format!("{} is not the scheme of a URL of https or http", url.scheme());
-        return Err(StoreError::invalid(told));
+        return Err(malformed("a scheme that is none of https and http"));
     }
     Ok(url)
+}
+
+fn malformed(what: &str) -> StoreError {
+    address::malformed(what, FORM)
 }
 
 fn without_credentials(url: &mut Url) {

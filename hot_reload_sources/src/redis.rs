@@ -25,6 +25,20 @@
 //! # fn main() {}
 //! ```
 //!
+//! # URLs
+//!
+//! | URL | is |
+//! |---|---|
+//! | `redis://host:6379/0/prod/server.toml` | `prod/server.toml` of database 0 |
+//! | `redis://host:6379/0/prod/limits#set` | the fields of the hash `prod/limits` |
+//! | `rediss://host:6379/0/prod/server.toml` | the first, by TLS |
+//! | `redis+unix:///run/redis.sock?db=0&key=prod/server.toml` | the first, by a Unix socket |
+//! | `redis+sentinel://host:26379/primary/0/prod/server.toml` | the first, where a sentinel says |
+//!
+//! `rediss+sentinel` has both by TLS, and `?sentinel=host:26379&sentinel=host:26379` names more of them;
+//! `valkey` is as good as `redis`. An `@` in a key is written `%40`, so that what follows a password with a
+//! slash in it is not taken for one.
+//!
 //! # How it works
 //!
 //! All keys of a [`Redis`] share one connection, which speaks RESP3 and has [client tracking] on, in its
@@ -41,17 +55,23 @@
 //! A server that is silent for [`read_deadline`](Redis::read_deadline) is taken for lost: the connection
 //! is asked for a sign of life twice in that time.
 //!
-//! A user of an access control list needs these rights: `+get` (or `+hgetall`) for the key, `+client`
-//! (or `+client|tracking`), `+ping`, and `+select` where the database is not 0. Without the right to
-//! `CLIENT TRACKING` the key is polled, and the status says so.
-//!
 //! # Servers without client tracking
 //!
 //! Redis before 6, and some proxies, know no RESP3 or no tracking: there the key is polled.
 //! [`keyspace_events`](Redis::keyspace_events) uses [keyspace notifications] in place of it.
 //!
+//! # What a reader must be allowed
+//!
+//! A user of an access control list needs these rights: `+get` (or `+hgetall`) for the key, `+client`
+//! (or `+client|tracking`), `+ping`, and `+select` where the database is not 0. Without the right to
+//! `CLIENT TRACKING` the key is polled, and the status says so. With `+role`, a server that a sentinel
+//! names is only taken if it is a primary.
+//!
 //! # Known problems
 //!
+//! - A value is in memory before its size is looked at, and holds up the others of its connection while
+//!   it arrives: what is large needs a [`Redis`] of its own.
+//! - Keyspace channels are left once the last key of a [`Redis`] is let go, not each with its key.
 //! - A key that expires is told when the server removes it, usually within a tenth of a second, but
 //!   later on a server with many keys that expire.
 //! - `SWAPDB` tells nobody what it has changed; the next audit finds it.
@@ -67,13 +87,14 @@
 //! [keyspace notifications]: https://redis.io/docs/latest/develop/pubsub/keyspace-notifications/
 
 mod address;
-mod answer;
 mod cluster;
 mod dial;
+mod fault;
 mod keyspace;
 mod link;
 mod news;
 mod place;
+mod reach;
 mod sentinel;
 mod watch;
 
@@ -87,16 +108,14 @@ use self::{
     link::Link,
     place::{Query, Shape},
 };
-use crate::{access::Access, error::StoreError, shared::Shared};
-
-/// As long as an engine waits for an answer by default.
-const READ_DEADLINE: Duration = Duration::from_secs(5);
+use crate::{access::Access, error::StoreError, shared::Shared, store::READ_DEADLINE};
 
 /// A Redis server, or one that speaks its protocol, such as Valkey.
 ///
 /// Its clones, and the places in it, share one connection, which is open while any of them is followed; of
 /// a cluster, one a node.
 #[derive(Clone)]
+#[must_use]
 pub struct Redis {
     server: Arc<Server>,
     shared: Shared<Link>,
@@ -141,8 +160,7 @@ impl Redis {
     /// Sets for how long the server may be silent until the connection is given up; 5 s by default.
     ///
     /// The connection is that of all keys, and what is asked first is answered first: a value that takes
-    /// longer to arrive needs more, here and in [`FromStore::read_deadline`](crate::FromStore).
-    #[must_use]
+    /// longer to arrive needs more.
     pub fn read_deadline(mut self, deadline: Duration) -> Self {
         self.settings.read_deadline = deadline;
         self.apart()
@@ -152,7 +170,6 @@ impl Redis {
     ///
     /// The server has to send them: `notify-keyspace-events` must have `K` and `A`. It sends none for
     /// `FLUSHALL` and `FLUSHDB`, which the next audit finds.
-    #[must_use]
     pub fn keyspace_events(mut self, is_used: bool) -> Self {
         self.settings.keyspace_events = is_used;
         self.apart()

@@ -1,6 +1,6 @@
 //! A URL, by server-sent events that carry the value.
 
-use std::{convert::Infallible, net::SocketAddr};
+use std::{convert::Infallible, net::SocketAddr, sync::mpsc::channel, thread};
 
 use async_trait::async_trait;
 use axum::{
@@ -11,18 +11,26 @@ use axum::{
 };
 use futures_util::{Stream, StreamExt, stream};
 use hot_reload_sources::{Access, FromStore, Store, http::Http as Server};
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::Instant};
+use tokio::{net::TcpListener, runtime::Builder, sync::watch, task::JoinHandle, time::Instant};
 
 use crate::subject::{Seen, Subject, Value};
 
 pub(crate) struct Http {
     at: SocketAddr,
-    value: watch::Sender<String>,
+    putting: reqwest::Client,
 }
 
-async fn events(
-    State(value): State<watch::Sender<String>>,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+type Held = State<watch::Sender<String>>;
+
+async fn read(State(value): Held) -> String {
+    value.borrow().clone()
+}
+
+async fn write(State(value): Held, text: String) {
+    value.send_replace(text);
+}
+
+async fn events(State(value): Held) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let mut values = value.subscribe();
     values.mark_changed();
     Sse::new(stream::unfold(values, |mut values| async {
@@ -32,27 +40,36 @@ async fn events(
     }))
 }
 
+/// Serves one value from a thread with a runtime of its own, as the servers of the other stores are
+/// processes of their own; it ends with this one.
+fn serve() -> SocketAddr {
+    let (bound, is_bound) = channel();
+    thread::spawn(move || {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async move {
+            let app = Router::new()
+                .route("/events", get(events))
+                .route("/value", get(read).put(write))
+                .with_state(watch::Sender::new(String::new()));
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            bound.send(listener.local_addr().expect("an address")).expect("somebody who waits");
+            axum::serve(listener, app).await.expect("a server");
+        });
+    });
+    is_bound.recv().expect("an address")
+}
+
 #[async_trait]
 impl Subject for Http {
     async fn start() -> Self {
         // Its client without settings asks for one; a second of the same kind is no matter.
         let _again = rustls::crypto::ring::default_provider().install_default();
-        let value = watch::Sender::new(Value::text(0));
-        let app = Router::new()
-            .route("/events", get(events))
-            .route(
-                "/value",
-                get(async |State(value): State<watch::Sender<String>>| value.borrow().clone()),
-            )
-            .with_state(value.clone());
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let at = listener.local_addr().expect("an address");
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { at, value }
+        Self { at: serve(), putting: reqwest::Client::new() }
     }
 
     async fn put(&self, text: String) {
-        self.value.send_replace(text);
+        let put = self.putting.put(format!("http://{}/value", self.at)).body(text);
+        put.send().await.and_then(reqwest::Response::error_for_status).expect("a put");
     }
 
     fn source(&self) -> FromStore<Value> {

@@ -131,23 +131,34 @@ impl Pool {
     }
 }
 
-/// Doubts a pool unless it is answered: dropped half-way, at a deadline, it was not.
+/// Doubts a pool where an answer is waited for when it is dropped, as at a deadline.
 pub(super) struct Unanswered {
     pool: Arc<Pool>,
-    is_answered: bool,
+    /// Whether the server may take its time, so that it is no sign of anything if nobody waits any more.
+    is_patient: bool,
+    waits: bool,
 }
 
 impl Unanswered {
     pub(super) fn new(pool: Arc<Pool>) -> Self {
-        Self { pool, is_answered: false }
+        Self { pool, is_patient: false, waits: false }
+    }
+
+    /// Of a request that the server answers when it wants to.
+    pub(super) fn patient(pool: Arc<Pool>) -> Self {
+        Self { pool, is_patient: true, waits: false }
     }
 
     pub(super) fn client(&self) -> &reqwest::Client {
         &self.pool.client
     }
 
-    pub(super) fn is_answered(&mut self) {
-        self.is_answered = true;
+    pub(super) fn wait(&mut self) {
+        self.waits = !self.is_patient;
+    }
+
+    pub(super) fn answered(&mut self) {
+        self.waits = false;
     }
 
     pub(super) fn doubt(&self) {
@@ -157,7 +168,7 @@ impl Unanswered {
 
 impl Drop for Unanswered {
     fn drop(&mut self) {
-        if !self.is_answered {
+        if self.waits {
             self.pool.doubt();
         }
     }

@@ -4,30 +4,25 @@ use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
 
 use futures_util::stream;
 use reqwest::header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
-use tokio::{
-    pin, select,
-    time::{Instant, sleep},
-};
+use tokio::{pin, select, time::Instant};
 
 use super::{
-    place::Channel,
+    place::Events,
     request::Answer,
     session::Session,
     sse::{Decoder, Event, TooLarge},
+    standing::as_event,
 };
 use crate::{content::Entry, error::StoreError, store::Changes};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// A server that asks for more is asked again all the same.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
-/// Those who were told the same are spread over this part of it.
-const RETRY_SPREAD: f64 = 0.2;
 
 /// An event stream that stands.
 struct Listening {
     session: Arc<Session>,
-    name: Option<String>,
-    are_hints: bool,
+    kind: Events,
     answer: Answer,
     decoder: Decoder,
     events: VecDeque<Event>,
@@ -42,10 +37,7 @@ struct Listening {
     last_id: Option<HeaderValue>,
 }
 
-pub(super) async fn listen(session: Arc<Session>) -> Result<Changes, StoreError> {
-    let Channel::Events { url, name, are_hints } = session.place.channel.clone() else {
-        return Err(StoreError::refused("no events"));
-    };
+pub(super) async fn listen(session: Arc<Session>, kind: Events) -> Result<Changes, StoreError> {
     let last_event = session.memory().last_event.clone();
     let headers = |_: &_| {
         let mut headers = HeaderMap::new();
@@ -56,21 +48,19 @@ pub(super) async fn listen(session: Arc<Session>) -> Result<Changes, StoreError>
         }
         headers
     };
-    let mut answer = session.ask(&url, headers).await?;
+    let answer = session.ask(&kind.url, headers).await?;
     match answer.status().as_u16() {
-        200 if answer.is_event_stream() => answer.can_be_read()?,
+        200 if answer.is_event_stream() => answer.check_encoding()?,
         200 => return Err(StoreError::refused("no event stream at the URL of events")),
         // The standard has it that one is not to come back then.
         204 => return Err(StoreError::refused("204, no events at the URL of events")),
         404 | 410 => return Err(StoreError::refused("nothing at the URL of events")),
-        _ => return Err(answer.refusal()),
+        _ => return Err(answer.fault()),
     }
-    answer.streams();
     let listening = Listening {
         decoder: Decoder::new(session.place.max_size),
         session,
-        name,
-        are_hints,
+        kind,
         answer,
         events: VecDeque::new(),
         must_look: true,
@@ -79,16 +69,9 @@ pub(super) async fn listen(session: Arc<Session>) -> Result<Changes, StoreError>
         retry: Duration::ZERO,
         last_id: None,
     };
-    Ok(Box::pin(stream::unfold(Some(listening), async |listening| {
-        let mut listening = listening?;
-        let next = listening.next().await;
-        if next.is_ok() {
-            return Some((next, Some(listening)));
-        }
-        let pause = listening.retry.mul_f64(1.0 + RETRY_SPREAD * fastrand::f64());
-        drop(listening);
-        sleep(pause).await;
-        Some((next, None))
+    Ok(Box::pin(stream::try_unfold(listening, async |mut listening| {
+        let next = listening.next().await?;
+        Ok(Some((next, listening)))
     })))
 }
 
@@ -146,9 +129,18 @@ impl Listening {
             if let Some(id) = id.and_then(|id| id.parse().ok()) {
                 self.last_id = Some(id);
             }
-            if let Some(data) = data.filter(|_| name == self.name) {
-                return Ok(Some(data).filter(|data| !self.are_hints && !data.is_empty()));
+            if let Some(data) = data.filter(|_| name == self.kind.name) {
+                let data = as_event(data);
+                return Ok(Some(data).filter(|data| !self.kind.are_hints && !data.is_empty()));
             }
+        }
+    }
+
+    fn ended(&self) -> StoreError {
+        let told = "the event stream has ended";
+        match self.retry {
+            Duration::ZERO => StoreError::unreachable(told),
+            retry => StoreError::throttled(told, Some(retry)),
         }
     }
 
@@ -158,8 +150,7 @@ impl Listening {
                 return Ok(event);
             }
             let left = self.session.place.silence.saturating_sub(self.life.elapsed());
-            let ended = || StoreError::unreachable("the event stream has ended");
-            let piece = self.answer.piece(left).await?.ok_or_else(ended)?;
+            let Some(piece) = self.answer.piece(left).await? else { return Err(self.ended()) };
             match self.decoder.feed(&piece, &mut self.events) {
                 Ok(true) => self.life = Instant::now(),
                 Ok(false) => {}

@@ -3,12 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::stream;
-use reqwest::header::HeaderMap;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    place::{Channel, LongPoll},
-    session::{Found, Session, in_time},
+    place::LongPoll,
+    session::{Found, Session},
 };
 use crate::{content::Entry, error::StoreError, store::Changes};
 
@@ -23,13 +22,14 @@ const LONGEST_IDLE: Duration = Duration::from_secs(5);
 
 struct Polling {
     session: Arc<Session>,
+    names: LongPoll,
     first: Option<Entry>,
     /// Of what was handed on, not of what others have read: whatever is newer has to come.
     index: u64,
     limit: Limit,
 }
 
-pub(super) async fn poll(session: Arc<Session>) -> Result<Changes, StoreError> {
+pub(super) async fn poll(session: Arc<Session>, names: LongPoll) -> Result<Changes, StoreError> {
     let Found { entry, index } = session.look().await?;
     let index = index.ok_or_else(|| {
         StoreError::refused(
@@ -37,12 +37,10 @@ pub(super) async fn poll(session: Arc<Session>) -> Result<Changes, StoreError> {
         )
     })?;
     let limit = Limit::new(Instant::now());
-    let polling = Polling { session, first: Some(entry), index, limit };
-    Ok(Box::pin(stream::unfold(Some(polling), async |polling| {
-        let mut polling = polling?;
-        let next = polling.next().await;
-        let polling = next.is_ok().then_some(polling);
-        Some((next, polling))
+    let polling = Polling { session, names, first: Some(entry), index, limit };
+    Ok(Box::pin(stream::try_unfold(polling, async |mut polling| {
+        let next = polling.next().await?;
+        Ok(Some((next, polling)))
     })))
 }
 
@@ -64,10 +62,7 @@ impl Polling {
 
     /// Waits for the index to move on; `None` where it has not.
     async fn poll(&mut self) -> Result<Option<Entry>, StoreError> {
-        let session = &self.session;
-        let Channel::LongPoll(LongPoll { index, wait, .. }) = &session.place.channel else {
-            return Err(StoreError::refused("no long polling"));
-        };
+        let Self { session, names: LongPoll { index, wait, .. }, .. } = self;
         let asked = session.memory().position;
         let silence = session.place.silence;
         let mut url = session.place.url.clone();
@@ -75,12 +70,10 @@ impl Polling {
         let known = self.index.max(1).to_string();
         let longest = format!("{}ms", silence.mul_f64(WAIT).as_millis());
         url.query_pairs_mut().append_pair(index, &known).append_pair(wait, &longest);
-        let answer = async {
-            let answer = session.ask(&url, |_| HeaderMap::new()).await?;
-            let told = session.index(&answer);
-            Ok((session.content(answer).await?, told))
-        };
-        let (content, told) = in_time(answer, silence).await?;
+        let answer = session.in_time(silence, session.wait_for(&url)).await?;
+        let told = session.index(&answer);
+        let deadline = session.place.http.read_deadline;
+        let content = session.in_time(deadline, session.content(answer)).await?;
         let told = told.ok_or_else(|| StoreError::invalid("an answer without its index"))?;
         if told == self.index {
             return Ok(None);

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use reqwest::header::HeaderName;
 use url::Url;
 
-use super::{Http, join, memory::Memory, parse, session::Session, without_credentials};
+use super::{Http, join, malformed, memory::Memory, parse, session::Session, without_credentials};
 use crate::{
     access::Access,
     error::StoreError,
@@ -21,8 +21,6 @@ use crate::{
 const MAX_SIZE: usize = 16 * 1024 * 1024;
 /// Twice as long as the standard recommends for the comments of an idle event stream.
 const SILENCE: Duration = Duration::from_secs(30);
-/// What a URL may say of how changes are noticed.
-const WATCHES: &str = "sse, sse-hints, long-poll";
 
 /// A URL whose content is a value.
 #[derive(Clone)]
@@ -40,8 +38,16 @@ pub struct HttpPlace {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Channel {
     None,
-    Events { url: Url, name: Option<String>, are_hints: bool },
+    Events(Events),
     LongPoll(LongPoll),
+}
+
+/// An event stream, and which of its events count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Events {
+    pub(super) url: Url,
+    pub(super) name: Option<String>,
+    pub(super) are_hints: bool,
 }
 
 /// What a server calls the parts of a long poll.
@@ -68,10 +74,7 @@ impl HttpPlace {
 
     /// Creates a place of one URL: `https://user:password@host/config.toml#watch=sse`.
     ///
-    /// The fragment, which never goes to the server, says how changes are noticed: by nothing but looks
-    /// where there is none; by `#watch=sse` or `#watch=sse-hints`, as [`events`](Self::events) and
-    /// [`events_as_hints`](Self::events_as_hints) do, with `&events=/changes` at another URL; by
-    /// `#watch=long-poll`, as [`long_poll`](Self::long_poll) does.
+    /// The fragment says how changes are noticed, as [`http`](crate::http) has it.
     ///
     /// # Errors
     ///
@@ -97,7 +100,8 @@ impl HttpPlace {
             match &*key {
                 "watch" => watch = Some(value.into_owned()),
                 "events" => events = Some(value.into_owned()),
-                _ => return Err(StoreError::invalid(format!("#{key} is none of watch, events"))),
+                // It is not quoted: it could be the rest of a password.
+                _ => return Err(malformed("a fragment that is none of #watch and &events")),
             }
         }
         let place = Self::new(http, url);
@@ -106,11 +110,11 @@ impl HttpPlace {
             Some("sse") => place.events(at),
             Some("sse-hints") => place.events_as_hints(at),
             _ if events.is_some() => {
-                Err(StoreError::invalid("#events is for #watch=sse and #watch=sse-hints"))
+                Err(malformed("&events is for #watch=sse and #watch=sse-hints"))
             }
             Some("long-poll") => Ok(place.long_poll()),
             None => Ok(place),
-            Some(other) => Err(StoreError::invalid(format!("#watch={other} is none of {WATCHES}"))),
+            Some(_) => Err(malformed("#watch is none of sse, sse-hints, long-poll")),
         }
     }
 
@@ -140,13 +144,13 @@ impl HttpPlace {
     fn by_events(mut self, url: &str, are_hints: bool) -> Result<Self, StoreError> {
         let mut url = join(&self.url, url)?;
         url.set_fragment(None);
-        self.channel = Channel::Events { url, name: None, are_hints };
+        self.channel = Channel::Events(Events { url, name: None, are_hints });
         Ok(self)
     }
 
     /// Sets the type of the events that count; those without one, or of the type `message`, by default.
     pub fn event_name(mut self, event: impl Into<String>) -> Self {
-        if let Channel::Events { name, .. } = &mut self.channel {
+        if let Channel::Events(Events { name, .. }) = &mut self.channel {
             *name = Some(event.into()).filter(|name| name != "message");
         }
         self
@@ -167,7 +171,7 @@ impl HttpPlace {
     /// When `header` is no name of a header.
     pub fn long_poll_by(self, header: &str, index: &str, wait: &str) -> Result<Self, StoreError> {
         let header = header.parse().map_err(|error| {
-            StoreError::invalid("no name of a header for the index").because(error)
+            StoreError::refused("no name of a header for the index").because(error)
         })?;
         Ok(self.by_long_poll(LongPoll { header, index: index.into(), wait: wait.into() }))
     }
@@ -203,13 +207,18 @@ impl Store for HttpPlace {
         let masked: Vec<String> = parameters
             .map(|parameter| match parameter.split_once('=') {
                 Some((key, _)) => format!("{key}=…"),
-                None => parameter.to_owned(),
+                // A key to what is not for everybody may stand alone.
+                None => "…".to_owned(),
             })
             .collect();
         match self.url.query() {
             Some(_) => format!("{url}?{}", masked.join("&")),
             None => url.into(),
         }
+    }
+
+    fn read_deadline(&self) -> Duration {
+        self.http.read_deadline
     }
 
     async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
@@ -233,10 +242,8 @@ mod tests {
 
     #[test]
     fn a_fragment_says_how_changes_are_noticed() {
-        let events = |url: &str, are_hints| Channel::Events {
-            url: url.parse().unwrap(),
-            name: None,
-            are_hints,
+        let events = |url: &str, are_hints| {
+            Channel::Events(Events { url: url.parse().unwrap(), name: None, are_hints })
         };
         for (fragment, want) in [
             ("", Channel::None),
@@ -255,22 +262,24 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_told() {
         for (url, want) in [
-            ("https://host/#watch=push", "none of sse"),
-            ("https://host/#wait=1", "none of watch"),
+            ("https://host/#watch=hunter2", "none of sse"),
+            ("https://host/#hunter2=1", "none of #watch"),
+            ("https://app:1#hunter2@host/", "none of #watch"),
+            ("https://app:1/hunter2@host/", "%40"),
             ("https://host/#events=/changes", "for #watch=sse"),
             ("etcd://host/", "https or http"),
-            ("hunter2", "no URL"),
+            ("hunter2", "not a URL"),
         ] {
-            let told = place(url).unwrap_err();
-            assert!(told.contains(want), "{url}: {told}");
-            assert!(!told.contains("hunter2"), "{told}");
+            let told = HttpPlace::from_url(url, Access::new()).unwrap_err();
+            assert!(told.is_refused() && told.to_string().contains(want), "{url}: {told}");
+            assert!(!format!("{told:?}").contains("hunter2"), "{told:?}");
         }
     }
 
     #[test]
     fn no_secret_of_a_url_is_told() {
         let place = place("https://app:hunter2@host/a?b=hunter3&raw#watch=sse").unwrap();
-        assert_eq!(place.name(), "https://host/a?b=…&raw");
+        assert_eq!(place.name(), "https://host/a?b=…&…");
         assert!(!format!("{place:?} {:?}", place.http).contains("hunter"));
     }
 

@@ -1,6 +1,6 @@
 //! One request and its answer: where it may lead, and who is told what.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{
@@ -13,17 +13,11 @@ use reqwest::{
 use tokio::time::timeout;
 use url::Url;
 
-use super::{
-    Http,
-    client::{Pool, Unanswered},
-    refusal,
-};
+use super::{Http, client::Unanswered, fault};
 use crate::error::StoreError;
 
 /// A server moves once, a proxy before it once more; what goes on is a loop.
 const MOST_REDIRECTS: usize = 5;
-/// How long the next bytes of a body may take.
-const STALL: Duration = Duration::from_secs(5);
 
 /// An answer whose body is not read yet.
 pub(super) struct Answer {
@@ -34,24 +28,32 @@ pub(super) struct Answer {
 }
 
 impl Http {
-    /// Asks `url`, by a connection of `pool`; `headers` says what to add for whichever URL that leads to.
+    /// Asks `url`; `headers` says what to add for whichever URL that leads to.
     pub(super) async fn ask(
         &self,
-        pool: Arc<Pool>,
+        mut request: Unanswered,
         url: &Url,
         headers: impl Fn(&Url) -> HeaderMap + Send,
     ) -> Result<Answer, StoreError> {
-        let request = Unanswered::new(pool);
         let mut url = url.clone();
         for _ in 0..=MOST_REDIRECTS {
-            self.may_show_certificate(&url)?;
+            self.check_certificate_for(&url)?;
             let builder = request.client().get(url.clone()).headers(headers(&url));
             let builder = builder.header(ACCEPT_ENCODING, "identity");
-            let sent = self.authorize(builder, &url).await?.send().await;
-            let response = sent.map_err(refusal::lost)?;
+            let authorized = self.authorize(builder, &url).await?;
+            request.wait();
+            let sent = authorized.send().await;
+            request.answered();
+            let response = sent.map_err(|error| {
+                // Those that stand are none the worse for one that can't be made.
+                if !error.is_connect() {
+                    request.doubt();
+                }
+                fault::lost(error)
+            })?;
             let Some(next) = redirect(&response, &url)? else {
                 // A client of the user's own may have followed redirects itself.
-                may_follow(&url, response.url())?;
+                check_redirect(&url, response.url())?;
                 let url = response.url().clone();
                 return Ok(Answer { url, response, request });
             };
@@ -75,11 +77,11 @@ fn redirect(response: &Response, from: &Url) -> Result<Option<Url>, StoreError> 
         .and_then(|location| from.join(location).ok())
         .filter(|next| matches!(next.scheme(), "http" | "https"))
         .ok_or_else(|| StoreError::refused("a redirect to no URL that can be followed"))?;
-    may_follow(from, &next)?;
+    check_redirect(from, &next)?;
     Ok(Some(next))
 }
 
-fn may_follow(from: &Url, to: &Url) -> Result<(), StoreError> {
+fn check_redirect(from: &Url, to: &Url) -> Result<(), StoreError> {
     if from.scheme() == "https" && to.scheme() != "https" {
         let host = to.host_str().unwrap_or_default();
         let told = format!("a redirect from https to http, at {host}, which is not followed");
@@ -104,20 +106,14 @@ impl Answer {
         })
     }
 
-    /// Takes it for an answer whose body is of no interest.
-    pub(super) fn done(mut self) {
-        self.request.is_answered();
-    }
-
     /// Why it is neither a value nor said to be none.
-    pub(super) fn refusal(mut self) -> StoreError {
-        self.request.is_answered();
-        refusal::by_status(self.response.status(), self.response.headers())
+    pub(super) fn fault(&self) -> StoreError {
+        fault::by_status(self.response.status(), self.response.headers())
     }
 
     /// Reads the body, which is whole or an error.
     pub(super) async fn body(mut self, limit: usize) -> Result<Bytes, StoreError> {
-        self.can_be_read()?;
+        self.check_encoding()?;
         let told = self.response.content_length();
         if self.response.version() < Version::HTTP_2
             && told.is_none()
@@ -136,29 +132,26 @@ impl Answer {
             return Err(too_large());
         }
         let mut body = BytesMut::new();
-        while let Some(piece) = self.piece(STALL).await? {
+        self.request.wait();
+        while let Some(piece) = self.response.chunk().await.map_err(fault::cut)? {
             if body.len() + piece.len() > limit {
+                self.request.answered();
                 return Err(too_large());
             }
             body.extend_from_slice(&piece);
         }
-        self.request.is_answered();
+        self.request.answered();
         Ok(body.freeze())
     }
 
     /// Whether its body is what the server has.
-    pub(super) fn can_be_read(&self) -> Result<(), StoreError> {
+    pub(super) fn check_encoding(&self) -> Result<(), StoreError> {
         match self.header(&CONTENT_ENCODING) {
             Some(encoding) if encoding != "identity" => Err(StoreError::invalid(
                 "an encoded answer, though none was asked for; have the server send it as it is",
             )),
             _ => Ok(()),
         }
-    }
-
-    /// Takes it for the beginning of a stream, which may be dropped at any time.
-    pub(super) fn streams(&mut self) {
-        self.request.is_answered();
     }
 
     /// Returns what comes next; `None` at the end.
@@ -170,7 +163,7 @@ impl Answer {
         let piece = timeout(deadline, self.response.chunk())
             .await
             .map_err(|_| StoreError::unreachable(format!("nothing was heard for {deadline:?}")));
-        let piece = piece.and_then(|piece| piece.map_err(refusal::cut));
+        let piece = piece.and_then(|piece| piece.map_err(fault::cut));
         if piece.is_err() {
             self.request.doubt();
         }

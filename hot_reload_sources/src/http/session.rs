@@ -7,15 +7,16 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use reqwest::header::HeaderMap;
+use reqwest::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
 use tokio::time::timeout;
 use url::Url;
 
 use super::{
-    client::Pool,
+    Http,
+    client::{Pool, Unanswered},
     events, long_poll,
     memory::{Cached, Memory, Position},
-    place::{Channel, HttpPlace, LongPoll},
+    place::{Channel, Events, HttpPlace, LongPoll},
     request::Answer,
     standing::{Standing, as_event},
 };
@@ -54,10 +55,21 @@ impl Session {
         url: &Url,
         headers: impl Fn(&Url) -> HeaderMap + Send,
     ) -> Result<Answer, StoreError> {
-        let http = &self.place.http;
-        let pool = http.clients.get(&http.access).await?;
+        let request = Unanswered::new(self.pool().await?);
+        self.place.http.ask(request, url, headers).await
+    }
+
+    /// Asks what is answered when the server wants to.
+    pub(super) async fn wait_for(&self, url: &Url) -> Result<Answer, StoreError> {
+        let request = Unanswered::patient(self.pool().await?);
+        self.place.http.ask(request, url, |_| HeaderMap::new()).await
+    }
+
+    async fn pool(&self) -> Result<Arc<Pool>, StoreError> {
+        let Http { clients, access, .. } = &self.place.http;
+        let pool = clients.get(access).await?;
         *locked(&self.pool) = Arc::clone(&pool);
-        http.ask(pool, url, headers).await
+        Ok(pool)
     }
 
     pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -83,7 +95,7 @@ impl Session {
         let mut is_second = false;
         for _ in 0..MOST_ASKED {
             let asked = self.memory().position;
-            let (content, index) = in_time(self.get(), self.place.silence).await?;
+            let (content, index) = self.in_time(self.place.http.read_deadline, self.get()).await?;
             let entry = content.clone().map_or_else(Entry::gone, Entry::one);
             if let Some(entry) = self.placed(entry, index, asked, is_second) {
                 return Ok((content, Found { entry, index }));
@@ -91,6 +103,18 @@ impl Session {
             is_second = true;
         }
         Err(StoreError::unreachable("its index goes back and forth"))
+    }
+
+    /// Cuts `work` off at a deadline; whatever it has waited for may be dead.
+    pub(super) async fn in_time<T>(
+        &self,
+        deadline: Duration,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        timeout(deadline, work).await.unwrap_or_else(|_| {
+            locked(&self.pool).doubt();
+            Err(StoreError::unreachable(format!("no whole answer within {deadline:?}")))
+        })
     }
 
     /// Says where an entry stands; `None` where it has to be asked for again.
@@ -109,8 +133,13 @@ impl Session {
     /// One conditional GET.
     async fn get(&self) -> Result<(Option<Bytes>, Option<u64>), StoreError> {
         let cached = self.memory().last.clone();
+        let is_told = self.place.channel != Channel::None;
         let conditions = |url: &Url| {
             let mut headers = HeaderMap::new();
+            if is_told {
+                // Whoever has heard of a change is not to be told by a cache what was.
+                headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            }
             if let Some(cached) = &cached {
                 cached.asks(url, &mut headers);
             }
@@ -123,7 +152,6 @@ impl Session {
             let cached = of_this.ok_or_else(|| {
                 StoreError::invalid("answered by 304, though nothing was there before")
             })?;
-            answer.done();
             return Ok((Some(cached.body), index.or(cached.index)));
         }
         let cached = Cached::new(&answer);
@@ -142,17 +170,12 @@ impl Session {
                 ));
             }
             200 => answer.body(self.place.max_size).await?,
-            204 => {
-                answer.done();
-                Bytes::new()
-            }
-            404 | 410 => {
-                answer.done();
-                return Ok(None);
-            }
-            _ => return Err(answer.refusal()),
+            204 => Bytes::new(),
+            404 | 410 => return Ok(None),
+            _ => return Err(answer.fault()),
         };
-        let is_of_events = matches!(self.place.channel, Channel::Events { are_hints: false, .. });
+        let is_of_events =
+            matches!(self.place.channel, Channel::Events(Events { are_hints: false, .. }));
         Ok(Some(if is_of_events { as_event(body) } else { body }))
     }
 
@@ -171,19 +194,14 @@ impl Connection for Arc<Session> {
     async fn watch(&mut self) -> Result<Option<Changes>, StoreError> {
         match &self.place.channel {
             Channel::None => Ok(None),
-            Channel::Events { .. } => events::listen(Arc::clone(self)).await.map(Some),
-            Channel::LongPoll(_) => long_poll::poll(Arc::clone(self)).await.map(Some),
+            Channel::Events(events) => {
+                events::listen(Arc::clone(self), events.clone()).await.map(Some)
+            }
+            Channel::LongPoll(names) => {
+                long_poll::poll(Arc::clone(self), names.clone()).await.map(Some)
+            }
         }
     }
-}
-
-pub(super) async fn in_time<T>(
-    work: impl Future<Output = Result<T, StoreError>>,
-    deadline: Duration,
-) -> Result<T, StoreError> {
-    timeout(deadline, work).await.unwrap_or_else(|_| {
-        Err(StoreError::unreachable(format!("no whole answer within {deadline:?}")))
-    })
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -49,8 +49,8 @@ impl Standing {
     }
 }
 
-/// Returns `body` as an event would have it, which can hold neither a newline at its end nor a carriage
-/// return.
+/// Returns `body` as an event would have it, which has no carriage return, and of whose newlines at the end
+/// servers leave out one, or none.
 pub(super) fn as_event(body: Bytes) -> Bytes {
     if body.contains(&b'\r') {
         let mut lines = Vec::with_capacity(body.len());
@@ -66,10 +66,8 @@ pub(super) fn as_event(body: Bytes) -> Bytes {
         }
         return as_event(lines.into());
     }
-    match body.strip_suffix(b"\n") {
-        Some(text) => body.slice(..text.len()),
-        None => body,
-    }
+    let end = body.iter().rposition(|&byte| byte != b'\n').map_or(0, |last| last + 1);
+    body.slice(..end)
 }
 
 #[cfg(test)]
@@ -125,7 +123,7 @@ mod tests {
     #[test]
     fn a_body_is_as_an_event_would_have_it() {
         for (body, want) in
-            [("a", "a"), ("a\n", "a"), ("a\n\n", "a\n"), ("a\r\nb\rc\r\n", "a\nb\nc")]
+            [("a", "a"), ("a\n", "a"), ("a\n\n", "a"), ("\n", ""), ("a\r\nb\rc\r\n", "a\nb\nc")]
         {
             assert_eq!(as_event(body.into()), want, "{body:?}");
         }

@@ -2,23 +2,24 @@
 
 use std::path::PathBuf;
 
-use percent_encoding::percent_decode_str;
 use url::{Host, Url};
+use zeroize::Zeroizing;
 
 use super::{
-    dial::{Endpoint, Server},
+    dial::{Server, Way},
     place::Shape,
     sentinel::Sentinels,
 };
 use crate::{
-    access::{Access, Secret},
+    access::Access,
+    address::{self, SET},
     error::StoreError,
 };
 
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
-const FORM: &str = "redis://host:6379/0/key, rediss://host:6379/0/key, \
-                    redis+unix:///run/redis.sock?db=0&key=key or \
+const FORM: &str = "redis://host:6379/0/key, redis://host:6379/0/hash#set, \
+                    rediss://host:6379/0/key, redis+unix:///run/redis.sock?db=0&key=key or \
                     redis+sentinel://host:26379/primary/0/key";
 
 pub(super) struct Address {
@@ -29,71 +30,78 @@ pub(super) struct Address {
 
 impl Address {
     /// Parses `url`, and takes the user and the password out of it; no error quotes it.
-    pub(super) fn parse(url: &str, mut access: Access) -> Result<Self, StoreError> {
-        let url =
-            Url::parse(url).map_err(|error| refused("no URL; it has to be like").because(error))?;
-        if url.fragment().is_some() {
-            return Err(refused("a URL with a fragment, which must be written %23; it is like"));
+    pub(super) fn parse(url: &str, access: Access) -> Result<Self, StoreError> {
+        let url = Url::parse(url).map_err(|error| malformed("not a URL").because(error))?;
+        let shape = match url.fragment() {
+            None => Shape::Text,
+            Some(SET) => Shape::Hash,
+            Some(_) => return Err(malformed("a fragment that is not #set; write %23 in a key")),
+        };
+        // The rest of a password that has a slash in it would be told as a part of the key.
+        if url.path().contains('@') {
+            return Err(malformed(
+                "an @ behind the host; write %40 in a key, and %2F in a password",
+            ));
         }
-        if access.token.is_some() {
-            return Err(StoreError::refused("redis knows no tokens; give a user and a password"));
-        }
-        let mut user = Some(decoded(url.username())?).filter(|user| !user.is_empty());
+        let mut user = Some(decoded(url.username())?.to_string());
         let mut password = url.password().map(decoded).transpose()?;
         let path = url.path().strip_prefix('/').unwrap_or_default();
-        let (mut endpoint, mut db, mut key) = match url.scheme() {
+        let (mut way, mut db, mut key) = match url.scheme() {
             "redis" | "valkey" => {
                 let (host, port) = host(&url, PORT)?;
                 let (db, key) = place(path)?;
-                (Endpoint::Tcp { host, port }, db, key)
+                (Way::Tcp { host, port }, db, key)
             }
             "rediss" | "valkeys" => {
                 let (host, port) = host(&url, PORT)?;
                 let (db, key) = place(path)?;
-                (Endpoint::Tls { host, port }, db, key)
+                (Way::Tls { host, port }, db, key)
             }
             scheme @ ("redis+sentinel" | "rediss+sentinel") => {
                 let hosts = vec![host(&url, SENTINEL_PORT)?];
                 let (primary, rest) = path.split_once('/').unwrap_or((path, ""));
                 let (db, key) = place(rest)?;
-                let (primary, is_tls) = (decoded(primary)?, scheme.starts_with("rediss"));
-                (Endpoint::Sentinels(Sentinels { hosts, primary, is_tls }), db, key)
+                let (primary, is_tls) =
+                    (decoded(primary)?.to_string(), scheme.starts_with("rediss"));
+                (Way::Sentinels(Sentinels { hosts, primary, is_tls }), db, key)
             }
-            "redis+unix" | "valkey+unix" | "unix" => {
-                (Endpoint::Unix(PathBuf::from(decoded(url.path())?)), 0, None)
+            "redis+unix" | "valkey+unix" => {
+                (Way::Unix(PathBuf::from(&*decoded(url.path())?)), 0, None)
             }
-            _ => return Err(refused("not a URL of redis; one is like")),
+            _ => return Err(malformed("a URL of something else")),
         };
-        let is_socket = matches!(endpoint, Endpoint::Unix(_));
-        let mut shape = Shape::Text;
+        let is_socket = matches!(way, Way::Unix(_));
         for (name, value) in url.query_pairs() {
             match &*name {
-                "hash" => shape = Shape::Hash,
-                "sentinel" if let Endpoint::Sentinels(sentinels) = &mut endpoint => {
+                "sentinel" if let Way::Sentinels(sentinels) = &mut way => {
                     let url = Url::parse(&format!("redis://{value}"));
-                    let url = url.map_err(|_| refused("a sentinel that is no host; it is like"))?;
+                    let url = url.map_err(|_| malformed("a sentinel that is no host"))?;
                     sentinels.hosts.push(host(&url, SENTINEL_PORT)?);
                 }
                 "db" if is_socket => db = number(&value).ok_or_else(no_database)?,
                 "key" if is_socket => key = Some(value.into_owned()),
                 "user" if is_socket => user = Some(value.into_owned()),
-                "pass" if is_socket => password = Some(value.into_owned()),
+                "pass" if is_socket => password = Some(Zeroizing::new(value.into_owned())),
                 // What it may be is not quoted: it could be a secret in the wrong place.
-                _ => return Err(refused("a URL with a query that means nothing here; it is like")),
+                _ => return Err(malformed("a query that means nothing here")),
             }
         }
-        access.user = access.user.or(user);
-        access.password = access.password.or(password.map(Secret::text));
-        Ok(Self { server: Server::new(endpoint, db, access), key, shape })
+        let access = access.without_token("redis")?.or(user, password);
+        let access = match &way {
+            Way::Tls { .. } | Way::Sentinels(Sentinels { is_tls: true, .. }) => access,
+            Way::Sentinels(_) => access.without_tls("rediss+sentinel")?,
+            _ => access.without_tls("rediss")?,
+        };
+        Ok(Self { server: Server::new(way, db, access), key, shape })
     }
 }
 
 fn host(url: &Url, port: u16) -> Result<(String, u16), StoreError> {
     let host = match url.host() {
-        Some(Host::Domain(name)) if !name.is_empty() => decoded(name)?,
+        Some(Host::Domain(name)) if !name.is_empty() => decoded(name)?.to_string(),
         Some(Host::Ipv4(ip)) => ip.to_string(),
         Some(Host::Ipv6(ip)) => ip.to_string(),
-        _ => return Err(refused("a URL without a host; it is like")),
+        _ => return Err(malformed("no host")),
     };
     Ok((host, url.port().unwrap_or(port)))
 }
@@ -102,7 +110,7 @@ fn host(url: &Url, port: u16) -> Result<(String, u16), StoreError> {
 fn place(path: &str) -> Result<(i64, Option<String>), StoreError> {
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));
     let (db, key) = number(first).map_or((0, path), |db| (db, rest));
-    Ok((db, Some(decoded(key)?).filter(|key| !key.is_empty())))
+    Ok((db, Some(decoded(key)?.to_string()).filter(|key| !key.is_empty())))
 }
 
 fn number(text: &str) -> Option<i64> {
@@ -110,22 +118,22 @@ fn number(text: &str) -> Option<i64> {
     is_number.then(|| text.parse().ok()).flatten()
 }
 
-fn decoded(text: &str) -> Result<String, StoreError> {
-    let decoded = percent_decode_str(text).decode_utf8();
-    Ok(decoded.map_err(|_| refused("a URL that is not UTF-8; it is like"))?.into_owned())
+fn decoded(part: &str) -> Result<Zeroizing<String>, StoreError> {
+    address::decoded(part).ok_or_else(|| malformed("a % that begins no byte, or not UTF-8"))
 }
 
 fn no_database() -> StoreError {
-    refused("a database that is no number; the URL is like")
+    malformed("a database that is no number")
 }
 
-fn refused(told: &str) -> StoreError {
-    StoreError::refused(format!("{told} {FORM}"))
+fn malformed(what: &str) -> StoreError {
+    address::malformed(what, FORM)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Secret;
 
     fn parsed(url: &str) -> (String, Option<String>) {
         let address = Address::parse(url, Access::new()).unwrap();
@@ -141,13 +149,13 @@ mod tests {
             ("redis://h/prod/server.toml", "redis://h:6379/0", Some("prod/server.toml")),
             ("redis://h/0/1/2", "redis://h:6379/0", Some("1/2")),
             ("redis://h/0/a%20b%23", "redis://h:6379/0", Some("a b#")),
-            ("rediss://[::1]:1/0/k?hash", "rediss://[::1]:1/0", Some("k")),
+            ("rediss://[::1]:1/0/k#set", "rediss://[::1]:1/0", Some("k")),
             ("valkey://h/k", "redis://h:6379/0", Some("k")),
             ("redis+unix:///run/a.sock?db=3&key=k", "redis+unix:///run/a.sock?db=3", Some("k")),
             ("redis://u:p%40ss@h/0/k", "redis://h:6379/0", Some("k")),
             ("redis+sentinel://h/main/1/k", "redis+sentinel://h:26379/main/1", Some("k")),
             (
-                "rediss+sentinel://u:p@a:1/main/0/k/l?sentinel=b&sentinel=[::1]:2&hash",
+                "rediss+sentinel://u:p@a:1/main/0/k/l?sentinel=b&sentinel=[::1]:2#set",
                 "rediss+sentinel://a:1,b:26379,[::1]:2/main/0",
                 Some("k/l"),
             ),
@@ -179,11 +187,31 @@ mod tests {
             "redis://h/0/k?password=hunter2",
             "redis+unix:///s?db=hunter2",
             "redis://u:hunter2@h/%ff",
+            // A password that is not encoded.
+            "redis://u:1/hunter2@h/0/k",
+            "redis://u:/hunter2@h/0/k",
+            "redis://u:1?hunter2@h/0/k",
+            "redis://u:1#hunter2@h/0/k",
+            "redis+sentinel://u:1/hunter2@h/main/0/k",
         ] {
             let told = Address::parse(url, Access::new()).err().unwrap();
             assert!(told.is_refused() && !format!("{told:?}").contains("hunter2"), "{told:?}");
         }
         let access = Access::new().token(Secret::text("hunter2"));
         assert!(Address::parse("redis://h/0/k", access).err().unwrap().is_refused());
+    }
+
+    #[test]
+    fn who_trusts_certificates_speaks_tls() {
+        for (url, want) in [
+            ("redis://h/0/k", "use rediss"),
+            ("redis+sentinel://h/main/0/k", "use rediss+sentinel"),
+            ("rediss://h/0/k", ""),
+            ("rediss+sentinel://h/main/0/k", ""),
+        ] {
+            let told = Address::parse(url, Access::new().ca_file("/ca.pem"));
+            let told = told.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(told.ends_with(want) && told.is_empty() == want.is_empty(), "{url}: {told}");
+        }
     }
 }

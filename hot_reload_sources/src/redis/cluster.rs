@@ -50,7 +50,7 @@ impl Redis {
         if let Some(node) = nodes.get(address) {
             return Some(node.clone());
         }
-        let (host, port) = address.rsplit_once(':').filter(|(host, _)| !host.is_empty())?;
+        let (host, port) = address.rsplit_once(':')?;
         let server = self.server.node(host, port.parse().ok()?)?;
         let node = Self { settings: self.settings, ..Self::new(server) };
         nodes.insert(address.to_owned(), node.clone());

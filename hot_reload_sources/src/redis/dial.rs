@@ -1,35 +1,32 @@
 //! Connections to a server.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use ::redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ProtocolVersion, PushInfo, RedisConnectionInfo,
-    RedisError,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ProtocolVersion, PushInfo,
+    RedisConnectionInfo, RedisError, Value,
     aio::{MultiplexedConnection, PubSub},
+    cmd,
 };
 use futures_util::future::BoxFuture;
-use rustls::pki_types::ServerName;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
-};
-use tokio_rustls::TlsConnector;
+use tokio::net::UnixStream;
 
-use super::{answer, sentinel::Sentinels};
-use crate::{
-    access::Access,
-    error::StoreError,
-    tls::{self, client_config},
+use super::{
+    fault,
+    reach::{Duplex, reach, unreachable},
+    sentinel::Sentinels,
 };
+use crate::{access::Access, address::authority, error::StoreError};
 
 /// Where a server is, and how to get in.
 pub(super) struct Server {
-    endpoint: Endpoint,
+    way: Way,
     pub(super) db: i64,
     access: Access,
 }
 
-pub(super) enum Endpoint {
+/// By what a server is reached.
+pub(super) enum Way {
     Tcp {
         host: String,
         port: u16,
@@ -52,30 +49,26 @@ pub(super) struct Open {
     pub(super) protocol: ProtocolVersion,
 }
 
-/// What a connection is made over.
-pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for T {}
-
 impl Server {
-    pub(super) fn new(endpoint: Endpoint, db: i64, access: Access) -> Self {
-        Self { endpoint, db, access }
+    pub(super) fn new(way: Way, db: i64, access: Access) -> Self {
+        Self { way, db, access }
     }
 
     pub(super) fn from_client(client: Client) -> Self {
         let db = client.get_connection_info().redis_settings().db();
-        Self::new(Endpoint::Client(client), db, Access::new())
+        Self::new(Way::Client(client), db, Access::new())
     }
 
     /// Another of its cluster, reached in the same way, if that is by an address.
     pub(super) fn node(&self, host: &str, port: u16) -> Option<Self> {
-        let host = host.to_owned();
-        let endpoint = match self.endpoint {
-            Endpoint::Tcp { .. } => Endpoint::Tcp { host, port },
-            Endpoint::Tls { .. } => Endpoint::Tls { host, port },
+        // One that does not know its own address means that by which it was reached.
+        let or = |own: &str| if host.is_empty() { own.to_owned() } else { host.to_owned() };
+        let way = match &self.way {
+            Way::Tcp { host, .. } => Way::Tcp { host: or(host), port },
+            Way::Tls { host, .. } => Way::Tls { host: or(host), port },
             _ => return None,
         };
-        Some(Self::new(endpoint, self.db, self.access.clone()))
+        Some(Self::new(way, self.db, self.access.clone()))
     }
 
     pub(super) fn access(&self) -> &Access {
@@ -88,17 +81,17 @@ impl Server {
         let at = |scheme: &str, host: &str, port: u16| {
             format!("{scheme}://{}/{db}", authority(host, port))
         };
-        match &self.endpoint {
-            Endpoint::Tcp { host, port } => at("redis", host, *port),
-            Endpoint::Tls { host, port } => at("rediss", host, *port),
-            Endpoint::Unix(path) => format!("redis+unix://{}?db={db}", path.display()),
-            Endpoint::Sentinels(Sentinels { hosts, primary, is_tls }) => {
+        match &self.way {
+            Way::Tcp { host, port } => at("redis", host, *port),
+            Way::Tls { host, port } => at("rediss", host, *port),
+            Way::Unix(path) => format!("redis+unix://{}?db={db}", path.display()),
+            Way::Sentinels(Sentinels { hosts, primary, is_tls }) => {
                 let scheme = if *is_tls { "rediss" } else { "redis" };
                 let hosts: Vec<_> =
                     hosts.iter().map(|(host, port)| authority(host, *port)).collect();
                 format!("{scheme}+sentinel://{}/{primary}/{db}", hosts.join(","))
             }
-            Endpoint::Client(client) => match client.get_connection_info().addr() {
+            Way::Client(client) => match client.get_connection_info().addr() {
                 ConnectionAddr::Tcp(host, port) => at("redis", host, *port),
                 ConnectionAddr::TcpTls { host, port, .. } => at("rediss", host, *port),
                 other => format!("redis+unix://{other}?db={db}"),
@@ -119,7 +112,7 @@ impl Server {
     ) -> Result<Open, StoreError> {
         let config = patient().set_push_sender(on_push);
         match self.shake_hands(ProtocolVersion::RESP3, config).await? {
-            Err(error) if answer::is_without_resp3(&error) => self.open_resp2().await,
+            Err(error) if fault::is_without_resp3(&error) => self.open_resp2().await,
             opened => self.entered(opened).await,
         }
     }
@@ -132,8 +125,8 @@ impl Server {
 
     /// Connects for what is published.
     pub(super) async fn subscriber(&self) -> Result<PubSub, StoreError> {
-        let opened = match &self.endpoint {
-            Endpoint::Client(client) => {
+        let opened = match &self.way {
+            Way::Client(client) => {
                 let info = client.get_connection_info().clone();
                 let settings = info.redis_settings().clone().set_db(0);
                 let settings = settings.set_protocol(ProtocolVersion::RESP2);
@@ -146,7 +139,7 @@ impl Server {
                 PubSub::new(&self.settings(ProtocolVersion::RESP2).await?, self.dial().await?).await
             }
         };
-        opened.map_err(|error| answer::refused(&error, "log in"))
+        opened.map_err(|error| fault::of(&error, "log in"))
     }
 
     /// Outer errors are those of the way to the server, inner ones its own.
@@ -155,7 +148,7 @@ impl Server {
         protocol: ProtocolVersion,
         config: AsyncConnectionConfig,
     ) -> Result<Result<Open, RedisError>, StoreError> {
-        if let Endpoint::Client(client) = &self.endpoint {
+        if let Way::Client(client) = &self.way {
             let info = client.get_connection_info().clone();
             let settings = info.redis_settings().clone().set_db(0).set_protocol(protocol);
             let opened = async {
@@ -195,71 +188,57 @@ impl Server {
     }
 
     async fn dial(&self) -> Result<Box<dyn Duplex>, StoreError> {
-        match &self.endpoint {
-            Endpoint::Tcp { host, port } => reach(host, *port, None).await,
-            Endpoint::Tls { host, port } => reach(host, *port, Some(&self.access)).await,
-            Endpoint::Unix(path) => {
-                Ok(Box::new(UnixStream::connect(path).await.map_err(unreachable)?))
-            }
-            Endpoint::Sentinels(sentinels) => {
+        match &self.way {
+            Way::Tcp { host, port } => reach(host, *port, None).await,
+            Way::Tls { host, port } => reach(host, *port, Some(&self.access)).await,
+            Way::Unix(path) => Ok(Box::new(UnixStream::connect(path).await.map_err(unreachable)?)),
+            Way::Sentinels(sentinels) => {
                 let (host, port) = sentinels.find(self).await?;
                 reach(&host, port, sentinels.is_tls.then_some(&self.access)).await
             }
-            Endpoint::Client(_) => Err(StoreError::unreachable("the client has to connect")),
+            Way::Client(_) => Err(StoreError::unreachable("the client has to connect")),
         }
     }
 
     async fn entered(&self, opened: Result<Open, RedisError>) -> Result<Open, StoreError> {
-        let mut open = opened.map_err(|error| answer::refused(&error, "log in"))?;
-        // Only what runs answers.
+        let mut open = opened.map_err(|error| fault::of(&error, "log in"))?;
         if self.db != 0 {
-            let mut select = ::redis::cmd("SELECT");
+            let mut select = cmd("SELECT");
             select.arg(self.db);
-            let selected = tokio::select! {
-                selected = select.exec_async(&mut open.connection) => selected,
-                () = &mut open.driver => return Err(super::news::lost()),
-            };
             let wanted = format!("SELECT {}", self.db);
-            selected.map_err(|error| answer::refused(&error, &wanted))?;
+            open.ask(&select).await?.map_err(|error| fault::of(&error, &wanted))?;
+        }
+        if matches!(self.way, Way::Sentinels(_)) {
+            match open.ask(&cmd("ROLE")).await? {
+                Ok(role) if !is_of_primary(&role) => {
+                    let told = "what the sentinel takes for the primary is none, or no longer one";
+                    return Err(StoreError::unreachable(told));
+                }
+                // One who may not ask has to take the sentinel at its word.
+                _ => {}
+            }
         }
         Ok(open)
     }
 }
 
+impl Open {
+    /// Asks before its driver has a task; outer errors are those of the way, inner ones the server's.
+    async fn ask(&mut self, command: &Cmd) -> Result<Result<Value, RedisError>, StoreError> {
+        tokio::select! {
+            answer = command.query_async(&mut self.connection) => Ok(answer),
+            // Only what runs answers.
+            () = &mut self.driver => Err(super::news::lost()),
+        }
+    }
+}
+
+fn is_of_primary(role: &Value) -> bool {
+    let Value::Array(role) = role else { return false };
+    matches!(role.first(), Some(Value::BulkString(name)) if name == b"master")
+}
+
 /// Deadlines are the engine's.
 pub(super) fn patient() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None)
-}
-
-/// Connects to `host`, by TLS where there is `tls` to do so with.
-pub(super) async fn reach(
-    host: &str,
-    port: u16,
-    tls: Option<&Access>,
-) -> Result<Box<dyn Duplex>, StoreError> {
-    let Some(access) = tls else { return Ok(Box::new(tcp(host, port).await?)) };
-    let config = client_config(access).await?;
-    let name = ServerName::try_from(host.to_owned()).map_err(|error| {
-        StoreError::refused("a host that no certificate can be for").because(error)
-    })?;
-    let stream = tcp(host, port).await?;
-    let connect = TlsConnector::from(Arc::new(config)).connect(name, stream);
-    Ok(Box::new(connect.await.map_err(unreachable)?))
-}
-
-fn authority(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-}
-
-async fn tcp(host: &str, port: u16) -> Result<TcpStream, StoreError> {
-    let stream = TcpStream::connect((host, port)).await.map_err(unreachable)?;
-    // What is asked is small, and never waits for more.
-    stream.set_nodelay(true).map_err(unreachable)?;
-    Ok(stream)
-}
-
-fn unreachable(error: io::Error) -> StoreError {
-    tls::refusal(&error).unwrap_or_else(|| {
-        StoreError::unreachable("can't be reached; start it, or correct the address").because(error)
-    })
 }

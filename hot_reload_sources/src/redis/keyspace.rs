@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use ::redis::{Value, aio::PubSubSink, cmd, from_redis_value};
 use futures_util::StreamExt;
+use tokio::task::JoinSet;
 
 use super::{
-    Settings, answer,
+    Settings,
     dial::Server,
-    link::{Link, Task, beat},
+    fault,
+    link::{Link, beat},
     news::News,
 };
 use crate::error::StoreError;
@@ -17,7 +19,7 @@ use crate::error::StoreError;
 pub(super) struct Keyspace {
     sink: PubSubSink,
     prefix: String,
-    _tasks: [Task; 2],
+    _tasks: JoinSet<()>,
 }
 
 impl Keyspace {
@@ -49,13 +51,16 @@ impl Keyspace {
                 async move { sink.ping::<Value>().await.map(drop) }
             }
         });
-        Ok(Self { sink, prefix, _tasks: [Task::spawn(hear), Task::spawn(beat)] })
+        let mut tasks = JoinSet::new();
+        tasks.spawn(hear);
+        tasks.spawn(beat);
+        Ok(Self { sink, prefix, _tasks: tasks })
     }
 
     pub(super) async fn follow(&self, key: &str) -> Result<(), StoreError> {
         let channel = format!("{}{key}", self.prefix);
         let subscribed = self.sink.clone().subscribe(&channel).await;
-        subscribed.map_err(|error| answer::refused(&error, &format!("SUBSCRIBE {channel}")))
+        subscribed.map_err(|error| fault::of(&error, &format!("SUBSCRIBE {channel}")))
     }
 }
 

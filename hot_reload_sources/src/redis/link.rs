@@ -7,13 +7,14 @@ use ::redis::{
 };
 use tokio::{
     sync::OnceCell,
-    task::JoinHandle,
+    task::JoinSet,
     time::{sleep, timeout},
 };
 
 use super::{
-    Settings, answer,
+    Settings,
     dial::Server,
+    fault,
     keyspace::Keyspace,
     news::{Mark, News},
 };
@@ -26,7 +27,8 @@ pub(super) struct Link {
     server: Arc<Server>,
     settings: Settings,
     channel: Channel,
-    _tasks: [Task; 2],
+    /// They end with it.
+    _tasks: JoinSet<()>,
 }
 
 /// How it hears of changes, once somebody wants to.
@@ -67,7 +69,9 @@ impl Link {
                 async move { cmd("PING").exec_async(&mut connection).await }
             }
         });
-        let tasks = [Task::spawn(opened.driver), Task::spawn(beat)];
+        let mut tasks = JoinSet::new();
+        tasks.spawn(opened.driver);
+        tasks.spawn(beat);
         Ok(Self { connection, news, server, settings, channel, _tasks: tasks })
     }
 
@@ -107,10 +111,10 @@ impl Link {
             lost = self.news.lost() => return Err(lost),
         };
         answer.map_err(|error| {
-            if answer::is_lost(&error) {
+            if fault::is_lost(&error) {
                 self.news.lose();
             }
-            answer::refused(&error, wanted)
+            fault::of(&error, wanted)
         })
     }
 }
@@ -146,7 +150,7 @@ where
     loop {
         sleep(half).await;
         match timeout(half, ping()).await {
-            Ok(Err(error)) if answer::is_lost(&error) => return,
+            Ok(Err(error)) if fault::is_lost(&error) => return,
             // One who may not ask is answered that.
             Ok(_) => {}
             Err(_silence) => return,
@@ -160,20 +164,5 @@ struct End(Arc<News>);
 impl Drop for End {
     fn drop(&mut self) {
         self.0.lose();
-    }
-}
-
-/// A task that ends with whoever needs it.
-pub(super) struct Task(JoinHandle<()>);
-
-impl Task {
-    pub(super) fn spawn(work: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self(tokio::spawn(work))
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

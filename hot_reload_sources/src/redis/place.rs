@@ -1,6 +1,6 @@
 //! One key of a server.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ::redis::{Cmd, Value, cmd, from_redis_value};
 use async_trait::async_trait;
@@ -17,6 +17,7 @@ use crate::{
 
 /// A string, or a hash, of a [`Redis`].
 #[derive(Debug, Clone)]
+#[must_use]
 pub struct RedisPlace {
     redis: Redis,
     query: Query,
@@ -36,16 +37,8 @@ pub(super) enum Shape {
 }
 
 impl RedisPlace {
-    /// Creates what reaches the server and the key that `url` names.
-    ///
-    /// | URL | is |
-    /// |---|---|
-    /// | `redis://host:6379/0/prod/server.toml` | `prod/server.toml` of database 0 |
-    /// | `rediss://host:6379/0/prod/server.toml` | the same, by TLS |
-    /// | `redis+unix:///run/redis.sock?db=0&key=prod/server.toml` | the same, by a Unix socket |
-    /// | `redis+sentinel://host:26379/primary/0/prod/server.toml` | the same, where a sentinel says |
-    ///
-    /// With the query `hash` the key is that of a hash.
+    /// Creates what reaches the server and the key that `url` names, as [`redis`](crate::redis) has it:
+    /// `redis://host:6379/0/prod/server.toml`, `redis://host:6379/0/prod/limits#set`.
     ///
     /// # Errors
     ///
@@ -69,34 +62,35 @@ impl Store for RedisPlace {
         let name = self.redis.server.name_of(&self.query.key);
         match self.query.shape {
             Shape::Text => name,
-            // What is appended to it, in errors, is the name of a field.
-            Shape::Hash if name.contains('?') => format!("{name}&hash="),
-            Shape::Hash => format!("{name}?hash="),
+            // Then comes the name of a field.
+            Shape::Hash => format!("{name}#"),
         }
+    }
+
+    fn read_deadline(&self) -> Duration {
+        self.redis.settings.read_deadline
     }
 
     async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
         let link = self.redis.link().await?;
-        Ok(Box::new(Reader(Seat::new(self.redis.clone(), link, self.query.clone()))))
+        Ok(Box::new(Connected(Seat::new(self.redis.clone(), link, self.query.clone()))))
     }
 }
 
 /// One key, by the connection of all.
-struct Reader(Seat);
+struct Connected(Seat);
 
 #[async_trait]
-impl Connection for Reader {
+impl Connection for Connected {
     async fn read(&mut self) -> Result<Entry, StoreError> {
         self.0.read().await
     }
 
     async fn watch(&mut self) -> Result<Option<Changes>, StoreError> {
         let watch = Watch::start(self.0.clone()).await?;
-        Ok(Some(Box::pin(stream::unfold(Some(watch), |watch| async {
-            let mut watch = watch?;
-            let entry = watch.next().await;
-            let goes_on = entry.is_ok().then_some(watch);
-            Some((entry, goes_on))
+        Ok(Some(Box::pin(stream::try_unfold(watch, async |mut watch| {
+            let entry = watch.next().await?;
+            Ok(Some((entry, watch)))
         }))))
     }
 }
@@ -109,12 +103,24 @@ impl Query {
     pub(super) async fn read(&self, link: &Link) -> Result<Entry, StoreError> {
         let Self { key, shape } = self;
         let (name, command) = self.command();
-        let answer = link.ask(&command, &format!("{name} {key}")).await?;
+        let answer = match link.ask(&command, &format!("{name} {key}")).await {
+            Err(error) if error.is_invalid() => return Ok(self.another_kind()),
+            answer => answer?,
+        };
         match (shape, answer) {
             (_, Value::Nil) => Ok(Entry::gone()),
             (Shape::Text, Value::BulkString(bytes)) => Ok(Entry::one(bytes)),
             (Shape::Text, _) => Err(StoreError::invalid("the server answers GET with no string")),
             (Shape::Hash, answer) => hash(answer),
+        }
+    }
+
+    /// Stands for what is another kind of value: nobody takes it, and the watch goes on until it is mended.
+    fn another_kind(&self) -> Entry {
+        let told = Bytes::from_static(b"another kind of value");
+        match self.shape {
+            Shape::Text => Entry::set([(String::new(), told)].into()),
+            Shape::Hash => Entry::one(told),
         }
     }
 

@@ -4,8 +4,9 @@ use ::redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, cmd};
 use futures_util::future::select_ok;
 
 use super::{
-    answer,
-    dial::{Server, patient, reach},
+    dial::{Server, patient},
+    fault,
+    reach::reach,
 };
 use crate::error::StoreError;
 
@@ -41,7 +42,7 @@ impl Sentinels {
             }
             answer => answer,
         }
-        .map_err(|error| answer::refused(&error, "SENTINEL GET-MASTER-ADDR-BY-NAME"))?
+        .map_err(|error| fault::of(&error, "SENTINEL GET-MASTER-ADDR-BY-NAME"))?
         .ok_or_else(|| {
             StoreError::refused(format!(
                 "the sentinel knows no {}; correct the name, or have it monitor that",

@@ -1,7 +1,7 @@
 //! A text, followed.
 
 use hot_reload::{ReloaderOptions, ReloaderReceiver, ReloaderService, Status};
-use hot_reload_sources::{Access, FromStore, Secret, http::Http};
+use hot_reload_sources::{FromStore, http::Http};
 
 use crate::{
     common::within,
@@ -11,8 +11,7 @@ use crate::{
 pub(crate) type Text = ReloaderReceiver<String, String>;
 
 pub(crate) fn http(server: &Server) -> Http {
-    let access = Access::new().token(Secret::text(TOKEN)).ca_file(server.authority.file());
-    Http::from_url(&server.url(server.address), access).unwrap()
+    Http::from_url(&server.url(server.address), server.access(TOKEN)).unwrap()
 }
 
 pub(crate) fn follow(source: FromStore<String>, options: ReloaderOptions) -> Text {

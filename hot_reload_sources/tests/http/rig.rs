@@ -5,7 +5,7 @@ use std::{marker::PhantomData, net::SocketAddr, sync::atomic::Ordering, time::Du
 use async_trait::async_trait;
 use hot_reload::testing::{Rig, Sample};
 use hot_reload_sources::{
-    Access, FromStore, Secret, Store,
+    FromStore, Store,
     http::{Http, HttpPlace},
 };
 
@@ -78,10 +78,9 @@ pub(crate) struct HttpRig<W> {
 
 impl<W: Way> HttpRig<W> {
     fn with_token(server: &Server, address: SocketAddr, token: &str) -> FromStore<Sample> {
-        let token = Secret::text(token);
-        let access = Access::new().token(token).ca_file(server.authority.file());
-        let place = Http::from_url(&server.url(address), access).unwrap().get("/value").unwrap();
-        W::of(place).silence(SILENCE).toml::<Sample>().read_deadline(SILENCE)
+        let http = Http::from_url(&server.url(address), server.access(token)).unwrap();
+        let http = http.read_deadline(SILENCE);
+        W::of(http.get("/value").unwrap()).silence(SILENCE).toml()
     }
 }
 

@@ -21,6 +21,7 @@ use axum::{
     serve::Listener,
 };
 use futures_util::stream;
+use hot_reload_sources::{Access, Secret};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -64,6 +65,7 @@ pub(crate) struct Server {
 /// What the server holds, whether it runs or not.
 pub(crate) struct Held {
     value: watch::Sender<Value>,
+    pub(crate) connections: AtomicU64,
     pub(crate) requests: AtomicU64,
     pub(crate) bodies: AtomicU64,
     pub(crate) is_throttled: AtomicBool,
@@ -90,6 +92,7 @@ impl Server {
         let server = Self {
             state: Arc::new(Held {
                 value: watch::Sender::new(Value { era: 0, index: 1, text: None }),
+                connections: AtomicU64::new(0),
                 requests: AtomicU64::new(0),
                 bodies: AtomicU64::new(0),
                 is_throttled: AtomicBool::new(false),
@@ -145,6 +148,11 @@ impl Server {
         format!("{scheme}://{address}")
     }
 
+    pub(crate) fn access(&self, token: &str) -> Access {
+        let access = Access::new().token(Secret::text(token));
+        if self.tls == Tls::None { access } else { access.ca_file(self.authority.file()) }
+    }
+
     pub(crate) fn put(&self, text: &str) {
         self.sets(Some(text.to_owned()));
     }
@@ -184,6 +192,7 @@ impl Server {
     pub(crate) async fn run(&self) {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (address, acceptor) = (self.address, Arc::clone(&self.acceptor));
+        let state = Arc::clone(&self.state);
         let app = app(Arc::clone(&self.state));
         let (bound, is_bound) = tokio::sync::oneshot::channel();
         runtime.spawn(async move {
@@ -195,7 +204,7 @@ impl Server {
             };
             let _ = bound.send(());
             let (streams, arrived) = mpsc::channel(16);
-            tokio::spawn(accept(listener, acceptor, streams));
+            tokio::spawn(accept(listener, acceptor, state, streams));
             axum::serve(Arrived { arrived, address }, app).await.unwrap();
         });
         within(is_bound).await.unwrap();
@@ -240,11 +249,13 @@ impl Listener for Arrived {
 async fn accept(
     listener: TcpListener,
     acceptor: Arc<Mutex<Option<TlsAcceptor>>>,
+    state: Arc<Held>,
     streams: mpsc::Sender<(Box<dyn Io>, SocketAddr)>,
 ) {
     loop {
         let Ok((stream, peer)) = listener.accept().await else { continue };
         let _ = stream.set_nodelay(true);
+        state.connections.fetch_add(1, Ordering::SeqCst);
         let acceptor = acceptor.lock().unwrap().clone();
         let streams = streams.clone();
         tokio::spawn(async move {

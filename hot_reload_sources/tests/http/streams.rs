@@ -8,12 +8,13 @@ use std::{
     time::Duration,
 };
 
+use futures_util::StreamExt;
 use hot_reload::{Mechanism, ReloaderOptions};
 use hot_reload_sources::{
     Access, Store,
     http::{Http, HttpPlace},
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     common::within,
@@ -151,6 +152,29 @@ async fn an_event_that_is_too_large_ends_the_stream() {
     })
     .await;
     assert_eq!(text.get().as_deref(), Some("read"));
+}
+
+#[tokio::test]
+async fn a_place_without_events_leaves_the_others_their_connection() {
+    let server = Server::start(Tls::Server).await;
+    server.put("first");
+    let http = http(&server);
+    let get = || http.get("/value").unwrap();
+    let mut kept = within(get().connect()).await.unwrap();
+    within(kept.read()).await.unwrap();
+    for place in [get().events("/value").unwrap(), get().events("/nothing").unwrap()] {
+        let told = within(async { place.connect().await?.watch().await }).await.err().unwrap();
+        assert!(told.is_refused(), "{told}");
+    }
+    assert!(within(async { get().max_size(1).connect().await?.read().await }).await.is_err());
+    let waiting = get().long_poll();
+    let changes = within(async { waiting.connect().await?.watch().await }).await;
+    let mut changes = changes.unwrap().unwrap();
+    within(changes.next()).await.unwrap().unwrap();
+    assert!(timeout(SHORT, changes.next()).await.is_err(), "it has told all");
+    drop(changes);
+    within(kept.read()).await.unwrap();
+    assert_eq!(server.state.connections.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

@@ -130,6 +130,19 @@ async fn a_hash_is_a_set() {
 }
 
 #[tokio::test]
+async fn a_url_names_a_hash_by_a_fragment() {
+    let server = RedisServer::start().await;
+    server.say(&["HSET", "h", "a", "n = 1", "b", "n = x"]).await;
+    let url = format!("redis://{}/0/h#set", server.address);
+    let source = RedisPlace::from_url(&url, RedisServer::access()).unwrap().each_toml::<Value>();
+    let told = within(source.clone().watch()).await.err().unwrap().to_string();
+    assert!(told.contains(&format!("redis://{}/0/h#b", server.address)), "{told}");
+    server.say(&["HSET", "h", "b", "n = 2"]).await;
+    let all = within(source.watch()).await.unwrap().get().unwrap();
+    assert_eq!((all["a"].n, all["b"].n), (1, 2));
+}
+
+#[tokio::test]
 async fn of_a_burst_the_last_is_told() {
     let server = RedisServer::start().await;
     let mut changes = watch(&server.redis().key("k")).await.unwrap();

@@ -92,12 +92,32 @@ async fn a_user_without_the_right_to_ping_is_followed_all_the_same() {
 async fn a_value_of_another_kind_is_told() {
     let server = RedisServer::start().await;
     server.put("k", "1").await;
-    let error = read(&server.redis().hash("k")).await.err().unwrap();
-    assert!(error.to_string().contains("HGETALL k"), "{error}");
+    let error = within(server.redis().hash("k").each_bytes().watch()).await.err().unwrap();
+    assert!(error.to_string().contains("one value, where a set"), "{error}");
     server.say(&["DEL", "k"]).await;
     server.say(&["RPUSH", "k", "1"]).await;
-    let error = read(&server.redis().key("k")).await.err().unwrap();
-    assert!(error.to_string().contains("GET k"), "{error}");
+    let error = within(server.redis().key("k").text().watch()).await.err().unwrap();
+    assert!(error.to_string().contains("a set of values, where one"), "{error}");
+}
+
+#[tokio::test]
+async fn a_value_of_another_kind_is_followed_until_it_is_mended() {
+    let server = RedisServer::start().await;
+    let redis = server.redis();
+    let mut changes = watch(&redis.key("k")).await.unwrap();
+    let mut set = watch(&redis.hash("h")).await.unwrap();
+    until(&mut changes, Entry::gone()).await;
+    until(&mut set, Entry::gone()).await;
+    server.say(&["RPUSH", "k", "1"]).await;
+    server.put("h", "1").await;
+    for changes in [&mut changes, &mut set] {
+        within(async { while changes.next().await.unwrap().unwrap() == Entry::gone() {} }).await;
+    }
+    server.put("k", "2").await;
+    until(&mut changes, Entry::one("2")).await;
+    server.say(&["DEL", "h"]).await;
+    server.say(&["HSET", "h", "a", "1"]).await;
+    until(&mut set, Entry::set([("a".to_owned(), "1".into())].into())).await;
 }
 
 #[tokio::test]

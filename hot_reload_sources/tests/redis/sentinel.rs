@@ -105,6 +105,23 @@ async fn any_of_the_sentinels_will_do() {
 }
 
 #[tokio::test]
+async fn a_sentinel_that_names_a_replica_is_not_believed() {
+    let primary = RedisServer::start().await;
+    let (ip, port) = (primary.address.ip().to_string(), primary.address.port().to_string());
+    let replica = RedisServer::new(&[]);
+    replica.run_with(&["--replicaof", &format!("{ip} {port}")]).await;
+    let sentinel = Sentinel::start(replica.address, "").await;
+    let place = sentinel.place("main", RedisServer::access());
+    // One who may not ask takes it at its word.
+    assert!(within(place.connect()).await.is_ok());
+    replica.say(&["ACL", "SETUSER", USER, "+role"]).await;
+    let error = within(place.connect()).await.err().unwrap();
+    assert!(error.is_unreachable() && error.to_string().contains("primary"), "{error}");
+    replica.say(&["REPLICAOF", "NO", "ONE"]).await;
+    within(async { while place.connect().await.is_err() {} }).await;
+}
+
+#[tokio::test]
 async fn a_name_that_no_sentinel_knows_is_told() {
     let server = RedisServer::start().await;
     let sentinel = Sentinel::start(server.address, "").await;

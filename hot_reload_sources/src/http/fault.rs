@@ -2,7 +2,6 @@
 
 use std::{
     error::Error,
-    io,
     time::{Duration, SystemTime},
 };
 
@@ -11,7 +10,7 @@ use reqwest::{
     header::{HeaderMap, RETRY_AFTER},
 };
 
-use crate::error::StoreError;
+use crate::{error::StoreError, tls};
 
 /// What a status says that is neither a value nor the lack of one.
 pub(super) fn by_status(status: StatusCode, headers: &HeaderMap) -> StoreError {
@@ -20,7 +19,7 @@ pub(super) fn by_status(status: StatusCode, headers: &HeaderMap) -> StoreError {
     let code = status.as_u16();
     match code {
         429 => StoreError::throttled("429, too many requests", after),
-        503 if after.is_some() => StoreError::throttled("503, come back later", after),
+        503 => StoreError::throttled("503, come back later", after),
         401 => {
             StoreError::refused("401, the credentials are not accepted; mend the token or password")
         }
@@ -48,20 +47,10 @@ fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 pub(super) fn lost(error: reqwest::Error) -> StoreError {
     // It quotes the URL otherwise.
     let error = error.without_url();
-    if let Some(tls) = tls_error(&error) {
-        let told = match tls {
-            rustls::Error::InvalidCertificate(_) => {
-                "the server's certificate is not trusted; mend it, the name in the URL or the CA file"
-            }
-            rustls::Error::AlertReceived(_) => {
-                "the server ends the TLS handshake; check the client certificate"
-            }
-            _ => "no TLS connection can be made; check that the server speaks https there",
-        };
-        return StoreError::refused(told).because(tls.clone());
-    }
-    let told = if error.is_connect() { "can't be reached" } else { "the connection is lost" };
-    StoreError::unreachable(told).because(innermost(&error))
+    tls::refusal(&error).unwrap_or_else(|| {
+        let told = if error.is_connect() { "can't be reached" } else { "the connection is lost" };
+        StoreError::unreachable(told).because(innermost(&error))
+    })
 }
 
 /// What it is when an answer ends before its end.
@@ -71,28 +60,8 @@ pub(super) fn cut(error: reqwest::Error) -> StoreError {
 }
 
 /// The cause of causes, in its own words.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut innermost: &dyn Error = error;
-    while let Some(cause) = innermost.source() {
-        innermost = cause;
-    }
-    innermost.to_string()
-}
-
-fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
-    let mut next: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        if let Some(tls) = error.downcast_ref() {
-            return Some(tls);
-        }
-        // Its `source` leaves out the error that it is made of.
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        next = match inner {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    None
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    tls::causes(error).last().unwrap_or(error).to_string()
 }
 
 #[cfg(test)]
@@ -130,7 +99,7 @@ mod tests {
         };
         for (code, want, want_later) in [
             (429, "throttled", "throttled"),
-            (503, "unreachable", "throttled"),
+            (503, "throttled", "throttled"),
             (500, "unreachable", "unreachable"),
             (401, "refused", "refused"),
             (405, "refused", "refused"),

@@ -18,7 +18,7 @@ pub(super) fn is_without_resp3(error: &RedisError) -> bool {
 }
 
 /// Tells what is wrong, and what to do; `wanted` is the command that the server did not carry out.
-pub(super) fn refused(error: &RedisError, wanted: &str) -> StoreError {
+pub(super) fn of(error: &RedisError, wanted: &str) -> StoreError {
     let detail = error.detail().unwrap_or_default();
     let told = match error.code() {
         Some("WRONGPASS") => StoreError::refused(
@@ -31,21 +31,20 @@ pub(super) fn refused(error: &RedisError, wanted: &str) -> StoreError {
         Some("DENIED") => StoreError::refused(
             "the server takes nobody from other hosts without a password; set one there",
         ),
-        Some("WRONGTYPE") => StoreError::invalid(format!(
-            "{wanted} is for another kind of value; store a string for key, a hash for hash"
-        )),
+        Some("WRONGTYPE") => StoreError::invalid(format!("{wanted} is for another kind of value")),
         Some("MOVED" | "ASK") => {
             let node = error.redirect_node().map_or("another node", |(address, _)| address);
             StoreError::refused(format!(
                 "a cluster, where the key is on {node}; name that node in place of this"
             ))
         }
-        Some("LOADING") => StoreError::throttled("the server is loading its data", None),
+        // All of them pass by themselves, and soon, without being asked less often.
+        Some("LOADING") => StoreError::unreachable("the server is loading its data"),
+        Some("MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN") => {
+            StoreError::unreachable("the server has lost the others of its kind")
+        }
         Some("BUSY") => {
             StoreError::throttled("the server is busy with a script; end it by SCRIPT KILL", None)
-        }
-        Some("MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN") => {
-            StoreError::throttled("the server has lost the others of its kind", None)
         }
         _ if detail.contains("max number of clients") => {
             StoreError::throttled("the server has as many clients as it takes", None)
@@ -83,7 +82,7 @@ mod tests {
         let error = |code: &str, detail: &str| {
             let line = format!("-{code} {detail}\r\n");
             let value = ::redis::parse_redis_value(line.as_bytes()).unwrap();
-            refused(&value.extract_error().unwrap_err(), "GET k")
+            of(&value.extract_error().unwrap_err(), "GET k")
         };
         for (code, detail) in [
             ("WRONGPASS", "invalid username-password pair or user is disabled."),
@@ -96,19 +95,22 @@ mod tests {
         ] {
             assert!(error(code, detail).is_refused(), "{code}");
         }
+        for (code, detail) in
+            [("BUSY", "Redis is busy running a script."), ("ERR", "max number of clients reached")]
+        {
+            assert!(error(code, detail).is_throttled(), "{code}");
+        }
         for (code, detail) in [
             ("LOADING", "Redis is loading the dataset in memory"),
-            ("BUSY", "Redis is busy running a script."),
             ("MASTERDOWN", "Link with MASTER is down"),
             ("CLUSTERDOWN", "The cluster is down"),
-            ("ERR", "max number of clients reached"),
         ] {
-            assert!(error(code, detail).is_throttled(), "{code}");
+            assert!(error(code, detail).is_unreachable(), "{code}");
         }
         let moved = error("MOVED", "3999 127.0.0.1:6381").to_string();
         assert!(moved.contains("127.0.0.1:6381"), "{moved}");
         let lost = RedisError::from(io::Error::from(io::ErrorKind::ConnectionReset));
-        assert!(is_lost(&lost) && refused(&lost, "GET k").is_unreachable());
+        assert!(is_lost(&lost) && of(&lost, "GET k").is_unreachable());
     }
 
     #[test]

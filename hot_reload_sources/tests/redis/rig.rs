@@ -41,7 +41,7 @@ impl RedisRig {
 
 fn source(url: &str, access: Access) -> FromStore<Sample> {
     let redis = Redis::from_url(url, access).unwrap().read_deadline(READ_DEADLINE);
-    redis.key(KEY).toml().read_deadline(READ_DEADLINE)
+    redis.key(KEY).toml()
 }
 
 #[async_trait]
