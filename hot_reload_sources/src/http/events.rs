@@ -130,7 +130,7 @@ impl Listening {
                 self.last_id = Some(id);
             }
             if let Some(data) = data.filter(|_| name == self.kind.name) {
-                let data = as_event(data);
+                let data = as_event(&data);
                 return Ok(Some(data).filter(|data| !self.kind.are_hints && !data.is_empty()));
             }
         }

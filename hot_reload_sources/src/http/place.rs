@@ -267,12 +267,21 @@ mod tests {
             ("https://app:1#hunter2@host/", "none of #watch"),
             ("https://app:1/hunter2@host/", "%40"),
             ("https://host/#events=/changes", "for #watch=sse"),
-            ("etcd://host/", "https or http"),
+            ("etcd://host/", "https and http"),
+            ("https://app:hunter2%zz@host/", "begins no byte"),
             ("hunter2", "not a URL"),
         ] {
             let told = HttpPlace::from_url(url, Access::new()).unwrap_err();
             assert!(told.is_refused() && told.to_string().contains(want), "{url}: {told}");
             assert!(!format!("{told:?}").contains("hunter2"), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn who_trusts_certificates_speaks_tls() {
+        for (url, is_refused) in [("http://host/", true), ("https://host/", false)] {
+            let told = HttpPlace::from_url(url, Access::new().ca_file("/ca.pem"));
+            assert_eq!(told.is_err_and(|error| error.to_string().contains("https")), is_refused);
         }
     }
 
