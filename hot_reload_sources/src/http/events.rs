@@ -129,7 +129,7 @@ impl Listening {
             if let Some(id) = id.and_then(|id| id.parse().ok()) {
                 self.last_id = Some(id);
             }
-            if let Some(data) = data.filter(|_| name == self.kind.name) {
+            if let Some(data) = data.filter(|_| name == self.session.place.event_name) {
                 let data = as_event(&data);
                 return Ok(Some(data).filter(|data| !self.kind.are_hints && !data.is_empty()));
             }
