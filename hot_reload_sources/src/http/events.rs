@@ -129,8 +129,8 @@ impl Listening {
             if let Some(id) = id.and_then(|id| id.parse().ok()) {
                 self.last_id = Some(id);
             }
-            if let Some(data) = data.filter(|_| name == self.kind.name) {
-                let data = as_event(data);
+            if let Some(data) = data.filter(|_| name == self.session.place.event_name) {
+                let data = as_event(&data);
                 return Ok(Some(data).filter(|data| !self.kind.are_hints && !data.is_empty()));
             }
         }

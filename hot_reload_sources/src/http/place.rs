@@ -29,6 +29,8 @@ pub struct HttpPlace {
     pub(super) http: Http,
     pub(super) url: Url,
     pub(super) channel: Channel,
+    /// The type of the events that count; `None` for `message`.
+    pub(super) event_name: Option<String>,
     pub(super) max_size: usize,
     pub(super) silence: Duration,
     pub(super) memory: Arc<Mutex<Memory>>,
@@ -42,11 +44,10 @@ pub(super) enum Channel {
     LongPoll(LongPoll),
 }
 
-/// An event stream, and which of its events count.
+/// An event stream, and what its events are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Events {
     pub(super) url: Url,
-    pub(super) name: Option<String>,
     pub(super) are_hints: bool,
 }
 
@@ -66,6 +67,7 @@ impl HttpPlace {
             http,
             url,
             channel: Channel::None,
+            event_name: None,
             max_size: MAX_SIZE,
             silence: SILENCE,
             memory: Arc::default(),
@@ -144,15 +146,13 @@ impl HttpPlace {
     fn by_events(mut self, url: &str, are_hints: bool) -> Result<Self, StoreError> {
         let mut url = join(&self.url, url)?;
         url.set_fragment(None);
-        self.channel = Channel::Events(Events { url, name: None, are_hints });
+        self.channel = Channel::Events(Events { url, are_hints });
         Ok(self)
     }
 
     /// Sets the type of the events that count; those without one, or of the type `message`, by default.
     pub fn event_name(mut self, event: impl Into<String>) -> Self {
-        if let Channel::Events(Events { name, .. }) = &mut self.channel {
-            *name = Some(event.into()).filter(|name| name != "message");
-        }
+        self.event_name = Some(event.into()).filter(|name| name != "message");
         self
     }
 
@@ -242,9 +242,8 @@ mod tests {
 
     #[test]
     fn a_fragment_says_how_changes_are_noticed() {
-        let events = |url: &str, are_hints| {
-            Channel::Events(Events { url: url.parse().unwrap(), name: None, are_hints })
-        };
+        let events =
+            |url: &str, are_hints| Channel::Events(Events { url: url.parse().unwrap(), are_hints });
         for (fragment, want) in [
             ("", Channel::None),
             ("#watch=sse", events("https://host/a/b.toml?c", false)),
@@ -267,12 +266,21 @@ mod tests {
             ("https://app:1#hunter2@host/", "none of #watch"),
             ("https://app:1/hunter2@host/", "%40"),
             ("https://host/#events=/changes", "for #watch=sse"),
-            ("etcd://host/", "https or http"),
+            ("etcd://host/", "https and http"),
+            ("https://app:hunter2%zz@host/", "begins no byte"),
             ("hunter2", "not a URL"),
         ] {
             let told = HttpPlace::from_url(url, Access::new()).unwrap_err();
             assert!(told.is_refused() && told.to_string().contains(want), "{url}: {told}");
             assert!(!format!("{told:?}").contains("hunter2"), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn who_trusts_certificates_speaks_tls() {
+        for (url, is_refused) in [("http://host/", true), ("https://host/", false)] {
+            let told = HttpPlace::from_url(url, Access::new().ca_file("/ca.pem"));
+            assert_eq!(told.is_err_and(|error| error.to_string().contains("https")), is_refused);
         }
     }
 

@@ -176,7 +176,7 @@ impl Session {
         };
         let is_of_events =
             matches!(self.place.channel, Channel::Events(Events { are_hints: false, .. }));
-        Ok(Some(if is_of_events { as_event(body) } else { body }))
+        Ok(Some(if is_of_events { as_event(&body) } else { body }))
     }
 
     pub(super) fn index(&self, answer: &Answer) -> Option<u64> {

@@ -51,7 +51,7 @@ impl Standing {
 
 /// Returns `body` as an event would have it, which has no carriage return, and of whose newlines at the end
 /// servers leave out one, or none.
-pub(super) fn as_event(body: Bytes) -> Bytes {
+pub(super) fn as_event(body: &Bytes) -> Bytes {
     if body.contains(&b'\r') {
         let mut lines = Vec::with_capacity(body.len());
         let mut rest = body.iter().peekable();
@@ -64,7 +64,7 @@ pub(super) fn as_event(body: Bytes) -> Bytes {
                 _ => lines.push(byte),
             }
         }
-        return as_event(lines.into());
+        return as_event(&lines.into());
     }
     let end = body.iter().rposition(|&byte| byte != b'\n').map_or(0, |last| last + 1);
     body.slice(..end)
@@ -125,7 +125,7 @@ mod tests {
         for (body, want) in
             [("a", "a"), ("a\n", "a"), ("a\n\n", "a"), ("\n", ""), ("a\r\nb\rc\r\n", "a\nb\nc")]
         {
-            assert_eq!(as_event(body.into()), want, "{body:?}");
+            assert_eq!(as_event(&body.into()), want, "{body:?}");
         }
     }
 }

@@ -92,10 +92,12 @@ async fn events_of_other_types_are_passed_over() {
             events.into_iter().flatten().chain([Step::Hang]).collect()
         })
         .await;
-        let mut place = place(&server).silence(SILENCE * 50);
+        let http = Http::from_url(&server.url(), Access::new()).unwrap();
+        let mut place = http.get("/value").unwrap().silence(SILENCE * 50);
         if let Some(name) = name {
             place = place.event_name(name);
         }
+        let place = place.events("/events").unwrap();
         let mut text = follow(place.text(), ReloaderOptions::realtime());
         becomes(&mut text, want).await;
     }
