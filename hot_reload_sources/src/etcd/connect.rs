@@ -100,10 +100,10 @@ impl Entrance {
 async fn tls_options(access: &Access) -> Result<TlsOptions, StoreError> {
     // The client would read those of the system on the task that connects, once more for each member.
     let roots = tls::roots(access).await?;
-    let tls = TlsOptions::new().trust_anchors(roots.roots.iter().cloned());
+    let tls = TlsOptions::new().trust_anchors(roots.roots);
     let Some((certificate, key)) = &access.client_certificate else { return Ok(tls) };
     // It would take a file without certificates for one of none; here it is told by name.
-    let _usable = tls::showing(tls::trusting(roots), access).await?;
+    let _usable = tls::client_config(access).await?;
     let identity = Identity::from_pem(access::read(certificate).await?, access::read(key).await?);
     Ok(tls.identity(identity))
 }
