@@ -1,15 +1,13 @@
-//! Follows a key of etcd.
+//! `cargo run -p hot_reload_sources --features etcd,toml --example etcd`, and before it
 //!
 //! ```text
 //! etcd --data-dir /tmp/example.etcd &
 //! etcdctl put prod/server.toml 'workers = 2'
-//! cargo run -p hot_reload_sources --features etcd,toml --example etcd
-//! etcdctl put prod/server.toml 'workers = 8'
-//! etcdctl put prod/server.toml 'workers = many'
 //! ```
 //!
-//! The second value is printed as soon as it is put; the third is refused, and the second stays. Another URL
-//! may be given as an argument; `ETCD_USER` and `ETCD_PASSWORD_FILE` say who comes.
+//! `etcdctl put prod/server.toml 'workers = 8'` is printed as soon as it is put; `'workers = many'` is refused,
+//! and what was there stays. Another URL may be given as an argument; `ETCD_USER` and `ETCD_PASSWORD_FILE` say
+//! who comes.
 
 use std::{env, error::Error};
 

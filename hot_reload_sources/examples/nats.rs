@@ -1,24 +1,30 @@
-//! Start a server by `nats-server -js -a 127.0.0.1`, and this by
-//! `cargo run -p hot_reload_sources --example nats --features nats,toml`.
+//! `cargo run -p hot_reload_sources --features nats,toml --example nats`, and before it
+//!
+//! ```text
+//! nats-server -js -a 127.0.0.1 &
+//! ```
 //!
 //! It follows the key `server.toml` of the bucket `config`, which it creates if it is missing. Type a line
-//! of TOML, such as `greeting = "hello"`, and it is put there: whoever else follows it, as this program in
-//! a second terminal, has it at once. `nats kv put config server.toml 'greeting = "hi"'` does the same.
+//! of TOML, such as `workers = 2`, and it is put there: whoever else follows it, as this program in a second
+//! terminal, has it at once. `nats kv put config server.toml 'workers = 8'` does the same.
 
 use async_nats::jetstream::{self, stream};
 use hot_reload::{ReloaderOptions, ReloaderService};
-use hot_reload_sources::{Access, Store, nats::Nats};
+use hot_reload_sources::{Access, Store, nats::NatsPlace};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Settings {
-    greeting: String,
+struct Config {
+    workers: u32,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
+    // What is refused is told in the log.
+    tracing_subscriber::fmt().init();
+
     let client = async_nats::connect("127.0.0.1:4222").await?;
     let jetstream = jetstream::new(client);
     let bucket = stream::Config {
@@ -32,17 +38,18 @@ async fn main() -> anyhow::Result<()> {
     };
     jetstream.get_or_create_stream(bucket).await?;
 
-    let nats = Nats::from_url("nats://127.0.0.1:4222", Access::new())?;
-    let source = nats.bucket("config").key("server.toml").toml::<Settings>();
-    let (service, mut settings) = ReloaderService::from_reloader(source, ReloaderOptions::hybrid());
+    let url = "nats://127.0.0.1:4222/config/server.toml";
+    let source = NatsPlace::from_url(url, Access::new())?.toml::<Config>();
+    // It may have to wait for the first value, which is typed here.
+    let (service, mut config) = ReloaderService::from_reloader(source, ReloaderOptions::hybrid());
     tokio::spawn(async move { service.start_with_realtime().await });
 
     let mut lines = BufReader::new(stdin()).lines();
     loop {
         tokio::select! {
-            changed = settings.changed() => {
+            changed = config.changed() => {
                 changed?;
-                println!("{:?}", settings.get());
+                println!("{:?}", config.get());
             }
             line = lines.next_line() => {
                 let Some(line) = line? else { return Ok(()) };

@@ -48,6 +48,7 @@ impl Access {
     }
 
     /// Refuses a token, for a store that knows none.
+    #[cfg(any(feature = "etcd", feature = "postgres", feature = "redis"))]
     pub(crate) fn without_token(self, store: &str) -> Result<Self, StoreError> {
         if self.token.is_some() {
             let told = format!("{store} knows no tokens; give a user and a password");

@@ -73,8 +73,6 @@
 //! - A server or a proxy with a low limit of streams in one connection (`--max-concurrent-streams`) has none
 //!   for all of many places, nor for what finds out whether it is alive: the connection is then made anew,
 //!   over and over. Give each [`Etcd`] fewer places.
-//! - Where nobody says whom to trust, the certificates of the system are read again at each connection, by
-//!   the task that connects; name a file of a few to spare that.
 //! - To build it takes `protoc` and the files of `libprotobuf-dev`.
 //! - A server with TLS that hangs up says nothing of why; see its log.
 

@@ -44,6 +44,7 @@ impl<I: Clone + Eq> History<I> {
     }
 
     /// Returns the highest number so far.
+    #[cfg(any(feature = "nats", test))]
     pub(crate) fn highest(&self) -> u64 {
         self.seen().highest
     }

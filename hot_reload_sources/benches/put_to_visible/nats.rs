@@ -1,6 +1,6 @@
 //! A key of a bucket, by its watch.
 
-use async_nats::jetstream;
+use async_nats::{ConnectOptions, jetstream};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use hot_reload_sources::{Access, FromStore, Store, from_url};
@@ -13,12 +13,6 @@ use crate::{
 
 pub(crate) struct Nats(NatsServer);
 
-impl Nats {
-    fn url(&self) -> String {
-        format!("nats://app:{PASSWORD}@{}", self.0.address())
-    }
-}
-
 #[async_trait]
 impl Subject for Nats {
     async fn start() -> Self {
@@ -30,11 +24,13 @@ impl Subject for Nats {
     }
 
     fn source(&self) -> FromStore<Value> {
-        from_url(&format!("{}/{BUCKET}/key", self.url()), Access::new()).expect("a URL").toml()
+        let url = format!("nats://app:{PASSWORD}@{}/{BUCKET}/key", self.0.address());
+        from_url(&url, Access::new()).expect("a URL").toml()
     }
 
     async fn bare(&self, seen: Seen) -> JoinHandle<()> {
-        let client = async_nats::connect(self.url()).await.expect("a client");
+        let options = ConnectOptions::with_user_and_password("app".into(), PASSWORD.into());
+        let client = options.connect(self.0.address().to_string()).await.expect("a client");
         let bucket = jetstream::new(client).get_key_value(BUCKET).await.expect("a bucket");
         let mut entries = bucket.watch_with_history("key").await.expect("a watch");
         tokio::spawn(async move {

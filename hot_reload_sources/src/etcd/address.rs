@@ -101,7 +101,7 @@ fn member(host: &str) -> Result<String, StoreError> {
     let url = Url::parse(&format!("etcd://{host}")).map_err(|_| wrong())?;
     let is_host_only = url.path().is_empty() && !host.contains('@');
     let name = url.host_str().filter(|name| !name.is_empty() && is_host_only).ok_or_else(wrong)?;
-    Ok(format!("{name}:{}", url.port().unwrap_or(PORT)))
+    Ok(address::authority(name, url.port().unwrap_or(PORT)))
 }
 
 fn malformed(what: &str) -> StoreError {

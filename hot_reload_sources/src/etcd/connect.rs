@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etcd_client::{Certificate, Client, ConnectOptions, Error, Identity, TlsOptions};
+use etcd_client::{Client, ConnectOptions, Error, Identity, TlsOptions};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
@@ -98,21 +98,12 @@ impl Entrance {
 }
 
 async fn tls_options(access: &Access) -> Result<TlsOptions, StoreError> {
-    if access.ca_file.is_some() || access.client_certificate.is_some() {
-        // The client takes a file without certificates for one of none; here it is told by name.
-        let _usable = tls::client_config(access).await?;
-    }
-    let tls = match &access.ca_file {
-        Some(file) => {
-            TlsOptions::new().ca_certificate(Certificate::from_pem(access::read(file).await?))
-        }
-        None => TlsOptions::new().with_native_roots(),
-    };
-    Ok(match &access.client_certificate {
-        Some((certificate, key)) => tls.identity(Identity::from_pem(
-            access::read(certificate).await?,
-            access::read(key).await?,
-        )),
-        None => tls,
-    })
+    // The client would read those of the system on the task that connects, once more for each member.
+    let roots = tls::roots(access).await?;
+    let tls = TlsOptions::new().trust_anchors(roots.roots);
+    let Some((certificate, key)) = &access.client_certificate else { return Ok(tls) };
+    // It would take a file without certificates for one of none; here it is told by name.
+    let _usable = tls::client_config(access).await?;
+    let identity = Identity::from_pem(access::read(certificate).await?, access::read(key).await?);
+    Ok(tls.identity(identity))
 }

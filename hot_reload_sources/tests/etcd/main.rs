@@ -7,6 +7,7 @@ mod common;
 
 mod busy;
 mod cluster;
+mod fleeting;
 mod follow;
 mod link;
 mod proxy;

@@ -53,6 +53,18 @@ async fn what_may_not_be_read_is_told() {
 }
 
 #[tokio::test]
+async fn wrong_credentials_are_told_although_another_member_is_dead() {
+    let member = Member::start().await;
+    member.enable_auth().await;
+    // It accepts, and never answers.
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("etcd://{},{}", member.address, dead.local_addr().unwrap());
+    let access = app().password(Secret::text("wrong-1f"));
+    let etcd = Etcd::from_url(&url, access).unwrap().read_deadline(Duration::from_secs(2));
+    fails(&followed(etcd.key("prod/s").text()), "wrong user or password").await;
+}
+
+#[tokio::test]
 async fn one_who_may_not_read_leaves_the_others_their_connection() {
     let member = Member::start().await;
     member.put("prod/s", "one").await;
