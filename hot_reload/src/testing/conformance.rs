@@ -38,6 +38,7 @@ macro_rules! conformance {
             what_is_deleted_serves_on
             a_value_that_comes_back_is_taken
             a_bad_value_keeps_the_last_good_one
+            a_value_whose_decoder_panics_is_asked_for_again
             the_last_of_many_changes_wins
             a_server_that_comes_later_is_waited_for
             a_killed_server_is_followed_again
@@ -48,9 +49,11 @@ macro_rules! conformance {
             a_silent_connection_is_found
             a_partition_of_a_minute_heals_within_a_second
             a_connection_closed_by_one_side_is_replaced
+            a_connection_that_never_lasts_is_no_busy_loop
             a_slow_network_only_delays
             an_older_value_never_lands_on_a_newer
             no_value_is_lost_while_one_is_refused
+            what_was_refused_never_lands_on_a_newer
             wrong_credentials_are_told
             a_certificate_for_another_name_is_told
             an_expired_certificate_is_told
@@ -62,6 +65,7 @@ macro_rules! conformance {
             a_change_arrives
             a_value_that_comes_back_is_taken
             a_bad_value_keeps_the_last_good_one
+            a_value_whose_decoder_panics_is_asked_for_again
             the_last_of_many_changes_wins
             a_killed_server_is_followed_again
             a_server_that_lost_everything_takes_nothing_away
@@ -69,6 +73,7 @@ macro_rules! conformance {
             a_silent_connection_is_found
             an_older_value_never_lands_on_a_newer
             no_value_is_lost_while_one_is_refused
+            what_was_refused_never_lands_on_a_newer
             a_stopped_service_has_no_connection
         }
         $crate::conformance!($rig, polling);
@@ -81,11 +86,13 @@ macro_rules! conformance {
             what_is_deleted_serves_on
             a_value_that_comes_back_is_taken
             a_bad_value_keeps_the_last_good_one
+            a_value_whose_decoder_panics_is_asked_for_again
             a_killed_server_is_followed_again
             a_server_that_lost_everything_takes_nothing_away
             an_older_value_never_lands_on_a_newer
             wrong_credentials_are_told
             a_stopped_service_has_no_connection
+            a_poll_interval_is_kept
             no_secret_is_told
         }
     };

@@ -4,10 +4,10 @@ mod link;
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -20,6 +20,7 @@ use tokio::{
 };
 
 use self::link::link;
+use super::address;
 
 /// A port that was let go may be the system's for a moment.
 const REBIND_PAUSE: Duration = Duration::from_millis(5);
@@ -82,6 +83,8 @@ enum Mode {
 struct Counts {
     accepted: AtomicUsize,
     open: AtomicUsize,
+    /// Bytes of clients.
+    sent: AtomicU64,
 }
 
 impl Proxy {
@@ -91,7 +94,7 @@ impl Proxy {
     ///
     /// When there is no port to be had, and outside a tokio runtime.
     pub async fn start(upstream: SocketAddr) -> Self {
-        let listener = TcpListener::bind((own_ip(), 0)).await.expect("a free port on loopback");
+        let listener = TcpListener::bind(address()).await.expect("a free port on loopback");
         let address = listener.local_addr().expect("a bound listener has an address");
         let (control, seen) = watch::channel(Control { mode: Mode::Pass, cuts: 0, half_closes: 0 });
         let counts = Arc::new(Counts::default());
@@ -153,6 +156,12 @@ impl Proxy {
         self.counts.accepted.load(Ordering::Relaxed)
     }
 
+    /// Returns how many bytes clients have sent up to now, whether they were forwarded or not.
+    pub fn sent(&self) -> u64 {
+        // As above.
+        self.counts.sent.load(Ordering::Relaxed)
+    }
+
     fn set(&self, mode: Mode) {
         self.control.send_modify(|control| control.mode = mode);
     }
@@ -162,17 +171,6 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         // With it go the tasks of all connections.
         self.accepting.abort();
-    }
-}
-
-/// A loopback address that nobody else has, where there are more than one: its port stays free while
-/// the proxy refuses and does not listen.
-fn own_ip() -> IpAddr {
-    if cfg!(target_os = "linux") {
-        let [_, a, b, c] = fastrand::u32(..).to_be_bytes();
-        Ipv4Addr::new(127, a, b, c.clamp(1, 254)).into()
-    } else {
-        Ipv4Addr::LOCALHOST.into()
     }
 }
 
@@ -274,6 +272,11 @@ impl Open {
     fn count(counts: &Arc<Counts>) -> Self {
         counts.open.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(counts))
+    }
+
+    /// Counts what it has sent.
+    fn has_sent(&self, bytes: usize) {
+        self.0.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }
 

@@ -1,18 +1,46 @@
 //! What the suite has to know of a store.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::reload::RealtimeWatch;
+use crate::{lock::lock, reload::RealtimeWatch};
+
+/// Values at which a decoder is to panic, once each.
+static PANICS: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 
 /// The value that the suite has a source load, from text such as `n = 1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "Held")]
 pub struct Sample {
     /// Which of the values it is.
     pub n: u64,
+}
+
+/// What is put.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Held {
+    n: u64,
+}
+
+impl From<Held> for Sample {
+    fn from(Held { n }: Held) -> Self {
+        let panics = {
+            let mut panics = lock(&PANICS);
+            panics.iter().position(|&at| at == n).map(|at| panics.swap_remove(at)).is_some()
+        };
+        assert!(!panics, "a decoder that panics, as the suite has it");
+        Self { n }
+    }
+}
+
+impl Sample {
+    /// Has whoever is the next to decode `n` panic.
+    pub(super) fn panics_once(n: u64) {
+        lock(&PANICS).push(n);
+    }
 }
 
 /// A real server of the suite's own, and sources that follow one value in it.
@@ -79,7 +107,15 @@ pub trait Rig: Sized + Send + Sync + 'static {
         None
     }
 
-    /// Returns what must never be in a log, an error or the status.
+    /// Returns how often the servers of [`with_wrong_name`](Self::with_wrong_name) and
+    /// [`with_expired_certificate`](Self::with_expired_certificate) were connected to, where that is
+    /// counted: no proxy stands before them.
+    async fn distrusted(&self) -> Option<u64> {
+        None
+    }
+
+    /// Returns what must never be in a log, an error or the status; empty only where there are
+    /// [no credentials](Self::has_credentials).
     fn secrets(&self) -> Vec<String>;
 
     /// Returns how long a silent connection is trusted by the sources made here.

@@ -87,6 +87,22 @@ finds! {
         many_come_back_one_by_one, "within a moment";
     a_source_that_is_vague: IsVague, Realtime,
         an_expired_certificate_is_told, "an error that has one of";
+    a_source_that_knows_one_error: KnowsOneError, Realtime,
+        a_certificate_for_another_name_is_told, "other words than of an expired one";
+    a_source_that_hammers: Hammers, Realtime,
+        an_expired_certificate_is_told, "at most 50 attempts";
+    a_source_that_chatters: Chatters, Realtime,
+        who_waits_connects_no_more, "bytes to be sent meanwhile";
+    a_source_that_asks_too_often: AsksTooOften, Polling,
+        a_poll_interval_is_kept, "at most 20 requests";
+    a_source_that_watches_again_at_once: RearmsAtOnce, Realtime,
+        a_connection_that_never_lasts_is_no_busy_loop, "at most 50 connections";
+    a_source_that_swallows_panics: SwallowsPanics, Realtime,
+        a_value_whose_decoder_panics_is_asked_for_again, "a value whose decoder has panicked once";
+    a_source_that_tells_old_news: TellsOldNews, Realtime,
+        what_was_refused_never_lands_on_a_newer, "followed by an older one";
+    a_source_that_tells_its_token_as_a_header: TellsItsTokenEncoded, Polling,
+        no_secret_is_told, "no secret in the error of a load";
     a_source_that_trusts_every_server: TrustsEveryServer, Realtime,
         a_certificate_for_another_name_is_told, "that it is refused";
 }

@@ -1,6 +1,7 @@
 //! The suite for sources passes a source that is right, and finds what is wrong with others.
 
 mod faults;
+mod lists;
 mod proxy;
 mod rig;
 mod scripted;

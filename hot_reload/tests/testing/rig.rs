@@ -86,6 +86,10 @@ impl<const FAULT: u8> Rig for LineRig<FAULT> {
         Some(self.server.requests())
     }
 
+    async fn distrusted(&self) -> Option<u64> {
+        Some(self.of_another_name.connections() + self.expired.connections())
+    }
+
     fn secrets(&self) -> Vec<String> {
         vec![TOKEN.to_owned(), "open-barley".to_owned()]
     }

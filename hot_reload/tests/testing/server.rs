@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use hot_reload::testing::address;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
@@ -36,13 +37,12 @@ struct State {
     held: watch::Sender<(u64, Option<String>)>,
     is_throttled: AtomicBool,
     requests: AtomicU64,
+    connections: AtomicU64,
 }
 
 impl Server {
     pub(crate) async fn start(greeting: &str) -> Self {
-        let [_, a, b, c] = fastrand::u32(..).to_be_bytes();
-        let listener = TcpListener::bind((Ipv4Addr::new(127, a, b, c.clamp(1, 254)), 0)).await;
-        let listener = listener.unwrap();
+        let listener = TcpListener::bind(address()).await.unwrap();
         let server = Self {
             address: listener.local_addr().unwrap(),
             state: Arc::new(State {
@@ -50,6 +50,7 @@ impl Server {
                 held: watch::Sender::new((0, None)),
                 is_throttled: AtomicBool::new(false),
                 requests: AtomicU64::new(0),
+                connections: AtomicU64::new(0),
             }),
             running: Mutex::default(),
         };
@@ -93,6 +94,10 @@ impl Server {
     pub(crate) fn requests(&self) -> u64 {
         self.state.requests.load(Relaxed)
     }
+
+    pub(crate) fn connections(&self) -> u64 {
+        self.state.connections.load(Relaxed)
+    }
 }
 
 async fn accept(listener: TcpListener, state: Arc<State>) {
@@ -100,6 +105,7 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
     loop {
         tokio::select! {
             Ok((stream, _)) = listener.accept() => {
+                state.connections.fetch_add(1, Relaxed);
                 let state = Arc::clone(&state);
                 connections.spawn(async move { drop(serve(stream, &state).await) });
             }

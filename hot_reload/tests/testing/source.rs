@@ -55,6 +55,8 @@ pub(crate) enum Fault {
     /// Says nothing of a value that is gone.
     SwallowsRemoval,
     TellsItsToken,
+    /// As a header has it.
+    TellsItsTokenEncoded,
     LogsContent,
     /// Is refused, and tries again at once.
     Spins,
@@ -67,6 +69,20 @@ pub(crate) enum Fault {
     /// Tries again at every full second.
     RetriesOnTheDot,
     IsVague,
+    /// Has the same words for all that may be wrong with a server.
+    KnowsOneError,
+    /// Tries a hundred times before it says that it can't.
+    Hammers,
+    /// Talks all the time to the server that it watches.
+    Chatters,
+    /// Asks thirty times for one answer.
+    AsksTooOften,
+    /// Watches again at once whenever a watch has ended.
+    RearmsAtOnce,
+    /// Takes a decoder that panics for no news.
+    SwallowsPanics,
+    /// Tells the last news of a connection that it has lost when it has another.
+    TellsOldNews,
     TrustsEveryServer,
 }
 
@@ -77,7 +93,9 @@ struct Newest {
     has_watched: bool,
     is_deaf: bool,
     told: Option<Instant>,
-    events: Option<mpsc::Sender<WatchEvent<Sample>>>,
+    last: Option<Sample>,
+    /// Of the watch there is, which ends with its task, also where that panics.
+    events: Option<mpsc::WeakSender<WatchEvent<Sample>>>,
 }
 
 type Answers = Lines<BufReader<TcpStream>>;
@@ -101,7 +119,9 @@ impl Source {
 
     /// Asks, and returns the first answer, and where to wait for more.
     async fn ask(&self, command: &str) -> anyhow::Result<(String, Answers)> {
+        let mut tries = 0;
         loop {
+            tries += 1;
             let asked = self.ask_once(command).await;
             match asked {
                 Err(_) if self.has(Fault::Spins) => {}
@@ -115,6 +135,11 @@ impl Source {
                 }
                 Err(error) if self.has(Fault::TellsItsToken) => {
                     return Err(error.context(format!("with the token {}", self.token)));
+                }
+                Err(_) if self.has(Fault::Hammers) && tries < 100 => {}
+                Err(_) if self.has(Fault::KnowsOneError) => bail!("a wrong host name, or so"),
+                Err(error) if self.has(Fault::TellsItsTokenEncoded) => {
+                    return Err(error.context("with the header Basic YXBwOm9wZW4tc2VzYW1l"));
                 }
                 Err(_) if self.has(Fault::IsVague) => bail!("something went wrong"),
                 asked => return asked,
@@ -144,6 +169,9 @@ impl Source {
             match line.context("the server has closed the connection")?.as_str() {
                 "denied" => bail!("the token was denied; give another"),
                 "busy" => bail!("the server has too much to do"),
+                "alive" if self.has(Fault::Chatters) => {
+                    answers.get_mut().write_all(&[b' '; 1024]).await?;
+                }
                 "alive" => {}
                 line => return Ok(line.to_owned()),
             }
@@ -168,7 +196,12 @@ impl Source {
     /// Sends the event of `line` where `permit` allows, unless something newer is
     /// known.
     fn tell(&self, line: &str, permit: mpsc::Permit<'_, WatchEvent<Sample>>) -> anyhow::Result<()> {
-        let (revision, sample) = self.parse(line)?;
+        let parsed = std::panic::catch_unwind(|| self.parse(line));
+        let (revision, sample) = match parsed {
+            Ok(parsed) => parsed?,
+            Err(_) if self.has(Fault::SwallowsPanics) => return Ok(()),
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
         let mut newest = self.newest.lock().unwrap();
         // What was loaded already is told as well: that the watch is well.
         let is_news = revision >= newest.revision || self.has(Fault::GoesBack);
@@ -184,6 +217,7 @@ impl Source {
         }
         newest.revision = revision;
         newest.told = Some(Instant::now());
+        newest.last = sample.as_ref().ok().copied();
         match sample {
             Ok(_) if newest.is_deaf => {}
             Ok(sample) => permit.send(WatchEvent::Changed(sample)),
@@ -203,10 +237,16 @@ impl Reload<Sample, String> for Source {
 
     async fn reload(&self) -> ReloadResult<Option<Sample>, Sample, String> {
         let (line, _) = self.ask("GET").await?;
+        if self.has(Fault::AsksTooOften) {
+            for _ in 1..30 {
+                drop(self.ask("GET").await?);
+            }
+        }
         let (revision, sample) = self.parse(&line)?;
         let mut newest = self.newest.lock().unwrap();
-        let is_waiting = |tx: &mpsc::Sender<_>| tx.capacity() < tx.max_capacity();
-        if newest.events.as_ref().is_some_and(is_waiting) && !self.has(Fault::GoesBack) {
+        let is_waiting = |tx: mpsc::Sender<_>| tx.capacity() < tx.max_capacity();
+        let events = newest.events.as_ref().and_then(mpsc::WeakSender::upgrade);
+        if events.is_some_and(is_waiting) && !self.has(Fault::GoesBack) {
             // What is older may be among what waits, and is to be taken before.
             return Ok(None);
         }
@@ -233,25 +273,36 @@ impl RealtimeWatch<Sample, String> for Source {
         // What is there now is going to be loaded.
         let (_, mut answers) = self.ask("WATCH").await?;
         let (tx, rx) = mpsc::channel(1024);
-        self.newest.lock().unwrap().events = Some(tx.clone());
+        self.newest.lock().unwrap().events = Some(tx.downgrade());
         if self.has(Fault::LeaksDescriptors) {
             std::mem::forget(std::fs::File::open("/dev/null").unwrap());
         }
         let source = self.clone();
         let follow = async move {
-            while let Ok(line) = source.next(&mut answers).await {
-                let Ok(permit) = tx.reserve().await else { break };
-                if source.tell(&line, permit).is_err() {
-                    break;
+            if source.has(Fault::TellsOldNews) {
+                let last = source.newest.lock().unwrap().last.take();
+                sleep(Duration::from_millis(100)).await;
+                if let Some(last) = last {
+                    drop(tx.send(WatchEvent::Changed(last)).await);
                 }
             }
+            loop {
+                while let Ok(line) = source.next(&mut answers).await {
+                    let Ok(permit) = tx.reserve().await else { break };
+                    if source.tell(&line, permit).is_err() {
+                        break;
+                    }
+                }
+                if !source.has(Fault::RearmsAtOnce) {
+                    break;
+                }
+                while let Err(_lost) = source.ask("WATCH").await.map(|(_, next)| answers = next) {}
+            }
         };
-        let newest = Arc::clone(&self.newest);
         let is_fickle = self.has(Fault::ReconnectsWithoutNeed);
         let follow = async move {
             let limit = if is_fickle { DEADLINE } else { Duration::MAX };
             drop(timeout(limit, follow).await);
-            newest.lock().unwrap().events = None;
         };
         let mut following = JoinSet::new();
         if self.has(Fault::Leaks) {

@@ -64,10 +64,13 @@ async fn carry(
     let (held, mut holds) = mpsc::channel(HELD_CHUNKS);
     let read = async move {
         // Both end with what there is to read: the count, and the queue.
-        let (_open, held) = (open, held);
+        let (open, held) = (open, held);
         let mut buffer = vec![0; CHUNK];
         loop {
             let length = from.read(&mut buffer).await?;
+            if let Some(open) = &open {
+                open.has_sent(length);
+            }
             let chunk = Chunk { bytes: buffer[..length].to_vec(), arrived: Instant::now() };
             if length == 0 || held.send(chunk).await.is_err() {
                 return Ok(());

@@ -14,6 +14,11 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// What is back is to be found within a second, whatever the source's own pauses are.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(800));
 
+/// How long attempts are counted, and how many may come in that time: a backoff makes a dozen, a loop
+/// thousands.
+pub(super) const COUNTED: Duration = Duration::from_secs(5);
+pub(super) const FEW: u64 = 50;
+
 /// A server, and a network before it.
 pub(super) struct Case<R> {
     pub(super) rule: &'static str,

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::case::Case;
+use super::case::{COUNTED, Case, FEW};
 use crate::{config::WatchStrategy, status::Health, testing::Rig};
 
 const HANG: Duration = Duration::from_secs(30);
 const PARTITION: Duration = Duration::from_secs(60);
-/// Time to tell that a connection is dead, and to try another, on a busy machine.
-const SLACK: Duration = Duration::from_secs(3);
+/// What a busy machine adds to a deadline.
+const SLACK: Duration = Duration::from_secs(2);
+/// Long enough for a connection to be set up, and for what is asked first.
+const LASTS: Duration = Duration::from_millis(10);
 /// A connection to the other side of the world.
 const DELAY: Duration = Duration::from_millis(150);
 /// A modem.
@@ -25,6 +27,10 @@ pub async fn a_hang_of_30_s_heals_within_a_second<R: Rig>(strategy: WatchStrateg
     case.put(2).await;
     sleep(HANG).await;
     live.serves(1, "the last good value, while nothing gets through");
+    if 2 * case.rig.read_deadline() + SLACK < HANG {
+        let is_told = live.status().health != Health::Fresh;
+        live.check(is_told, "a status that says that nothing gets through");
+    }
     case.proxy.pass();
     live.sees_within(2, case.rig.healing(), "what was put meanwhile, after healing").await;
     live.says_fresh("that it is fresh").await;
@@ -39,6 +45,7 @@ pub async fn a_silent_connection_is_found<R: Rig>(strategy: WatchStrategy) {
     let (case, mut live) = Case::<R>::with_value(rule, strategy).await;
     live.says_fresh("that it is fresh").await;
     let deadline = case.rig.read_deadline();
+    let begun = Instant::now();
     case.proxy.black_hole();
     case.put(2).await;
     live.says_within(deadline + SLACK, "that something is amiss", |status| {
@@ -46,7 +53,8 @@ pub async fn a_silent_connection_is_found<R: Rig>(strategy: WatchStrategy) {
     })
     .await;
     // Whatever is tried in its place hangs as well, and has the same time.
-    live.says_within(deadline + SLACK, "that the server can't be reached", |status| {
+    let left = (2 * deadline + SLACK).saturating_sub(begun.elapsed());
+    live.says_within(left, "that the server can't be reached", |status| {
         status.health != Health::Fresh
     })
     .await;
@@ -101,6 +109,31 @@ pub async fn a_connection_closed_by_one_side_is_replaced<R: Rig>(strategy: Watch
         live.sees(n, &format!("a change, after a connection was {how}")).await;
         live.says_fresh("that it is fresh").await;
     }
+}
+
+/// A connection that is cut as soon as it stands, each time, is not tried in a busy loop; once it lasts,
+/// the source is followed as before.
+pub async fn a_connection_that_never_lasts_is_no_busy_loop<R: Rig>(strategy: WatchStrategy) {
+    let rule = "a connection that never lasts is no busy loop";
+    let case = Case::<R>::begin(rule, strategy).await;
+    case.put(1).await;
+    let source = case.rig.source(case.proxy.address());
+    let mut live = case.follow_as(source, case.usual_options());
+    live.sees(1, "the first value").await;
+    live.says_fresh("that it is fresh").await;
+    let (begun, accepted) = (Instant::now(), case.proxy.accepted());
+    while begun.elapsed() < COUNTED {
+        case.proxy.cut();
+        sleep(LASTS).await;
+    }
+    let tried = case.proxy.accepted() - accepted;
+    live.check(
+        tried as u64 <= FEW,
+        &format!("at most {FEW} connections in {COUNTED:?}, not {tried}"),
+    );
+    case.put(2).await;
+    live.sees(2, "a change, once connections last").await;
+    live.says_fresh("that it is fresh").await;
 }
 
 /// A network that is far or narrow delays values, and does no more.

@@ -18,6 +18,10 @@ const ROUNDS: usize = 40;
 const CHANGES_PER_ROUND: u64 = 25;
 /// As often as a service may look, so that looks and events race.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// Time for what was on its way to land.
+const LATE: Duration = Duration::from_millis(500);
+/// How often a value is refused.
+const REFUSALS: u64 = 12;
 const DELAYS: [Duration; 4] = [
     Duration::ZERO,
     Duration::from_millis(40),
@@ -45,11 +49,51 @@ pub async fn an_older_value_never_lands_on_a_newer<R: Rig>(strategy: WatchStrate
         sleep(delay / 2).await;
     }
     live.sees(last, "the last of all").await;
+    sleep(LATE).await;
     let published = live.published();
     if let Some(back) = published.windows(2).find(|pair| pair[0] > pair[1]) {
         live.fail(&format!("no value to be followed by an older one, as {back:?} was"));
     }
-    live.stays(last, Duration::from_millis(500), "nothing older comes late").await;
+    live.serves(last, "nothing older comes late");
+}
+
+/// A value that is refused, and whose connection is lost, is not taken up again once there is a newer
+/// one, however the two meet.
+pub async fn what_was_refused_never_lands_on_a_newer<R: Rig>(strategy: WatchStrategy) {
+    let rule = "what was refused never lands on a newer";
+    let case = Case::<R>::begin(rule, strategy).await;
+    case.put(1).await;
+    let is_open = Arc::new(AtomicBool::new(true));
+    let gate = Arc::clone(&is_open);
+    let source = case.rig.source(case.proxy.address());
+    let mut follow = case.service(source, case.options());
+    follow.service = follow.service.validate(move |new, _| {
+        // Nothing else is read by it.
+        let is_accepted = new.n % 2 == 1 || gate.load(Ordering::Relaxed);
+        is_accepted.then_some(()).ok_or("not yet")
+    });
+    let mut live = follow.start();
+    live.sees(1, "the first value").await;
+    for (round, delay) in (1..=REFUSALS).zip(DELAYS.into_iter().cycle()) {
+        let [refused, on_its_way, good] = [4 * round, 4 * round + 2, 4 * round + 3];
+        is_open.store(false, Ordering::Relaxed);
+        case.put(refused).await;
+        live.says("who refuses it", |status| status.refused_by.is_some()).await;
+        case.proxy.delay(delay);
+        case.put(on_its_way).await;
+        sleep(delay).await;
+        case.proxy.cut();
+        case.put(good).await;
+        is_open.store(true, Ordering::Relaxed);
+        live.sees(good, "what was put last").await;
+        live.says_fresh("that it is fresh").await;
+    }
+    sleep(LATE).await;
+    let published = live.published();
+    if let Some(back) = published.windows(2).find(|pair| pair[0] > pair[1]) {
+        live.fail(&format!("no value to be followed by an older one, as {back:?} was"));
+    }
+    live.serves(4 * REFUSALS + 3, "nothing that was refused comes late");
 }
 
 /// A value that the service refuses for now, and a connection that is lost meanwhile, lose nothing: it

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::case::{Case, text};
-use crate::{config::WatchStrategy, testing::Rig};
+use crate::{
+    config::WatchStrategy,
+    testing::{Rig, Sample},
+};
 
 /// As many as a script that went wild makes while nobody looks.
 const BURST: u64 = 10_000;
@@ -83,6 +86,21 @@ pub async fn a_bad_value_keeps_the_last_good_one<R: Rig>(strategy: WatchStrategy
         live.says_fresh("that it is good again").await;
         live.has_published(published, "what is good and new alone");
     }
+}
+
+/// A decoder that panics at a value, once, takes nothing away: the value is there in the end.
+pub async fn a_value_whose_decoder_panics_is_asked_for_again<R: Rig>(strategy: WatchStrategy) {
+    let rule = "a value whose decoder panics is asked for again";
+    let (case, mut live) = Case::<R>::with_value(rule, strategy).await;
+    // Of this rule alone, since others may run in the same process.
+    let odd = fastrand::u64(1 << 40..1 << 50);
+    Sample::panics_once(odd);
+    case.put(odd).await;
+    live.sees(odd, "a value whose decoder has panicked once").await;
+    live.says_fresh("that it is good").await;
+    case.put(3).await;
+    live.sees(3, "a change after that").await;
+    live.has_published(&[1, odd, 3], "each change once");
 }
 
 /// Of 10,000 changes at once the last is there in the end, and nothing goes back on the way.

@@ -1,0 +1,34 @@
+//! Where a server of a test may listen.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+
+/// Returns an address on loopback that nobody else takes, for a server that has to be told one, or that
+/// stops listening at times.
+///
+/// On Linux it is drawn from the sixteen million of loopback's; elsewhere there is one alone, and its port
+/// may be gone before the server has it.
+///
+/// # Panics
+///
+/// When there is no free port.
+///
+/// # Examples
+///
+/// ```
+/// let address = hot_reload::testing::address();
+/// assert!(address.ip().is_loopback());
+/// let listener = std::net::TcpListener::bind(address)?;
+/// # Ok::<_, std::io::Error>(())
+/// ```
+#[must_use]
+pub fn address() -> SocketAddr {
+    let ip: IpAddr = if cfg!(target_os = "linux") {
+        let [_, a, b, c] = fastrand::u32(..).to_be_bytes();
+        Ipv4Addr::new(127, a, b, c.clamp(1, 254)).into()
+    } else {
+        Ipv4Addr::LOCALHOST.into()
+    };
+    // Let go of at once; no other process draws the same.
+    let listener = TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr());
+    listener.expect("a free port on loopback")
+}
