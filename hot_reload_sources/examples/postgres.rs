@@ -1,48 +1,44 @@
 //! `cargo run -p hot_reload_sources --features postgres,toml --example postgres`
 //!
-//! A key of a table, followed until Ctrl-C. The server, and the table in it:
+//! A key of a table, followed until Ctrl-C; another URL may be given as an argument. The server, and the
+//! table in it:
 //!
 //! ```sh
-//! docker run --rm -p 5432:5432 -e POSTGRES_PASSWORD=secret postgres
+//! export POSTGRES_USER=postgres POSTGRES_PASSWORD=secret
 //! export PGHOST=127.0.0.1 PGUSER=postgres PGPASSWORD=secret
+//! docker run --rm --detach -p 5432:5432 -e POSTGRES_PASSWORD postgres
 //! psql --single-transaction --file hot_reload_sources/src/postgres/hot_reload.sql
+//! psql -c "INSERT INTO hot_reload VALUES ('server.toml', 'workers = 4')"
 //! ```
 //!
-//! To see it change:
+//! To see it change, and what is no good be refused:
 //!
 //! ```sh
-//! psql -c "INSERT INTO hot_reload VALUES ('server.toml', 'workers = 4')"
 //! psql -c "UPDATE hot_reload SET value = 'workers = 8'"
+//! psql -c "UPDATE hot_reload SET value = 'workers = many'"
 //! ```
 
-use hot_reload::{ReloaderOptions, ReloaderService};
-use hot_reload_sources::{Access, Secret, Store, postgres::PostgresPlace};
+use std::{env, error::Error};
 
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+use hot_reload_sources::{Access, Store, postgres::PostgresPlace};
+use serde::Deserialize;
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct Config {
     workers: u32,
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let access = Access::new().user("postgres").password(Secret::text("secret"));
-    let place = PostgresPlace::from_url("postgres://127.0.0.1/postgres/server.toml", access)?;
+async fn main() -> Result<(), Box<dyn Error>> {
+    // What is refused is told in the log.
+    tracing_subscriber::fmt().init();
 
-    // It waits for a server that is not there, and for a key that is not there either.
-    let (service, mut config) =
-        ReloaderService::from_reloader(place.toml::<Config>(), ReloaderOptions::hybrid());
-    let mut status = config.watch_status();
-    tokio::spawn(async move { service.start_with_realtime().await });
+    let url = env::args().nth(1);
+    let url = url.as_deref().unwrap_or("postgres://127.0.0.1/postgres/server.toml");
+    let place = PostgresPlace::from_url(url, Access::from_env("POSTGRES_")?)?;
+    let mut config = place.toml::<Config>().watch().await?;
     loop {
-        tokio::select! {
-            changed = config.changed() => {
-                changed?;
-                println!("{:?}", config.get());
-            }
-            changed = status.changed() => {
-                changed?;
-                println!("  {}", config.status());
-            }
-        }
+        config.changed().await?;
+        println!("{:?}", config.get());
     }
 }

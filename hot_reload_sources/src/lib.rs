@@ -34,7 +34,7 @@
 //! | [`redis`] | a string | a hash | client tracking |
 //! | [`nats`] | an entry of a `JetStream` bucket | all below a prefix | the watch of the bucket |
 //! | [`etcd`] | a key | all below a prefix, at one revision | its watch |
-//! | [`postgres`] | a key of a table, or what a query returns | a prefix, or two columns | `NOTIFY`, with the value in it |
+//! | [`postgres`] | a key of a table, or what a query returns | a prefix, or two columns | `NOTIFY`, and a read |
 //! | [`layers`] | files, environment and any of these, merged | | whichever layer moves |
 //!
 //! Each feature brings the client of its store and nothing else. Formats are the features `toml`, `json`

@@ -75,6 +75,7 @@ mod fault;
 mod history;
 mod link;
 mod place;
+mod subscribers;
 mod tls;
 mod value;
 

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::{
     env::Env,
-    source::{AtHand, Source, Watched},
+    source::{AtHand, Make, Source, Watched},
     tree::Tree,
 };
 use crate::from_store::FromStore;
@@ -51,10 +51,10 @@ impl Layer {
         Self::at_hand(env.name().into(), move || env.read())
     }
 
-    #[cfg(any(feature = "toml", feature = "json", feature = "yaml"))]
     /// Follows a file in the format that its name ends with: `.toml`, `.json`, `.yaml` or `.yml`.
     ///
     /// One that no format is known for is reported when the layers are loaded.
+    #[cfg(any(feature = "toml", feature = "json", feature = "yaml"))]
     pub fn file(path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
         match path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase).as_deref() {
@@ -72,8 +72,8 @@ impl Layer {
         }
     }
 
-    #[cfg(any(feature = "toml", feature = "json", feature = "yaml"))]
     /// Follows a file in the format `F`, whatever its name.
+    #[cfg(any(feature = "toml", feature = "json", feature = "yaml"))]
     pub fn file_as<F: Format>(path: impl AsRef<Path>) -> Self {
         let name = path.as_ref().display().to_string();
         match FormatFile::<Tree, F>::from_path(path) {
@@ -96,8 +96,8 @@ impl Layer {
         })
     }
 
-    #[cfg(any(feature = "toml", feature = "json", feature = "yaml"))]
     /// Follows any source of text in the format `F`.
+    #[cfg(any(feature = "toml", feature = "json", feature = "yaml"))]
     pub fn text<F, T, V, S>(name: impl Into<Arc<str>>, source: T) -> Self
     where
         F: Format,
@@ -122,7 +122,7 @@ impl Layer {
         &self.name
     }
 
-    fn watched<T, V, S>(name: Arc<str>, source: T, make: super::source::Make<V>) -> Self
+    fn watched<T, V, S>(name: Arc<str>, source: T, make: Make<V>) -> Self
     where
         T: RealtimeWatch<V, S> + Send + Sync + 'static,
         V: Eq + Send + 'static,
@@ -139,8 +139,8 @@ impl Layer {
         Self { name, source: Arc::new(AtHand(read)), is_optional: false, is_at_hand: true }
     }
 
-    #[cfg(any(feature = "toml", feature = "json", feature = "yaml"))]
     /// A layer that there is no way to load.
+    #[cfg(any(feature = "toml", feature = "json", feature = "yaml"))]
     fn never(name: String, why: &str) -> Self {
         let told = format!("{name}: {why}");
         Self::at_hand(name.into(), move || Err(anyhow::anyhow!("{told}")))

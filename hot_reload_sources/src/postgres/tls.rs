@@ -17,6 +17,7 @@ use crate::{access::Access, error::StoreError, tls};
 /// Whether a connection is encrypted, and what the server has to prove: the
 /// [`sslmode`](https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION) of libpq.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Tls {
     /// Never.
     Disable,

@@ -4,12 +4,14 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-mod conformance;
 mod fake;
 mod files;
 mod lifetime;
+mod line;
 mod model;
+mod rig;
 mod rules;
+mod server;
 mod stores;
 mod told;
 

@@ -146,6 +146,51 @@ async fn what_was_restored_is_not_older_than_what_it_has_lost() {
 }
 
 #[tokio::test]
+async fn a_standby_that_lags_behind_is_older_in_every_timeline() {
+    let server = Postgresql::start().await;
+    server.run_sql("CHECKPOINT").await;
+    server.kill();
+    // The first whose number has another name in lower case.
+    server.write_timeline(10);
+    server.run().await;
+    server.run_sql("INSERT INTO hot_reload VALUES ('a', 'one')").await;
+    server.kill();
+    server.back_up();
+    server.run().await;
+    server.run_sql("UPDATE hot_reload SET value = 'two'").await;
+    let a = reader(&server).key("a");
+    let newer = a.connect().await.unwrap().read().await.unwrap();
+    server.kill();
+    server.restore();
+    server.write_standby();
+    server.run().await;
+    drop(server.owner().await);
+    let older = a.connect().await.unwrap().read().await.unwrap();
+    assert!(older == Entry::one("one").at(older.revision().unwrap()));
+    assert!(older.revision().unwrap().is_older_than(newer.revision().unwrap()));
+}
+
+#[tokio::test]
+async fn a_restored_backup_is_taken_where_nobody_may_ask_which_cluster_it_is() {
+    let server = Postgresql::start().await;
+    let forbid = "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC;
+         INSERT INTO hot_reload VALUES ('a', 'kept')";
+    server.run_sql(forbid).await;
+    server.kill();
+    server.back_up();
+    server.run().await;
+    server.run_sql("UPDATE hot_reload SET value = 'lost'").await;
+    let a = reader(&server).key("a");
+    let lost = a.connect().await.unwrap().read().await.unwrap().revision().unwrap();
+    server.kill();
+    server.restore();
+    server.run().await;
+    drop(server.owner().await);
+    let kept = a.connect().await.unwrap().read().await.unwrap().revision().unwrap();
+    assert!(!kept.is_older_than(lost));
+}
+
+#[tokio::test]
 async fn statements_survive_what_discards_them() {
     let server = Postgresql::start().await;
     let places = reader(&server);

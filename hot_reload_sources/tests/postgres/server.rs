@@ -216,6 +216,15 @@ impl Postgresql {
         fs::write(self.data().join("standby.signal"), "").unwrap();
     }
 
+    /// Has it be in timeline `number`, from its next start on.
+    pub fn write_timeline(&self, number: u32) {
+        // Left by one that was killed.
+        fs::remove_file(self.data().join("postmaster.pid")).unwrap();
+        let mut reset = command("pg_resetwal");
+        reset.arg("--force").arg("--next-wal-file").arg(format!("{number:08X}0000000000000080"));
+        assert!(reset.arg("-D").arg(self.data()).status().unwrap().success());
+    }
+
     /// Ends it and all its processes. Those that outlive the first would end by themselves, but only
     /// while their directory is there.
     pub fn kill(&self) {
