@@ -80,8 +80,6 @@
 //! # Known problems
 //!
 //! - What a store's own page says: each has a list.
-//! - A read deadline is set for the engine ([`FromStore::read_deadline`]) and for a store's connection, as a
-//!   connection that is shared can't have several.
 //! - Connections are not shared between handles: make one handle of a server, and all keys of it.
 //! - A set is small enough to be held, and read, whole.
 
