@@ -132,8 +132,8 @@ mod tests {
         Known::new(keys, epoch, history)
     }
 
-    fn at(known: &Known, number: u64) -> Option<Revision> {
-        Some(known.epoch.at(number))
+    fn at(known: &Known, number: u64) -> Revision {
+        known.epoch.at(number)
     }
 
     #[test]
@@ -143,20 +143,20 @@ mod tests {
         known.takes("f.b", 9, message("1"));
         // The bucket has counted to 10 meanwhile, and `f.b` has expired.
         known.keeps(&HashSet::from(["f.a"]), 10);
-        let left = Entry::set([("a".to_owned(), "1".into())].into()).at(known.epoch.at(9));
+        let left = Entry::set([("a".to_owned(), "1".into())].into()).at(at(&known, 9));
         assert!(known.entry() == left);
         known.takes("f.a", 10, message("2"));
-        assert_eq!(known.entry().revision(), at(&known, 10));
+        assert_eq!(known.entry().revision(), Some(at(&known, 10)));
     }
 
     #[test]
     fn a_key_is_gone_as_of_the_message_that_says_so() {
         let mut known = known(Keys::One("k".into()), 7);
-        assert_eq!(known.entry().revision(), at(&known, 7));
+        assert_eq!(known.entry().revision(), Some(at(&known, 7)));
         known.takes("k", 6, message(""));
-        assert_eq!(known.entry().revision(), at(&known, 6));
+        assert_eq!(known.entry().revision(), Some(at(&known, 6)));
         known.takes("k", 8, message("1"));
         known.keeps(&HashSet::new(), 9);
-        assert_eq!(known.entry().revision(), at(&known, 8));
+        assert_eq!(known.entry().revision(), Some(at(&known, 8)));
     }
 }

@@ -16,7 +16,7 @@ use crate::{
 
 async fn read(place: &impl Store) -> StoreError {
     let reading = async { place.connect().await?.read().await };
-    within(reading).await.err().expect("nothing is there")
+    within(reading).await.expect_err("nothing is there")
 }
 
 fn told(error: &StoreError) -> String {
