@@ -24,6 +24,7 @@ pub(crate) fn decoded(part: &str) -> Option<Zeroizing<String>> {
 }
 
 /// Returns a host and a port as URLs have them.
+#[cfg(any(feature = "etcd", feature = "nats", feature = "postgres", feature = "redis"))]
 pub(crate) fn authority(host: &str, port: u16) -> String {
     if host.contains(':') && !host.starts_with('[') {
         format!("[{host}]:{port}")
@@ -87,6 +88,7 @@ mod tests {
         }
     }
 
+    #[cfg(any(feature = "etcd", feature = "nats", feature = "postgres", feature = "redis"))]
     #[test]
     fn addresses_of_the_sixth_version_have_brackets() {
         assert_eq!(authority("::1", 5), "[::1]:5");
