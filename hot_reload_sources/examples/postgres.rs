@@ -7,6 +7,7 @@
 //! export POSTGRES_USER=postgres POSTGRES_PASSWORD=secret
 //! export PGHOST=127.0.0.1 PGUSER=postgres PGPASSWORD=secret
 //! docker run --rm --detach -p 5432:5432 -e POSTGRES_PASSWORD postgres
+//! until pg_isready -q; do sleep 1; done
 //! psql --single-transaction --file hot_reload_sources/src/postgres/hot_reload.sql
 //! psql -c "INSERT INTO hot_reload VALUES ('server.toml', 'workers = 4')"
 //! ```

@@ -1,13 +1,12 @@
 //! ```text
 //! redis-server --port 7001 --save '' &
-//! redis-cli -p 7001 set prod/server.toml 'workers = 2'
+//! sleep 1; redis-cli -p 7001 set prod/server.toml 'workers = 2'
 //! cargo run -p hot_reload_sources --features redis,toml --example redis
-//! redis-cli -p 7001 set prod/server.toml 'workers = 8'
-//! redis-cli -p 7001 set prod/server.toml 'workers = many'
 //! ```
 //!
-//! Follows a string of Redis. The second value is printed as soon as it is set; the third is refused, and the
-//! second stays, as it does when the key is deleted, or the server ends. Another URL may be given as an
+//! Follows a string of Redis. In another terminal, set it to `workers = 8`, and then to `workers = many`: the
+//! one is printed as soon as it is set; the other is refused, and the one before stays, as it does when the
+//! key is deleted, or the server ends. Another URL may be given as an
 //! argument; `REDIS_USER` and `REDIS_PASSWORD_FILE` say who comes.
 
 use std::{env, error::Error};

@@ -68,6 +68,9 @@ impl<V> FromStore<V> {
 
     /// Sets the longest pause between two attempts to reach a store that can't be reached; 800 ms by
     /// default. Each pause is drawn from zero to a bound that doubles up to this.
+    ///
+    /// It grows with an outage of more than a minute, to a 75th of it, and never beyond the ceiling of
+    /// [`ReloaderOptions::backoff`].
     #[must_use]
     pub fn reconnect_ceiling(mut self, ceiling: Duration) -> Self {
         self.settings.reconnect_ceiling = ceiling;

@@ -22,13 +22,23 @@ use crate::{
 /// | `etcd://host:2379/key` (`etcds://`) | a key | `etcd` |
 /// | `postgres://host:5432/database/key` | a row of the table of this crate | `postgres` |
 ///
-/// `#set` behind it makes it a set: all keys that begin with this one, or what a hash of Redis holds.
+/// `#set` behind it, save of HTTP, makes it a set: all keys that begin with this one, or what a hash of Redis holds.
 ///
 /// # Errors
 ///
 /// When `url` is of no such form, or of a store whose feature is not built in.
 ///
 /// # Examples
+///
+/// ```
+/// # #[cfg(all(feature = "redis", feature = "toml"))] {
+/// use hot_reload_sources::{Access, Store, from_url};
+///
+/// let url = "redis://127.0.0.1/0/prod/limits.toml";
+/// let limits = from_url(url, Access::new()).unwrap().toml::<toml::Table>();
+/// assert_eq!(limits.name(), "redis://127.0.0.1:6379/0/prod/limits.toml");
+/// # }
+/// ```
 ///
 /// ```
 /// use hot_reload_sources::{Access, from_url};

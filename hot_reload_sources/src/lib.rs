@@ -23,8 +23,8 @@
 //! ```
 //!
 //! What that makes is a [`FromStore`], which a `ReloaderService` follows as it follows a file: with gates,
-//! history, the last good value on disk, status and metrics. [`from_url`] makes one of a URL from a command
-//! line.
+//! history, the last good value on disk, status and metrics. [`from_url`] makes the store of a URL from a
+//! command line: `from_url(url, Access::from_env("APP_")?)?.toml::<Limits>()`.
 //!
 //! # The stores
 //!
@@ -49,7 +49,7 @@
 //! - An older [`Revision`] never lands on a newer. Where a store has none, what was read while something
 //!   else arrived is read again.
 //! - Connecting, a read and silence have a deadline. A store that can't be reached is tried again within
-//!   800 ms, with full jitter; one that refuses, or has too much to do, ever more seldom, and not before the
+//!   800 ms, with full jitter, and after more than a minute within a 75th of the outage; one that refuses, or has too much to do, ever more seldom, and not before the
 //!   time that it has said.
 //! - A watch that ends is begun anew by reading what there is now, so what changed meanwhile is not lost;
 //!   those that end together don't begin together.

@@ -26,7 +26,9 @@
 //! # URLs
 //!
 //! `postgres://user:password@host:5432/database/key?sslmode=verify-full` as libpq has it, but for the
-//! key; with `#set` behind it, it is all keys that begin with that. Several hosts have commas between
+//! key, and for TLS: without `sslmode` it is `verify-full`, save on this machine, where it is `prefer`; and
+//! certificates are named by [`Access`], not by `sslrootcert` and the like. With `#set` behind it, it is all
+//! keys that begin with that. Several hosts have commas between
 //! them, and a directory of Unix sockets is `%2Frun%2Fpostgresql`.
 //!
 //! # The table

@@ -36,7 +36,8 @@
 //! | `redis+sentinel://host:26379/primary/0/prod/server.toml` | the first, where a sentinel says |
 //!
 //! `rediss+sentinel` has both by TLS, and `?sentinel=host:26379&sentinel=host:26379` names more of them;
-//! `valkey` is as good as `redis`. An `@` in a key is written `%40`, so that what follows a password with a
+//! `valkey`, `valkeys` and `valkey+unix` stand for `redis`, `rediss`
+//! and `redis+unix`. An `@` in a key is written `%40`, so that what follows a password with a
 //! slash in it is not taken for one.
 //!
 //! # How it works

@@ -24,13 +24,15 @@ use crate::{
 /// Longer than a connection to another continent takes, short enough for whoever waits for it.
 pub(crate) const READ_DEADLINE: Duration = Duration::from_secs(5);
 
-/// What a store holds now, and then every change of it; ends with the connection.
+/// What a store holds now, and then every change of it, of which the last of several is enough; ends with the
+/// connection.
 pub type Changes = Pin<Box<dyn Stream<Item = Result<Entry, StoreError>> + Send>>;
 
 /// A place in a store: knows how to get there, and holds no connection itself.
 ///
 /// Implement it, and [`Connection`], for a store of your own; [`FromStore`] does the rest. Then put it to
-/// the suite in `hot_reload::testing`.
+/// the suite in `hot_reload::testing`: `type Source = FromStore<Sample>` in the rig, and its `source` is
+/// `MyStore::at(address).toml()`.
 ///
 /// # Examples
 ///
@@ -216,7 +218,14 @@ pub trait Store: Send + Sync + 'static {
 
 /// A connection to a store, for one place in it.
 ///
-/// All that it needs may be shared with others to the same store. Dropped, nothing remains of it.
+/// While what [`watch`](Self::watch) has returned stands, [`read`](Self::read) is called as well, by the audit
+/// of the hybrid strategy and where order is unclear: neither may disturb the other. A client that many
+/// places share is kept in a [`Shared`](crate::Shared). Dropped, nothing remains of a connection.
+///
+/// # Cancel safety
+///
+/// Both futures are dropped at the read deadline and when the service is stopped, and the connection with
+/// them.
 #[async_trait]
 pub trait Connection: Send + Sync {
     /// Reads what is there now.
@@ -235,7 +244,9 @@ pub trait Connection: Send + Sync {
     ///
     /// # Errors
     ///
-    /// When it can't be watched. One that is [refused](StoreError::refused) has it polled meanwhile.
+    /// When it can't be watched. After one that is [throttled](StoreError::throttled) or
+    /// [missing](StoreError::missing) it is tried again over this connection; after any other what is there
+    /// is read, and polled until the next attempt, if that can be done.
     async fn watch(&mut self) -> Result<Option<Changes>, StoreError> {
         Ok(None)
     }

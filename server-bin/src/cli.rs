@@ -12,7 +12,7 @@ use server_lib::Address;
 
 use crate::{help, interval, place::Place};
 
-/// Serves HTTP by a configuration file that takes effect as it is saved.
+/// Serves HTTP by a configuration, in a file or a store, that takes effect as it is saved.
 #[derive(Debug, Parser)]
 #[command(version, override_usage = help::USAGE)]
 #[command(after_help = help::SHORT, after_long_help = help::long())]
@@ -78,7 +78,7 @@ pub(crate) enum Command {
     },
     /// Have the daemon that runs go back to an earlier configuration
     ///
-    /// It stays there, whatever the file says, until it is told to resume.
+    /// It stays there, whatever the file or the store says, until it is told to resume.
     #[command(after_help = help::ORDER)]
     Rollback {
         /// Which one, by its number in the history that status shows
@@ -86,7 +86,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         whom: Whom,
     },
-    /// Have the daemon that runs follow its file again after a rollback
+    /// Have the daemon that runs follow its file or store again after a rollback
     #[command(after_help = help::ORDER)]
     Resume {
         #[command(flatten)]

@@ -13,7 +13,7 @@ pub(crate) const SHORT: &str = "'--help' says more: examples, exit codes, signal
 pub(crate) const USAGE: &str = "server-bin --config <FILE|URL> [OPTIONS]
        server-bin <COMMAND> [OPTIONS]";
 
-pub(crate) const SECTIONS: [Section; 5] = [
+pub(crate) const SECTIONS: [Section; 6] = [
     (
         "Examples",
         "\
@@ -22,8 +22,7 @@ server-bin --config config.toml
 server-bin -c config.toml -w polling --poll-interval 500ms
     Follow it on a network file system.
 server-bin -c nats://127.0.0.1:4222/config/server.toml
-    Follow a key in a store; redis, postgres and https likewise, and
-    etcd where it is built in (--features etcd).
+    Follow a key in a store.
 server-bin -c config.toml --check
     Say whether the file is good, and where it would listen.
 server-bin status -c config.toml
@@ -38,6 +37,18 @@ server-bin man | man -l -
     Read the manual page.
 RUST_LOG=debug server-bin -c config.toml
     Say more in the log, which goes to standard error.",
+    ),
+    (
+        "Places",
+        "\
+config.toml                    a file
+nats://host:4222/bucket/key    natss:// for TLS
+redis://host:6379/0/key        rediss:// for TLS
+postgres://host/database/key   by TLS, unless on this machine;
+                               ?sslmode=disable for none
+https://host/path              looked at every --poll-interval; with
+                               #watch=sse or #watch=long-poll, told
+etcd://host:2379/key           etcds:// for TLS; where it is built in",
     ),
     (
         "What is hot",
@@ -83,8 +94,9 @@ CA_FILE, CERT_FILE, KEY_FILE  PEM: whom to trust, what to show",
         "Exit codes",
         "\
 0  told to end by a signal; with --check: the configuration is good
-1  the configuration is bad or can't be used, at the start or with
-   --check; or a second signal ended it at once
+1  the configuration is bad, its store is away and there is no last
+   good one, or it can't be used, at the start or with --check; or a
+   second signal ended it at once
 2  the command line is wrong
 
 Those of status, reload, rollback and resume are in the help of each.",

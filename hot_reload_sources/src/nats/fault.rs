@@ -48,7 +48,9 @@ pub(super) fn connect(error: ConnectError, server: &ServerAddr) -> StoreError {
         ConnectErrorKind::TimedOut => {
             StoreError::unreachable(format!("{name} gives no answer; has it too much to do?"))
         }
-        _ => StoreError::unreachable(format!("{name} can't be way; is it there?")).because(error),
+        _ => {
+            StoreError::unreachable(format!("{name} can't be reached; is it there?")).because(error)
+        }
     }
 }
 
