@@ -16,7 +16,7 @@ use tracing::debug;
 
 pub(crate) use self::open::open;
 use self::{
-    open::{Channel, Opened, in_time, is_outlived, open_watched},
+    open::{Channel, Opened, Unopened, in_time, is_outlived, open_watched, open_without},
     order::{Order, Settled},
 };
 use crate::{
@@ -54,6 +54,8 @@ pub(crate) struct FollowStore<V> {
     /// When to look although nothing was heard.
     audit_at: Option<Instant>,
     must_read: bool,
+    /// What the last watch came to, if it did not answer.
+    hung: Option<StoreError>,
     /// When to connect again after a watch has ended.
     resume: Option<Pin<Box<Sleep>>>,
 }
@@ -71,7 +73,7 @@ enum Watch {
 }
 
 enum Step {
-    Opening(Boxed<Result<Opened, StoreError>>),
+    Opening(Boxed<Result<Opened, Unopened>>),
     Reading(Boxed<(Box<dyn Connection>, Result<Entry, StoreError>)>),
 }
 
@@ -96,6 +98,7 @@ impl<V> FollowStore<V> {
             standing: Standing::Good,
             audit_at: None,
             must_read: false,
+            hung: None,
             resume: None,
         }
     }
@@ -144,10 +147,10 @@ impl<V> FollowStore<V> {
         self.resume = None;
         let (store, deadline) =
             (Arc::clone(&self.source.store), self.source.settings.read_deadline);
-        Step::Opening(if self.is_realtime {
-            Box::pin(open_watched(store, connection, deadline))
-        } else {
-            Box::pin(open(store, connection, deadline))
+        Step::Opening(match self.hung.take() {
+            Some(watch) => Box::pin(async move { Ok(open_without(watch, store, deadline).await?) }),
+            None if self.is_realtime => Box::pin(open_watched(store, connection, deadline)),
+            None => Box::pin(async move { Ok(open(store, connection, deadline).await?) }),
         })
     }
 
@@ -248,7 +251,10 @@ impl<V> Follow<V, String> for FollowStore<V> {
                     self.step = None;
                     return Poll::Ready(match opened {
                         Ok(opened) => self.opened(opened),
-                        Err(error) => self.fails(error),
+                        Err(Unopened { error, has_watch_hung }) => {
+                            self.hung = has_watch_hung.then(|| error.again());
+                            self.fails(error)
+                        }
                     });
                 }
                 Some(Step::Reading(reading)) => {

@@ -27,6 +27,19 @@ pub(super) enum Channel {
     Broken(StoreError),
 }
 
+/// Why there is no connection.
+pub(super) struct Unopened {
+    pub(super) error: StoreError,
+    /// It was the watch that did not answer, so the next attempt does without.
+    pub(super) has_watch_hung: bool,
+}
+
+impl From<StoreError> for Unopened {
+    fn from(error: StoreError) -> Self {
+        Self { error, has_watch_hung: false }
+    }
+}
+
 /// Connects where there is no `connection` yet, and reads.
 pub(crate) async fn open(
     store: Arc<dyn Store>,
@@ -37,13 +50,23 @@ pub(crate) async fn open(
     read(connection, Channel::None, deadline).await
 }
 
+/// The same, of a store whose watch did not answer.
+pub(super) async fn open_without(
+    watch: StoreError,
+    store: Arc<dyn Store>,
+    deadline: Duration,
+) -> Result<Opened, StoreError> {
+    let connection = connected(store, None, deadline).await?;
+    read(connection, Channel::Broken(watch), deadline).await
+}
+
 /// Connects, and watches: what is there once the watch stands comes by that. Where it can't be watched, what
 /// is there is read, since a broken channel is no reason to have no value.
 pub(super) async fn open_watched(
     store: Arc<dyn Store>,
     connection: Option<Box<dyn Connection>>,
     deadline: Duration,
-) -> Result<Opened, StoreError> {
+) -> Result<Opened, Unopened> {
     let mut connection = connected(store, connection, deadline).await?;
     let watching = async {
         let Some(mut changes) = connection.watch().await? else { return Ok(None) };
@@ -51,17 +74,21 @@ pub(super) async fn open_watched(
         let ended = || StoreError::unreachable("the watch has ended before it began");
         Ok(Some((first.ok_or_else(ended)??, changes)))
     };
-    match in_time(watching, deadline).await {
+    let Ok(watched) = timeout(deadline, watching).await else {
+        // A read may hang as well, and has a look of its own, so that the status says this first.
+        return Err(Unopened { error: late(deadline), has_watch_hung: true });
+    };
+    Ok(match watched {
         Ok(Some((entry, changes))) => {
-            Ok(Opened { connection, channel: Channel::Watching(changes), entry: Ok(entry) })
+            Opened { connection, channel: Channel::Watching(changes), entry: Ok(entry) }
         }
-        Ok(None) => read(connection, Channel::None, deadline).await,
+        Ok(None) => read(connection, Channel::None, deadline).await?,
         // The store has answered, and a read would be answered alike.
         Err(error) if is_outlived(&error) => {
-            Ok(Opened { connection, channel: Channel::None, entry: Err(error) })
+            Opened { connection, channel: Channel::None, entry: Err(error) }
         }
-        Err(error) => read(connection, Channel::Broken(error), deadline).await,
-    }
+        Err(error) => read(connection, Channel::Broken(error), deadline).await?,
+    })
 }
 
 async fn connected(
@@ -97,9 +124,11 @@ pub(super) async fn in_time<T>(
     work: impl Future<Output = Result<T, StoreError>>,
     deadline: Duration,
 ) -> Result<T, StoreError> {
-    timeout(deadline, work).await.unwrap_or_else(|_| {
-        Err(StoreError::unreachable(format!(
-            "no answer within {deadline:?}; a longer read_deadline gives it more"
-        )))
-    })
+    timeout(deadline, work).await.unwrap_or_else(|_| Err(late(deadline)))
+}
+
+fn late(deadline: Duration) -> StoreError {
+    StoreError::unreachable(format!(
+        "no answer within {deadline:?}; a longer read_deadline gives it more"
+    ))
 }
