@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     content::Entry,
@@ -74,10 +74,8 @@ pub(super) async fn open_watched(
         let ended = || StoreError::unreachable("the watch has ended before it began");
         Ok(Some((first.ok_or_else(ended)??, changes)))
     };
-    let Ok(watched) = timeout(deadline, watching).await else {
-        // A read may hang as well, and has a look of its own, so that the status says this first.
-        return Err(Unopened { error: late(deadline), has_watch_hung: true });
-    };
+    let begun = Instant::now();
+    let watched = in_time(watching, deadline).await;
     Ok(match watched {
         Ok(Some((entry, changes))) => {
             Opened { connection, channel: Channel::Watching(changes), entry: Ok(entry) }
@@ -87,7 +85,11 @@ pub(super) async fn open_watched(
         Err(error) if is_outlived(&error) => {
             Opened { connection, channel: Channel::None, entry: Err(error) }
         }
-        Err(error) => read(connection, Channel::Broken(error), deadline).await?,
+        // A read may hang as well, and has a look of its own, so that the status says this first.
+        Err(error) if begun.elapsed() > deadline / 2 => {
+            return Err(Unopened { error, has_watch_hung: true });
+        }
+        Err(error) => read(connection, Channel::Broken(error), deadline / 2).await?,
     })
 }
 
@@ -124,11 +126,9 @@ pub(super) async fn in_time<T>(
     work: impl Future<Output = Result<T, StoreError>>,
     deadline: Duration,
 ) -> Result<T, StoreError> {
-    timeout(deadline, work).await.unwrap_or_else(|_| Err(late(deadline)))
-}
-
-fn late(deadline: Duration) -> StoreError {
-    StoreError::unreachable(format!(
-        "no answer within {deadline:?}; a longer read_deadline gives it more"
-    ))
+    timeout(deadline, work).await.unwrap_or_else(|_| {
+        Err(StoreError::unreachable(format!(
+            "no answer within {deadline:?}; a longer read_deadline gives it more"
+        )))
+    })
 }
