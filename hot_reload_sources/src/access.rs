@@ -22,9 +22,9 @@ use crate::error::StoreError;
 ///
 /// let access = Access::new()
 ///     .user("app")
-///     .password(Secret::file("/run/secrets/password"))
+///     .password(Secret::text("hunter2"))
 ///     .ca_file("/etc/ssl/fleet.pem");
-/// assert!(!format!("{access:?}").contains("app-password"));
+/// assert!(!format!("{access:?}").contains("hunter2"));
 /// ```
 #[derive(Debug, Clone, Default)]
 #[must_use]
@@ -51,8 +51,6 @@ impl Access {
     /// When a variable is not UTF-8, when a secret is given twice, and when a certificate has no key.
     pub fn from_env(prefix: &str) -> Result<Self, StoreError> {
         Self::from_lookup(prefix, |name| match env::var(name) {
-            // As what was left empty in a manifest comes.
-            Ok(value) if value.is_empty() => Ok(None),
             Ok(value) => Ok(Some(value)),
             Err(env::VarError::NotPresent) => Ok(None),
             Err(env::VarError::NotUnicode(_)) => {
@@ -65,7 +63,11 @@ impl Access {
         prefix: &str,
         look_up: impl Fn(&str) -> Result<Option<String>, StoreError>,
     ) -> Result<Self, StoreError> {
-        let get = |name: &str| look_up(&format!("{prefix}{name}"));
+        // What is empty was left so in a manifest.
+        let get = |name: &str| {
+            let found = look_up(&format!("{prefix}{name}"))?;
+            Ok::<_, StoreError>(found.filter(|value| !value.is_empty()))
+        };
         let secret = |name: &str| match (get(name)?, get(&format!("{name}_FILE"))?) {
             (Some(_), Some(_)) => Err(StoreError::refused(format!(
                 "{prefix}{name} and {prefix}{name}_FILE are both set; unset one of them"
@@ -214,6 +216,14 @@ mod tests {
         let access = access(&[("CONFIG_USER", "app"), ("CONFIG_PASSWORD", "hunter2")]).unwrap();
         assert_eq!(access.user.as_deref(), Some("app"));
         assert_eq!(*access.password.unwrap().read().await.unwrap(), "hunter2");
+    }
+
+    #[test]
+    fn what_is_empty_is_unset() {
+        let variables =
+            [("CONFIG_PASSWORD", ""), ("CONFIG_PASSWORD_FILE", "a"), ("CONFIG_TOKEN", "")];
+        let access = access(&variables).unwrap();
+        assert!(access.password.is_some() && access.token.is_none());
     }
 
     #[test]
