@@ -369,6 +369,29 @@ fn a_thread_for_events_that_is_not_to_be_had_is_told() {
 }
 
 #[test]
+fn whoever_waits_has_the_value_before_it_is_told_of() {
+    let plain = |service: Service, _: &Path| service;
+    let (log, _) = observe_with(options(WatchStrategy::Hybrid), plain, |mut lab| async move {
+        lab.rx.changed().await.unwrap();
+        let receiver = tokio::spawn({
+            let mut rx = lab.rx.clone();
+            async move {
+                rx.changed().await.unwrap();
+                tracing::info!(target: "hot_reload::received", generation = rx.status().generation);
+            }
+        });
+        lab.write("two", |status| status.generation == 2).await;
+        within(receiver).await.unwrap();
+        lab.lives_until(|_| true).await;
+    });
+    let lines = log.0.lock().unwrap();
+    let of_two =
+        lines.iter().filter(|line| line.fields.get("generation").is_some_and(|n| n == "2"));
+    let order: Vec<_> = of_two.map(|line| line.name).collect();
+    assert_eq!(order, ["hot_reload::received", "hot_reload::published"]);
+}
+
+#[test]
 fn metrics_have_names_and_labels() {
     let (_, measured) = observe(options(WatchStrategy::Realtime), Lab::lead_a_life);
     let mut counted: BTreeMap<String, f64> = BTreeMap::new();

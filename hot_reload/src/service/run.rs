@@ -8,7 +8,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep_until, timeout},
+};
 use tracing::{Instrument, debug, debug_span, info};
 
 use super::{
@@ -216,6 +219,10 @@ where
         }
         if is_good {
             self.doubt.clear();
+        }
+        if news.published.is_some() && self.trial.is_none() {
+            // Whoever waits for the value has it before it is told of. One on trial is tried first.
+            yield_now().await;
         }
         news.log(name, round.reason);
         if matches!(event, Event::Failed { .. }) && std::mem::take(&mut self.may_restore) {
