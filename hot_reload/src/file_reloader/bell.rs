@@ -25,6 +25,10 @@ pub(super) enum Notice {
     Moved,
     /// A watch on it has ended.
     Gone,
+    /// The file itself has other attributes, or one name less.
+    Altered,
+    /// The watch on the file itself has ended.
+    Ended,
     /// Its identity has changed since it was last looked at.
     Differs,
     /// It is time to look; whether anything has changed is not known.
@@ -53,6 +57,7 @@ struct Heard {
     news: u64,
     must_read: bool,
     must_arm: bool,
+    is_altered: bool,
     /// Where writers are at work that have not said that they are done.
     writing: Vec<Whence>,
     waker: Option<Waker>,
@@ -80,6 +85,8 @@ pub(super) struct Reasons {
     pub(super) must_read: bool,
     /// See whether every watch is still where it has to be.
     pub(super) must_arm: bool,
+    /// The file that was there has other attributes, one name less, or no watch any more.
+    pub(super) is_altered: bool,
     /// A writer modified it and has not closed it since.
     pub(super) writing: bool,
 }
@@ -88,7 +95,7 @@ impl Bell {
     pub(super) fn ring(&self, notice: Notice, whence: Whence) {
         let mut heard = self.lock();
         // One that has left off writing there, or goes on.
-        if notice != Notice::Moved {
+        if !matches!(notice, Notice::Moved | Notice::Altered) {
             heard.writing.retain(|at| *at != whence);
         }
         let hint = match notice {
@@ -119,6 +126,10 @@ impl Bell {
                 heard.must_arm = true;
                 Hint::Touched
             }
+            Notice::Altered | Notice::Ended => {
+                heard.is_altered = true;
+                Hint::Touched
+            }
             Notice::Differs => {
                 heard.must_arm = true;
                 Hint::Due
@@ -137,9 +148,13 @@ impl Bell {
             | Notice::Appeared
             | Notice::Differs
             | Notice::Lost => true,
-            Notice::Modified | Notice::Moved | Notice::Gone | Notice::Doubtful | Notice::Due => {
-                false
-            }
+            Notice::Modified
+            | Notice::Moved
+            | Notice::Gone
+            | Notice::Altered
+            | Notice::Ended
+            | Notice::Doubtful
+            | Notice::Due => false,
         };
         heard.news += u64::from(is_news);
         // A finished write outweighs whatever else was heard.
@@ -171,6 +186,7 @@ impl Bell {
         Reasons {
             must_read: std::mem::take(&mut heard.must_read),
             must_arm: std::mem::take(&mut heard.must_arm),
+            is_altered: std::mem::take(&mut heard.is_altered),
             // Stays known until they close.
             writing: !heard.writing.is_empty(),
         }
@@ -189,6 +205,7 @@ impl Bell {
         let mut heard = self.lock();
         heard.must_read |= unmet.must_read;
         heard.must_arm |= unmet.must_arm;
+        heard.is_altered |= unmet.is_altered;
     }
 
     /// Whether somebody was heard to write, and not to be done.

@@ -16,7 +16,7 @@ use super::{
     load::{Load, Loaded},
     open::{Filesystem, Opened},
     settle::{Facts, Settle},
-    site::Site,
+    site::{Arm, Site},
     survey::{Holds, Survey},
     watcher::{Audit, Audited, Follower, NoWatch, Opaque, Rule},
 };
@@ -237,13 +237,17 @@ impl<L> Looker<L> {
         let has_rested = self.site.rests_until().is_some_and(|until| until <= Instant::now());
         let must_read = reasons.must_read || self.force || self.proof != Proof::Sound;
         let is_unwatched = self.noted.is_none() || self.site.no_events().is_some();
-        let mut arm = reasons.must_arm || has_rested || is_unwatched;
+        let mut arm = match reasons {
+            _ if reasons.must_arm || has_rested || is_unwatched => Arm::All,
+            _ if reasons.is_altered => Arm::Same,
+            _ => Arm::None,
+        };
         let limit = self.settings.max_size;
         let mut wait = RESTLESS;
         for _ in 0..READS_AT_ONCE {
             let news = self.follower.bell.news();
             let (survey, main) = self.site.survey(arm).await;
-            arm = false;
+            arm = Arm::None;
             self.take_note(&survey);
             if !must_read && self.applied.as_ref() == Some(&survey.identities) {
                 return Ok(Look::Unchanged);
@@ -297,7 +301,7 @@ impl<L> Looker<L> {
             let dependencies = loaded.dependencies.iter().map(beside).collect();
             if !self.site.set_dependencies(dependencies) {
                 // What belongs to it was not looked at before it was read.
-                arm = true;
+                arm = Arm::All;
                 continue;
             }
             self.settle.is_over();

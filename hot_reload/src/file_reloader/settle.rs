@@ -119,11 +119,13 @@ mod tests {
         is_empty: false,
         is_of_set: false,
         links: 1,
-        reasons: Reasons { must_read: false, must_arm: false, writing: false },
+        reasons: Reasons { must_read: false, must_arm: false, is_altered: false, writing: false },
         patience: Patience::Left,
     };
-    const FINISHED: Reasons = Reasons { must_read: true, must_arm: false, writing: false };
-    const WRITING: Reasons = Reasons { must_read: false, must_arm: false, writing: true };
+    const FINISHED: Reasons =
+        Reasons { must_read: true, must_arm: false, is_altered: false, writing: false };
+    const WRITING: Reasons =
+        Reasons { must_read: false, must_arm: false, is_altered: false, writing: true };
 
     fn settle() -> Settle {
         Settle::new(50 * MS, 3000 * MS)

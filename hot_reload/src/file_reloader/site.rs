@@ -59,6 +59,18 @@ type Place = (u64, u64);
 /// finds what was written by another.
 const REST: Duration = Duration::from_millis(250);
 
+/// What is watched before a survey.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arm {
+    /// Nothing that is not watched already, unless the files turn out to be elsewhere.
+    None,
+    /// Every place on the way, unless the files were replaced: then that is what ended their watches,
+    /// and those that took their places are yet to rest.
+    Same,
+    /// Every place on the way to the files.
+    All,
+}
+
 /// What a survey of a site found.
 pub(super) type Surveyed = (Survey, Result<Arc<Opened>, FileError>);
 
@@ -133,8 +145,8 @@ impl Site {
         }
     }
 
-    /// Looks at the files; with `arm`, first puts a watch on every place on the way to them.
-    pub(super) async fn survey(&mut self, arm: bool) -> Surveyed {
+    /// Looks at the files, with watches on the way to them as `arm` says.
+    pub(super) async fn survey(&mut self, arm: Arm) -> Surveyed {
         if self.how() == How::Cached
             && let Ok(surveyed) = self.survey_with(arm, How::Cached)
         {
@@ -211,16 +223,21 @@ impl Site {
         if self.filesystem().is_remote() { How::Blocking } else { How::Cached }
     }
 
-    fn survey_with(&mut self, arm: bool, how: How) -> Result<Surveyed, WouldBlock> {
-        if arm || self.way.is_none() {
+    fn survey_with(&mut self, arm: Arm, how: How) -> Result<Surveyed, WouldBlock> {
+        if arm == Arm::All || self.way.is_none() {
             self.walk(how)?;
         }
         // What is not in memory is found out by opening it, and nothing else is done then.
         let mut surveyed = Survey::of(&self.paths, how, &self.known)?;
         if self.wants_events {
             let lead = self.lead(&surveyed.0);
-            if lead == Lead::Elsewhere && !arm {
-                return self.survey_with(true, how);
+            let must_arm = match lead {
+                Lead::Same => arm == Arm::Same && self.rests_until.is_none(),
+                Lead::Replaced => false,
+                Lead::Elsewhere => true,
+            };
+            if must_arm && arm != Arm::All {
+                return self.survey_with(Arm::All, how);
             }
             let now = Instant::now();
             if lead == Lead::Replaced {
@@ -230,11 +247,11 @@ impl Site {
                     |file: &&Arc<Opened>| !self.places.contains(&place(Some(&file.identity)));
                 self.told = surveyed.0.files.iter().find(is_new).map(|file| file.domain());
             }
-            if arm {
+            if arm == Arm::All {
                 self.arm(how, now)?;
             }
             self.places = surveyed.0.identities.iter().map(|found| place(found.as_ref())).collect();
-            if arm {
+            if arm == Arm::All {
                 // What was found before the watches stood counts if it is still there.
                 if !surveyed.0.is_still_there() {
                     surveyed = Survey::of(&self.paths, how, &self.known)?;

@@ -40,6 +40,13 @@ use crate::lock::lock;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key(i32);
 
+#[cfg(test)]
+impl Key {
+    pub(super) fn of(descriptor: i32) -> Self {
+        Self(descriptor)
+    }
+}
+
 /// Why there are no events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::file_reloader) struct NoWatch(pub(in crate::file_reloader) &'static str);

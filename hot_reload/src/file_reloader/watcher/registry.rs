@@ -16,8 +16,10 @@ pub(super) enum Place {
     Content(Box<OsStr>),
     /// Another name in it that the way goes through.
     Way(Box<OsStr>),
-    /// What is watched itself.
+    /// The directory that is watched itself.
     Own,
+    /// The file that is watched itself.
+    File,
 }
 
 /// Every watch and its followers.
@@ -36,6 +38,7 @@ struct Watch {
     contents: Names,
     ways: Names,
     own: Followers,
+    file: Followers,
 }
 
 /// The followers of the names in a directory.
@@ -70,6 +73,7 @@ impl Registry {
         let watch = self.watches.entry(key).or_default();
         match place {
             Place::Own => watch.own.insert(follower),
+            Place::File => watch.file.insert(follower),
             Place::Content(name) => watch.contents.insert(name, follower),
             Place::Way(name) => watch.ways.insert(name, follower),
         }
@@ -80,10 +84,11 @@ impl Registry {
         let Some(watch) = self.watches.get_mut(key) else { return false };
         match place {
             Place::Own => watch.own.remove(follower),
+            Place::File => watch.file.remove(follower),
             Place::Content(name) => watch.contents.remove(name, follower),
             Place::Way(name) => watch.ways.remove(name, follower),
         }
-        let unused = watch.contents.0.is_empty() && watch.ways.0.is_empty() && watch.own.is_empty();
+        let unused = watch.is_unused();
         if unused {
             self.watches.remove(key);
             self.ended += 1;
@@ -95,6 +100,7 @@ impl Registry {
     pub(super) fn has(&self, key: &Key, place: &Place, follower: &Arc<Follower>) -> bool {
         self.watches.get(key).is_some_and(|watch| match place {
             Place::Own => watch.own.has(follower),
+            Place::File => watch.file.has(follower),
             Place::Content(name) => watch.contents.has(name, follower),
             Place::Way(name) => watch.ways.has(name, follower),
         })
@@ -114,24 +120,28 @@ impl Registry {
             }
             Event::Own(key, notice) => {
                 if let Some(watch) = self.watches.get(key) {
-                    watch.own.ring(notice, Whence::of(key));
+                    let whence = Whence::of(key);
+                    watch.own.ring(notice, whence);
+                    // Should it have been replaced, its directory tells of that.
+                    let is_about_it = notice == Notice::Moved;
+                    watch.file.ring(if is_about_it { Notice::Altered } else { notice }, whence);
                 }
             }
             Event::Uprooted(key) => {
                 if let Some(watch) = self.watches.get(key) {
-                    watch.ring(Notice::Moved, Whence::of(key));
+                    watch.ring(Notice::Moved, Notice::Moved, Whence::of(key));
                 }
             }
             Event::Gone(key) => {
                 self.ended += 1;
                 if let Some(watch) = self.watches.remove(key) {
-                    watch.ring(Notice::Gone, Whence::of(key));
+                    watch.ring(Notice::Gone, Notice::Ended, Whence::of(key));
                 }
             }
             Event::Overflow => {
                 self.overflows += 1;
                 for watch in self.watches.values() {
-                    watch.ring(Notice::Lost, Whence::ANYWHERE);
+                    watch.ring(Notice::Lost, Notice::Lost, Whence::ANYWHERE);
                 }
             }
         }
@@ -139,7 +149,14 @@ impl Registry {
 }
 
 impl Watch {
-    fn ring(&self, notice: Notice, whence: Whence) {
+    fn is_unused(&self) -> bool {
+        let has_names = !self.contents.0.is_empty() || !self.ways.0.is_empty();
+        !has_names && self.own.is_empty() && self.file.is_empty()
+    }
+
+    /// Rings all, those of the file itself with what it means to them.
+    fn ring(&self, notice: Notice, of_file: Notice, whence: Whence) {
+        self.file.ring(of_file, whence);
         self.own.ring(notice, whence);
         for followers in self.contents.0.values().chain(self.ways.0.values()) {
             followers.ring(notice, whence);
@@ -242,5 +259,29 @@ impl Eq for ByAddress {}
 impl Hash for ByAddress {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
+#[cfg(all(test, target_os = "linux", not(hot_reload_portable)))]
+mod tests {
+    use super::*;
+    use crate::file_reloader::bell::Reasons;
+
+    /// What a follower at `place` of a watch is told by `event`.
+    fn reasons(place: &Place, event: impl Fn(&Key) -> Event<'_>) -> Reasons {
+        let (mut registry, follower, key) = (Registry::default(), Arc::default(), Key::of(1));
+        registry.enter(key.clone(), place, &follower);
+        registry.ring(event(&key));
+        follower.bell.take_reasons()
+    }
+
+    #[test]
+    fn what_befalls_a_file_that_is_replaced_says_nothing_of_the_way_to_it() {
+        let altered = Reasons { is_altered: true, ..Reasons::default() };
+        assert_eq!(reasons(&Place::File, |key| Event::Own(key, Notice::Moved)), altered);
+        assert_eq!(reasons(&Place::File, |key| Event::Gone(key)), altered);
+        let moved = Reasons { must_arm: true, ..Reasons::default() };
+        assert_eq!(reasons(&Place::File, |key| Event::Uprooted(key)), moved);
+        assert_eq!(reasons(&Place::Own, |key| Event::Gone(key)), moved);
     }
 }

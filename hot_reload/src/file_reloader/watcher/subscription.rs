@@ -104,6 +104,7 @@ impl Subscription {
                 continue;
             }
             let place = match &stop.name {
+                None if stop.kind == Kind::File => Place::File,
                 None => Place::Own,
                 Some(name) if stop.kind == Kind::Parent => Place::Content(name.as_os_str().into()),
                 Some(name) => Place::Way(name.as_os_str().into()),
