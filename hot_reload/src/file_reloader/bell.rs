@@ -56,8 +56,7 @@ struct Heard {
     /// How often there was a newer version than the one before.
     news: u64,
     must_read: bool,
-    must_arm: bool,
-    is_altered: bool,
+    arm: Arm,
     /// Where writers are at work that have not said that they are done.
     writing: Vec<Whence>,
     waker: Option<Waker>,
@@ -78,15 +77,26 @@ impl Whence {
     }
 }
 
+/// What is to be watched before a look.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Arm {
+    /// Nothing that is not watched already, unless the files turn out to be elsewhere.
+    #[default]
+    None,
+    /// Every place on the way, unless the files were replaced: then that is what ended their watches,
+    /// and those that took their places are yet to rest.
+    Same,
+    /// Every place on the way to the files.
+    All,
+}
+
 /// What the follower has to reckon with at its next look.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reasons {
     /// Read it, even where its identity looks the same.
     pub(super) must_read: bool,
-    /// See whether every watch is still where it has to be.
-    pub(super) must_arm: bool,
-    /// The file that was there has other attributes, one name less, or no watch any more.
-    pub(super) is_altered: bool,
+    /// See whether these watches are still where they have to be.
+    pub(super) arm: Arm,
     /// A writer modified it and has not closed it since.
     pub(super) writing: bool,
 }
@@ -113,30 +123,30 @@ impl Bell {
             }
             Notice::Rerouted => {
                 heard.must_read = true;
-                heard.must_arm = true;
+                heard.arm = Arm::All;
                 Hint::Finished
             }
             Notice::Appeared => {
                 // Whoever created it has it open, unless it is a link.
                 heard.writing.push(whence);
-                heard.must_arm = true;
+                heard.arm = Arm::All;
                 Hint::Finished
             }
             Notice::Moved | Notice::Gone => {
-                heard.must_arm = true;
+                heard.arm = Arm::All;
                 Hint::Touched
             }
             Notice::Altered | Notice::Ended => {
-                heard.is_altered = true;
+                heard.arm = heard.arm.max(Arm::Same);
                 Hint::Touched
             }
             Notice::Differs => {
-                heard.must_arm = true;
+                heard.arm = Arm::All;
                 Hint::Due
             }
             Notice::Lost => {
                 heard.must_read = true;
-                heard.must_arm = true;
+                heard.arm = Arm::All;
                 Hint::Due
             }
             Notice::Due => Hint::Due,
@@ -185,8 +195,7 @@ impl Bell {
         heard.hint = None;
         Reasons {
             must_read: std::mem::take(&mut heard.must_read),
-            must_arm: std::mem::take(&mut heard.must_arm),
-            is_altered: std::mem::take(&mut heard.is_altered),
+            arm: std::mem::take(&mut heard.arm),
             // Stays known until they close.
             writing: !heard.writing.is_empty(),
         }
@@ -204,8 +213,7 @@ impl Bell {
     pub(super) fn give_back(&self, unmet: Reasons) {
         let mut heard = self.lock();
         heard.must_read |= unmet.must_read;
-        heard.must_arm |= unmet.must_arm;
-        heard.is_altered |= unmet.is_altered;
+        heard.arm = heard.arm.max(unmet.arm);
     }
 
     /// Whether somebody was heard to write, and not to be done.

@@ -10,13 +10,13 @@ use tokio::time::Instant;
 
 use super::{
     FileSettings,
-    bell::{Bell, Reasons},
+    bell::{Arm, Bell, Reasons},
     error::FileError,
     identity::Identity,
     load::{Load, Loaded},
     open::{Filesystem, Opened},
     settle::{Facts, Settle},
-    site::{Arm, Site},
+    site::Site,
     survey::{Holds, Survey},
     watcher::{Audit, Audited, Follower, NoWatch, Opaque, Rule},
 };
@@ -237,11 +237,7 @@ impl<L> Looker<L> {
         let has_rested = self.site.rests_until().is_some_and(|until| until <= Instant::now());
         let must_read = reasons.must_read || self.force || self.proof != Proof::Sound;
         let is_unwatched = self.noted.is_none() || self.site.no_events().is_some();
-        let mut arm = match reasons {
-            _ if reasons.must_arm || has_rested || is_unwatched => Arm::All,
-            _ if reasons.is_altered => Arm::Same,
-            _ => Arm::None,
-        };
+        let mut arm = if has_rested || is_unwatched { Arm::All } else { reasons.arm };
         let limit = self.settings.max_size;
         let mut wait = RESTLESS;
         for _ in 0..READS_AT_ONCE {

@@ -112,6 +112,7 @@ fn busy() -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::file_reloader::bell::Arm;
 
     const MS: Duration = Duration::from_millis(1);
     const FRESH: Facts = Facts {
@@ -119,13 +120,11 @@ mod tests {
         is_empty: false,
         is_of_set: false,
         links: 1,
-        reasons: Reasons { must_read: false, must_arm: false, is_altered: false, writing: false },
+        reasons: Reasons { must_read: false, arm: Arm::None, writing: false },
         patience: Patience::Left,
     };
-    const FINISHED: Reasons =
-        Reasons { must_read: true, must_arm: false, is_altered: false, writing: false };
-    const WRITING: Reasons =
-        Reasons { must_read: false, must_arm: false, is_altered: false, writing: true };
+    const FINISHED: Reasons = Reasons { must_read: true, arm: Arm::None, writing: false };
+    const WRITING: Reasons = Reasons { must_read: false, arm: Arm::None, writing: true };
 
     fn settle() -> Settle {
         Settle::new(50 * MS, 3000 * MS)

@@ -9,6 +9,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
+    bell::Arm,
     chain,
     error::{FileError, Problem},
     identity::Identity,
@@ -58,18 +59,6 @@ type Place = (u64, u64);
 /// watch on its directory tells of every write by its name, and the look at the end of the rest
 /// finds what was written by another.
 const REST: Duration = Duration::from_millis(250);
-
-/// What is watched before a survey.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Arm {
-    /// Nothing that is not watched already, unless the files turn out to be elsewhere.
-    None,
-    /// Every place on the way, unless the files were replaced: then that is what ended their watches,
-    /// and those that took their places are yet to rest.
-    Same,
-    /// Every place on the way to the files.
-    All,
-}
 
 /// What a survey of a site found.
 pub(super) type Surveyed = (Survey, Result<Arc<Opened>, FileError>);

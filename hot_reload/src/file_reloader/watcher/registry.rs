@@ -111,16 +111,16 @@ impl Registry {
         match event {
             Event::Named(key, name, notice) => {
                 if let Some(watch) = self.watches.get(key) {
-                    let whence = Whence::of((key, name));
+                    let whence = || Whence::of((key, name));
                     watch.contents.ring(name, notice, whence);
                     watch.ways.ring(name, notice.on_the_way(), whence);
                     // Who follows a directory for its own sake follows what is in it.
-                    watch.own.ring(Notice::Moved, Whence::of(key));
+                    watch.own.ring(Notice::Moved, || Whence::of(key));
                 }
             }
             Event::Own(key, notice) => {
                 if let Some(watch) = self.watches.get(key) {
-                    let whence = Whence::of(key);
+                    let whence = || Whence::of(key);
                     watch.own.ring(notice, whence);
                     // Should it have been replaced, its directory tells of that.
                     let is_about_it = notice == Notice::Moved;
@@ -129,19 +129,19 @@ impl Registry {
             }
             Event::Uprooted(key) => {
                 if let Some(watch) = self.watches.get(key) {
-                    watch.ring(Notice::Moved, Notice::Moved, Whence::of(key));
+                    watch.ring(Notice::Moved, Notice::Moved, || Whence::of(key));
                 }
             }
             Event::Gone(key) => {
                 self.ended += 1;
                 if let Some(watch) = self.watches.remove(key) {
-                    watch.ring(Notice::Gone, Notice::Ended, Whence::of(key));
+                    watch.ring(Notice::Gone, Notice::Ended, || Whence::of(key));
                 }
             }
             Event::Overflow => {
                 self.overflows += 1;
                 for watch in self.watches.values() {
-                    watch.ring(Notice::Lost, Notice::Lost, Whence::ANYWHERE);
+                    watch.ring(Notice::Lost, Notice::Lost, || Whence::ANYWHERE);
                 }
             }
         }
@@ -155,7 +155,7 @@ impl Watch {
     }
 
     /// Rings all, those of the file itself with what it means to them.
-    fn ring(&self, notice: Notice, of_file: Notice, whence: Whence) {
+    fn ring(&self, notice: Notice, of_file: Notice, whence: impl Fn() -> Whence + Copy) {
         self.file.ring(of_file, whence);
         self.own.ring(notice, whence);
         for followers in self.contents.0.values().chain(self.ways.0.values()) {
@@ -187,7 +187,7 @@ impl Names {
         self.0.get(name).is_some_and(|followers| followers.has(follower))
     }
 
-    fn ring(&self, name: &OsStr, notice: Notice, whence: Whence) {
+    fn ring(&self, name: &OsStr, notice: Notice, whence: impl Fn() -> Whence) {
         if let Some(followers) = self.0.get(name) {
             followers.ring(notice, whence);
         }
@@ -235,11 +235,13 @@ impl Followers {
         }
     }
 
-    fn ring(&self, notice: Notice, whence: Whence) {
+    /// Rings all; `whence` is worked out only where there is anybody.
+    fn ring(&self, notice: Notice, whence: impl Fn() -> Whence) {
         match self {
             Self::None => {}
-            Self::One(follower) => follower.bell.ring(notice, whence),
+            Self::One(follower) => follower.bell.ring(notice, whence()),
             Self::Many(many) => {
+                let whence = whence();
                 for ByAddress(one) in many {
                     one.bell.ring(notice, whence);
                 }
@@ -265,7 +267,7 @@ impl Hash for ByAddress {
 #[cfg(all(test, target_os = "linux", not(hot_reload_portable)))]
 mod tests {
     use super::*;
-    use crate::file_reloader::bell::Reasons;
+    use crate::file_reloader::bell::{Arm, Reasons};
 
     /// What a follower at `place` of a watch is told by `event`.
     fn reasons(place: &Place, event: impl Fn(&Key) -> Event<'_>) -> Reasons {
@@ -277,10 +279,10 @@ mod tests {
 
     #[test]
     fn what_befalls_a_file_that_is_replaced_says_nothing_of_the_way_to_it() {
-        let altered = Reasons { is_altered: true, ..Reasons::default() };
+        let altered = Reasons { arm: Arm::Same, ..Reasons::default() };
         assert_eq!(reasons(&Place::File, |key| Event::Own(key, Notice::Moved)), altered);
         assert_eq!(reasons(&Place::File, |key| Event::Gone(key)), altered);
-        let moved = Reasons { must_arm: true, ..Reasons::default() };
+        let moved = Reasons { arm: Arm::All, ..Reasons::default() };
         assert_eq!(reasons(&Place::File, |key| Event::Uprooted(key)), moved);
         assert_eq!(reasons(&Place::Own, |key| Event::Gone(key)), moved);
     }
