@@ -7,15 +7,18 @@ use std::{
 
 use reqwest::{
     StatusCode,
-    header::{HeaderMap, RETRY_AFTER},
+    header::{DATE, HeaderMap, RETRY_AFTER},
 };
 
 use crate::{error::StoreError, tls};
 
 /// What a status says that is neither a value nor the lack of one.
 pub(super) fn by_status(status: StatusCode, headers: &HeaderMap) -> StoreError {
-    let after = headers.get(RETRY_AFTER).and_then(|after| after.to_str().ok());
-    let after = after.and_then(|after| retry_after(after, SystemTime::now()));
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    // By the clock of the server, which also says when it is to come back.
+    let date = header(&DATE).and_then(|date| httpdate::parse_http_date(date).ok());
+    let now = date.unwrap_or_else(SystemTime::now);
+    let after = header(&RETRY_AFTER).and_then(|after| retry_after(after, now));
     let code = status.as_u16();
     match code {
         429 => StoreError::throttled("429, too many requests", after),
@@ -66,7 +69,10 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header::DATE;
+
     use super::*;
+    use crate::error::Kind;
 
     #[test]
     fn when_to_come_back_is_seconds_or_a_date() {
@@ -83,6 +89,16 @@ mod tests {
         ] {
             assert_eq!(retry_after(text, now), want.map(Duration::from_secs), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_date_is_by_the_clock_of_the_server() {
+        let skewed = HeaderMap::from_iter([
+            (DATE, "Sun, 06 Nov 1994 08:49:37 GMT".parse().unwrap()),
+            (RETRY_AFTER, "Sun, 06 Nov 1994 08:49:39 GMT".parse().unwrap()),
+        ]);
+        let error = by_status(StatusCode::SERVICE_UNAVAILABLE, &skewed);
+        assert_eq!(error.kind(), Kind::Throttled(Some(Duration::from_secs(2))));
     }
 
     #[test]
