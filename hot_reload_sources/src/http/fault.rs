@@ -28,7 +28,9 @@ pub(super) fn by_status(status: StatusCode, headers: &HeaderMap) -> StoreError {
         }
         403 => StoreError::refused("403, the credentials don't give this right; grant it"),
         407 => StoreError::refused("407, the proxy wants credentials; put them into its URL"),
-        408 | 421 | 425 | 500.. => StoreError::unreachable(format!("answered by {code}")),
+        // Of a server that fails, or of a proxy before one: who had that answer is still connected.
+        500.. => StoreError::throttled(format!("answered by {code}"), after),
+        408 | 421 | 425 => StoreError::unreachable(format!("answered by {code}")),
         300..400 => StoreError::refused(format!("{code}, a redirect that leads nowhere")),
         400..500 => StoreError::refused(format!("answered by {code}; check the URL")),
         _ => StoreError::invalid(format!("answered by {code}, where a value is expected with 200")),
@@ -116,7 +118,8 @@ mod tests {
         for (code, want, want_later) in [
             (429, "throttled", "throttled"),
             (503, "throttled", "throttled"),
-            (500, "unreachable", "unreachable"),
+            (500, "throttled", "throttled"),
+            (408, "unreachable", "unreachable"),
             (401, "refused", "refused"),
             (405, "refused", "refused"),
             (304, "refused", "refused"),

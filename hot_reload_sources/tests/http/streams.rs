@@ -142,6 +142,29 @@ async fn who_comes_back_says_what_was_last_heard() {
 }
 
 #[tokio::test]
+async fn a_read_that_is_answered_by_a_fault_leaves_the_stream_as_it_is() {
+    for status in ["500 Oh", "502 Bad", "503 Later", "504 Late"] {
+        let reads = AtomicUsize::new(0);
+        let server = Scripted::start(move |head| {
+            if head.starts_with("GET /events ") {
+                let stream = Step::Send(EVENT_STREAM.into());
+                return vec![stream, Step::Drip(":\n\n", SHORT)];
+            }
+            match reads.fetch_add(1, Ordering::SeqCst) {
+                n @ (0 | 5..) => answer("200 OK", "", &n.to_string()),
+                _ => answer(status, "", "sorry"),
+            }
+        })
+        .await;
+        let options = ReloaderOptions::hybrid().poll_interval(SHORT * 2).backoff(SHORT, SHORT);
+        let mut text = follow(place(&server).text(), options);
+        becomes(&mut text, "0").await;
+        becomes(&mut text, "6").await;
+        assert_eq!(streams(&server), 1, "{status}");
+    }
+}
+
+#[tokio::test]
 async fn an_event_that_is_too_large_ends_the_stream() {
     let server = server(|| vec![Step::Drip("data: 0123456789\n", Duration::ZERO)]).await;
     let place = place(&server).max_size(10_000).silence(SILENCE * 50);
