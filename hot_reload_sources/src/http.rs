@@ -78,8 +78,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use reqwest::RequestBuilder;
+use reqwest::{
+    RequestBuilder,
+    header::{AUTHORIZATION, HeaderValue},
+};
 use url::Url;
+use zeroize::Zeroizing;
 
 mod client;
 mod events;
@@ -214,7 +218,14 @@ impl Http {
             return Ok(request);
         }
         if let Some(token) = token {
-            return Ok(request.bearer_auth(&*token.read().await?));
+            let bearer = Zeroizing::new(format!("Bearer {}", *token.read().await?));
+            let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| {
+                StoreError::refused(
+                    "the token can't be sent; it has to be one line, and nothing else",
+                )
+            })?;
+            bearer.set_sensitive(true);
+            return Ok(request.header(AUTHORIZATION, bearer));
         }
         let password = match password {
             Some(password) => Some(password.read().await?),
