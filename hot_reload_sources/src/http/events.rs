@@ -79,7 +79,8 @@ impl Listening {
     async fn next(&mut self) -> Result<Entry, StoreError> {
         // Whoever asks for the next has the last.
         if let Some(id) = self.last_id.take() {
-            self.session.memory().last_event = Some(id);
+            // One that is empty says that there is none.
+            self.session.memory().last_event = Some(id).filter(|id| !id.is_empty());
         }
         loop {
             if let Some(ended) = self.ended.take() {

@@ -142,6 +142,16 @@ async fn who_comes_back_says_what_was_last_heard() {
 }
 
 #[tokio::test]
+async fn an_id_that_is_empty_is_not_said() {
+    let server = server(|| vec![Step::Send("id: 7\n\nid:\ndata: x\n\n".into())]).await;
+    let mut text = follow(place(&server).text(), ReloaderOptions::realtime());
+    becomes(&mut text, "read").await;
+    server.is_asked(9).await;
+    let said = server.requests().into_iter().find(|head| head.contains("last-event-id"));
+    assert_eq!(said, None);
+}
+
+#[tokio::test]
 async fn a_read_that_is_answered_by_a_fault_leaves_the_stream_as_it_is() {
     for status in ["500 Oh", "502 Bad", "503 Later", "504 Late"] {
         let reads = AtomicUsize::new(0);
