@@ -152,6 +152,18 @@ async fn an_id_that_is_empty_is_not_said() {
 }
 
 #[tokio::test]
+async fn hints_of_what_is_no_change_are_looked_after_ever_more_seldom() {
+    let server = server(|| vec![Step::Drip("data: another\n\n", Duration::from_millis(1))]).await;
+    let http = Http::from_url(&server.url(), Access::new()).unwrap();
+    let place = http.get("/value").unwrap().events_as_hints("/events").unwrap();
+    let mut text = follow(place.text(), ReloaderOptions::realtime());
+    becomes(&mut text, "read").await;
+    sleep(Duration::from_secs(2)).await;
+    let reads = server.requests().len() - streams(&server);
+    assert!((2..50).contains(&reads), "{reads}");
+}
+
+#[tokio::test]
 async fn a_read_that_is_answered_by_a_fault_leaves_the_stream_as_it_is() {
     for status in ["500 Oh", "502 Bad", "503 Later", "504 Late"] {
         let reads = AtomicUsize::new(0);
