@@ -126,7 +126,8 @@ impl Http {
     ///
     /// When `url` is none of https or http, and when there is both a token and a password.
     pub fn from_url(url: &str, access: Access) -> Result<Self, StoreError> {
-        Self::of(Clients::ours(), parse(url)?, access)
+        let server = parse(url)?;
+        Self::of(Clients::ours(server.scheme() == "https"), server, access)
     }
 
     fn of(clients: Clients, mut server: Url, access: Access) -> Result<Self, StoreError> {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use reqwest::redirect::Policy;
-use rustls::ClientConfig;
+use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
@@ -34,7 +34,11 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 #[derive(Clone)]
 pub(super) enum Clients {
     /// Made anew when files were replaced, or a request got no answer; closed when nobody needs it.
-    Ours { pool: Shared<Pool>, config: Arc<Mutex<Option<(Files, ClientConfig)>>> },
+    Ours {
+        pool: Shared<Pool>,
+        config: Arc<Mutex<Option<(Files, ClientConfig)>>>,
+        is_https: bool,
+    },
     /// The user's own.
     Given(reqwest::Client),
 }
@@ -51,8 +55,9 @@ pub(super) struct Pool {
 }
 
 impl Clients {
-    pub(super) fn ours() -> Self {
-        Self::Ours { pool: Shared::default(), config: Arc::default() }
+    /// Creates those of a server that speaks TLS, or not.
+    pub(super) fn ours(is_https: bool) -> Self {
+        Self::Ours { pool: Shared::default(), config: Arc::default(), is_https }
     }
 
     /// Returns the client for what the files of `access` hold now.
@@ -63,13 +68,13 @@ impl Clients {
                 files: None,
                 is_doubtful: AtomicBool::new(false),
             })),
-            Self::Ours { pool, config } => {
+            Self::Ours { pool, config, is_https } => {
                 let files = read(access).await?;
                 let is_good = |pool: &Pool| {
                     let is_doubtful = pool.is_doubtful.load(Ordering::Relaxed);
                     !is_doubtful && pool.files.as_ref() == Some(&files)
                 };
-                pool.get(is_good, || open(access, files.clone(), config)).await
+                pool.get(is_good, || open(access, files.clone(), *is_https, config)).await
             }
         }
     }
@@ -97,6 +102,7 @@ async fn read(access: &Access) -> Result<Files, StoreError> {
 async fn open(
     access: &Access,
     files: Files,
+    is_https: bool,
     known: &Mutex<Option<(Files, ClientConfig)>>,
 ) -> Result<Pool, StoreError> {
     let mut known = known.lock().await;
@@ -105,7 +111,8 @@ async fn open(
         Some((of, config)) if *of == files => config.clone(),
         _ => {
             // Files that are replaced only now differ from `files`, and are noticed the next time.
-            let mut config = tls::client_config(access).await?;
+            let roots = roots(access, is_https).await?;
+            let mut config = tls::showing(tls::trusting(roots), access).await?;
             config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
             config
         }
@@ -121,6 +128,12 @@ async fn open(
         .build()
         .map_err(|error| StoreError::refused("no HTTP client can be made").because(error))?;
     Ok(Pool { client, files: Some(files), is_doubtful: AtomicBool::new(false) })
+}
+
+/// Returns whom to trust, should TLS be spoken.
+async fn roots(access: &Access, is_https: bool) -> Result<RootCertStore, StoreError> {
+    // Where a server of http redirects to https, and the system trusts nobody, that is refused then.
+    if is_https { tls::roots(access).await } else { tls::of_the_system().await }
 }
 
 impl Pool {
