@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -11,9 +11,9 @@ use std::{
 
 use reqwest::redirect::Policy;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
+use super::locked;
 use crate::{
     access::{self, Access},
     error::StoreError,
@@ -34,11 +34,7 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 #[derive(Clone)]
 pub(super) enum Clients {
     /// Made anew when files were replaced, or a request got no answer; closed when nobody needs it.
-    Ours {
-        pool: Shared<Pool>,
-        config: Arc<Mutex<Option<(Files, ClientConfig)>>>,
-        is_https: bool,
-    },
+    Ours { pool: Shared<Pool>, last: Arc<Mutex<Option<Arc<Tls>>>>, is_https: bool },
     /// The user's own.
     Given(reqwest::Client),
 }
@@ -46,10 +42,19 @@ pub(super) enum Clients {
 /// What the files of a TLS connection held when it was prepared.
 type Files = Vec<Zeroizing<Vec<u8>>>;
 
+/// How TLS is spoken, and what that was made of.
+pub(super) struct Tls {
+    files: Files,
+    roots: RootCertStore,
+    /// It remembers sessions, so that a server that is back is reached in fewer round trips.
+    config: ClientConfig,
+}
+
 /// A client with its connections.
 pub(super) struct Pool {
     pub(super) client: reqwest::Client,
-    files: Option<Files>,
+    /// `None` where the client is the user's own.
+    tls: Option<Arc<Tls>>,
     /// Whether one of its connections may be dead: HTTP/2 would have all requests wait for that.
     is_doubtful: AtomicBool,
 }
@@ -57,25 +62,31 @@ pub(super) struct Pool {
 impl Clients {
     /// Creates those of a server that speaks TLS, or not.
     pub(super) fn ours(is_https: bool) -> Self {
-        Self::Ours { pool: Shared::default(), config: Arc::default(), is_https }
+        Self::Ours { pool: Shared::default(), last: Arc::default(), is_https }
     }
 
     /// Returns the client for what the files of `access` hold now.
     pub(super) async fn get(&self, access: &Access) -> Result<Arc<Pool>, StoreError> {
         match self {
-            Self::Given(client) => Ok(Arc::new(Pool {
-                client: client.clone(),
-                files: None,
-                is_doubtful: AtomicBool::new(false),
-            })),
-            Self::Ours { pool, config, is_https } => {
+            Self::Given(client) => Ok(Arc::new(Pool::new(client.clone(), None))),
+            Self::Ours { pool, last, is_https } => {
                 let files = read(access).await?;
                 let is_good = |pool: &Pool| {
-                    let is_doubtful = pool.is_doubtful.load(Ordering::Relaxed);
-                    !is_doubtful && pool.files.as_ref() == Some(&files)
+                    let is_of_files = pool.tls.as_ref().is_some_and(|tls| tls.files == files);
+                    is_of_files && !pool.is_doubtful()
                 };
-                pool.get(is_good, || open(access, files.clone(), *is_https, config)).await
+                pool.get(is_good, || open(access, files.clone(), *is_https, last)).await
             }
+        }
+    }
+
+    /// Doubts the pool of a request that TLS has refused, if others are trusted by now than when it was made.
+    pub(super) async fn refused(&self, request: &Unanswered, access: &Access) {
+        let Self::Ours { is_https, .. } = self else { return };
+        let Some(tls) = &request.pool.tls else { return };
+        // What can't be read is told by the next who opens a pool.
+        if roots(access, *is_https).await.is_ok_and(|roots| roots.roots != tls.roots.roots) {
+            request.doubt();
         }
     }
 }
@@ -103,23 +114,23 @@ async fn open(
     access: &Access,
     files: Files,
     is_https: bool,
-    known: &Mutex<Option<(Files, ClientConfig)>>,
+    last: &Mutex<Option<Arc<Tls>>>,
 ) -> Result<Pool, StoreError> {
-    let mut known = known.lock().await;
-    let config = match &*known {
-        // It remembers sessions, so that a server that is back is reached in fewer round trips.
-        Some((of, config)) if *of == files => config.clone(),
-        _ => {
+    let roots = roots(access, is_https).await?;
+    let known = locked(last).clone();
+    let known = known.filter(|tls| tls.files == files && tls.roots.roots == roots.roots);
+    let tls = match known {
+        Some(known) => known,
+        None => {
             // Files that are replaced only now differ from `files`, and are noticed the next time.
-            let roots = roots(access, is_https).await?;
-            let mut config = tls::showing(tls::trusting(roots), access).await?;
+            let mut config = tls::showing(tls::trusting(roots.clone()), access).await?;
             config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
-            config
+            Arc::new(Tls { files, roots, config })
         }
     };
-    *known = Some((files.clone(), config.clone()));
+    *locked(last) = Some(Arc::clone(&tls));
     let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(config)
+        .tls_backend_preconfigured(tls.config.clone())
         .redirect(Policy::none())
         .referer(false)
         .user_agent(USER_AGENT)
@@ -127,7 +138,7 @@ async fn open(
         .http2_keep_alive_timeout(KEEP_ALIVE)
         .build()
         .map_err(|error| StoreError::refused("no HTTP client can be made").because(error))?;
-    Ok(Pool { client, files: Some(files), is_doubtful: AtomicBool::new(false) })
+    Ok(Pool::new(client, Some(tls)))
 }
 
 /// Returns whom to trust, should TLS be spoken.
@@ -137,6 +148,15 @@ async fn roots(access: &Access, is_https: bool) -> Result<RootCertStore, StoreEr
 }
 
 impl Pool {
+    fn new(client: reqwest::Client, tls: Option<Arc<Tls>>) -> Self {
+        Self { client, tls, is_doubtful: AtomicBool::new(false) }
+    }
+
+    fn is_doubtful(&self) -> bool {
+        // Nothing else is told by it.
+        self.is_doubtful.load(Ordering::Relaxed)
+    }
+
     /// Has the next who needs a client get another.
     pub(super) fn doubt(&self) {
         // Whoever misses it for a moment is no worse off than before.

@@ -44,13 +44,20 @@ impl Http {
             request.wait();
             let sent = authorized.send().await;
             request.answered();
-            let response = sent.map_err(|error| {
-                // Those that stand are none the worse for one that can't be made.
-                if !error.is_connect() {
-                    request.doubt();
+            let response = match sent {
+                Ok(response) => response,
+                Err(error) => {
+                    // Those that stand are none the worse for one that can't be made.
+                    if !error.is_connect() {
+                        request.doubt();
+                    }
+                    let error = fault::lost(error);
+                    if error.is_refused() {
+                        self.clients.refused(&request, &self.access).await;
+                    }
+                    return Err(error);
                 }
-                fault::lost(error)
-            })?;
+            };
             let Some(next) = redirect(&response, &url)? else {
                 // A client of the user's own may have followed redirects itself.
                 check_redirect(&url, response.url())?;

@@ -1,7 +1,7 @@
 //! A connection to a place: one read of it, and what its channel begins with.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -14,7 +14,7 @@ use url::Url;
 use super::{
     Http,
     client::{Pool, Unanswered},
-    events, long_poll,
+    events, locked, long_poll,
     memory::{Cached, Memory, Position},
     place::{Channel, Events, HttpPlace, LongPoll},
     request::Answer,
@@ -202,9 +202,4 @@ impl Connection for Arc<Session> {
             }
         }
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that can panic is done under it.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

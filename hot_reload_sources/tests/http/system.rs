@@ -4,11 +4,12 @@
 
 use std::{env, fs, path::PathBuf, process::Command};
 
-use hot_reload_sources::{Access, Entry, Store, http::Http};
+use hot_reload_sources::{Access, Entry, Secret, Store, http::Http};
 
 use crate::{
-    common::within,
+    common::{authority::Authority, within},
     scripted::{Scripted, answer},
+    server::{Server, TOKEN, Tls},
 };
 
 const ALONE: &str = "HOT_RELOAD_SOURCES_TEST_ALONE";
@@ -44,4 +45,25 @@ async fn a_system_without_certificates_reads_what_needs_none() {
     let http = Http::from_url("https://127.0.0.1:1", Access::new()).unwrap();
     let told = within(http.get("/value").unwrap().connect()).await.err().unwrap();
     assert!(told.is_refused() && told.to_string().contains("no certificates"), "{told}");
+}
+
+#[tokio::test]
+async fn what_the_system_trusts_may_be_replaced() {
+    let Some(bundle) = bundle_of("system::what_the_system_trusts_may_be_replaced") else { return };
+    let server = Server::start(Tls::Server).await;
+    server.put("n = 1");
+    fs::copy(Authority::new().file(), &bundle).unwrap();
+    let access = Access::new().token(Secret::text(TOKEN));
+    let http = Http::from_url(&server.url(server.address), access).unwrap();
+    let place = http.get("/value").unwrap();
+    let mut kept = within(place.connect()).await.unwrap();
+    let told = within(kept.read()).await.err().unwrap();
+    assert!(told.is_refused() && told.to_string().contains("not trusted"), "{told:?}");
+
+    fs::copy(server.authority.file(), &bundle).unwrap();
+    // Only what is refused has it looked at anew.
+    let _refused = within(kept.read()).await;
+    assert!(within(kept.read()).await.is_ok());
+    drop(kept);
+    assert!(within(async { place.connect().await?.read().await }).await.is_ok());
 }
