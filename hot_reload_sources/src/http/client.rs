@@ -80,13 +80,13 @@ impl Clients {
         }
     }
 
-    /// Doubts the pool of a request that TLS has refused, if others are trusted by now than when it was made.
-    pub(super) async fn refused(&self, request: &Unanswered, access: &Access) {
+    /// Doubts a pool by which TLS has refused a server, if others are trusted by now than when it was made.
+    pub(super) async fn refused(&self, pool: &Pool, access: &Access) {
         let Self::Ours { is_https, .. } = self else { return };
-        let Some(tls) = &request.pool.tls else { return };
+        let Some(tls) = &pool.tls else { return };
         // What can't be read is told by the next who opens a pool.
         if roots(access, *is_https).await.is_ok_and(|roots| roots.roots != tls.roots.roots) {
-            request.doubt();
+            pool.doubt();
         }
     }
 }
@@ -161,48 +161,5 @@ impl Pool {
     pub(super) fn doubt(&self) {
         // Whoever misses it for a moment is no worse off than before.
         self.is_doubtful.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Doubts a pool where an answer is waited for when it is dropped, as at a deadline.
-pub(super) struct Unanswered {
-    pool: Arc<Pool>,
-    /// Whether the server may take its time, so that it is no sign of anything if nobody waits any more.
-    is_patient: bool,
-    waits: bool,
-}
-
-impl Unanswered {
-    pub(super) fn new(pool: Arc<Pool>) -> Self {
-        Self { pool, is_patient: false, waits: false }
-    }
-
-    /// Of a request that the server answers when it wants to.
-    pub(super) fn patient(pool: Arc<Pool>) -> Self {
-        Self { pool, is_patient: true, waits: false }
-    }
-
-    pub(super) fn client(&self) -> &reqwest::Client {
-        &self.pool.client
-    }
-
-    pub(super) fn wait(&mut self) {
-        self.waits = !self.is_patient;
-    }
-
-    pub(super) fn answered(&mut self) {
-        self.waits = false;
-    }
-
-    pub(super) fn doubt(&self) {
-        self.pool.doubt();
-    }
-}
-
-impl Drop for Unanswered {
-    fn drop(&mut self) {
-        if self.waits {
-            self.pool.doubt();
-        }
     }
 }

@@ -13,11 +13,11 @@ use url::Url;
 
 use super::{
     Http,
-    client::{Pool, Unanswered},
+    client::Pool,
     events, locked, long_poll,
     memory::{Cached, Memory, Position},
     place::{Channel, Events, HttpPlace, LongPoll},
-    request::Answer,
+    request::{Answer, Request},
     standing::{Standing, as_event},
 };
 use crate::{
@@ -55,13 +55,13 @@ impl Session {
         url: &Url,
         headers: impl Fn(&Url) -> HeaderMap + Send,
     ) -> Result<Answer, StoreError> {
-        let request = Unanswered::new(self.pool().await?);
+        let request = Request::new(self.pool().await?);
         self.place.http.ask(request, url, headers).await
     }
 
     /// Asks what is answered when the server wants to.
     pub(super) async fn wait_for(&self, url: &Url) -> Result<Answer, StoreError> {
-        let request = Unanswered::patient(self.pool().await?);
+        let request = Request::patient(self.pool().await?);
         self.place.http.ask(request, url, |_| HeaderMap::new()).await
     }
 
