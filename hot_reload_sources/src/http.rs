@@ -88,12 +88,14 @@ use reqwest::{
 use url::Url;
 use zeroize::Zeroizing;
 
+mod channel;
 mod client;
 mod events;
 mod fault;
 mod long_poll;
 mod memory;
 mod place;
+mod read;
 mod request;
 mod session;
 mod sse;

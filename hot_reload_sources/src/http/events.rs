@@ -7,7 +7,7 @@ use reqwest::header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue}
 use tokio::{pin, select, time::Instant};
 
 use super::{
-    place::Events,
+    channel::Events,
     request::Answer,
     session::Session,
     sse::{Decoder, Event, TooLarge},
