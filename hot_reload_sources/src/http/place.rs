@@ -148,8 +148,8 @@ impl HttpPlace {
         self
     }
 
-    /// Sets the size in bytes of an answer, or an event, at which no more of it is read; 16 MiB by
-    /// default.
+    /// Sets the size in bytes up to which an answer, or an event, is taken, and more of it not even read;
+    /// 16 MiB by default.
     pub fn max_size(mut self, bytes: usize) -> Self {
         self.max_size = bytes;
         self
