@@ -80,12 +80,13 @@ impl Clients {
         }
     }
 
-    /// Doubts a pool by which TLS has refused a server, if others are trusted by now than when it was made.
+    /// Has a pool by which TLS has refused a server be made anew, if others are trusted by now.
     pub(super) async fn refused(&self, pool: &Pool, access: &Access) {
-        let Self::Ours { is_https, .. } = self else { return };
+        let Self::Ours { last, is_https, .. } = self else { return };
         let Some(tls) = &pool.tls else { return };
-        // What can't be read is told by the next who opens a pool.
+        // What can't be read is no better than what there is.
         if roots(access, *is_https).await.is_ok_and(|roots| roots.roots != tls.roots.roots) {
+            *locked(last) = None;
             pool.doubt();
         }
     }
@@ -116,13 +117,12 @@ async fn open(
     is_https: bool,
     last: &Mutex<Option<Arc<Tls>>>,
 ) -> Result<Pool, StoreError> {
-    let roots = roots(access, is_https).await?;
-    let known = locked(last).clone();
-    let known = known.filter(|tls| tls.files == files && tls.roots.roots == roots.roots);
+    let known = locked(last).clone().filter(|tls| tls.files == files);
     let tls = match known {
         Some(known) => known,
         None => {
             // Files that are replaced only now differ from `files`, and are noticed the next time.
+            let roots = roots(access, is_https).await?;
             let mut config = tls::showing(tls::trusting(roots.clone()), access).await?;
             config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
             Arc::new(Tls { files, roots, config })
