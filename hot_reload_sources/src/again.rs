@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::content::{Content, Entry};
+use crate::content::Entry;
 
 /// Reads in a row that find the same before there is a pause: what was put twice, or by several.
 const SAME_AT_ONCE: u32 = 4;
@@ -14,7 +14,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// How fast is read what a store only says to look at, which it may say of what is no change.
 #[derive(Debug, Default)]
 pub(crate) struct Again {
-    last: Option<(Option<Content>, Instant)>,
+    last: Option<(Entry, Instant)>,
     /// How often in a row that was read again.
     same: u32,
 }
@@ -22,16 +22,18 @@ pub(crate) struct Again {
 impl Again {
     /// Waits until the next read may begin.
     pub(crate) async fn rest(&self) {
-        if let Some((_, read_at)) = self.last {
-            sleep_until(read_at + pause(self.same)).await;
+        if let Some((_, read_at)) = &self.last {
+            sleep_until(*read_at + pause(self.same)).await;
         }
     }
 
     /// Notes what was read just now.
     pub(crate) fn reads(&mut self, entry: &Entry) {
-        let is_same = self.last.as_ref().is_some_and(|(last, _)| *last == entry.content);
+        // Where it stands may be told anew each time.
+        let entry = Entry { revision: None, ..entry.clone() };
+        let is_same = self.last.as_ref().is_some_and(|(last, _)| *last == entry);
         self.same = if is_same { self.same.saturating_add(1) } else { 0 };
-        self.last = Some((entry.content.clone(), Instant::now()));
+        self.last = Some((entry, Instant::now()));
     }
 }
 
@@ -49,13 +51,15 @@ fn pause(same: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::Revision;
 
     #[tokio::test(start_paused = true)]
     async fn only_what_stays_the_same_is_read_less_often() {
         let mut again = Again::default();
         again.rest().await;
-        for (text, want) in [("a", 0), ("a", 0), ("a", 0), ("a", 0), ("a", 1), ("a", 2), ("b", 0)] {
-            again.reads(&Entry::one(text));
+        let texts = [("a", 0), ("a", 0), ("a", 0), ("a", 0), ("a", 1), ("a", 2), ("b", 0)];
+        for (number, (text, want)) in (0..).zip(texts) {
+            again.reads(&Entry::one(text).at(Revision::new("", number)));
             let read = Instant::now();
             again.rest().await;
             assert_eq!(read.elapsed(), Duration::from_millis(want), "{text}");
