@@ -39,7 +39,8 @@
 //! - [`long_poll`](HttpPlace::long_poll): by requests that the server answers when its index has moved
 //!   on, as [Consul's blocking queries]; [`consul_kv`](Http::consul_kv) is a key of Consul.
 //!
-//! A server that can't do it, or has none of it there, is polled, and the status says why.
+//! A server that can't do it, or has none of it there, is polled, and the status says why. One that answers
+//! with 429 or 5xx is asked ever more seldom, and not before its `Retry-After`; what pushes goes on meanwhile.
 //!
 //! The index, where there is one, is the revision of an entry; one that goes backwards begins another
 //! count, as Consul asks for. An `ETag` says nothing of order. So an event is taken at its word only
@@ -56,8 +57,9 @@
 //!
 //! A user and a password go as basic authentication, a token as a bearer token, both only to the host
 //! (scheme and port included) of the server. Their files are read for each request, those of
-//! certificates as well; connections are made anew when these were replaced. An event stream that
-//! stands goes on with what it was opened with.
+//! certificates as well; connections are made anew when these were replaced. Whom the system trusts, where
+//! no file says whom to, is looked at anew when a server is not trusted. An event stream that stands goes
+//! on with what it was opened with.
 //!
 //! # Known problems
 //!
@@ -68,6 +70,8 @@
 //!   it is asked by `no-cache` not to, where there is a channel, but not all heed that.
 //! - Proxies are taken from `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, as by curl; a client of your own
 //!   says otherwise. Its redirects and deadlines are its own too.
+//! - Events that only say to look, as those of other values do, are heeded every 250 ms at most once they
+//!   have told of no change a dozen times in a row.
 //! - A value of events ends in no newline, and has no carriage returns; neither has what is read from
 //!   such a place, so that both are equal.
 //! - A stream that begins by telling again what was, of which one is what is there now, is believed from

@@ -29,7 +29,10 @@ pub(super) fn by_status(status: StatusCode, headers: &HeaderMap) -> StoreError {
         403 => StoreError::refused("403, the credentials don't give this right; grant it"),
         407 => StoreError::refused("407, the proxy wants credentials; put them into its URL"),
         // Of a server that fails, or of a proxy before one: who had that answer is still connected.
-        500.. => StoreError::throttled(format!("answered by {code}"), after),
+        500.. => StoreError::throttled(
+            format!("answered by {code}; the server fails, see its log"),
+            after,
+        ),
         408 | 421 | 425 => StoreError::unreachable(format!("answered by {code}")),
         300..400 => StoreError::refused(format!("{code}, a redirect that leads nowhere")),
         400..500 => StoreError::refused(format!("answered by {code}; check the URL")),
