@@ -120,13 +120,7 @@ async fn open(
     let known = locked(last).clone().filter(|tls| tls.files == files);
     let tls = match known {
         Some(known) => known,
-        None => {
-            // Files that are replaced only now differ from `files`, and are noticed the next time.
-            let roots = roots(access, is_https).await?;
-            let mut config = tls::showing(tls::trusting(roots.clone()), access).await?;
-            config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
-            Arc::new(Tls { files, roots, config })
-        }
+        None => Arc::new(prepare(access, files, is_https).await?),
     };
     *locked(last) = Some(Arc::clone(&tls));
     let client = reqwest::Client::builder()
@@ -139,6 +133,14 @@ async fn open(
         .build()
         .map_err(|error| StoreError::refused("no HTTP client can be made").because(error))?;
     Ok(Pool::new(client, Some(tls)))
+}
+
+async fn prepare(access: &Access, files: Files, is_https: bool) -> Result<Tls, StoreError> {
+    // Files that are replaced only now differ from `files`, and are noticed the next time.
+    let roots = roots(access, is_https).await?;
+    let mut config = tls::showing(tls::trusting(roots.clone()), access).await?;
+    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
+    Ok(Tls { files, roots, config })
 }
 
 /// Returns whom to trust, should TLS be spoken.
