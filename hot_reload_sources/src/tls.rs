@@ -16,6 +16,7 @@ use crate::{
 };
 
 /// Returns how to speak TLS with what `access` says, read anew, as files of it may have been replaced.
+#[cfg(any(feature = "etcd", feature = "nats", feature = "postgres", feature = "redis"))]
 pub(crate) async fn client_config(access: &Access) -> Result<ClientConfig, StoreError> {
     showing(trusting(roots(access).await?), access).await
 }
