@@ -40,7 +40,8 @@
 //!   on, as [Consul's blocking queries]; [`consul_kv`](Http::consul_kv) is a key of Consul.
 //!
 //! A server that can't do it, or has none of it there, is polled, and the status says why. One that answers
-//! with 429 or 5xx is asked ever more seldom, and not before its `Retry-After`; what pushes goes on meanwhile.
+//! with 429 or 5xx is asked ever more seldom, and not before its `Retry-After`; a stream that carries the
+//! value stands meanwhile.
 //!
 //! The index, where there is one, is the revision of an entry; one that goes backwards begins another
 //! count, as Consul asks for. An `ETag` says nothing of order. So an event is taken at its word only
