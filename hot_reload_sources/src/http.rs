@@ -39,7 +39,9 @@
 //! - [`long_poll`](HttpPlace::long_poll): by requests that the server answers when its index has moved
 //!   on, as [Consul's blocking queries]; [`consul_kv`](Http::consul_kv) is a key of Consul.
 //!
-//! A server that can't do it, or has none of it there, is polled, and the status says why.
+//! A server that can't do it, or has none of it there, is polled, and the status says why. One that answers
+//! with 429 or 5xx is asked ever more seldom, and not before its `Retry-After`; a stream that carries the
+//! value stands meanwhile.
 //!
 //! The index, where there is one, is the revision of an entry; one that goes backwards begins another
 //! count, as Consul asks for. An `ETag` says nothing of order. So an event is taken at its word only
@@ -56,8 +58,9 @@
 //!
 //! A user and a password go as basic authentication, a token as a bearer token, both only to the host
 //! (scheme and port included) of the server. Their files are read for each request, those of
-//! certificates as well; connections are made anew when these were replaced. An event stream that
-//! stands goes on with what it was opened with.
+//! certificates as well; connections are made anew when these were replaced. Whom the system trusts, where
+//! no file says whom to, is looked at anew when a server is not trusted. An event stream that stands goes
+//! on with what it was opened with.
 //!
 //! # Known problems
 //!
@@ -68,6 +71,8 @@
 //!   it is asked by `no-cache` not to, where there is a channel, but not all heed that.
 //! - Proxies are taken from `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, as by curl; a client of your own
 //!   says otherwise. Its redirects and deadlines are its own too.
+//! - Events that only say to look, as those of other values do, are heeded every 250 ms at most once they
+//!   have told of no change a dozen times in a row.
 //! - A value of events ends in no newline, and has no carriage returns; neither has what is read from
 //!   such a place, so that both are equal.
 //! - A stream that begins by telling again what was, of which one is what is there now, is believed from
@@ -76,17 +81,26 @@
 //! [server-sent events]: https://html.spec.whatwg.org/multipage/server-sent-events.html
 //! [Consul's blocking queries]: https://developer.hashicorp.com/consul/api-docs/features/blocking
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use reqwest::RequestBuilder;
+use reqwest::{
+    RequestBuilder,
+    header::{AUTHORIZATION, HeaderValue},
+};
 use url::Url;
+use zeroize::Zeroizing;
 
+mod channel;
 mod client;
 mod events;
 mod fault;
 mod long_poll;
 mod memory;
 mod place;
+mod read;
 mod request;
 mod session;
 mod sse;
@@ -122,7 +136,8 @@ impl Http {
     ///
     /// When `url` is none of https or http, and when there is both a token and a password.
     pub fn from_url(url: &str, access: Access) -> Result<Self, StoreError> {
-        Self::of(Clients::ours(), parse(url)?, access)
+        let server = parse(url)?;
+        Self::of(Clients::ours(server.scheme() == "https"), server, access)
     }
 
     fn of(clients: Clients, mut server: Url, access: Access) -> Result<Self, StoreError> {
@@ -214,7 +229,14 @@ impl Http {
             return Ok(request);
         }
         if let Some(token) = token {
-            return Ok(request.bearer_auth(&*token.read().await?));
+            let bearer = Zeroizing::new(format!("Bearer {}", *token.read().await?));
+            let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| {
+                StoreError::refused(
+                    "the token can't be sent; it has to be one line, and nothing else",
+                )
+            })?;
+            bearer.set_sensitive(true);
+            return Ok(request.header(AUTHORIZATION, bearer));
         }
         let password = match password {
             Some(password) => Some(password.read().await?),
@@ -267,4 +289,9 @@ fn without_credentials(url: &mut Url) {
     // A URL of https or http can have, and lack, both.
     let _ = url.set_username("");
     let _ = url.set_password(None);
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that can panic is done under it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

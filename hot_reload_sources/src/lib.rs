@@ -88,6 +88,8 @@
 mod access;
 #[cfg(feature = "_stores")]
 mod address;
+#[cfg(feature = "http")]
+mod again;
 mod content;
 mod decode;
 mod error;

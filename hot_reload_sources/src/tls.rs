@@ -16,13 +16,21 @@ use crate::{
 };
 
 /// Returns how to speak TLS with what `access` says, read anew, as files of it may have been replaced.
+#[cfg(any(feature = "etcd", feature = "nats", feature = "postgres", feature = "redis"))]
 pub(crate) async fn client_config(access: &Access) -> Result<ClientConfig, StoreError> {
     showing(trusting(roots(access).await?), access).await
 }
 
 /// Returns whom `access` trusts.
 pub(crate) async fn roots(access: &Access) -> Result<RootCertStore, StoreError> {
-    let Some(path) = &access.ca_file else { return of_the_system().await };
+    let Some(path) = &access.ca_file else {
+        let roots = of_the_system().await?;
+        if roots.is_empty() {
+            let told = "the system has no certificates to trust; name a file of them";
+            return Err(StoreError::refused(told));
+        }
+        return Ok(roots);
+    };
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path).await? {
         roots.add(certificate).map_err(|error| unusable(path, error))?;
@@ -66,18 +74,14 @@ async fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Store
     Ok(found)
 }
 
-async fn of_the_system() -> Result<RootCertStore, StoreError> {
+/// Returns whom the system trusts, which may be nobody.
+pub(crate) async fn of_the_system() -> Result<RootCertStore, StoreError> {
     let found = spawn_blocking(rustls_native_certs::load_native_certs)
         .await
         .map_err(|error| StoreError::unreachable("certificates can't be read").because(error))?;
     let mut roots = RootCertStore::empty();
     // Some systems have certificates among them that nothing can be done with.
     let (_used, _unusable) = roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        return Err(StoreError::refused(
-            "the system has no certificates to trust; name a file of them",
-        ));
-    }
     Ok(roots)
 }
 

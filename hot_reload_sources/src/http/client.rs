@@ -3,17 +3,17 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use reqwest::redirect::Policy;
-use rustls::ClientConfig;
-use tokio::sync::Mutex;
+use rustls::{ClientConfig, RootCertStore};
 use zeroize::Zeroizing;
 
+use super::locked;
 use crate::{
     access::{self, Access},
     error::StoreError,
@@ -34,7 +34,7 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 #[derive(Clone)]
 pub(super) enum Clients {
     /// Made anew when files were replaced, or a request got no answer; closed when nobody needs it.
-    Ours { pool: Shared<Pool>, config: Arc<Mutex<Option<(Files, ClientConfig)>>> },
+    Ours { pool: Shared<Pool>, last: Arc<Mutex<Option<Arc<Tls>>>>, is_https: bool },
     /// The user's own.
     Given(reqwest::Client),
 }
@@ -42,35 +42,52 @@ pub(super) enum Clients {
 /// What the files of a TLS connection held when it was prepared.
 type Files = Vec<Zeroizing<Vec<u8>>>;
 
+/// How TLS is spoken, and what that was made of.
+pub(super) struct Tls {
+    files: Files,
+    roots: RootCertStore,
+    /// It remembers sessions, so that a server that is back is reached in fewer round trips.
+    config: ClientConfig,
+}
+
 /// A client with its connections.
 pub(super) struct Pool {
     pub(super) client: reqwest::Client,
-    files: Option<Files>,
+    /// `None` where the client is the user's own.
+    tls: Option<Arc<Tls>>,
     /// Whether one of its connections may be dead: HTTP/2 would have all requests wait for that.
     is_doubtful: AtomicBool,
 }
 
 impl Clients {
-    pub(super) fn ours() -> Self {
-        Self::Ours { pool: Shared::default(), config: Arc::default() }
+    /// Creates those of a server that speaks TLS, or not.
+    pub(super) fn ours(is_https: bool) -> Self {
+        Self::Ours { pool: Shared::default(), last: Arc::default(), is_https }
     }
 
     /// Returns the client for what the files of `access` hold now.
     pub(super) async fn get(&self, access: &Access) -> Result<Arc<Pool>, StoreError> {
         match self {
-            Self::Given(client) => Ok(Arc::new(Pool {
-                client: client.clone(),
-                files: None,
-                is_doubtful: AtomicBool::new(false),
-            })),
-            Self::Ours { pool, config } => {
+            Self::Given(client) => Ok(Arc::new(Pool::new(client.clone(), None))),
+            Self::Ours { pool, last, is_https } => {
                 let files = read(access).await?;
                 let is_good = |pool: &Pool| {
-                    let is_doubtful = pool.is_doubtful.load(Ordering::Relaxed);
-                    !is_doubtful && pool.files.as_ref() == Some(&files)
+                    let is_of_files = pool.tls.as_ref().is_some_and(|tls| tls.files == files);
+                    is_of_files && !pool.is_doubtful()
                 };
-                pool.get(is_good, || open(access, files.clone(), config)).await
+                pool.get(is_good, || open(access, files.clone(), *is_https, last)).await
             }
+        }
+    }
+
+    /// Has a pool by which TLS has refused a server be made anew, if others are trusted by now.
+    pub(super) async fn refused(&self, pool: &Pool, access: &Access) {
+        let Self::Ours { last, is_https, .. } = self else { return };
+        let Some(tls) = &pool.tls else { return };
+        // What can't be read is no better than what there is.
+        if roots(access, *is_https).await.is_ok_and(|roots| roots.roots != tls.roots.roots) {
+            *locked(last) = None;
+            pool.doubt();
         }
     }
 }
@@ -97,22 +114,17 @@ async fn read(access: &Access) -> Result<Files, StoreError> {
 async fn open(
     access: &Access,
     files: Files,
-    known: &Mutex<Option<(Files, ClientConfig)>>,
+    is_https: bool,
+    last: &Mutex<Option<Arc<Tls>>>,
 ) -> Result<Pool, StoreError> {
-    let mut known = known.lock().await;
-    let config = match &*known {
-        // It remembers sessions, so that a server that is back is reached in fewer round trips.
-        Some((of, config)) if *of == files => config.clone(),
-        _ => {
-            // Files that are replaced only now differ from `files`, and are noticed the next time.
-            let mut config = tls::client_config(access).await?;
-            config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
-            config
-        }
+    let known = locked(last).clone().filter(|tls| tls.files == files);
+    let tls = match known {
+        Some(known) => known,
+        None => Arc::new(prepare(access, files, is_https).await?),
     };
-    *known = Some((files.clone(), config.clone()));
+    *locked(last) = Some(Arc::clone(&tls));
     let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(config)
+        .tls_backend_preconfigured(tls.config.clone())
         .redirect(Policy::none())
         .referer(false)
         .user_agent(USER_AGENT)
@@ -120,56 +132,36 @@ async fn open(
         .http2_keep_alive_timeout(KEEP_ALIVE)
         .build()
         .map_err(|error| StoreError::refused("no HTTP client can be made").because(error))?;
-    Ok(Pool { client, files: Some(files), is_doubtful: AtomicBool::new(false) })
+    Ok(Pool::new(client, Some(tls)))
+}
+
+async fn prepare(access: &Access, files: Files, is_https: bool) -> Result<Tls, StoreError> {
+    // Files that are replaced only now differ from `files`, and are noticed the next time.
+    let roots = roots(access, is_https).await?;
+    let mut config = tls::showing(tls::trusting(roots.clone()), access).await?;
+    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
+    Ok(Tls { files, roots, config })
+}
+
+/// Returns whom to trust, should TLS be spoken.
+async fn roots(access: &Access, is_https: bool) -> Result<RootCertStore, StoreError> {
+    // Where a server of http redirects to https, and the system trusts nobody, that is refused then.
+    if is_https { tls::roots(access).await } else { tls::of_the_system().await }
 }
 
 impl Pool {
+    fn new(client: reqwest::Client, tls: Option<Arc<Tls>>) -> Self {
+        Self { client, tls, is_doubtful: AtomicBool::new(false) }
+    }
+
+    fn is_doubtful(&self) -> bool {
+        // Nothing else is told by it.
+        self.is_doubtful.load(Ordering::Relaxed)
+    }
+
     /// Has the next who needs a client get another.
     pub(super) fn doubt(&self) {
         // Whoever misses it for a moment is no worse off than before.
         self.is_doubtful.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Doubts a pool where an answer is waited for when it is dropped, as at a deadline.
-pub(super) struct Unanswered {
-    pool: Arc<Pool>,
-    /// Whether the server may take its time, so that it is no sign of anything if nobody waits any more.
-    is_patient: bool,
-    waits: bool,
-}
-
-impl Unanswered {
-    pub(super) fn new(pool: Arc<Pool>) -> Self {
-        Self { pool, is_patient: false, waits: false }
-    }
-
-    /// Of a request that the server answers when it wants to.
-    pub(super) fn patient(pool: Arc<Pool>) -> Self {
-        Self { pool, is_patient: true, waits: false }
-    }
-
-    pub(super) fn client(&self) -> &reqwest::Client {
-        &self.pool.client
-    }
-
-    pub(super) fn wait(&mut self) {
-        self.waits = !self.is_patient;
-    }
-
-    pub(super) fn answered(&mut self) {
-        self.waits = false;
-    }
-
-    pub(super) fn doubt(&self) {
-        self.pool.doubt();
-    }
-}
-
-impl Drop for Unanswered {
-    fn drop(&mut self) {
-        if self.waits {
-            self.pool.doubt();
-        }
     }
 }

@@ -7,13 +7,13 @@ use reqwest::header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue}
 use tokio::{pin, select, time::Instant};
 
 use super::{
-    place::Events,
+    channel::Events,
     request::Answer,
     session::Session,
     sse::{Decoder, Event, TooLarge},
     standing::as_event,
 };
-use crate::{content::Entry, error::StoreError, store::Changes};
+use crate::{again::Again, content::Entry, error::StoreError, store::Changes};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// A server that asks for more is asked again all the same.
@@ -27,6 +27,8 @@ struct Listening {
     decoder: Decoder,
     events: VecDeque<Event>,
     must_look: bool,
+    /// Of the looks: hints may be of something else.
+    again: Again,
     /// Why there will be no more events.
     ended: Option<StoreError>,
     /// When the server was last seen to be well.
@@ -64,6 +66,7 @@ pub(super) async fn listen(session: Arc<Session>, kind: Events) -> Result<Change
         answer,
         events: VecDeque::new(),
         must_look: true,
+        again: Again::default(),
         ended: None,
         life: Instant::now(),
         retry: Duration::ZERO,
@@ -79,14 +82,18 @@ impl Listening {
     async fn next(&mut self) -> Result<Entry, StoreError> {
         // Whoever asks for the next has the last.
         if let Some(id) = self.last_id.take() {
-            self.session.memory().last_event = Some(id);
+            // One that is empty says that there is none.
+            self.session.memory().last_event = Some(id).filter(|id| !id.is_empty());
         }
         loop {
             if let Some(ended) = self.ended.take() {
                 return Err(ended);
             }
             if mem::take(&mut self.must_look) {
-                return self.look().await;
+                self.again.rest().await;
+                let entry = self.look().await?;
+                self.again.reads(&entry);
+                return Ok(entry);
             }
             match self.value().await? {
                 Some(data) if self.session.standing().says(data.clone()) => {

@@ -7,15 +7,18 @@ use std::{
 
 use reqwest::{
     StatusCode,
-    header::{HeaderMap, RETRY_AFTER},
+    header::{DATE, HeaderMap, RETRY_AFTER},
 };
 
 use crate::{error::StoreError, tls};
 
 /// What a status says that is neither a value nor the lack of one.
 pub(super) fn by_status(status: StatusCode, headers: &HeaderMap) -> StoreError {
-    let after = headers.get(RETRY_AFTER).and_then(|after| after.to_str().ok());
-    let after = after.and_then(|after| retry_after(after, SystemTime::now()));
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    // By the clock of the server, which also says when it is to come back.
+    let date = header(&DATE).and_then(|date| httpdate::parse_http_date(date).ok());
+    let now = date.unwrap_or_else(SystemTime::now);
+    let after = header(&RETRY_AFTER).and_then(|after| retry_after(after, now));
     let code = status.as_u16();
     match code {
         429 => StoreError::throttled("429, too many requests", after),
@@ -25,7 +28,12 @@ pub(super) fn by_status(status: StatusCode, headers: &HeaderMap) -> StoreError {
         }
         403 => StoreError::refused("403, the credentials don't give this right; grant it"),
         407 => StoreError::refused("407, the proxy wants credentials; put them into its URL"),
-        408 | 421 | 425 | 500.. => StoreError::unreachable(format!("answered by {code}")),
+        // Of a server that fails, or of a proxy before one: who had that answer is still connected.
+        500.. => StoreError::throttled(
+            format!("answered by {code}; the server fails, see its log"),
+            after,
+        ),
+        408 | 421 | 425 => StoreError::unreachable(format!("answered by {code}")),
         300..400 => StoreError::refused(format!("{code}, a redirect that leads nowhere")),
         400..500 => StoreError::refused(format!("answered by {code}; check the URL")),
         _ => StoreError::invalid(format!("answered by {code}, where a value is expected with 200")),
@@ -66,7 +74,10 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header::DATE;
+
     use super::*;
+    use crate::error::Kind;
 
     #[test]
     fn when_to_come_back_is_seconds_or_a_date() {
@@ -86,6 +97,16 @@ mod tests {
     }
 
     #[test]
+    fn a_date_is_by_the_clock_of_the_server() {
+        let skewed = HeaderMap::from_iter([
+            (DATE, "Sun, 06 Nov 1994 08:49:37 GMT".parse().unwrap()),
+            (RETRY_AFTER, "Sun, 06 Nov 1994 08:49:39 GMT".parse().unwrap()),
+        ]);
+        let error = by_status(StatusCode::SERVICE_UNAVAILABLE, &skewed);
+        assert_eq!(error.kind(), Kind::Throttled(Some(Duration::from_secs(2))));
+    }
+
+    #[test]
     fn a_status_decides_how_it_is_tried_again() {
         let later = HeaderMap::from_iter([(RETRY_AFTER, "7".parse().unwrap())]);
         let told = |code, headers: &HeaderMap| {
@@ -100,7 +121,8 @@ mod tests {
         for (code, want, want_later) in [
             (429, "throttled", "throttled"),
             (503, "throttled", "throttled"),
-            (500, "unreachable", "unreachable"),
+            (500, "throttled", "throttled"),
+            (408, "unreachable", "unreachable"),
             (401, "refused", "refused"),
             (405, "refused", "refused"),
             (304, "refused", "refused"),

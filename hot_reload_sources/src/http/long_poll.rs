@@ -5,10 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::stream;
 use tokio::time::{Instant, sleep};
 
-use super::{
-    place::LongPoll,
-    session::{Found, Session},
-};
+use super::{channel::LongPoll, read::Found, session::Session};
 use crate::{content::Entry, error::StoreError, store::Changes};
 
 /// What is left of the silence is for the server's own spread, a sixteenth, and the way.

@@ -7,10 +7,16 @@ use std::{
 };
 
 use async_trait::async_trait;
-use reqwest::header::HeaderName;
 use url::Url;
 
-use super::{Http, join, malformed, memory::Memory, parse, session::Session, without_credentials};
+use super::{
+    Http,
+    channel::{Channel, Events, LongPoll},
+    memory::Memory,
+    parse,
+    session::{Connected, Session},
+    without_credentials,
+};
 use crate::{
     access::Access,
     error::StoreError,
@@ -34,29 +40,6 @@ pub struct HttpPlace {
     pub(super) max_size: usize,
     pub(super) silence: Duration,
     pub(super) memory: Arc<Mutex<Memory>>,
-}
-
-/// How changes are noticed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Channel {
-    None,
-    Events(Events),
-    LongPoll(LongPoll),
-}
-
-/// An event stream, and what its events are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Events {
-    pub(super) url: Url,
-    pub(super) are_hints: bool,
-}
-
-/// What a server calls the parts of a long poll.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct LongPoll {
-    pub(super) header: HeaderName,
-    pub(super) index: String,
-    pub(super) wait: String,
 }
 
 impl HttpPlace {
@@ -95,29 +78,8 @@ impl HttpPlace {
     pub fn from_url(url: &str, access: Access) -> Result<Self, StoreError> {
         let http = Http::from_url(url, access)?;
         let url = parse(url)?;
-        let (mut watch, mut events) = (None, None);
-        for (key, value) in
-            url::form_urlencoded::parse(url.fragment().unwrap_or_default().as_bytes())
-        {
-            match &*key {
-                "watch" => watch = Some(value.into_owned()),
-                "events" => events = Some(value.into_owned()),
-                // It is not quoted: it could be the rest of a password.
-                _ => return Err(malformed("a fragment that is none of #watch and &events")),
-            }
-        }
-        let place = Self::new(http, url);
-        let at = events.as_deref().unwrap_or_default();
-        match watch.as_deref() {
-            Some("sse") => place.events(at),
-            Some("sse-hints") => place.events_as_hints(at),
-            _ if events.is_some() => {
-                Err(malformed("&events is for #watch=sse and #watch=sse-hints"))
-            }
-            Some("long-poll") => Ok(place.long_poll()),
-            None => Ok(place),
-            Some(_) => Err(malformed("#watch is none of sse, sse-hints, long-poll")),
-        }
+        let channel = Channel::of(&url)?;
+        Ok(Self { channel, ..Self::new(http, url) })
     }
 
     /// Has the server-sent events at `url` carry the value; an empty URL is that of the place, asked for
@@ -144,9 +106,7 @@ impl HttpPlace {
     }
 
     fn by_events(mut self, url: &str, are_hints: bool) -> Result<Self, StoreError> {
-        let mut url = join(&self.url, url)?;
-        url.set_fragment(None);
-        self.channel = Channel::Events(Events { url, are_hints });
+        self.channel = Channel::Events(Events::at(&self.url, url, are_hints)?);
         Ok(self)
     }
 
@@ -159,8 +119,7 @@ impl HttpPlace {
     /// Asks with the query parameters `index` and `wait` of Consul, and takes the index from its header
     /// `X-Consul-Index`.
     pub fn long_poll(self) -> Self {
-        let header = HeaderName::from_static("x-consul-index");
-        self.by_long_poll(LongPoll { header, index: "index".into(), wait: "wait".into() })
+        self.by_long_poll(LongPoll::of_consul())
     }
 
     /// As [`long_poll`](Self::long_poll), by other names: that of the header with the index, of the
@@ -189,8 +148,8 @@ impl HttpPlace {
         self
     }
 
-    /// Sets the size in bytes of an answer, or an event, at which no more of it is read; 16 MiB by
-    /// default.
+    /// Sets the size in bytes up to which an answer, or an event, is taken, and more of it not even read;
+    /// 16 MiB by default.
     pub fn max_size(mut self, bytes: usize) -> Self {
         self.max_size = bytes;
         self
@@ -222,7 +181,7 @@ impl Store for HttpPlace {
     }
 
     async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
-        Ok(Box::new(Session::open(self.clone()).await?))
+        Ok(Box::new(Connected(Session::open(self.clone()).await?)))
     }
 }
 
@@ -238,24 +197,6 @@ mod tests {
 
     fn place(url: &str) -> Result<HttpPlace, String> {
         HttpPlace::from_url(url, Access::new()).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn a_fragment_says_how_changes_are_noticed() {
-        let events =
-            |url: &str, are_hints| Channel::Events(Events { url: url.parse().unwrap(), are_hints });
-        for (fragment, want) in [
-            ("", Channel::None),
-            ("#watch=sse", events("https://host/a/b.toml?c", false)),
-            ("#watch=sse-hints&events=changes", events("https://host/a/changes", true)),
-            ("#events=%2Fchanges&watch=sse", events("https://host/changes", false)),
-        ] {
-            let place = place(&format!("https://host/a/b.toml?c{fragment}")).unwrap();
-            assert_eq!(place.channel, want, "{fragment}");
-            assert_eq!(place.url.as_str(), "https://host/a/b.toml?c");
-        }
-        let polled = place("https://host/#watch=long-poll").unwrap();
-        assert!(matches!(polled.channel, Channel::LongPoll(_)));
     }
 
     #[test]

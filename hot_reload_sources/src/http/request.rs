@@ -1,6 +1,6 @@
 //! One request and its answer: where it may lead, and who is told what.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{
@@ -13,44 +13,60 @@ use reqwest::{
 use tokio::time::timeout;
 use url::Url;
 
-use super::{Http, client::Unanswered, fault};
+use super::{Http, client::Pool, fault};
 use crate::error::StoreError;
 
 /// A server moves once, a proxy before it once more; what goes on is a loop.
 const MOST_REDIRECTS: usize = 5;
+
+/// What is asked by a pool, which is doubted where an answer is waited for when this is dropped, as at a
+/// deadline.
+pub(super) struct Request {
+    pool: Arc<Pool>,
+    /// Whether the server may take its time, so that it is no sign of anything if nobody waits any more.
+    is_patient: bool,
+    is_waiting: bool,
+}
 
 /// An answer whose body is not read yet.
 pub(super) struct Answer {
     /// Who it is from, after all redirects.
     pub(super) url: Url,
     response: Response,
-    request: Unanswered,
+    request: Request,
 }
 
 impl Http {
     /// Asks `url`; `headers` says what to add for whichever URL that leads to.
     pub(super) async fn ask(
         &self,
-        mut request: Unanswered,
+        mut request: Request,
         url: &Url,
         headers: impl Fn(&Url) -> HeaderMap + Send,
     ) -> Result<Answer, StoreError> {
         let mut url = url.clone();
         for _ in 0..=MOST_REDIRECTS {
             self.check_certificate_for(&url)?;
-            let builder = request.client().get(url.clone()).headers(headers(&url));
+            let builder = request.pool.client.get(url.clone()).headers(headers(&url));
             let builder = builder.header(ACCEPT_ENCODING, "identity");
             let authorized = self.authorize(builder, &url).await?;
-            request.wait();
+            request.begins();
             let sent = authorized.send().await;
-            request.answered();
-            let response = sent.map_err(|error| {
-                // Those that stand are none the worse for one that can't be made.
-                if !error.is_connect() {
-                    request.doubt();
+            request.ends();
+            let response = match sent {
+                Ok(response) => response,
+                Err(error) => {
+                    // Those that stand are none the worse for one that can't be made.
+                    if !error.is_connect() {
+                        request.pool.doubt();
+                    }
+                    let error = fault::lost(error);
+                    if error.is_refused() {
+                        self.clients.refused(&request.pool, &self.access).await;
+                    }
+                    return Err(error);
                 }
-                fault::lost(error)
-            })?;
+            };
             let Some(next) = redirect(&response, &url)? else {
                 // A client of the user's own may have followed redirects itself.
                 check_redirect(&url, response.url())?;
@@ -62,6 +78,33 @@ impl Http {
         Err(StoreError::refused(format!(
             "more than {MOST_REDIRECTS} redirects; use the URL where they should end"
         )))
+    }
+}
+
+impl Request {
+    pub(super) fn new(pool: Arc<Pool>) -> Self {
+        Self { pool, is_patient: false, is_waiting: false }
+    }
+
+    /// Creates one that the server answers when it wants to.
+    pub(super) fn patient(pool: Arc<Pool>) -> Self {
+        Self { pool, is_patient: true, is_waiting: false }
+    }
+
+    fn begins(&mut self) {
+        self.is_waiting = !self.is_patient;
+    }
+
+    fn ends(&mut self) {
+        self.is_waiting = false;
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if self.is_waiting {
+            self.pool.doubt();
+        }
     }
 }
 
@@ -132,15 +175,15 @@ impl Answer {
             return Err(too_large());
         }
         let mut body = BytesMut::new();
-        self.request.wait();
+        self.request.begins();
         while let Some(piece) = self.response.chunk().await.map_err(fault::cut)? {
             if body.len() + piece.len() > limit {
-                self.request.answered();
+                self.request.ends();
                 return Err(too_large());
             }
             body.extend_from_slice(&piece);
         }
-        self.request.answered();
+        self.request.ends();
         Ok(body.freeze())
     }
 
@@ -165,7 +208,7 @@ impl Answer {
             .map_err(|_| StoreError::unreachable(format!("nothing was heard for {deadline:?}")));
         let piece = piece.and_then(|piece| piece.map_err(fault::cut));
         if piece.is_err() {
-            self.request.doubt();
+            self.request.pool.doubt();
         }
         piece
     }

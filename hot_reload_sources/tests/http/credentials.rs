@@ -1,6 +1,6 @@
 //! Who is told what, also when it is replaced.
 
-use std::fs;
+use std::{fs, sync::atomic::Ordering};
 
 use hot_reload_sources::{
     Access, Entry, Secret, Store, StoreError,
@@ -87,6 +87,26 @@ async fn a_trusted_certificate_may_be_replaced() {
     assert!(told.is_refused() && told.to_string().contains("not trusted"), "{told:?}");
     fs::copy(server.authority.file(), &file).unwrap();
     assert!(read(&place).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_token_of_two_lines_is_refused_and_leaves_the_others_their_connection() {
+    let server = Server::start(Tls::Server).await;
+    server.put("n = 1");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("token");
+    fs::write(&file, TOKEN).unwrap();
+    let access = Access::new().token(Secret::file(&file)).ca_file(server.authority.file());
+    let http = Http::from_url(&server.url(server.address), access).unwrap();
+    let mut kept = within(http.get("/value").unwrap().connect()).await.unwrap();
+    assert!(within(kept.read()).await.is_ok());
+    fs::write(&file, format!("{TOKEN}\n{TOKEN}\n")).unwrap();
+    let told = within(kept.read()).await.err().unwrap();
+    assert!(told.is_refused() && told.to_string().contains("one line"), "{told:?}");
+    assert!(!format!("{told:?}").contains(TOKEN), "{told:?}");
+    fs::write(&file, TOKEN).unwrap();
+    assert!(within(kept.read()).await.is_ok());
+    assert_eq!(server.state.connections.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod rig;
 mod scripted;
 mod server;
 mod streams;
+mod system;
 
 mod events {
     use super::rig::{Events, HttpRig};

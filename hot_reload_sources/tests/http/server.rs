@@ -1,40 +1,34 @@
 //! A server of one value: by GET with an `ETag`, by long polling, and by server-sent events.
 
+mod answers;
+mod listen;
+
 use std::{
-    convert::Infallible,
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64},
     },
     time::Duration,
 };
 
-use axum::{
-    Router,
-    body::{Body, Bytes},
-    extract::{Request, State},
-    http::{HeaderMap, StatusCode, Uri, header},
-    middleware::{Next, from_fn_with_state},
-    response::{IntoResponse, Response},
-    routing::get,
-    serve::Listener,
-};
-use futures_util::stream;
 use hot_reload_sources::{Access, Secret};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::TcpListener,
     runtime::{Builder, Runtime},
     sync::{mpsc, watch},
-    time::{sleep, timeout},
+    time::sleep,
 };
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{RootCertStore, ServerConfig, crypto::ring, server::WebPkiClientVerifier},
 };
 
+use self::{
+    answers::app,
+    listen::{Arrived, accept},
+};
 use crate::common::{
     authority::{Authority, Pair, Validity},
     server::address,
@@ -42,7 +36,6 @@ use crate::common::{
 };
 
 pub(crate) const TOKEN: &str = "fleet-token-1f7c";
-const HEARTBEAT: Duration = Duration::from_millis(200);
 
 /// Who may connect, and how.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -218,139 +211,4 @@ impl Drop for Server {
             runtime.shutdown_background();
         }
     }
-}
-
-trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
-
-/// Connections whose handshakes are over; a client that is slow keeps nobody else waiting.
-struct Arrived {
-    arrived: mpsc::Receiver<(Box<dyn Io>, SocketAddr)>,
-    address: SocketAddr,
-}
-
-impl Listener for Arrived {
-    type Io = Box<dyn Io>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
-        match self.arrived.recv().await {
-            Some(arrived) => arrived,
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        Ok(self.address)
-    }
-}
-
-async fn accept(
-    listener: TcpListener,
-    acceptor: Arc<Mutex<Option<TlsAcceptor>>>,
-    state: Arc<Held>,
-    streams: mpsc::Sender<(Box<dyn Io>, SocketAddr)>,
-) {
-    loop {
-        let Ok((stream, peer)) = listener.accept().await else { continue };
-        let _ = stream.set_nodelay(true);
-        state.connections.fetch_add(1, Ordering::SeqCst);
-        let acceptor = acceptor.lock().unwrap().clone();
-        let streams = streams.clone();
-        tokio::spawn(async move {
-            let stream: Box<dyn Io> = match acceptor {
-                Some(acceptor) => match acceptor.accept(stream).await {
-                    Ok(stream) => Box::new(stream),
-                    Err(_) => return,
-                },
-                None => Box::new(stream),
-            };
-            let _ = streams.send((stream, peer)).await;
-        });
-    }
-}
-
-fn app(state: Arc<Held>) -> Router {
-    Router::new()
-        .route("/value", get(value))
-        .route("/v1/kv/{*key}", get(value))
-        .route("/events", get(events))
-        .route("/moved", get(moved))
-        .layer(from_fn_with_state(Arc::clone(&state), admit))
-        .with_state(state)
-}
-
-async fn admit(State(state): State<Arc<Held>>, request: Request, next: Next) -> Response {
-    state.requests.fetch_add(1, Ordering::SeqCst);
-    if state.is_throttled.load(Ordering::SeqCst) {
-        return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "1")]).into_response();
-    }
-    let wanted = format!("Bearer {}", state.token.lock().unwrap());
-    let has_it = request.headers().get(header::AUTHORIZATION).is_some_and(|got| *got == wanted);
-    if has_it { next.run(request).await } else { StatusCode::UNAUTHORIZED.into_response() }
-}
-
-/// What a long poll says: which index is known, and how long to wait for another.
-fn blocking(uri: &Uri) -> Option<(u64, Duration)> {
-    let mut query = url::form_urlencoded::parse(uri.query()?.as_bytes());
-    let (_, index) = query.find(|(name, _)| name == "index")?;
-    let (_, wait) = query.find(|(name, _)| name == "wait")?;
-    let wait = wait.strip_suffix("ms")?.parse().ok()?;
-    Some((index.parse().ok()?, Duration::from_millis(wait)))
-}
-
-async fn value(State(state): State<Arc<Held>>, uri: Uri, headers: HeaderMap) -> Response {
-    let mut values = state.value.subscribe();
-    if let Some((index, wait)) = blocking(&uri) {
-        // As Consul does: whoever knows an index that is higher waits, too.
-        let moved = values.wait_for(|value| value.index > index);
-        let _ = timeout(wait, moved).await;
-    }
-    let Value { era, index, text } = values.borrow_and_update().clone();
-    let index_header = ("x-consul-index", index.to_string());
-    let tag = format!("\"{era}-{index}\"");
-    let Some(text) = text else { return (StatusCode::NOT_FOUND, [index_header]).into_response() };
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| *known == tag) {
-        return (StatusCode::NOT_MODIFIED, [index_header]).into_response();
-    }
-    state.bodies.fetch_add(1, Ordering::SeqCst);
-    ([index_header, ("etag", tag)], text).into_response()
-}
-
-async fn moved(uri: Uri) -> Response {
-    let to = uri.query().and_then(|query| query.strip_prefix("to=")).unwrap_or_default();
-    (StatusCode::FOUND, [(header::LOCATION, to.to_owned())]).into_response()
-}
-
-async fn events(State(state): State<Arc<Held>>, headers: HeaderMap) -> Response {
-    let last_id = headers.get("last-event-id").map(|id| id.to_str().unwrap().to_owned());
-    state.last_ids.lock().unwrap().extend(last_id);
-    let retry = state.retry.lock().unwrap().map(|retry| format!("retry: {}\n", retry.as_millis()));
-    let mut values = state.value.subscribe();
-    values.mark_unchanged();
-    let begin = format!("{}\n\n", retry.unwrap_or_else(|| ":".into()));
-    let told = stream::unfold((values, state, Some(begin)), async |(mut values, state, begin)| {
-        let piece = match begin {
-            Some(begin) => begin,
-            None => loop {
-                match timeout(HEARTBEAT, values.changed()).await {
-                    Ok(changed) => {
-                        changed.ok()?;
-                        break event(&values.borrow_and_update().clone());
-                    }
-                    Err(_) if state.is_silent.load(Ordering::SeqCst) => {}
-                    Err(_) => break ":\n\n".into(),
-                }
-            },
-        };
-        Some((Ok::<_, Infallible>(Bytes::from(piece)), (values, state, None)))
-    });
-    ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(told)).into_response()
-}
-
-fn event(value: &Value) -> String {
-    let text = value.text.as_deref().unwrap_or_default();
-    let lines = text.split('\n').map(|line| format!("data: {line}\n"));
-    format!("id: {}\n{}\n", value.index, lines.collect::<String>())
 }

@@ -142,6 +142,51 @@ async fn who_comes_back_says_what_was_last_heard() {
 }
 
 #[tokio::test]
+async fn an_id_that_is_empty_is_not_said() {
+    let server = server(|| vec![Step::Send("id: 7\n\nid:\ndata: x\n\n".into())]).await;
+    let mut text = follow(place(&server).text(), ReloaderOptions::realtime());
+    becomes(&mut text, "read").await;
+    server.is_asked(9).await;
+    let said = server.requests().into_iter().find(|head| head.contains("last-event-id"));
+    assert_eq!(said, None);
+}
+
+#[tokio::test]
+async fn hints_of_what_is_no_change_are_looked_after_ever_more_seldom() {
+    let server = server(|| vec![Step::Drip("data: another\n\n", Duration::from_millis(1))]).await;
+    let http = Http::from_url(&server.url(), Access::new()).unwrap();
+    let place = http.get("/value").unwrap().events_as_hints("/events").unwrap();
+    let mut text = follow(place.text(), ReloaderOptions::realtime());
+    becomes(&mut text, "read").await;
+    sleep(Duration::from_secs(2)).await;
+    let reads = server.requests().len() - streams(&server);
+    assert!((2..50).contains(&reads), "{reads}");
+}
+
+#[tokio::test]
+async fn a_read_that_is_answered_by_a_fault_leaves_the_stream_as_it_is() {
+    for status in ["500 Oh", "502 Bad", "503 Later", "504 Late"] {
+        let reads = AtomicUsize::new(0);
+        let server = Scripted::start(move |head| {
+            if head.starts_with("GET /events ") {
+                let stream = Step::Send(EVENT_STREAM.into());
+                return vec![stream, Step::Drip(":\n\n", SHORT)];
+            }
+            match reads.fetch_add(1, Ordering::SeqCst) {
+                n @ (0 | 5..) => answer("200 OK", "", &n.to_string()),
+                _ => answer(status, "", "sorry"),
+            }
+        })
+        .await;
+        let options = ReloaderOptions::hybrid().poll_interval(SHORT * 2).backoff(SHORT, SHORT);
+        let mut text = follow(place(&server).text(), options);
+        becomes(&mut text, "0").await;
+        becomes(&mut text, "6").await;
+        assert_eq!(streams(&server), 1, "{status}");
+    }
+}
+
+#[tokio::test]
 async fn an_event_that_is_too_large_ends_the_stream() {
     let server = server(|| vec![Step::Drip("data: 0123456789\n", Duration::ZERO)]).await;
     let place = place(&server).max_size(10_000).silence(SILENCE * 50);
