@@ -47,9 +47,10 @@
 //!
 //! All places of an [`Etcd`] and of its clones share one connection to one member, drawn by lot; a member
 //! that is cut off from its leader ends its watches, and another is asked. Credentials and certificates
-//! are read anew at each connection. Twice within the [read deadline](Etcd::read_deadline) the member is
-//! asked for its state, since a connection that is dead says nothing: it is found before that is over. A
-//! watch that a proxy ends is begun again over the same connection.
+//! are read anew at each connection. Every two fifths of the [read deadline](Etcd::read_deadline) the member
+//! is asked for its state, since a connection that is dead says nothing: it is found before that is over.
+//! Once in the deadline it is asked for what takes a majority of the members: one whose disk hangs still tells
+//! its state, and is left within two of them. A watch that a proxy ends is begun again over the same connection.
 //!
 //! | | |
 //! |---|---|
@@ -63,8 +64,8 @@
 //!
 //! # What a reader must be allowed
 //!
-//! To read the key, or the prefix: a role with `--prefix` of that very prefix or of a shorter one. Nothing else,
-//! as everybody may ask a member for its state.
+//! To read the key, or the prefix: a role with `--prefix` of that very prefix or of a shorter one. Nothing else:
+//! everybody may ask a member for its state, and whether it agrees with the others is seen from a refusal too.
 //!
 //! # Known problems
 //!
@@ -152,8 +153,8 @@ impl Etcd {
 
     /// Sets how long the member may be silent before the connection to it is given up; 5 s by default.
     ///
-    /// Two or three times in that time it is asked for its state. What was made of it before keeps what
-    /// it had.
+    /// Every two fifths of it the member is asked for its state, and once in it for what takes a majority. What
+    /// was made of it before keeps what it had.
     pub fn read_deadline(mut self, deadline: Duration) -> Self {
         self.read_deadline = deadline;
         self.shared = Shared::default();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etcd_client::{Client, ConnectOptions, Error, Identity, TlsOptions};
+use etcd_client::{Client, ConnectOptions, Error, GetOptions, Identity, TlsOptions};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
@@ -19,6 +19,8 @@ use crate::{
 
 /// A member that has not answered after this has another asked beside it.
 const STAGGER: Duration = Duration::from_millis(300);
+/// A key that nobody has, the first that there can be.
+const NO_KEY: &str = "\0";
 
 /// Connects to whichever of the members answers first; they are asked in an order drawn by lot, so that a
 /// fleet is spread over them. What a member has refused is told once all have answered, or `limit` is over.
@@ -85,15 +87,22 @@ impl Entrance {
             Some((user, password)) => open.clone().with_user(user, password.as_str()),
             None => open.clone(),
         };
-        let mut client = match Client::connect([endpoint], Some(options)).await {
+        let client = match Client::connect([endpoint], Some(options)).await {
             Err(error) if is_open_to_all(&error) => Client::connect([endpoint], Some(open)).await?,
             connected => connected?,
         };
         // Nothing is connected yet if there was nobody to log in.
-        match client.status().await {
-            Err(error) if !is_answer(&error) => Err(error),
-            _ => Ok(client),
-        }
+        agrees(&client).await.map(|()| client)
+    }
+}
+
+/// Has the member make sure, with a majority, that it knows of all there is. That comes before any question of
+/// who asks, so it takes no rights: a refusal is an answer.
+pub(super) async fn agrees(client: &Client) -> Result<(), Error> {
+    let nothing = GetOptions::new().with_count_only();
+    match client.kv_client().get(NO_KEY, Some(nothing)).await {
+        Err(error) if !is_answer(&error) => Err(error),
+        _ => Ok(()),
     }
 }
 

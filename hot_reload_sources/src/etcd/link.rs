@@ -15,6 +15,7 @@ use tokio::{
 
 use super::{
     History,
+    connect::agrees,
     fault::{cancelled, ends_link, is_answer, is_of_etcd, told},
     keys::{Held, Keys},
 };
@@ -33,6 +34,9 @@ pub(super) type Epoch = history::Epoch<u64>;
 /// watch, since a watch from a revision that is not there yet is not answered
 /// ([etcd 15237](https://github.com/etcd-io/etcd/pull/15237)).
 const BEAT: f64 = 0.4;
+/// In a row: while a leader is elected a member can't agree with the others, and a connection to another is
+/// of no more use.
+const DISAGREEMENTS: u32 = 2;
 /// More than the engine takes by default.
 const MAX_MESSAGE: usize = 64 * 1024 * 1024;
 
@@ -51,6 +55,8 @@ pub(super) struct Link {
 pub(super) enum Loss {
     /// The member has said nothing for too long.
     Silent,
+    /// It says how it is, and knows nothing of what the others have agreed to.
+    Stuck,
     /// What was watched over it is of another time.
     Past,
     Told(Arc<Error>),
@@ -62,6 +68,9 @@ impl Loss {
             Self::Silent => {
                 StoreError::unreachable("the server has gone silent; see whether it runs")
             }
+            Self::Stuck => StoreError::unreachable(
+                "the member agrees with the others no more; see whether its disk hangs",
+            ),
             Self::Past => StoreError::unreachable("the server has changed; asking anew"),
             Self::Told(error) => told(error),
         }
@@ -82,6 +91,7 @@ impl Link {
         let lost = Arc::new(watch::Sender::new(None));
         let mut heart = JoinSet::new();
         heart.spawn(beat(client.clone(), deadline.mul_f64(BEAT), Arc::clone(&lost)));
+        heart.spawn(prove(client.clone(), deadline, Arc::clone(&lost)));
         Self { client, lost, epoch: OnceLock::new(), _heart: heart }
     }
 
@@ -183,11 +193,11 @@ impl Link {
 }
 
 /// Asks for the state of the member, over and over, until there is no answer.
-async fn beat(client: Client, pace: Duration, lost: Arc<watch::Sender<Option<Loss>>>) {
+async fn beat(client: Client, pause: Duration, lost: Arc<watch::Sender<Option<Loss>>>) {
     let mut client = client.maintenance_client();
     let why = loop {
-        sleep(pace).await;
-        match timeout(pace, client.status()).await {
+        sleep(pause).await;
+        match timeout(pause, client.status()).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) if is_answer(&error) => {}
             Ok(Err(error)) => break Loss::Told(Arc::new(error)),
@@ -195,6 +205,21 @@ async fn beat(client: Client, pace: Duration, lost: Arc<watch::Sender<Option<Los
         }
     };
     lose(&lost, why);
+}
+
+/// Has the member agree with the others, over and over, until it can't: its state it tells from memory, also
+/// when its disk hangs and no change will ever come by it.
+async fn prove(client: Client, deadline: Duration, lost: Arc<watch::Sender<Option<Loss>>>) {
+    let mut disagreements = 0;
+    while disagreements < DISAGREEMENTS {
+        sleep(deadline).await;
+        match timeout(deadline, agrees(&client)).await {
+            Ok(Ok(())) => disagreements = 0,
+            Ok(Err(_)) => disagreements += 1,
+            Err(_) => break,
+        }
+    }
+    lose(&lost, Loss::Stuck);
 }
 
 /// Keeps the first reason there was.
