@@ -52,6 +52,10 @@
 //! Once in the deadline it is asked for what takes a majority of the members: one whose disk hangs still tells
 //! its state, and is left within two of them. A watch that a proxy ends is begun again over the same connection.
 //!
+//! A user logs in once for a connection. What a password costs a member is dear (bcrypt), so none is shown to one
+//! that takes half a second to answer, and a login that is slow is waited for by one attempt after the other,
+//! rather than begun anew: a fleet that comes back at once is let in as fast as that can be done.
+//!
 //! | | |
 //! |---|---|
 //! | reads | linearizable: by a majority of the members |
@@ -71,6 +75,8 @@
 //!
 //! - A token is not checked again once a watch stands: who loses the right to read is told so by the next
 //!   audit.
+//! - Each core of a member checks some twenty passwords a second: after a restart 5,000 processes take
+//!   minutes. By client certificate (`--client-cert-auth`) nobody logs in.
 //! - A server or a proxy with a low limit of streams in one connection (`--max-concurrent-streams`) has none
 //!   for all of many places, nor for what finds out whether it is alive: the connection is then made anew,
 //!   over and over. Give each [`Etcd`] fewer places.
@@ -82,6 +88,7 @@ mod connect;
 mod fault;
 mod keys;
 mod link;
+mod login;
 mod place;
 mod watch;
 
@@ -94,6 +101,7 @@ use self::{
     address::{Members, Parts},
     keys::Keys,
     link::Link,
+    login::Entrance,
 };
 use crate::{access::Access, error::StoreError, history, shared::Shared, store::READ_DEADLINE};
 
@@ -111,6 +119,7 @@ type History = history::History<u64>;
 pub struct Etcd {
     way: Arc<Way>,
     shared: Shared<Link>,
+    entrance: Entrance,
     history: Arc<History>,
     read_deadline: Duration,
 }
@@ -158,6 +167,7 @@ impl Etcd {
     pub fn read_deadline(mut self, deadline: Duration) -> Self {
         self.read_deadline = deadline;
         self.shared = Shared::default();
+        self.entrance = Entrance::default();
         self
     }
 
@@ -179,6 +189,7 @@ impl Etcd {
         Self {
             way: Arc::new(way),
             shared: Shared::default(),
+            entrance: Entrance::default(),
             history: Arc::default(),
             read_deadline: READ_DEADLINE,
         }
@@ -200,7 +211,7 @@ impl Etcd {
             let client = match &*self.way {
                 Way::Members(members, access) => {
                     let limit = self.read_deadline.mul_f64(ENTRANCE);
-                    connect::connect(members, access, limit).await?
+                    self.entrance.enter(members, access, limit).await?
                 }
                 Way::Client(client) => Client::clone(client),
             };

@@ -10,6 +10,7 @@ mod cluster;
 mod fleeting;
 mod follow;
 mod grpc;
+mod herd;
 mod link;
 mod proxy;
 mod rig;
