@@ -90,6 +90,7 @@ mod keys;
 mod link;
 mod login;
 mod place;
+mod token;
 mod watch;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -104,9 +105,6 @@ use self::{
     login::Entrance,
 };
 use crate::{access::Access, error::StoreError, history, shared::Shared, store::READ_DEADLINE};
-
-/// What part of the read deadline there is for a member to answer, so that what another has said is told.
-const ENTRANCE: f64 = 0.8;
 
 /// The order of what a cluster says.
 type History = history::History<u64>;
@@ -210,8 +208,7 @@ impl Etcd {
         let connect = async || {
             let client = match &*self.way {
                 Way::Members(members, access) => {
-                    let limit = self.read_deadline.mul_f64(ENTRANCE);
-                    self.entrance.enter(members, access, limit).await?
+                    self.entrance.enter(members, access, self.read_deadline).await?
                 }
                 Way::Client(client) => Client::clone(client),
             };

@@ -69,7 +69,7 @@ pub(super) async fn connect(
 
 async fn options(members: &Members, access: &Access) -> Result<ConnectOptions, StoreError> {
     // A member that is cut off from the others is to say so.
-    let options = ConnectOptions::new().with_require_leader(true).with_auto_token_refresh(true);
+    let options = ConnectOptions::new().with_require_leader(true);
     Ok(if members.is_tls { options.with_tls(tls_options(access).await?) } else { options })
 }
 

@@ -18,6 +18,7 @@ use super::{
     connect::agrees,
     fault::{cancelled, ends_link, is_answer, is_of_etcd, told},
     keys::{Held, Keys},
+    token::Token,
 };
 use crate::{error::StoreError, history};
 
@@ -33,7 +34,7 @@ pub(super) type Epoch = history::Epoch<u64>;
 /// [etcd 8905](https://github.com/etcd-io/etcd/issues/8905)). Nor is it a request for the progress of a
 /// watch, since a watch from a revision that is not there yet is not answered
 /// ([etcd 15237](https://github.com/etcd-io/etcd/pull/15237)).
-const BEAT: f64 = 0.4;
+pub(super) const BEAT: f64 = 0.4;
 /// In a row: while a leader is elected a member can't agree with the others, and a connection to another is
 /// of no more use.
 const DISAGREEMENTS: u32 = 2;
@@ -43,6 +44,7 @@ const MAX_MESSAGE: usize = 64 * 1024 * 1024;
 /// A connection that is used until it is said to be lost.
 pub(super) struct Link {
     client: Client,
+    token: Token,
     lost: Arc<watch::Sender<Option<Loss>>>,
     /// That of all that was read over it.
     epoch: OnceLock<Epoch>,
@@ -92,7 +94,7 @@ impl Link {
         let mut heart = JoinSet::new();
         heart.spawn(beat(client.clone(), deadline.mul_f64(BEAT), Arc::clone(&lost)));
         heart.spawn(prove(client.clone(), deadline, Arc::clone(&lost)));
-        Self { client, lost, epoch: OnceLock::new(), _heart: heart }
+        Self { client, token: Token::default(), lost, epoch: OnceLock::new(), _heart: heart }
     }
 
     pub(super) fn is_alive(&self) -> bool {
@@ -156,9 +158,11 @@ impl Link {
     /// Reads `keys` as it is in the whole cluster.
     pub(super) async fn read(&self, keys: &Keys, history: &History) -> Result<Reading, StoreError> {
         let before = history.before();
-        let mut client = self.client.kv_client().max_decoding_message_size(MAX_MESSAGE);
-        let get = client.get(keys.start(), Some(keys.get_options()));
-        let mut answer = self.hears(get).await?;
+        let get = || {
+            let mut client = self.client.kv_client().max_decoding_message_size(MAX_MESSAGE);
+            async move { client.get(keys.start(), Some(keys.get_options())).await }
+        };
+        let mut answer = self.hears(self.token.kept_fresh(&self.client, get)).await?;
         let header = answer.take_header().ok_or_else(no_header)?;
         let number = number(header.revision());
         let epoch = history.read(&before, header.cluster_id(), number, true);

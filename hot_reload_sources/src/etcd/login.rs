@@ -19,20 +19,23 @@ use super::{
     address::Members,
     connect::{agrees, connect},
     fault::{is_open_to_all, told_at_entrance},
+    link::BEAT,
 };
 use crate::{access::Access, error::StoreError};
 
 /// A member that takes longer to answer has enough logins to do. Others who are logged in wait as long, and
 /// members take their leader for lost after a second.
 const BUSY: Duration = Duration::from_millis(500);
-/// Who has waited for so long may find it slower by one of these parts, up to twice: there are lines that are
-/// never as fast.
+/// Who has waited for so long takes one for busy that is slower by one of these parts, as there are members that
+/// are never faster.
 const PATIENCE: u32 = 60;
 /// Between two looks whether it has time. A fleet of 5,000 that looks every 5 s on average is a tenth of a
 /// core.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How long an answer may take from a member that is connected. It has limits of its own, of some seconds.
 const LONGEST_ANSWER: Duration = Duration::from_secs(60);
+/// What part of the read deadline there is for a member to answer, so that what another has said is told.
+const ENTRANCE: f64 = 0.8;
 /// How long a login that nobody waits for is kept: longer than the pauses of who comes again.
 const KEPT: Duration = Duration::from_secs(15);
 
@@ -55,7 +58,7 @@ struct Left {
 }
 
 impl Entrance {
-    /// Connects to one of the members, and logs in, as far as `limit` allows.
+    /// Connects to one of the members, and logs in, as far as the read deadline allows.
     ///
     /// # Cancel safety
     ///
@@ -64,15 +67,16 @@ impl Entrance {
         &self,
         members: &Members,
         access: &Access,
-        limit: Duration,
+        deadline: Duration,
     ) -> Result<Client, StoreError> {
+        let limit = deadline.mul_f64(ENTRANCE);
         let until = Instant::now() + limit;
         let left = self.left().take();
         let mut entering = match left {
             Some(left) => left.entering,
             None => match connect(members, access, limit).await? {
                 (client, None) => return Ok(client),
-                (client, Some(login)) => Box::pin(log_in(client, login)),
+                (client, Some(login)) => Box::pin(log_in(client, login, deadline.mul_f64(BEAT))),
             },
         };
         if let Ok(entered) = timeout_at(until, &mut entering).await {
@@ -100,9 +104,9 @@ impl Entrance {
     }
 }
 
-async fn log_in(mut client: Client, login: Login) -> Result<Client, StoreError> {
+async fn log_in(mut client: Client, login: Login, slowest: Duration) -> Result<Client, StoreError> {
     let Login { user, password } = login;
-    is_idle(&client).await?;
+    is_idle(&client, slowest).await?;
     match in_time(client.update_user(Some((user, password.to_string())))).await? {
         // There is nobody to log in as.
         Err(error) if is_open_to_all(&error) => Ok(client),
@@ -111,14 +115,14 @@ async fn log_in(mut client: Client, login: Login) -> Result<Client, StoreError> 
     }
 }
 
-/// Waits until the member has time for a login.
-async fn is_idle(client: &Client) -> Result<(), StoreError> {
+/// Waits until the member has time for a login; one that is slower than `slowest` never has.
+async fn is_idle(client: &Client, slowest: Duration) -> Result<(), StoreError> {
     let begun = Instant::now();
     for nth in 0.. {
         let asked = Instant::now();
         in_time(agrees(client)).await?.map_err(|error| told_at_entrance(&error))?;
         let took = asked.elapsed();
-        if took < busy(begun.elapsed()) {
+        if took < busy(begun.elapsed(), slowest) {
             break;
         }
         sleep(longest_pause(took, nth).mul_f64(fastrand::f64())).await;
@@ -127,8 +131,8 @@ async fn is_idle(client: &Client) -> Result<(), StoreError> {
 }
 
 /// What is slow, for one who has waited for so long.
-fn busy(waited: Duration) -> Duration {
-    (BUSY + waited / PATIENCE).min(2 * BUSY)
+fn busy(waited: Duration, slowest: Duration) -> Duration {
+    (BUSY + waited / PATIENCE).min(slowest)
 }
 
 /// After the look `nth`, which took so long. Drawn by lot up to it, so that those who look together don't again.
@@ -156,10 +160,11 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_long_takes_a_line_for_slow() {
-        for (waited, want) in [(0, 500), (6_000, 600), (30_000, 1000), (3_600_000, 1000)] {
-            assert_eq!(busy(ms(waited)), ms(want), "{waited}");
+    fn who_waits_for_long_bears_more_but_no_member_that_would_be_left() {
+        for (waited, want) in [(0, 500), (6_000, 600), (60_000, 1500), (3_600_000, 2000)] {
+            assert_eq!(busy(ms(waited), ms(2000)), ms(want), "{waited}");
         }
+        assert_eq!(busy(ms(0), ms(400)), ms(400));
     }
 
     #[test]
