@@ -20,7 +20,7 @@ use super::{
     keys::{Held, Keys},
     token::Token,
 };
-use crate::{error::StoreError, history};
+use crate::{content::Entry, error::StoreError, history};
 
 /// The id of a cluster is also that of one that was restored from a snapshot of it
 /// ([etcd: bumping the revision](https://etcd.io/docs/v3.6/op-guide/recovery/)); reads are linearizable.
@@ -79,11 +79,24 @@ impl Loss {
     }
 }
 
+/// The moment that something is of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At {
+    pub(super) epoch: Epoch,
+    pub(super) revision: u64,
+}
+
 /// What was read, and when in the order of the cluster.
 pub(super) struct Reading {
     pub(super) held: Held,
-    pub(super) epoch: Epoch,
-    pub(super) revision: i64,
+    pub(super) at: At,
+}
+
+impl Reading {
+    pub(super) fn entry(&self) -> Entry {
+        let At { epoch, revision } = self.at;
+        self.held.entry(epoch.at(revision))
+    }
 }
 
 impl Link {
@@ -155,7 +168,7 @@ impl Link {
         lost.map_or_else(|| Loss::Past.error(), Loss::error)
     }
 
-    /// Reads `keys` as it is in the whole cluster.
+    /// Reads `keys` as they are in the whole cluster.
     pub(super) async fn read(&self, keys: &Keys, history: &History) -> Result<Reading, StoreError> {
         let before = history.before();
         let get = || {
@@ -164,13 +177,13 @@ impl Link {
         };
         let mut answer = self.hears(self.token.kept_fresh(&self.client, get)).await?;
         let header = answer.take_header().ok_or_else(no_header)?;
-        let number = number(header.revision());
-        let epoch = history.read(&before, header.cluster_id(), number, true);
+        let revision = number(header.revision());
+        let epoch = history.read(&before, header.cluster_id(), revision, true);
         if *self.epoch.get_or_init(|| epoch) != epoch {
             // Whoever watches over it waits for revisions that are long past, or never come.
             self.lose(Loss::Past);
         }
-        Ok(Reading { held: keys.held(answer.take_kvs())?, epoch, revision: header.revision() })
+        Ok(Reading { held: keys.held(answer.take_kvs())?, at: At { epoch, revision } })
     }
 
     /// Watches `keys` from what comes after `revision`; the watch stands then.
@@ -179,17 +192,18 @@ impl Link {
     pub(super) async fn watch(
         &self,
         keys: &Keys,
-        revision: i64,
+        revision: u64,
     ) -> Result<WatchStream, StoreError> {
         let mut client = self.client.watch_client().max_decoding_message_size(MAX_MESSAGE);
-        let options = keys.watch_options().with_start_revision(revision + 1);
+        let options = keys.watch_options().with_start_revision(following(revision));
         let mut changes = self.hears(client.watch(keys.start(), Some(options))).await?;
         let created = self.next(&mut changes).await?;
         if created.canceled() {
             return Err(cancelled(created.cancel_reason()));
         }
         // It would wait for what comes after a revision of which this member knows nothing.
-        if created.header().ok_or_else(no_header)?.revision() < revision {
+        let header = created.header().ok_or_else(no_header)?;
+        if number(header.revision()) < revision {
             return Err(StoreError::unreachable("the member is behind the others; asking again"));
         }
         Ok(changes)
@@ -233,6 +247,11 @@ fn lose(lost: &watch::Sender<Option<Loss>>, why: Loss) {
         lost.get_or_insert(why);
         is_first
     });
+}
+
+/// The revision after it, as the client has them.
+fn following(revision: u64) -> i64 {
+    i64::try_from(revision).unwrap_or(i64::MAX).saturating_add(1)
 }
 
 /// Revisions count from 1.

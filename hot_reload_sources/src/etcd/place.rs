@@ -8,7 +8,7 @@ use super::{
     Etcd,
     address::{self, Parts},
     keys::Keys,
-    link::{Link, Reading, number},
+    link::Link,
     watch::Watch,
 };
 use crate::{
@@ -70,9 +70,8 @@ struct Connected {
 #[async_trait]
 impl Connection for Connected {
     async fn read(&mut self) -> Result<Entry, StoreError> {
-        let Reading { held, epoch, revision } =
-            self.link.read(&self.place.keys, &self.place.etcd.history).await?;
-        Ok(held.entry(epoch.at(number(revision))))
+        let reading = self.link.read(&self.place.keys, &self.place.etcd.history).await?;
+        Ok(reading.entry())
     }
 
     async fn watch(&mut self) -> Result<Option<Changes>, StoreError> {
