@@ -118,6 +118,7 @@ pub struct Etcd {
     way: Arc<Way>,
     shared: Shared<Link>,
     entrance: Entrance,
+    /// One for all places: a cluster has one count for all of its keys.
     history: Arc<History>,
     read_deadline: Duration,
 }
@@ -140,7 +141,7 @@ impl Etcd {
     pub fn from_url(url: &str, access: Access) -> Result<Self, StoreError> {
         let Parts { members, access, keys } = address::parse(url, access)?;
         match keys {
-            None => Ok(Self::to(members, access)),
+            None => Ok(Self::new(Way::Members(members, access))),
             Some(_) => Err(StoreError::refused(
                 "the URL of a cluster has no key; name it by `key`, or take EtcdPlace::from_url",
             )),
@@ -155,7 +156,7 @@ impl Etcd {
     /// [`with_require_leader`](etcd_client::ConnectOptions::with_require_leader); and where it logs in,
     /// with [`with_auto_token_refresh`](etcd_client::ConnectOptions::with_auto_token_refresh).
     pub fn from_client(client: Client) -> Self {
-        Self::by(Way::Client(Box::new(client)))
+        Self::new(Way::Client(Box::new(client)))
     }
 
     /// Sets how long the member may be silent before the connection to it is given up; 5 s by default.
@@ -179,11 +180,7 @@ impl Etcd {
         self.place(Keys::Prefix(prefix.into()))
     }
 
-    fn to(members: Members, access: Access) -> Self {
-        Self::by(Way::Members(members, access))
-    }
-
-    fn by(way: Way) -> Self {
+    fn new(way: Way) -> Self {
         Self {
             way: Arc::new(way),
             shared: Shared::default(),

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 use super::{
-    Etcd,
+    Etcd, Way,
     address::{self, Parts},
     keys::Keys,
     link::Link,
@@ -42,7 +42,7 @@ impl EtcdPlace {
         let Parts { members, access, keys } = address::parse(url, access)?;
         let keys = keys
             .ok_or_else(|| StoreError::refused("the URL names no key; put it after the members"))?;
-        Ok(Self::new(Etcd::to(members, access), keys))
+        Ok(Self::new(Etcd::new(Way::Members(members, access)), keys))
     }
 }
 
