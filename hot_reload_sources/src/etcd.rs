@@ -64,7 +64,8 @@
 //! | refused | wrong password, no right to read, no trust in the certificate; asked again, ever more seldom |
 //!
 //! A process with a thousand places has a thousand streams in one connection and one heartbeat. Many
-//! processes may share the watches of a cluster by `etcd grpc-proxy start`, which is a member to them.
+//! processes may share the watches of a cluster by `etcd grpc-proxy start`, which is a member to them; reads and
+//! signs of life it passes on, one by one.
 //!
 //! # What a reader must be allowed
 //!

@@ -32,8 +32,9 @@ const PATIENCE: u32 = 60;
 /// Between two looks whether it has time. A fleet of 5,000 that looks every 5 s on average is a tenth of a
 /// core.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// How long an answer may take from a member that is connected. It has limits of its own, of some seconds.
-const LONGEST_ANSWER: Duration = Duration::from_secs(60);
+/// How long an answer may take from a member that is connected: more than what is let in at once takes, as
+/// whoever gives up has had it compute for nobody; not more, as a connection may be dead.
+const LONGEST_ANSWER: Duration = Duration::from_secs(30);
 /// What part of the read deadline there is for a member to answer, so that what another has said is told.
 const ENTRANCE: f64 = 0.8;
 /// How long a login that nobody waits for is kept: longer than the pauses of who comes again.

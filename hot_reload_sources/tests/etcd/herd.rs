@@ -1,6 +1,8 @@
 //! A fleet that logs in at once.
 
 use std::{
+    future::pending,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -9,6 +11,7 @@ use std::{
 };
 
 use axum::{Router, routing::post};
+use hot_reload::testing::Proxy;
 use hot_reload_sources::{Access, Secret, Store, etcd::Etcd};
 use tokio::{
     net::TcpListener,
@@ -20,7 +23,8 @@ use tokio::{
 use crate::{
     common::{
         PATIENCE,
-        follow::{comes, followed, text},
+        follow::{comes, fails, followed, text},
+        within,
     },
     grpc::{answer, field, holds, message},
 };
@@ -86,6 +90,11 @@ impl Core {
     }
 }
 
+fn app_at(address: SocketAddr) -> Etcd {
+    let access = Access::new().user("app").password(Secret::text("app"));
+    Etcd::from_url(&format!("etcd://{address}"), access).unwrap()
+}
+
 #[tokio::test]
 async fn a_fleet_that_comes_back_at_once_is_let_in() {
     let core = Arc::new(Core {
@@ -95,13 +104,7 @@ async fn a_fleet_that_comes_back_at_once_is_let_in() {
     });
     // Nobody listens yet.
     let address = hot_reload::testing::address();
-    let mut fleet: Vec<_> = (0..FLEET)
-        .map(|_| {
-            let access = Access::new().user("app").password(Secret::text("app"));
-            let etcd = Etcd::from_url(&format!("etcd://{address}"), access).unwrap();
-            followed(etcd.key("s").text())
-        })
-        .collect();
+    let mut fleet: Vec<_> = (0..FLEET).map(|_| followed(app_at(address).key("s").text())).collect();
     sleep(Duration::from_secs(2)).await;
     let listener = TcpListener::bind(address).await.unwrap();
     let mut serving = JoinSet::new();
@@ -114,4 +117,38 @@ async fn a_fleet_that_comes_back_at_once_is_let_in() {
     assert_eq!(core.logins.load(Relaxed), FLEET);
     let slowest = Duration::from_millis(core.slowest.load(Relaxed));
     assert!(slowest < HEARTBEAT, "{slowest:?}");
+}
+
+#[tokio::test]
+async fn a_slow_login_is_taken_up_again_and_given_up_when_nobody_comes() {
+    let logins = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&logins);
+    let login = async move || {
+        count.fetch_add(1, Relaxed);
+        pending::<()>().await;
+    };
+    let range = async || answer(holds("one"), Duration::ZERO, "0");
+    let router = Router::new()
+        .route("/etcdserverpb.Auth/Authenticate", post(login))
+        .route("/etcdserverpb.KV/Range", post(range));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = Proxy::start(listener.local_addr().unwrap()).await;
+    let mut serving = JoinSet::new();
+    serving.spawn(async move { axum::serve(listener, router).await.unwrap() });
+
+    let etcd = app_at(proxy.address()).read_deadline(Duration::from_secs(1));
+    let waiting = followed(etcd.key("s").text());
+    fails(&waiting, "waiting for this one").await;
+    let mut status = waiting.watch_status();
+    within(status.wait_for(|now| now.failures >= 4)).await.unwrap();
+    assert_eq!((logins.load(Relaxed), proxy.accepted()), (1, 1));
+    // The handle stays.
+    drop((waiting, status));
+    within(async {
+        while proxy.connections() > 0 {
+            sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    drop(etcd);
 }
