@@ -87,6 +87,7 @@
 mod address;
 mod connect;
 mod fault;
+mod heart;
 mod keys;
 mod link;
 mod login;

@@ -19,7 +19,7 @@ use super::{
     address::Members,
     connect::{agrees, connect},
     fault::{is_open_to_all, told_at_entrance},
-    link::BEAT,
+    heart::BEAT,
 };
 use crate::{access::Access, error::StoreError};
 
