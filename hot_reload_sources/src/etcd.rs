@@ -47,9 +47,14 @@
 //!
 //! All places of an [`Etcd`] and of its clones share one connection to one member, drawn by lot; a member
 //! that is cut off from its leader ends its watches, and another is asked. Credentials and certificates
-//! are read anew at each connection. Twice within the [read deadline](Etcd::read_deadline) the member is
-//! asked for its state, since a connection that is dead says nothing: it is found before that is over. A
-//! watch that a proxy ends is begun again over the same connection.
+//! are read anew at each connection. Every two fifths of the [read deadline](Etcd::read_deadline) the member
+//! is asked for its state, since a connection that is dead says nothing: it is found before that is over.
+//! Once in the deadline it is asked for what takes a majority of the members: one whose disk hangs still tells
+//! its state, and is left within two of them. A watch that a proxy ends is begun again over the same connection.
+//!
+//! A user logs in once for a connection. What a password costs a member is dear (bcrypt), so none is shown to one
+//! that takes half a second to answer, and a login that is slow is waited for by one attempt after the other,
+//! rather than begun anew: a fleet that comes back at once is let in as fast as that can be done.
 //!
 //! | | |
 //! |---|---|
@@ -59,17 +64,20 @@
 //! | refused | wrong password, no right to read, no trust in the certificate; asked again, ever more seldom |
 //!
 //! A process with a thousand places has a thousand streams in one connection and one heartbeat. Many
-//! processes may share the watches of a cluster by `etcd grpc-proxy start`, which is a member to them.
+//! processes may share the watches of a cluster by `etcd grpc-proxy start`, which is a member to them; reads and
+//! signs of life it passes on, one by one.
 //!
 //! # What a reader must be allowed
 //!
-//! To read the key, or the prefix: a role with `--prefix` of that very prefix or of a shorter one. Nothing else,
-//! as everybody may ask a member for its state.
+//! To read the key, or the prefix: a role with `--prefix` of that very prefix or of a shorter one. Nothing else:
+//! everybody may ask a member for its state, and whether it agrees with the others is seen from a refusal too.
 //!
 //! # Known problems
 //!
 //! - A token is not checked again once a watch stands: who loses the right to read is told so by the next
 //!   audit.
+//! - Each core of a member checks some twenty passwords a second: after a restart 5,000 processes take
+//!   minutes. By client certificate (`--client-cert-auth`) nobody logs in.
 //! - A server or a proxy with a low limit of streams in one connection (`--max-concurrent-streams`) has none
 //!   for all of many places, nor for what finds out whether it is alive: the connection is then made anew,
 //!   over and over. Give each [`Etcd`] fewer places.
@@ -79,9 +87,12 @@
 mod address;
 mod connect;
 mod fault;
+mod heart;
 mod keys;
 mod link;
+mod login;
 mod place;
+mod token;
 mod watch;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -93,11 +104,9 @@ use self::{
     address::{Members, Parts},
     keys::Keys,
     link::Link,
+    login::Entrance,
 };
 use crate::{access::Access, error::StoreError, history, shared::Shared, store::READ_DEADLINE};
-
-/// What part of the read deadline there is for a member to answer, so that what another has said is told.
-const ENTRANCE: f64 = 0.8;
 
 /// The order of what a cluster says.
 type History = history::History<u64>;
@@ -110,6 +119,8 @@ type History = history::History<u64>;
 pub struct Etcd {
     way: Arc<Way>,
     shared: Shared<Link>,
+    entrance: Entrance,
+    /// One for all places: a cluster has one count for all of its keys.
     history: Arc<History>,
     read_deadline: Duration,
 }
@@ -132,7 +143,7 @@ impl Etcd {
     pub fn from_url(url: &str, access: Access) -> Result<Self, StoreError> {
         let Parts { members, access, keys } = address::parse(url, access)?;
         match keys {
-            None => Ok(Self::to(members, access)),
+            None => Ok(Self::new(Way::Members(members, access))),
             Some(_) => Err(StoreError::refused(
                 "the URL of a cluster has no key; name it by `key`, or take EtcdPlace::from_url",
             )),
@@ -147,16 +158,17 @@ impl Etcd {
     /// [`with_require_leader`](etcd_client::ConnectOptions::with_require_leader); and where it logs in,
     /// with [`with_auto_token_refresh`](etcd_client::ConnectOptions::with_auto_token_refresh).
     pub fn from_client(client: Client) -> Self {
-        Self::by(Way::Client(Box::new(client)))
+        Self::new(Way::Client(Box::new(client)))
     }
 
     /// Sets how long the member may be silent before the connection to it is given up; 5 s by default.
     ///
-    /// Two or three times in that time it is asked for its state. What was made of it before keeps what
-    /// it had.
+    /// Every two fifths of it the member is asked for its state, and once in it for what takes a majority. What
+    /// was made of it before keeps what it had.
     pub fn read_deadline(mut self, deadline: Duration) -> Self {
         self.read_deadline = deadline;
         self.shared = Shared::default();
+        self.entrance = Entrance::default();
         self
     }
 
@@ -170,14 +182,11 @@ impl Etcd {
         self.place(Keys::Prefix(prefix.into()))
     }
 
-    fn to(members: Members, access: Access) -> Self {
-        Self::by(Way::Members(members, access))
-    }
-
-    fn by(way: Way) -> Self {
+    fn new(way: Way) -> Self {
         Self {
             way: Arc::new(way),
             shared: Shared::default(),
+            entrance: Entrance::default(),
             history: Arc::default(),
             read_deadline: READ_DEADLINE,
         }
@@ -198,8 +207,7 @@ impl Etcd {
         let connect = async || {
             let client = match &*self.way {
                 Way::Members(members, access) => {
-                    let limit = self.read_deadline.mul_f64(ENTRANCE);
-                    connect::connect(members, access, limit).await?
+                    self.entrance.enter(members, access, self.read_deadline).await?
                 }
                 Way::Client(client) => Client::clone(client),
             };

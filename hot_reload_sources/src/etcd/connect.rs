@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use etcd_client::{Client, ConnectOptions, Error, Identity, TlsOptions};
+use etcd_client::{Client, ConnectOptions, Error, GetOptions, Identity, TlsOptions};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::time::{sleep, timeout};
-use zeroize::Zeroizing;
 
 use super::{
     address::Members,
-    fault::{is_answer, is_open_to_all, told_at_entrance},
+    fault::{is_answer, told_at_entrance},
+    login::Login,
 };
 use crate::{
     access::{self, Access},
@@ -19,22 +19,31 @@ use crate::{
 
 /// A member that has not answered after this has another asked beside it.
 const STAGGER: Duration = Duration::from_millis(300);
+/// A key that nobody has, the first that there can be.
+const NO_KEY: &str = "\0";
 
-/// Connects to whichever of the members answers first; they are asked in an order drawn by lot, so that a
-/// fleet is spread over them. What a member has refused is told once all have answered, or `limit` is over.
+/// Connects to whichever of the members answers first, and tells who is to log in; they are asked in an order
+/// drawn by lot, so that a fleet is spread over them. What a member has refused is told once all have answered,
+/// or `limit` is over.
 pub(super) async fn connect(
     members: &Members,
     access: &Access,
     limit: Duration,
-) -> Result<Client, StoreError> {
-    let entrance = Entrance::of(members, access).await?;
+) -> Result<(Client, Option<Login>), StoreError> {
+    let login = match (&access.user, &access.password) {
+        (Some(user), Some(password)) => {
+            Some(Login { user: user.clone(), password: password.read().await? })
+        }
+        _ => None,
+    };
+    let options = options(members, access).await?;
     let mut addresses: Vec<&String> = members.addresses.iter().collect();
     fastrand::shuffle(&mut addresses);
     let attempts = (0u32..).zip(addresses).map(|(nth, address)| {
-        let (endpoint, entrance) = (members.endpoint(address), &entrance);
+        let (endpoint, options) = (members.endpoint(address), options.clone());
         Box::pin(async move {
             sleep(STAGGER * nth).await;
-            entrance.enter(&endpoint).await.map_err(|error| told_at_entrance(&error))
+            reach(&endpoint, options).await.map_err(|error| told_at_entrance(&error))
         })
     });
     let mut attempts: FuturesUnordered<_> = attempts.collect();
@@ -51,49 +60,32 @@ pub(super) async fn connect(
         None
     };
     match timeout(limit, answers).await {
-        Ok(Some(client)) => Ok(client),
+        Ok(Some(client)) => Ok((client, login)),
         _ => Err(failed.unwrap_or_else(|| {
             StoreError::unreachable("no answer of any member; see whether they have too much to do")
         })),
     }
 }
 
-/// What one enters by.
-struct Entrance {
-    options: ConnectOptions,
-    login: Option<(String, Zeroizing<String>)>,
+async fn options(members: &Members, access: &Access) -> Result<ConnectOptions, StoreError> {
+    // A member that is cut off from the others is to say so.
+    let options = ConnectOptions::new().with_require_leader(true);
+    Ok(if members.is_tls { options.with_tls(tls_options(access).await?) } else { options })
 }
 
-impl Entrance {
-    async fn of(members: &Members, access: &Access) -> Result<Self, StoreError> {
-        // A member that is cut off from the others is to say so.
-        let mut options =
-            ConnectOptions::new().with_require_leader(true).with_auto_token_refresh(true);
-        if members.is_tls {
-            options = options.with_tls(tls_options(access).await?);
-        }
-        let login = match (&access.user, &access.password) {
-            (Some(user), Some(password)) => Some((user.clone(), password.read().await?)),
-            _ => None,
-        };
-        Ok(Self { options, login })
-    }
+async fn reach(endpoint: &str, options: ConnectOptions) -> Result<Client, Error> {
+    let client = Client::connect([endpoint], Some(options)).await?;
+    // Until then nothing is connected.
+    agrees(&client).await.map(|()| client)
+}
 
-    async fn enter(&self, endpoint: &str) -> Result<Client, Error> {
-        let open = self.options.clone();
-        let options = match &self.login {
-            Some((user, password)) => open.clone().with_user(user, password.as_str()),
-            None => open.clone(),
-        };
-        let mut client = match Client::connect([endpoint], Some(options)).await {
-            Err(error) if is_open_to_all(&error) => Client::connect([endpoint], Some(open)).await?,
-            connected => connected?,
-        };
-        // Nothing is connected yet if there was nobody to log in.
-        match client.status().await {
-            Err(error) if !is_answer(&error) => Err(error),
-            _ => Ok(client),
-        }
+/// Has the member make sure, with a majority, that it knows of all there is. That comes before any question of
+/// who asks, so it takes no rights: a refusal is an answer.
+pub(super) async fn agrees(client: &Client) -> Result<(), Error> {
+    let nothing = GetOptions::new().with_count_only();
+    match client.kv_client().get(NO_KEY, Some(nothing)).await {
+        Err(error) if !is_answer(&error) => Err(error),
+        _ => Ok(()),
     }
 }
 

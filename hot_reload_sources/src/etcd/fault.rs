@@ -109,6 +109,12 @@ pub(super) fn ends_link(error: &Error) -> bool {
         }
 }
 
+/// Whether the token is not taken, be it that it was in use for too long.
+pub(super) fn is_expired(error: &Error) -> bool {
+    matches!(error, Error::GRpcStatus(status)
+        if status.source().is_none() && status.code() as i32 == code::UNAUTHENTICATED)
+}
+
 /// Whether there is nobody to log in as: then all may read, as etcd's own client has it too.
 pub(super) fn is_open_to_all(error: &Error) -> bool {
     matches!(error, Error::GRpcStatus(status)

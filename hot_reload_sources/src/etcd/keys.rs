@@ -25,6 +25,14 @@ pub(super) enum Held {
     Set(BTreeMap<String, Bytes>),
 }
 
+/// What has become of one of them.
+#[derive(Debug)]
+pub(super) struct Change {
+    /// That of a set.
+    name: String,
+    value: Option<Bytes>,
+}
+
 impl Keys {
     /// What their names are, or begin with.
     pub(super) fn start(&self) -> &str {
@@ -58,25 +66,27 @@ impl Keys {
         }
     }
 
-    /// Takes over a change of one of them.
-    pub(super) fn apply(&self, held: &mut Held, pair: &KeyValue) -> Result<(), StoreError> {
+    /// Returns what has become of one of them.
+    pub(super) fn change(&self, pair: &KeyValue) -> Result<Change, StoreError> {
+        let name = match self {
+            Self::Key(_) => String::new(),
+            Self::Prefix(prefix) => name(prefix, pair.key())?,
+        };
         // "A deletion resets the version to zero": mvccpb.KeyValue.
         let value = (pair.version() != 0).then(|| Bytes::copy_from_slice(pair.value()));
-        match held {
-            Held::One(one) => *one = value,
-            Held::Set(set) => {
-                let name = name(self.start(), pair.key())?;
-                match value {
-                    Some(value) => set.insert(name, value),
-                    None => set.remove(&name),
-                };
-            }
-        }
-        Ok(())
+        Ok(Change { name, value })
     }
 }
 
 impl Held {
+    pub(super) fn apply(&mut self, Change { name, value }: Change) {
+        match (self, value) {
+            (Self::One(one), value) => *one = value,
+            (Self::Set(set), Some(value)) => _ = set.insert(name, value),
+            (Self::Set(set), None) => _ = set.remove(&name),
+        }
+    }
+
     pub(super) fn entry(&self, revision: Revision) -> Entry {
         match self {
             Self::One(Some(value)) => Entry::one(value.clone()),

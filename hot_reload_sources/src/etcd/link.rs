@@ -6,39 +6,28 @@ use std::{
 };
 
 use etcd_client::{Client, Error, WatchResponse, WatchStream};
-use tokio::{
-    select,
-    sync::watch,
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use tokio::{select, sync::watch, task::JoinSet};
 
 use super::{
     History,
-    fault::{cancelled, ends_link, is_answer, is_of_etcd, told},
+    fault::{cancelled, ends_link, is_of_etcd, told},
+    heart,
     keys::{Held, Keys},
+    token::Token,
 };
-use crate::{error::StoreError, history};
+use crate::{content::Entry, error::StoreError, history};
 
 /// The id of a cluster is also that of one that was restored from a snapshot of it
 /// ([etcd: bumping the revision](https://etcd.io/docs/v3.6/op-guide/recovery/)); reads are linearizable.
 pub(super) type Epoch = history::Epoch<u64>;
 
-/// What part of the read deadline is between two heartbeats, and what part one may take: a connection that
-/// is dead is found before the deadline is over.
-///
-/// It is a request and not a ping of HTTP/2, since a server hangs up when those come more often than
-/// every five seconds (`--grpc-keepalive-min-time`,
-/// [etcd 8905](https://github.com/etcd-io/etcd/issues/8905)). Nor is it a request for the progress of a
-/// watch, since a watch from a revision that is not there yet is not answered
-/// ([etcd 15237](https://github.com/etcd-io/etcd/pull/15237)).
-const BEAT: f64 = 0.4;
 /// More than the engine takes by default.
 const MAX_MESSAGE: usize = 64 * 1024 * 1024;
 
 /// A connection that is used until it is said to be lost.
 pub(super) struct Link {
     client: Client,
+    token: Token,
     lost: Arc<watch::Sender<Option<Loss>>>,
     /// That of all that was read over it.
     epoch: OnceLock<Epoch>,
@@ -51,6 +40,8 @@ pub(super) struct Link {
 pub(super) enum Loss {
     /// The member has said nothing for too long.
     Silent,
+    /// It says how it is, and knows nothing of what the others have agreed to.
+    Stuck,
     /// What was watched over it is of another time.
     Past,
     Told(Arc<Error>),
@@ -62,17 +53,33 @@ impl Loss {
             Self::Silent => {
                 StoreError::unreachable("the server has gone silent; see whether it runs")
             }
+            Self::Stuck => StoreError::unreachable(
+                "the member agrees with the others no more; see whether its disk hangs",
+            ),
             Self::Past => StoreError::unreachable("the server has changed; asking anew"),
             Self::Told(error) => told(error),
         }
     }
 }
 
+/// The moment that something is of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At {
+    pub(super) epoch: Epoch,
+    pub(super) revision: u64,
+}
+
 /// What was read, and when in the order of the cluster.
 pub(super) struct Reading {
     pub(super) held: Held,
-    pub(super) epoch: Epoch,
-    pub(super) revision: i64,
+    pub(super) at: At,
+}
+
+impl Reading {
+    pub(super) fn entry(&self) -> Entry {
+        let At { epoch, revision } = self.at;
+        self.held.entry(epoch.at(revision))
+    }
 }
 
 impl Link {
@@ -80,9 +87,8 @@ impl Link {
     /// runtime.
     pub(super) fn over(client: Client, deadline: Duration) -> Self {
         let lost = Arc::new(watch::Sender::new(None));
-        let mut heart = JoinSet::new();
-        heart.spawn(beat(client.clone(), deadline.mul_f64(BEAT), Arc::clone(&lost)));
-        Self { client, lost, epoch: OnceLock::new(), _heart: heart }
+        let heart = heart::start(&client, deadline, &lost);
+        Self { client, token: Token::default(), lost, epoch: OnceLock::new(), _heart: heart }
     }
 
     pub(super) fn is_alive(&self) -> bool {
@@ -91,7 +97,7 @@ impl Link {
 
     /// Has all who use it connect anew.
     pub(super) fn lose(&self, why: Loss) {
-        lose(&self.lost, why);
+        heart::lose(&self.lost, why);
     }
 
     /// Waits for `answer`, as long as there is any hope of one.
@@ -143,20 +149,22 @@ impl Link {
         lost.map_or_else(|| Loss::Past.error(), Loss::error)
     }
 
-    /// Reads `keys` as it is in the whole cluster.
+    /// Reads `keys` as they are in the whole cluster.
     pub(super) async fn read(&self, keys: &Keys, history: &History) -> Result<Reading, StoreError> {
         let before = history.before();
-        let mut client = self.client.kv_client().max_decoding_message_size(MAX_MESSAGE);
-        let get = client.get(keys.start(), Some(keys.get_options()));
-        let mut answer = self.hears(get).await?;
+        let get = || {
+            let mut client = self.client.kv_client().max_decoding_message_size(MAX_MESSAGE);
+            async move { client.get(keys.start(), Some(keys.get_options())).await }
+        };
+        let mut answer = self.hears(self.token.kept_fresh(&self.client, get)).await?;
         let header = answer.take_header().ok_or_else(no_header)?;
-        let number = number(header.revision());
-        let epoch = history.read(&before, header.cluster_id(), number, true);
+        let revision = number(header.revision());
+        let epoch = history.read(&before, header.cluster_id(), revision, true);
         if *self.epoch.get_or_init(|| epoch) != epoch {
             // Whoever watches over it waits for revisions that are long past, or never come.
             self.lose(Loss::Past);
         }
-        Ok(Reading { held: keys.held(answer.take_kvs())?, epoch, revision: header.revision() })
+        Ok(Reading { held: keys.held(answer.take_kvs())?, at: At { epoch, revision } })
     }
 
     /// Watches `keys` from what comes after `revision`; the watch stands then.
@@ -165,45 +173,27 @@ impl Link {
     pub(super) async fn watch(
         &self,
         keys: &Keys,
-        revision: i64,
+        revision: u64,
     ) -> Result<WatchStream, StoreError> {
         let mut client = self.client.watch_client().max_decoding_message_size(MAX_MESSAGE);
-        let options = keys.watch_options().with_start_revision(revision + 1);
+        let options = keys.watch_options().with_start_revision(following(revision));
         let mut changes = self.hears(client.watch(keys.start(), Some(options))).await?;
         let created = self.next(&mut changes).await?;
         if created.canceled() {
             return Err(cancelled(created.cancel_reason()));
         }
         // It would wait for what comes after a revision of which this member knows nothing.
-        if created.header().ok_or_else(no_header)?.revision() < revision {
+        let header = created.header().ok_or_else(no_header)?;
+        if number(header.revision()) < revision {
             return Err(StoreError::unreachable("the member is behind the others; asking again"));
         }
         Ok(changes)
     }
 }
 
-/// Asks for the state of the member, over and over, until there is no answer.
-async fn beat(client: Client, pace: Duration, lost: Arc<watch::Sender<Option<Loss>>>) {
-    let mut client = client.maintenance_client();
-    let why = loop {
-        sleep(pace).await;
-        match timeout(pace, client.status()).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) if is_answer(&error) => {}
-            Ok(Err(error)) => break Loss::Told(Arc::new(error)),
-            Err(_) => break Loss::Silent,
-        }
-    };
-    lose(&lost, why);
-}
-
-/// Keeps the first reason there was.
-fn lose(lost: &watch::Sender<Option<Loss>>, why: Loss) {
-    lost.send_if_modified(|lost| {
-        let is_first = lost.is_none();
-        lost.get_or_insert(why);
-        is_first
-    });
+/// The revision after it, as the client has them.
+fn following(revision: u64) -> i64 {
+    i64::try_from(revision).unwrap_or(i64::MAX).saturating_add(1)
 }
 
 /// Revisions count from 1.

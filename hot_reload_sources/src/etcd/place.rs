@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 use super::{
-    Etcd,
+    Etcd, Way,
     address::{self, Parts},
     keys::Keys,
-    link::{Link, Reading, number},
+    link::Link,
     watch::Watch,
 };
 use crate::{
@@ -42,7 +42,7 @@ impl EtcdPlace {
         let Parts { members, access, keys } = address::parse(url, access)?;
         let keys = keys
             .ok_or_else(|| StoreError::refused("the URL names no key; put it after the members"))?;
-        Ok(Self::new(Etcd::to(members, access), keys))
+        Ok(Self::new(Etcd::new(Way::Members(members, access)), keys))
     }
 }
 
@@ -70,9 +70,8 @@ struct Connected {
 #[async_trait]
 impl Connection for Connected {
     async fn read(&mut self) -> Result<Entry, StoreError> {
-        let Reading { held, epoch, revision } =
-            self.link.read(&self.place.keys, &self.place.etcd.history).await?;
-        Ok(held.entry(epoch.at(number(revision))))
+        let reading = self.link.read(&self.place.keys, &self.place.etcd.history).await?;
+        Ok(reading.entry())
     }
 
     async fn watch(&mut self) -> Result<Option<Changes>, StoreError> {

@@ -1,16 +1,16 @@
-//! A keys, kept as it is.
+//! Keys, kept as they are.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use etcd_client::{Event, WatchResponse, WatchStream};
 use futures_util::stream;
-use tokio::{select, sync::Notify, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet};
 
 use super::{
     History,
     fault::cancelled,
-    keys::{Held, Keys},
-    link::{Epoch, Link, Reading, number},
+    keys::Keys,
+    link::{At, Link, Reading, number},
 };
 use crate::{content::Entry, error::StoreError, store::Changes};
 
@@ -28,41 +28,38 @@ impl Watch {
     /// and never holds up the others on the connection, whose flow control is one for all.
     pub(super) async fn begin(self) -> Result<Changes, StoreError> {
         let (reading, changes) = self.list().await?;
-        let kept = Arc::new(Kept::new(reading));
+        let (keep, mut kept) = watch::channel(reading);
+        // The first is there without a change.
+        kept.mark_changed();
         let mut keeping = JoinSet::new();
-        keeping.spawn(self.keep(changes, Arc::clone(&kept)));
-        let changes = stream::unfold((kept, keeping), async |(kept, mut keeping)| {
-            let entry = select! {
-                biased;
-                entry = kept.next() => Ok(entry),
-                ended = keeping.join_next() => Err(match ended? {
-                    Ok(error) => error,
-                    Err(_panicked) => StoreError::unreachable("the watch has failed"),
-                }),
-            };
-            Some((entry, (kept, keeping)))
-        });
-        Ok(Box::pin(changes))
+        keeping.spawn(self.keep(changes, keep));
+        Ok(Box::pin(stream::try_unfold(Kept { kept, keeping }, |mut kept| async move {
+            Ok(Some((kept.next().await?, kept)))
+        })))
     }
 
     /// Reads it, and watches what comes after.
     async fn list(&self) -> Result<(Reading, WatchStream), StoreError> {
         let reading = self.link.read(&self.keys, &self.history).await?;
-        let changes = self.link.watch(&self.keys, reading.revision).await?;
+        let changes = self.link.watch(&self.keys, reading.at.revision).await?;
         Ok((reading, changes))
     }
 
     /// Keeps it to the end of the watch, and returns why that is.
-    async fn keep(self, mut changes: WatchStream, kept: Arc<Kept>) -> StoreError {
+    async fn keep(self, mut changes: WatchStream, keep: watch::Sender<Reading>) -> StoreError {
         loop {
-            if let Err(error) = self.take_over(&mut changes, &kept).await {
+            if let Err(error) = self.take_over(&mut changes, &keep).await {
                 break error;
             }
         }
     }
 
     /// Takes over one message.
-    async fn take_over(&self, changes: &mut WatchStream, kept: &Kept) -> Result<(), StoreError> {
+    async fn take_over(
+        &self,
+        changes: &mut WatchStream,
+        keep: &watch::Sender<Reading>,
+    ) -> Result<(), StoreError> {
         let message = self.link.next(changes).await?;
         if message.canceled() {
             if message.compact_revision() == 0 {
@@ -71,84 +68,55 @@ impl Watch {
             // What it had to tell of is gone; what it came to is still there.
             let (reading, watched) = self.list().await?;
             *changes = watched;
-            kept.replace(reading);
+            keep.send_replace(reading);
             return Ok(());
         }
-        if let Some(told) = kept.apply(&self.keys, &message)? {
-            self.history.told(&told.epoch, number(told.revision));
+        if let Some(At { epoch, revision }) = apply(&self.keys, keep, &message)? {
+            self.history.told(&epoch, revision);
         }
         Ok(())
     }
 }
 
-/// The moment that something is of.
-#[derive(Debug, Clone, Copy)]
-struct At {
-    epoch: Epoch,
-    revision: i64,
+/// Takes over all that `message` tells, at once: it holds whole revisions, and half of one is not for anybody.
+fn apply(
+    keys: &Keys,
+    keep: &watch::Sender<Reading>,
+    message: &WatchResponse,
+) -> Result<Option<At>, StoreError> {
+    let pairs = message.events().iter().filter_map(Event::kv);
+    let changes = pairs
+        .map(|pair| Ok((number(pair.mod_revision()), keys.change(pair)?)))
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    let mut told = None;
+    keep.send_if_modified(|Reading { held, at }| {
+        for (revision, change) in changes {
+            // Else it was told before, or read.
+            if revision >= at.revision {
+                held.apply(change);
+                at.revision = revision;
+                told = Some(*at);
+            }
+        }
+        told.is_some()
+    });
+    Ok(told)
 }
 
 /// What is there, for one who takes it when there is time.
 struct Kept {
-    state: Mutex<State>,
-    news: Notify,
-}
-
-struct State {
-    held: Held,
-    at: At,
-    is_new: bool,
+    kept: watch::Receiver<Reading>,
+    keeping: JoinSet<StoreError>,
 }
 
 impl Kept {
-    fn new(Reading { held, epoch, revision }: Reading) -> Self {
-        let state = State { held, at: At { epoch, revision }, is_new: true };
-        Self { state: Mutex::new(state), news: Notify::new() }
-    }
-
     /// Waits for what is there once it is another.
-    async fn next(&self) -> Entry {
-        loop {
-            {
-                let mut state = self.state();
-                if std::mem::take(&mut state.is_new) {
-                    return state.held.entry(state.at.epoch.at(number(state.at.revision)));
-                }
-            }
-            self.news.notified().await;
+    async fn next(&mut self) -> Result<Entry, StoreError> {
+        if self.kept.changed().await.is_err() {
+            let ended = self.keeping.join_next().await;
+            let panicked = || StoreError::unreachable("the watch has failed");
+            return Err(ended.and_then(Result::ok).unwrap_or_else(panicked));
         }
-    }
-
-    fn replace(&self, Reading { held, epoch, revision }: Reading) {
-        let mut state = self.state();
-        state.held = held;
-        state.at = At { epoch, revision };
-        state.is_new = true;
-        self.news.notify_one();
-    }
-
-    /// Takes over all that `message` tells, at once: it holds whole revisions.
-    fn apply(&self, keys: &Keys, message: &WatchResponse) -> Result<Option<At>, StoreError> {
-        let mut state = self.state();
-        for pair in message.events().iter().filter_map(Event::kv) {
-            // Told before, or read.
-            if pair.mod_revision() < state.at.revision {
-                continue;
-            }
-            if let Err(error) = keys.apply(&mut state.held, pair) {
-                // What is half of a revision is not for anybody.
-                state.is_new = false;
-                return Err(error);
-            }
-            state.at.revision = pair.mod_revision();
-            state.is_new = true;
-        }
-        self.news.notify_one();
-        Ok(state.is_new.then_some(state.at))
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // No panic leaves it half done: what is applied does not panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(self.kept.borrow_and_update().entry())
     }
 }

@@ -8,64 +8,36 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    Router,
-    body::Body,
-    http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE},
-    response::IntoResponse,
-    routing::post,
-};
+use axum::{Router, routing::post};
 use bytes::Bytes;
 use hot_reload::testing::Proxy;
 use hot_reload_sources::{Access, Store, etcd::Etcd};
-use http_body_util::{BodyExt, Full};
 use tokio::{net::TcpListener, task::JoinSet, time::sleep};
 
-use crate::common::{
-    PATIENCE,
-    follow::{comes, followed, text},
-    within,
+use crate::{
+    common::{
+        PATIENCE,
+        follow::{comes, followed, text},
+        within,
+    },
+    grpc::{answer, holds, message},
 };
 
 /// How long a watch stands.
 const WHILE: Duration = Duration::from_millis(50);
-
-/// A field of a protocol buffer that is a message, or bytes.
-fn field(number: u8, content: &[u8]) -> Vec<u8> {
-    [&[number << 3 | 2, u8::try_from(content.len()).unwrap()], content].concat()
-}
-
-/// A message of gRPC, with the header that all answers of etcd begin with: cluster 1, revision 7.
-fn message(rest: &[u8]) -> Bytes {
-    let content = [&*field(1, &[1 << 3, 1, 3 << 3, 7]), rest].concat();
-    let length = u32::try_from(content.len()).unwrap().to_be_bytes();
-    [&[0][..], &length, &content].concat().into()
-}
-
-/// What is told, and how it ends.
-fn answer(told: Bytes, stands: Duration, status: &'static str) -> impl IntoResponse {
-    let end = async move {
-        sleep(stands).await;
-        let name = HeaderName::from_static("grpc-status");
-        Some(Ok(HeaderMap::from_iter([(name, HeaderValue::from_static(status))])))
-    };
-    let body = Body::new(Full::new(told).with_trailers(end));
-    ([(CONTENT_TYPE, "application/grpc")], body)
-}
 
 #[tokio::test]
 async fn a_watch_that_is_ended_leaves_the_others_their_connection() {
     let watched = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&watched);
     let at_once = |told: Bytes| post(async move || answer(told.clone(), Duration::ZERO, "0"));
-    let pair = [field(1, b"s"), vec![3 << 3, 7, 4 << 3, 1], field(5, b"one")].concat();
     let watch = async move || {
         // The first is left alone.
         let stands = if count.fetch_add(1, Relaxed) == 0 { PATIENCE } else { WHILE };
         answer(message(&[3 << 3, 1]), stands, "14")
     };
     let router = Router::new()
-        .route("/etcdserverpb.KV/Range", at_once(message(&field(2, &pair))))
+        .route("/etcdserverpb.KV/Range", at_once(holds("one")))
         .route("/etcdserverpb.Watch/Watch", post(watch))
         .route("/etcdserverpb.Maintenance/Status", at_once(message(&[])));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -9,11 +9,14 @@ mod busy;
 mod cluster;
 mod fleeting;
 mod follow;
+mod grpc;
+mod herd;
 mod link;
 mod proxy;
 mod rig;
 mod security;
 mod server;
+mod stuck;
 
 use hot_reload_sources::{
     Access, Store,

@@ -4,16 +4,11 @@ use std::net::SocketAddr;
 
 use hot_reload::ReloaderReceiver;
 use hot_reload_sources::{Access, Store, etcd::Etcd};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
 
 use crate::{
     common::{
         follow::{comes, followed, text},
         server::{Server, address, command},
-        within,
     },
     server::Member,
 };
@@ -22,7 +17,7 @@ const KEY: &str = "prod/server.toml";
 
 const RECEIVERS: usize = 50;
 /// Three were counted for any number of receivers, those for the proxy's own needs among them.
-const FEW: usize = 5;
+const FEW: u64 = 5;
 
 struct GrpcProxy {
     _server: Server,
@@ -47,16 +42,8 @@ impl GrpcProxy {
     }
 }
 
-/// How many watches `member` has.
-async fn watches(member: &Member) -> usize {
-    let mut metrics = TcpStream::connect(member.address).await.unwrap();
-    metrics.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.unwrap();
-    let mut told = String::new();
-    within(metrics.read_to_string(&mut told)).await.unwrap();
-    let count =
-        told.lines().find_map(|line| line.strip_prefix("etcd_debugging_mvcc_watcher_total "));
-    count.unwrap().parse().unwrap()
-}
+/// How many watches a member has.
+const WATCHES: &str = "etcd_debugging_mvcc_watcher_total";
 
 #[tokio::test]
 async fn receivers_at_a_proxy_have_what_the_cluster_has_by_few_watches() {
@@ -71,7 +58,7 @@ async fn receivers_at_a_proxy_have_what_the_cluster_has_by_few_watches() {
     for receiver in &mut receivers {
         comes(receiver, text("two")).await;
     }
-    let watches = watches(&member).await;
+    let watches = member.metric(WATCHES).await;
     assert!(watches <= FEW, "{watches}");
 
     member.kill();

@@ -7,6 +7,7 @@ use hot_reload_sources::{
     Access, Secret, Store,
     etcd::{Etcd, EtcdPlace},
 };
+use tokio::time::sleep;
 
 use crate::{
     common::{
@@ -15,6 +16,9 @@ use crate::{
     },
     server::{APP, Member, app},
 };
+
+/// How many have shown a password.
+const LOGINS: &str = r#"grpc_server_started_total{grpc_method="Authenticate",grpc_service="etcdserverpb.Auth",grpc_type="unary"}"#;
 
 fn place(member: &Member, access: Access) -> EtcdPlace {
     Etcd::from_url(&format!("etcd://{}", member.address), access).unwrap().key("prod/s")
@@ -129,6 +133,24 @@ async fn a_token_that_has_expired_is_replaced() {
     member.put("prod/s", "two").await;
     comes(&mut receiver, text("two")).await;
     assert_eq!(receiver.status().failures, 0);
+}
+
+#[tokio::test]
+async fn one_who_only_watches_logs_in_once() {
+    let member = Member::start_with(&["--auth-token-ttl", "1"]).await;
+    member.put("prod/s", "one").await;
+    member.enable_auth().await;
+    // Its token has expired each time the member is asked anything.
+    let deadline = Duration::from_secs(3);
+    let etcd = Etcd::from_url(&format!("etcd://{}", member.address), app()).unwrap();
+    let mut followed = followed(etcd.read_deadline(deadline).key("prod/s").text());
+    comes(&mut followed, text("one")).await;
+    let logins = member.metric(LOGINS).await;
+    sleep(2 * deadline + Duration::from_secs(1)).await;
+    assert_eq!(member.metric(LOGINS).await, logins);
+    member.put("prod/s", "two").await;
+    comes(&mut followed, text("two")).await;
+    assert_eq!(followed.status().failures, 0);
 }
 
 #[tokio::test]

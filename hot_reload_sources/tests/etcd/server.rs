@@ -8,7 +8,11 @@ use etcd_client::{
 use hot_reload_sources::{Access, Secret};
 use rustix::process::Signal;
 use tempfile::TempDir;
-use tokio::time::sleep;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::sleep,
+};
 
 use super::common::{
     authority::{Authority, Pair, Validity},
@@ -224,6 +228,16 @@ impl Member {
     pub async fn try_put(&self, key: &str, value: &str) -> Result<(), etcd_client::Error> {
         let mut client = Box::pin(Client::connect([self.url()], Some(self.root()))).await?;
         client.put(key, value, None).await.map(drop)
+    }
+
+    /// What it counts as `name`.
+    pub async fn metric(&self, name: &str) -> u64 {
+        let mut metrics = TcpStream::connect(self.address).await.unwrap();
+        metrics.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.unwrap();
+        let mut told = String::new();
+        within(metrics.read_to_string(&mut told)).await.unwrap();
+        let count = told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        count.unwrap_or_else(|| panic!("{name} in {told}")).parse().unwrap()
     }
 
     pub async fn delete(&self, key: &str) {
