@@ -29,10 +29,20 @@ use crate::{content::Entry, error::StoreError, store::Changes};
 const HEARTBEATS_IN_DEADLINE: u32 = 4;
 /// Servers refuse to send more of them.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(100);
+/// In a row, although each was answered, and the first of them before the time of one; an answer may cross
+/// with the next.
+const STALLED_IN_A_ROW: u32 = 3;
 /// More than that is told in several entries.
 const MOST_AT_ONCE: usize = 1024;
 const LAST_CONSUMER: &str = "Nats-Last-Consumer";
 const STALLED: &str = "Nats-Consumer-Stalled";
+
+/// What the server waits for before it sends more.
+struct Stalled {
+    /// When it was answered first.
+    since: Instant,
+    heartbeats: u32,
+}
 
 /// A watch that has begun.
 pub(super) struct Watching {
@@ -48,6 +58,7 @@ pub(super) struct Watching {
     delivered: u64,
     is_caught_up: bool,
     heard: Instant,
+    stalled: Option<Stalled>,
     heartbeat: Duration,
     deadline: Duration,
 }
@@ -77,6 +88,7 @@ impl Watching {
             delivered: 0,
             is_caught_up: false,
             heard: Instant::now(),
+            stalled: None,
             heartbeat,
             deadline,
         })
@@ -155,6 +167,7 @@ impl Watching {
             return Err(fault::lost("changes were lost on the way"));
         }
         self.delivered += 1;
+        self.stalled = None;
         self.is_caught_up |= self.delivered >= self.initial || pending == 0;
         let message = message.message;
         let subject = message.subject.clone();
@@ -171,17 +184,39 @@ impl Watching {
         }
         let headers = message.headers.unwrap_or_default();
         let header = |name: &str| headers.get(name).map(HeaderValue::as_str);
+        // Those of a server that waits have it too.
+        let last = header(LAST_CONSUMER);
+        if last.is_some_and(|last| last.parse() != Ok(self.delivered)) {
+            return Err(fault::lost("changes were lost on the way"));
+        }
+        let stalled = header(STALLED).map(Subject::from);
+        let is_stalled = stalled.is_some();
         // It wants to know how far it is ahead.
-        let asked = message.reply.or_else(|| header(STALLED).map(Subject::from));
-        if let Some(reply) = asked {
-            let sent = self.link.client.publish(reply, Bytes::new()).await;
+        if let Some(asked) = message.reply.or(stalled) {
+            let sent = self.link.client.publish(asked, Bytes::new()).await;
             sent.map_err(|_| fault::lost("the connection is lost"))?;
-        } else if let Some(last) = header(LAST_CONSUMER) {
-            if last.parse() != Ok(self.delivered) {
-                return Err(fault::lost("changes were lost on the way"));
-            }
+        }
+        if is_stalled {
+            return self.stalls();
+        }
+        if last.is_some() {
+            self.stalled = None;
             // Sent only when there is nothing else to send.
             self.is_caught_up = true;
+        }
+        Ok(())
+    }
+
+    /// Has answered a heartbeat which says that the server waits for that. It would wait, and send nothing
+    /// else, for ever.
+    fn stalls(&mut self) -> Result<(), StoreError> {
+        let stalled = self.stalled.get_or_insert(Stalled { since: Instant::now(), heartbeats: 0 });
+        stalled.heartbeats += 1;
+        if stalled.heartbeats >= STALLED_IN_A_ROW && stalled.since.elapsed() >= self.heartbeat {
+            return Err(fault::lost(
+                "the server takes no answer to its flow control; grant $JS.FC, and import it where JetStream \
+                 is in another account",
+            ));
         }
         Ok(())
     }

@@ -107,14 +107,50 @@ async fn what_may_not_be_done_is_told_at_once() {
     comes(&mut polled, text("one")).await;
     let by = polled.status().mechanism.unwrap().to_string();
     assert!(by.contains("for want of events") && by.contains("CONSUMER.CREATE"), "{by}");
-    // All that a reader of one key needs.
+    // So it is where a watch would end in silence after some 2 MB.
     let stream = format!("KV_{BUCKET}");
     let create = format!("$JS.API.CONSUMER.CREATE.{stream}.*.$KV.{BUCKET}.{KEY}");
+    server.configure(&may(&format!("\"$JS.API.STREAM.INFO.>\", \"{create}\", \"{get}\"")), "");
+    server.restart().await;
+    let mut polled = followed(source());
+    comes(&mut polled, text("one")).await;
+    let by = polled.status().mechanism.unwrap().to_string();
+    assert!(by.contains("for want of events") && by.contains("$JS.FC"), "{by}");
+    // All that a reader of one key needs.
     let flow = format!("$JS.FC.{stream}.>");
     let least = format!("\"$JS.API.STREAM.INFO.{stream}\", \"{create}\", \"{flow}\"");
     server.configure(&may(&least), "");
     server.restart().await;
     comes(&mut followed(source()), text("one")).await;
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_where_nobody_takes_its_answers_to_flow_control() {
+    // JetStream is in another account, and the subject of these answers is not imported from there.
+    let server = NatsServer::without_bucket("").await;
+    let exports = "exports: [{service: \"$JS.API.>\"}, {stream: \"_INBOX.>\"}]";
+    let imports = "imports: [{service: {account: JS, subject: \"$JS.API.>\"}}, \
+                   {stream: {account: JS, subject: \"_INBOX.>\"}}]";
+    let app = format!("users: [{{user: app, password: {PASSWORD}}}]");
+    let accounts = format!(
+        "accounts {{JS {{jetstream: enabled, {app}, {exports}}}, \
+         GUEST {{users: [{{user: guest, password: guest}}], {imports}}}}}"
+    );
+    server.authorize("", &accounts);
+    server.restart().await;
+    server.create(Duration::ZERO).await;
+    server.put(KEY, "one").await;
+    let access = Access::new().user("guest").password(Secret::text("guest"));
+    let mut followed = followed(bucket(&plain(&server), access).key(KEY).text());
+    comes(&mut followed, text("one")).await;
+    // Without an answer a server sends no more than about 2 MB.
+    let mut last = "x".repeat(10_000);
+    for _ in 0..300 {
+        server.put(KEY, &last).await;
+    }
+    last.push('!');
+    server.put(KEY, &last).await;
+    comes(&mut followed, last).await;
 }
 
 #[tokio::test]
