@@ -236,6 +236,9 @@ async fn create(
     let name = inbox.rsplit('.').next().unwrap_or(&inbox).to_owned();
     let stream = format!("KV_{}", bucket.name);
     let subject = format!("{API}.CONSUMER.CREATE.{stream}.{name}.{filter}");
+    // An answer to flow control that nobody waits for: who may not give one is told so now, and not when the
+    // server wants the first, maybe after months.
+    let flow = format!("$JS.FC.{stream}.{name}.0");
     let config = push::Config {
         deliver_subject: inbox.clone(),
         // With a name, the right to make one can be given for some keys alone.
@@ -251,8 +254,12 @@ async fn create(
         num_replicas: 1,
         ..push::Config::default()
     };
-    let made = link.jetstream.create_consumer_on_stream(config, stream);
-    let made = link.asks(&[&subject, &inbox], made).await?;
+    let made = async {
+        // If it can't be sent, nor can what is asked next.
+        let _ = link.client.publish(flow.clone(), Bytes::new()).await;
+        link.jetstream.create_consumer_on_stream(config, stream).await
+    };
+    let made = link.asks(&[&subject, &inbox, &flow], made).await?;
     let made = made.map_err(|error| fault::consumer(error, &bucket.name))?;
     Ok((subscriber, made.cached_info().clone()))
 }

@@ -108,8 +108,8 @@ impl Link {
         ask().await
     }
 
-    /// Waits for the answer to what was asked at one of `subjects`, or for that to be denied, of which
-    /// the server tells apart from it.
+    /// Waits for the answer to what was asked at `subjects`, or for one of them to be denied, of which the
+    /// server tells apart from it.
     pub(super) async fn asks<T>(
         &self,
         subjects: &[&str],
@@ -128,8 +128,9 @@ impl Link {
         };
         tokio::select! {
             biased;
-            answer = answer => Ok(answer),
+            // That of one of them may be there together with the answer of another.
             said = denied => Err(StoreError::refused(format!("{said}; grant it"))),
+            answer = answer => Ok(answer),
         }
     }
 }

@@ -85,41 +85,39 @@ async fn the_seed_of_an_nkey_will_do() {
 async fn what_may_not_be_done_is_told_at_once() {
     let server = NatsServer::start().await;
     server.put(KEY, "one").await;
-    let may = |subjects: &str| {
-        format!("{{user: guest, password: guest, permissions: {{publish: [{subjects}]}}}}")
+    let may = |subjects: &[&str]| {
+        let rights =
+            format!("{{user: guest, password: guest, permissions: {{publish: {subjects:?}}}}}");
+        server.configure(&rights, "");
     };
     let access = Access::new().user("guest").password(Secret::text("guest"));
     let source = || bucket(&plain(&server), access.clone()).key(KEY).text();
-    for (subjects, part) in [("\"x\"", "STREAM.INFO"), ("\"$JS.API.STREAM.INFO.>\"", "DIRECT.GET")]
-    {
-        server.configure(&may(subjects), "");
+    for (subject, part) in [("x", "STREAM.INFO"), ("$JS.API.STREAM.INFO.>", "DIRECT.GET")] {
+        may(&[subject]);
         server.restart().await;
         let begun = Instant::now();
         let told = fails(&followed(source()), part).await;
         assert!(told.contains("ermissions") && told.contains("grant it"), "{told}");
         assert!(begun.elapsed() < DEADLINE, "{:?}", begun.elapsed());
     }
-    // It is polled, at least.
-    let get = format!("$JS.API.DIRECT.GET.KV_{BUCKET}.$KV.{BUCKET}.{KEY}");
-    server.configure(&may(&format!("\"$JS.API.STREAM.INFO.>\", \"{get}\"")), "");
-    server.restart().await;
-    let mut polled = followed(source());
-    comes(&mut polled, text("one")).await;
-    let by = polled.status().mechanism.unwrap().to_string();
-    assert!(by.contains("for want of events") && by.contains("CONSUMER.CREATE"), "{by}");
-    // So it is where a watch would end in silence after some 2 MB.
     let stream = format!("KV_{BUCKET}");
+    let info = format!("$JS.API.STREAM.INFO.{stream}");
+    let get = format!("$JS.API.DIRECT.GET.{stream}.$KV.{BUCKET}.{KEY}");
     let create = format!("$JS.API.CONSUMER.CREATE.{stream}.*.$KV.{BUCKET}.{KEY}");
-    server.configure(&may(&format!("\"$JS.API.STREAM.INFO.>\", \"{create}\", \"{get}\"")), "");
-    server.restart().await;
-    let mut polled = followed(source());
-    comes(&mut polled, text("one")).await;
-    let by = polled.status().mechanism.unwrap().to_string();
-    assert!(by.contains("for want of events") && by.contains("$JS.FC"), "{by}");
-    // All that a reader of one key needs.
     let flow = format!("$JS.FC.{stream}.>");
-    let least = format!("\"$JS.API.STREAM.INFO.{stream}\", \"{create}\", \"{flow}\"");
-    server.configure(&may(&least), "");
+    // It is polled, at least, also where a watch would end in silence after some 2 MB.
+    for (subjects, part) in
+        [([&*info, &get, &flow], "CONSUMER.CREATE"), ([&info, &get, &create], "$JS.FC")]
+    {
+        may(&subjects);
+        server.restart().await;
+        let mut polled = followed(source());
+        comes(&mut polled, text("one")).await;
+        let by = polled.status().mechanism.unwrap().to_string();
+        assert!(by.contains("for want of events") && by.contains(part), "{by}");
+    }
+    // All that a reader of one key needs.
+    may(&[&info, &create, &flow]);
     server.restart().await;
     comes(&mut followed(source()), text("one")).await;
 }
