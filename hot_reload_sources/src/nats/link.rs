@@ -24,6 +24,9 @@ use crate::{access::Access, error::StoreError, tls};
 const NOWHERE: &str = "nats://127.0.0.1:0";
 /// The client gives a connection up at its third ping without an answer.
 const PINGS_IN_DEADLINE: u32 = 4;
+/// What part of the deadline there is for servers to let it in, so that what they have said, or that it was
+/// nothing, is told.
+const ENTRANCE: f64 = 0.8;
 /// For these parts of the deadline, one after the other, an answer is waited for before it is asked again.
 const ASKED_AGAIN_AFTER: [u32; 3] = [8, 4, 2];
 /// More than there are places which begin at the same moment and may not be read.
@@ -51,7 +54,7 @@ impl Link {
     ) -> Result<Self, StoreError> {
         let mut servers = servers.0.clone();
         fastrand::shuffle(&mut servers);
-        let deadline_of_each = deadline / count(servers.len());
+        let deadline_of_each = deadline.mul_f64(ENTRANCE) / count(servers.len());
         let mut failed: Option<StoreError> = None;
         for server in servers {
             let denied = broadcast::Sender::new(DENIALS);
