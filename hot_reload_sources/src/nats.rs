@@ -91,6 +91,7 @@
 mod address;
 mod bucket;
 mod changes;
+mod connected;
 mod fault;
 mod known;
 mod link;
