@@ -58,8 +58,8 @@
 //! that was created anew, or restored from a backup, counts for itself.
 //!
 //! A look by the clock is one request, `STREAM.INFO`, which tells whether a key is gone of which no
-//! message said so. Where nothing is watched it is another one for the value of a key, `DIRECT.GET`, and a
-//! consumer of that moment for a set.
+//! message said so; and for one key another, `DIRECT.GET`, which finds what should have been pushed and was
+//! not. Where nothing is watched, a set takes a consumer of that moment.
 //!
 //! # What a reader must be allowed
 //!
@@ -73,6 +73,9 @@
 //! - A value that expires by the age that the bucket allows, or that an administrator removes by its number,
 //!   leaves no message before NATS 2.11, nor after unless the bucket has markers: the next look by the clock
 //!   finds out, or else the next connection. From 2.11 on let the bucket have them ([ADR-43]).
+//! - Where a bucket keeps history and the newest value of a key is removed by its number, the one before it is
+//!   taken again, once that has been the newest for the read deadline. In a set it is not: put it anew. Nor does
+//!   NATS 2.9 always find it itself before its next start.
 //! - A bucket that is deleted, and created anew, is found after the read deadline, as servers do not tell
 //!   whoever is sent its messages.
 //! - After the loss of the machine, not of the process, a server may have forgotten the last two minutes, as
@@ -93,6 +96,7 @@ mod bucket;
 mod changes;
 mod connected;
 mod fault;
+mod history;
 mod known;
 mod link;
 mod place;

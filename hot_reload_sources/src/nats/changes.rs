@@ -17,8 +17,9 @@ use futures_util::{FutureExt, StreamExt, stream};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    bucket::{API, Bucket, History},
+    bucket::{API, Bucket},
     fault,
+    history::History,
     known::Known,
     link::Link,
     place::Keys,
@@ -57,6 +58,8 @@ pub(super) struct Watching {
     /// How many have come.
     delivered: u64,
     is_caught_up: bool,
+    /// Whether more of its key had been seen before it began.
+    has_less: bool,
     heard: Instant,
     stalled: Option<Stalled>,
     heartbeat: Duration,
@@ -87,6 +90,7 @@ impl Watching {
             filter,
             delivered: 0,
             is_caught_up: false,
+            has_less: false,
             heard: Instant::now(),
             stalled: None,
             heartbeat,
@@ -100,6 +104,7 @@ impl Watching {
         while !self.is_caught_up {
             self.step().await?;
         }
+        self.has_less = lock(&self.known).has_less();
         Ok(())
     }
 
@@ -139,7 +144,7 @@ impl Watching {
         Ok(self.entry())
     }
 
-    /// Waits for a message; whether it was one of a key.
+    /// Waits for a message; whether it tells of a change.
     async fn step(&mut self) -> Result<bool, StoreError> {
         let silence = self.deadline.saturating_sub(self.heard.elapsed());
         match timeout(silence.min(self.heartbeat), self.subscriber.next()).await {
@@ -156,8 +161,7 @@ impl Watching {
         let message = message.ok_or_else(|| fault::lost("the connection is lost"))?;
         self.heard = Instant::now();
         if let Some(status) = message.status {
-            self.heeds(status, message).await?;
-            return Ok(false);
+            return self.heeds(status, message).await;
         }
         let message = jetstream::Message { message, context: self.link.jetstream.clone() };
         let info = message.info();
@@ -177,8 +181,8 @@ impl Watching {
         Ok(true)
     }
 
-    /// Takes a message of the server itself.
-    async fn heeds(&mut self, status: StatusCode, message: Message) -> Result<(), StoreError> {
+    /// Takes a message of the server itself; whether something else is newest by now.
+    async fn heeds(&mut self, status: StatusCode, message: Message) -> Result<bool, StoreError> {
         if status != StatusCode::IDLE_HEARTBEAT {
             return Err(fault::lost("the server has ended the watch"));
         }
@@ -197,14 +201,15 @@ impl Watching {
             sent.map_err(|_| fault::lost("the connection is lost"))?;
         }
         if is_stalled {
-            return self.stalls();
+            self.stalls()?;
+            return Ok(false);
         }
         if last.is_some() {
             self.stalled = None;
             // Sent only when there is nothing else to send.
             self.is_caught_up = true;
         }
-        Ok(())
+        Ok(self.has_less && lock(&self.known).is_removed(self.deadline))
     }
 
     /// Has answered a heartbeat which says that the server waits for that. It would wait, and send nothing

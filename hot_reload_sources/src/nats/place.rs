@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use super::{Nats, address, bucket::History, connected::Connected};
+use super::{Nats, address, connected::Connected, history::History};
 use crate::{
     access::Access,
     error::StoreError,

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fs, process::Command, time::Duration};
 
-use async_nats::jetstream::{self, stream};
+use async_nats::jetstream::{
+    self,
+    stream::{self, StorageType},
+};
 use bytes::Bytes;
 use hot_reload::ReloaderOptions;
 use hot_reload_sources::{Access, Store, nats::NatsPlace};
@@ -245,6 +248,51 @@ async fn a_value_that_expires_while_there_is_no_connection_is_missed_too() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     server.run().await;
     comes(&mut set, map(&[])).await;
+}
+
+#[tokio::test]
+async fn a_value_that_is_removed_by_its_number_gives_way_to_the_one_before() {
+    let server = NatsServer::without_bucket("").await;
+    // In a file, NATS 2.9 does not find the one before until it is started anew.
+    server.create_with_history(5, StorageType::Memory).await;
+    server.put(KEY, "one").await;
+    let interval = Duration::from_millis(200);
+    let polled = ReloaderOptions::polling().poll_interval(interval);
+    let hybrid = ReloaderOptions::hybrid().poll_interval(interval);
+    let mut all =
+        [polled, hybrid].map(|options| followed_by(server.bucket().key(KEY).text(), options));
+    for round in 0..2 {
+        let value = format!("bad {round}");
+        let removed = server.put(KEY, &value).await;
+        for receiver in &mut all {
+            comes(receiver, value.clone()).await;
+        }
+        server.forget(removed).await;
+        for receiver in &mut all {
+            comes(receiver, text("one")).await;
+        }
+    }
+    server.put(KEY, "two").await;
+    for receiver in &mut all {
+        comes(receiver, text("two")).await;
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_removed_while_there_is_no_connection_gives_way_too() {
+    let server = NatsServer::without_bucket("").await;
+    server.create_with_history(5, StorageType::File).await;
+    server.put(KEY, "one").await;
+    let mut followed = followed(server.bucket().key(KEY).text());
+    comes(&mut followed, text("one")).await;
+    let removed = server.put(KEY, "bad").await;
+    comes(&mut followed, text("bad")).await;
+    // Nothing tells of it, and nobody looks.
+    server.forget(removed).await;
+    server.restart().await;
+    comes(&mut followed, text("one")).await;
+    server.put(KEY, "two").await;
+    comes(&mut followed, text("two")).await;
 }
 
 #[tokio::test]

@@ -2,14 +2,16 @@
 
 use std::{fs, time::Duration};
 
-use hot_reload_sources::{Access, Secret, Store};
+use hot_reload::ReloaderOptions;
+use hot_reload_sources::{Access, Secret, Store, nats::Nats};
 use tokio::time::Instant;
 
 use crate::{
     KEY,
     common::{
+        PATIENCE,
         authority::{Authority, Validity},
-        follow::{comes, fails, followed, text},
+        follow::{comes, fails, followed, followed_by, text},
     },
     server::{BUCKET, DEADLINE, NatsServer, PASSWORD, bucket},
 };
@@ -122,9 +124,9 @@ async fn what_may_not_be_done_is_told_at_once() {
     comes(&mut followed(source()), text("one")).await;
 }
 
-#[tokio::test]
-async fn a_watch_goes_on_where_nobody_takes_its_answers_to_flow_control() {
-    // JetStream is in another account, and the subject of these answers is not imported from there.
+/// A server, and a URL of it for who is in another account than JetStream, and has not imported from there
+/// the subject of answers to flow control.
+async fn without_flow_control() -> (NatsServer, String) {
     let server = NatsServer::without_bucket("").await;
     let exports = "exports: [{service: \"$JS.API.>\"}, {stream: \"_INBOX.>\"}]";
     let imports = "imports: [{service: {account: JS, subject: \"$JS.API.>\"}}, \
@@ -138,17 +140,42 @@ async fn a_watch_goes_on_where_nobody_takes_its_answers_to_flow_control() {
     server.restart().await;
     server.create(Duration::ZERO).await;
     server.put(KEY, "one").await;
-    let access = Access::new().user("guest").password(Secret::text("guest"));
-    let mut followed = followed(bucket(&plain(&server), access).key(KEY).text());
-    comes(&mut followed, text("one")).await;
-    // Without an answer a server sends no more than about 2 MB.
+    let url = format!("nats://guest:guest@{}", server.address());
+    (server, url)
+}
+
+/// Puts more than a server sends, about 2 MB, without an answer to flow control.
+async fn put_too_much(server: &NatsServer) -> String {
     let mut last = "x".repeat(10_000);
     for _ in 0..300 {
         server.put(KEY, &last).await;
     }
     last.push('!');
     server.put(KEY, &last).await;
+    last
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_where_nobody_takes_its_answers_to_flow_control() {
+    let (server, url) = without_flow_control().await;
+    let mut followed = followed(bucket(&url, Access::new()).key(KEY).text());
+    comes(&mut followed, text("one")).await;
+    let last = put_too_much(&server).await;
     comes(&mut followed, last).await;
+}
+
+#[tokio::test]
+async fn a_look_by_the_clock_finds_what_a_watch_withholds() {
+    let (server, url) = without_flow_control().await;
+    // So long that the watch is not found to be of no use meanwhile.
+    let nats = Nats::from_url(&url, Access::new()).unwrap().read_deadline(PATIENCE * 2);
+    let options = ReloaderOptions::hybrid().poll_interval(Duration::from_millis(200));
+    let mut followed = followed_by(nats.bucket(BUCKET).key(KEY).text(), options);
+    comes(&mut followed, text("one")).await;
+    let last = put_too_much(&server).await;
+    comes(&mut followed, last).await;
+    server.store().await.delete(KEY).await.unwrap();
+    fails(&followed, "nothing there").await;
 }
 
 #[tokio::test]
