@@ -63,10 +63,17 @@
 //!
 //! # What a reader must be allowed
 //!
-//! To publish to `$JS.API.STREAM.INFO.KV_bucket`, to
-//! `$JS.API.CONSUMER.CREATE.KV_bucket.*.$KV.bucket.key` and to `$JS.FC.KV_bucket.>`; and to subscribe to
-//! `_INBOX.>`. Where it may not make consumers a key is polled, which takes
-//! `$JS.API.DIRECT.GET.KV_bucket.$KV.bucket.key`.
+//! | to publish to | for |
+//! |---|---|
+//! | `$JS.API.STREAM.INFO.KV_bucket` | all |
+//! | `$JS.API.CONSUMER.CREATE.KV_bucket.*.$KV.bucket.key` | changes as they come |
+//! | `$JS.FC.KV_bucket.>` | the same |
+//! | `$JS.API.DIRECT.GET.KV_bucket.$KV.bucket.key` | looks by the clock at one key |
+//!
+//! And to subscribe to `_INBOX.>`. Of a set, `key` is the prefix up to its last dot, and `>`: `flags.>` of
+//! `flags.new`. Of a mirror, what is behind `$KV.` is the bucket that it mirrors, as in
+//! `$JS.API.DIRECT.GET.KV_mirror.$KV.bucket.key`. Who may not have changes as they come polls, and says so;
+//! and where JetStream is in another account, all of it has to be imported from there.
 //!
 //! # Known problems
 //!

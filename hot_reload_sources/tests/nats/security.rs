@@ -2,6 +2,7 @@
 
 use std::{fs, time::Duration};
 
+use async_nats::jetstream::stream;
 use hot_reload::ReloaderOptions;
 use hot_reload_sources::{Access, Secret, Store, nats::Nats};
 use tokio::time::Instant;
@@ -122,6 +123,37 @@ async fn what_may_not_be_done_is_told_at_once() {
     may(&[&info, &create, &flow]);
     server.restart().await;
     comes(&mut followed(source()), text("one")).await;
+}
+
+#[tokio::test]
+async fn a_set_and_a_mirror_take_rights_of_their_own() {
+    let server = NatsServer::start().await;
+    server.put("f.other", "one").await;
+    let mirror = stream::Config {
+        name: "KV_near".into(),
+        mirror: Some(stream::Source { name: format!("KV_{BUCKET}"), ..Default::default() }),
+        ..Default::default()
+    };
+    server.create_stream(mirror).await;
+    for (bucket, subject) in [(BUCKET, "f.>"), ("near", "f.>"), ("near", "f.other")] {
+        let rights = [
+            format!("$JS.API.STREAM.INFO.KV_{bucket}"),
+            format!("$JS.API.CONSUMER.CREATE.KV_{bucket}.*.$KV.{BUCKET}.{subject}"),
+            format!("$JS.FC.KV_{bucket}.>"),
+        ];
+        let rights =
+            format!("{{user: guest, password: guest, permissions: {{publish: {rights:?}}}}}");
+        server.configure(&rights, "");
+        server.restart().await;
+        let url = format!("nats://guest:guest@{}", server.address());
+        let bucket = Nats::from_url(&url, Access::new()).unwrap().bucket(bucket);
+        if subject == "f.>" {
+            let want = [("ther".to_owned(), "one".into())].into();
+            comes(&mut followed(bucket.prefix("f.o").each_bytes()), want).await;
+        } else {
+            comes(&mut followed(bucket.key(subject).text()), text("one")).await;
+        }
+    }
 }
 
 /// A server, and a URL of it for who is in another account than JetStream, and has not imported from there
