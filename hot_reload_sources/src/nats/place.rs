@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::{Nats, address, connected::Connected, history::History};
 use crate::{
     access::Access,
+    address::SET,
     error::StoreError,
     store::{Connection, Store},
 };
@@ -105,7 +106,8 @@ impl Store for NatsPlace {
     fn name(&self) -> String {
         let (server, bucket) = (self.nats.name(), &self.bucket);
         match &self.keys {
-            Keys::One(key) | Keys::Prefix(key) => format!("{server}/{bucket}/{key}"),
+            Keys::One(key) => format!("{server}/{bucket}/{key}"),
+            Keys::Prefix(prefix) => format!("{server}/{bucket}/{prefix}#{}", SET),
         }
     }
 

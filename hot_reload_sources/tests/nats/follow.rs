@@ -35,10 +35,23 @@ async fn the_url_of_a_key_is_enough() {
     let place = NatsPlace::from_url(&url, Access::new()).unwrap();
     assert_eq!(place.name(), format!("nats://{}/{BUCKET}/app/server.toml", server.address()));
     comes(&mut followed(place.clone().text()), text("one")).await;
-    // And that of a set, of which each entry is called as if it were alone.
     let set = NatsPlace::from_url(&url.replace("server.toml", "#set"), Access::new()).unwrap();
-    assert_eq!(format!("{}server.toml", set.name()), place.name());
-    comes(&mut followed(set.each_bytes()), map(&[("server.toml", "one")])).await;
+    comes(&mut followed(set.clone().each_bytes()), map(&[("server.toml", "one")])).await;
+    // Each entry of a set is called as if it were alone.
+    let told = fails(&followed(set.each_toml::<bool>()), &place.name()).await;
+    assert!(!told.contains('#'), "{told}");
+}
+
+#[test]
+fn the_name_of_a_place_is_a_url_of_it() {
+    let name = |url: &str| NatsPlace::from_url(url, Access::new()).unwrap().name();
+    for (url, want) in [
+        ("nats://app:p@a,b:1/config/f/a%3Db", "nats://a:4222,b:1/config/f/a=b"),
+        ("tls://a/config/f.#set", "natss://a:4222/config/f.#set"),
+        ("nats://a/config/#set", "nats://a:4222/config/#set"),
+    ] {
+        assert_eq!((name(url), name(want)), (want.to_owned(), want.to_owned()));
+    }
 }
 
 #[tokio::test]
