@@ -116,6 +116,9 @@ pub use self::place::NatsPlace;
 use self::{address::Servers, link::Link, place::Keys};
 use crate::{access::Access, error::StoreError, shared::Shared, store::READ_DEADLINE};
 
+/// One heartbeat that is late, of which there are ten in a second at most, is no reason to give up.
+const SHORTEST_READ_DEADLINE: Duration = Duration::from_millis(300);
+
 /// A NATS server with JetStream, or a cluster of them.
 ///
 /// Its places, and its clones, share one connection, which is there while one of them needs it.
@@ -161,7 +164,8 @@ impl Nats {
     ///
     /// The client goes on to connect again by itself, with its own pauses, and its own pings find out
     /// whether a connection is dead; a [`ping_interval`](async_nats::ConnectOptions::ping_interval) of a
-    /// fourth of the read deadline is a good one.
+    /// fourth of the read deadline is a good one. Which servers it has is not known: logs and the status call
+    /// its places `nats:///bucket/key`.
     pub fn from_client(client: Client) -> Self {
         Self::new(Way::Client(client))
     }
@@ -171,10 +175,12 @@ impl Nats {
     }
 
     /// Sets how long a connection may be silent before it is given up, and how long an answer may take;
-    /// 5 s by default, and 300 ms at least where changes are pushed.
+    /// 5 s by default. Less than 300 ms is taken for that: servers give no sign of life sooner than after
+    /// 100 ms.
     ///
     /// What was made of it before keeps what it had.
     pub fn read_deadline(mut self, deadline: Duration) -> Self {
+        let deadline = deadline.max(SHORTEST_READ_DEADLINE);
         self.read_deadline = deadline;
         self.shared = Shared::default();
         self
@@ -188,7 +194,7 @@ impl Nats {
     fn name(&self) -> String {
         match &*self.way {
             Way::Servers(servers, _) => servers.name(),
-            Way::Client(_) => "nats:".to_owned(),
+            Way::Client(_) => "nats://".to_owned(),
         }
     }
 

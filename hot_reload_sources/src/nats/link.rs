@@ -31,7 +31,10 @@ const ENTRANCE: f64 = 0.8;
 const ASKED_AGAIN_AFTER: [u32; 3] = [8, 4, 2];
 /// More than there are places which begin at the same moment and may not be read.
 const DENIALS: usize = 256;
+/// What the seed of a user begins with, and how long it is: 2 bytes that tell what it is, 32 of it and 2 of a
+/// checksum, in base 32. <https://github.com/nats-io/nkeys>
 const NKEY_SEED: &str = "SU";
+const NKEY_SEED_LENGTH: usize = 58;
 const CREDENTIALS: &str = "-----BEGIN NATS USER JWT-----";
 
 /// A connection that is given up for good when it is lost: the engine makes another.
@@ -217,7 +220,7 @@ async fn authenticates(
             .credentials(&token)
             .map_err(|_| StoreError::refused("the credentials file is damaged; make a new one"));
     }
-    let is_seed = token.len() == 58 && token.starts_with(NKEY_SEED);
+    let is_seed = token.len() == NKEY_SEED_LENGTH && token.starts_with(NKEY_SEED);
     Ok(if is_seed { options.nkey(token.to_string()) } else { options.token(token.to_string()) })
 }
 

@@ -8,7 +8,10 @@ use async_nats::jetstream::{
 };
 use bytes::Bytes;
 use hot_reload::ReloaderOptions;
-use hot_reload_sources::{Access, Store, nats::NatsPlace};
+use hot_reload_sources::{
+    Access, Store,
+    nats::{Nats, NatsPlace},
+};
 use tokio::time::Instant;
 
 use crate::{
@@ -51,6 +54,15 @@ fn the_name_of_a_place_is_a_url_of_it() {
         ("nats://a/config/#set", "nats://a:4222/config/#set"),
     ] {
         assert_eq!((name(url), name(want)), (want.to_owned(), want.to_owned()));
+    }
+}
+
+#[test]
+fn a_read_deadline_has_time_for_heartbeats() {
+    for (asked, want) in [(1, 300), (300, 300), (301, 301)] {
+        let nats = Nats::from_url("nats://a", Access::new()).unwrap();
+        let nats = nats.read_deadline(Duration::from_millis(asked));
+        assert_eq!(nats.bucket("b").key("k").read_deadline(), Duration::from_millis(want));
     }
 }
 
@@ -334,8 +346,10 @@ async fn a_client_of_the_users_own_will_do() {
     server.put(KEY, "one").await;
     let options = async_nats::ConnectOptions::with_user_and_password("app".into(), PASSWORD.into());
     let client = options.connect(server.address().to_string()).await.unwrap();
-    let nats = hot_reload_sources::nats::Nats::from_client(client.clone()).read_deadline(DEADLINE);
-    let mut followed = followed(nats.bucket(BUCKET).key(KEY).text());
+    let nats = Nats::from_client(client.clone()).read_deadline(DEADLINE);
+    let source = nats.bucket(BUCKET).key(KEY).text();
+    assert_eq!(source.name(), format!("nats:///{BUCKET}/{KEY}"));
+    let mut followed = followed(source);
     comes(&mut followed, text("one")).await;
     server.restart().await;
     server.put(KEY, "two").await;
