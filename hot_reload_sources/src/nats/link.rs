@@ -16,6 +16,7 @@ use tokio::{
     sync::broadcast::{self, error::RecvError},
     time::timeout,
 };
+use zeroize::Zeroizing;
 
 use super::{address::Servers, fault};
 use crate::{access::Access, error::StoreError, tls};
@@ -215,9 +216,11 @@ async fn authenticates(
     let Some(token) = &access.token else { return Ok(options) };
     let token = token.read().await?;
     if token.contains(CREDENTIALS) {
+        // The client wants a whole last line, of which a secret has lost the end.
+        let credentials = Zeroizing::new(format!("{}\n", *token));
         // The cause might quote them.
         return options
-            .credentials(&token)
+            .credentials(&credentials)
             .map_err(|_| StoreError::refused("the credentials file is damaged; make a new one"));
     }
     let is_seed = token.len() == NKEY_SEED_LENGTH && token.starts_with(NKEY_SEED);

@@ -107,7 +107,7 @@ impl Store for NatsPlace {
         let (server, bucket) = (self.nats.name(), &self.bucket);
         match &self.keys {
             Keys::One(key) => format!("{server}/{bucket}/{key}"),
-            Keys::Prefix(prefix) => format!("{server}/{bucket}/{prefix}#{}", SET),
+            Keys::Prefix(prefix) => format!("{server}/{bucket}/{prefix}#{SET}"),
         }
     }
 

@@ -9,6 +9,7 @@ mod cluster;
 mod follow;
 mod leaf;
 mod lost;
+mod operator;
 mod rig;
 mod security;
 mod server;

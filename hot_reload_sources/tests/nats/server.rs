@@ -144,6 +144,11 @@ impl NatsServer {
         client.insert(connected).clone()
     }
 
+    /// Has the test's own client be this one until it is killed.
+    pub async fn is_used_by(&self, client: Client) {
+        *self.client.lock().await = Some(client);
+    }
+
     pub async fn jetstream(&self) -> Context {
         jetstream::new(self.client().await)
     }
