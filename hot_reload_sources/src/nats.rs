@@ -81,8 +81,9 @@
 //!   leaves no message before NATS 2.11, nor after unless the bucket has markers: the next look by the clock
 //!   finds out, or else the next connection. From 2.11 on let the bucket have them ([ADR-43]).
 //! - Where a bucket keeps history and the newest value of a key is removed by its number, the one before it is
-//!   taken again, once that has been the newest for the read deadline. In a set it is not: put it anew. Nor does
-//!   NATS 2.9 always find it itself before its next start.
+//!   taken again: by a look by the clock, once that has been the newest for the read deadline and a consumer
+//!   tells no newer, or by the next connection. In a set it is not: put it anew. Nor does NATS 2.9 always find
+//!   it itself before its next start.
 //! - A bucket that is deleted, and created anew, is found after the read deadline, as servers do not tell
 //!   whoever is sent its messages.
 //! - After the loss of the machine, not of the process, a server may have forgotten the last two minutes, as

@@ -36,6 +36,7 @@ const STALLED_IN_A_ROW: u32 = 3;
 /// More than that is told in several entries.
 const MOST_AT_ONCE: usize = 1024;
 const LAST_CONSUMER: &str = "Nats-Last-Consumer";
+const LAST_STREAM: &str = "Nats-Last-Stream";
 const STALLED: &str = "Nats-Consumer-Stalled";
 
 /// What the server waits for before it sends more.
@@ -58,8 +59,6 @@ pub(super) struct Watching {
     /// How many have come.
     delivered: u64,
     is_caught_up: bool,
-    /// Whether more of its key had been seen before it began.
-    has_less: bool,
     heard: Instant,
     stalled: Option<Stalled>,
     heartbeat: Duration,
@@ -90,7 +89,6 @@ impl Watching {
             filter,
             delivered: 0,
             is_caught_up: false,
-            has_less: false,
             heard: Instant::now(),
             stalled: None,
             heartbeat,
@@ -104,7 +102,6 @@ impl Watching {
         while !self.is_caught_up {
             self.step().await?;
         }
-        self.has_less = lock(&self.known).has_less();
         Ok(())
     }
 
@@ -209,7 +206,8 @@ impl Watching {
             // Sent only when there is nothing else to send.
             self.is_caught_up = true;
         }
-        Ok(self.has_less && lock(&self.known).is_removed(self.deadline))
+        let passed = header(LAST_STREAM).and_then(|passed| passed.parse().ok());
+        Ok(passed.is_some_and(|passed| lock(&self.known).passes(passed)))
     }
 
     /// Has answered a heartbeat which says that the server waits for that. It would wait, and send nothing

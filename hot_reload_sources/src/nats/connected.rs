@@ -83,11 +83,21 @@ impl Connected {
     ) -> Result<Option<(u64, Message)>, StoreError> {
         let last = bucket.last(key).await?;
         let NatsPlace { nats, history, .. } = &self.place;
-        if let Some((sequence, _)) = &last
-            && history.finds(&bucket.epoch, *sequence)
-            && let Some(epoch) = history.removed(&bucket.epoch, nats.read_deadline)
-        {
-            bucket.epoch = epoch;
+        let is_older =
+            last.as_ref().is_some_and(|(sequence, _)| history.finds(&bucket.epoch, *sequence));
+        if is_older && history.is_older_for(nats.read_deadline) {
+            // A mirror that answers in place of the bucket may lag behind for longer. By a consumer the
+            // bucket itself tells what there is, of which note is taken.
+            match self.begins().await {
+                Ok(_) => {
+                    if let Some(epoch) = history.removed(&bucket.epoch) {
+                        bucket.epoch = epoch;
+                    }
+                }
+                // Then what is known stays.
+                Err(error) if error.is_refused() => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(last)
     }

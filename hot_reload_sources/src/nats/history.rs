@@ -78,15 +78,27 @@ impl History {
     /// Takes note of which message of the key is found to be the last; whether that is older than another that
     /// was seen.
     pub(super) fn finds(&self, epoch: &Epoch, sequence: u64) -> bool {
-        self.key().finds(epoch, sequence, Instant::now())
+        self.key().finds(epoch, sequence)
     }
 
-    /// Returns a new epoch, in which what there is now is newest, if the newest message of the key was removed.
-    ///
-    /// An administrator can do that, and no other message tells of it: for as long as `patience` only older
-    /// ones were found. A member that lags behind finds them too, but not for long.
-    pub(super) fn removed(&self, epoch: &Epoch, patience: Duration) -> Option<Epoch> {
-        self.key().removed(epoch, patience, Instant::now())
+    /// Whether only older ones were found for as long as `patience`; a member that lags behind finds them too,
+    /// but seldom for long.
+    pub(super) fn is_older_for(&self, patience: Duration) -> bool {
+        self.key().older_since.is_some_and(|since| since.elapsed() >= patience)
+    }
+
+    /// Returns a new epoch, in which what there is now is newest, if only older messages were found until now: the
+    /// newest was removed, as an administrator can, which no other one tells.
+    pub(super) fn removed(&self, epoch: &Epoch) -> Option<Epoch> {
+        let mut key = self.key();
+        (*epoch == key.epoch && key.older_since.is_some()).then(|| key.begins())
+    }
+
+    /// The same of a watch that was sent all up to the number `passed`, and of the key at last `sequence`.
+    pub(super) fn passed(&self, epoch: &Epoch, sequence: u64, passed: u64) -> Option<Epoch> {
+        let mut key = self.key();
+        let is_removed = *epoch == key.epoch && sequence < key.sequence && key.sequence <= passed;
+        is_removed.then(|| key.begins())
     }
 
     fn key(&self) -> MutexGuard<'_, Newest> {
@@ -105,62 +117,56 @@ impl Newest {
         }
     }
 
-    fn finds(&mut self, epoch: &Epoch, sequence: u64, now: Instant) -> bool {
+    fn finds(&mut self, epoch: &Epoch, sequence: u64) -> bool {
         let is_older = *epoch == self.epoch && sequence < self.sequence;
-        let since = self.older_since.unwrap_or(now);
+        let since = self.older_since.unwrap_or_else(Instant::now);
         self.older_since = is_older.then_some(since);
         is_older
     }
 
-    fn removed(&mut self, epoch: &Epoch, patience: Duration, now: Instant) -> Option<Epoch> {
-        let since = self.older_since.filter(|_| *epoch == self.epoch)?;
-        if now.duration_since(since) < patience {
-            return None;
-        }
+    fn begins(&mut self) -> Epoch {
         self.epoch.removals += 1;
         (self.sequence, self.older_since) = (0, None);
-        Some(self.epoch.clone())
+        self.epoch.clone()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use tokio::time::advance;
 
-    const PATIENCE: Duration = Duration::from_secs(5);
+    use super::*;
 
     fn epoch(history: &History, created: &str) -> Epoch {
         history.read(&history.before(), created.into(), 9)
     }
 
-    #[test]
-    fn what_is_removed_is_found_to_be_older_for_long() {
+    #[tokio::test(start_paused = true)]
+    async fn what_is_removed_is_found_to_be_older_for_long() {
+        let patience = Duration::from_secs(5);
         let history = History::default();
         let first = epoch(&history, "monday");
         history.takes(&first, 7);
-        let begun = Instant::now();
-        let long = begun + PATIENCE;
-        let short = long - Duration::from_millis(1);
-        let mut key = history.key();
-        // Whether the last time that one was found it was older, and whether it counts as removed by then.
-        for (found, at, is_older, is_removed) in [
-            (7, begun, false, false),
-            (6, begun, true, false),
-            (6, short, true, false),
+        // Which one is found after so many seconds more, and whether that is older, and has been for long.
+        for (after, found, is_older, is_so_for_long) in [
+            (0, 7, false, false),
+            (0, 6, true, false),
+            (4, 6, true, false),
             // It was a member that lags behind.
-            (7, short, false, false),
-            (6, long, true, false),
-            (6, long + PATIENCE, true, true),
+            (4, 7, false, false),
+            (0, 6, true, false),
+            (5, 6, true, true),
         ] {
-            assert_eq!(key.finds(&first, found, at), is_older, "{found}");
-            assert_eq!(key.removed(&first, PATIENCE, at).is_some(), is_removed, "{found}");
+            advance(Duration::from_secs(after)).await;
+            assert_eq!(history.finds(&first, found), is_older, "{found}");
+            assert_eq!(history.is_older_for(patience), is_so_for_long, "{found}");
         }
-        drop(key);
-        let second = epoch(&history, "monday");
+        let second = history.removed(&first).unwrap();
+        assert_eq!(epoch(&history, "monday"), second);
         assert!(!second.at(6).is_older_than(first.at(7)));
         // By a connection that has not found it yet.
         history.takes(&first, 7);
-        assert!(!history.finds(&second, 6) && history.removed(&first, Duration::ZERO).is_none());
+        assert!(!history.finds(&second, 6) && history.removed(&first).is_none());
         history.takes(&second, 8);
         assert!(history.finds(&second, 6));
     }
@@ -172,7 +178,18 @@ mod tests {
         history.takes(&epoch, 7);
         assert!(history.finds(&epoch, 6));
         history.takes(&epoch, 7);
-        assert!(history.removed(&epoch, Duration::ZERO).is_none());
+        assert_eq!(history.removed(&epoch), None);
+    }
+
+    #[test]
+    fn what_a_watch_has_passed_and_was_not_sent_was_removed() {
+        let history = History::default();
+        let epoch = epoch(&history, "monday");
+        history.takes(&epoch, 7);
+        for (sequence, passed) in [(7, 7), (7, 9), (6, 6)] {
+            assert_eq!(history.passed(&epoch, sequence, passed), None, "{sequence} of {passed}");
+        }
+        assert!(history.passed(&epoch, 6, 7).is_some());
     }
 
     #[test]

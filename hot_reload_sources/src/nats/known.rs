@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
-    time::Duration,
 };
 
 use async_nats::Message;
@@ -78,15 +77,11 @@ impl Known {
         }
     }
 
-    /// Takes note of how the one key is found; whether there was more of it before.
-    pub(super) fn has_less(&self) -> bool {
-        self.newest().is_some_and(|newest| self.history.finds(&self.epoch, newest))
-    }
-
-    /// Whether the newest message of the one key was removed, as there was less of it for as long as `patience`:
-    /// what there is now is newest from here on.
-    pub(super) fn is_removed(&mut self, patience: Duration) -> bool {
-        let removed = self.history.removed(&self.epoch, patience);
+    /// Takes note of how far the watch has come; whether the newest message of the one key, which it was not
+    /// sent on the way, was removed: what there is now is newest from here on.
+    pub(super) fn passes(&mut self, sequence: u64) -> bool {
+        let newest = self.newest();
+        let removed = newest.and_then(|newest| self.history.passed(&self.epoch, newest, sequence));
         let is_removed = removed.is_some();
         self.epoch = removed.unwrap_or_else(|| self.epoch.clone());
         is_removed
