@@ -7,6 +7,7 @@ mod common;
 
 mod cluster;
 mod follow;
+mod gone;
 mod leaf;
 mod lost;
 mod operator;
