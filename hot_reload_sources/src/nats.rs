@@ -58,21 +58,32 @@
 //! that was created anew, or restored from a backup, counts for itself.
 //!
 //! A look by the clock is one request, `STREAM.INFO`, which tells whether a key is gone of which no
-//! message said so. Where nothing is watched it is another one for the value of a key, `DIRECT.GET`, and a
-//! consumer of that moment for a set.
+//! message said so; and for one key another, `DIRECT.GET`, which finds what should have been pushed and was
+//! not. Where nothing is watched, a set takes a consumer of that moment.
 //!
 //! # What a reader must be allowed
 //!
-//! To publish to `$JS.API.STREAM.INFO.KV_bucket`, to
-//! `$JS.API.CONSUMER.CREATE.KV_bucket.*.$KV.bucket.key` and to `$JS.FC.KV_bucket.>`; and to subscribe to
-//! `_INBOX.>`. Where it may not make consumers a key is polled, which takes
-//! `$JS.API.DIRECT.GET.KV_bucket.$KV.bucket.key`.
+//! | to publish to | for |
+//! |---|---|
+//! | `$JS.API.STREAM.INFO.KV_bucket` | all |
+//! | `$JS.API.CONSUMER.CREATE.KV_bucket.*.$KV.bucket.key` | changes as they come |
+//! | `$JS.FC.KV_bucket.>` | the same |
+//! | `$JS.API.DIRECT.GET.KV_bucket.$KV.bucket.key` | looks by the clock at one key |
+//!
+//! And to subscribe to `_INBOX.>`. Of a set, `key` is the prefix up to its last dot, and `>`: `flags.>` of
+//! `flags.new`. Of a mirror, what is behind `$KV.` is the bucket that it mirrors, as in
+//! `$JS.API.DIRECT.GET.KV_mirror.$KV.bucket.key`. Who may not have changes as they come polls, and says so;
+//! and where JetStream is in another account, all of it has to be imported from there.
 //!
 //! # Known problems
 //!
 //! - A value that expires by the age that the bucket allows, or that an administrator removes by its number,
 //!   leaves no message before NATS 2.11, nor after unless the bucket has markers: the next look by the clock
 //!   finds out, or else the next connection. From 2.11 on let the bucket have them ([ADR-43]).
+//! - Where a bucket keeps history and the newest value of a key is removed by its number, the one before it is
+//!   taken again: by a look by the clock, once that has been the newest for the read deadline and a consumer
+//!   tells no newer, or by the next connection. In a set it is not: put it anew. Nor does NATS 2.9 always find
+//!   it itself before its next start.
 //! - A bucket that is deleted, and created anew, is found after the read deadline, as servers do not tell
 //!   whoever is sent its messages.
 //! - After the loss of the machine, not of the process, a server may have forgotten the last two minutes, as
@@ -91,7 +102,9 @@
 mod address;
 mod bucket;
 mod changes;
+mod connected;
 mod fault;
+mod history;
 mod known;
 mod link;
 mod place;
@@ -103,6 +116,9 @@ use async_nats::Client;
 pub use self::place::NatsPlace;
 use self::{address::Servers, link::Link, place::Keys};
 use crate::{access::Access, error::StoreError, shared::Shared, store::READ_DEADLINE};
+
+/// One heartbeat that is late, of which there are ten in a second at most, is no reason to give up.
+const SHORTEST_READ_DEADLINE: Duration = Duration::from_millis(300);
 
 /// A NATS server with JetStream, or a cluster of them.
 ///
@@ -149,7 +165,8 @@ impl Nats {
     ///
     /// The client goes on to connect again by itself, with its own pauses, and its own pings find out
     /// whether a connection is dead; a [`ping_interval`](async_nats::ConnectOptions::ping_interval) of a
-    /// fourth of the read deadline is a good one.
+    /// fourth of the read deadline is a good one. Which servers it has is not known: logs and the status call
+    /// its places `nats:///bucket/key`.
     pub fn from_client(client: Client) -> Self {
         Self::new(Way::Client(client))
     }
@@ -159,10 +176,12 @@ impl Nats {
     }
 
     /// Sets how long a connection may be silent before it is given up, and how long an answer may take;
-    /// 5 s by default, and 300 ms at least where changes are pushed.
+    /// 5 s by default. Less than 300 ms is taken for that: servers give no sign of life sooner than after
+    /// 100 ms.
     ///
     /// What was made of it before keeps what it had.
     pub fn read_deadline(mut self, deadline: Duration) -> Self {
+        let deadline = deadline.max(SHORTEST_READ_DEADLINE);
         self.read_deadline = deadline;
         self.shared = Shared::default();
         self
@@ -176,7 +195,7 @@ impl Nats {
     fn name(&self) -> String {
         match &*self.way {
             Way::Servers(servers, _) => servers.name(),
-            Way::Client(_) => "nats:".to_owned(),
+            Way::Client(_) => "nats://".to_owned(),
         }
     }
 

@@ -9,16 +9,17 @@ use async_nats::{Message, jetstream::response::Response};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{fault, link::Link, place::Keys};
-use crate::{error::StoreError, history};
+use super::{
+    fault,
+    history::{Epoch, History},
+    link::Link,
+    place::Keys,
+};
+use crate::error::StoreError;
 
 pub(super) const API: &str = "$JS.API";
 /// The header of the number of a message that was asked for.
 const SEQUENCE: &str = "Nats-Sequence";
-
-/// Which revisions of a bucket can be compared, by the time when its stream was created.
-pub(super) type History = history::History<String>;
-pub(super) type Epoch = history::Epoch<String>;
 
 /// A bucket as it was when it was asked for.
 pub(super) struct Bucket {
@@ -113,7 +114,7 @@ impl Bucket {
             link: Arc::clone(link),
             name: name.to_owned(),
             subjects: format!("$KV.{origin}."),
-            epoch: history.read(&before, info.created, info.state.last_seq, true),
+            epoch: history.read(&before, info.created, info.state.last_seq),
             last: info.state.last_seq,
             allows_direct: info.config.allow_direct,
             has_more: info.total > found.len(),

@@ -17,8 +17,9 @@ use futures_util::{FutureExt, StreamExt, stream};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    bucket::{API, Bucket, History},
+    bucket::{API, Bucket},
     fault,
+    history::History,
     known::Known,
     link::Link,
     place::Keys,
@@ -29,10 +30,21 @@ use crate::{content::Entry, error::StoreError, store::Changes};
 const HEARTBEATS_IN_DEADLINE: u32 = 4;
 /// Servers refuse to send more of them.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(100);
+/// In a row, although each was answered, and the first of them before the time of one; an answer may cross
+/// with the next.
+const STALLED_IN_A_ROW: u32 = 3;
 /// More than that is told in several entries.
 const MOST_AT_ONCE: usize = 1024;
 const LAST_CONSUMER: &str = "Nats-Last-Consumer";
+const LAST_STREAM: &str = "Nats-Last-Stream";
 const STALLED: &str = "Nats-Consumer-Stalled";
+
+/// What the server waits for before it sends more.
+struct Stalled {
+    /// When it was answered first.
+    since: Instant,
+    heartbeats: u32,
+}
 
 /// A watch that has begun.
 pub(super) struct Watching {
@@ -48,6 +60,7 @@ pub(super) struct Watching {
     delivered: u64,
     is_caught_up: bool,
     heard: Instant,
+    stalled: Option<Stalled>,
     heartbeat: Duration,
     deadline: Duration,
 }
@@ -77,6 +90,7 @@ impl Watching {
             delivered: 0,
             is_caught_up: false,
             heard: Instant::now(),
+            stalled: None,
             heartbeat,
             deadline,
         })
@@ -127,7 +141,7 @@ impl Watching {
         Ok(self.entry())
     }
 
-    /// Waits for a message; whether it was one of a key.
+    /// Waits for a message; whether it tells of a change.
     async fn step(&mut self) -> Result<bool, StoreError> {
         let silence = self.deadline.saturating_sub(self.heard.elapsed());
         match timeout(silence.min(self.heartbeat), self.subscriber.next()).await {
@@ -144,8 +158,7 @@ impl Watching {
         let message = message.ok_or_else(|| fault::lost("the connection is lost"))?;
         self.heard = Instant::now();
         if let Some(status) = message.status {
-            self.heeds(status, message).await?;
-            return Ok(false);
+            return self.heeds(status, message).await;
         }
         let message = jetstream::Message { message, context: self.link.jetstream.clone() };
         let info = message.info();
@@ -155,6 +168,7 @@ impl Watching {
             return Err(fault::lost("changes were lost on the way"));
         }
         self.delivered += 1;
+        self.stalled = None;
         self.is_caught_up |= self.delivered >= self.initial || pending == 0;
         let message = message.message;
         let subject = message.subject.clone();
@@ -164,24 +178,48 @@ impl Watching {
         Ok(true)
     }
 
-    /// Takes a message of the server itself.
-    async fn heeds(&mut self, status: StatusCode, message: Message) -> Result<(), StoreError> {
+    /// Takes a message of the server itself; whether something else is newest by now.
+    async fn heeds(&mut self, status: StatusCode, message: Message) -> Result<bool, StoreError> {
         if status != StatusCode::IDLE_HEARTBEAT {
             return Err(fault::lost("the server has ended the watch"));
         }
         let headers = message.headers.unwrap_or_default();
         let header = |name: &str| headers.get(name).map(HeaderValue::as_str);
+        // Those of a server that waits have it too.
+        let last = header(LAST_CONSUMER);
+        if last.is_some_and(|last| last.parse() != Ok(self.delivered)) {
+            return Err(fault::lost("changes were lost on the way"));
+        }
+        let stalled = header(STALLED).map(Subject::from);
+        let is_stalled = stalled.is_some();
         // It wants to know how far it is ahead.
-        let asked = message.reply.or_else(|| header(STALLED).map(Subject::from));
-        if let Some(reply) = asked {
-            let sent = self.link.client.publish(reply, Bytes::new()).await;
+        if let Some(asked) = message.reply.or(stalled) {
+            let sent = self.link.client.publish(asked, Bytes::new()).await;
             sent.map_err(|_| fault::lost("the connection is lost"))?;
-        } else if let Some(last) = header(LAST_CONSUMER) {
-            if last.parse() != Ok(self.delivered) {
-                return Err(fault::lost("changes were lost on the way"));
-            }
+        }
+        if is_stalled {
+            self.stalls()?;
+            return Ok(false);
+        }
+        if last.is_some() {
+            self.stalled = None;
             // Sent only when there is nothing else to send.
             self.is_caught_up = true;
+        }
+        let passed = header(LAST_STREAM).and_then(|passed| passed.parse().ok());
+        Ok(passed.is_some_and(|passed| lock(&self.known).passes(passed)))
+    }
+
+    /// Has answered a heartbeat which says that the server waits for that. It would wait, and send nothing
+    /// else, for ever.
+    fn stalls(&mut self) -> Result<(), StoreError> {
+        let stalled = self.stalled.get_or_insert(Stalled { since: Instant::now(), heartbeats: 0 });
+        stalled.heartbeats += 1;
+        if stalled.heartbeats >= STALLED_IN_A_ROW && stalled.since.elapsed() >= self.heartbeat {
+            return Err(fault::lost(
+                "the server takes no answer to its flow control; grant $JS.FC, and import it where JetStream \
+                 is in another account",
+            ));
         }
         Ok(())
     }
@@ -201,6 +239,9 @@ async fn create(
     let name = inbox.rsplit('.').next().unwrap_or(&inbox).to_owned();
     let stream = format!("KV_{}", bucket.name);
     let subject = format!("{API}.CONSUMER.CREATE.{stream}.{name}.{filter}");
+    // An answer to flow control that nobody waits for: who may not give one is told so now, and not when the
+    // server wants the first, maybe after months.
+    let flow = format!("$JS.FC.{stream}.{name}.0");
     let config = push::Config {
         deliver_subject: inbox.clone(),
         // With a name, the right to make one can be given for some keys alone.
@@ -216,8 +257,12 @@ async fn create(
         num_replicas: 1,
         ..push::Config::default()
     };
-    let made = link.jetstream.create_consumer_on_stream(config, stream);
-    let made = link.asks(&[&subject, &inbox], made).await?;
+    let made = async {
+        // If it can't be sent, nor can what is asked next.
+        let _ = link.client.publish(flow.clone(), Bytes::new()).await;
+        link.jetstream.create_consumer_on_stream(config, stream).await
+    };
+    let made = link.asks(&[&subject, &inbox, &flow], made).await?;
     let made = made.map_err(|error| fault::consumer(error, &bucket.name))?;
     Ok((subscriber, made.cached_info().clone()))
 }

@@ -9,7 +9,7 @@ use async_nats::Message;
 use bytes::Bytes;
 
 use super::{
-    bucket::{Epoch, History},
+    history::{Epoch, History},
     place::Keys,
 };
 use crate::content::Entry;
@@ -28,7 +28,7 @@ pub(super) struct Known {
     epoch: Epoch,
     history: Arc<History>,
     values: BTreeMap<String, (u64, Bytes)>,
-    /// The number of the last message that was taken account of, of any key of the bucket.
+    /// The number of the last message that was pushed, of any key of the bucket.
     latest: u64,
     /// The number of the one that said last that a key is gone.
     gone: Option<u64>,
@@ -50,10 +50,22 @@ impl Known {
         self.latest
     }
 
-    /// Takes the message with this number, of `key`.
+    /// Takes the message with this number, of `key`, that was pushed.
     pub(super) fn takes(&mut self, key: &str, sequence: u64, message: Message) {
         self.latest = self.latest.max(sequence);
+        self.reads(key, sequence, message);
+    }
+
+    /// Takes the message with this number, of `key`, that was read: one that was pushed may be newer.
+    pub(super) fn reads(&mut self, key: &str, sequence: u64, message: Message) {
+        self.history.told(&self.epoch, sequence);
         let Some(name) = self.keys.name(key) else { return };
+        if let Keys::One(_) = self.keys {
+            if self.newest().is_some_and(|newest| sequence < newest) {
+                return;
+            }
+            self.history.takes(&self.epoch, sequence);
+        }
         let is_gone = is_gone(&message);
         self.gone = is_gone.then_some(sequence);
         if is_gone {
@@ -63,6 +75,31 @@ impl Known {
         } else {
             self.values.insert(name.to_owned(), (sequence, message.payload));
         }
+    }
+
+    /// Takes note of how far the watch has come; whether the newest message of the one key, which it was not
+    /// sent on the way, was removed: what there is now is newest from here on.
+    pub(super) fn passes(&mut self, sequence: u64) -> bool {
+        let newest = self.newest();
+        let removed = newest.and_then(|newest| self.history.passed(&self.epoch, newest, sequence));
+        let is_removed = removed.is_some();
+        self.epoch = removed.unwrap_or_else(|| self.epoch.clone());
+        is_removed
+    }
+
+    /// Forgets what is of another epoch than this, which is that of what is read next.
+    pub(super) fn begins(&mut self, epoch: &Epoch) {
+        if self.epoch != *epoch {
+            self.epoch = epoch.clone();
+            self.values.clear();
+            self.gone = None;
+        }
+    }
+
+    /// The number of the last message of the one key, if there is one.
+    fn newest(&self) -> Option<u64> {
+        let Keys::One(_) = self.keys else { return None };
+        self.values.values().next().map(|(sequence, _)| *sequence).or(self.gone)
     }
 
     /// Forgets what is not among the keys that there were when the bucket had counted up to `last`; a
@@ -76,7 +113,6 @@ impl Known {
     }
 
     pub(super) fn entry(&self) -> Entry {
-        self.history.told(&self.epoch, self.latest);
         let (entry, sequence) = if let Keys::One(_) = self.keys {
             match self.values.values().next() {
                 Some((sequence, bytes)) => (Entry::one(bytes.clone()), *sequence),
@@ -128,7 +164,7 @@ mod tests {
     /// What is known of a bucket that has counted up to `last`.
     fn known(keys: Keys, last: u64) -> Known {
         let history = Arc::new(History::default());
-        let epoch = history.read(&history.before(), "monday".into(), last, true);
+        let epoch = history.read(&history.before(), "monday".into(), last);
         Known::new(keys, epoch, history)
     }
 

@@ -16,6 +16,7 @@ use tokio::{
     sync::broadcast::{self, error::RecvError},
     time::timeout,
 };
+use zeroize::Zeroizing;
 
 use super::{address::Servers, fault};
 use crate::{access::Access, error::StoreError, tls};
@@ -24,11 +25,17 @@ use crate::{access::Access, error::StoreError, tls};
 const NOWHERE: &str = "nats://127.0.0.1:0";
 /// The client gives a connection up at its third ping without an answer.
 const PINGS_IN_DEADLINE: u32 = 4;
+/// What part of the deadline there is for servers to let it in, so that what they have said, or that it was
+/// nothing, is told.
+const ENTRANCE: f64 = 0.8;
 /// For these parts of the deadline, one after the other, an answer is waited for before it is asked again.
 const ASKED_AGAIN_AFTER: [u32; 3] = [8, 4, 2];
 /// More than there are places which begin at the same moment and may not be read.
 const DENIALS: usize = 256;
+/// What the seed of a user begins with, and how long it is: 2 bytes that tell what it is, 32 of it and 2 of a
+/// checksum, in base 32. <https://github.com/nats-io/nkeys>
 const NKEY_SEED: &str = "SU";
+const NKEY_SEED_LENGTH: usize = 58;
 const CREDENTIALS: &str = "-----BEGIN NATS USER JWT-----";
 
 /// A connection that is given up for good when it is lost: the engine makes another.
@@ -51,7 +58,7 @@ impl Link {
     ) -> Result<Self, StoreError> {
         let mut servers = servers.0.clone();
         fastrand::shuffle(&mut servers);
-        let deadline_of_each = deadline / count(servers.len());
+        let deadline_of_each = deadline.mul_f64(ENTRANCE) / count(servers.len());
         let mut failed: Option<StoreError> = None;
         for server in servers {
             let denied = broadcast::Sender::new(DENIALS);
@@ -108,8 +115,8 @@ impl Link {
         ask().await
     }
 
-    /// Waits for the answer to what was asked at one of `subjects`, or for that to be denied, of which
-    /// the server tells apart from it.
+    /// Waits for the answer to what was asked at `subjects`, or for one of them to be denied, of which the
+    /// server tells apart from it.
     pub(super) async fn asks<T>(
         &self,
         subjects: &[&str],
@@ -128,8 +135,9 @@ impl Link {
         };
         tokio::select! {
             biased;
-            answer = answer => Ok(answer),
+            // That of one of them may be there together with the answer of another.
             said = denied => Err(StoreError::refused(format!("{said}; grant it"))),
+            answer = answer => Ok(answer),
         }
     }
 }
@@ -208,12 +216,14 @@ async fn authenticates(
     let Some(token) = &access.token else { return Ok(options) };
     let token = token.read().await?;
     if token.contains(CREDENTIALS) {
+        // The client wants a whole last line, of which a secret has lost the end.
+        let credentials = Zeroizing::new(format!("{}\n", *token));
         // The cause might quote them.
         return options
-            .credentials(&token)
+            .credentials(&credentials)
             .map_err(|_| StoreError::refused("the credentials file is damaged; make a new one"));
     }
-    let is_seed = token.len() == 58 && token.starts_with(NKEY_SEED);
+    let is_seed = token.len() == NKEY_SEED_LENGTH && token.starts_with(NKEY_SEED);
     Ok(if is_seed { options.nkey(token.to_string()) } else { options.token(token.to_string()) })
 }
 

@@ -1,25 +1,15 @@
 //! A place in a bucket.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use super::{
-    Nats, address,
-    bucket::{Bucket, History},
-    changes::{self, Watching},
-    fault,
-    known::Known,
-    link::Link,
-};
+use super::{Nats, address, connected::Connected, history::History};
 use crate::{
     access::Access,
-    content::Entry,
+    address::SET,
     error::StoreError,
-    store::{Changes, Connection, Store},
+    store::{Connection, Store},
 };
 
 /// As for all clients of NATS, the end of a subject that stands for whatever follows.
@@ -29,10 +19,10 @@ const REST: char = '>';
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct NatsPlace {
-    nats: Nats,
-    bucket: String,
-    keys: Keys,
-    history: Arc<History>,
+    pub(super) nats: Nats,
+    pub(super) bucket: String,
+    pub(super) keys: Keys,
+    pub(super) history: Arc<History>,
 }
 
 /// Which keys of a bucket.
@@ -116,7 +106,8 @@ impl Store for NatsPlace {
     fn name(&self) -> String {
         let (server, bucket) = (self.nats.name(), &self.bucket);
         match &self.keys {
-            Keys::One(key) | Keys::Prefix(key) => format!("{server}/{bucket}/{key}"),
+            Keys::One(key) => format!("{server}/{bucket}/{key}"),
+            Keys::Prefix(prefix) => format!("{server}/{bucket}/{prefix}#{SET}"),
         }
     }
 
@@ -127,72 +118,6 @@ impl Store for NatsPlace {
     async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
         self.check()?;
         let link = self.nats.link().await?;
-        Ok(Box::new(Connected { place: self.clone(), link, watched: None }))
-    }
-}
-
-struct Connected {
-    place: NatsPlace,
-    link: Arc<Link>,
-    watched: Option<Watched>,
-}
-
-/// What can be told of a watch beside it.
-struct Watched {
-    known: Arc<Mutex<Known>>,
-    filter: String,
-}
-
-impl Connected {
-    /// Reads what is there without a watch.
-    async fn looks(&self) -> Result<Entry, StoreError> {
-        let NatsPlace { bucket, keys, history, .. } = &self.place;
-        if let Keys::One(key) = keys {
-            let bucket = Bucket::open(&self.link, bucket, history).await?;
-            if let Some((sequence, message)) = bucket.last(key).await? {
-                let mut known = Known::new(keys.clone(), bucket.epoch.clone(), Arc::clone(history));
-                known.takes(key, sequence, message);
-                return Ok(known.entry());
-            }
-        }
-        // Sets, and what is not there or can't be had otherwise, are told by a consumer of this moment.
-        Ok(self.begins().await?.entry())
-    }
-
-    /// Begins to watch, and waits until all that is there has been told.
-    async fn begins(&self) -> Result<Watching, StoreError> {
-        let NatsPlace { nats, bucket, keys, history } = &self.place;
-        let bucket = Bucket::open(&self.link, bucket, history).await?;
-        let mut watching =
-            Watching::begin(bucket, keys.clone(), Arc::clone(history), nats.read_deadline).await?;
-        watching.catches_up().await?;
-        Ok(watching)
-    }
-}
-
-#[async_trait]
-impl Connection for Connected {
-    async fn read(&mut self) -> Result<Entry, StoreError> {
-        let Some(Watched { known, filter }) = &self.watched else {
-            return self.looks().await;
-        };
-        // A watch that has lost nothing knows all there is, save for what went without a word.
-        let NatsPlace { bucket, history, .. } = &self.place;
-        let before = changes::lock(known).latest();
-        let bucket = Bucket::open_with_keys(&self.link, bucket, history, filter).await?;
-        let mut known = changes::lock(known);
-        if bucket.epoch != *known.epoch() || bucket.last < before {
-            return Err(fault::lost("the bucket is another one than before"));
-        }
-        if let Some(keys) = bucket.keys() {
-            known.keeps(&keys, bucket.last);
-        }
-        Ok(known.entry())
-    }
-
-    async fn watch(&mut self) -> Result<Option<Changes>, StoreError> {
-        let watching = self.begins().await?;
-        self.watched = Some(Watched { known: watching.known(), filter: watching.filter() });
-        Ok(Some(watching.into_changes()))
+        Ok(Box::new(Connected::new(self.clone(), link)))
     }
 }

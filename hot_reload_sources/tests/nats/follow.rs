@@ -4,23 +4,25 @@ use std::{collections::BTreeMap, fs, process::Command, time::Duration};
 
 use async_nats::jetstream::{self, stream};
 use bytes::Bytes;
-use hot_reload::ReloaderOptions;
-use hot_reload_sources::{Access, Store, nats::NatsPlace};
+use hot_reload_sources::{
+    Access, Store,
+    nats::{Nats, NatsPlace},
+};
 use tokio::time::Instant;
 
 use crate::{
     KEY,
     common::{
-        follow::{comes, fails, followed, followed_by, text},
+        follow::{comes, fails, followed, text},
         within,
     },
     server::{BUCKET, DEADLINE, NatsServer, PASSWORD},
 };
 
 /// Sooner than any look by the clock.
-const SOON: Duration = Duration::from_secs(1);
+pub const SOON: Duration = Duration::from_secs(1);
 
-fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, Bytes> {
+pub fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, Bytes> {
     pairs.iter().map(|&(name, value)| (name.to_owned(), Bytes::from(value.to_owned()))).collect()
 }
 
@@ -32,48 +34,32 @@ async fn the_url_of_a_key_is_enough() {
     let place = NatsPlace::from_url(&url, Access::new()).unwrap();
     assert_eq!(place.name(), format!("nats://{}/{BUCKET}/app/server.toml", server.address()));
     comes(&mut followed(place.clone().text()), text("one")).await;
-    // And that of a set, of which each entry is called as if it were alone.
     let set = NatsPlace::from_url(&url.replace("server.toml", "#set"), Access::new()).unwrap();
-    assert_eq!(format!("{}server.toml", set.name()), place.name());
-    comes(&mut followed(set.each_bytes()), map(&[("server.toml", "one")])).await;
+    comes(&mut followed(set.clone().each_bytes()), map(&[("server.toml", "one")])).await;
+    // Each entry of a set is called as if it were alone.
+    let told = fails(&followed(set.each_toml::<bool>()), &place.name()).await;
+    assert!(!told.contains('#'), "{told}");
 }
 
-#[tokio::test]
-async fn a_key_that_is_deleted_or_purged_leaves_its_last_value_until_it_is_back() {
-    let server = NatsServer::start().await;
-    server.put(KEY, "0").await;
-    let mut followed = followed(server.bucket().key(KEY).text());
-    comes(&mut followed, text("0")).await;
-    let store = server.store().await;
-    for (last, next) in [("0", "1"), ("1", "2")] {
-        match last {
-            "0" => store.delete(KEY).await.unwrap(),
-            _ => store.purge(KEY).await.unwrap(),
-        }
-        fails(&followed, "nothing there").await;
-        assert_eq!(followed.get(), Some(text(last)));
-        let begun = Instant::now();
-        server.put(KEY, next).await;
-        comes(&mut followed, text(next)).await;
-        assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+#[test]
+fn the_name_of_a_place_is_a_url_of_it() {
+    let name = |url: &str| NatsPlace::from_url(url, Access::new()).unwrap().name();
+    for (url, want) in [
+        ("nats://app:p@a,b:1/config/f/a%3Db", "nats://a:4222,b:1/config/f/a=b"),
+        ("tls://a/config/f.#set", "natss://a:4222/config/f.#set"),
+        ("nats://a/config/#set", "nats://a:4222/config/#set"),
+    ] {
+        assert_eq!((name(url), name(want)), (want.to_owned(), want.to_owned()));
     }
 }
 
-#[tokio::test]
-async fn what_younger_servers_leave_where_a_value_expired_is_no_value() {
-    let server = NatsServer::start().await;
-    server.put(KEY, "one").await;
-    let mut followed = followed(server.bucket().key(KEY).text());
-    comes(&mut followed, text("one")).await;
-    let mut headers = async_nats::HeaderMap::new();
-    headers.insert("Nats-Marker-Reason", "MaxAge");
-    let jetstream = server.jetstream().await;
-    let subject = format!("$KV.{BUCKET}.{KEY}");
-    let sent = jetstream.publish_with_headers(subject, headers, Bytes::new()).await;
-    sent.unwrap().await.unwrap();
-    fails(&followed, "nothing there").await;
-    server.put(KEY, "two").await;
-    comes(&mut followed, text("two")).await;
+#[test]
+fn a_read_deadline_has_time_for_heartbeats() {
+    for (asked, want) in [(1, 300), (300, 300), (301, 301)] {
+        let nats = Nats::from_url("nats://a", Access::new()).unwrap();
+        let nats = nats.read_deadline(Duration::from_millis(asked));
+        assert_eq!(nats.bucket("b").key("k").read_deadline(), Duration::from_millis(want));
+    }
 }
 
 #[tokio::test]
@@ -215,39 +201,6 @@ async fn one_that_is_restored_from_a_backup_counts_on_from_there() {
 }
 
 #[tokio::test]
-async fn a_value_that_expires_is_missed_at_the_next_look() {
-    let server = NatsServer::without_bucket("").await;
-    server.create(Duration::from_secs(3)).await;
-    server.put("f.a", "1").await;
-    let options = ReloaderOptions::hybrid().poll_interval(Duration::from_millis(200));
-    let one = followed_by(server.bucket().key("f.a").text(), options.clone());
-    let mut set = followed_by(server.bucket().prefix("f.").each_bytes(), options);
-    comes(&mut set, map(&[("a", "1")])).await;
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    server.put("f.b", "2").await;
-    comes(&mut set, map(&[("a", "1"), ("b", "2")])).await;
-    comes(&mut set, map(&[("b", "2")])).await;
-    fails(&one, "nothing there").await;
-    // And it may come again.
-    server.put("f.a", "3").await;
-    let mut one = one;
-    comes(&mut one, text("3")).await;
-}
-
-#[tokio::test]
-async fn a_value_that_expires_while_there_is_no_connection_is_missed_too() {
-    let server = NatsServer::without_bucket("").await;
-    server.create(Duration::from_secs(2)).await;
-    server.put("f.a", "1").await;
-    let mut set = followed(server.bucket().prefix("f.").each_bytes().allow_empty(true));
-    comes(&mut set, map(&[("a", "1")])).await;
-    server.kill().await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    server.run().await;
-    comes(&mut set, map(&[])).await;
-}
-
-#[tokio::test]
 async fn a_mirror_is_a_bucket_too() {
     let server = NatsServer::start().await;
     let mirror = stream::Config {
@@ -273,8 +226,10 @@ async fn a_client_of_the_users_own_will_do() {
     server.put(KEY, "one").await;
     let options = async_nats::ConnectOptions::with_user_and_password("app".into(), PASSWORD.into());
     let client = options.connect(server.address().to_string()).await.unwrap();
-    let nats = hot_reload_sources::nats::Nats::from_client(client.clone()).read_deadline(DEADLINE);
-    let mut followed = followed(nats.bucket(BUCKET).key(KEY).text());
+    let nats = Nats::from_client(client.clone()).read_deadline(DEADLINE);
+    let source = nats.bucket(BUCKET).key(KEY).text();
+    assert_eq!(source.name(), format!("nats:///{BUCKET}/{KEY}"));
+    let mut followed = followed(source);
     comes(&mut followed, text("one")).await;
     server.restart().await;
     server.put(KEY, "two").await;

@@ -1,10 +1,10 @@
 //! What is lost, and how soon that is found.
 
-use std::time::Duration;
+use std::{net::TcpListener, time::Duration};
 
 use futures_util::{StreamExt, TryStreamExt};
 use hot_reload::{ReloaderOptions, ReloaderService};
-use hot_reload_sources::Store;
+use hot_reload_sources::{Access, Store};
 use rustix::process::Signal;
 use tokio::time::{Instant, timeout};
 
@@ -79,9 +79,22 @@ async fn the_next_server_is_asked_where_one_is_gone() {
     server.put(KEY, "one").await;
     let gone = crate::common::server::address();
     let url = format!("nats://app:{}@{gone},{}", crate::server::PASSWORD, server.address());
-    let bucket = crate::server::bucket(&url, hot_reload_sources::Access::new());
+    let bucket = crate::server::bucket(&url, Access::new());
     let mut followed = followed(bucket.key(KEY).text());
     comes(&mut followed, text("one")).await;
+}
+
+#[tokio::test]
+async fn servers_that_say_nothing_are_told_by_name() {
+    // Connected to by the system, and never taken up.
+    let silent = [0, 0].map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap());
+    let [one, other] = silent.each_ref().map(|server| server.local_addr().unwrap());
+    let url = format!("nats://{one},{other}");
+    let followed = followed(crate::server::bucket(&url, Access::new()).key(KEY).text());
+    let begun = Instant::now();
+    // There is time for both of them, and to say so.
+    fails(&followed, "gives no answer").await;
+    assert!(begun.elapsed() < DEADLINE + SLACK, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

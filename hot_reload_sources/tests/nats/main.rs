@@ -7,8 +7,10 @@ mod common;
 
 mod cluster;
 mod follow;
+mod gone;
 mod leaf;
 mod lost;
+mod operator;
 mod rig;
 mod security;
 mod server;

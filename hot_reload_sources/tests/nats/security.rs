@@ -2,14 +2,17 @@
 
 use std::{fs, time::Duration};
 
-use hot_reload_sources::{Access, Secret, Store};
+use async_nats::jetstream::stream;
+use hot_reload::ReloaderOptions;
+use hot_reload_sources::{Access, Secret, Store, nats::Nats};
 use tokio::time::Instant;
 
 use crate::{
     KEY,
     common::{
+        PATIENCE,
         authority::{Authority, Validity},
-        follow::{comes, fails, followed, text},
+        follow::{comes, fails, followed, followed_by, text},
     },
     server::{BUCKET, DEADLINE, NatsServer, PASSWORD, bucket},
 };
@@ -85,36 +88,126 @@ async fn the_seed_of_an_nkey_will_do() {
 async fn what_may_not_be_done_is_told_at_once() {
     let server = NatsServer::start().await;
     server.put(KEY, "one").await;
-    let may = |subjects: &str| {
-        format!("{{user: guest, password: guest, permissions: {{publish: [{subjects}]}}}}")
+    let may = |subjects: &[&str]| {
+        let rights =
+            format!("{{user: guest, password: guest, permissions: {{publish: {subjects:?}}}}}");
+        server.configure(&rights, "");
     };
     let access = Access::new().user("guest").password(Secret::text("guest"));
     let source = || bucket(&plain(&server), access.clone()).key(KEY).text();
-    for (subjects, part) in [("\"x\"", "STREAM.INFO"), ("\"$JS.API.STREAM.INFO.>\"", "DIRECT.GET")]
-    {
-        server.configure(&may(subjects), "");
+    for (subject, part) in [("x", "STREAM.INFO"), ("$JS.API.STREAM.INFO.>", "DIRECT.GET")] {
+        may(&[subject]);
         server.restart().await;
         let begun = Instant::now();
         let told = fails(&followed(source()), part).await;
         assert!(told.contains("ermissions") && told.contains("grant it"), "{told}");
         assert!(begun.elapsed() < DEADLINE, "{:?}", begun.elapsed());
     }
-    // It is polled, at least.
-    let get = format!("$JS.API.DIRECT.GET.KV_{BUCKET}.$KV.{BUCKET}.{KEY}");
-    server.configure(&may(&format!("\"$JS.API.STREAM.INFO.>\", \"{get}\"")), "");
-    server.restart().await;
-    let mut polled = followed(source());
-    comes(&mut polled, text("one")).await;
-    let by = polled.status().mechanism.unwrap().to_string();
-    assert!(by.contains("for want of events") && by.contains("CONSUMER.CREATE"), "{by}");
-    // All that a reader of one key needs.
     let stream = format!("KV_{BUCKET}");
+    let info = format!("$JS.API.STREAM.INFO.{stream}");
+    let get = format!("$JS.API.DIRECT.GET.{stream}.$KV.{BUCKET}.{KEY}");
     let create = format!("$JS.API.CONSUMER.CREATE.{stream}.*.$KV.{BUCKET}.{KEY}");
     let flow = format!("$JS.FC.{stream}.>");
-    let least = format!("\"$JS.API.STREAM.INFO.{stream}\", \"{create}\", \"{flow}\"");
-    server.configure(&may(&least), "");
+    // It is polled, at least, also where a watch would end in silence after some 2 MB.
+    for (subjects, part) in
+        [([&*info, &get, &flow], "CONSUMER.CREATE"), ([&info, &get, &create], "$JS.FC")]
+    {
+        may(&subjects);
+        server.restart().await;
+        let mut polled = followed(source());
+        comes(&mut polled, text("one")).await;
+        let by = polled.status().mechanism.unwrap().to_string();
+        assert!(by.contains("for want of events") && by.contains(part), "{by}");
+    }
+    // All that a reader of one key needs.
+    may(&[&info, &create, &flow]);
     server.restart().await;
     comes(&mut followed(source()), text("one")).await;
+}
+
+#[tokio::test]
+async fn a_set_and_a_mirror_take_rights_of_their_own() {
+    let server = NatsServer::start().await;
+    server.put("f.other", "one").await;
+    let mirror = stream::Config {
+        name: "KV_near".into(),
+        mirror: Some(stream::Source { name: format!("KV_{BUCKET}"), ..Default::default() }),
+        ..Default::default()
+    };
+    server.create_stream(mirror).await;
+    for (bucket, subject) in [(BUCKET, "f.>"), ("near", "f.>"), ("near", "f.other")] {
+        let rights = [
+            format!("$JS.API.STREAM.INFO.KV_{bucket}"),
+            format!("$JS.API.CONSUMER.CREATE.KV_{bucket}.*.$KV.{BUCKET}.{subject}"),
+            format!("$JS.FC.KV_{bucket}.>"),
+        ];
+        let rights =
+            format!("{{user: guest, password: guest, permissions: {{publish: {rights:?}}}}}");
+        server.configure(&rights, "");
+        server.restart().await;
+        let url = format!("nats://guest:guest@{}", server.address());
+        let bucket = Nats::from_url(&url, Access::new()).unwrap().bucket(bucket);
+        if subject == "f.>" {
+            let want = [("ther".to_owned(), "one".into())].into();
+            comes(&mut followed(bucket.prefix("f.o").each_bytes()), want).await;
+        } else {
+            comes(&mut followed(bucket.key(subject).text()), text("one")).await;
+        }
+    }
+}
+
+/// A server, and a URL of it for who is in another account than JetStream, and has not imported from there
+/// the subject of answers to flow control.
+async fn without_flow_control() -> (NatsServer, String) {
+    let server = NatsServer::without_bucket("").await;
+    let exports = "exports: [{service: \"$JS.API.>\"}, {stream: \"_INBOX.>\"}]";
+    let imports = "imports: [{service: {account: JS, subject: \"$JS.API.>\"}}, \
+                   {stream: {account: JS, subject: \"_INBOX.>\"}}]";
+    let app = format!("users: [{{user: app, password: {PASSWORD}}}]");
+    let accounts = format!(
+        "accounts {{JS {{jetstream: enabled, {app}, {exports}}}, \
+         GUEST {{users: [{{user: guest, password: guest}}], {imports}}}}}"
+    );
+    server.authorize("", &accounts);
+    server.restart().await;
+    server.create(Duration::ZERO).await;
+    server.put(KEY, "one").await;
+    let url = format!("nats://guest:guest@{}", server.address());
+    (server, url)
+}
+
+/// Puts more than a server sends, about 2 MB, without an answer to flow control.
+async fn put_too_much(server: &NatsServer) -> String {
+    let mut last = "x".repeat(10_000);
+    for _ in 0..300 {
+        server.put(KEY, &last).await;
+    }
+    last.push('!');
+    server.put(KEY, &last).await;
+    last
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_where_nobody_takes_its_answers_to_flow_control() {
+    let (server, url) = without_flow_control().await;
+    let mut followed = followed(bucket(&url, Access::new()).key(KEY).text());
+    comes(&mut followed, text("one")).await;
+    let last = put_too_much(&server).await;
+    comes(&mut followed, last).await;
+}
+
+#[tokio::test]
+async fn a_look_by_the_clock_finds_what_a_watch_withholds() {
+    let (server, url) = without_flow_control().await;
+    // So long that the watch is not found to be of no use meanwhile.
+    let nats = Nats::from_url(&url, Access::new()).unwrap().read_deadline(PATIENCE * 2);
+    let options = ReloaderOptions::hybrid().poll_interval(Duration::from_millis(200));
+    let mut followed = followed_by(nats.bucket(BUCKET).key(KEY).text(), options);
+    comes(&mut followed, text("one")).await;
+    let last = put_too_much(&server).await;
+    comes(&mut followed, last).await;
+    server.store().await.delete(KEY).await.unwrap();
+    fails(&followed, "nothing there").await;
 }
 
 #[tokio::test]

@@ -10,7 +10,10 @@ use std::{
 
 use async_nats::{
     Client, ConnectOptions,
-    jetstream::{self, Context, kv, stream},
+    jetstream::{
+        self, Context, kv,
+        stream::{self, StorageType},
+    },
 };
 use hot_reload_sources::{
     Access, Secret,
@@ -141,6 +144,11 @@ impl NatsServer {
         client.insert(connected).clone()
     }
 
+    /// Has the test's own client be this one until it is killed.
+    pub async fn is_used_by(&self, client: Client) {
+        *self.client.lock().await = Some(client);
+    }
+
     pub async fn jetstream(&self) -> Context {
         jetstream::new(self.client().await)
     }
@@ -155,17 +163,12 @@ impl NatsServer {
     }
 
     pub async fn create_with(&self, num_replicas: usize, max_age: Duration) {
-        self.create_stream(stream::Config {
-            name: format!("KV_{BUCKET}"),
-            subjects: vec![format!("$KV.{BUCKET}.>")],
-            max_messages_per_subject: 1,
-            max_age,
-            allow_rollup: true,
-            allow_direct: true,
-            num_replicas,
-            ..stream::Config::default()
-        })
-        .await;
+        self.create_stream(stream::Config { num_replicas, max_age, ..config(1) }).await;
+    }
+
+    /// Creates the bucket, to keep the last `history` values of each key.
+    pub async fn create_with_history(&self, history: i64, storage: StorageType) {
+        self.create_stream(stream::Config { storage, ..config(history) }).await;
     }
 
     pub async fn create_stream(&self, config: stream::Config) {
@@ -177,6 +180,12 @@ impl NatsServer {
             }
         }))
         .await;
+    }
+
+    /// Removes the message `sequence`, as an administrator does: no other one tells of it.
+    pub async fn forget(&self, sequence: u64) {
+        let stream = self.jetstream().await.get_stream(format!("KV_{BUCKET}")).await.unwrap();
+        assert!(stream.delete_message(sequence).await.unwrap());
     }
 
     pub async fn remove(&self) {
@@ -217,6 +226,17 @@ impl NatsServer {
     pub fn bucket(&self) -> NatsBucket {
         let access = Access::new().user("app").password(Secret::text(PASSWORD));
         bucket(&format!("nats://{}", self.address), access)
+    }
+}
+
+fn config(history: i64) -> stream::Config {
+    stream::Config {
+        name: format!("KV_{BUCKET}"),
+        subjects: vec![format!("$KV.{BUCKET}.>")],
+        max_messages_per_subject: history,
+        allow_rollup: true,
+        allow_direct: true,
+        ..stream::Config::default()
     }
 }
 
