@@ -164,6 +164,50 @@ fn check_and_status_take_a_url() {
     assert!(said.contains(&format!("{}:1:", redis.url())), "{said}");
 }
 
+/// A store that takes connections and says nothing.
+struct Silent(TcpListener);
+
+impl Silent {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Self(listener)
+    }
+
+    fn url(&self) -> String {
+        format!("redis://{}/0/{KEY}", self.0.local_addr().unwrap())
+    }
+
+    /// Starts the program, and waits until it loads; the connection is open for as long as it is held.
+    fn daemon(&self) -> (Daemon, TcpStream) {
+        let daemon = Daemon::spawn(program().args(["--config", &self.url()]));
+        let mut connection = None;
+        until("it connects", || {
+            connection = self.0.accept().ok();
+            connection.is_some()
+        });
+        (daemon, connection.unwrap().0)
+    }
+}
+
+#[test]
+fn while_the_first_load_waits_signals_are_heard() {
+    let store = Silent::start();
+    for signals in [
+        &[Signal::TERM][..],
+        &[Signal::INT],
+        // What to load and to replace there is nothing yet.
+        &[Signal::HUP, Signal::TERM],
+        &[Signal::USR2, Signal::TERM],
+    ] {
+        let (daemon, _connection) = store.daemon();
+        for signal in signals {
+            daemon.signal(*signal);
+        }
+        assert_eq!(daemon.ends().code(), Some(0), "{signals:?}");
+    }
+}
+
 #[test]
 fn what_is_wrong_with_the_way_there_is_told_without_the_password() {
     let redis = Redis::start();
