@@ -171,7 +171,8 @@ impl Etcd {
     }
 
     fn to(members: Members, access: Access) -> Self {
-        Self::by(Way::Members(members, access))
+        let deadline = access.deadline();
+        Self::by(Way::Members(members, access)).read_deadline(deadline)
     }
 
     fn by(way: Way) -> Self {

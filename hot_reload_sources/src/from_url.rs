@@ -147,4 +147,25 @@ mod tests {
             assert!(told.contains(scheme), "{scheme}: {told}");
         }
     }
+
+    #[test]
+    fn the_read_deadline_is_that_of_the_access() {
+        for url in [
+            "https://host/config.toml",
+            "nats://host/bucket/key",
+            "redis://host/0/key",
+            "redis+unix:///s?key=key",
+            "etcd://host/key",
+            "postgres://host/database/key",
+        ] {
+            let scheme = url.split_once(':').unwrap().0;
+            if KNOWN.iter().any(|known| known.schemes.contains(&scheme) && known.place.is_none()) {
+                continue;
+            }
+            let deadline = |access| from_url(url, access).unwrap().read_deadline();
+            let minute = Duration::from_secs(60);
+            assert_eq!(deadline(Access::new()), Duration::from_secs(5), "{url}");
+            assert_eq!(deadline(Access::new().read_deadline(minute)), minute, "{url}");
+        }
+    }
 }

@@ -141,8 +141,8 @@ impl Http {
         // It may be secret.
         server.set_query(None);
         server.set_fragment(None);
-        let (access, server) = (Arc::new(access), Some(server));
-        Ok(Self { clients, access, server, read_deadline: READ_DEADLINE })
+        let (read_deadline, access) = (access.deadline(), Arc::new(access));
+        Ok(Self { clients, access, server: Some(server), read_deadline })
     }
 
     /// Creates what asks by a client of your own, which has its own credentials, trust and redirects.

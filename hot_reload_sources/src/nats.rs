@@ -142,7 +142,8 @@ impl Nats {
     /// When it is no such URL, or has a bucket, and when `access` says whom to trust and no TLS is spoken.
     pub fn from_url(url: &str, access: Access) -> Result<Self, StoreError> {
         let (servers, access) = Servers::parse(url, access)?;
-        Ok(Self::new(Way::Servers(servers, access)))
+        let deadline = access.deadline();
+        Ok(Self::new(Way::Servers(servers, access)).read_deadline(deadline))
     }
 
     /// Takes a client that is connected, or will be.

@@ -108,7 +108,7 @@ pub use self::{
     place::{PostgresPlace, PostgresQuery},
     tls::Tls,
 };
-use crate::{access::Access, error::StoreError, shared::Shared, store::READ_DEADLINE};
+use crate::{access::Access, error::StoreError, shared::Shared};
 
 /// Creates the table that [`Postgres::key`] follows; run again, it keeps what is there.
 ///
@@ -207,8 +207,8 @@ impl Postgres {
         Self {
             config,
             tls,
+            deadline: access.deadline(),
             access,
-            deadline: READ_DEADLINE,
             shared: Shared::default(),
             history: Arc::default(),
             has_failed: Arc::default(),

@@ -109,7 +109,7 @@ use self::{
     link::Link,
     place::{Query, Shape},
 };
-use crate::{access::Access, error::StoreError, shared::Shared, store::READ_DEADLINE};
+use crate::{access::Access, error::StoreError, shared::Shared};
 
 /// A Redis server, or one that speaks its protocol, such as Valkey.
 ///
@@ -188,9 +188,12 @@ impl Redis {
 
     fn new(server: Server) -> Self {
         Self {
+            settings: Settings {
+                read_deadline: server.access().deadline(),
+                keyspace_events: false,
+            },
             server: Arc::new(server),
             shared: Shared::default(),
-            settings: Settings { read_deadline: READ_DEADLINE, keyspace_events: false },
             nodes: Nodes::default(),
         }
     }
