@@ -24,7 +24,7 @@ pub(crate) fn serve(following: Following, filter: log::Filter) -> Result<(), Fai
     // Before anything else is opened.
     let inherited = Inherited::from_env();
     descriptors::allow_all();
-    let source = Source::at(&following.place)?;
+    let source = Source::at(&following.place, following.patience)?;
     let loading = on_this_thread()?;
     let loaded = loading.block_on(load(&source));
     // Somebody may be looking up a name still, for longer than anybody waits.
