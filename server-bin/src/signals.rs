@@ -14,7 +14,7 @@ pub(crate) struct Signals {
 
 impl Signals {
     /// Takes signals over from the system, which would end the process without a word, or not at all where
-    /// it is the first of a container (pid_namespaces(7)).
+    /// it is the first of a container (`pid_namespaces(7)`).
     pub(crate) fn new() -> io::Result<Self> {
         // A handler stays once it is set; while there is nothing to load anew or to replace, they do nothing.
         for order in [SignalKind::hangup(), SignalKind::user_defined2()] {
