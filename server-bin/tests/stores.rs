@@ -12,6 +12,7 @@ use std::{
 };
 
 use common::{Daemon, File, program, run, text, until};
+use hot_reload::testing::address;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -27,11 +28,7 @@ struct Redis {
 
 impl Redis {
     fn start() -> Self {
-        // One that was drawn from sixteen million, so that nobody else takes its port meanwhile.
-        let [_, a, b, c] = fastrand::u32(..).to_be_bytes();
-        let free = TcpListener::bind(SocketAddr::from(([127, a, b, c.clamp(1, 254)], 0))).unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
+        let address = address();
         let dir = tempfile::tempdir().unwrap();
         let child = Self::run(address, &dir);
         Self { address, dir, child }
