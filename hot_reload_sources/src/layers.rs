@@ -35,6 +35,22 @@
 //! # fn main() {}
 //! ```
 //!
+//! A store is a layer as well, read as a [`Tree`] of whatever keys it has:
+//!
+//! ```
+//! # #[cfg(all(feature = "redis", feature = "toml"))] {
+//! use hot_reload_sources::{
+//!     Access, Store, from_url,
+//!     layers::{Env, Layers, Tree},
+//! };
+//! # type Config = std::collections::BTreeMap<String, u32>;
+//!
+//! let url = "redis://127.0.0.1/0/rings/all.toml";
+//! let all = from_url(url, Access::new()).unwrap().toml::<Tree>();
+//! let layers = Layers::<Config>::new().with(all).with(Env::prefixed("APP_"));
+//! # }
+//! ```
+//!
 //! # How it works
 //!
 //! Each layer is followed in its own way, as a service would follow it alone. Whichever moves, the whole
