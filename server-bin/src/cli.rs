@@ -43,7 +43,7 @@ pub(crate) struct DaemonFlags {
     #[arg(long, value_name = "INTERVAL", value_parser = interval::parse, default_value = "10s")]
     pub(crate) poll_interval: Duration,
 
-    /// How long a store may be silent until the connection is given up, and an answer may take
+    /// How long a store may be silent, or take to answer, until the connection is given up
     ///
     /// 5s unless it is said. Signs of life are asked for a few times in that time, so a large fleet may
     /// want more.

@@ -121,6 +121,8 @@ fn a_store_that_goes_and_comes_back_is_waited_for() {
     redis.restart();
     redis.set(&text("two"));
     daemon.expect("two");
+    redis.kill();
+    assert_eq!(daemon.end_by(Signal::TERM).code(), Some(0));
 }
 
 #[test]
