@@ -22,7 +22,7 @@
 //!
 //! | URL | is |
 //! |---|---|
-//! | `https://host/server.toml` | looked at, every poll interval |
+//! | `https://host/server.toml` | looked at every poll interval: 10 s by `watch`, or as the options say |
 //! | `https://host/server.toml#watch=sse` | told by events that carry the value |
 //! | `https://host/server.toml#watch=sse-hints&events=/changes` | told by events of another URL that say to look |
 //! | `http://host:8500/v1/kv/server.toml?raw#watch=long-poll` | told by long polling, as Consul does |
