@@ -120,7 +120,7 @@ enum Way {
 }
 
 impl Etcd {
-    /// Takes the members from a URL: `etcd://a:2379,b:2379`, or `etcds://` for TLS. A user and a
+    /// Reaches the members that `url` names: `etcd://a:2379,b:2379`, or `etcds://` for TLS. A user and a
     /// password may be in it, `etcd://user:password@a:2379`; those of `access` go before them.
     ///
     /// It connects to one member when the first place is followed, and to another when that is lost.

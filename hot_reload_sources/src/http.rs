@@ -1,5 +1,7 @@
 //! A URL as a source: by conditional GET, server-sent events, or long polling.
 //!
+//! # Examples
+//!
 //! ```no_run
 //! use hot_reload_sources::{Access, Secret, Store, http::Http};
 //!
@@ -115,8 +117,8 @@ pub struct Http {
 }
 
 impl Http {
-    /// Creates what asks the server at `url`, such as `https://config.example.com`, over HTTP/2 where it
-    /// has that. Credentials in the URL stand for those that `access` has none of.
+    /// Reaches the server that `url` names, such as `https://config.example.com`, over HTTP/2 where it has
+    /// that. Credentials in the URL stand for those that `access` has none of.
     ///
     /// # Errors
     ///
@@ -158,7 +160,7 @@ impl Http {
         self
     }
 
-    /// The value at `url`, which may be relative to that of the server; polled unless told otherwise.
+    /// Returns the value at `url`, which may be relative to that of the server; polled unless told otherwise.
     ///
     /// # Errors
     ///
@@ -172,7 +174,7 @@ impl Http {
         Ok(HttpPlace::new(http.read_deadline(self.read_deadline), url))
     }
 
-    /// The value of `key` in Consul's KV store, by long polling; a token is sent as bearer token.
+    /// Returns the value of `key` in Consul's KV store, by long polling; a token is sent as bearer token.
     ///
     /// # Errors
     ///

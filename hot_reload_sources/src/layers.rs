@@ -1,5 +1,7 @@
 //! Several sources, merged into one value: defaults, files, a store, the environment.
 //!
+//! # Examples
+//!
 //! ```
 //! # #[cfg(feature = "toml")]
 //! # #[tokio::main(flavor = "current_thread")]

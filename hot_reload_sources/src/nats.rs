@@ -129,7 +129,7 @@ pub struct NatsBucket {
 }
 
 impl Nats {
-    /// Takes the servers from a URL: `nats://a:4222,b:4222`, or `natss://` for TLS with all of them; they are
+    /// Reaches the servers that `url` names: `nats://a:4222,b:4222`, or `natss://` for TLS with all of them; they are
     /// of one cluster. Nothing is connected yet.
     ///
     /// Who asks is said by `access`, or else by the URL, of which it is taken out:

@@ -137,7 +137,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Creates it from `postgres://host:5432/database`; see [URLs](self#urls).
+    /// Reaches the database that `url` names: `postgres://host:5432/database`; see [URLs](self#urls).
     ///
     /// Without `sslmode` it is [`Tls::VerifyFull`], save where all hosts are the loopback interface or
     /// Unix sockets and `access` has no CA file: there it is [`Tls::Prefer`]. What `access` says goes

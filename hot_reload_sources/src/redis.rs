@@ -131,7 +131,7 @@ struct Settings {
 }
 
 impl Redis {
-    /// Creates what reaches the server, and the database in it, that `url` names:
+    /// Reaches the server, and the database in it, that `url` names:
     /// `redis://host:6379/0`, `rediss://host:6379/0` by TLS, `redis+unix:///run/redis.sock?db=0` by a
     /// Unix socket, `redis+sentinel://host:26379/primary/0` by what a sentinel says, or one of more,
     /// which follow as `?sentinel=host:26379&sentinel=host:26379`; `rediss+sentinel` has both by TLS.
