@@ -33,7 +33,6 @@ async fn main() -> anyhow::Result<()> {
         max_messages_per_subject: 1,
         allow_rollup: true,
         allow_direct: true,
-        num_replicas: 1,
         ..stream::Config::default()
     };
     jetstream.get_or_create_stream(bucket).await?;

@@ -1,13 +1,14 @@
+//! `cargo run -p hot_reload_sources --features redis,toml --example redis`, and before it
+//!
 //! ```text
 //! redis-server --port 7001 --save '' &
 //! sleep 1; redis-cli -p 7001 set prod/server.toml 'workers = 2'
-//! cargo run -p hot_reload_sources --features redis,toml --example redis
 //! ```
 //!
 //! Follows a string of Redis. In another terminal, set it to `workers = 8`, and then to `workers = many`: the
 //! one is printed as soon as it is set; the other is refused, and the one before stays, as it does when the
-//! key is deleted, or the server ends. Another URL may be given as an
-//! argument; `REDIS_USER` and `REDIS_PASSWORD_FILE` say who comes.
+//! key is deleted, or the server ends. Another URL may be given as an argument; `REDIS_USER` and
+//! `REDIS_PASSWORD_FILE` say who comes.
 
 use std::{env, error::Error};
 

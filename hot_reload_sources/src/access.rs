@@ -1,16 +1,19 @@
-//! How a process proves who it is, and whom it trusts.
+//! How a process proves who it is, whom it trusts, and for how long.
 
 use std::{
     env, fmt, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use tokio::{fs, io::AsyncReadExt};
 use zeroize::Zeroizing;
 
 use crate::error::StoreError;
+#[cfg(feature = "_stores")]
+use crate::store::READ_DEADLINE;
 
-/// Credentials for a store, and what its certificate is checked by.
+/// Credentials for a store, what its certificate is checked by, and how long it may be silent.
 ///
 /// Files are read anew for every connection, so all of it may rotate under a service that runs. Nothing
 /// of it is ever in a name, an error or a log.
@@ -34,6 +37,7 @@ pub struct Access {
     pub(crate) token: Option<Secret>,
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) client_certificate: Option<(PathBuf, PathBuf)>,
+    read_deadline: Option<Duration>,
 }
 
 impl Access {
@@ -91,6 +95,7 @@ impl Access {
             token: secret("TOKEN")?,
             ca_file: get("CA_FILE")?.map(PathBuf::from),
             client_certificate,
+            read_deadline: None,
         })
     }
 
@@ -126,6 +131,22 @@ impl Access {
     ) -> Self {
         self.client_certificate = Some((certificate.into(), key.into()));
         self
+    }
+
+    /// Sets the read deadline that a store begins with: how long connecting and an answer may take, and how
+    /// long it may be silent until the connection is given up; 5 s by default.
+    ///
+    /// It is for what is made by a URL alone, as [`from_url`](crate::from_url()) does; the handle of each store
+    /// has a method of this name.
+    pub fn read_deadline(mut self, deadline: Duration) -> Self {
+        self.read_deadline = Some(deadline);
+        self
+    }
+
+    /// The deadline, for a handle.
+    #[cfg(feature = "_stores")]
+    pub(crate) fn deadline(&self) -> Duration {
+        self.read_deadline.unwrap_or(READ_DEADLINE)
     }
 }
 

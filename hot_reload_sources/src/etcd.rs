@@ -131,7 +131,7 @@ enum Way {
 }
 
 impl Etcd {
-    /// Takes the members from a URL: `etcd://a:2379,b:2379`, or `etcds://` for TLS. A user and a
+    /// Reaches the members that `url` names: `etcd://a:2379,b:2379`, or `etcds://` for TLS. A user and a
     /// password may be in it, `etcd://user:password@a:2379`; those of `access` go before them.
     ///
     /// It connects to one member when the first place is followed, and to another when that is lost.
@@ -183,12 +183,16 @@ impl Etcd {
     }
 
     fn new(way: Way) -> Self {
+        let read_deadline = match &way {
+            Way::Members(_, access) => access.deadline(),
+            Way::Client(_) => READ_DEADLINE,
+        };
         Self {
             way: Arc::new(way),
             shared: Shared::default(),
             entrance: Entrance::default(),
             history: Arc::default(),
-            read_deadline: READ_DEADLINE,
+            read_deadline,
         }
     }
 

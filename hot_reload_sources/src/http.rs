@@ -1,5 +1,7 @@
 //! A URL as a source: by conditional GET, server-sent events, or long polling.
 //!
+//! # Examples
+//!
 //! ```no_run
 //! use hot_reload_sources::{Access, Secret, Store, http::Http};
 //!
@@ -22,7 +24,7 @@
 //!
 //! | URL | is |
 //! |---|---|
-//! | `https://host/server.toml` | looked at, every poll interval |
+//! | `https://host/server.toml` | looked at every poll interval: 10 s by `watch`, or as the options say |
 //! | `https://host/server.toml#watch=sse` | told by events that carry the value |
 //! | `https://host/server.toml#watch=sse-hints&events=/changes` | told by events of another URL that say to look |
 //! | `http://host:8500/v1/kv/server.toml?raw#watch=long-poll` | told by long polling, as Consul does |
@@ -129,8 +131,8 @@ pub struct Http {
 }
 
 impl Http {
-    /// Creates what asks the server at `url`, such as `https://config.example.com`, over HTTP/2 where it
-    /// has that. Credentials in the URL stand for those that `access` has none of.
+    /// Reaches the server that `url` names, such as `https://config.example.com`, over HTTP/2 where it has
+    /// that. Credentials in the URL stand for those that `access` has none of.
     ///
     /// # Errors
     ///
@@ -156,8 +158,8 @@ impl Http {
         // It may be secret.
         server.set_query(None);
         server.set_fragment(None);
-        let (access, server) = (Arc::new(access), Some(server));
-        Ok(Self { clients, access, server, read_deadline: READ_DEADLINE })
+        let (read_deadline, access) = (access.deadline(), Arc::new(access));
+        Ok(Self { clients, access, server: Some(server), read_deadline })
     }
 
     /// Creates what asks by a client of your own, which has its own credentials, trust and redirects.
@@ -173,7 +175,7 @@ impl Http {
         self
     }
 
-    /// The value at `url`, which may be relative to that of the server; polled unless told otherwise.
+    /// Returns the value at `url`, which may be relative to that of the server; polled unless told otherwise.
     ///
     /// # Errors
     ///
@@ -187,7 +189,7 @@ impl Http {
         Ok(HttpPlace::new(http.read_deadline(self.read_deadline), url))
     }
 
-    /// The value of `key` in Consul's KV store, by long polling; a token is sent as bearer token.
+    /// Returns the value of `key` in Consul's KV store, by long polling; a token is sent as bearer token.
     ///
     /// # Errors
     ///

@@ -1,5 +1,7 @@
 //! Several sources, merged into one value: defaults, files, a store, the environment.
 //!
+//! # Examples
+//!
 //! ```
 //! # #[cfg(feature = "toml")]
 //! # #[tokio::main(flavor = "current_thread")]
@@ -33,6 +35,22 @@
 //! # }
 //! # #[cfg(not(feature = "toml"))]
 //! # fn main() {}
+//! ```
+//!
+//! A store is a layer as well, read as a [`Tree`] of whatever keys it has:
+//!
+//! ```
+//! # #[cfg(all(feature = "redis", feature = "toml"))] {
+//! use hot_reload_sources::{
+//!     Access, Store, from_url,
+//!     layers::{Env, Layers, Tree},
+//! };
+//! # type Config = std::collections::BTreeMap<String, u32>;
+//!
+//! let url = "redis://127.0.0.1/0/rings/all.toml";
+//! let all = from_url(url, Access::new()).unwrap().toml::<Tree>();
+//! let layers = Layers::<Config>::new().with(all).with(Env::prefixed("APP_"));
+//! # }
 //! ```
 //!
 //! # How it works

@@ -28,16 +28,16 @@
 //!
 //! # The stores
 //!
-//! | feature | a value is | and a set | pushed by |
-//! |---|---|---|---|
-//! | [`http`] | what a URL gives | | server-sent events or long polling, where the server has them |
-//! | [`redis`] | a string | a hash | client tracking |
-//! | [`nats`] | an entry of a `JetStream` bucket | all below a prefix | the watch of the bucket |
-//! | [`etcd`] | a key | all below a prefix, at one revision | its watch |
-//! | [`postgres`] | a key of a table, or what a query returns | a prefix, or two columns | `NOTIFY`, and a read |
-//! | [`layers`] | files, environment and any of these, merged | | whichever layer moves |
+//! | feature | a value is | and a set | pushed by | since |
+//! |---|---|---|---|---|
+//! | [`http`] | what a URL gives | | server-sent events or long polling, where the server has them | |
+//! | [`redis`] | a string | a hash | client tracking | Redis 6 |
+//! | [`nats`] | an entry of a `JetStream` bucket | all below a prefix | the watch of the bucket | NATS 2.9 |
+//! | [`etcd`] | a key | all below a prefix, at one revision | its watch | etcd 3.4 |
+//! | [`postgres`] | a key of a table, or what a query returns | a prefix, or two columns | `NOTIFY`, and a read | PostgreSQL 13 |
+//! | [`layers`] | files, environment and any of these, merged | | whichever layer moves | |
 //!
-//! Each feature brings the client of its store and nothing else. Formats are the features `toml`, `json`
+//! Tests run against Redis 7.0, NATS 2.9, etcd 3.4 and PostgreSQL 15, as Debian 12 has them. Each feature brings the client of its store and nothing else. Formats are the features `toml`, `json`
 //! and `yaml`; text and bytes need none.
 //!
 //! # How it works
@@ -48,13 +48,13 @@
 //!
 //! - An older [`Revision`] never lands on a newer. Where a store has none, what was read while something
 //!   else arrived is read again.
-//! - Connecting, a read and silence have a deadline. A store that can't be reached is tried again within
-//!   800 ms, with full jitter, and after more than a minute within a 75th of the outage; one that refuses, or has too much to do, ever more seldom, and not before the
-//!   time that it has said.
+//! - Connecting, a read and silence have a deadline. A store that can't be reached is tried again within 800 ms, with
+//!   full jitter, and after more than a minute within a 75th of the outage; one that refuses, or has too much to do,
+//!   ever more seldom, and not before the time that it has said.
 //! - A watch that ends is begun anew by reading what there is now, so what changed meanwhile is not lost;
 //!   those that end together don't begin together.
-//! - What is gone, empty, too large or no value is held back and said; the last good value serves. It asks
-//!   nothing of the store.
+//! - What is gone, empty, too large or no value is held back and said; the last good value serves. Nothing is asked
+//!   of the store until it says that there is something, save by the audit of the hybrid strategy.
 //! - While nothing changes a watch costs a sign of life now and then, and with the hybrid strategy one read
 //!   every poll interval.
 //! - A service that is stopped leaves no connection.

@@ -145,7 +145,7 @@ pub struct NatsBucket {
 }
 
 impl Nats {
-    /// Takes the servers from a URL: `nats://a:4222,b:4222`, or `natss://` for TLS with all of them; they are
+    /// Reaches the servers that `url` names: `nats://a:4222,b:4222`, or `natss://` for TLS with all of them; they are
     /// of one cluster. Nothing is connected yet.
     ///
     /// Who asks is said by `access`, or else by the URL, of which it is taken out:
@@ -158,7 +158,8 @@ impl Nats {
     /// When it is no such URL, or has a bucket, and when `access` says whom to trust and no TLS is spoken.
     pub fn from_url(url: &str, access: Access) -> Result<Self, StoreError> {
         let (servers, access) = Servers::parse(url, access)?;
-        Ok(Self::new(Way::Servers(servers, access)))
+        let deadline = access.deadline();
+        Ok(Self::new(Way::Servers(servers, access)).read_deadline(deadline))
     }
 
     /// Takes a client that is connected, or will be.

@@ -108,7 +108,7 @@ pub use self::{
     place::{PostgresPlace, PostgresQuery},
     tls::Tls,
 };
-use crate::{access::Access, error::StoreError, shared::Shared, store::READ_DEADLINE};
+use crate::{access::Access, error::StoreError, shared::Shared};
 
 /// Creates the table that [`Postgres::key`] follows; run again, it keeps what is there.
 ///
@@ -137,7 +137,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Creates it from `postgres://host:5432/database`; see [URLs](self#urls).
+    /// Reaches the database that `url` names: `postgres://host:5432/database`; see [URLs](self#urls).
     ///
     /// Without `sslmode` it is [`Tls::VerifyFull`], save where all hosts are the loopback interface or
     /// Unix sockets and `access` has no CA file: there it is [`Tls::Prefer`]. What `access` says goes
@@ -207,8 +207,8 @@ impl Postgres {
         Self {
             config,
             tls,
+            deadline: access.deadline(),
             access,
-            deadline: READ_DEADLINE,
             shared: Shared::default(),
             history: Arc::default(),
             has_failed: Arc::default(),

@@ -109,7 +109,7 @@ use self::{
     link::Link,
     place::{Query, Shape},
 };
-use crate::{access::Access, error::StoreError, shared::Shared, store::READ_DEADLINE};
+use crate::{access::Access, error::StoreError, shared::Shared};
 
 /// A Redis server, or one that speaks its protocol, such as Valkey.
 ///
@@ -131,7 +131,7 @@ struct Settings {
 }
 
 impl Redis {
-    /// Creates what reaches the server, and the database in it, that `url` names:
+    /// Reaches the server, and the database in it, that `url` names:
     /// `redis://host:6379/0`, `rediss://host:6379/0` by TLS, `redis+unix:///run/redis.sock?db=0` by a
     /// Unix socket, `redis+sentinel://host:26379/primary/0` by what a sentinel says, or one of more,
     /// which follow as `?sentinel=host:26379&sentinel=host:26379`; `rediss+sentinel` has both by TLS.
@@ -188,9 +188,12 @@ impl Redis {
 
     fn new(server: Server) -> Self {
         Self {
+            settings: Settings {
+                read_deadline: server.access().deadline(),
+                keyspace_events: false,
+            },
             server: Arc::new(server),
             shared: Shared::default(),
-            settings: Settings { read_deadline: READ_DEADLINE, keyspace_events: false },
             nodes: Nodes::default(),
         }
     }

@@ -36,7 +36,8 @@ pub type Changes = Pin<Box<dyn Stream<Item = Result<Entry, StoreError>> + Send>>
 ///
 /// # Examples
 ///
-/// A store whose client is a `watch` channel of tokio, as the whole of its source:
+/// A store whose client is a `watch` channel of tokio, as the whole of its source, with the crates `async-trait`,
+/// `futures-util` and `tokio`:
 ///
 /// ```
 /// use async_trait::async_trait;

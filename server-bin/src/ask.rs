@@ -114,12 +114,13 @@ async fn address(at: &Where) -> Result<Address, Unanswered> {
         Where::Given(address) => Ok(address.clone()),
         Where::Configured(place) => configured(place).await.map_err(|why| Unanswered {
             code: NOWHERE,
-            why: format!("{place}: {why}; --admin ADDRESS says where to ask"),
+            why: format!("{why}; --admin ADDRESS says where to ask"),
         }),
     }
 }
 
-/// Reads no more of the configuration than it takes, so that a daemon can be asked about one that is bad.
+/// Reads no more of the configuration than it takes, so that a daemon can be asked about one that is bad;
+/// what is wrong is told with its name.
 async fn configured(place: &Place) -> Result<Address, String> {
     #[derive(PartialEq, Eq, Deserialize)]
     struct Part {
@@ -127,9 +128,12 @@ async fn configured(place: &Place) -> Result<Address, String> {
     }
 
     let part: Part = source::load(place).await?;
-    let address = part.admin_address.ok_or("no admin_address is configured")?;
+    let address =
+        part.admin_address.ok_or_else(|| format!("{place}: no admin_address is configured"))?;
     match address.socket_addr() {
-        Some(tcp) if tcp.port() == 0 => Err("port 0 of admin_address is any port".to_owned()),
+        Some(tcp) if tcp.port() == 0 => {
+            Err(format!("{place}: port 0 of admin_address is any port"))
+        }
         _ => Ok(address),
     }
 }

@@ -5,14 +5,19 @@ use std::fmt::Write;
 use hot_reload::Reload;
 use server_lib::{Endpoint, Expiry, probe, probe_certificates};
 
-use crate::{Failure, locate, log, on_this_thread, place::Place, print::print, source::Source};
+use crate::{
+    Failure, locate, log, on_this_thread,
+    place::Place,
+    print::print,
+    source::{Patience, Source},
+};
 
 /// Loads and validates the configuration, and tries its addresses and certificates; nothing is served.
 ///
 /// An address that is in use is only worth a warning, since a daemon that runs on it
 /// is what uses it.
-pub(crate) fn check(place: &Place) -> Result<(), Failure> {
-    let source = Source::at(place)?;
+pub(crate) fn check(place: &Place, patience: Patience) -> Result<(), Failure> {
+    let source = Source::at(place, patience)?;
     let config = on_this_thread()?.block_on(source.reload())?.ok_or("nothing to load")?;
     config.validate().map_err(|invalid| locate::tell_invalid(&source, &invalid))?;
     log::parse(&source, config.log.as_deref())?;

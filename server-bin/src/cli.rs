@@ -43,6 +43,20 @@ pub(crate) struct DaemonFlags {
     #[arg(long, value_name = "INTERVAL", value_parser = interval::parse, default_value = "10s")]
     pub(crate) poll_interval: Duration,
 
+    /// How long a store may be silent, or take to answer, until the connection is given up
+    ///
+    /// 5s unless it is said. Signs of life are asked for a few times in that time, so a large fleet may
+    /// want more.
+    #[arg(long, value_name = "TIME", value_parser = interval::parse)]
+    pub(crate) read_deadline: Option<Duration>,
+
+    /// Longest pause before a store that can't be reached is tried again, 10s at the most
+    ///
+    /// 800ms unless it is said. Each pause is drawn from zero to a bound that doubles up to this, and
+    /// grows with an outage of more than a minute.
+    #[arg(long, value_name = "TIME", value_parser = interval::parse)]
+    pub(crate) reconnect_ceiling: Option<Duration>,
+
     /// File that the last good configuration is kept in, to start with when there is none to be had
     ///
     /// Written after each that is taken into use, for its owner alone: whatever secrets are in the one

@@ -74,7 +74,9 @@ HUP        load the configuration now; the log says what came of it
 TERM, INT  end once the requests under way have been answered; a second
            one ends it at once
 USR2       start the new executable with the same sockets, and drain
-           this one once that serves",
+           this one once that serves
+
+HUP and USR2 do nothing until the first configuration is loaded.",
     ),
     (
         "Environment",
@@ -88,7 +90,8 @@ NOTIFY_SOCKET  whom to tell of readiness and reloads, with WATCHDOG_USEC
 For a configuration in a store, each with SERVER_CONFIG_ in front:
 USER, PASSWORD, TOKEN         credentials
 PASSWORD_FILE, TOKEN_FILE     files that hold them, read each time
-CA_FILE, CERT_FILE, KEY_FILE  PEM: whom to trust, what to show",
+CA_FILE, CERT_FILE, KEY_FILE  PEM: whom to trust, what to show
+A password in the URL is taken as well, and seen by all users.",
     ),
     (
         "Exit codes",

@@ -117,7 +117,7 @@ fn path_span(path: &Path, text: &str) -> Option<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::place::Place;
+    use crate::{place::Place, source::Patience};
 
     #[test]
     fn finds_an_address_where_it_stands() {
@@ -145,7 +145,7 @@ mod tests {
             ("broken", None, None),
         ] {
             std::fs::write(&path, text).unwrap();
-            let source = Source::at(&Place::File(path.clone())).unwrap();
+            let source = Source::at(&Place::File(path.clone()), Patience::default()).unwrap();
             let told = tell_invalid(&source, &invalid);
             match at_invalid {
                 Some(at) => assert!(told.starts_with(&format!("{file}{at}they take")), "{told}"),

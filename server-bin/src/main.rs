@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 fn carry_out(task: Task, filter: log::Filter) -> Result<ExitCode, Failure> {
     match task {
         Task::Serve(following) => serve::serve(following, filter)?,
-        Task::Check(place) => check::check(&place)?,
+        Task::Check { place, patience } => check::check(&place, patience)?,
         Task::Schema => print(schema::text())?,
         Task::Status { at, as_json } => {
             return on_this_thread()?.block_on(ask::status(&at, as_json));

@@ -2,14 +2,16 @@
 
 use std::io::{self, IsTerminal};
 
-use hot_reload::{Reload, ReloaderError, ReloaderOptions, ReloaderService, read_last_good};
+use hot_reload::{
+    Reload, ReloadResult, ReloaderError, ReloaderOptions, ReloaderService, read_last_good,
+};
 use server_lib::{Inherited, Server, ServerConfig, ServerContextBuilder, ServerError};
 use tokio::runtime::Builder;
 use tracing::info;
 
 use crate::{
-    Failure, descriptors, development, locate, log, on_this_thread, signals, source::Source,
-    task::Following,
+    Failure, descriptors, development, locate, log, on_this_thread, signals::Signals,
+    source::Source, task::Following,
 };
 
 /// How many configurations can be rolled back to, the one in use included: more than anybody tries
@@ -22,9 +24,12 @@ pub(crate) fn serve(following: Following, filter: log::Filter) -> Result<(), Fai
     // Before anything else is opened.
     let inherited = Inherited::from_env();
     descriptors::allow_all();
-    let source = Source::at(&following.place)?;
-    // A service waits for a bad file to become good; whoever starts a daemon is told at once.
-    let loaded = on_this_thread()?.block_on(source.reload());
+    let source = Source::at(&following.place, following.patience)?;
+    let loading = on_this_thread()?;
+    let loaded = loading.block_on(load(&source));
+    // Somebody may be looking up a name still, for longer than anybody waits.
+    loading.shutdown_background();
+    let Some((loaded, signals)) = loaded? else { return Ok(()) };
     let config = match (loaded, &following.last_good) {
         (Ok(loaded), _) => loaded.ok_or("nothing to load")?,
         (Err(error), None) => return Err(told(error)),
@@ -37,7 +42,21 @@ pub(crate) fn serve(following: Following, filter: log::Filter) -> Result<(), Fai
     if let Some(threads) = config.worker_threads {
         runtime.worker_threads(threads.get());
     }
-    runtime.enable_all().build()?.block_on(run(following, source, inherited, filter))
+    runtime.enable_all().build()?.block_on(run(following, source, inherited, filter, signals))
+}
+
+type Loaded = ReloadResult<Option<ServerConfig>, ServerConfig, String>;
+
+/// Loads what there is, and hears signals from then on; `None` if one has told it to end meanwhile.
+///
+/// A service waits for a bad file to become good; whoever starts a daemon is told at once.
+async fn load(source: &Source) -> io::Result<Option<(Loaded, Signals)>> {
+    let mut signals = Signals::new()?;
+    tokio::select! {
+        biased;
+        () = signals.told() => Ok(None),
+        loaded = source.reload() => Ok(Some((loaded, signals))),
+    }
 }
 
 /// Tells what is wrong with the file; with the line in question only to somebody who sits there, since a
@@ -54,8 +73,9 @@ async fn run(
     source: Source,
     inherited: Inherited,
     filter: log::Filter,
+    signals: Signals,
 ) -> Result<(), Failure> {
-    let shutdown = signals::shutdown()?;
+    let shutdown = signals.shutdown();
     let options = ReloaderOptions::polling().strategy(mode.into()).poll_interval(poll_interval);
     info!(config = source.name(), ?mode, "following");
     let (service, receiver) = ReloaderService::from_reloader(source.clone(), options);

@@ -6,33 +6,44 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-/// Returns what SIGINT and SIGTERM cancel. A second one ends the process at once.
-pub(crate) fn shutdown() -> io::Result<CancellationToken> {
-    let mut signals = Signals::new()?;
-    let shutdown = CancellationToken::new();
-    let guard = shutdown.clone().drop_guard();
-    tokio::spawn(async move {
-        let signal = signals.next().await;
-        info!(signal, "told to end");
-        drop(guard);
-        let signal = signals.next().await;
-        warn!(signal, "told again: ending at once");
-        std::process::exit(1);
-    });
-    Ok(shutdown)
-}
-
-struct Signals {
+/// SIGINT and SIGTERM, from when it is made on, whichever runtime it is waited for in.
+pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
+    /// Takes signals over from the system, which would end the process without a word, or not at all where
+    /// it is the first of a container (`pid_namespaces(7)`).
+    pub(crate) fn new() -> io::Result<Self> {
+        // A handler stays once it is set; while there is nothing to load anew or to replace, they do nothing.
+        for order in [SignalKind::hangup(), SignalKind::user_defined2()] {
+            drop(signal(order)?);
+        }
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         })
+    }
+
+    /// Waits until the process is told to end.
+    pub(crate) async fn told(&mut self) {
+        let signal = self.next().await;
+        info!(signal, "told to end");
+    }
+
+    /// Returns what the first one cancels. A second one ends the process at once.
+    pub(crate) fn shutdown(mut self) -> CancellationToken {
+        let shutdown = CancellationToken::new();
+        let guard = shutdown.clone().drop_guard();
+        tokio::spawn(async move {
+            self.told().await;
+            drop(guard);
+            let signal = self.next().await;
+            warn!(signal, "told again: ending at once");
+            std::process::exit(1);
+        });
+        shutdown
     }
 
     async fn next(&mut self) -> &'static str {

@@ -1,6 +1,10 @@
 //! The configuration, wherever it is.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use hot_reload::{
@@ -10,47 +14,69 @@ use hot_reload::{
 use hot_reload_sources::{Access, Content, FromStore, Store, from_url};
 use serde::de::DeserializeOwned;
 use server_lib::ServerConfig;
+use tracing::warn;
 
-use crate::{Failure, place::Place};
+use crate::{
+    Failure,
+    place::{Place, Url},
+};
 
 /// What the environment variables of the credentials for a store begin with.
 const ENVIRONMENT: &str = "SERVER_CONFIG_";
+
+/// How long a store is waited for, where it is not as by default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Patience {
+    pub(crate) read_deadline: Option<Duration>,
+    pub(crate) reconnect_ceiling: Option<Duration>,
+}
 
 /// The configuration in its place, to be loaded and followed.
 #[derive(Clone)]
 pub(crate) struct Source {
     name: Arc<str>,
-    from: From,
+    kind: Kind,
 }
 
 #[derive(Clone)]
-enum From {
+enum Kind {
     File(TomlFile<ServerConfig>),
     Store { store: FromStore<ServerConfig>, last: Last },
 }
 
 /// The text that was loaded last, to say where in it something stands.
-type Last = Arc<Mutex<Option<String>>>;
+#[derive(Clone, Default)]
+struct Last(Arc<Mutex<Option<String>>>);
+
+impl Last {
+    /// It is replaced whole, so no panic leaves it half done.
+    fn lock(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Source {
     /// Takes no look at what is there.
-    pub(crate) fn at(place: &Place) -> Result<Self, Failure> {
+    pub(crate) fn at(place: &Place, patience: Patience) -> Result<Self, Failure> {
         let url = match place {
             Place::File(path) => {
                 let file = TomlFile::from_path(path)?;
                 let name = file.path().display().to_string().into();
-                return Ok(Self { name, from: From::File(file) });
+                return Ok(Self { name, kind: Kind::File(file) });
             }
-            Place::Url(url) => url,
+            Place::Store(url) => url,
         };
         let last = Last::default();
-        let kept = Arc::clone(&last);
-        let store = open(url)?.with(move |name, content| {
+        let kept = last.clone();
+        let mut store = open(url, patience)?.with(move |name, content| {
             let text = text(content)?;
-            *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
+            *kept.lock() = Some(text.to_owned());
             Ok(Toml::decode(name, text.as_bytes())?)
         });
-        Ok(Self { name: store.name().into(), from: From::Store { store, last } })
+        if let Some(ceiling) = patience.reconnect_ceiling {
+            store = store.reconnect_ceiling(ceiling);
+        }
+        Ok(Self { name: store.name().into(), kind: Kind::Store { store, last } })
     }
 
     /// What it is called; of a file, its absolute path.
@@ -60,31 +86,43 @@ impl Source {
 
     /// Its text: of a file as it is now, of a store as it was loaded last. May block.
     pub(crate) fn text(&self) -> Option<String> {
-        match &self.from {
-            From::File(file) => std::fs::read_to_string(file.path()).ok(),
-            From::Store { last, .. } => last.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        match &self.kind {
+            Kind::File(file) => std::fs::read_to_string(file.path()).ok(),
+            Kind::Store { last, .. } => last.lock().clone(),
         }
     }
 }
 
-/// Loads as much of the configuration at `place` as `T` asks for, whatever the rest is.
+/// Loads as much of the configuration at `place` as `T` asks for, whatever the rest is; what is wrong is
+/// told with its name.
 pub(crate) async fn load<T>(place: &Place) -> Result<T, String>
 where
     T: DeserializeOwned + Eq + Send + Sync + 'static,
 {
+    let told = |why: &dyn fmt::Display| format!("{place}: {why}");
     let text = match place {
-        Place::File(path) => std::fs::read_to_string(path).map_err(|error| error.to_string())?,
-        Place::Url(url) => {
-            let store = open(url).map_err(|failure| failure.to_string())?.text();
-            let loaded = store.reload().await.map_err(|error| error.to_string())?;
-            loaded.ok_or("nothing to load")?
+        Place::File(path) => std::fs::read_to_string(path).map_err(|error| told(&error))?,
+        Place::Store(url) => {
+            let store = open(url, Patience::default()).map_err(|failure| failure.to_string())?;
+            let loaded = store.text().reload().await.map_err(|error| error.to_string())?;
+            loaded.ok_or_else(|| told(&"nothing to load"))?
         }
     };
-    toml::from_str(&text).map_err(|error| error.message().to_owned())
+    toml::from_str(&text).map_err(|error| told(&error.message()))
 }
 
-fn open(url: &str) -> Result<Box<dyn Store>, Failure> {
-    Ok(from_url(url, Access::from_env(ENVIRONMENT)?)?)
+fn open(url: &Url, patience: Patience) -> Result<Box<dyn Store>, Failure> {
+    if url.has_password() {
+        warn!(
+            "every user of this machine sees the password on the command line; write it to a file, and \
+             name that by {ENVIRONMENT}PASSWORD_FILE"
+        );
+    }
+    let mut access = Access::from_env(ENVIRONMENT)?;
+    if let Some(deadline) = patience.read_deadline {
+        access = access.read_deadline(deadline);
+    }
+    Ok(from_url(&url.written, access)?)
 }
 
 fn text(content: &Content) -> anyhow::Result<&str> {
@@ -99,23 +137,23 @@ type Followed<'a> = Option<BoxFollow<'a, ServerConfig, String>>;
 
 #[async_trait]
 impl Reload<ServerConfig, String> for Source {
-    type Source = Place;
+    type Source = (Place, Patience);
 
-    async fn new(place: &Place) -> Loaded<Self> {
-        Self::at(place).map_err(|failure| anyhow::anyhow!(failure).into())
+    async fn new((place, patience): &(Place, Patience)) -> Loaded<Self> {
+        Self::at(place, *patience).map_err(|failure| anyhow::anyhow!(failure).into())
     }
 
     async fn reload(&self) -> Loaded<Option<ServerConfig>> {
-        match &self.from {
-            From::File(file) => file.reload().await,
-            From::Store { store, .. } => store.reload().await,
+        match &self.kind {
+            Kind::File(file) => file.reload().await,
+            Kind::Store { store, .. } => store.reload().await,
         }
     }
 
     fn follow(&self, options: &ReloaderOptions) -> Followed<'_> {
-        match &self.from {
-            From::File(file) => file.follow(options),
-            From::Store { store, .. } => store.follow(options),
+        match &self.kind {
+            Kind::File(file) => file.follow(options),
+            Kind::Store { store, .. } => store.follow(options),
         }
     }
 }
@@ -123,16 +161,16 @@ impl Reload<ServerConfig, String> for Source {
 #[async_trait]
 impl RealtimeWatch<ServerConfig, String> for Source {
     async fn watch_realtime(&self) -> Loaded<RealtimeWatchHandle<ServerConfig>> {
-        match &self.from {
-            From::File(file) => file.watch_realtime().await,
-            From::Store { store, .. } => store.watch_realtime().await,
+        match &self.kind {
+            Kind::File(file) => file.watch_realtime().await,
+            Kind::Store { store, .. } => store.watch_realtime().await,
         }
     }
 
     fn follow_realtime(&self, options: &ReloaderOptions) -> Followed<'_> {
-        match &self.from {
-            From::File(file) => file.follow_realtime(options),
-            From::Store { store, .. } => store.follow_realtime(options),
+        match &self.kind {
+            Kind::File(file) => file.follow_realtime(options),
+            Kind::Store { store, .. } => store.follow_realtime(options),
         }
     }
 }

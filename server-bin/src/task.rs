@@ -9,6 +9,7 @@ use server_lib::Address;
 use crate::{
     cli::{Cli, Command, DaemonFlags, WatchMode, Whom},
     place::Place,
+    source::Patience,
 };
 
 /// The one thing that is to be done.
@@ -16,7 +17,10 @@ use crate::{
 pub(crate) enum Task {
     Serve(Following),
     /// Say whether a configuration is good.
-    Check(Place),
+    Check {
+        place: Place,
+        patience: Patience,
+    },
     Schema,
     Status {
         at: Where,
@@ -36,6 +40,7 @@ pub(crate) struct Following {
     pub(crate) place: Place,
     pub(crate) mode: WatchMode,
     pub(crate) poll_interval: Duration,
+    pub(crate) patience: Patience,
     pub(crate) last_good: Option<PathBuf>,
 }
 
@@ -93,12 +98,22 @@ impl Task {
                 "no configuration is given: --config <FILE|URL>",
             )
         })?;
-        if flags.check {
-            return Ok(Self::Check(place));
+        let &DaemonFlags {
+            watch_mode: mode, poll_interval, read_deadline, reconnect_ceiling, ..
+        } = flags;
+        let patience = Patience { read_deadline, reconnect_ceiling };
+        // They would be taken and do nothing.
+        if matches!(place, Place::File(_)) && patience != Patience::default() {
+            let told = format!(
+                "--read-deadline and --reconnect-ceiling are for a store, and {place} is a file"
+            );
+            return Err(line.error(ErrorKind::ArgumentConflict, told));
         }
-        let &DaemonFlags { watch_mode: mode, poll_interval, .. } = flags;
+        if flags.check {
+            return Ok(Self::Check { place, patience });
+        }
         let last_good = flags.last_good.clone();
-        Ok(Self::Serve(Following { place, mode, poll_interval, last_good }))
+        Ok(Self::Serve(Following { place, mode, poll_interval, patience, last_good }))
     }
 
     /// Makes it of a command, before which a file may be named as well.
@@ -148,7 +163,15 @@ mod tests {
     fn each_line_is_one_task() {
         let following = |mode, seconds| {
             let poll_interval = Duration::from_secs(seconds);
-            Task::Serve(Following { place: place("one"), mode, poll_interval, last_good: None })
+            let (place, patience) = (place("one"), Patience::default());
+            Task::Serve(Following { place, mode, poll_interval, patience, last_good: None })
+        };
+        let check = |written, read_deadline: Option<u64>, reconnect_ceiling: Option<u64>| {
+            let seconds = |seconds: Option<u64>| seconds.map(Duration::from_secs);
+            let (read_deadline, reconnect_ceiling) =
+                (seconds(read_deadline), seconds(reconnect_ceiling));
+            let patience = Patience { read_deadline, reconnect_ceiling };
+            Task::Check { place: place(written), patience }
         };
         let configured = |file: &str| Where::Configured(place(file));
         let order = |order| Task::Order { at: configured("one"), order };
@@ -156,8 +179,12 @@ mod tests {
         for (line, want) in [
             ("s -c one", following(WatchMode::Hybrid, 10)),
             ("s -c one -w polling --poll-interval 1m", following(WatchMode::Polling, 60)),
-            ("s -c one --check", Task::Check(place("one"))),
-            ("s -c etcd://host/one --check", Task::Check(place("etcd://host/one"))),
+            ("s -c one --check", check("one", None, None)),
+            ("s -c etcd://host/one --check", check("etcd://host/one", None, None)),
+            (
+                "s -c etcd://host/one --check --read-deadline 1m --reconnect-ceiling 10s",
+                check("etcd://host/one", Some(60), Some(10)),
+            ),
             ("s --print-schema", Task::Schema),
             ("s -c one --print-schema", Task::Schema),
             ("s -c one status", status(configured("one"), false)),
@@ -187,6 +214,9 @@ mod tests {
             ("s --print-schema man", ErrorKind::ArgumentConflict),
             ("s -c one --check --print-schema", ErrorKind::ArgumentConflict),
             ("s status --admin here", ErrorKind::ValueValidation),
+            ("s -c one --read-deadline 10s", ErrorKind::ArgumentConflict),
+            ("s -c one --check --reconnect-ceiling 10s", ErrorKind::ArgumentConflict),
+            ("s -c etcd://host/one --read-deadline 0", ErrorKind::ValueValidation),
             ("s -c -", ErrorKind::ValueValidation),
             ("s -c one rollback", ErrorKind::MissingRequiredArgument),
         ] {

@@ -11,7 +11,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use common::{Daemon, program, text, until};
+use common::{Daemon, File, program, run, text, until};
+use hot_reload::testing::address;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -27,11 +28,7 @@ struct Redis {
 
 impl Redis {
     fn start() -> Self {
-        // One that was drawn from sixteen million, so that nobody else takes its port meanwhile.
-        let [_, a, b, c] = fastrand::u32(..).to_be_bytes();
-        let free = TcpListener::bind(SocketAddr::from(([127, a, b, c.clamp(1, 254)], 0))).unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
+        let address = address();
         let dir = tempfile::tempdir().unwrap();
         let child = Self::run(address, &dir);
         Self { address, dir, child }
@@ -124,6 +121,8 @@ fn a_store_that_goes_and_comes_back_is_waited_for() {
     redis.restart();
     redis.set(&text("two"));
     daemon.expect("two");
+    redis.kill();
+    assert_eq!(daemon.end_by(Signal::TERM).code(), Some(0));
 }
 
 #[test]
@@ -164,20 +163,112 @@ fn check_and_status_take_a_url() {
     assert!(said.contains(&format!("{}:1:", redis.url())), "{said}");
 }
 
+/// A store that takes connections and says nothing.
+struct Silent(TcpListener);
+
+impl Silent {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Self(listener)
+    }
+
+    fn url(&self) -> String {
+        format!("redis://{}/0/{KEY}", self.0.local_addr().unwrap())
+    }
+
+    /// Starts the program, and waits until it loads; the connection is open for as long as it is held.
+    fn daemon(&self) -> (Daemon, TcpStream) {
+        let daemon = Daemon::spawn(program().args(["--config", &self.url()]));
+        let mut connection = None;
+        until("it connects", || {
+            connection = self.0.accept().ok();
+            connection.is_some()
+        });
+        (daemon, connection.unwrap().0)
+    }
+}
+
+#[test]
+fn while_the_first_load_waits_signals_are_heard() {
+    let store = Silent::start();
+    for signals in [
+        &[Signal::TERM][..],
+        &[Signal::INT],
+        // What to load and to replace there is nothing yet.
+        &[Signal::HUP, Signal::TERM],
+        &[Signal::USR2, Signal::TERM],
+    ] {
+        let (daemon, _connection) = store.daemon();
+        for signal in signals {
+            daemon.signal(*signal);
+        }
+        assert_eq!(daemon.ends().code(), Some(0), "{signals:?}");
+    }
+}
+
+#[test]
+fn a_store_may_take_as_long_as_the_command_line_says() {
+    let store = Silent::start();
+    for args in [&["--check"][..], &[]] {
+        let mut program = program();
+        program.args(["--config", &store.url(), "--read-deadline", "321ms"]).args(args);
+        let output = program.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("no answer within 321ms"), "{said}");
+    }
+}
+
+#[test]
+fn a_store_that_is_away_is_tried_as_often_as_the_command_line_says() {
+    let file = File::new(&text("one"));
+    let kept = file.path.with_extension("last-good");
+    let kept = ["--last-good", kept.to_str().unwrap()];
+    Daemon::start(&file.path, &kept).end_by(Signal::TERM);
+
+    // Each attempt is told that there is nobody.
+    let store = Silent::start();
+    let mut command = program();
+    command.args(["--config", &store.url(), "--reconnect-ceiling", "10ms"]).args(kept);
+    let _daemon = Daemon::spawn(&mut command);
+    let mut attempts = 0;
+    // By default it would be some fifty in that time.
+    until("a hundred and fifty attempts", || {
+        attempts += usize::from(store.0.accept().is_ok());
+        attempts == 150
+    });
+}
+
+#[test]
+fn whom_to_ask_is_not_known_while_the_store_is_away() {
+    let url = "redis://127.0.0.1:1/0/key";
+    let output = run(&["status", "--config", url]);
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said.matches(url).count(), 1, "{said}");
+    assert!(said.contains("--admin ADDRESS"), "{said}");
+}
+
 #[test]
 fn what_is_wrong_with_the_way_there_is_told_without_the_password() {
     let redis = Redis::start();
     redis.set(&text("one"));
     let nowhere = redis.dir.path().join("password");
     let url = redis.url().replace("redis://", "redis://:wrong-hunter3@");
+    let warning = "every user of this machine sees the password on the command line";
     for (url, variables, want) in [
-        (redis.url(), &[][..], "redis://"),
-        (url, &[], "redis://"),
+        (redis.url(), &[][..], "a password is needed; give one"),
+        (redis.url(), &[("PASSWORD", "wrong-hunter3")], "the user or the password is wrong"),
+        (url.clone(), &[], "the user or the password is wrong"),
+        (url, &[], warning),
         (redis.url(), &[("PASSWORD_FILE", nowhere.to_str().unwrap())], "can't be read"),
         (redis.url(), &[("PASSWORD", "a"), ("PASSWORD_FILE", "b")], "both set"),
-        ("redis://127.0.0.1:1/0/key".into(), &[], "redis://127.0.0.1:1/0/key: "),
+        (redis.url(), &[("PASSWORD", PASSWORD), ("TOKEN", "hunter3")], "redis knows no tokens"),
+        ("redis://127.0.0.1:1/0/key".into(), &[], "redis://127.0.0.1:1/0/key: can't be reached"),
         ("ftp://host/key".into(), &[], "ftp:// is no store that is known"),
-        ("redis://".into(), &[], "redis://"),
+        ("redis://".into(), &[], "no host; a URL has to be like redis://host:6379/0/key"),
+        ("redis://host/0".into(), &[], "the URL names no key"),
     ] {
         let mut program = program();
         program.args(["--config", &url]);
@@ -187,8 +278,9 @@ fn what_is_wrong_with_the_way_there_is_told_without_the_password() {
         let output = program.output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{url}: {output:?}");
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.contains(want) && !said.contains("hunter3"), "{url}: {said}");
+        assert!(said.contains(want) && !said.contains("hunter"), "{url}: {said}");
+        let is_in_url = url.contains("hunter");
+        assert_eq!(said.contains(warning), is_in_url, "{said}");
         assert!(!said.contains("panicked"), "{said}");
-        eprintln!("{said}");
     }
 }

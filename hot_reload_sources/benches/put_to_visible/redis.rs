@@ -6,7 +6,6 @@ use redis::{
     AsyncCommands, AsyncConnectionConfig, Client, PushInfo, PushKind, aio::MultiplexedConnection,
     cmd,
 };
-use tempfile::TempDir;
 use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
     task::JoinHandle,
@@ -14,30 +13,23 @@ use tokio::{
 };
 
 use crate::{
-    common::server::{Server, address, command},
+    redis_server::RedisServer,
     subject::{Seen, Subject, Value},
 };
 
 pub(crate) struct Redis {
-    _server: Server,
-    _dir: TempDir,
-    url: String,
+    server: RedisServer,
     putting: MultiplexedConnection,
 }
 
 #[async_trait]
 impl Subject for Redis {
     async fn start() -> Self {
-        let (server, at, dir) =
-            (Server::default(), address(), tempfile::tempdir().expect("a directory"));
-        let (ip, port) = (at.ip().to_string(), at.port().to_string());
-        let mut command = command("redis-server");
-        command.args(["--bind", &ip, "--port", &port, "--save", "", "--dir"]).arg(dir.path());
-        server.start(&mut command, at).await;
-        let url = format!("redis://{at}/");
-        let client = Client::open(url.as_str()).expect("a URL");
+        // It is no bench of the disk.
+        let server = RedisServer::with(&["--appendonly", "no"]).await;
+        let client = Client::open(url(&server)).expect("a URL");
         let putting = client.get_multiplexed_async_connection().await.expect("a connection");
-        Self { _server: server, _dir: dir, url, putting }
+        Self { server, putting }
     }
 
     async fn put(&self, text: String) {
@@ -46,12 +38,12 @@ impl Subject for Redis {
     }
 
     fn source(&self) -> FromStore<Value> {
-        from_url(&format!("{}0/key", self.url), Access::new()).expect("a URL").toml()
+        from_url(&format!("{}0/key", url(&self.server)), Access::new()).expect("a URL").toml()
     }
 
     async fn bare(&self, seen: Seen) -> JoinHandle<()> {
         let (on_push, pushes) = unbounded_channel();
-        let client = Client::open(format!("{}?protocol=resp3", self.url)).expect("a URL");
+        let client = Client::open(format!("{}?protocol=resp3", url(&self.server))).expect("a URL");
         let config = AsyncConnectionConfig::new().set_push_sender(on_push);
         let connection = client.get_multiplexed_async_connection_with_config(&config);
         let mut connection = connection.await.expect("a connection");
@@ -60,6 +52,10 @@ impl Subject for Redis {
         tracking.exec_async(&mut connection).await.expect("client tracking");
         tokio::spawn(async move { read(connection, pushes, &seen).await })
     }
+}
+
+fn url(server: &RedisServer) -> String {
+    format!("redis://{}/", server.address)
 }
 
 /// Reads, and once more at each push.

@@ -12,6 +12,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+use crate::{loopback::round_trips, measure::percentile};
+
 /// Twenty fields in about 1 kB of TOML.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Value {
@@ -60,10 +62,15 @@ pub(crate) struct Scale {
 impl Scale {
     pub(crate) const SHORT: Self = Self { turns: 2, puts: 20 };
     pub(crate) const LONG: Self = Self { turns: 10, puts: 100 };
+
+    /// Of each, over all turns.
+    pub(crate) fn puts_in_all(self) -> u64 {
+        u64::from(self.turns * self.puts)
+    }
 }
 
 /// As between puts of a person or of a roll-out: nothing is busy any more.
-const PAUSE: Duration = Duration::from_millis(5);
+pub(crate) const PAUSE: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn head() {
@@ -102,13 +109,18 @@ pub(crate) async fn run<S: Subject>(name: &str, scale: Scale) {
         reading.abort();
         running.abort();
     }
-    let [bare, ours] = [bare, ours].map(|mut times: Vec<Duration>| {
-        times.sort_unstable();
-        [50, 99].map(|part| times[(times.len() - 1) * part / 100].as_secs_f64() * 1000.0)
-    });
+    let [bare, ours] =
+        [bare, ours].map(|mut times| [50, 99].map(|part| percentile(&mut times, part)));
     let row =
         [0, 1].map(|at| format!("{:.3} | {:.3} | {:.2}", bare[at], ours[at], ours[at] / bare[at]));
     println!("| `{name}` | {} |", row.join(" | "));
+}
+
+/// Prints the row of what is physically possible, which has nothing of a store's own.
+pub(crate) async fn run_loopback(scale: Scale) {
+    let mut times = round_trips(scale).await;
+    let [median, last] = [50, 99].map(|part| percentile(&mut times, part));
+    println!("| `loopback` | {median:.3} | | | {last:.3} | | |");
 }
 
 /// Puts so many values, each once the one before has been seen.

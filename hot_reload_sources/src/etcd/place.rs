@@ -31,7 +31,7 @@ impl EtcdPlace {
         Self { etcd, keys: Arc::new(keys) }
     }
 
-    /// Takes cluster and key from one URL: `etcd://a:2379,b:2379/prod/server.toml` is the key
+    /// Names the cluster and the key that are in `url`: `etcd://a:2379,b:2379/prod/server.toml` is the key
     /// `prod/server.toml`, and with two slashes in front of it, `/prod/server.toml`. With `#set` behind it,
     /// as in `etcd://a:2379/prod/limits/#set`, it is all keys that begin with this one.
     ///

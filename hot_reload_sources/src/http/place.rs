@@ -57,7 +57,7 @@ impl HttpPlace {
         }
     }
 
-    /// Creates a place of one URL: `https://user:password@host/config.toml#watch=sse`.
+    /// Names the place that `url` is of: `https://user:password@host/config.toml#watch=sse`.
     ///
     /// The fragment says how changes are noticed, as [`http`](crate::http) has it.
     ///

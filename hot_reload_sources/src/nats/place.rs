@@ -38,8 +38,8 @@ impl NatsPlace {
         Self { nats, bucket, keys, history: Arc::default() }
     }
 
-    /// Takes servers, bucket and key from one URL: `nats://host:4222/bucket/key`, where several hosts are
-    /// divided by commas, and `natss://` is for TLS. With `#set` behind it, as in
+    /// Names the servers, the bucket and the key that are in `url`: `nats://host:4222/bucket/key`, where several
+    /// hosts are divided by commas, and `natss://` is for TLS. With `#set` behind it, as in
     /// `nats://host:4222/bucket/flags.#set`, it is all keys that begin with this one.
     ///
     /// # Errors

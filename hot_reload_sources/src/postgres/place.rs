@@ -22,8 +22,8 @@ pub struct PostgresPlace {
 }
 
 impl PostgresPlace {
-    /// Creates it from `postgres://host:5432/database/key`; with `#set` behind it, it is all keys that
-    /// begin with that.
+    /// Names the database and the key that are in `url`: `postgres://host:5432/database/key`; with `#set`
+    /// behind it, it is all keys that begin with that.
     ///
     /// # Errors
     ///

@@ -37,7 +37,7 @@ pub(super) enum Shape {
 }
 
 impl RedisPlace {
-    /// Creates what reaches the server and the key that `url` names, as [`redis`](crate::redis) has it:
+    /// Names the server and the key that are in `url`, as [`redis`](crate::redis) has it:
     /// `redis://host:6379/0/prod/server.toml`, `redis://host:6379/0/prod/limits#set`.
     ///
     /// # Errors

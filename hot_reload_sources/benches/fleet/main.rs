@@ -5,22 +5,23 @@
 //! `nats` or `etcd` for that alone. Every receiver has a connection of its own, as if it were alone in its
 //! process; they share four processes, and this machine with the server.
 
-#[path = "../tests/common/mod.rs"]
+#[path = "../../tests/common/mod.rs"]
 mod common;
+#[path = "../common/measure.rs"]
+mod measure;
 
-#[path = "../tests/etcd/server.rs"]
+#[path = "../../tests/etcd/server.rs"]
 #[allow(dead_code, unreachable_pub, reason = "its tests use the rest")]
 mod etcd;
-#[path = "../tests/nats/server.rs"]
+#[path = "../../tests/nats/server.rs"]
 #[allow(dead_code, unreachable_pub, reason = "its tests use the rest")]
 mod nats;
-#[path = "fleet/receivers.rs"]
 mod receivers;
-#[path = "fleet/servers.rs"]
 mod servers;
 
 use std::{env, process::ExitCode, time::Duration};
 
+use measure::{Asked, percentile};
 use receivers::{Fleet, now};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use servers::{Etcd, Nats, Put};
@@ -43,23 +44,19 @@ async fn main() -> ExitCode {
         receivers::run(url, receivers.parse().expect("a number")).await;
         return ExitCode::SUCCESS;
     }
-    let is_short = args.iter().any(|arg| arg == "--short");
-    let is_asked = |name: &str| {
-        let mut names = args.iter().filter(|arg| !arg.starts_with("--")).peekable();
-        names.peek().is_none() || names.any(|asked| asked == name)
-    };
+    let asked = Asked::read();
     let (sizes, puts): (&[usize], u64) =
-        if is_short { (&[1, 100], 3) } else { (&[1, 100, 1000, 5000], 20) };
+        if asked.is_short { (&[1, 100], 3) } else { (&[1, 100, 1000, 5000], 20) };
     println!(
         "| store | receivers | to one, median | to the last, median | to the last, 99 % | memory each | \
          of the server, each | all back after a restart | most in 100 ms |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     for &size in sizes {
-        if is_asked("nats") {
+        if asked.has("nats") {
             measure::<Nats>(size, puts).await;
         }
-        if is_asked("etcd") {
+        if asked.has("etcd") {
             measure::<Etcd>(size, puts).await;
         }
     }
@@ -101,23 +98,14 @@ async fn measure<S: Put>(size: usize, puts: u64) {
     println!(
         "| {} | {size} | {:.2} ms | {:.2} ms | {:.2} ms | {} KiB | {} KiB | {:.2} s | {} |",
         S::NAME,
-        ms(part(&mut each, 50)),
-        ms(part(&mut last, 50)),
-        ms(part(&mut last, 99)),
+        percentile(&mut each, 50),
+        percentile(&mut last, 50),
+        percentile(&mut last, 99),
         memory / 1024,
         of_server / 1024,
         all_within.as_secs_f64(),
         most_in(&back, Duration::from_millis(100)),
     );
-}
-
-fn part(times: &mut [Duration], percent: usize) -> Duration {
-    times.sort_unstable();
-    times[(times.len() - 1) * percent / 100]
-}
-
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }
 
 /// How many of these moments fall into one window of that length, at the most.
