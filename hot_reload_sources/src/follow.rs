@@ -252,7 +252,7 @@ impl<V> Follow<V, String> for FollowStore<V> {
                     return Poll::Ready(match opened {
                         Ok(opened) => self.opened(opened),
                         Err(Unopened { error, has_watch_hung }) => {
-                            self.hung = has_watch_hung.then(|| error.again());
+                            self.hung = has_watch_hung.then(|| error.clone());
                             self.fails(error)
                         }
                     });

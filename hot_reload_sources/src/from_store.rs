@@ -96,8 +96,10 @@ impl<V> FromStore<V> {
     /// Makes a value of an entry.
     pub(crate) fn value(&self, entry: &Entry) -> anyhow::Result<V> {
         let Self { name, settings, .. } = self;
-        let Some(content) = &entry.content else {
-            return Err(StoreError::gone().of(name).into());
+        let content = match &entry.content {
+            Ok(Some(content)) => content,
+            Ok(None) => return Err(StoreError::gone().of(name).into()),
+            Err(error) => return Err(error.clone().of(name).into()),
         };
         let (size, limit) = (content.size(), settings.max_size);
         if size > limit {

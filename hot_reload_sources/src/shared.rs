@@ -60,7 +60,7 @@ impl<C> Shared<C> {
         if attempts.load(Ordering::Relaxed) != before
             && let Some(failure) = &open.failure
         {
-            return Err(failure.again());
+            return Err(failure.clone());
         }
         let attempt = connect().await;
         attempts.fetch_add(1, Ordering::Relaxed);
@@ -71,7 +71,7 @@ impl<C> Shared<C> {
                 Ok(connection)
             }
             Err(failure) => {
-                open.failure = Some(failure.again());
+                open.failure = Some(failure.clone());
                 Err(failure)
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hot_reload::{Health, ReloaderOptions, Status};
-use hot_reload_sources::{Entry, Revision, Store};
+use hot_reload_sources::{Entry, Revision, Store, StoreError};
 use tokio::time::sleep;
 
 use super::{
@@ -58,6 +58,18 @@ async fn what_is_not_text_is_held_back() {
 async fn a_set_in_the_place_of_a_value_is_held_back() {
     let set = BTreeMap::from([("a".to_owned(), "1".into())]);
     is_held(second(Entry::set(set)), "a set of values").await;
+}
+
+/// Once a store had to make up content that nobody would take, or to end the watch.
+#[tokio::test(start_paused = true)]
+async fn what_can_not_be_a_value_is_said_in_its_own_words_and_followed_until_it_is_mended() {
+    let list = || Entry::invalid(StoreError::invalid("a list, where a string is expected"));
+    is_held(second(list()), "fake://store/key: a list, where a string is expected").await;
+
+    let store = Fake::new(list());
+    let any = store.clone().with(|_, content| Ok(format!("{content:?}")));
+    let told = any.watch().await.err().unwrap().to_string();
+    assert!(told.contains("a list"), "{told}");
 }
 
 #[tokio::test(start_paused = true)]
