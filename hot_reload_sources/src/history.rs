@@ -78,6 +78,7 @@ impl<I: Clone + Eq> History<I> {
     }
 
     /// Takes note of a change that was told.
+    #[cfg(any(feature = "etcd", feature = "nats", test))]
     pub(crate) fn told(&self, epoch: &Epoch<I>, number: u64) {
         let mut seen = self.seen();
         if seen.epoch == *epoch {

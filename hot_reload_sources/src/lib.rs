@@ -94,7 +94,7 @@ mod error;
 mod follow;
 mod from_store;
 mod from_url;
-#[cfg(any(feature = "etcd", feature = "nats"))]
+#[cfg(any(feature = "etcd", feature = "nats", feature = "postgres"))]
 mod history;
 mod pace;
 mod shared;

@@ -48,9 +48,9 @@
 //!
 //! Keys of the table have the revision that the table counts: its order is that of commits, since a
 //! writer holds the counter until it commits. It counts anew in another cluster, database or timeline,
-//! and where a primary comes back with less than it had, so neither a promoted standby nor a restored
-//! backup is taken for older than what it has lost. What a query returns has none, and is ordered by when
-//! it is read.
+//! and where a primary has less than was read of it before, so neither a promoted standby nor a restored
+//! backup, of the whole or of the table in its place, is taken for older than what it has lost. What a
+//! query returns has none, and is ordered by when it is read.
 //!
 //! # What a reader must be allowed
 //!
@@ -74,7 +74,6 @@ mod address;
 mod asked;
 mod connected;
 mod fault;
-mod history;
 mod link;
 mod place;
 mod subscribers;
@@ -101,14 +100,15 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use self::{
     address::{Address, Named},
     connected::driven,
-    history::History,
     link::Link,
 };
 pub use self::{
     place::{PostgresPlace, PostgresQuery},
     tls::Tls,
 };
-use crate::{access::Access, error::StoreError, shared::Shared, store::READ_DEADLINE};
+use crate::{
+    access::Access, error::StoreError, history::History, shared::Shared, store::READ_DEADLINE,
+};
 
 /// Creates the table that [`Postgres::key`] follows; run again, it keeps what is there.
 ///
@@ -131,7 +131,7 @@ pub struct Postgres {
     access: Access,
     deadline: Duration,
     shared: Shared<Link>,
-    history: Arc<History>,
+    history: Arc<History<String>>,
     /// Whether the attempt before came to nothing.
     has_failed: Arc<AtomicBool>,
 }

@@ -9,9 +9,11 @@ use tokio_postgres::Row;
 use super::{CHANNEL, link::Link, value};
 use crate::{content::Entry, error::StoreError};
 
-const KEY: &str = "SELECT state.epoch::text, state.revision, held.key, held.value \
+const KEY: &str = "SELECT state.epoch::text, state.revision, pg_catalog.pg_is_in_recovery(), \
+    held.key, held.value \
     FROM hot_reload_state AS state LEFT JOIN hot_reload AS held ON held.key = $1";
-const PREFIX: &str = "SELECT state.epoch::text, state.revision, held.key, held.value \
+const PREFIX: &str = "SELECT state.epoch::text, state.revision, pg_catalog.pg_is_in_recovery(), \
+    held.key, held.value \
     FROM hot_reload_state AS state LEFT JOIN hot_reload AS held ON starts_with(held.key, $1)";
 
 #[derive(Debug, Clone)]
@@ -43,8 +45,8 @@ impl Asked {
         match self {
             Self::Key(key) => {
                 read_table(link, KEY, key, |rows| match rows {
-                    [row, ..] if column::<Option<&str>>(row, 2)?.is_some() => {
-                        Ok(Entry::one(column::<String>(row, 3)?))
+                    [row, ..] if column::<Option<&str>>(row, 3)?.is_some() => {
+                        Ok(Entry::one(column::<String>(row, 4)?))
                     }
                     _ => Ok(Entry::gone()),
                 })
@@ -54,9 +56,9 @@ impl Asked {
                 read_table(link, PREFIX, prefix, |rows| {
                     let mut set = BTreeMap::new();
                     for row in rows {
-                        let Some(key) = column::<Option<&str>>(row, 2)? else { continue };
+                        let Some(key) = column::<Option<&str>>(row, 3)? else { continue };
                         let name = key.strip_prefix(&**prefix).unwrap_or(key);
-                        set.insert(name.to_owned(), Bytes::from(column::<String>(row, 3)?));
+                        set.insert(name.to_owned(), Bytes::from(column::<String>(row, 4)?));
                     }
                     Ok(Entry::set(set))
                 })
@@ -73,13 +75,21 @@ async fn read_table(
     key: &str,
     make: impl FnOnce(&[Row]) -> Result<Entry, StoreError>,
 ) -> Result<Entry, StoreError> {
+    let before = link.history.before();
     let (cluster, rows) = try_join(link.cluster(), link.rows(sql, Some(key))).await?;
     let Some(row) = rows.first() else {
         return Err(StoreError::missing("hot_reload_state is empty; run hot_reload.sql again"));
     };
     let epoch: &str = column(row, 0)?;
     let number = u64::try_from(column::<i64>(row, 1)?).unwrap_or_default();
-    Ok(make(&rows)?.at(link.revision(cluster, epoch, number)))
+    let is_standby: bool = column(row, 2)?;
+    let is_promoted = !is_standby && !cluster.is_primary;
+    // Between the two.
+    let cluster = if is_promoted { link.cluster().await? } else { cluster };
+    let table = format!("{}/{epoch}", cluster.name);
+    // A standby may lag behind.
+    let epoch = link.history.read(&before, table, number, cluster.is_primary);
+    Ok(make(&rows)?.at(epoch.at(number)))
 }
 
 fn column<'r, T: tokio_postgres::types::FromSql<'r>>(

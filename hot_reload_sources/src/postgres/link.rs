@@ -3,14 +3,14 @@
 use std::{
     future::poll_fn,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{OnceCell, watch},
+    sync::watch,
     time::{Instant, sleep_until},
 };
 use tokio_postgres::{
@@ -18,8 +18,8 @@ use tokio_postgres::{
     types::Type,
 };
 
-use super::{fault, history::History, subscribers::Subscribers};
-use crate::{content::Revision, error::StoreError};
+use super::{fault, subscribers::Subscribers};
+use crate::{error::StoreError, history::History};
 
 /// Which of the servers, databases and histories in this world it is. A standby that was promoted, and a
 /// backup that was restored, go on in another timeline: what they have lost is not newer there.
@@ -39,10 +39,10 @@ const STATEMENT_PART: f64 = 0.4;
 /// One connection, and those who wait for its notifications.
 pub(super) struct Link {
     pub(super) client: Arc<Client>,
-    cluster: OnceCell<Cluster>,
-    history: Arc<History>,
-    /// The table that was read, and how often it was set back.
-    joined: Mutex<Option<(String, u64)>>,
+    /// That of a primary, which it is as long as there is the connection.
+    cluster: OnceLock<Arc<Cluster>>,
+    /// By cluster and table.
+    pub(super) history: Arc<History<String>>,
     subscribers: Subscribers,
     life: Life,
 }
@@ -50,8 +50,8 @@ pub(super) struct Link {
 /// What revisions are counted in.
 #[derive(Default)]
 pub(super) struct Cluster {
-    name: String,
-    is_primary: bool,
+    pub(super) name: String,
+    pub(super) is_primary: bool,
 }
 
 impl Link {
@@ -61,7 +61,7 @@ impl Link {
         connection: Connection<S, T>,
         deadline: Duration,
         limits_statements: bool,
-        history: Arc<History>,
+        history: Arc<History<String>>,
     ) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -77,8 +77,7 @@ impl Link {
             let limit = deadline.mul_f64(STATEMENT_PART).as_millis();
             send(&client, &format!("SET statement_timeout = {limit}"));
         }
-        let (cluster, joined) = (OnceCell::new(), Mutex::default());
-        Self { client, cluster, history, joined, subscribers, life }
+        Self { client, cluster: OnceLock::new(), history, subscribers, life }
     }
 
     /// Runs `sql`, with one parameter at most, and takes all that it returns.
@@ -111,10 +110,19 @@ impl Link {
         fault::of(error)
     }
 
-    /// Returns what revisions are counted in; asked together with the first read, so that it costs no
-    /// round trip.
-    pub(super) async fn cluster(&self) -> Result<&Cluster, StoreError> {
-        self.cluster.get_or_try_init(|| self.ask_cluster()).await
+    /// Returns what revisions are counted in; asked together with a read, so that it costs no round trip.
+    ///
+    /// A standby is asked each time: that it is promoted ends no connection.
+    pub(super) async fn cluster(&self) -> Result<Arc<Cluster>, StoreError> {
+        if let Some(cluster) = self.cluster.get() {
+            return Ok(Arc::clone(cluster));
+        }
+        let cluster = Arc::new(self.ask_cluster().await?);
+        if cluster.is_primary {
+            // Whoever was faster has set the same.
+            let _ = self.cluster.set(Arc::clone(&cluster));
+        }
+        Ok(cluster)
     }
 
     async fn ask_cluster(&self) -> Result<Cluster, StoreError> {
@@ -134,24 +142,6 @@ impl Link {
             _ => None,
         });
         Ok(cluster.unwrap_or_default())
-    }
-
-    /// Returns the revision `number` of the table that `epoch` identifies.
-    pub(super) fn revision(&self, cluster: &Cluster, epoch: &str, number: u64) -> Revision {
-        let table = format!("{}/{epoch}", cluster.name);
-        let mut joined = lock(&self.joined);
-        let setbacks = match &*joined {
-            Some((known, setbacks)) if *known == table => {
-                self.history.reaches(&table, number);
-                *setbacks
-            }
-            _ => {
-                let setbacks = self.history.joins(&table, number, cluster.is_primary);
-                *joined = Some((table.clone(), setbacks));
-                setbacks
-            }
-        };
-        Revision::new((table, setbacks), number)
     }
 
     pub(super) fn is_alive(&self) -> bool {

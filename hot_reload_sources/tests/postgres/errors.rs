@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use hot_reload_sources::{
-    Access, Connection, Secret, Store, StoreError,
+    Access, Secret, Store, StoreError,
     postgres::{Postgres, PostgresPlace},
 };
 
 use crate::{
     access,
     common::within,
-    key, reader,
+    connected, key,
     server::{Postgresql, READER_PASSWORD},
 };
 
@@ -168,32 +168,4 @@ async fn names_have_no_secrets() {
 
 fn reader_of(url: &str) -> Postgres {
     Postgres::from_url(url, access()).unwrap()
-}
-
-#[tokio::test]
-async fn a_standby_is_polled() {
-    let server = Postgresql::start().await;
-    // As good as one: it takes no LISTEN.
-    server.write_standby();
-    server.kill();
-    server.run().await;
-    let place = reader(&server).key("a");
-    let mut connection = connected(&place).await;
-    let error = connection.watch().await.err().unwrap();
-    assert!(error.is_refused(), "{error}");
-    connection.read().await.unwrap();
-}
-
-/// Connects, once the server has started up.
-async fn connected(place: &PostgresPlace) -> Box<dyn Connection> {
-    within(async {
-        loop {
-            match place.connect().await {
-                Ok(connection) => return connection,
-                Err(error) => assert!(error.is_unreachable(), "{error}"),
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await
 }
