@@ -60,7 +60,9 @@
 //!
 //! # Known problems
 //!
-//! - `LISTEN` needs a session of its own: a pooler in between has to pool sessions, not transactions.
+//! - `LISTEN` needs a session of its own: a pooler in between has to pool sessions, not transactions, where
+//!   nothing is told and only the audit finds it. PgBouncer refuses the limit of statements, which comes with
+//!   the connection, until it has `ignore_startup_parameters = options, statement_timeout`.
 //! - A standby can't `LISTEN`: it is polled, and the status says so.
 //! - Writers of the table wait for each other's transactions, and a `SERIALIZABLE` one may have to be
 //!   retried. All transactions that notify commit one after the other, in the whole cluster.
@@ -118,6 +120,9 @@ pub const TABLE_SQL: &str = include_str!("postgres/hot_reload.sql");
 /// The channel of the table.
 const CHANNEL: &str = "hot_reload";
 const STORE: &str = "PostgreSQL";
+/// How much of the read deadline a statement may take. The sign of life that is asked for after half of
+/// it comes behind the statement, and has the other half to arrive.
+const STATEMENT_PART: f64 = 0.4;
 
 /// A server and a database in it.
 ///
@@ -256,11 +261,7 @@ impl Postgres {
     where
         T: TlsStream + Unpin + Send + 'static,
     {
-        let options = self.config.get_options();
-        let limits_statements =
-            !options.is_some_and(|options| options.contains("statement_timeout"));
-        let history = Arc::clone(&self.history);
-        Link::new(client, connection, self.deadline, limits_statements, history)
+        Link::new(client, connection, self.deadline, Arc::clone(&self.history))
     }
 
     /// As with libpq, there is no TLS on Unix sockets.
@@ -287,6 +288,9 @@ impl Postgres {
             let hosts = u32::try_from(hosts).unwrap_or(u32::MAX);
             config.connect_timeout(self.deadline / hosts);
         }
+        if let Some(options) = self.limiting(config.get_options().unwrap_or_default()) {
+            config.options(options);
+        }
         if config.get_tcp_user_timeout().is_none() {
             config.tcp_user_timeout(self.deadline);
         }
@@ -296,6 +300,15 @@ impl Postgres {
             Tls::Require | Tls::VerifyCa | Tls::VerifyFull => SslMode::Require,
         });
         Ok(config)
+    }
+
+    /// Has one place's slow query not pass for a dead server to the others; `None` if `options` do already.
+    ///
+    /// `SET` would leave the limit behind in a pooler of transactions, to whoever has that session next.
+    fn limiting(&self, options: &str) -> Option<String> {
+        let limit = self.deadline.mul_f64(STATEMENT_PART).as_millis();
+        let limiting = || format!("{options} -c statement_timeout={limit}").trim().to_owned();
+        (!options.contains("statement_timeout")).then(limiting)
     }
 }
 

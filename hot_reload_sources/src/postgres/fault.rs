@@ -59,6 +59,11 @@ fn of_server(error: &DbError) -> StoreError {
         _ if code.starts_with("53") || matches!(code, "55P03" | "40001" | "40P01") => {
             StoreError::throttled(message, None)
         }
+        // What the protocol has for whatever else is wrong, and PgBouncer for what it does not know.
+        "08P01" if message.contains("startup parameter") => StoreError::refused(format!(
+            "{message}: a pooler is in between; have it pool sessions, and set \
+             ignore_startup_parameters = options, statement_timeout"
+        )),
         // Starting up, shutting down, crashed.
         _ if code.starts_with("57") || code.starts_with("08") => StoreError::unreachable(message),
         _ => StoreError::refused(format!("{message} (error {code})")),

@@ -32,9 +32,6 @@ const CLUSTER: &str = "SELECT pg_catalog.pg_is_in_recovery()::text, concat_ws('/
 
 /// As much of it as anybody may ask.
 const RECOVERY: &str = "SELECT pg_catalog.pg_is_in_recovery()::text, ''";
-/// How much of the read deadline a statement may take. The sign of life that is asked for after half of
-/// it comes behind the statement, and has the other half to arrive.
-const STATEMENT_PART: f64 = 0.4;
 
 /// One connection, and those who wait for its notifications.
 pub(super) struct Link {
@@ -60,7 +57,6 @@ impl Link {
         client: Client,
         connection: Connection<S, T>,
         deadline: Duration,
-        limits_statements: bool,
         history: Arc<History<String>>,
     ) -> Self
     where
@@ -72,11 +68,6 @@ impl Link {
         let life = Life::new();
         let (weak, hearing) = (Arc::downgrade(&client), subscribers.clone());
         tokio::spawn(drive(connection, weak, hearing, life.clone(), deadline));
-        if limits_statements {
-            // One place's slow query must not pass for a dead server to the others.
-            let limit = deadline.mul_f64(STATEMENT_PART).as_millis();
-            send(&client, &format!("SET statement_timeout = {limit}"));
-        }
         Self { client, cluster: OnceLock::new(), history, subscribers, life }
     }
 

@@ -6,6 +6,7 @@
 mod common;
 mod errors;
 mod link;
+mod pooler;
 mod query;
 mod restored;
 mod rig;
