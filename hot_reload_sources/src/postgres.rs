@@ -63,7 +63,9 @@
 //! - `LISTEN` needs a session of its own: a pooler in between has to pool sessions, not transactions, where
 //!   nothing is told and only the audit finds it. PgBouncer refuses the limit of statements, which comes with
 //!   the connection, until it has `ignore_startup_parameters = options, statement_timeout`.
-//! - A standby can't `LISTEN`: it is polled, and the status says so.
+//! - A standby can't `LISTEN`: it is polled, and the status says so, until it is promoted. There, a table
+//!   that was restored in its place is taken for one that lags, until it has come as far again; `UPDATE
+//!   hot_reload_state SET epoch = gen_random_uuid()` has it taken at once.
 //! - Writers of the table wait for each other's transactions, and a `SERIALIZABLE` one may have to be
 //!   retried. All transactions that notify commit one after the other, in the whole cluster.
 //! - Triggers don't fire for what logical replication writes: there, the audit finds it. `ALTER TABLE

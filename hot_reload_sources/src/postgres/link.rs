@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_postgres::{
     AsyncMessage, Client, Connection, Error, Row, SimpleQueryMessage, SimpleQueryStream,
-    types::Type,
+    error::SqlState, types::Type,
 };
 
 use super::{fault, subscribers::Subscribers};
@@ -86,11 +86,17 @@ impl Link {
         Ok(statement.columns().len())
     }
 
-    /// Runs `sql`, which returns nothing.
-    pub(super) async fn execute(&self, sql: &str) -> Result<(), StoreError> {
-        self.client.batch_execute(sql).await.map_err(|error| self.told(&error))?;
-        self.life.shows();
-        Ok(())
+    /// Has the server tell what comes on `channel`, which a standby can't: whether it does.
+    pub(super) async fn listen(&self, channel: &str) -> Result<bool, StoreError> {
+        match self.client.batch_execute(&format!("LISTEN {}", quoted(channel))).await {
+            Ok(()) => self.life.shows(),
+            Err(error) if is_of_standby(&error) => {
+                self.life.shows();
+                return Ok(false);
+            }
+            Err(error) => return Err(self.told(&error)),
+        }
+        Ok(true)
     }
 
     /// What an error means; that the server says so is a sign of life.
@@ -174,7 +180,7 @@ impl Drop for Subscription {
 }
 
 /// Returns `name` as SQL takes it.
-pub(super) fn quoted(name: &str) -> String {
+fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
@@ -186,7 +192,13 @@ fn send(client: &Client, sql: &str) -> Option<SimpleQueryStream> {
 
 /// Whether somebody has no right to ask, or is asked what there is no function for.
 fn is_forbidden(error: &Error) -> bool {
-    error.code().is_some_and(|code| matches!(code.code(), "42501" | "42883"))
+    let forbidden = [SqlState::INSUFFICIENT_PRIVILEGE, SqlState::UNDEFINED_FUNCTION];
+    error.code().is_some_and(|code| forbidden.contains(code))
+}
+
+/// Whether something can't be had of a standby, which has this of transactions that only read.
+fn is_of_standby(error: &Error) -> bool {
+    error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
 }
 
 /// Locks what no panic can leave half changed.

@@ -58,7 +58,7 @@ impl Store for PostgresPlace {
         let link = self.server.link().await?;
         let key = Arc::clone(&self.key);
         let asked = if self.is_set { Asked::Prefix(key) } else { Asked::Key(key) };
-        Ok(Box::new(Connected { link, asked }))
+        Ok(Box::new(Connected::new(link, asked)))
     }
 }
 
@@ -109,6 +109,6 @@ impl Store for PostgresQuery {
     async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
         let link = self.server.link().await?;
         let (sql, channel) = (Arc::clone(&self.sql), self.channel.clone());
-        Ok(Box::new(Connected { link, asked: Asked::Query { sql, channel } }))
+        Ok(Box::new(Connected::new(link, Asked::Query { sql, channel })))
     }
 }

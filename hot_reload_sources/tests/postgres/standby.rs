@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use hot_reload::{Mechanism, ReloaderOptions};
+use hot_reload::{Mechanism, ReloaderOptions, testing::Proxy};
 use hot_reload_sources::{Entry, Store};
 
 use crate::{
+    by,
     common::{follow::followed_by, within},
     connected, key, reader,
     server::Postgresql,
@@ -68,13 +69,18 @@ async fn what_a_standby_says_once_it_is_promoted_is_not_older_than_what_was_lost
 }
 
 #[tokio::test]
-async fn a_standby_is_polled() {
+async fn a_standby_is_polled_over_the_connection_there_is() {
     let server = Postgresql::start().await;
-    // As good as one: it takes no LISTEN.
     server.make_standby().await;
+    let proxy = Proxy::start(server.address()).await;
+    let query = by(proxy.address()).query("SELECT clock_timestamp()::text").channel("clock");
+    let mut clock = followed_by(query.text(), often());
+    for _ in 0..10 {
+        within(clock.changed()).await.unwrap();
+    }
+    assert_eq!(proxy.accepted(), 1);
     let mut connection = connected(&key(&server, "a")).await;
-    let error = connection.watch().await.err().unwrap();
-    assert!(error.is_refused(), "{error}");
+    assert!(connection.watch().await.unwrap().is_none());
     connection.read().await.unwrap();
 }
 
