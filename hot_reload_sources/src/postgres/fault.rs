@@ -27,7 +27,7 @@ pub(super) fn of(error: &Error) -> StoreError {
 }
 
 pub(super) fn silent() -> StoreError {
-    StoreError::unreachable("no answer; a longer read_deadline gives it more")
+    StoreError::unreachable("no answer; see whether the server has too much to do")
 }
 
 pub(super) fn lost() -> StoreError {
@@ -50,11 +50,8 @@ fn of_server(error: &DbError) -> StoreError {
             "{message}; create it: hot_reload.sql has the table that keys are in"
         )),
         "42501" => StoreError::refused(format!("{message}; grant the right to read it")),
-        "25006" => StoreError::refused(format!(
-            "{message}: a standby tells of no changes; name the primary to have them pushed"
-        )),
         "57014" => {
-            StoreError::throttled(format!("{message}; a longer read_deadline gives it more"), None)
+            StoreError::throttled(format!("{message}, two fifths of the read deadline"), None)
         }
         _ if code.starts_with("53") || matches!(code, "55P03" | "40001" | "40P01") => {
             StoreError::throttled(message, None)
