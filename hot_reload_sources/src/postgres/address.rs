@@ -8,13 +8,14 @@ use tokio_postgres::{
 };
 use zeroize::Zeroizing;
 
-use super::{STORE, tls::Tls};
+use super::{STORE, asked::Keys, tls::Tls};
 use crate::{
     access::Access,
     address::{SET, authority, decoded, malformed},
     error::StoreError,
 };
 
+const PORT: u16 = 5432;
 const FORM: &str = "postgres://host:5432/database/key";
 
 /// Where a server is, and what in it is named.
@@ -22,14 +23,8 @@ pub(super) struct Address {
     pub(super) config: Config,
     pub(super) tls: Tls,
     pub(super) access: Access,
-    pub(super) named: Option<Named>,
-}
-
-/// What comes after the database.
-pub(super) struct Named {
-    pub(super) key: String,
-    /// Whether it is all that begin with that.
-    pub(super) is_set: bool,
+    /// What comes after the database.
+    pub(super) keys: Option<Keys>,
 }
 
 impl Address {
@@ -84,7 +79,7 @@ impl Address {
         let mut config =
             Config::from_str(&plain).map_err(|_| wrong("the URL has a part that can't be read"))?;
         if config.get_hosts().is_empty() {
-            config.host("localhost").port(5432);
+            config.host("localhost").port(PORT);
         }
         let password = config.get_password().map(|password| String::from_utf8(password.to_vec()));
         let password = password.transpose().map_err(|_| wrong("the password is not UTF-8"))?;
@@ -96,22 +91,22 @@ impl Address {
             Tls::Disable => access.without_tls("sslmode=verify-full")?,
             _ => access,
         };
-        let named = match key {
+        let keys = match key {
             Some(key) => {
                 let key = decoded(key).ok_or_else(|| wrong("the key can't be decoded"))?;
-                Some(Named { key: key.to_string(), is_set })
+                Some(if is_set { Keys::Prefix((**key).into()) } else { Keys::One((**key).into()) })
             }
             None if is_set => return Err(wrong("a set has to have a name")),
             None => None,
         };
-        Ok(Self { config, tls, access, named })
+        Ok(Self { config, tls, access, keys })
     }
 }
 
 /// Returns what a name says of the server: no user, no password.
 pub(super) fn name(config: &Config) -> String {
     let ports = config.get_ports();
-    let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+    let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(PORT);
     let with_port = |(index, host): (usize, String)| authority(&host, port(index));
     let hosts: Vec<String> = if config.get_hosts().is_empty() {
         let addresses = config.get_hostaddrs().iter().map(ToString::to_string);
@@ -188,7 +183,7 @@ mod tests {
         ] {
             let address = parsed(url).unwrap();
             assert_eq!(name(&address.config), server, "{url}");
-            assert_eq!(address.named.map(|named| named.key).as_deref(), key, "{url}");
+            assert_eq!(address.keys.as_ref().map(Keys::start), key, "{url}");
             assert_eq!(address.tls, tls, "{url}");
         }
     }
@@ -219,10 +214,11 @@ mod tests {
 
     #[test]
     fn a_set_is_what_its_fragment_says() {
-        let named = |url| parsed(url).map(|address| address.named.map(|named| named.is_set));
-        assert_eq!(named("postgres://h/db/a"), Ok(Some(false)));
-        assert_eq!(named("postgres://h/db/a/#set"), Ok(Some(true)));
-        assert_eq!(named("postgres://h/db/a?sslmode=require#set"), Ok(Some(true)));
+        let keys = |url| parsed(url).map(|address| address.keys);
+        assert_eq!(keys("postgres://h/db/a"), Ok(Some(Keys::One("a".into()))));
+        assert_eq!(keys("postgres://h/db/a/#set"), Ok(Some(Keys::Prefix("a/".into()))));
+        let asked = keys("postgres://h/db/a?sslmode=require#set");
+        assert_eq!(asked, Ok(Some(Keys::Prefix("a".into()))));
         for (url, want) in [
             ("postgres://h/db#set", "name"),
             ("postgres://u:p#hunter2@h/db/a", "%23"),

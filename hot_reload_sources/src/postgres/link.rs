@@ -1,9 +1,7 @@
 //! The connection that all places of a handle share.
 
 use std::{
-    future::poll_fn,
-    pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -11,14 +9,17 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::watch,
-    time::{Instant, sleep_until},
 };
 use tokio_postgres::{
-    AsyncMessage, Client, Connection, Error, Row, SimpleQueryMessage, SimpleQueryStream,
-    error::SqlState, types::Type,
+    Client, Connection, Error, Row, SimpleQueryMessage, SimpleQueryStream, error::SqlState,
+    types::Type,
 };
 
-use super::{fault, subscribers::Subscribers};
+use super::{
+    drive::{Life, drive},
+    fault,
+    subscribers::Subscribers,
+};
 use crate::{error::StoreError, history::History};
 
 /// Which of the servers, databases and histories in this world it is. A standby that was promoted, and a
@@ -185,7 +186,7 @@ fn quoted(name: &str) -> String {
 }
 
 /// Sends `sql` before whatever is sent later, and waits for nothing.
-fn send(client: &Client, sql: &str) -> Option<SimpleQueryStream> {
+pub(super) fn send(client: &Client, sql: &str) -> Option<SimpleQueryStream> {
     // The first poll sends it, and the answer is waited for by the stream.
     client.simple_query_raw(sql).now_or_never()?.ok()
 }
@@ -204,82 +205,4 @@ fn is_of_standby(error: &Error) -> bool {
 /// Locks what no panic can leave half changed.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// When the server was last heard of.
-#[derive(Clone)]
-struct Life(Arc<Mutex<Instant>>);
-
-impl Life {
-    fn new() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
-    }
-
-    fn shows(&self) {
-        *lock(&self.0) = Instant::now();
-    }
-
-    fn shown(&self) -> Instant {
-        *lock(&self.0)
-    }
-}
-
-/// Ends, and closes the connection, when the client is dropped, or when the server says nothing within
-/// `deadline`, though it is asked in the middle of it.
-async fn drive<S, T>(
-    mut connection: Connection<S, T>,
-    client: Weak<Client>,
-    subscribers: Subscribers,
-    life: Life,
-    deadline: Duration,
-) where
-    S: AsyncRead + AsyncWrite + Unpin,
-    T: AsyncRead + AsyncWrite + Unpin,
-{
-    let half = deadline / 2;
-    let mut asked: Option<Asked> = None;
-    loop {
-        let since = asked.as_ref().map_or(life.shown(), |asked| asked.at.max(life.shown()));
-        let answer = async {
-            match &mut asked {
-                Some(asked) => asked.answer.next().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            message = poll_fn(|cx| connection.poll_message(cx)) => match message {
-                Some(Ok(message)) => {
-                    life.shows();
-                    if let AsyncMessage::Notification(heard) = message {
-                        subscribers.tell(heard.channel(), heard.payload());
-                    }
-                }
-                Some(Err(_)) | None => break,
-            },
-            _answer = answer => {
-                life.shows();
-                asked = None;
-            }
-            () = sleep_until(since + half) => match &asked {
-                // What was asked before it is answered meanwhile.
-                _ if life.shown() > since => {}
-                Some(_) => break,
-                // Without a client it is about to end, and has as long as that for it.
-                None => match client.upgrade().and_then(|client| send(&client, "")) {
-                    Some(answer) => {
-                        asked = Some(Asked { answer: Box::pin(answer), at: Instant::now() });
-                    }
-                    None => break,
-                },
-            },
-        }
-    }
-    subscribers.close();
-}
-
-/// The server was asked for a sign of life.
-struct Asked {
-    answer: Pin<Box<SimpleQueryStream>>,
-    at: Instant,
 }

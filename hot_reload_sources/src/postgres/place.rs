@@ -1,10 +1,13 @@
 //! What is followed of a server.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Postgres, address::Named, asked::Asked, connected::Connected};
+use super::{
+    Postgres,
+    asked::{Asked, Keys, Query},
+};
 use crate::{
     access::Access,
     error::StoreError,
@@ -17,8 +20,7 @@ use crate::{
 #[must_use]
 pub struct PostgresPlace {
     server: Postgres,
-    key: Arc<str>,
-    is_set: bool,
+    keys: Keys,
 }
 
 impl PostgresPlace {
@@ -29,9 +31,9 @@ impl PostgresPlace {
     ///
     /// Those of [`Postgres::from_url`], and when no key is named.
     pub fn from_url(url: &str, access: Access) -> Result<Self, StoreError> {
-        let (server, named) = Postgres::from_address(url, access)?;
-        match named {
-            Some(Named { key, is_set }) => Ok(Self::new(server, key, is_set)),
+        let (server, keys) = Postgres::from_address(url, access)?;
+        match keys {
+            Some(keys) => Ok(Self::new(server, keys)),
             None => Err(StoreError::refused(format!(
                 "{} names no key; write it after the database: postgres://host/database/key",
                 server.name()
@@ -39,26 +41,23 @@ impl PostgresPlace {
         }
     }
 
-    pub(super) fn new(server: Postgres, key: String, is_set: bool) -> Self {
-        Self { server, key: key.into(), is_set }
+    pub(super) fn new(server: Postgres, keys: Keys) -> Self {
+        Self { server, keys }
     }
 }
 
 #[async_trait]
 impl Store for PostgresPlace {
     fn name(&self) -> String {
-        format!("{}/{}", self.server.name(), self.key)
+        format!("{}/{}", self.server.name(), self.keys.start())
     }
 
     fn read_deadline(&self) -> Duration {
-        self.server.deadline
+        self.server.read_deadline
     }
 
     async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
-        let link = self.server.link().await?;
-        let key = Arc::clone(&self.key);
-        let asked = if self.is_set { Asked::Prefix(key) } else { Asked::Key(key) };
-        Ok(Box::new(Connected::new(link, asked)))
+        self.server.connected(Asked::Keys(self.keys.clone())).await
     }
 }
 
@@ -67,20 +66,19 @@ impl Store for PostgresPlace {
 #[must_use]
 pub struct PostgresQuery {
     server: Postgres,
-    sql: Arc<str>,
-    channel: Option<Arc<str>>,
+    query: Query,
     name: Option<String>,
 }
 
 impl PostgresQuery {
     pub(super) fn new(server: Postgres, sql: String) -> Self {
-        Self { server, sql: sql.into(), channel: None, name: None }
+        Self { server, query: Query { sql: sql.into(), channel: None }, name: None }
     }
 
     /// Sets the channel whose notifications have it run again, exactly as in `pg_notify`; a name without
     /// quotes in `NOTIFY` is in lower case.
     pub fn channel(mut self, channel: impl Into<String>) -> Self {
-        self.channel = Some(channel.into().into());
+        self.query.channel = Some(channel.into().into());
         self
     }
 
@@ -95,7 +93,7 @@ impl PostgresQuery {
 impl Store for PostgresQuery {
     fn name(&self) -> String {
         let server = self.server.name();
-        match (&self.name, &self.channel) {
+        match (&self.name, &self.query.channel) {
             (Some(name), _) => format!("{server} ({name})"),
             (None, Some(channel)) => format!("{server} (query, channel {channel})"),
             (None, None) => format!("{server} (query)"),
@@ -103,12 +101,10 @@ impl Store for PostgresQuery {
     }
 
     fn read_deadline(&self) -> Duration {
-        self.server.deadline
+        self.server.read_deadline
     }
 
     async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
-        let link = self.server.link().await?;
-        let (sql, channel) = (Arc::clone(&self.sql), self.channel.clone());
-        Ok(Box::new(Connected::new(link, Asked::Query { sql, channel })))
+        self.server.connected(Asked::Query(self.query.clone())).await
     }
 }

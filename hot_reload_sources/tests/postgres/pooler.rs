@@ -1,4 +1,4 @@
-//! PgBouncer in between.
+//! `PgBouncer` in between.
 
 use std::{
     fs,
