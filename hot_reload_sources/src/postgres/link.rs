@@ -11,8 +11,9 @@ use tokio::{
     sync::watch,
 };
 use tokio_postgres::{
-    Client, Connection, Error, Row, SimpleQueryMessage, SimpleQueryStream, error::SqlState,
-    types::Type,
+    Client, Connection, Error, Row, SimpleQueryMessage, SimpleQueryStream,
+    error::SqlState,
+    types::{ToSql, Type},
 };
 
 use super::{
@@ -33,6 +34,9 @@ const CLUSTER: &str = "SELECT pg_catalog.pg_is_in_recovery()::text, concat_ws('/
 
 /// As much of it as anybody may ask.
 const RECOVERY: &str = "SELECT pg_catalog.pg_is_in_recovery()::text, ''";
+
+/// Those of a statement, in its order.
+pub(super) type Parameters<'p> = &'p [(&'p (dyn ToSql + Sync), Type)];
 
 /// One connection, and those who wait for its notifications.
 pub(super) struct Link {
@@ -72,9 +76,13 @@ impl Link {
         Self { client, cluster: OnceLock::new(), history, subscribers, life }
     }
 
-    /// Runs `sql`, with one parameter at most, and takes all that it returns.
-    pub(super) async fn rows(&self, sql: &str, key: Option<&str>) -> Result<Vec<Row>, StoreError> {
-        let parameters = key.map(|key| (key, Type::TEXT));
+    /// Runs `sql`, and takes all that it returns.
+    pub(super) async fn rows(
+        &self,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<Row>, StoreError> {
+        let parameters = parameters.iter().cloned();
         let rows = self.client.query_typed_raw(sql, parameters).await.map_err(|e| self.told(&e))?;
         let seen = rows.inspect(|_| self.life.shows());
         seen.try_collect().await.map_err(|error| self.told(&error))

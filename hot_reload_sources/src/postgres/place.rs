@@ -14,6 +14,9 @@ use crate::{
     store::{Connection, Store},
 };
 
+/// As much as a configuration has; more is an accident, or an attack.
+const MAX_SIZE: usize = 16 * 1024 * 1024;
+
 /// A key of the [table](super#the-table), or all that begin with one: what [`Postgres::key`] and
 /// [`Postgres::prefix`] make, and [`from_url`](Self::from_url).
 #[derive(Debug, Clone)]
@@ -21,6 +24,7 @@ use crate::{
 pub struct PostgresPlace {
     server: Postgres,
     keys: Keys,
+    max_size: usize,
 }
 
 impl PostgresPlace {
@@ -41,8 +45,15 @@ impl PostgresPlace {
         }
     }
 
+    /// Sets the size in bytes up to which a value, or a set with its names, is read; 16 MiB by default. What
+    /// is larger is not sent by the server.
+    pub fn max_size(mut self, bytes: usize) -> Self {
+        self.max_size = bytes;
+        self
+    }
+
     pub(super) fn new(server: Postgres, keys: Keys) -> Self {
-        Self { server, keys }
+        Self { server, keys, max_size: MAX_SIZE }
     }
 }
 
@@ -57,7 +68,8 @@ impl Store for PostgresPlace {
     }
 
     async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
-        self.server.connected(Asked::Keys(self.keys.clone())).await
+        let asked = Asked::Keys { keys: self.keys.clone(), max_size: self.max_size };
+        self.server.connected(asked).await
     }
 }
 
