@@ -28,8 +28,8 @@
 //! `postgres://user:password@host:5432/database/key?sslmode=verify-full` as libpq has it, but for the
 //! key, and for TLS: without `sslmode` it is `verify-full`, save on this machine, where it is `prefer`; and
 //! certificates are named by [`Access`], not by `sslrootcert` and the like. With `#set` behind it, it is all
-//! keys that begin with that. Several hosts have commas between
-//! them, and a directory of Unix sockets is `%2Frun%2Fpostgresql`.
+//! keys that begin with that, and all there are where nothing is behind the database. Several hosts have
+//! commas between them, and a directory of Unix sockets is `%2Frun%2Fpostgresql`.
 //!
 //! # The table
 //!
@@ -71,7 +71,8 @@
 //! - Triggers don't fire for what logical replication writes: there, the audit finds it. `ALTER TABLE
 //!   hot_reload ENABLE ALWAYS TRIGGER` for both of them has it told.
 //! - Every change costs one read for each connection that follows it.
-//! - What a query returns is in memory before its size is looked at.
+//! - What a query returns is in memory before its size is looked at; of the table, what is larger than
+//!   [`max_size`](PostgresPlace::max_size) is not sent.
 //! - Columns are text, `bytea`, `json`, `jsonb`, `xml`, `citext` or an enumeration; cast others to text.
 
 mod address;

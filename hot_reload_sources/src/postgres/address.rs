@@ -50,7 +50,8 @@ impl Address {
             return Err(wrong("write %2F for a / in a password, and %40 for an @ after the host"));
         }
         let (database, key) = match path.split_once('/') {
-            Some((database, key)) => (database, Some(key).filter(|key| !key.is_empty())),
+            // All keys begin with nothing.
+            Some((database, key)) => (database, Some(key).filter(|key| is_set || !key.is_empty())),
             None => (path, None),
         };
         let (credentials, hosts) = match server.rsplit_once('@') {
@@ -96,7 +97,9 @@ impl Address {
                 let key = decoded(key).ok_or_else(|| wrong("the key can't be decoded"))?;
                 Some(if is_set { Keys::Prefix((**key).into()) } else { Keys::One((**key).into()) })
             }
-            None if is_set => return Err(wrong("a set has to have a name")),
+            None if is_set => {
+                return Err(wrong("write what its keys begin with, or /, before #set"));
+            }
             None => None,
         };
         Ok(Self { config, tls, access, keys })
@@ -216,11 +219,12 @@ mod tests {
     fn a_set_is_what_its_fragment_says() {
         let keys = |url| parsed(url).map(|address| address.keys);
         assert_eq!(keys("postgres://h/db/a"), Ok(Some(Keys::One("a".into()))));
+        assert_eq!(keys("postgres://h/db/#set"), Ok(Some(Keys::Prefix("".into()))));
         assert_eq!(keys("postgres://h/db/a/#set"), Ok(Some(Keys::Prefix("a/".into()))));
         let asked = keys("postgres://h/db/a?sslmode=require#set");
         assert_eq!(asked, Ok(Some(Keys::Prefix("a".into()))));
         for (url, want) in [
-            ("postgres://h/db#set", "name"),
+            ("postgres://h/db#set", "begin with"),
             ("postgres://u:p#hunter2@h/db/a", "%23"),
             ("postgres://h/db/%zz", "decoded"),
             ("postgres://h/db/%ff", "decoded"),

@@ -29,7 +29,7 @@ pub struct PostgresPlace {
 
 impl PostgresPlace {
     /// Creates it from `postgres://host:5432/database/key`; with `#set` behind it, it is all keys that
-    /// begin with that.
+    /// begin with that, and with `database/#set` all of the table.
     ///
     /// # Errors
     ///
