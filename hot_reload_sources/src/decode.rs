@@ -10,6 +10,10 @@ use serde::de::DeserializeOwned;
 
 use crate::{content::Content, error::StoreError};
 
+/// What the name of a set ends in, as its URL does.
+#[cfg(any(feature = "toml", feature = "json", feature = "yaml"))]
+const SET: &str = "#set";
+
 /// Makes a value of text in the format `F`.
 #[cfg(any(feature = "toml", feature = "json", feature = "yaml"))]
 pub(crate) fn one<V: DeserializeOwned, F: Format>(
@@ -25,9 +29,11 @@ pub(crate) fn each<V: DeserializeOwned, F: Format>(
     name: &str,
     content: &Content,
 ) -> anyhow::Result<BTreeMap<String, V>> {
+    // Each is called as if it were alone.
+    let start = name.strip_suffix(SET).unwrap_or(name);
     let decoded: Result<_, FileError> = set(name, content)?
         .iter()
-        .map(|(key, bytes)| Ok((key.clone(), F::decode(&format!("{name}{key}"), bytes)?)))
+        .map(|(key, bytes)| Ok((key.clone(), F::decode(&format!("{start}{key}"), bytes)?)))
         .collect();
     Ok(decoded?)
 }

@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, str::FromStr};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio_postgres::{
     Config,
     config::{Host, SslMode},
@@ -17,6 +18,19 @@ use crate::{
 
 const PORT: u16 = 5432;
 const FORM: &str = "postgres://host:5432/database/key";
+
+/// What means nothing in a path but itself; the same as for the keys of other stores.
+const NOT_IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b':')
+    .remove(b'=')
+    .remove(b'+')
+    .remove(b',');
+const NOT_IN_A_SEGMENT: &AsciiSet = &NOT_IN_A_PATH.add(b'/');
 
 /// Where a server is, and what in it is named.
 pub(super) struct Address {
@@ -106,7 +120,16 @@ impl Address {
     }
 }
 
-/// Returns what a name says of the server: no user, no password.
+/// Returns the URL of `keys` on the server of that name.
+pub(super) fn name_of(server: &str, keys: &Keys) -> String {
+    let path = utf8_percent_encode(keys.start(), NOT_IN_A_PATH);
+    match keys {
+        Keys::One(_) => format!("{server}/{path}"),
+        Keys::Prefix(_) => format!("{server}/{path}#{SET}"),
+    }
+}
+
+/// Returns what a name says of the server: its URL, without user and password.
 pub(super) fn name(config: &Config) -> String {
     let ports = config.get_ports();
     let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(PORT);
@@ -121,7 +144,9 @@ pub(super) fn name(config: &Config) -> String {
         });
         hosts.enumerate().map(with_port).collect()
     };
-    format!("postgres://{}/{}", hosts.join(","), config.get_dbname().unwrap_or_default())
+    let database = config.get_dbname().unwrap_or_default();
+    let database = utf8_percent_encode(database, NOT_IN_A_SEGMENT);
+    format!("postgres://{}/{database}", hosts.join(","))
 }
 
 /// What a server has to prove unless that was said: nothing where nobody is in between, as with libpq;
@@ -159,7 +184,7 @@ mod tests {
             ("postgresql://u:p@h:1/db/", "postgres://h:1/db", None, Tls::VerifyFull),
             ("postgres://h/db/a/b.toml", "postgres://h:5432/db", Some("a/b.toml"), Tls::VerifyFull),
             ("postgres://h/db/a/", "postgres://h:5432/db", Some("a/"), Tls::VerifyFull),
-            ("postgres://h/d%20b/%40%2F+", "postgres://h:5432/d b", Some("@/+"), Tls::VerifyFull),
+            ("postgres://h/d%20b/%40%2F+", "postgres://h:5432/d%20b", Some("@/+"), Tls::VerifyFull),
             (
                 "postgres://u:p%40@h/db/a?sslmode=require",
                 "postgres://h:5432/db",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    Postgres,
+    Postgres, address,
     asked::{Asked, Keys, Query},
 };
 use crate::{
@@ -60,7 +60,7 @@ impl PostgresPlace {
 #[async_trait]
 impl Store for PostgresPlace {
     fn name(&self) -> String {
-        format!("{}/{}", self.server.name(), self.keys.start())
+        address::name_of(&self.server.name(), &self.keys)
     }
 
     fn read_deadline(&self) -> Duration {
