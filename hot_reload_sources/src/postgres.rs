@@ -159,6 +159,9 @@ impl Postgres {
     /// default, where a host is beyond this machine or `access` has a CA file; [`tls`](Self::tls) says
     /// otherwise.
     ///
+    /// [`SslMode::Require`]: tokio_postgres::config::SslMode::Require
+    /// [`SslMode::Prefer`]: tokio_postgres::config::SslMode::Prefer
+    ///
     /// # Errors
     ///
     /// When `access` has a token.

@@ -74,8 +74,8 @@ impl Connection for Connected {
         // changes were told.
         let reading = async move { try_join(link.listen(&channel), asked.read(&link)).await };
         let (listens, first) = driven(reading).await?;
-        if !listens {
-            self.is_deaf = true;
+        self.is_deaf = !listens;
+        if self.is_deaf {
             return Ok(None);
         }
         let (keep, mut kept) = watch::channel(first.clone());
