@@ -174,14 +174,14 @@ impl Postgres {
     /// Sets whether a connection is encrypted, and what the server has to prove. What was made of it
     /// before keeps what it had.
     pub fn tls(self, tls: Tls) -> Self {
-        Self { tls, ..self.apart() }
+        Self { tls, ..self }.apart()
     }
 
     /// Sets how long the server may be silent before the connection is given up; 5 s by default. A
     /// statement is cancelled after two fifths of it, unless `options` has a `statement_timeout`. What was
     /// made of it before keeps what it had.
     pub fn read_deadline(self, deadline: Duration) -> Self {
-        Self { read_deadline: deadline, ..self.apart() }
+        Self { read_deadline: deadline, ..self }.apart()
     }
 
     /// Returns what `key` has in the [table](self#the-table).
@@ -218,7 +218,7 @@ impl Postgres {
     /// With a connection, and a past, of its own.
     fn apart(self) -> Self {
         Self {
-            shared: Shared::default(),
+            shared: Shared::new(self.read_deadline),
             history: Arc::default(),
             has_failed: Arc::default(),
             ..self

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
-use tokio::time::timeout;
 use tokio_postgres::{
     Client, Config, Connection, NoTls, Socket,
     config::{Host, LoadBalanceHosts, SslMode},
@@ -10,14 +9,7 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{
-    Postgres, Tls,
-    asked::Asked,
-    connected::{Connected, driven},
-    fault,
-    link::Link,
-    tls,
-};
+use super::{Postgres, Tls, asked::Asked, connected::Connected, fault, link::Link, tls};
 use crate::{error::StoreError, store};
 
 /// How much of the read deadline a statement may take. The sign of life that is asked for after half of
@@ -34,12 +26,7 @@ impl Postgres {
 
     async fn link(&self) -> Result<Arc<Link>, StoreError> {
         let server = self.clone();
-        // So that nobody who waits for a connection waits for one who is not polled.
-        driven(async move {
-            let open = server.shared.get(Link::is_alive, || server.connect());
-            timeout(server.read_deadline, open).await.unwrap_or_else(|_| Err(fault::silent()))
-        })
-        .await
+        self.shared.get(Link::is_alive, || async move { server.connect().await }).await
     }
 
     async fn connect(&self) -> Result<Link, StoreError> {

@@ -14,10 +14,8 @@ use tokio::{
 };
 use tokio_postgres::{AsyncMessage, Client, Connection, SimpleQueryStream};
 
-use super::{
-    link::{lock, send},
-    subscribers::Subscribers,
-};
+use super::{link::send, subscribers::Subscribers};
+use crate::lock::lock;
 
 /// When the server was last heard of.
 #[derive(Clone)]

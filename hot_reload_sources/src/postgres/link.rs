@@ -1,7 +1,7 @@
 //! The connection that all places of a handle share.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -208,9 +208,4 @@ fn is_forbidden(error: &Error) -> bool {
 /// Whether something can't be had of a standby, which has this of transactions that only read.
 fn is_of_standby(error: &Error) -> bool {
     error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
-}
-
-/// Locks what no panic can leave half changed.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,11 +11,8 @@ use super::{
 use crate::{
     access::Access,
     error::StoreError,
-    store::{Connection, Store},
+    store::{Connection, MAX_SIZE, Store},
 };
-
-/// As much as a configuration has; more is an accident, or an attack.
-const MAX_SIZE: usize = 16 * 1024 * 1024;
 
 /// A key of the [table](super#the-table), or all that begin with one: what [`Postgres::key`] and
 /// [`Postgres::prefix`] make, and [`from_url`](Self::from_url).
@@ -65,6 +62,10 @@ impl Store for PostgresPlace {
 
     fn read_deadline(&self) -> Duration {
         self.server.read_deadline
+    }
+
+    fn max_size(&self) -> usize {
+        self.max_size
     }
 
     async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
