@@ -233,3 +233,12 @@ async fn what_is_larger_than_is_read_is_told_until_it_is_mended_and_never_sent()
     owner.batch_execute("UPDATE hot_reload SET value = '123' WHERE key = 'l/bc'").await.unwrap();
     fails(&all, "10 bytes").await;
 }
+
+#[tokio::test]
+async fn a_place_says_how_large_a_value_may_be() {
+    let server = Postgresql::start().await;
+    let large = "INSERT INTO hot_reload VALUES ('a', repeat('x', 17 * 1024 * 1024))";
+    server.run_sql(large).await;
+    let a = key(&server, "a").max_size(32 * 1024 * 1024).text().watch().await.unwrap();
+    assert_eq!(a.get().unwrap().len(), 17 * 1024 * 1024);
+}
