@@ -8,6 +8,8 @@ use std::{
 
 use bytes::Bytes;
 
+use crate::error::StoreError;
+
 /// What a key holds, or all keys of a set.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Content {
@@ -81,26 +83,37 @@ impl Revision {
 }
 
 /// What a store holds at one moment, and which moment that is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Two are equal if they hold the same, or say the same of why they can't be taken.
+#[derive(Debug, Clone)]
 pub struct Entry {
-    pub(crate) content: Option<Content>,
+    pub(crate) content: Result<Option<Content>, StoreError>,
     pub(crate) revision: Option<Revision>,
 }
 
 impl Entry {
     /// Creates an entry of one value.
     pub fn one(bytes: impl Into<Bytes>) -> Self {
-        Self { content: Some(Content::One(bytes.into())), revision: None }
+        Self { content: Ok(Some(Content::One(bytes.into()))), revision: None }
     }
 
     /// Creates an entry of a set.
     pub fn set(set: BTreeMap<String, Bytes>) -> Self {
-        Self { content: Some(Content::Set(set)), revision: None }
+        Self { content: Ok(Some(Content::Set(set))), revision: None }
     }
 
     /// Creates an entry that says that there is nothing.
     pub fn gone() -> Self {
-        Self { content: None, revision: None }
+        Self { content: Ok(None), revision: None }
+    }
+
+    /// Creates an entry of what is there and can't be a value: the last good one serves on, and `error` is
+    /// said until another entry comes.
+    ///
+    /// An error of the read or the watch in its place would have the connection given up, and what mends it
+    /// found only by the next.
+    pub fn invalid(error: StoreError) -> Self {
+        Self { content: Err(error), revision: None }
     }
 
     /// Says where it stands in the order of its store.
@@ -113,13 +126,50 @@ impl Entry {
         self
     }
 
-    /// Returns what is there, if anything.
+    /// Returns what is there, if anything that can be taken.
     pub fn content(&self) -> Option<&Content> {
-        self.content.as_ref()
+        self.content.as_ref().ok()?.as_ref()
+    }
+
+    /// Returns why what is there can't be taken, if that is so.
+    pub fn error(&self) -> Option<&StoreError> {
+        self.content.as_ref().err()
     }
 
     /// Returns where it stands in the order of its store, if that was said.
     pub fn revision(&self) -> Option<Revision> {
         self.revision
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        let holds_same = match (&self.content, &other.content) {
+            (Ok(content), Ok(other)) => content == other,
+            (Err(error), Err(other)) => error.says_the_same_as(other),
+            _ => false,
+        };
+        holds_same && self.revision == other.revision
+    }
+}
+
+impl Eq for Entry {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_invalid_for_the_same_reason_is_the_same() {
+        let invalid = |told: &str| Entry::invalid(StoreError::invalid(told));
+        assert_eq!(invalid("a list"), invalid("a list"));
+        assert_ne!(invalid("a list"), invalid("a stream"));
+        assert_ne!(invalid("a list"), Entry::gone());
+        assert!(invalid("a list").content().is_none() && Entry::gone().error().is_none());
+        let because = |cause: &str| Entry::invalid(StoreError::invalid("a list").because(cause));
+        assert_eq!(because("x"), because("x"));
+        assert_ne!(because("x"), because("y"));
+        let at = |number| invalid("a list").at(Revision::new("one", number));
+        assert_ne!(at(1), at(2));
     }
 }

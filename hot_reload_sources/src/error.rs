@@ -12,7 +12,7 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 /// let error = StoreError::refused("user app may not read prod/limits; grant it that");
 /// assert!(error.is_refused());
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct StoreError {
     kind: Kind,
     message: String,
@@ -102,10 +102,10 @@ impl StoreError {
         self.kind == Kind::Missing
     }
 
-    /// The same, for somebody else.
-    pub(crate) fn again(&self) -> Self {
-        let Self { kind, message, cause, is_gone } = self;
-        Self { kind: *kind, message: message.clone(), cause: cause.clone(), is_gone: *is_gone }
+    /// Whether whoever reads both can't tell them apart.
+    pub(crate) fn says_the_same_as(&self, other: &Self) -> bool {
+        let words = |error: &Self| error.cause.as_ref().map(ToString::to_string);
+        self.kind == other.kind && self.message == other.message && words(self) == words(other)
     }
 
     /// Whether it is the value alone that is not there.

@@ -167,7 +167,7 @@ impl Etcd {
     /// was made of it before keeps what it had.
     pub fn read_deadline(mut self, deadline: Duration) -> Self {
         self.read_deadline = deadline;
-        self.shared = Shared::default();
+        self.shared = Shared::new(deadline);
         self.entrance = Entrance::default();
         self
     }
@@ -189,7 +189,7 @@ impl Etcd {
         };
         Self {
             way: Arc::new(way),
-            shared: Shared::default(),
+            shared: Shared::new(read_deadline),
             entrance: Entrance::default(),
             history: Arc::default(),
             read_deadline,
@@ -208,14 +208,16 @@ impl Etcd {
     }
 
     async fn link(&self) -> Result<Arc<Link>, StoreError> {
-        let connect = async || {
-            let client = match &*self.way {
+        let (way, entrance) = (Arc::clone(&self.way), self.entrance.clone());
+        let deadline = self.read_deadline;
+        let connect = || async move {
+            let client = match &*way {
                 Way::Members(members, access) => {
-                    self.entrance.enter(members, access, self.read_deadline).await?
+                    entrance.enter(members, access, deadline).await?
                 }
                 Way::Client(client) => Client::clone(client),
             };
-            Ok(Link::over(client, self.read_deadline))
+            Ok(Link::over(client, deadline))
         };
         self.shared.get(Link::is_alive, connect).await
     }

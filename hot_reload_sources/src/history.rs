@@ -2,10 +2,10 @@
 
 use std::{
     hash::Hash,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
-use crate::content::Revision;
+use crate::{content::Revision, lock::lock};
 
 /// How far a store has counted, as far as all connections to it have seen.
 ///
@@ -78,6 +78,7 @@ impl<I: Clone + Eq> History<I> {
     }
 
     /// Takes note of a change that was told.
+    #[cfg(any(feature = "etcd", feature = "nats", test))]
     pub(crate) fn told(&self, epoch: &Epoch<I>, number: u64) {
         let mut seen = self.seen();
         if seen.epoch == *epoch {
@@ -86,8 +87,7 @@ impl<I: Clone + Eq> History<I> {
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen<I>> {
-        // What is set in it is set at once, so no panic leaves it half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

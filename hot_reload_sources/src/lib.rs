@@ -96,8 +96,10 @@ mod error;
 mod follow;
 mod from_store;
 mod from_url;
-#[cfg(any(feature = "etcd", feature = "nats"))]
+#[cfg(any(feature = "etcd", feature = "nats", feature = "postgres"))]
 mod history;
+mod in_time;
+mod lock;
 mod pace;
 mod shared;
 mod store;

@@ -28,8 +28,8 @@
 //! `postgres://user:password@host:5432/database/key?sslmode=verify-full` as libpq has it, but for the
 //! key, and for TLS: without `sslmode` it is `verify-full`, save on this machine, where it is `prefer`; and
 //! certificates are named by [`Access`], not by `sslrootcert` and the like. With `#set` behind it, it is all
-//! keys that begin with that. Several hosts have commas between
-//! them, and a directory of Unix sockets is `%2Frun%2Fpostgresql`.
+//! keys that begin with that, and all there are where nothing is behind the database. Several hosts have
+//! commas between them, and a directory of Unix sockets is `%2Frun%2Fpostgresql`.
 //!
 //! # The table
 //!
@@ -48,9 +48,9 @@
 //!
 //! Keys of the table have the revision that the table counts: its order is that of commits, since a
 //! writer holds the counter until it commits. It counts anew in another cluster, database or timeline,
-//! and where a primary comes back with less than it had, so neither a promoted standby nor a restored
-//! backup is taken for older than what it has lost. What a query returns has none, and is ordered by when
-//! it is read.
+//! and where a primary has less than was read of it before, so neither a promoted standby nor a restored
+//! backup, of the whole or of the table in its place, is taken for older than what it has lost. What a
+//! query returns has none, and is ordered by when it is read.
 //!
 //! # What a reader must be allowed
 //!
@@ -60,21 +60,27 @@
 //!
 //! # Known problems
 //!
-//! - `LISTEN` needs a session of its own: a pooler in between has to pool sessions, not transactions.
-//! - A standby can't `LISTEN`: it is polled, and the status says so.
+//! - `LISTEN` needs a session of its own: a pooler in between has to pool sessions, not transactions, where
+//!   nothing is told and only the audit finds it. `PgBouncer` refuses the limit of statements, which comes
+//!   with the connection, until it has `ignore_startup_parameters = options, statement_timeout`.
+//! - A standby can't `LISTEN`: it is polled, and the status says so, until it is promoted. There, a table
+//!   that was restored in its place is taken for one that lags, until it has come as far again; `UPDATE
+//!   hot_reload_state SET epoch = gen_random_uuid()` has it taken at once.
 //! - Writers of the table wait for each other's transactions, and a `SERIALIZABLE` one may have to be
 //!   retried. All transactions that notify commit one after the other, in the whole cluster.
 //! - Triggers don't fire for what logical replication writes: there, the audit finds it. `ALTER TABLE
 //!   hot_reload ENABLE ALWAYS TRIGGER` for both of them has it told.
 //! - Every change costs one read for each connection that follows it.
-//! - What a query returns is in memory before its size is looked at.
+//! - What a query returns is in memory before its size is looked at; of the table, what is larger than
+//!   [`max_size`](PostgresPlace::max_size) is not sent.
 //! - Columns are text, `bytea`, `json`, `jsonb`, `xml`, `citext` or an enumeration; cast others to text.
 
 mod address;
 mod asked;
+mod connect;
 mod connected;
+mod drive;
 mod fault;
-mod history;
 mod link;
 mod place;
 mod subscribers;
@@ -83,32 +89,18 @@ mod value;
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
-use tokio::time::timeout;
-use tokio_postgres::{
-    Client, Config, Connection, NoTls, Socket,
-    config::{Host, LoadBalanceHosts, SslMode},
-    tls::TlsStream,
-};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::Config;
 
-use self::{
-    address::{Address, Named},
-    connected::driven,
-    history::History,
-    link::Link,
-};
+use self::{address::Address, asked::Keys, link::Link};
 pub use self::{
     place::{PostgresPlace, PostgresQuery},
     tls::Tls,
 };
-use crate::{access::Access, error::StoreError, shared::Shared};
+use crate::{access::Access, error::StoreError, history::History, shared::Shared};
 
 /// Creates the table that [`Postgres::key`] follows; run again, it keeps what is there.
 ///
@@ -129,9 +121,9 @@ pub struct Postgres {
     config: Config,
     tls: Tls,
     access: Access,
-    deadline: Duration,
+    read_deadline: Duration,
     shared: Shared<Link>,
-    history: Arc<History>,
+    history: Arc<History<String>>,
     /// Whether the attempt before came to nothing.
     has_failed: Arc<AtomicBool>,
 }
@@ -150,9 +142,10 @@ impl Postgres {
     pub fn from_url(url: &str, access: Access) -> Result<Self, StoreError> {
         match Self::from_address(url, access)? {
             (server, None) => Ok(server),
-            (server, Some(Named { key, .. })) => Err(StoreError::refused(format!(
-                "{} is a database, and {key} would be a key in it; use PostgresPlace::from_url",
-                server.name()
+            (server, Some(keys)) => Err(StoreError::refused(format!(
+                "{} is a database, and {} would be a key in it; use PostgresPlace::from_url",
+                server.name(),
+                keys.start()
             ))),
         }
     }
@@ -164,6 +157,9 @@ impl Postgres {
     /// default, where a host is beyond this machine or `access` has a CA file; [`tls`](Self::tls) says
     /// otherwise.
     ///
+    /// [`SslMode::Require`]: tokio_postgres::config::SslMode::Require
+    /// [`SslMode::Prefer`]: tokio_postgres::config::SslMode::Prefer
+    ///
     /// # Errors
     ///
     /// When `access` has a token.
@@ -173,26 +169,28 @@ impl Postgres {
         Ok(Self::new(config, tls, access))
     }
 
-    /// Sets whether a connection is encrypted, and what the server has to prove.
+    /// Sets whether a connection is encrypted, and what the server has to prove. What was made of it
+    /// before keeps what it had.
     pub fn tls(self, tls: Tls) -> Self {
-        Self::new(self.config, tls, self.access).read_deadline(self.deadline)
+        Self { tls, ..self }.apart()
     }
 
     /// Sets how long the server may be silent before the connection is given up; 5 s by default. A
-    /// statement is cancelled after two fifths of it, unless `options` has a `statement_timeout`.
+    /// statement is cancelled after two fifths of it, unless `options` has a `statement_timeout`. What was
+    /// made of it before keeps what it had.
     pub fn read_deadline(self, deadline: Duration) -> Self {
-        Self { deadline, ..Self::new(self.config, self.tls, self.access) }
+        Self { read_deadline: deadline, ..self }.apart()
     }
 
     /// Returns what `key` has in the [table](self#the-table).
     pub fn key(&self, key: impl Into<String>) -> PostgresPlace {
-        PostgresPlace::new(self.clone(), key.into(), false)
+        PostgresPlace::new(self.clone(), Keys::One(key.into().into()))
     }
 
     /// Returns all keys of the [table](self#the-table) that begin with `prefix`, as a set that is read at
     /// one moment.
     pub fn prefix(&self, prefix: impl Into<String>) -> PostgresPlace {
-        PostgresPlace::new(self.clone(), prefix.into(), true)
+        PostgresPlace::new(self.clone(), Keys::Prefix(prefix.into().into()))
     }
 
     /// Returns what `sql` selects: the one row of one column is a value, and two columns are the keys and
@@ -204,98 +202,35 @@ impl Postgres {
     }
 
     fn new(config: Config, tls: Tls, access: Access) -> Self {
+        let read_deadline = access.deadline();
         Self {
             config,
             tls,
-            deadline: access.deadline(),
             access,
-            shared: Shared::default(),
+            read_deadline,
+            shared: Shared::new(read_deadline),
             history: Arc::default(),
             has_failed: Arc::default(),
         }
     }
 
-    fn from_address(url: &str, access: Access) -> Result<(Self, Option<Named>), StoreError> {
-        let Address { config, tls, access, named } = Address::parse(url, access)?;
-        Ok((Self::new(config, tls, access), named))
+    /// With a connection, and a past, of its own.
+    fn apart(self) -> Self {
+        Self {
+            shared: Shared::new(self.read_deadline),
+            history: Arc::default(),
+            has_failed: Arc::default(),
+            ..self
+        }
+    }
+
+    fn from_address(url: &str, access: Access) -> Result<(Self, Option<Keys>), StoreError> {
+        let Address { config, tls, access, keys } = Address::parse(url, access)?;
+        Ok((Self::new(config, tls, access), keys))
     }
 
     fn name(&self) -> String {
         address::name(&self.config)
-    }
-
-    async fn link(&self) -> Result<Arc<Link>, StoreError> {
-        let server = self.clone();
-        // So that nobody who waits for a connection waits for one who is not polled.
-        driven(async move {
-            let open = server.shared.get(Link::is_alive, || server.connect());
-            timeout(server.deadline, open).await.unwrap_or_else(|_| Err(fault::silent()))
-        })
-        .await
-    }
-
-    async fn connect(&self) -> Result<Link, StoreError> {
-        let mut config = self.with_credentials().await?;
-        // No more than a hint to other attempts, in whatever order they see it.
-        if self.has_failed.swap(true, Relaxed) {
-            // The first may take connections, and say nothing.
-            config.load_balance_hosts(LoadBalanceHosts::Random);
-        }
-        let connected = if self.is_plain() {
-            config.connect(NoTls).await.map(|connected| self.linked(connected))
-        } else {
-            let tls = MakeRustlsConnect::new(tls::config(self.tls, &self.access).await?);
-            config.connect(tls).await.map(|connected| self.linked(connected))
-        };
-        let link = connected.map_err(|error| fault::of(&error))?;
-        self.has_failed.store(false, Relaxed);
-        Ok(link)
-    }
-
-    fn linked<T>(&self, (client, connection): (Client, Connection<Socket, T>)) -> Link
-    where
-        T: TlsStream + Unpin + Send + 'static,
-    {
-        let options = self.config.get_options();
-        let limits_statements =
-            !options.is_some_and(|options| options.contains("statement_timeout"));
-        let history = Arc::clone(&self.history);
-        Link::new(client, connection, self.deadline, limits_statements, history)
-    }
-
-    /// As with libpq, there is no TLS on Unix sockets.
-    fn is_plain(&self) -> bool {
-        let hosts = self.config.get_hosts();
-        let is_unix = |host: &Host| matches!(host, Host::Unix(_));
-        self.tls == Tls::Disable || (!hosts.is_empty() && hosts.iter().all(is_unix))
-    }
-
-    async fn with_credentials(&self) -> Result<Config, StoreError> {
-        let mut config = self.config.clone();
-        if let Some(user) = &self.access.user {
-            config.user(user);
-        }
-        if let Some(password) = &self.access.password {
-            config.password(password.read().await?.as_bytes());
-        }
-        if config.get_application_name().is_none() {
-            config.application_name("hot_reload");
-        }
-        let hosts = config.get_hosts().len().max(config.get_hostaddrs().len()).max(1);
-        if config.get_connect_timeout().is_none() {
-            // So that one that is not there leaves time for the next.
-            let hosts = u32::try_from(hosts).unwrap_or(u32::MAX);
-            config.connect_timeout(self.deadline / hosts);
-        }
-        if config.get_tcp_user_timeout().is_none() {
-            config.tcp_user_timeout(self.deadline);
-        }
-        config.ssl_mode(match self.tls {
-            _ if self.is_plain() => SslMode::Disable,
-            Tls::Disable | Tls::Prefer => SslMode::Prefer,
-            Tls::Require | Tls::VerifyCa | Tls::VerifyFull => SslMode::Require,
-        });
-        Ok(config)
     }
 }
 

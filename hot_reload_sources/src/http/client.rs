@@ -75,7 +75,9 @@ impl Clients {
                     let is_of_files = pool.tls.as_ref().is_some_and(|tls| tls.files == files);
                     is_of_files && !pool.is_doubtful()
                 };
-                pool.get(is_good, || open(access, files.clone(), *is_https, last)).await
+                let (access, of, last) = (access.clone(), files.clone(), Arc::clone(last));
+                let is_https = *is_https;
+                pool.get(is_good, || async move { open(&access, of, is_https, &last).await }).await
             }
         }
     }

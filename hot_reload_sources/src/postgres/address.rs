@@ -2,34 +2,43 @@
 
 use std::{net::IpAddr, str::FromStr};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio_postgres::{
     Config,
     config::{Host, SslMode},
 };
 use zeroize::Zeroizing;
 
-use super::{STORE, tls::Tls};
+use super::{STORE, asked::Keys, tls::Tls};
 use crate::{
     access::Access,
     address::{SET, authority, decoded, malformed},
     error::StoreError,
 };
 
+const PORT: u16 = 5432;
 const FORM: &str = "postgres://host:5432/database/key";
+
+/// What means nothing in a path but itself; the same as for the keys of other stores.
+const NOT_IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b':')
+    .remove(b'=')
+    .remove(b'+')
+    .remove(b',');
+const NOT_IN_A_SEGMENT: &AsciiSet = &NOT_IN_A_PATH.add(b'/');
 
 /// Where a server is, and what in it is named.
 pub(super) struct Address {
     pub(super) config: Config,
     pub(super) tls: Tls,
     pub(super) access: Access,
-    pub(super) named: Option<Named>,
-}
-
-/// What comes after the database.
-pub(super) struct Named {
-    pub(super) key: String,
-    /// Whether it is all that begin with that.
-    pub(super) is_set: bool,
+    /// What comes after the database.
+    pub(super) keys: Option<Keys>,
 }
 
 impl Address {
@@ -55,7 +64,8 @@ impl Address {
             return Err(wrong("write %2F for a / in a password, and %40 for an @ after the host"));
         }
         let (database, key) = match path.split_once('/') {
-            Some((database, key)) => (database, Some(key).filter(|key| !key.is_empty())),
+            // All keys begin with nothing.
+            Some((database, key)) => (database, Some(key).filter(|key| is_set || !key.is_empty())),
             None => (path, None),
         };
         let (credentials, hosts) = match server.rsplit_once('@') {
@@ -84,7 +94,7 @@ impl Address {
         let mut config =
             Config::from_str(&plain).map_err(|_| wrong("the URL has a part that can't be read"))?;
         if config.get_hosts().is_empty() {
-            config.host("localhost").port(5432);
+            config.host("localhost").port(PORT);
         }
         let password = config.get_password().map(|password| String::from_utf8(password.to_vec()));
         let password = password.transpose().map_err(|_| wrong("the password is not UTF-8"))?;
@@ -96,22 +106,33 @@ impl Address {
             Tls::Disable => access.without_tls("sslmode=verify-full")?,
             _ => access,
         };
-        let named = match key {
+        let keys = match key {
             Some(key) => {
                 let key = decoded(key).ok_or_else(|| wrong("the key can't be decoded"))?;
-                Some(Named { key: key.to_string(), is_set })
+                Some(if is_set { Keys::Prefix((**key).into()) } else { Keys::One((**key).into()) })
             }
-            None if is_set => return Err(wrong("a set has to have a name")),
+            None if is_set => {
+                return Err(wrong("write what its keys begin with, or /, before #set"));
+            }
             None => None,
         };
-        Ok(Self { config, tls, access, named })
+        Ok(Self { config, tls, access, keys })
     }
 }
 
-/// Returns what a name says of the server: no user, no password.
+/// Returns the URL of `keys` on the server of that name.
+pub(super) fn name_of(server: &str, keys: &Keys) -> String {
+    let path = utf8_percent_encode(keys.start(), NOT_IN_A_PATH);
+    match keys {
+        Keys::One(_) => format!("{server}/{path}"),
+        Keys::Prefix(_) => format!("{server}/{path}#{SET}"),
+    }
+}
+
+/// Returns what a name says of the server: its URL, without user and password.
 pub(super) fn name(config: &Config) -> String {
     let ports = config.get_ports();
-    let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+    let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(PORT);
     let with_port = |(index, host): (usize, String)| authority(&host, port(index));
     let hosts: Vec<String> = if config.get_hosts().is_empty() {
         let addresses = config.get_hostaddrs().iter().map(ToString::to_string);
@@ -123,7 +144,9 @@ pub(super) fn name(config: &Config) -> String {
         });
         hosts.enumerate().map(with_port).collect()
     };
-    format!("postgres://{}/{}", hosts.join(","), config.get_dbname().unwrap_or_default())
+    let database = config.get_dbname().unwrap_or_default();
+    let database = utf8_percent_encode(database, NOT_IN_A_SEGMENT);
+    format!("postgres://{}/{database}", hosts.join(","))
 }
 
 /// What a server has to prove unless that was said: nothing where nobody is in between, as with libpq;
@@ -161,7 +184,7 @@ mod tests {
             ("postgresql://u:p@h:1/db/", "postgres://h:1/db", None, Tls::VerifyFull),
             ("postgres://h/db/a/b.toml", "postgres://h:5432/db", Some("a/b.toml"), Tls::VerifyFull),
             ("postgres://h/db/a/", "postgres://h:5432/db", Some("a/"), Tls::VerifyFull),
-            ("postgres://h/d%20b/%40%2F+", "postgres://h:5432/d b", Some("@/+"), Tls::VerifyFull),
+            ("postgres://h/d%20b/%40%2F+", "postgres://h:5432/d%20b", Some("@/+"), Tls::VerifyFull),
             (
                 "postgres://u:p%40@h/db/a?sslmode=require",
                 "postgres://h:5432/db",
@@ -188,7 +211,7 @@ mod tests {
         ] {
             let address = parsed(url).unwrap();
             assert_eq!(name(&address.config), server, "{url}");
-            assert_eq!(address.named.map(|named| named.key).as_deref(), key, "{url}");
+            assert_eq!(address.keys.as_ref().map(Keys::start), key, "{url}");
             assert_eq!(address.tls, tls, "{url}");
         }
     }
@@ -219,12 +242,14 @@ mod tests {
 
     #[test]
     fn a_set_is_what_its_fragment_says() {
-        let named = |url| parsed(url).map(|address| address.named.map(|named| named.is_set));
-        assert_eq!(named("postgres://h/db/a"), Ok(Some(false)));
-        assert_eq!(named("postgres://h/db/a/#set"), Ok(Some(true)));
-        assert_eq!(named("postgres://h/db/a?sslmode=require#set"), Ok(Some(true)));
+        let keys = |url| parsed(url).map(|address| address.keys);
+        assert_eq!(keys("postgres://h/db/a"), Ok(Some(Keys::One("a".into()))));
+        assert_eq!(keys("postgres://h/db/#set"), Ok(Some(Keys::Prefix("".into()))));
+        assert_eq!(keys("postgres://h/db/a/#set"), Ok(Some(Keys::Prefix("a/".into()))));
+        let asked = keys("postgres://h/db/a?sslmode=require#set");
+        assert_eq!(asked, Ok(Some(Keys::Prefix("a".into()))));
         for (url, want) in [
-            ("postgres://h/db#set", "name"),
+            ("postgres://h/db#set", "begin with"),
             ("postgres://u:p#hunter2@h/db/a", "%23"),
             ("postgres://h/db/%zz", "decoded"),
             ("postgres://h/db/%ff", "decoded"),

@@ -13,7 +13,7 @@ use tokio::{
 use super::{
     asked::Asked,
     fault,
-    link::{Link, Subscription, quoted},
+    link::{Link, Subscription},
 };
 use crate::{
     content::Entry,
@@ -29,15 +29,33 @@ const SAME_AT_ONCE: u32 = 4;
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 pub(super) struct Connected {
-    pub(super) link: Arc<Link>,
-    pub(super) asked: Asked,
+    link: Arc<Link>,
+    asked: Asked,
+    /// Whether it tells of no changes only because it is a standby.
+    is_deaf: bool,
+}
+
+impl Connected {
+    pub(super) fn new(link: Arc<Link>, asked: Asked) -> Self {
+        Self { link, asked, is_deaf: false }
+    }
 }
 
 #[async_trait]
 impl Connection for Connected {
     async fn read(&mut self) -> Result<Entry, StoreError> {
         let (asked, link) = (self.asked.clone(), Arc::clone(&self.link));
-        driven(async move { asked.read(&link).await }).await
+        if !self.is_deaf {
+            return driven(async move { asked.read(&link).await }).await;
+        }
+        driven(async move {
+            let (entry, cluster) = try_join(asked.read(&link), link.cluster()).await?;
+            if cluster.is_primary {
+                return Err(StoreError::unreachable("was a standby; connecting anew to be told"));
+            }
+            Ok(entry)
+        })
+        .await
     }
 
     async fn watch(&mut self) -> Result<Option<Changes>, StoreError> {
@@ -50,12 +68,16 @@ impl Connection for Connected {
         let hears = self.asked.clone();
         let subscription =
             self.link.subscribe(channel, move |payload| hears.is_told_by(payload))?;
-        let listen = format!("LISTEN {}", quoted(channel));
-        let (asked, link) = (self.asked.clone(), Arc::clone(&self.link));
+        let (asked, link, channel) =
+            (self.asked.clone(), Arc::clone(&self.link), channel.to_owned());
         // Sent one after the other, and answered in one round trip: what is read is what there was once
         // changes were told.
-        let reading = async move { try_join(link.execute(&listen), asked.read(&link)).await };
-        let ((), first) = driven(reading).await?;
+        let reading = async move { try_join(link.listen(&channel), asked.read(&link)).await };
+        let (listens, first) = driven(reading).await?;
+        self.is_deaf = !listens;
+        if self.is_deaf {
+            return Ok(None);
+        }
         let (keep, mut kept) = watch::channel(first.clone());
         // The first is there without a change.
         kept.mark_changed();

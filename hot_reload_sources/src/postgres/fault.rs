@@ -26,10 +26,6 @@ pub(super) fn of(error: &Error) -> StoreError {
     }
 }
 
-pub(super) fn silent() -> StoreError {
-    StoreError::unreachable("no answer; a longer read_deadline gives it more")
-}
-
 pub(super) fn lost() -> StoreError {
     StoreError::unreachable("the connection is lost")
 }
@@ -50,15 +46,17 @@ fn of_server(error: &DbError) -> StoreError {
             "{message}; create it: hot_reload.sql has the table that keys are in"
         )),
         "42501" => StoreError::refused(format!("{message}; grant the right to read it")),
-        "25006" => StoreError::refused(format!(
-            "{message}: a standby tells of no changes; name the primary to have them pushed"
-        )),
         "57014" => {
-            StoreError::throttled(format!("{message}; a longer read_deadline gives it more"), None)
+            StoreError::throttled(format!("{message}, two fifths of the read deadline"), None)
         }
         _ if code.starts_with("53") || matches!(code, "55P03" | "40001" | "40P01") => {
             StoreError::throttled(message, None)
         }
+        // What the protocol has for whatever else is wrong, and PgBouncer for what it does not know.
+        "08P01" if message.contains("startup parameter") => StoreError::refused(format!(
+            "{message}: a pooler is in between; have it pool sessions, and set \
+             ignore_startup_parameters = options, statement_timeout"
+        )),
         // Starting up, shutting down, crashed.
         _ if code.starts_with("57") || code.starts_with("08") => StoreError::unreachable(message),
         _ => StoreError::refused(format!("{message} (error {code})")),

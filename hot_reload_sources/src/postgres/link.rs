@@ -1,25 +1,27 @@
 //! The connection that all places of a handle share.
 
 use std::{
-    future::poll_fn,
-    pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{OnceCell, watch},
-    time::{Instant, sleep_until},
+    sync::watch,
 };
 use tokio_postgres::{
-    AsyncMessage, Client, Connection, Error, Row, SimpleQueryMessage, SimpleQueryStream,
-    types::Type,
+    Client, Connection, Error, Row, SimpleQueryMessage, SimpleQueryStream,
+    error::SqlState,
+    types::{ToSql, Type},
 };
 
-use super::{fault, history::History, subscribers::Subscribers};
-use crate::{content::Revision, error::StoreError};
+use super::{
+    drive::{Life, drive},
+    fault,
+    subscribers::Subscribers,
+};
+use crate::{error::StoreError, history::History};
 
 /// Which of the servers, databases and histories in this world it is. A standby that was promoted, and a
 /// backup that was restored, go on in another timeline: what they have lost is not newer there.
@@ -32,17 +34,17 @@ const CLUSTER: &str = "SELECT pg_catalog.pg_is_in_recovery()::text, concat_ws('/
 
 /// As much of it as anybody may ask.
 const RECOVERY: &str = "SELECT pg_catalog.pg_is_in_recovery()::text, ''";
-/// How much of the read deadline a statement may take. The sign of life that is asked for after half of
-/// it comes behind the statement, and has the other half to arrive.
-const STATEMENT_PART: f64 = 0.4;
+
+/// Those of a statement, in its order.
+pub(super) type Parameters<'p> = &'p [(&'p (dyn ToSql + Sync), Type)];
 
 /// One connection, and those who wait for its notifications.
 pub(super) struct Link {
     pub(super) client: Arc<Client>,
-    cluster: OnceCell<Cluster>,
-    history: Arc<History>,
-    /// The table that was read, and how often it was set back.
-    joined: Mutex<Option<(String, u64)>>,
+    /// That of a primary, which it is as long as there is the connection.
+    cluster: OnceLock<Arc<Cluster>>,
+    /// By cluster and table.
+    pub(super) history: Arc<History<String>>,
     subscribers: Subscribers,
     life: Life,
 }
@@ -50,8 +52,8 @@ pub(super) struct Link {
 /// What revisions are counted in.
 #[derive(Default)]
 pub(super) struct Cluster {
-    name: String,
-    is_primary: bool,
+    pub(super) name: String,
+    pub(super) is_primary: bool,
 }
 
 impl Link {
@@ -60,8 +62,7 @@ impl Link {
         client: Client,
         connection: Connection<S, T>,
         deadline: Duration,
-        limits_statements: bool,
-        history: Arc<History>,
+        history: Arc<History<String>>,
     ) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -72,18 +73,16 @@ impl Link {
         let life = Life::new();
         let (weak, hearing) = (Arc::downgrade(&client), subscribers.clone());
         tokio::spawn(drive(connection, weak, hearing, life.clone(), deadline));
-        if limits_statements {
-            // One place's slow query must not pass for a dead server to the others.
-            let limit = deadline.mul_f64(STATEMENT_PART).as_millis();
-            send(&client, &format!("SET statement_timeout = {limit}"));
-        }
-        let (cluster, joined) = (OnceCell::new(), Mutex::default());
-        Self { client, cluster, history, joined, subscribers, life }
+        Self { client, cluster: OnceLock::new(), history, subscribers, life }
     }
 
-    /// Runs `sql`, with one parameter at most, and takes all that it returns.
-    pub(super) async fn rows(&self, sql: &str, key: Option<&str>) -> Result<Vec<Row>, StoreError> {
-        let parameters = key.map(|key| (key, Type::TEXT));
+    /// Runs `sql`, and takes all that it returns.
+    pub(super) async fn rows(
+        &self,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<Row>, StoreError> {
+        let parameters = parameters.iter().cloned();
         let rows = self.client.query_typed_raw(sql, parameters).await.map_err(|e| self.told(&e))?;
         let seen = rows.inspect(|_| self.life.shows());
         seen.try_collect().await.map_err(|error| self.told(&error))
@@ -96,11 +95,17 @@ impl Link {
         Ok(statement.columns().len())
     }
 
-    /// Runs `sql`, which returns nothing.
-    pub(super) async fn execute(&self, sql: &str) -> Result<(), StoreError> {
-        self.client.batch_execute(sql).await.map_err(|error| self.told(&error))?;
-        self.life.shows();
-        Ok(())
+    /// Has the server tell what comes on `channel`, which a standby can't: whether it does.
+    pub(super) async fn listen(&self, channel: &str) -> Result<bool, StoreError> {
+        match self.client.batch_execute(&format!("LISTEN {}", quoted(channel))).await {
+            Ok(()) => self.life.shows(),
+            Err(error) if is_of_standby(&error) => {
+                self.life.shows();
+                return Ok(false);
+            }
+            Err(error) => return Err(self.told(&error)),
+        }
+        Ok(true)
     }
 
     /// What an error means; that the server says so is a sign of life.
@@ -111,10 +116,19 @@ impl Link {
         fault::of(error)
     }
 
-    /// Returns what revisions are counted in; asked together with the first read, so that it costs no
-    /// round trip.
-    pub(super) async fn cluster(&self) -> Result<&Cluster, StoreError> {
-        self.cluster.get_or_try_init(|| self.ask_cluster()).await
+    /// Returns what revisions are counted in; asked together with a read, so that it costs no round trip.
+    ///
+    /// A standby is asked each time: that it is promoted ends no connection.
+    pub(super) async fn cluster(&self) -> Result<Arc<Cluster>, StoreError> {
+        if let Some(cluster) = self.cluster.get() {
+            return Ok(Arc::clone(cluster));
+        }
+        let cluster = Arc::new(self.ask_cluster().await?);
+        if cluster.is_primary {
+            // Whoever was faster has set the same.
+            let _ = self.cluster.set(Arc::clone(&cluster));
+        }
+        Ok(cluster)
     }
 
     async fn ask_cluster(&self) -> Result<Cluster, StoreError> {
@@ -134,24 +148,6 @@ impl Link {
             _ => None,
         });
         Ok(cluster.unwrap_or_default())
-    }
-
-    /// Returns the revision `number` of the table that `epoch` identifies.
-    pub(super) fn revision(&self, cluster: &Cluster, epoch: &str, number: u64) -> Revision {
-        let table = format!("{}/{epoch}", cluster.name);
-        let mut joined = lock(&self.joined);
-        let setbacks = match &*joined {
-            Some((known, setbacks)) if *known == table => {
-                self.history.reaches(&table, number);
-                *setbacks
-            }
-            _ => {
-                let setbacks = self.history.joins(&table, number, cluster.is_primary);
-                *joined = Some((table.clone(), setbacks));
-                setbacks
-            }
-        };
-        Revision::new((table, setbacks), number)
     }
 
     pub(super) fn is_alive(&self) -> bool {
@@ -193,100 +189,23 @@ impl Drop for Subscription {
 }
 
 /// Returns `name` as SQL takes it.
-pub(super) fn quoted(name: &str) -> String {
+fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// Sends `sql` before whatever is sent later, and waits for nothing.
-fn send(client: &Client, sql: &str) -> Option<SimpleQueryStream> {
+pub(super) fn send(client: &Client, sql: &str) -> Option<SimpleQueryStream> {
     // The first poll sends it, and the answer is waited for by the stream.
     client.simple_query_raw(sql).now_or_never()?.ok()
 }
 
 /// Whether somebody has no right to ask, or is asked what there is no function for.
 fn is_forbidden(error: &Error) -> bool {
-    error.code().is_some_and(|code| matches!(code.code(), "42501" | "42883"))
+    let forbidden = [SqlState::INSUFFICIENT_PRIVILEGE, SqlState::UNDEFINED_FUNCTION];
+    error.code().is_some_and(|code| forbidden.contains(code))
 }
 
-/// Locks what no panic can leave half changed.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// When the server was last heard of.
-#[derive(Clone)]
-struct Life(Arc<Mutex<Instant>>);
-
-impl Life {
-    fn new() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
-    }
-
-    fn shows(&self) {
-        *lock(&self.0) = Instant::now();
-    }
-
-    fn shown(&self) -> Instant {
-        *lock(&self.0)
-    }
-}
-
-/// Ends, and closes the connection, when the client is dropped, or when the server says nothing within
-/// `deadline`, though it is asked in the middle of it.
-async fn drive<S, T>(
-    mut connection: Connection<S, T>,
-    client: Weak<Client>,
-    subscribers: Subscribers,
-    life: Life,
-    deadline: Duration,
-) where
-    S: AsyncRead + AsyncWrite + Unpin,
-    T: AsyncRead + AsyncWrite + Unpin,
-{
-    let half = deadline / 2;
-    let mut asked: Option<Asked> = None;
-    loop {
-        let since = asked.as_ref().map_or(life.shown(), |asked| asked.at.max(life.shown()));
-        let answer = async {
-            match &mut asked {
-                Some(asked) => asked.answer.next().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            message = poll_fn(|cx| connection.poll_message(cx)) => match message {
-                Some(Ok(message)) => {
-                    life.shows();
-                    if let AsyncMessage::Notification(heard) = message {
-                        subscribers.tell(heard.channel(), heard.payload());
-                    }
-                }
-                Some(Err(_)) | None => break,
-            },
-            _answer = answer => {
-                life.shows();
-                asked = None;
-            }
-            () = sleep_until(since + half) => match &asked {
-                // What was asked before it is answered meanwhile.
-                _ if life.shown() > since => {}
-                Some(_) => break,
-                // Without a client it is about to end, and has as long as that for it.
-                None => match client.upgrade().and_then(|client| send(&client, "")) {
-                    Some(answer) => {
-                        asked = Some(Asked { answer: Box::pin(answer), at: Instant::now() });
-                    }
-                    None => break,
-                },
-            },
-        }
-    }
-    subscribers.close();
-}
-
-/// The server was asked for a sign of life.
-struct Asked {
-    answer: Pin<Box<SimpleQueryStream>>,
-    at: Instant,
+/// Whether something can't be had of a standby, which has this of transactions that only read.
+fn is_of_standby(error: &Error) -> bool {
+    error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
 }

@@ -1,14 +1,17 @@
 //! What is followed of a server.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Postgres, address::Named, asked::Asked, connected::Connected};
+use super::{
+    Postgres, address,
+    asked::{Asked, Keys, Query},
+};
 use crate::{
     access::Access,
     error::StoreError,
-    store::{Connection, Store},
+    store::{Connection, MAX_SIZE, Store},
 };
 
 /// A key of the [table](super#the-table), or all that begin with one: what [`Postgres::key`] and
@@ -17,21 +20,21 @@ use crate::{
 #[must_use]
 pub struct PostgresPlace {
     server: Postgres,
-    key: Arc<str>,
-    is_set: bool,
+    keys: Keys,
+    max_size: usize,
 }
 
 impl PostgresPlace {
     /// Names the database and the key that are in `url`: `postgres://host:5432/database/key`; with `#set`
-    /// behind it, it is all keys that begin with that.
+    /// behind it, it is all keys that begin with that, and with `database/#set` all of the table.
     ///
     /// # Errors
     ///
     /// Those of [`Postgres::from_url`], and when no key is named.
     pub fn from_url(url: &str, access: Access) -> Result<Self, StoreError> {
-        let (server, named) = Postgres::from_address(url, access)?;
-        match named {
-            Some(Named { key, is_set }) => Ok(Self::new(server, key, is_set)),
+        let (server, keys) = Postgres::from_address(url, access)?;
+        match keys {
+            Some(keys) => Ok(Self::new(server, keys)),
             None => Err(StoreError::refused(format!(
                 "{} names no key; write it after the database: postgres://host/database/key",
                 server.name()
@@ -39,26 +42,35 @@ impl PostgresPlace {
         }
     }
 
-    pub(super) fn new(server: Postgres, key: String, is_set: bool) -> Self {
-        Self { server, key: key.into(), is_set }
+    /// Sets the size in bytes up to which a value, or a set with its names, is read; 16 MiB by default. What
+    /// is larger is not sent by the server.
+    pub fn max_size(mut self, bytes: usize) -> Self {
+        self.max_size = bytes;
+        self
+    }
+
+    pub(super) fn new(server: Postgres, keys: Keys) -> Self {
+        Self { server, keys, max_size: MAX_SIZE }
     }
 }
 
 #[async_trait]
 impl Store for PostgresPlace {
     fn name(&self) -> String {
-        format!("{}/{}", self.server.name(), self.key)
+        address::name_of(&self.server.name(), &self.keys)
     }
 
     fn read_deadline(&self) -> Duration {
-        self.server.deadline
+        self.server.read_deadline
+    }
+
+    fn max_size(&self) -> usize {
+        self.max_size
     }
 
     async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
-        let link = self.server.link().await?;
-        let key = Arc::clone(&self.key);
-        let asked = if self.is_set { Asked::Prefix(key) } else { Asked::Key(key) };
-        Ok(Box::new(Connected { link, asked }))
+        let asked = Asked::Keys { keys: self.keys.clone(), max_size: self.max_size };
+        self.server.connected(asked).await
     }
 }
 
@@ -67,20 +79,19 @@ impl Store for PostgresPlace {
 #[must_use]
 pub struct PostgresQuery {
     server: Postgres,
-    sql: Arc<str>,
-    channel: Option<Arc<str>>,
+    query: Query,
     name: Option<String>,
 }
 
 impl PostgresQuery {
     pub(super) fn new(server: Postgres, sql: String) -> Self {
-        Self { server, sql: sql.into(), channel: None, name: None }
+        Self { server, query: Query { sql: sql.into(), channel: None }, name: None }
     }
 
     /// Sets the channel whose notifications have it run again, exactly as in `pg_notify`; a name without
     /// quotes in `NOTIFY` is in lower case.
     pub fn channel(mut self, channel: impl Into<String>) -> Self {
-        self.channel = Some(channel.into().into());
+        self.query.channel = Some(channel.into().into());
         self
     }
 
@@ -95,7 +106,7 @@ impl PostgresQuery {
 impl Store for PostgresQuery {
     fn name(&self) -> String {
         let server = self.server.name();
-        match (&self.name, &self.channel) {
+        match (&self.name, &self.query.channel) {
             (Some(name), _) => format!("{server} ({name})"),
             (None, Some(channel)) => format!("{server} (query, channel {channel})"),
             (None, None) => format!("{server} (query)"),
@@ -103,12 +114,10 @@ impl Store for PostgresQuery {
     }
 
     fn read_deadline(&self) -> Duration {
-        self.server.deadline
+        self.server.read_deadline
     }
 
     async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
-        let link = self.server.link().await?;
-        let (sql, channel) = (Arc::clone(&self.sql), self.channel.clone());
-        Ok(Box::new(Connected { link, asked: Asked::Query { sql, channel } }))
+        self.server.connected(Asked::Query(self.query.clone())).await
     }
 }

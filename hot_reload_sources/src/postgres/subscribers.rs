@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::link::lock;
+use crate::lock::lock;
 
 type Hears = Box<dyn Fn(&str) + Send>;
 

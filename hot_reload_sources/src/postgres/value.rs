@@ -13,7 +13,7 @@ use crate::{content::Entry, error::StoreError};
 
 /// Runs `sql`: one column is a value, two are the keys and values of a set.
 pub(super) async fn query(link: &Link, sql: &str) -> Result<Entry, StoreError> {
-    let rows = link.rows(sql, None).await?;
+    let rows = link.rows(sql, &[]).await?;
     let columns = match rows.first() {
         Some(row) => row.len(),
         // Rows have columns; where there is none, only the statement has.

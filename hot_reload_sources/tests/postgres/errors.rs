@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use hot_reload_sources::{
-    Access, Connection, Secret, Store, StoreError,
+    Access, Secret, Store, StoreError,
     postgres::{Postgres, PostgresPlace},
 };
 
 use crate::{
     access,
     common::within,
-    key, reader,
+    connected, key,
     server::{Postgresql, READER_PASSWORD},
 };
 
@@ -166,34 +166,20 @@ async fn names_have_no_secrets() {
     assert_eq!(query.named("limits").name(), "postgres://host:5432/db (limits)");
 }
 
+#[test]
+fn the_name_of_a_place_is_a_url_of_it() {
+    let name = |url: &str| PostgresPlace::from_url(url, Access::new()).unwrap().name();
+    for (url, want) in [
+        ("postgres://u:p@h/d%2Fb/a%20b%23%40", "postgres://h:5432/d%2Fb/a%20b%23%40"),
+        ("postgres://a,[::1]:1/db/f/a", "postgres://a:5432,[::1]:1/db/f/a"),
+        ("postgres:///db/a?host=/run/p", "postgres://%2Frun%2Fp:5432/db/a"),
+        ("postgresql://h/db/f/#set", "postgres://h:5432/db/f/#set"),
+        ("postgres://h/db/#set", "postgres://h:5432/db/#set"),
+    ] {
+        assert_eq!((name(url), name(want)), (want.to_owned(), want.to_owned()));
+    }
+}
+
 fn reader_of(url: &str) -> Postgres {
     Postgres::from_url(url, access()).unwrap()
-}
-
-#[tokio::test]
-async fn a_standby_is_polled() {
-    let server = Postgresql::start().await;
-    // As good as one: it takes no LISTEN.
-    server.write_standby();
-    server.kill();
-    server.run().await;
-    let place = reader(&server).key("a");
-    let mut connection = connected(&place).await;
-    let error = connection.watch().await.err().unwrap();
-    assert!(error.is_refused(), "{error}");
-    connection.read().await.unwrap();
-}
-
-/// Connects, once the server has started up.
-async fn connected(place: &PostgresPlace) -> Box<dyn Connection> {
-    within(async {
-        loop {
-            match place.connect().await {
-                Ok(connection) => return connection,
-                Err(error) => assert!(error.is_unreachable(), "{error}"),
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await
 }

@@ -11,7 +11,7 @@ use hot_reload_sources::{
 use tokio::time::{Instant, sleep};
 use tokio_postgres::Client;
 
-use crate::{access, common::within, key, reader, server::Postgresql, until};
+use crate::{access, by, common::within, key, reader, server::Postgresql, until};
 
 const DEADLINE: Duration = Duration::from_secs(1);
 
@@ -115,82 +115,6 @@ async fn a_server_that_was_killed_is_followed_again() {
 }
 
 #[tokio::test]
-async fn what_was_restored_is_not_older_than_what_it_has_lost() {
-    let server = Postgresql::start().await;
-    server.run_sql("INSERT INTO hot_reload VALUES ('a', 'kept')").await;
-    server.kill();
-    server.back_up();
-    for is_promoted in [false, true] {
-        server.run().await;
-        for n in 0..10 {
-            let lost = format!("UPDATE hot_reload SET value = 'lost {n}'");
-            server.run_sql(&lost).await;
-        }
-        let mut a = key(&server, "a").text().watch().await.unwrap();
-        until(&mut a, &"lost 9".to_owned()).await;
-        server.kill();
-        server.restore();
-        if is_promoted {
-            server.write_standby();
-        }
-        server.run().await;
-        if is_promoted {
-            server.run_sql("SELECT pg_promote()").await;
-        }
-        until(&mut a, &"kept".to_owned()).await;
-        server.run_sql("UPDATE hot_reload SET value = 'newer'").await;
-        until(&mut a, &"newer".to_owned()).await;
-        server.kill();
-        server.restore();
-    }
-}
-
-#[tokio::test]
-async fn a_standby_that_lags_behind_is_older_in_every_timeline() {
-    let server = Postgresql::start().await;
-    server.run_sql("CHECKPOINT").await;
-    server.kill();
-    // The first whose number has another name in lower case.
-    server.write_timeline(10);
-    server.run().await;
-    server.run_sql("INSERT INTO hot_reload VALUES ('a', 'one')").await;
-    server.kill();
-    server.back_up();
-    server.run().await;
-    server.run_sql("UPDATE hot_reload SET value = 'two'").await;
-    let a = reader(&server).key("a");
-    let newer = a.connect().await.unwrap().read().await.unwrap();
-    server.kill();
-    server.restore();
-    server.write_standby();
-    server.run().await;
-    drop(server.owner().await);
-    let older = a.connect().await.unwrap().read().await.unwrap();
-    assert!(older == Entry::one("one").at(older.revision().unwrap()));
-    assert!(older.revision().unwrap().is_older_than(newer.revision().unwrap()));
-}
-
-#[tokio::test]
-async fn a_restored_backup_is_taken_where_nobody_may_ask_which_cluster_it_is() {
-    let server = Postgresql::start().await;
-    let forbid = "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC;
-         INSERT INTO hot_reload VALUES ('a', 'kept')";
-    server.run_sql(forbid).await;
-    server.kill();
-    server.back_up();
-    server.run().await;
-    server.run_sql("UPDATE hot_reload SET value = 'lost'").await;
-    let a = reader(&server).key("a");
-    let lost = a.connect().await.unwrap().read().await.unwrap().revision().unwrap();
-    server.kill();
-    server.restore();
-    server.run().await;
-    drop(server.owner().await);
-    let kept = a.connect().await.unwrap().read().await.unwrap().revision().unwrap();
-    assert!(!kept.is_older_than(lost));
-}
-
-#[tokio::test]
 async fn statements_survive_what_discards_them() {
     let server = Postgresql::start().await;
     let places = reader(&server);
@@ -205,8 +129,7 @@ async fn statements_survive_what_discards_them() {
 
 /// As a user of `proxy`, with a deadline of one second.
 fn through(proxy: &Proxy) -> Postgres {
-    let url = format!("postgres://{}/postgres", proxy.address());
-    Postgres::from_url(&url, access()).unwrap().read_deadline(DEADLINE)
+    by(proxy.address()).read_deadline(DEADLINE)
 }
 
 #[tokio::test]

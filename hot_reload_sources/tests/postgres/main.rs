@@ -6,18 +6,25 @@
 mod common;
 mod errors;
 mod link;
+mod pooler;
 mod query;
+mod restored;
 mod rig;
 mod rights;
 mod server;
+mod standby;
 mod table;
 mod tls;
 
+use std::{net::SocketAddr, time::Duration};
+
 use hot_reload::ReloaderReceiver;
 use hot_reload_sources::{
-    Access, Secret,
+    Access, Connection, Secret, Store,
     postgres::{Postgres, PostgresPlace},
 };
+
+use tokio::time::sleep;
 
 use self::{
     common::within,
@@ -28,8 +35,13 @@ fn access() -> Access {
     Access::new().user("reader").password(Secret::text(READER_PASSWORD))
 }
 
+/// Whatever is at `address`, as the reader.
+fn by(address: SocketAddr) -> Postgres {
+    Postgres::from_url(&format!("postgres://{address}/postgres"), access()).unwrap()
+}
+
 fn reader(server: &Postgresql) -> Postgres {
-    Postgres::from_url(&format!("postgres://{}/postgres", server.address()), access()).unwrap()
+    by(server.address())
 }
 
 fn key(server: &Postgresql, key: &str) -> PostgresPlace {
@@ -46,4 +58,18 @@ async fn until<V: Eq + Clone + Send + Sync + 'static>(
         }
     })
     .await;
+}
+
+/// Connects, once the server has started up.
+async fn connected(place: &PostgresPlace) -> Box<dyn Connection> {
+    within(async {
+        loop {
+            match place.connect().await {
+                Ok(connection) => return connection,
+                Err(error) => assert!(error.is_unreachable(), "{error}"),
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
 }

@@ -46,17 +46,23 @@ fn owner() -> Option<(u32, u32)> {
 
 /// A command that is run by whoever owns the server, and killed with the test.
 fn command(name: &str) -> Command {
+    command_of(&program(name))
+}
+
+/// The same, of any program.
+pub fn command_of(program: &Path) -> Command {
     let mut command = server::command("setpriv");
     // Before it becomes somebody else, which would clear it.
     if let Some((user, group)) = owner() {
         command.args([format!("--reuid={user}"), format!("--regid={group}")]);
         command.arg("--clear-groups");
     }
-    command.args(["--pdeathsig", "KILL"]).arg(program(name));
+    command.args(["--pdeathsig", "KILL"]).arg(program);
     command
 }
 
-fn owned_dir() -> TempDir {
+/// A directory of whoever owns the server.
+pub fn owned_dir() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     give(dir.path());
     dir
@@ -214,6 +220,14 @@ impl Postgresql {
     /// Has it be a standby of nobody, from its next start on.
     pub fn write_standby(&self) {
         fs::write(self.data().join("standby.signal"), "").unwrap();
+    }
+
+    /// Has it be one from now on.
+    pub async fn make_standby(&self) {
+        self.kill();
+        self.write_standby();
+        self.run().await;
+        drop(self.owner().await);
     }
 
     /// Has it be in timeline `number`, from its next start on.

@@ -4,9 +4,19 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, future::join_all};
+use hot_reload::testing::Proxy;
 use hot_reload_sources::{Changes, Connection, Content, Entry, Store};
 
-use crate::{common::within, key, reader, server::Postgresql, until};
+use crate::{
+    by,
+    common::{
+        follow::{fails, followed},
+        within,
+    },
+    key, reader,
+    server::Postgresql,
+    until,
+};
 
 /// What a watch has to say, without any engine in between.
 async fn watch(store: &impl Store) -> (Box<dyn Connection>, Changes) {
@@ -195,4 +205,40 @@ async fn a_burst_ends_at_the_last() {
          UPDATE hot_reload SET value = n::text; COMMIT; END LOOP; END $$";
     within(owner.batch_execute(burst)).await.unwrap();
     until(&mut a, &"10000".to_owned()).await;
+}
+
+#[tokio::test]
+async fn what_is_larger_than_is_read_is_told_until_it_is_mended_and_never_sent() {
+    let server = Postgresql::start().await;
+    let owner = server.owner().await;
+    let large = "INSERT INTO hot_reload VALUES ('l/a', repeat('é', 500000)), ('l/bc', '12')";
+    owner.batch_execute(large).await.unwrap();
+    let proxy = Proxy::start(server.address()).await;
+    let places = by(proxy.address());
+    let (one, all) = (places.key("l/a").max_size(4), places.prefix("l/").max_size(9));
+    // Longer than anybody waits, for such a value.
+    proxy.throttle(10_000);
+    for (place, size) in [(&one, 1_000_000), (&all, 1_000_005)] {
+        let entry = within(place.connect().await.unwrap().read()).await.unwrap();
+        let told = entry.error().unwrap().to_string();
+        assert!(told.contains(&format!("{size} bytes")) && told.contains("max_size"), "{told}");
+    }
+    proxy.pass();
+    let (mut one, mut all) = (followed(one.text()), followed(all.each_bytes()));
+    tokio::join!(fails(&one, "max_size"), fails(&all, "max_size"));
+    owner.batch_execute("UPDATE hot_reload SET value = 'éé' WHERE key = 'l/a'").await.unwrap();
+    until(&mut one, &"éé".to_owned()).await;
+    let fits = [("a".to_owned(), "éé".into()), ("bc".to_owned(), "12".into())];
+    until(&mut all, &BTreeMap::from(fits)).await;
+    owner.batch_execute("UPDATE hot_reload SET value = '123' WHERE key = 'l/bc'").await.unwrap();
+    fails(&all, "10 bytes").await;
+}
+
+#[tokio::test]
+async fn a_place_says_how_large_a_value_may_be() {
+    let server = Postgresql::start().await;
+    let large = "INSERT INTO hot_reload VALUES ('a', repeat('x', 17 * 1024 * 1024))";
+    server.run_sql(large).await;
+    let a = key(&server, "a").max_size(32 * 1024 * 1024).text().watch().await.unwrap();
+    assert_eq!(a.get().unwrap().len(), 17 * 1024 * 1024);
 }
