@@ -64,9 +64,9 @@
 //! # What a reader must be allowed
 //!
 //! A user of an access control list needs these rights: `+get` (or `+hgetall`) for the key, `+client`
-//! (or `+client|tracking`), `+ping`, and `+select` where the database is not 0. Without the right to
-//! `CLIENT TRACKING` the key is polled, and the status says so. With `+role`, a server that a sentinel
-//! names is only taken if it is a primary.
+//! (or `+client|tracking`), `+ping`, `+select` where the database is not 0, and `+asking` in a cluster.
+//! Without the right to `CLIENT TRACKING` the key is polled, and the status says so. With `+role`, a server
+//! that a sentinel names is only taken if it is a primary.
 //!
 //! # Known problems
 //!
@@ -81,8 +81,8 @@
 //! - The server does not tell databases apart when it invalidates: a key of the same name in another
 //!   causes a read.
 //! - Of a cluster, the node that is named has to be there: it is asked which node has a key, on which the
-//!   key is then followed. A key that was nowhere when its slot went to another node is found there by
-//!   the next audit.
+//!   key is then followed, also while its slot moves. A key that was nowhere when its slot went to another
+//!   node is found there by the next audit.
 //!
 //! [client tracking]: https://redis.io/docs/latest/develop/reference/client-side-caching/
 //! [keyspace notifications]: https://redis.io/docs/latest/develop/pubsub/keyspace-notifications/

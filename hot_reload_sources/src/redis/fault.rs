@@ -32,14 +32,16 @@ pub(super) fn of(error: &RedisError, wanted: &str) -> StoreError {
             "the server takes nobody from other hosts without a password; set one there",
         ),
         Some("WRONGTYPE") => StoreError::invalid(format!("{wanted} is for another kind of value")),
-        Some("MOVED" | "ASK") => {
-            let node = error.redirect_node().map_or("another node", |(address, _)| address);
-            StoreError::refused(format!(
-                "a cluster, where the key is on {node}; name that node in place of this"
-            ))
-        }
+        Some("MOVED") => StoreError::refused(format!(
+            "a cluster, where the key is on {}; name that node in place of this",
+            node(error)
+        )),
         // All of them pass by themselves, and soon, without being asked less often.
         Some("LOADING") => StoreError::unreachable("the server is loading its data"),
+        Some("ASK") => {
+            let told = format!("a cluster, where the key is on its way to {}", node(error));
+            StoreError::unreachable(told)
+        }
         Some("MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN") => {
             StoreError::unreachable("the server has lost the others of its kind")
         }
@@ -65,6 +67,10 @@ pub(super) fn of(error: &RedisError, wanted: &str) -> StoreError {
 /// Whether the connection is of no more use.
 pub(super) fn is_lost(error: &RedisError) -> bool {
     error.is_io_error() || error.is_unrecoverable_error()
+}
+
+fn node(error: &RedisError) -> &str {
+    error.redirect_node().map_or("another node", |(address, _)| address)
 }
 
 fn io_error(error: &RedisError) -> Option<&io::Error> {
@@ -104,6 +110,7 @@ mod tests {
             ("LOADING", "Redis is loading the dataset in memory"),
             ("MASTERDOWN", "Link with MASTER is down"),
             ("CLUSTERDOWN", "The cluster is down"),
+            ("ASK", "3999 127.0.0.1:6381"),
         ] {
             assert!(error(code, detail).is_unreachable(), "{code}");
         }

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use ::redis::{
     Cmd, ProtocolVersion, PushInfo, PushKind, RedisError, Value, aio::MultiplexedConnection, cmd,
+    pipe,
 };
 use tokio::{
     sync::OnceCell,
@@ -102,12 +103,42 @@ impl Link {
         Ok(mark)
     }
 
+    /// Whether `mark` is told by it.
+    pub(super) fn tells(&self, mark: &Mark) -> bool {
+        mark.is_told_by(&self.news)
+    }
+
+    pub(super) fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// Asks the server; `wanted` says for what, in errors.
     pub(super) async fn ask(&self, command: &Cmd, wanted: &str) -> Result<Value, StoreError> {
         let mut connection = self.connection.clone();
+        self.answered(command.query_async(&mut connection), wanted).await
+    }
+
+    /// The same, of a node that the slot of the key is on the way to.
+    /// <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#ask-redirection>
+    pub(super) async fn ask_ahead(&self, command: &Cmd, wanted: &str) -> Result<Value, StoreError> {
+        let mut connection = self.connection.clone();
+        // Sent as one: nobody else's command comes in between.
+        let mut both = pipe();
+        both.cmd("ASKING").add_command(command.clone()).ignore_errors();
+        let answers = both.query_async::<(Value, Value)>(&mut connection);
+        let (may, answer) = self.answered(answers, wanted).await?;
+        may.extract_error().map_err(|error| fault::of(&error, "ASKING"))?;
+        answer.extract_error().map_err(|error| fault::of(&error, wanted))
+    }
+
+    async fn answered<T>(
+        &self,
+        answer: impl Future<Output = Result<T, RedisError>>,
+        wanted: &str,
+    ) -> Result<T, StoreError> {
         let answer = tokio::select! {
             biased;
-            answer = command.query_async::<Value>(&mut connection) => answer,
+            answer = answer => answer,
             lost = self.news.lost() => return Err(lost),
         };
         answer.map_err(|error| {

@@ -90,6 +90,10 @@ impl Mark {
     pub(super) async fn changed(&mut self) -> Result<(), StoreError> {
         self.receiver.changed().await.map_err(|_| lost())
     }
+
+    pub(super) fn is_told_by(&self, news: &Arc<News>) -> bool {
+        Arc::ptr_eq(&self.news, news)
+    }
 }
 
 impl Drop for Mark {

@@ -83,7 +83,7 @@ struct Connected(Seat);
 #[async_trait]
 impl Connection for Connected {
     async fn read(&mut self) -> Result<Entry, StoreError> {
-        self.0.read().await
+        self.0.read(None).await
     }
 
     async fn watch(&mut self) -> Result<Option<Changes>, StoreError> {
@@ -100,10 +100,16 @@ impl Query {
         Self { key: key.into().into(), shape }
     }
 
-    pub(super) async fn read(&self, link: &Link) -> Result<Entry, StoreError> {
+    /// Reads it by `link`, to a node that its slot may be on the way to.
+    pub(super) async fn read(&self, link: &Link, is_ahead: bool) -> Result<Entry, StoreError> {
         let Self { key, shape } = self;
         let (name, command) = self.command();
-        let answer = match link.ask(&command, &format!("{name} {key}")).await {
+        let wanted = format!("{name} {key}");
+        let answer = match is_ahead {
+            true => link.ask_ahead(&command, &wanted).await,
+            false => link.ask(&command, &wanted).await,
+        };
+        let answer = match answer {
             Err(error) if error.is_invalid() => return Ok(self.another_kind()),
             answer => answer?,
         };
