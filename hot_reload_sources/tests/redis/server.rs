@@ -7,7 +7,7 @@ use redis::{
     AsyncConnectionConfig, Client, Cmd, RedisError, RedisResult, Value, aio::MultiplexedConnection,
     cmd,
 };
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::{sync::Mutex, time::sleep};
 
@@ -113,9 +113,7 @@ impl RedisServer {
     }
 
     pub fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.server.id()).unwrap();
-        // The command became the server, so this is its process.
-        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+        self.server.signal(signal);
     }
 
     /// Has the default user say something, once the server has loaded its data.
