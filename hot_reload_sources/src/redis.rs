@@ -63,15 +63,25 @@
 //!
 //! # What a reader must be allowed
 //!
-//! A user of an access control list needs these rights: `+get` (or `+hgetall`) for the key, `+client`
-//! (or `+client|tracking`), `+ping`, `+select` where the database is not 0, and `+asking` in a cluster.
-//! Without the right to `CLIENT TRACKING` the key is polled, and the status says so. With `+role`, a server
-//! that a sentinel names is only taken if it is a primary.
+//! A user of an access control list needs these rights:
+//!
+//! | for | rights |
+//! |---|---|
+//! | a key | `+get`, and `+eval +strlen` |
+//! | a hash | `+hgetall`, and `+eval +hlen +hkeys +hstrlen` |
+//! | changes | `+client` or `+client\|tracking`, `+ping` |
+//! | a database that is not 0 | `+select` |
+//! | a cluster | `+asking` |
+//! | sentinels | `+role` |
+//!
+//! Without the right to `CLIENT TRACKING` the key is polled, and the status says so. Without those from
+//! `+eval` on, which let the server measure a value before it sends it, the key is read as it is. Without
+//! `+role`, a server that a sentinel names is taken for the primary.
 //!
 //! # Known problems
 //!
-//! - A value is in memory before its size is looked at, and holds up the others of its connection while
-//!   it arrives: what is large needs a [`Redis`] of its own.
+//! - A value holds up the others of its connection while it arrives: what is large needs a [`Redis`] of
+//!   its own. It is in memory before its size is looked at where the server may run no script.
 //! - Keyspace channels are left once the last key of a [`Redis`] is let go, not each with its key.
 //! - A key that expires is told when the server removes it, usually within a tenth of a second, but
 //!   later on a server with many keys that expire.
@@ -95,6 +105,7 @@ mod keyspace;
 mod link;
 mod news;
 mod place;
+mod query;
 mod reach;
 mod sentinel;
 mod watch;
@@ -102,13 +113,7 @@ mod watch;
 use std::{fmt, sync::Arc, time::Duration};
 
 pub use self::place::RedisPlace;
-use self::{
-    address::Address,
-    cluster::Nodes,
-    dial::Server,
-    link::Link,
-    place::{Query, Shape},
-};
+use self::{address::Address, cluster::Nodes, dial::Server, link::Link, query::Shape};
 use crate::{access::Access, error::StoreError, shared::Shared, store::READ_DEADLINE};
 
 /// A Redis server, or one that speaks its protocol, such as Valkey.
@@ -178,12 +183,12 @@ impl Redis {
 
     /// Returns the string that is stored at `key`.
     pub fn key(&self, key: impl Into<String>) -> RedisPlace {
-        RedisPlace::new(self.clone(), Query::new(key, Shape::Text))
+        RedisPlace::new(self.clone(), key, Shape::Text)
     }
 
     /// Returns the hash that is stored at `key`, as a set of its fields.
     pub fn hash(&self, key: impl Into<String>) -> RedisPlace {
-        RedisPlace::new(self.clone(), Query::new(key, Shape::Hash))
+        RedisPlace::new(self.clone(), key, Shape::Hash)
     }
 
     fn new(server: Server) -> Self {

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{
     dial::{Server, Way},
-    place::Shape,
+    query::Shape,
     sentinel::Sentinels,
 };
 use crate::{

@@ -9,7 +9,7 @@ use std::{
 use ::redis::{ErrorKind, RedisError, ServerErrorKind};
 use tokio::time::timeout;
 
-use super::{Redis, dial::Server, link::Link, news::Mark, place::Query};
+use super::{Redis, dial::Server, link::Link, news::Mark, query::Query};
 use crate::{content::Entry, error::StoreError};
 
 /// Those that keys were found on, by their names: at most as many as there ever were in the cluster.

@@ -17,6 +17,12 @@ pub(super) fn is_without_resp3(error: &RedisError) -> bool {
         || says_unknown()
 }
 
+/// Whether it may not run a script, or what is in it, or knows none.
+pub(super) fn is_without_scripts(error: &StoreError) -> bool {
+    let answer = error.source().and_then(|source| source.downcast_ref());
+    answer.is_some_and(|error: &RedisError| matches!(error.code(), Some("NOPERM" | "ERR")))
+}
+
 /// Tells what is wrong, and what to do; `wanted` is the command that the server did not carry out.
 pub(super) fn of(error: &RedisError, wanted: &str) -> StoreError {
     let detail = error.detail().unwrap_or_default();

@@ -1,6 +1,12 @@
 //! The connection that all keys of a server share.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use ::redis::{
     Cmd, ProtocolVersion, PushInfo, PushKind, RedisError, Value, aio::MultiplexedConnection, cmd,
@@ -28,6 +34,7 @@ pub(super) struct Link {
     server: Arc<Server>,
     settings: Settings,
     channel: Channel,
+    runs_scripts: AtomicBool,
     /// They end with it.
     _tasks: JoinSet<()>,
 }
@@ -73,7 +80,8 @@ impl Link {
         let mut tasks = JoinSet::new();
         tasks.spawn(opened.driver);
         tasks.spawn(beat);
-        Ok(Self { connection, news, server, settings, channel, _tasks: tasks })
+        let runs_scripts = AtomicBool::new(true);
+        Ok(Self { connection, news, server, settings, channel, runs_scripts, _tasks: tasks })
     }
 
     pub(super) fn is_alive(&self) -> bool {
@@ -106,6 +114,17 @@ impl Link {
     /// Whether `mark` is told by it.
     pub(super) fn tells(&self, mark: &Mark) -> bool {
         mark.is_told_by(&self.news)
+    }
+
+    /// Whether the server does, as far as is known.
+    pub(super) fn runs_scripts(&self) -> bool {
+        // Relaxed, as nothing else hangs on it: who has not heard yet is told by the server.
+        self.runs_scripts.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it does not.
+    pub(super) fn forgo_scripts(&self) {
+        self.runs_scripts.store(false, Ordering::Relaxed);
     }
 
     pub(super) fn server(&self) -> &Server {

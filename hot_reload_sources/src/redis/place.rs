@@ -1,13 +1,17 @@
 //! One key of a server.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::time::Duration;
 
-use ::redis::{Cmd, Value, cmd, from_redis_value};
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::stream;
 
-use super::{Redis, address::Address, cluster::Seat, link::Link, watch::Watch};
+use super::{
+    Redis,
+    address::Address,
+    cluster::Seat,
+    query::{Query, Shape},
+    watch::Watch,
+};
 use crate::{
     access::Access,
     content::Entry,
@@ -15,25 +19,15 @@ use crate::{
     store::{Changes, Connection, Store},
 };
 
+/// As much as a configuration has; more is an accident, or an attack.
+const MAX_SIZE: usize = 16 * 1024 * 1024;
+
 /// A string, or a hash, of a [`Redis`].
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct RedisPlace {
     redis: Redis,
     query: Query,
-}
-
-/// What is read, and how.
-#[derive(Debug, Clone)]
-pub(super) struct Query {
-    pub(super) key: Arc<str>,
-    shape: Shape,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
-    Text,
-    Hash,
 }
 
 impl RedisPlace {
@@ -48,11 +42,20 @@ impl RedisPlace {
         let Some(key) = address.key else {
             return Err(StoreError::refused("the URL names no key; append one after the database"));
         };
-        Ok(Self::new(Redis::new(address.server), Query::new(key, address.shape)))
+        Ok(Self::new(Redis::new(address.server), key, address.shape))
     }
 
-    pub(super) fn new(redis: Redis, query: Query) -> Self {
-        Self { redis, query }
+    /// Sets the size in bytes up to which content is read; 16 MiB by default. Of what is larger the server
+    /// sends nothing, if it may run a script.
+    ///
+    /// In a hash the names of fields count, and there are a million at most.
+    pub fn max_size(mut self, bytes: usize) -> Self {
+        self.query.max_size = bytes;
+        self
+    }
+
+    pub(super) fn new(redis: Redis, key: impl Into<String>, shape: Shape) -> Self {
+        Self { redis, query: Query { key: key.into().into(), shape, max_size: MAX_SIZE } }
     }
 }
 
@@ -93,69 +96,4 @@ impl Connection for Connected {
             Ok(Some((entry, watch)))
         }))))
     }
-}
-
-impl Query {
-    pub(super) fn new(key: impl Into<String>, shape: Shape) -> Self {
-        Self { key: key.into().into(), shape }
-    }
-
-    /// Reads it by `link`, to a node that its slot may be on the way to.
-    pub(super) async fn read(&self, link: &Link, is_ahead: bool) -> Result<Entry, StoreError> {
-        let Self { key, shape } = self;
-        let (name, command) = self.command();
-        let wanted = format!("{name} {key}");
-        let answer = match is_ahead {
-            true => link.ask_ahead(&command, &wanted).await,
-            false => link.ask(&command, &wanted).await,
-        };
-        let answer = match answer {
-            Err(error) if error.is_invalid() => return Ok(self.another_kind()),
-            answer => answer?,
-        };
-        match (shape, answer) {
-            (_, Value::Nil) => Ok(Entry::gone()),
-            (Shape::Text, Value::BulkString(bytes)) => Ok(Entry::one(bytes)),
-            (Shape::Text, _) => Err(StoreError::invalid("the server answers GET with no string")),
-            (Shape::Hash, answer) => hash(answer),
-        }
-    }
-
-    /// Stands for what is another kind of value: nobody takes it, and the watch goes on until it is mended.
-    fn another_kind(&self) -> Entry {
-        let told = Bytes::from_static(b"another kind of value");
-        match self.shape {
-            Shape::Text => Entry::set([(String::new(), told)].into()),
-            Shape::Hash => Entry::one(told),
-        }
-    }
-
-    fn command(&self) -> (&'static str, Cmd) {
-        let name = match self.shape {
-            Shape::Text => "GET",
-            Shape::Hash => "HGETALL",
-        };
-        let mut command = cmd(name);
-        command.arg(&*self.key);
-        (name, command)
-    }
-}
-
-/// A hash without a field does not exist.
-fn hash(answer: Value) -> Result<Entry, StoreError> {
-    let fields: Vec<(Vec<u8>, Vec<u8>)> = from_redis_value(answer).map_err(|error| {
-        StoreError::invalid("the server answers HGETALL with no hash").because(error)
-    })?;
-    if fields.is_empty() {
-        return Ok(Entry::gone());
-    }
-    let set: Result<BTreeMap<String, Bytes>, StoreError> = fields
-        .into_iter()
-        .map(|(name, value)| {
-            let name = String::from_utf8(name)
-                .map_err(|_| StoreError::invalid("a field whose name is not UTF-8"))?;
-            Ok((name, value.into()))
-        })
-        .collect();
-    Ok(Entry::set(set?))
 }

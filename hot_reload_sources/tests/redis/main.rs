@@ -14,4 +14,5 @@ mod rig;
 mod rights;
 mod sentinel;
 mod server;
+mod size;
 mod tls;
