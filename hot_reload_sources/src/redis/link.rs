@@ -27,6 +27,10 @@ use super::{
 };
 use crate::error::StoreError;
 
+/// Silence may begin right after a sign of life, so one part of the deadline is for waiting, and one for the
+/// answer.
+const PARTS: u32 = 2;
+
 /// Asks, and hears of changes, for all who follow a key.
 pub(super) struct Link {
     connection: MultiplexedConnection,
@@ -195,11 +199,10 @@ where
     F: Future<Output = Result<(), RedisError>>,
 {
     let _end = End(news);
-    // Silence may begin right after a sign of life: half is for waiting, half for the answer.
-    let half = deadline / 2;
+    let part = deadline / PARTS;
     loop {
-        sleep(half).await;
-        match timeout(half, ping()).await {
+        sleep(part).await;
+        match timeout(part, ping()).await {
             Ok(Err(error)) if fault::is_lost(&error) => return,
             // One who may not ask is answered that.
             Ok(_) => {}
