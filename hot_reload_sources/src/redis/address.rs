@@ -1,20 +1,38 @@
-//! What a URL says of a server, and of a place in it.
+//! What a URL says of a server, and of a place in it, and the URL that names them.
 
-use std::path::PathBuf;
+use std::{fmt::Display, path::PathBuf};
 
+use ::redis::ConnectionAddr;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use super::{
-    dial::{Server, Way},
+    dial::{Place, Server, Way},
     query::Shape,
     sentinel::Sentinels,
 };
 use crate::{
     access::Access,
-    address::{self, SET},
+    address::{self, SET, authority},
     error::StoreError,
 };
+
+/// What a URL ends in that names a hash, so that the name of a field may follow.
+const FIELDS: &str = "set/";
+/// What means nothing in a path but itself; the same as for the keys of other stores.
+const NOT_IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b':')
+    .remove(b'=')
+    .remove(b'+')
+    .remove(b',');
+const NOT_IN_A_SEGMENT: &AsciiSet = &NOT_IN_A_PATH.add(b'/');
+const NOT_IN_A_VALUE: &AsciiSet = &NOT_IN_A_PATH.add(b'=').add(b'+');
 
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
@@ -34,7 +52,7 @@ impl Address {
         let url = Url::parse(url).map_err(|error| malformed("not a URL").because(error))?;
         let shape = match url.fragment() {
             None => Shape::Text,
-            Some(SET) => Shape::Hash,
+            Some(SET | FIELDS) => Shape::Hash,
             Some(_) => return Err(malformed("a fragment that is not #set; write %23 in a key")),
         };
         // The rest of a password that has a slash in it would be told as a part of the key.
@@ -46,16 +64,16 @@ impl Address {
         let mut user = Some(decoded(url.username())?.to_string());
         let mut password = url.password().map(decoded).transpose()?;
         let path = url.path().strip_prefix('/').unwrap_or_default();
-        let (mut way, mut db, mut key) = match url.scheme() {
+        let (mut at, mut db, mut key) = match url.scheme() {
             "redis" | "valkey" => {
                 let (host, port) = host(&url, PORT)?;
                 let (db, key) = place(path)?;
-                (Way::Tcp { host, port }, db, key)
+                (Place::Tcp { host, port }, db, key)
             }
             "rediss" | "valkeys" => {
                 let (host, port) = host(&url, PORT)?;
                 let (db, key) = place(path)?;
-                (Way::Tls { host, port }, db, key)
+                (Place::Tls { host, port }, db, key)
             }
             scheme @ ("redis+sentinel" | "rediss+sentinel") => {
                 let hosts = vec![host(&url, SENTINEL_PORT)?];
@@ -63,17 +81,17 @@ impl Address {
                 let (db, key) = place(rest)?;
                 let (primary, is_tls) =
                     (decoded(primary)?.to_string(), scheme.starts_with("rediss"));
-                (Way::Sentinels(Sentinels { hosts, primary, is_tls }), db, key)
+                (Place::Sentinels(Sentinels { hosts, primary, is_tls }), db, key)
             }
             "redis+unix" | "valkey+unix" => {
-                (Way::Unix(PathBuf::from(&*decoded(url.path())?)), 0, None)
+                (Place::Unix(PathBuf::from(&*decoded(url.path())?)), 0, None)
             }
             _ => return Err(malformed("a URL of something else")),
         };
-        let is_socket = matches!(way, Way::Unix(_));
+        let is_socket = matches!(at, Place::Unix(_));
         for (name, value) in url.query_pairs() {
             match &*name {
-                "sentinel" if let Way::Sentinels(sentinels) = &mut way => {
+                "sentinel" if let Place::Sentinels(sentinels) = &mut at => {
                     let url = Url::parse(&format!("redis://{value}"));
                     let url = url.map_err(|_| malformed("a sentinel that is no host"))?;
                     sentinels.hosts.push(host(&url, SENTINEL_PORT)?);
@@ -87,13 +105,74 @@ impl Address {
             }
         }
         let access = access.without_token("redis")?.or(user, password);
-        let access = match &way {
-            Way::Tls { .. } | Way::Sentinels(Sentinels { is_tls: true, .. }) => access,
-            Way::Sentinels(_) => access.without_tls("rediss+sentinel")?,
+        let access = match &at {
+            Place::Tls { .. } | Place::Sentinels(Sentinels { is_tls: true, .. }) => access,
+            Place::Sentinels(_) => access.without_tls("rediss+sentinel")?,
             _ => access.without_tls("rediss")?,
         };
-        Ok(Self { server: Server::new(way, db, access), key, shape })
+        Ok(Self { server: Server::new(at, db, access), key, shape })
     }
+}
+
+impl Server {
+    /// Its URL, without a user and a password.
+    pub(super) fn name(&self) -> String {
+        self.url(None)
+    }
+
+    /// The URL of `key` in it, which the name of a field may follow where that is a hash.
+    pub(super) fn name_of(&self, key: &str, shape: Shape) -> String {
+        let url = self.url(Some(key));
+        match shape {
+            Shape::Text => url,
+            Shape::Hash => format!("{url}#{FIELDS}"),
+        }
+    }
+
+    fn url(&self, key: Option<&str>) -> String {
+        let db = self.db;
+        let in_path = key.map(|key| format!("/{}", path(key))).unwrap_or_default();
+        let at = |scheme: &str, host: &str, port: u16| {
+            format!("{scheme}://{}/{db}{in_path}", authority(host, port))
+        };
+        let at_socket = |socket: &str| {
+            let socket = utf8_percent_encode(socket, NOT_IN_A_PATH);
+            let key = key.map(|key| utf8_percent_encode(key, NOT_IN_A_VALUE));
+            let key = key.map(|key| format!("&key={key}")).unwrap_or_default();
+            format!("redis+unix://{socket}?db={db}{key}")
+        };
+        match &self.way {
+            Way::Place(Place::Tcp { host, port }) => at("redis", host, *port),
+            Way::Place(Place::Tls { host, port }) => at("rediss", host, *port),
+            Way::Place(Place::Unix(path)) => at_socket(&path.to_string_lossy()),
+            Way::Place(Place::Sentinels(sentinels)) => sentinels.url(&format!("{db}{in_path}")),
+            Way::Client(client) => match client.get_connection_info().addr() {
+                ConnectionAddr::Tcp(host, port) => at("redis", host, *port),
+                ConnectionAddr::TcpTls { host, port, .. } => at("rediss", host, *port),
+                other => at_socket(&other.to_string()),
+            },
+        }
+    }
+}
+
+impl Sentinels {
+    /// The URL of what is at `path` of their primary.
+    fn url(&self, path: &str) -> String {
+        let mut hosts = self.hosts.iter().map(|(host, port)| authority(host, *port));
+        let scheme = if self.is_tls { "rediss" } else { "redis" };
+        let first = hosts.next().unwrap_or_default();
+        let primary = utf8_percent_encode(&self.primary, NOT_IN_A_SEGMENT);
+        let others: Vec<_> = hosts.map(|host| format!("sentinel={host}")).collect();
+        let query = if others.is_empty() { "" } else { "?" };
+        format!("{scheme}+sentinel://{first}/{primary}/{path}{query}{}", others.join("&"))
+    }
+}
+
+/// `key` as a path.
+fn path(key: &str) -> impl Display {
+    // URLs know what these mean in a path, and would leave them out.
+    let has_dots = key.split('/').any(|segment| matches!(segment, "." | ".."));
+    utf8_percent_encode(key, if has_dots { NOT_IN_A_SEGMENT } else { NOT_IN_A_PATH })
 }
 
 fn host(url: &Url, port: u16) -> Result<(String, u16), StoreError> {
@@ -156,11 +235,46 @@ mod tests {
             ("redis+sentinel://h/main/1/k", "redis+sentinel://h:26379/main/1", Some("k")),
             (
                 "rediss+sentinel://u:p@a:1/main/0/k/l?sentinel=b&sentinel=[::1]:2#set",
-                "rediss+sentinel://a:1,b:26379,[::1]:2/main/0",
+                "rediss+sentinel://a:1/main/0?sentinel=b:26379&sentinel=[::1]:2",
                 Some("k/l"),
             ),
         ] {
             assert_eq!(parsed(url), (server.to_owned(), key.map(str::to_owned)), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_a_url_of_the_same_place() {
+        let keys = [
+            "k",
+            "prod/a b.toml",
+            "1/2",
+            "#set",
+            "a%20b",
+            "?a=b&c",
+            "ü@+\"",
+            "/a//b/",
+            "a/../b",
+            "\n",
+        ];
+        for url in [
+            "redis://h",
+            "rediss://[::1]:1/2",
+            "redis+unix:///run/a%20b.sock?db=3",
+            "redis+sentinel://h/my%20primary/1",
+            "rediss+sentinel://a:1/main/0?sentinel=b&sentinel=[::1]:2",
+        ] {
+            let server = Address::parse(url, Access::new()).unwrap().server;
+            for key in keys {
+                for shape in [Shape::Text, Shape::Hash] {
+                    let name = server.name_of(key, shape);
+                    let again = Address::parse(&name, Access::new()).unwrap();
+                    assert_eq!(again.server.name_of(key, shape), name);
+                    assert_eq!((again.key.as_deref(), again.shape), (Some(key), shape), "{name}");
+                }
+                let field = format!("{}a", server.name_of(key, Shape::Hash));
+                assert!(Address::parse(&field, Access::new()).is_err(), "{field}");
+            }
         }
     }
 

@@ -62,12 +62,7 @@ impl RedisPlace {
 #[async_trait]
 impl Store for RedisPlace {
     fn name(&self) -> String {
-        let name = self.redis.server.name_of(&self.query.key);
-        match self.query.shape {
-            Shape::Text => name,
-            // Then comes the name of a field.
-            Shape::Hash => format!("{name}#"),
-        }
+        self.redis.server.name_of(&self.query.key, self.query.shape)
     }
 
     fn read_deadline(&self) -> Duration {
