@@ -38,7 +38,8 @@
 //! `rediss+sentinel` has both by TLS, and `?sentinel=host:26379&sentinel=host:26379` names more of them;
 //! `valkey`, `valkeys` and `valkey+unix` stand for `redis`, `rediss`
 //! and `redis+unix`. An `@` in a key is written `%40`, so that what follows a password with a
-//! slash in it is not taken for one.
+//! slash in it is not taken for one. Logs and errors name places by URLs like these, without a user and a
+//! password, and a field of a hash by `redis://host:6379/0/prod/limits#set/field`.
 //!
 //! # How it works
 //!
@@ -70,13 +71,15 @@
 //! | a key | `+get`, and `+eval +strlen` |
 //! | a hash | `+hgetall`, and `+eval +hlen +hkeys +hstrlen` |
 //! | changes | `+client` or `+client\|tracking`, `+ping` |
+//! | [`keyspace_events`](Redis::keyspace_events) in their place | `+subscribe` and `&__keyspace@0__:KEY`, `+ping` |
 //! | a database that is not 0 | `+select` |
 //! | a cluster | `+asking` |
 //! | sentinels | `+role` |
 //!
 //! Without the right to `CLIENT TRACKING` the key is polled, and the status says so. Without those from
 //! `+eval` on, which let the server measure a value before it sends it, the key is read as it is. Without
-//! `+role`, a server that a sentinel names is taken for the primary.
+//! `+role`, a server that a sentinel names is taken for the primary; without `+config|get`, one that sends
+//! no keyspace events for one where nothing changes.
 //!
 //! # Known problems
 //!

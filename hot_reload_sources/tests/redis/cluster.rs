@@ -10,7 +10,7 @@ use crate::{
     common::within,
     fake::{FakeNode, listener},
     loss::end,
-    server::RedisServer,
+    server::{RedisServer, USER},
 };
 
 /// The slot of the key `k`.
@@ -60,6 +60,10 @@ async fn a_key_is_followed_while_its_slot_is_on_its_way() {
     }
     // Whoever begins only now finds it as well.
     let place = one.redis().key("k");
+    one.say(&["ACL", "SETUSER", USER, "-asking"]).await;
+    let error = within(place.connect().await.unwrap().read()).await.err().unwrap();
+    assert!(error.is_refused() && error.to_string().contains("ASKING"), "{error}");
+    one.say(&["ACL", "SETUSER", USER, "+asking"]).await;
     until(&mut watch(&place).await.unwrap(), Entry::one("4")).await;
     assert!(within(place.connect().await.unwrap().read()).await.unwrap() == Entry::one("4"));
 
