@@ -71,7 +71,7 @@
 //! | a key | `+get`, and `+eval +strlen` |
 //! | a hash | `+hgetall`, and `+eval +hlen +hkeys +hstrlen` |
 //! | changes | `+client` or `+client\|tracking`, `+ping` |
-//! | [`keyspace_events`](Redis::keyspace_events) in their place | `+subscribe` and `&__keyspace@0__:KEY`, `+ping` |
+//! | keyspace events in their place | `+subscribe` and `&__keyspace@0__:KEY`, `+ping` |
 //! | a database that is not 0 | `+select` |
 //! | a cluster | `+asking` |
 //! | sentinels | `+role` |

@@ -201,7 +201,7 @@ impl Open {
         tokio::select! {
             answer = command.query_async(&mut self.connection) => Ok(answer),
             // Only what runs answers.
-            () = &mut self.driver => Err(super::news::lost()),
+            () = &mut self.driver => Err(fault::lost()),
         }
     }
 }

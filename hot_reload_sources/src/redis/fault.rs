@@ -61,13 +61,18 @@ pub(super) fn of(error: &RedisError, wanted: &str) -> StoreError {
             StoreError::refused("the password is wrong; correct it")
         }
         _ if matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse) => {
-            return io_error(error).and_then(|error| tls::refusal(error)).unwrap_or_else(|| {
-                StoreError::unreachable("the connection is lost").because(error.clone())
-            });
+            return io_error(error)
+                .and_then(|error| tls::refusal(error))
+                .unwrap_or_else(|| lost().because(error.clone()));
         }
         _ => StoreError::refused(format!("the server won't {wanted}")),
     };
     told.because(error.clone())
+}
+
+/// Tells that nothing more is to be heard by a connection.
+pub(super) fn lost() -> StoreError {
+    StoreError::unreachable("the connection is lost")
 }
 
 /// Whether the connection is of no more use.

@@ -45,8 +45,9 @@ pub(super) enum Shape {
 impl Query {
     /// Reads it by `link`, to a node that its slot may be on the way to.
     ///
-    /// A script measures and reads at one moment, and has none of what is too large sent; the server
-    /// remembers what it has read like what is asked for. Where it can't be run, size is found out after.
+    /// A script measures and reads at one moment, and has none of what is too large sent. Of one that reads,
+    /// the server remembers all keys that it was given, as if they had been asked for (`call`, in `server.c`
+    /// of Redis). Where it can't be run, size is found out after.
     pub(super) async fn read(&self, link: &Link, is_ahead: bool) -> Result<Entry, StoreError> {
         if link.runs_scripts() {
             match self.ask(link, &self.script(), is_ahead).await {
