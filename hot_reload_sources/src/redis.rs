@@ -68,18 +68,19 @@
 //!
 //! | for | rights |
 //! |---|---|
-//! | a key | `+get`, and `+eval +strlen` |
-//! | a hash | `+hgetall`, and `+eval +hlen +hkeys +hstrlen` |
+//! | a key | `+get`, and `+eval_ro +strlen` |
+//! | a hash | `+hgetall`, and `+eval_ro +hlen +hkeys +hstrlen` |
 //! | changes | `+client` or `+client\|tracking`, `+ping` |
 //! | keyspace events in their place | `+subscribe` and `&__keyspace@0__:KEY`, `+ping` |
 //! | a database that is not 0 | `+select` |
 //! | a cluster | `+asking` |
 //! | sentinels | `+role` |
 //!
-//! Without the right to `CLIENT TRACKING` the key is polled, and the status says so. Without those from
-//! `+eval` on, which let the server measure a value before it sends it, the key is read as it is. Without
-//! `+role`, a server that a sentinel names is taken for the primary; without `+config|get`, one that sends
-//! no keyspace events for one where nothing changes.
+//! It may be one who can only read, as by `%R~prod/*`. Without the right to `CLIENT TRACKING` the key is
+//! polled, and the status says so. The rights from `+eval_ro` on (`+eval` before Redis 7) have the server
+//! measure a value before it sends it; without them it is read as it is. Without `+role`, a server that a
+//! sentinel names is taken for the primary; without `+config|get`, one that sends no keyspace events for
+//! one where nothing changes.
 //!
 //! # Known problems
 //!

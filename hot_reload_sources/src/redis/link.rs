@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -38,7 +38,7 @@ pub(super) struct Link {
     server: Arc<Server>,
     settings: Settings,
     channel: Channel,
-    runs_scripts: AtomicBool,
+    way: AtomicUsize,
     /// They end with it.
     _tasks: JoinSet<()>,
 }
@@ -84,8 +84,8 @@ impl Link {
         let mut tasks = JoinSet::new();
         tasks.spawn(opened.driver);
         tasks.spawn(beat);
-        let runs_scripts = AtomicBool::new(true);
-        Ok(Self { connection, news, server, settings, channel, runs_scripts, _tasks: tasks })
+        let way = AtomicUsize::new(0);
+        Ok(Self { connection, news, server, settings, channel, way, _tasks: tasks })
     }
 
     pub(super) fn is_alive(&self) -> bool {
@@ -120,15 +120,15 @@ impl Link {
         mark.is_told_by(&self.news)
     }
 
-    /// Whether the server does, as far as is known.
-    pub(super) fn runs_scripts(&self) -> bool {
+    /// Returns the first way to read that is not known to be closed.
+    pub(super) fn way(&self) -> usize {
         // Relaxed, as nothing else hangs on it: who has not heard yet is told by the server.
-        self.runs_scripts.load(Ordering::Relaxed)
+        self.way.load(Ordering::Relaxed)
     }
 
-    /// Notes that it does not.
-    pub(super) fn forgo_scripts(&self) {
-        self.runs_scripts.store(false, Ordering::Relaxed);
+    /// Notes that the ways before this are closed.
+    pub(super) fn keeps_to(&self, way: usize) {
+        self.way.fetch_max(way, Ordering::Relaxed);
     }
 
     pub(super) fn server(&self) -> &Server {

@@ -11,6 +11,9 @@ use crate::{
     error::StoreError,
 };
 
+/// What runs a script: the first is for whoever may only read, and unknown before Redis 7.
+const RUN: [&str; 2] = ["EVAL_RO", "EVAL"];
+
 /// Returns a string, or a number in place of one that is too large.
 const TEXT: &str = "\
 local size = redis.pcall('STRLEN', KEYS[1])
@@ -47,19 +50,22 @@ impl Query {
     ///
     /// A script measures and reads at one moment, and has none of what is too large sent. Of one that reads,
     /// the server remembers all keys that it was given, as if they had been asked for (`call`, in `server.c`
-    /// of Redis). Where it can't be run, size is found out after.
+    /// of Redis). Where none can be run, size is found out after.
     pub(super) async fn read(&self, link: &Link, is_ahead: bool) -> Result<Entry, StoreError> {
-        if link.runs_scripts() {
-            match self.ask(link, &self.script(), is_ahead).await {
-                Err(error) if fault::is_without_scripts(&error) => {}
-                answer => return self.entry(answer),
+        let mut way = link.way();
+        loop {
+            let run = RUN.get(way);
+            let command = run.map_or_else(|| self.command(), |run| self.script(run));
+            match self.ask(link, &command, is_ahead).await {
+                Err(error) if run.is_some() && fault::is_without_scripts(&error) => way += 1,
+                answer => {
+                    if answer.is_ok() {
+                        link.keeps_to(way);
+                    }
+                    return self.entry(answer);
+                }
             }
         }
-        let answer = self.ask(link, &self.command(), is_ahead).await;
-        if answer.is_ok() {
-            link.forgo_scripts();
-        }
-        self.entry(answer)
     }
 
     async fn ask(&self, link: &Link, command: &Cmd, is_ahead: bool) -> Result<Value, StoreError> {
@@ -71,12 +77,12 @@ impl Query {
         }
     }
 
-    fn script(&self) -> Cmd {
+    fn script(&self, run: &str) -> Cmd {
         let script = match self.shape {
             Shape::Text => TEXT,
             Shape::Hash => HASH,
         };
-        let mut eval = cmd("EVAL");
+        let mut eval = cmd(run);
         eval.arg(script).arg(1).arg(&*self.key).arg(self.max_size);
         eval
     }

@@ -32,14 +32,25 @@ async fn sent(server: &RedisServer) -> u64 {
 #[tokio::test]
 async fn what_is_too_large_is_told_and_not_sent() {
     let server = RedisServer::start().await;
+    is_not_sent(&server).await;
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_not_sent_by_a_server_without_eval_ro() {
+    let server = RedisServer::start().await;
+    server.say(&["ACL", "SETUSER", USER, "-eval_ro", "+eval", "~*"]).await;
+    is_not_sent(&server).await;
+}
+
+async fn is_not_sent(server: &RedisServer) {
     server.put("k", "1").await;
     let mut value = followed_by(server.redis().key("k").max_size(LIMIT).text(), often());
     comes(&mut value, text("1")).await;
-    let before = sent(&server).await;
+    let before = sent(server).await;
     server.say(&["SETRANGE", "k", "64000000", "x"]).await;
     fails(&value, "more than 1000 bytes").await;
     sleep(Duration::from_secs(1)).await;
-    let sent = sent(&server).await - before;
+    let sent = sent(server).await - before;
     assert!(sent < 1_000_000, "{sent} bytes of what is not taken");
     assert_eq!(value.get().as_deref(), Some("1"));
     server.put("k", "2").await;
@@ -98,7 +109,7 @@ async fn all_that_is_not_too_large_is_taken() {
 #[tokio::test]
 async fn without_the_right_to_run_scripts_a_key_is_followed_all_the_same() {
     let server = RedisServer::start().await;
-    for lacks in ["eval", "strlen"] {
+    for lacks in ["eval_ro", "strlen"] {
         server.say(&["ACL", "SETUSER", USER, &format!("-{lacks}")]).await;
         let redis = server.redis();
         let mut changes = watch(&redis.key("k").max_size(LIMIT)).await.unwrap();
