@@ -107,6 +107,7 @@ mod dial;
 mod fault;
 mod keyspace;
 mod link;
+mod name;
 mod news;
 mod place;
 mod query;
