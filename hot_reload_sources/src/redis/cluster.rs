@@ -96,7 +96,7 @@ impl Redis {
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         let node = nodes
             .entry(server.name())
-            .or_insert_with(|| Self { settings: self.settings, ..Self::new(server) });
+            .or_insert_with(|| Self { settings: self.settings, ..Self::new(server) }.apart());
         Some(node.clone())
     }
 }
