@@ -156,7 +156,7 @@ impl Etcd {
     /// it had.
     pub fn read_deadline(mut self, deadline: Duration) -> Self {
         self.read_deadline = deadline;
-        self.shared = Shared::default();
+        self.shared = Shared::new(deadline);
         self
     }
 
@@ -195,15 +195,16 @@ impl Etcd {
     }
 
     async fn link(&self) -> Result<Arc<Link>, StoreError> {
-        let connect = async || {
-            let client = match &*self.way {
+        let (way, deadline) = (Arc::clone(&self.way), self.read_deadline);
+        let connect = || async move {
+            let client = match &*way {
                 Way::Members(members, access) => {
-                    let limit = self.read_deadline.mul_f64(ENTRANCE);
+                    let limit = deadline.mul_f64(ENTRANCE);
                     connect::connect(members, access, limit).await?
                 }
                 Way::Client(client) => Client::clone(client),
             };
-            Ok(Link::over(client, self.read_deadline))
+            Ok(Link::over(client, deadline))
         };
         self.shared.get(Link::is_alive, connect).await
     }

@@ -1,5 +1,6 @@
 //! A store, followed: what is connected, read and watched when.
 
+mod channel;
 mod open;
 mod order;
 
@@ -11,20 +12,22 @@ use std::{
 };
 
 use hot_reload::{Follow, Hint, Look, Mechanism, Patience, ReloadResult, ReloaderOptions};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::debug;
 
 pub(crate) use self::open::open;
 use self::{
-    open::{Channel, Opened, Unopened, in_time, is_outlived, open_watched, open_without},
+    channel::{Channel, Do, Seen},
+    open::{Opened, Unopened, Watch, Watched, is_outlived, open_watched},
     order::{Order, Settled},
 };
 use crate::{
     content::Entry,
-    error::StoreError,
+    error::{Kind, StoreError},
     from_store::FromStore,
+    in_time::in_time,
     pace::Pace,
-    store::{Changes, Connection},
+    store::Connection,
 };
 
 /// More than a look is worth waiting for; the rest is taken by the next.
@@ -34,8 +37,6 @@ const STEPS: u32 = 3;
 /// That of the service, which is there for whatever has none of its own.
 const SHORTEST_LOOK: Duration = Duration::from_secs(60);
 
-const NO_CHANNEL: &str = "the store has no channel for them";
-
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Follows a store for one run of a service.
@@ -44,32 +45,25 @@ pub(crate) struct FollowStore<V> {
     is_realtime: bool,
     poll_interval: Option<Duration>,
     pace: Pace,
+    /// That of attempts at the channel, which fail by themselves.
+    channel_pace: Pace,
     /// Held by the step while there is one.
     connection: Option<Box<dyn Connection>>,
-    watch: Watch,
+    channel: Channel,
     step: Option<Step>,
+    /// At a channel that is off, by a connection of its own: reads go on meanwhile.
+    attempt: Option<Boxed<Result<Watched, StoreError>>>,
     order: Order,
     /// What the newest entry came to.
     standing: Standing,
     /// When to look although nothing was heard.
     audit_at: Option<Instant>,
+    /// Before when the store is not to be asked, save by a person.
+    not_before: Option<Instant>,
     must_read: bool,
-    /// What the last watch came to, if it did not answer.
-    hung: Option<StoreError>,
-    /// When to connect again after a watch has ended.
-    resume: Option<Pin<Box<Sleep>>>,
-}
-
-enum Watch {
-    /// Not yet, no more, or not wanted.
-    None,
-    Standing {
-        changes: Changes,
-        since: Instant,
-    },
-    NoChannel,
-    /// It can't be had, for this reason; what there is is read meanwhile.
-    Broken(String),
+    /// Whether only another read can tell what is the newest.
+    is_unclear: bool,
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 enum Step {
@@ -86,20 +80,24 @@ enum Standing {
 impl<V> FollowStore<V> {
     pub(crate) fn new(source: FromStore<V>, options: &ReloaderOptions, is_realtime: bool) -> Self {
         let (poll_interval, floor, ceiling) = options.pace();
+        let pace = || Pace::new(floor, ceiling, source.settings.reconnect_ceiling);
         Self {
-            pace: Pace::new(floor, ceiling, source.settings.reconnect_ceiling),
+            pace: pace(),
+            channel_pace: pace(),
             source,
             is_realtime: is_realtime && options.watches(),
             poll_interval,
             connection: None,
-            watch: Watch::None,
+            channel: Channel::Unknown,
             step: None,
+            attempt: None,
             order: Order::default(),
             standing: Standing::Good,
             audit_at: None,
+            not_before: None,
             must_read: false,
-            hung: None,
-            resume: None,
+            is_unclear: false,
+            alarm: None,
         }
     }
 
@@ -107,7 +105,7 @@ impl<V> FollowStore<V> {
     fn poll_changes(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut has_news = false;
         for _ in 0..MOST_AT_ONCE {
-            let Watch::Standing { changes, since } = &mut self.watch else {
+            let Channel::Standing { changes, since } = &mut self.channel else {
                 return if has_news { Poll::Ready(()) } else { Poll::Pending };
             };
             match changes.as_mut().poll_next(cx) {
@@ -116,7 +114,7 @@ impl<V> FollowStore<V> {
                 Poll::Ready(Some(Ok(entry))) => has_news |= self.order.arrives(entry),
                 Poll::Ready(ended) => {
                     let lasted = since.elapsed();
-                    self.watch_ended(lasted, ended.and_then(Result::err));
+                    self.watch_ends(lasted, ended.and_then(Result::err));
                 }
             }
         }
@@ -129,34 +127,105 @@ impl<V> FollowStore<V> {
     }
 
     /// Says why, which no status does as the next attempt may well succeed, and waits before that.
-    fn watch_ended(&mut self, lasted: Duration, error: Option<StoreError>) {
-        let kind = error.as_ref().map(StoreError::kind);
-        let error = error.map(|error| error.to_string());
-        debug!(target: "hot_reload::watch_ended", source = &*self.source.name, error, "watching anew");
+    fn watch_ends(&mut self, lasted: Duration, error: Option<StoreError>) {
+        let told = error.as_ref().map(ToString::to_string);
+        debug!(target: "hot_reload::watch_ended", source = &*self.source.name, error = told, "watching anew");
         self.disconnect();
-        self.resume = Some(Box::pin(sleep(self.pace.watch_ended(lasted, kind))));
+        let resume_at = Instant::now() + self.channel_pace.watch_ended(lasted);
+        self.not_before = self.not_before.max(Some(resume_at));
+        self.channel = match error {
+            // It is to be left alone for longer than a watch takes to begin anew.
+            Some(error) if error.is_throttled() => self.off(&error),
+            _ => Channel::Off { reason: None, retry_at: resume_at },
+        };
+    }
+
+    /// A channel that can't be had, for a while.
+    fn off(&mut self, error: &StoreError) -> Channel {
+        let retry_at = Instant::now() + self.channel_pace.failed(error.kind());
+        Channel::Off { reason: Some(error.to_string()), retry_at }
+    }
+
+    /// When to do something about a channel that is off.
+    fn retry_at(&self) -> Option<Instant> {
+        let Channel::Off { retry_at, .. } = self.channel else { return None };
+        let not_before = self.not_before.unwrap_or_else(Instant::now);
+        // Who is not connected looks first: what there is may be read.
+        Some(if self.connection.is_some() { retry_at.max(not_before) } else { not_before })
+    }
+
+    /// Asks for a channel that is off once it may be had; whether a look is to be had now.
+    fn poll_channel(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if let Some(attempt) = &mut self.attempt {
+                let tried = ready!(attempt.as_mut().poll(cx));
+                self.attempt = None;
+                match tried {
+                    Ok(watched) => {
+                        self.is_watched(watched);
+                        return Poll::Ready(());
+                    }
+                    Err(error) => self.channel = self.off(&error),
+                }
+            }
+            let Some(at) = self.retry_at() else {
+                self.alarm = None;
+                return Poll::Pending;
+            };
+            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(at)));
+            if alarm.deadline() != at {
+                alarm.as_mut().reset(at);
+            }
+            ready!(alarm.as_mut().poll(cx));
+            if self.connection.is_none() {
+                return Poll::Ready(());
+            }
+            let store = Arc::clone(&self.source.store);
+            let deadline = store.read_deadline();
+            self.attempt = Some(Box::pin(open::watch(store, deadline)));
+        }
+    }
+
+    /// There is a watch again, by a connection that takes the place of the one there was.
+    fn is_watched(&mut self, (connection, watched): Watched) {
+        self.connection = Some(connection);
+        self.order.connects();
+        let Some((first, changes)) = watched else {
+            self.channel = Channel::None;
+            return;
+        };
+        self.channel_pace.succeeded();
+        self.channel = Channel::Standing { changes, since: Instant::now() };
+        self.audit_at = self.audit_at.filter(|_| self.look_interval().is_some());
+        if first.revision().is_some() {
+            self.order.arrives(first);
+        } else {
+            // It may be older than what was read while it was on its way.
+            self.must_read = true;
+        }
     }
 
     fn disconnect(&mut self) {
-        self.watch = Watch::None;
+        self.channel.is_cut();
         self.connection = None;
     }
 
-    fn opens(&mut self, connection: Option<Box<dyn Connection>>) -> Step {
+    fn open(&mut self, watches: bool) -> Step {
+        let connection = self.connection.take();
         self.disconnect();
-        self.resume = None;
-        let (store, deadline) =
-            (Arc::clone(&self.source.store), self.source.settings.read_deadline);
-        Step::Opening(match self.hung.take() {
-            Some(watch) => Box::pin(async move { Ok(open_without(watch, store, deadline).await?) }),
-            None if self.is_realtime => Box::pin(open_watched(store, connection, deadline)),
-            None => Box::pin(async move { Ok(open(store, connection, deadline).await?) }),
+        let store = Arc::clone(&self.source.store);
+        let deadline = store.read_deadline();
+        Step::Opening(if watches {
+            self.attempt = None;
+            Box::pin(open_watched(store, connection, deadline))
+        } else {
+            Box::pin(async move { Ok(open(store, connection, deadline).await?) })
         })
     }
 
-    fn reads(&mut self, mut connection: Box<dyn Connection>) -> Step {
+    fn read(&mut self, mut connection: Box<dyn Connection>) -> Step {
         self.order.read_begins();
-        let deadline = self.source.settings.read_deadline;
+        let deadline = self.source.store.read_deadline();
         Step::Reading(Box::pin(async move {
             let read = in_time(connection.read(), deadline).await;
             (connection, read)
@@ -164,32 +233,40 @@ impl<V> FollowStore<V> {
     }
 
     fn opened(&mut self, opened: Opened) -> ReloadResult<Look<V>, V, String> {
-        let Opened { connection, channel, entry } = opened;
+        let Opened { connection, watch, entry } = opened;
         self.connection = Some(connection);
         self.order.connects();
+        match watch {
+            Watch::NotAsked => {}
+            Watch::Stands(changes) => {
+                self.channel_pace.succeeded();
+                self.channel = Channel::Standing { changes, since: Instant::now() };
+            }
+            Watch::None => self.channel = Channel::None,
+            Watch::Broken(error) => self.channel = self.off(&error),
+        }
+        self.must_read = entry.is_err();
+        self.is_unclear = false;
         let entry = match entry {
             Ok(entry) => entry,
-            Err(error) => return self.fails(error),
+            Err(error) => return self.fail(error),
         };
-        self.watch = match channel {
-            Channel::Watching(changes) => Watch::Standing { changes, since: Instant::now() },
-            Channel::None => Watch::NoChannel,
-            Channel::Broken(error) => Watch::Broken(error.to_string()),
-        };
-        self.must_read = false;
+        self.succeed();
         // Those who have connected together, as after a restart, don't read together from then on.
         let first = self.look_interval().map(|interval| interval.mul_f64(fastrand::f64()));
         self.audit_at = first.map(|first| Instant::now() + first);
-        self.takes(entry)
+        self.take(entry)
     }
 
     /// A read has found `entry`; `None` where only another one can tell.
     fn has_read(&mut self, entry: Entry, cx: &mut Context<'_>) -> Option<Entry> {
+        self.succeed();
         self.audit_at = self.look_interval().map(|interval| Instant::now() + interval);
         // What it says is noted, as is the end of the watch.
         let _ = self.poll_changes(cx);
         let settled = self.order.read_ends(entry);
-        self.must_read = !matches!(settled, Settled::Newest(_));
+        self.is_unclear = !matches!(settled, Settled::Newest(_));
+        self.must_read = self.is_unclear;
         match settled {
             Settled::Newest(entry) | Settled::Maybe(entry) => Some(entry),
             Settled::Unknown => None,
@@ -199,43 +276,44 @@ impl<V> FollowStore<V> {
     /// How often to look although nothing was heard.
     fn look_interval(&self) -> Option<Duration> {
         // What is not watched has to be looked at.
-        let unwatched = !matches!(self.watch, Watch::Standing { .. });
-        self.poll_interval.or(unwatched.then_some(self.pace.ceiling()))
+        self.poll_interval.or((!self.channel.stands()).then_some(self.pace.ceiling()))
     }
 
-    fn takes(&mut self, entry: Entry) -> ReloadResult<Look<V>, V, String> {
-        self.pace.succeeded();
-        if !self.order.admits(&entry) {
-            return self.again();
+    fn take(&mut self, entry: Entry) -> ReloadResult<Look<V>, V, String> {
+        if self.order.admits(&entry) {
+            // Until it has proved to be good, as whoever makes a value of it may panic.
+            self.standing = Standing::Bad(entry);
         }
-        // Until it has proved to be good, as whoever makes a value of it may panic.
-        self.standing = Standing::Bad(entry);
-        self.again()
+        self.value_of_newest()
     }
 
-    /// What the newest entry comes to.
-    fn again(&mut self) -> ReloadResult<Look<V>, V, String> {
+    fn value_of_newest(&mut self) -> ReloadResult<Look<V>, V, String> {
         let Standing::Bad(entry) = &self.standing else { return Ok(Look::Unchanged) };
         let value = self.source.value(entry)?;
         self.standing = Standing::Good;
         Ok(Look::Value(value))
     }
 
-    fn fails(&mut self, error: StoreError) -> ReloadResult<Look<V>, V, String> {
-        self.pace.failed(error.kind());
+    fn succeed(&mut self) {
+        self.pace.succeeded();
+        self.not_before = None;
+    }
+
+    fn fail(&mut self, error: StoreError) -> ReloadResult<Look<V>, V, String> {
+        self.rest_after(error.kind());
         Err(anyhow::Error::from(error.of(&self.source.name)).into())
+    }
+
+    fn rest_after(&mut self, kind: Kind) {
+        self.not_before = Some(Instant::now() + self.pace.failed(kind));
     }
 }
 
 impl<V> Follow<V, String> for FollowStore<V> {
     fn poll_hint(&mut self, cx: &mut Context<'_>) -> Poll<Hint> {
-        if self.resume.is_none() && self.poll_changes(cx).is_ready() {
-            return Poll::Ready(Hint::Finished);
+        if self.poll_changes(cx).is_pending() {
+            ready!(self.poll_channel(cx));
         }
-        // After a watch that has ended, maybe just now.
-        let Some(resume) = &mut self.resume else { return Poll::Pending };
-        ready!(resume.as_mut().poll(cx));
-        self.resume = None;
         Poll::Ready(Hint::Finished)
     }
 
@@ -251,9 +329,10 @@ impl<V> Follow<V, String> for FollowStore<V> {
                     self.step = None;
                     return Poll::Ready(match opened {
                         Ok(opened) => self.opened(opened),
-                        Err(Unopened { error, has_watch_hung }) => {
-                            self.hung = has_watch_hung.then(|| error.clone());
-                            self.fails(error)
+                        Err(Unopened::Failed(error)) => self.fail(error),
+                        Err(Unopened::Unwatched(error)) => {
+                            self.channel = self.off(&error);
+                            self.fail(error)
                         }
                     });
                 }
@@ -264,37 +343,48 @@ impl<V> Follow<V, String> for FollowStore<V> {
                         Ok(entry) => {
                             self.connection = Some(connection);
                             if let Some(entry) = self.has_read(entry, cx) {
-                                return Poll::Ready(self.takes(entry));
+                                return Poll::Ready(self.take(entry));
+                            }
+                        }
+                        Err(error) if is_outlived(&error) => {
+                            self.connection = Some(connection);
+                            self.order.read_fails();
+                            let failed = self.fail(error);
+                            if !self.order.has_arrived() {
+                                return Poll::Ready(failed);
                             }
                         }
                         Err(error) => {
-                            if is_outlived(&error) {
-                                self.connection = Some(connection);
-                            } else {
-                                self.disconnect();
-                            }
-                            return Poll::Ready(self.fails(error));
+                            self.disconnect();
+                            return Poll::Ready(self.fail(error));
                         }
                     }
                 }
                 None => {
-                    let is_due = self.audit_at.is_some_and(|at| at <= Instant::now());
-                    let must_read = self.must_read || is_due;
-                    if !must_read && let Some(entry) = self.order.take_arrived() {
-                        return Poll::Ready(self.takes(entry));
-                    }
-                    self.step = Some(match (self.connection.take(), &self.watch) {
-                        (None, _) => self.opens(None),
-                        // A channel that was broken may be had by now, if only by another connection.
-                        (Some(_), Watch::Broken(_)) if is_due => self.opens(None),
-                        // Opening came to an error that the connection has outlived.
-                        (connection, Watch::None) => self.opens(connection),
-                        (Some(connection), _) if must_read => self.reads(connection),
-                        (connection, _) => {
-                            self.connection = connection;
-                            return Poll::Ready(self.again());
+                    let now = Instant::now();
+                    let seen = Seen {
+                        is_realtime: self.is_realtime,
+                        is_connected: self.connection.is_some(),
+                        channel: self.channel.known(now),
+                        has_arrived: self.order.has_arrived(),
+                        must_read: self.must_read,
+                        is_due: self.audit_at.is_some_and(|at| at <= now),
+                        is_resting: self.not_before.is_some_and(|at| at > now),
+                    };
+                    match seen.next() {
+                        Do::Take => {
+                            if let Some(entry) = self.order.take_arrived() {
+                                return Poll::Ready(self.take(entry));
+                            }
                         }
-                    });
+                        Do::Watch => self.step = Some(self.open(true)),
+                        Do::Open => self.step = Some(self.open(false)),
+                        Do::Read => {
+                            self.step =
+                                self.connection.take().map(|connection| self.read(connection));
+                        }
+                        Do::Rest => return Poll::Ready(self.value_of_newest()),
+                    }
                 }
             }
         }
@@ -304,27 +394,33 @@ impl<V> Follow<V, String> for FollowStore<V> {
         if self.step.take().is_some() {
             // The connection was with it.
             self.disconnect();
+            self.rest_after(Kind::Unreachable);
         }
     }
 
     fn must_load(&mut self) {
         self.must_read = true;
+        self.not_before = None;
     }
 
     fn look_again_after(&self) -> Option<Duration> {
-        if self.must_read {
-            return Some(self.pace.floor());
-        }
-        Some(self.audit_at?.saturating_duration_since(Instant::now()))
+        let now = Instant::now();
+        let due = match self.not_before {
+            _ if self.is_unclear => Some(now + self.pace.floor()),
+            Some(not_before) if self.must_read => Some(not_before),
+            _ => self.audit_at,
+        };
+        Some(due?.max(self.not_before.unwrap_or(now)).saturating_duration_since(now))
     }
 
     fn pause(&mut self) -> Option<Duration> {
-        self.pace.pause()
+        let left = self.not_before?.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
     }
 
     fn load_timeout(&self) -> Duration {
         // One that the deadlines leave time for.
-        SHORTEST_LOOK.max(self.source.settings.read_deadline.saturating_mul(STEPS + 1))
+        SHORTEST_LOOK.max(self.source.store.read_deadline().saturating_mul(STEPS + 1))
     }
 
     fn name(&self) -> Option<Arc<str>> {
@@ -333,13 +429,6 @@ impl<V> Follow<V, String> for FollowStore<V> {
 
     fn mechanism(&self) -> Mechanism {
         let polls = self.poll_interval.is_some();
-        match &self.watch {
-            _ if !self.is_realtime => Mechanism::Polling,
-            Watch::NoChannel if polls => Mechanism::Polling,
-            Watch::NoChannel => Mechanism::Degraded(NO_CHANNEL.into()),
-            Watch::Broken(reason) => Mechanism::Degraded(reason.clone().into()),
-            _ if polls => Mechanism::EventsAndPolling,
-            _ => Mechanism::Events,
-        }
+        if self.is_realtime { self.channel.mechanism(polls) } else { Mechanism::Polling }
     }
 }

@@ -1,6 +1,6 @@
 //! A store as a source of values.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use hot_reload::{
@@ -15,8 +15,6 @@ use crate::{
     store::Store,
 };
 
-/// As much as a configuration has; more is an accident, or an attack.
-const MAX_SIZE: usize = 16 * 1024 * 1024;
 /// So that a store that is back is found within a second.
 const RECONNECT_CEILING: Duration = Duration::from_millis(800);
 
@@ -26,6 +24,7 @@ type Decode<V> = dyn Fn(&str, &Content) -> anyhow::Result<V> + Send + Sync;
 ///
 /// Made by the methods of the stores; follow it with a [`ReloaderService`], or in one line with
 /// [`watch`](Self::watch).
+#[must_use = "a source does nothing by itself"]
 pub struct FromStore<V> {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) name: Arc<str>,
@@ -35,7 +34,6 @@ pub struct FromStore<V> {
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
-    pub(crate) read_deadline: Duration,
     pub(crate) reconnect_ceiling: Duration,
     max_size: usize,
     allow_empty: bool,
@@ -48,9 +46,8 @@ impl<V> FromStore<V> {
         decode: impl Fn(&str, &Content) -> anyhow::Result<V> + Send + Sync + 'static,
     ) -> Self {
         let settings = Settings {
-            read_deadline: store.read_deadline(),
             reconnect_ceiling: RECONNECT_CEILING,
-            max_size: MAX_SIZE,
+            max_size: store.max_size(),
             allow_empty: false,
         };
         Self {
@@ -71,14 +68,13 @@ impl<V> FromStore<V> {
     ///
     /// It grows with an outage of more than a minute, to a 75th of it, and never beyond the ceiling of
     /// [`ReloaderOptions::backoff`].
-    #[must_use]
     pub fn reconnect_ceiling(mut self, ceiling: Duration) -> Self {
         self.settings.reconnect_ceiling = ceiling;
         self
     }
 
-    /// Sets the size in bytes up to which content is taken; 16 MiB by default.
-    #[must_use]
+    /// Sets the size in bytes up to which content is taken, in place of that of the store
+    /// ([`Store::max_size`]); a store that reads no more than its own is to be told as well.
     pub fn max_size(mut self, bytes: usize) -> Self {
         self.settings.max_size = bytes;
         self
@@ -87,7 +83,6 @@ impl<V> FromStore<V> {
     /// Has an empty value, or a set without a key, taken like any other.
     ///
     /// By default it is held back, and said: stores are emptied by accident more often than by intent.
-    #[must_use]
     pub fn allow_empty(mut self, allow_empty: bool) -> Self {
         self.settings.allow_empty = allow_empty;
         self
@@ -144,9 +139,23 @@ where
         self.reload().await?;
         let (service, receiver) = ReloaderService::from_reloader(self, ReloaderOptions::hybrid());
         tokio::spawn(async move { service.start_with_realtime().await });
-        let mut first = receiver.clone();
-        first.changed().await?;
+        let (mut first, mut status) = (receiver.clone(), receiver.watch_status());
+        tokio::select! {
+            biased;
+            changed = first.changed() => changed?,
+            // It has gone, or changed, since.
+            Ok(failed) = status.wait_for(|status| status.failures > 0) => {
+                let told = failed.last_error.as_deref().unwrap_or("it can't be read any more");
+                return Err(anyhow::anyhow!("{told}").into());
+            }
+        }
         Ok(receiver)
+    }
+}
+
+impl<V> fmt::Debug for FromStore<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FromStore").field(&self.name).finish()
     }
 }
 
@@ -173,7 +182,7 @@ where
     }
 
     async fn reload(&self) -> ReloadResult<Option<V>, V, String> {
-        let opened = open(Arc::clone(&self.store), None, self.settings.read_deadline);
+        let opened = open(Arc::clone(&self.store), None, self.store.read_deadline());
         let told = |error: StoreError| anyhow::Error::from(error.of(&self.name));
         // The connection is held until there is a value.
         let opened = opened.await.map_err(told)?;

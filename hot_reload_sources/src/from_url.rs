@@ -101,6 +101,10 @@ impl Store for Box<dyn Store> {
         (**self).read_deadline()
     }
 
+    fn max_size(&self) -> usize {
+        (**self).max_size()
+    }
+
     async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
         (**self).connect().await
     }

@@ -2,10 +2,10 @@
 
 use std::{
     hash::Hash,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
-use crate::content::Revision;
+use crate::{content::Revision, lock::lock};
 
 /// How far a store has counted, as far as all connections to it have seen.
 ///
@@ -86,8 +86,7 @@ impl<I: Clone + Eq> History<I> {
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen<I>> {
-        // What is set in it is set at once, so no panic leaves it half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -96,6 +96,8 @@ mod from_store;
 mod from_url;
 #[cfg(any(feature = "etcd", feature = "nats"))]
 mod history;
+mod in_time;
+mod lock;
 mod pace;
 mod shared;
 mod store;

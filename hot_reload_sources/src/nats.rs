@@ -164,7 +164,7 @@ impl Nats {
     /// What was made of it before keeps what it had.
     pub fn read_deadline(mut self, deadline: Duration) -> Self {
         self.read_deadline = deadline;
-        self.shared = Shared::default();
+        self.shared = Shared::new(deadline);
         self
     }
 
@@ -181,14 +181,14 @@ impl Nats {
     }
 
     async fn link(&self) -> Result<Arc<Link>, StoreError> {
-        self.shared
-            .get(Link::is_alive, async || match &*self.way {
-                Way::Servers(servers, access) => {
-                    Link::connect(servers, access, self.read_deadline).await
-                }
-                Way::Client(client) => Link::of_client(client.clone(), self.read_deadline),
-            })
-            .await
+        let (way, deadline) = (Arc::clone(&self.way), self.read_deadline);
+        let connect = || async move {
+            match &*way {
+                Way::Servers(servers, access) => Link::connect(servers, access, deadline).await,
+                Way::Client(client) => Link::of_client(client.clone(), deadline),
+            }
+        };
+        self.shared.get(Link::is_alive, connect).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! How long to wait after a failure: with full jitter, so that a fleet never comes back as one.
 
-use std::{mem::discriminant, time::Duration};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -33,9 +33,9 @@ pub(crate) struct Pace {
     floor: Duration,
     ceiling: Duration,
     reconnect_ceiling: Duration,
-    /// In a row.
-    failures: u32,
-    last: Option<Kind>,
+    /// Since it last succeeded, of each kind: an outage ends in answers such as that the server has too much to
+    /// do, of which that is the first, and overload has more than one face.
+    failures: [u32; KINDS],
     /// Since when the store can't be reached.
     away_since: Option<Instant>,
     /// Watches in a row that were short.
@@ -45,11 +45,10 @@ pub(crate) struct Pace {
 impl Pace {
     pub(crate) fn new(floor: Duration, ceiling: Duration, reconnect_ceiling: Duration) -> Self {
         Self {
-            floor,
+            floor: floor.max(SHORTEST),
             ceiling,
             reconnect_ceiling,
-            failures: 0,
-            last: None,
+            failures: [0; KINDS],
             away_since: None,
             short_watches: 0,
         }
@@ -64,35 +63,23 @@ impl Pace {
     }
 
     pub(crate) fn succeeded(&mut self) {
-        self.failures = 0;
-        self.last = None;
+        self.failures = [0; KINDS];
         self.away_since = None;
     }
 
-    pub(crate) fn failed(&mut self, kind: Kind) {
-        // An outage ends in answers such as that the server is loading: of which that is the first.
-        let is_like_last = self.last.is_some_and(|last| discriminant(&last) == discriminant(&kind));
-        self.failures = if is_like_last { self.failures.saturating_add(1) } else { 1 };
-        self.last = Some(kind);
-        match kind {
-            Kind::Unreachable => _ = self.away_since.get_or_insert_with(Instant::now),
-            _ => self.away_since = None,
+    /// Counts a failure; how long to wait after it.
+    pub(crate) fn failed(&mut self, kind: Kind) -> Duration {
+        let failures = &mut self.failures[nth(kind)];
+        *failures = failures.saturating_add(1);
+        if kind == Kind::Unreachable {
+            self.away_since.get_or_insert_with(Instant::now);
         }
-    }
-
-    /// How long to wait after the failure that was told last, if the store has failed.
-    pub(crate) fn pause(&self) -> Option<Duration> {
-        self.last.map(|kind| self.after(kind, fastrand::f64()))
+        self.after(kind, fastrand::f64())
     }
 
     /// How long to wait after a watch that has ended, having lasted for `lasted`.
-    pub(crate) fn watch_ended(&mut self, lasted: Duration, kind: Option<Kind>) -> Duration {
-        let luck = fastrand::f64();
-        let pause = self.watch_pause(lasted).mul_f64(luck);
-        match kind {
-            Some(Kind::Throttled(Some(asked))) => pause.max(spread(asked, luck)),
-            _ => pause,
-        }
+    pub(crate) fn watch_ended(&mut self, lasted: Duration) -> Duration {
+        self.watch_pause(lasted).mul_f64(fastrand::f64())
     }
 
     /// The longest that it may be.
@@ -118,13 +105,25 @@ impl Pace {
             Kind::Missing => self.ceiling.min(MISSING_CEILING),
             Kind::Refused | Kind::Throttled(_) | Kind::Invalid => self.ceiling,
         };
-        let doublings = self.failures.saturating_sub(1).min(31);
+        let doublings = self.failures[nth(kind)].saturating_sub(1).min(31);
         let bound = self.floor.saturating_mul(1 << doublings).min(ceiling);
         let jittered = bound.mul_f64(luck).max(SHORTEST);
         match kind {
             Kind::Throttled(Some(asked)) => jittered.max(spread(asked, luck)),
             _ => jittered,
         }
+    }
+}
+
+const KINDS: usize = 5;
+
+fn nth(kind: Kind) -> usize {
+    match kind {
+        Kind::Unreachable => 0,
+        Kind::Refused => 1,
+        Kind::Throttled(_) => 2,
+        Kind::Missing => 3,
+        Kind::Invalid => 4,
     }
 }
 
@@ -141,8 +140,12 @@ mod tests {
         Duration::from_millis(ms)
     }
 
+    fn pace() -> Pace {
+        Pace::new(ms(100), ms(10_000), ms(800))
+    }
+
     fn after(failures: u32, kind: Kind, luck: f64) -> Duration {
-        Pace { failures, ..Pace::new(ms(100), ms(10_000), ms(800)) }.after(kind, luck)
+        Pace { failures: [failures; KINDS], ..pace() }.after(kind, luck)
     }
 
     #[test]
@@ -167,11 +170,38 @@ mod tests {
 
     #[test]
     fn who_ends_watches_at_once_is_asked_ever_more_seldom() {
-        let mut pace = Pace::new(ms(100), ms(10_000), ms(800));
+        let mut pace = pace();
         for want in [300, 300, 300, 600, 1200, 2400, 4800, 9600, 10_000, 10_000] {
             assert_eq!(pace.watch_pause(ms(999)), ms(want));
         }
         assert_eq!(pace.watch_pause(ms(1000)), ms(300));
+    }
+
+    /// Once two kinds of failure in turn were each the first of its kind, for ever.
+    #[test]
+    fn kinds_that_take_turns_are_counted_each() {
+        let busy = Kind::Throttled(None);
+        let mut pace = pace();
+        for _ in 0..20 {
+            pace.failed(Kind::Unreachable);
+            pace.failed(busy);
+        }
+        assert_eq!(pace.after(busy, 1.0), ms(10_000));
+        assert_eq!(pace.after(Kind::Unreachable, 1.0), ms(800));
+        pace.failed(Kind::Refused);
+        assert_eq!(pace.after(Kind::Refused, 1.0), ms(100));
+        pace.succeeded();
+        pace.failed(busy);
+        assert_eq!(pace.after(busy, 1.0), ms(100));
+    }
+
+    #[test]
+    fn a_floor_of_nothing_is_no_busy_loop() {
+        let mut pace = Pace::new(Duration::ZERO, ms(10_000), ms(800));
+        for _ in 0..40 {
+            pace.failed(Kind::Refused);
+        }
+        assert_eq!(pace.after(Kind::Refused, 1.0), ms(10_000));
     }
 
     #[test]

@@ -90,7 +90,6 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::timeout;
 use tokio_postgres::{
     Client, Config, Connection, NoTls, Socket,
     config::{Host, LoadBalanceHosts, SslMode},
@@ -100,7 +99,6 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use self::{
     address::{Address, Named},
-    connected::driven,
     history::History,
     link::Link,
 };
@@ -181,7 +179,8 @@ impl Postgres {
     /// Sets how long the server may be silent before the connection is given up; 5 s by default. A
     /// statement is cancelled after two fifths of it, unless `options` has a `statement_timeout`.
     pub fn read_deadline(self, deadline: Duration) -> Self {
-        Self { deadline, ..Self::new(self.config, self.tls, self.access) }
+        let shared = Shared::new(deadline);
+        Self { deadline, shared, ..Self::new(self.config, self.tls, self.access) }
     }
 
     /// Returns what `key` has in the [table](self#the-table).
@@ -226,12 +225,7 @@ impl Postgres {
 
     async fn link(&self) -> Result<Arc<Link>, StoreError> {
         let server = self.clone();
-        // So that nobody who waits for a connection waits for one who is not polled.
-        driven(async move {
-            let open = server.shared.get(Link::is_alive, || server.connect());
-            timeout(server.deadline, open).await.unwrap_or_else(|_| Err(fault::silent()))
-        })
-        .await
+        self.shared.get(Link::is_alive, || async move { server.connect().await }).await
     }
 
     async fn connect(&self) -> Result<Link, StoreError> {

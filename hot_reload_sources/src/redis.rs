@@ -207,7 +207,8 @@ impl Redis {
 
     /// Shares nothing with those of other settings.
     fn apart(self) -> Self {
-        Self { shared: Shared::default(), nodes: Nodes::default(), ..self }
+        let shared = Shared::new(self.settings.read_deadline);
+        Self { shared, nodes: Nodes::default(), ..self }
     }
 
     /// Returns the connection that all share, or makes it.

@@ -1,34 +1,45 @@
 //! One connection for all who need it.
 
-use std::sync::{
-    Arc, Weak,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{Arc, Mutex, Weak},
+    time::Duration,
 };
 
-use tokio::sync::Mutex;
+use futures_util::future::{FutureExt, Shared as Joined, WeakShared};
 
-use crate::error::StoreError;
+use crate::{error::StoreError, in_time::in_time, lock::lock, store::READ_DEADLINE};
+
+/// An attempt ends before those who wait for it give up, so that they have what has come of it, and a black
+/// hole is an error that all of them share.
+const PART_OF_DEADLINE: f64 = 0.9;
 
 /// A connection that is opened when somebody needs it, shared by all who do, and closed when the last of
 /// them lets go.
-#[derive(Debug)]
 pub struct Shared<C>(Arc<Slot<C>>);
 
-#[derive(Debug)]
+type Made<C> = Result<Arc<C>, StoreError>;
+type Attempt<C> = Pin<Box<dyn Future<Output = Made<C>> + Send>>;
+
 struct Slot<C> {
+    limit: Duration,
     open: Mutex<Open<C>>,
-    /// Attempts to connect that have ended.
-    attempts: AtomicU64,
 }
 
-#[derive(Debug)]
 struct Open<C> {
     connection: Weak<C>,
-    /// What the last attempt came to, if to nothing.
-    failure: Option<StoreError>,
+    /// Held by those who wait for it, and gone with the last of them.
+    attempt: Option<WeakShared<Attempt<C>>>,
 }
 
-impl<C> Shared<C> {
+impl<C: Send + Sync + 'static> Shared<C> {
+    /// Creates one for a store of this read deadline; an attempt to connect has nine tenths of it.
+    pub fn new(read_deadline: Duration) -> Self {
+        let open = Mutex::new(Open { connection: Weak::new(), attempt: None });
+        Self(Arc::new(Slot { limit: read_deadline.mul_f64(PART_OF_DEADLINE), open }))
+    }
+
     /// Returns the connection there is, or the one that `connect` makes.
     ///
     /// # Errors
@@ -38,43 +49,46 @@ impl<C> Shared<C> {
     ///
     /// # Cancel safety
     ///
-    /// A connection that is not made yet is given up; the next who needs one begins anew.
+    /// An attempt goes on as long as anybody waits for it; whoever waits no longer, or is not polled, keeps
+    /// nobody from it.
     pub async fn get<F>(
         &self,
         is_alive: impl Fn(&C) -> bool,
         connect: impl FnOnce() -> F,
     ) -> Result<Arc<C>, StoreError>
     where
-        F: Future<Output = Result<C, StoreError>>,
+        F: Future<Output = Result<C, StoreError>> + Send + 'static,
     {
-        let Slot { open, attempts } = &*self.0;
-        // Relaxed: what it counts is behind the lock.
-        let before = attempts.load(Ordering::Relaxed);
-        // Held while connecting, so that all who come meanwhile get what comes of it.
-        let mut open = open.lock().await;
-        if let Some(connection) =
-            open.connection.upgrade().filter(|connection| is_alive(connection))
-        {
-            return Ok(connection);
-        }
-        if attempts.load(Ordering::Relaxed) != before
-            && let Some(failure) = &open.failure
-        {
-            return Err(failure.clone());
-        }
-        let attempt = connect().await;
-        attempts.fetch_add(1, Ordering::Relaxed);
-        match attempt {
-            Ok(connection) => {
-                let connection = Arc::new(connection);
-                *open = Open { connection: Arc::downgrade(&connection), failure: None };
-                Ok(connection)
+        let attempt = {
+            let mut open = lock(&self.0.open);
+            if let Some(connection) = open.connection.upgrade().filter(|open| is_alive(open)) {
+                return Ok(connection);
             }
-            Err(failure) => {
-                open.failure = Some(failure.clone());
-                Err(failure)
+            let under_way = open.attempt.as_ref().and_then(WeakShared::upgrade);
+            // One that has ended may still be held by who has not looked yet.
+            match under_way.filter(|attempt| attempt.peek().is_none()) {
+                Some(attempt) => attempt,
+                None => {
+                    let attempt = self.attempt(connect());
+                    open.attempt = attempt.downgrade();
+                    attempt
+                }
             }
-        }
+        };
+        attempt.await
+    }
+
+    fn attempt<F>(&self, connecting: F) -> Joined<Attempt<C>>
+    where
+        F: Future<Output = Result<C, StoreError>> + Send + 'static,
+    {
+        let slot = Arc::clone(&self.0);
+        let attempt: Attempt<C> = Box::pin(async move {
+            let connection = Arc::new(in_time(connecting, slot.limit).await?);
+            lock(&slot.open).connection = Arc::downgrade(&connection);
+            Ok(connection)
+        });
+        attempt.shared()
     }
 }
 
@@ -84,39 +98,113 @@ impl<C> Clone for Shared<C> {
     }
 }
 
-impl<C> Default for Shared<C> {
+/// For a store of the deadline that stores have by themselves.
+impl<C: Send + Sync + 'static> Default for Shared<C> {
     fn default() -> Self {
-        let open = Mutex::new(Open { connection: Weak::new(), failure: None });
-        Self(Arc::new(Slot { open, attempts: AtomicU64::new(0) }))
+        Self::new(READ_DEADLINE)
+    }
+}
+
+impl<C> fmt::Debug for Shared<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_open = lock(&self.0.open).connection.strong_count() > 0;
+        f.debug_struct("Shared").field("is_open", &is_open).finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::Cell, time::Duration};
+    use std::{
+        future::poll_fn,
+        pin::pin,
+        sync::atomic::{AtomicU32, Ordering::SeqCst},
+        task::Poll,
+    };
 
     use futures_util::future::join_all;
-    use tokio::time::sleep;
+    use tokio::time::{Instant, sleep, timeout};
 
     use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
     async fn all_who_wait_have_what_comes_of_one_attempt() {
         let shared = Shared::<u32>::default();
-        let attempts = Cell::new(0);
-        let connect = async |works: bool| {
-            attempts.set(attempts.get() + 1);
-            sleep(Duration::from_millis(100)).await;
-            if works { Ok(7) } else { Err(StoreError::refused("wrong password")) }
+        let attempts = AtomicU32::new(0);
+        let connect = |works: bool| {
+            attempts.fetch_add(1, SeqCst);
+            async move {
+                sleep(Duration::from_millis(100)).await;
+                if works { Ok(7) } else { Err(StoreError::refused("wrong password")) }
+            }
         };
         for (works, want) in [(false, 1), (true, 2)] {
             let got = join_all((0..100).map(|_| shared.get(|_| true, || connect(works)))).await;
             assert!(got.iter().all(|got| got.is_ok() == works));
-            assert_eq!(attempts.get(), want);
+            assert_eq!(attempts.load(SeqCst), want);
         }
         // The last has let go.
         let got = shared.get(|_| true, || connect(false)).await;
         assert!(got.unwrap_err().is_refused());
-        assert_eq!(attempts.get(), 3);
+        assert_eq!(attempts.load(SeqCst), 3);
+    }
+
+    /// Once each attempt ended with the patience of whoever had begun it, which was spent by waiting in line.
+    #[tokio::test(start_paused = true)]
+    async fn after_a_black_hole_all_are_connected_soon() {
+        let shared = Shared::<u32>::default();
+        let healed = Instant::now() + 60 * SECOND;
+        let waits = async |n: u32| {
+            sleep(n * SECOND / 200).await;
+            loop {
+                let connect = || async move {
+                    if Instant::now() < healed {
+                        std::future::pending::<()>().await;
+                    }
+                    sleep(SECOND / 10).await;
+                    Ok(7)
+                };
+                let got = timeout(5 * SECOND, shared.get(|_| true, connect)).await;
+                if let Ok(Ok(_)) = got {
+                    return Instant::now();
+                }
+                sleep(SECOND.mul_f64(0.8 * fastrand::f64())).await;
+            }
+        };
+        let last = join_all((0..1000).map(waits)).await.into_iter().max().unwrap();
+        assert!(last < healed + 6 * SECOND, "{:?}", last - healed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_and_is_not_polled_keeps_nobody_waiting() {
+        let shared = Shared::<u32>::default();
+        let connect = || async {
+            sleep(SECOND).await;
+            Ok(7)
+        };
+        let mut stuck = pin!(shared.get(|_| true, connect));
+        poll_fn(|cx| {
+            assert!(stuck.as_mut().poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        let got = timeout(2 * SECOND, shared.get(|_| true, connect)).await;
+        assert_eq!(*got.unwrap().unwrap(), 7);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_that_nobody_waits_for_is_given_up() {
+        let shared = Shared::<Arc<()>>::default();
+        let held = Arc::new(());
+        let connect = || {
+            let held = Arc::clone(&held);
+            async move {
+                sleep(SECOND).await;
+                Ok(held)
+            }
+        };
+        assert!(timeout(SECOND / 2, shared.get(|_| true, connect)).await.is_err());
+        assert_eq!(Arc::strong_count(&held), 1);
     }
 }

@@ -23,6 +23,8 @@ use crate::{
 
 /// Longer than a connection to another continent takes, short enough for whoever waits for it.
 pub(crate) const READ_DEADLINE: Duration = Duration::from_secs(5);
+/// As much as a configuration has; more is an accident, or an attack.
+pub(crate) const MAX_SIZE: usize = 16 * 1024 * 1024;
 
 /// What a store holds now, and then every change of it, of which the last of several is enough; ends with the
 /// connection.
@@ -106,12 +108,20 @@ pub type Changes = Pin<Box<dyn Stream<Item = Result<Entry, StoreError>> + Send>>
 /// ```
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Returns what logs, errors and the status call it: a URL without secrets.
+    /// Returns what logs, errors and the status call it: a URL without secrets. It is asked once, and what is
+    /// appended to it names an entry of a set.
     fn name(&self) -> String;
 
-    /// Returns how long connecting, a read and silence may take; 5 s unless a store says otherwise.
+    /// Returns how long connecting, a read and silence may take; 5 s unless a store says otherwise. That a
+    /// watch is silent is for the store to find, at [`Connection::watch`].
     fn read_deadline(&self) -> Duration {
         READ_DEADLINE
+    }
+
+    /// Returns the size in bytes up to which its content is taken, unless
+    /// [`FromStore::max_size`] says otherwise; 16 MiB unless a store does. It is asked once.
+    fn max_size(&self) -> usize {
+        MAX_SIZE
     }
 
     /// Connects; credentials are read anew, since they may have been replaced.
@@ -244,9 +254,9 @@ pub trait Connection: Send + Sync {
     ///
     /// # Errors
     ///
-    /// When it can't be watched. After one that is [throttled](StoreError::throttled) or
-    /// [missing](StoreError::missing) it is tried again over this connection; after any other what is there
-    /// is read, and polled until the next attempt, if that can be done.
+    /// When it can't be watched. After one that is [missing](StoreError::missing) it is tried again over this
+    /// connection; after any other what is there is read, and polled until an attempt by another connection
+    /// succeeds, at the pace of the error.
     async fn watch(&mut self) -> Result<Option<Changes>, StoreError> {
         Ok(None)
     }

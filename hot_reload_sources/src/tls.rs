@@ -6,7 +6,10 @@ use rustls::{
     CertificateError, ClientConfig, ConfigBuilder, Error as Tls, RootCertStore,
     client::WantsClientCert,
     crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
 };
 use tokio::task::spawn_blocking;
 
@@ -38,7 +41,8 @@ pub(crate) async fn showing(
     match &access.client_certificate {
         Some((certificate, key_file)) => {
             let pem = access::read(key_file).await?;
-            let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|e| unusable(key_file, e))?;
+            let key =
+                PrivateKeyDer::from_pem_slice(&pem).map_err(|error| no_pem(key_file, &error))?;
             config
                 .with_client_auth_cert(certificates(certificate).await?, key)
                 .map_err(|error| unusable(certificate, error))
@@ -59,7 +63,7 @@ pub(crate) fn trusting(roots: RootCertStore) -> ConfigBuilder<ClientConfig, Want
 async fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StoreError> {
     let pem = access::read(path).await?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let found = found.map_err(|error| unusable(path, error))?;
+    let found = found.map_err(|error| no_pem(path, &error))?;
     if found.is_empty() {
         return Err(StoreError::refused(format!("{} has no certificate", path.display())));
     }
@@ -121,9 +125,48 @@ fn unusable(path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Syn
     StoreError::refused(told).because(error)
 }
 
+/// Says nothing of what its parser says, which quotes the file: a key that has lost the ends of its lines is
+/// one line of it.
+fn no_pem(path: &Path, error: &pem::Error) -> StoreError {
+    let told = match error {
+        pem::Error::NoItemsFound => "holds nothing in PEM of the kind that is wanted",
+        _ => "is no PEM; look whether each of its lines is there, by itself",
+    };
+    StoreError::refused(format!("{} {told}", path.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Once the whole key was told, byte by byte.
+    #[tokio::test]
+    async fn nothing_is_told_of_a_file_that_is_no_pem() {
+        let key = "PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAeKnHaGmDHTjCwnKFPzzp1vOLN3\n-----END \
+                   PRIVATE KEY-----\n";
+        let pem = format!("-----BEGIN {key}");
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("flat.pem");
+        for flat in [
+            pem.replace('\n', " "),
+            pem.replace('\n', ""),
+            pem.trim_end().trim_end_matches('-').replace('\n', " "),
+            pem.replace("-----END", ""),
+            pem.replace("MC4C", "M~4C"),
+        ] {
+            std::fs::write(&file, flat).unwrap();
+            let access = Access::new().client_certificate("none.pem", &file);
+            let by_key = showing(trusting(RootCertStore::empty()), &access).await.unwrap_err();
+            let by_certificate = certificates(&file).await.unwrap_err();
+            for error in [by_key, by_certificate] {
+                let told = format!("{error:?} {:#}", anyhow::Error::from(error.clone()));
+                assert!(told.contains("Refused") && told.contains("flat.pem"), "{told}");
+                for part in ["80, 82, 73", "79, 76, 78, 51", "MC4C", "OLN3"] {
+                    assert!(!told.contains(part), "{told}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn says_what_to_do_however_deep_it_is() {

@@ -1,44 +1,54 @@
 //! From nothing to a connection that is watched, or read.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{future::poll_fn, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, timeout};
+use futures_util::FutureExt;
+use tokio::time::Instant;
 
 use crate::{
     content::Entry,
     error::StoreError,
+    in_time::in_time,
     store::{Changes, Connection, Store},
 };
+
+/// A watch that has no answer after this part of the deadline has hung: what is left of a look's time is no
+/// longer enough to read as well.
+const WATCH_PART: u32 = 2;
 
 /// A connection, and what is in the store.
 pub(crate) struct Opened {
     pub(crate) connection: Box<dyn Connection>,
-    pub(super) channel: Channel,
+    pub(super) watch: Watch,
     /// An error that the connection outlives: what should hold the value is missing, or the store is busy.
     pub(crate) entry: Result<Entry, StoreError>,
 }
 
-/// How a connection tells of changes.
-pub(super) enum Channel {
-    Watching(Changes),
-    /// It has none, or was not asked for it.
+/// What asking for the channel has come to.
+pub(super) enum Watch {
+    NotAsked,
+    Stands(Changes),
+    /// The store has no channel.
     None,
     /// It has one, which can't be had now.
     Broken(StoreError),
 }
 
 /// Why there is no connection.
-pub(super) struct Unopened {
-    pub(super) error: StoreError,
-    /// It was the watch that did not answer, so the next attempt does without.
-    pub(super) has_watch_hung: bool,
+pub(super) enum Unopened {
+    Failed(StoreError),
+    /// The watch has come to no first entry, so that the next attempt has to do without.
+    Unwatched(StoreError),
 }
 
 impl From<StoreError> for Unopened {
     fn from(error: StoreError) -> Self {
-        Self { error, has_watch_hung: false }
+        Self::Failed(error)
     }
 }
+
+/// A connection that is watched, if the store has a channel: what is there, and what will be.
+pub(super) type Watched = (Box<dyn Connection>, Option<(Entry, Changes)>);
 
 /// Connects where there is no `connection` yet, and reads.
 pub(crate) async fn open(
@@ -46,18 +56,8 @@ pub(crate) async fn open(
     connection: Option<Box<dyn Connection>>,
     deadline: Duration,
 ) -> Result<Opened, StoreError> {
-    let connection = connected(store, connection, deadline).await?;
-    read(connection, Channel::None, deadline).await
-}
-
-/// The same, of a store whose watch did not answer.
-pub(super) async fn open_without(
-    watch: StoreError,
-    store: Arc<dyn Store>,
-    deadline: Duration,
-) -> Result<Opened, StoreError> {
-    let connection = connected(store, None, deadline).await?;
-    read(connection, Channel::Broken(watch), deadline).await
+    let connection = connected(&*store, connection, deadline).await?;
+    read(connection, Watch::NotAsked, deadline).await
 }
 
 /// Connects, and watches: what is there once the watch stands comes by that. Where it can't be watched, what
@@ -67,34 +67,58 @@ pub(super) async fn open_watched(
     connection: Option<Box<dyn Connection>>,
     deadline: Duration,
 ) -> Result<Opened, Unopened> {
-    let mut connection = connected(store, connection, deadline).await?;
-    let watching = async {
-        let Some(mut changes) = connection.watch().await? else { return Ok(None) };
-        let first = poll_fn(|cx| changes.as_mut().poll_next(cx)).await;
-        let ended = || StoreError::unreachable("the watch has ended before it began");
-        Ok(Some((first.ok_or_else(ended)??, changes)))
-    };
-    let begun = Instant::now();
-    let watched = in_time(watching, deadline).await;
+    let mut connection = connected(&*store, connection, deadline).await?;
+    let (asked, mut stands) = (Instant::now(), false);
+    let watched = in_time(begin(&mut *connection, &mut stands), deadline).await;
     Ok(match watched {
         Ok(Some((entry, changes))) => {
-            Opened { connection, channel: Channel::Watching(changes), entry: Ok(entry) }
+            Opened { connection, watch: Watch::Stands(changes), entry: Ok(entry) }
         }
-        Ok(None) => read(connection, Channel::None, deadline).await?,
-        // The store has answered, and a read would be answered alike.
-        Err(error) if is_outlived(&error) => {
-            Opened { connection, channel: Channel::None, entry: Err(error) }
+        Ok(None) => read(connection, Watch::None, deadline).await?,
+        // A read would be answered alike.
+        Err(error) if error.is_missing() => {
+            Opened { connection, watch: Watch::NotAsked, entry: Err(error) }
         }
-        // A read may hang as well, and has a look of its own, so that the status says this first.
-        Err(error) if begun.elapsed() > deadline / 2 => {
-            return Err(Unopened { error, has_watch_hung: true });
+        Err(error) if stands && is_outlived(&error) => {
+            Opened { connection, watch: Watch::Broken(error.clone()), entry: Err(error) }
         }
-        Err(error) => read(connection, Channel::Broken(error), deadline / 2).await?,
+        // It was a read that failed, or hangs as one may: it has a look of its own, so that the status says
+        // this first.
+        Err(error) if stands || asked.elapsed() > deadline / WATCH_PART => {
+            return Err(Unopened::Unwatched(error));
+        }
+        Err(error) => read(connection, Watch::Broken(error), deadline).await?,
     })
 }
 
-async fn connected(
+/// Connects, and watches; nobody else catches what panics there.
+pub(super) async fn watch(
     store: Arc<dyn Store>,
+    deadline: Duration,
+) -> Result<Watched, StoreError> {
+    let watching = async {
+        let mut connection = connected(&*store, None, deadline).await?;
+        let watched = in_time(begin(&mut *connection, &mut false), deadline).await?;
+        Ok((connection, watched))
+    };
+    let watched = AssertUnwindSafe(watching).catch_unwind().await;
+    watched.unwrap_or_else(|_| Err(StoreError::unreachable("its client has panicked")))
+}
+
+/// Begins to watch, and waits for what is there; says when the watch `stands`.
+async fn begin(
+    connection: &mut dyn Connection,
+    stands: &mut bool,
+) -> Result<Option<(Entry, Changes)>, StoreError> {
+    let Some(mut changes) = connection.watch().await? else { return Ok(None) };
+    *stands = true;
+    let first = poll_fn(|cx| changes.as_mut().poll_next(cx)).await;
+    let ended = || StoreError::unreachable("the watch has ended before it began");
+    Ok(Some((first.ok_or_else(ended)??, changes)))
+}
+
+async fn connected(
+    store: &dyn Store,
     connection: Option<Box<dyn Connection>>,
     deadline: Duration,
 ) -> Result<Box<dyn Connection>, StoreError> {
@@ -106,29 +130,17 @@ async fn connected(
 
 async fn read(
     mut connection: Box<dyn Connection>,
-    channel: Channel,
+    watch: Watch,
     deadline: Duration,
 ) -> Result<Opened, StoreError> {
-    let entry = match (in_time(connection.read(), deadline).await, &channel) {
-        (Err(error), Channel::None) if is_outlived(&error) => Err(error),
-        (Err(error), _) => return Err(error),
-        (Ok(entry), _) => Ok(entry),
+    let entry = match in_time(connection.read(), deadline).await {
+        Err(error) if !is_outlived(&error) => return Err(error),
+        entry => entry,
     };
-    Ok(Opened { connection, channel, entry })
+    Ok(Opened { connection, watch, entry })
 }
 
 /// Whether a connection is as good as before an error like this.
 pub(super) fn is_outlived(error: &StoreError) -> bool {
     error.is_throttled() || error.is_missing()
-}
-
-pub(super) async fn in_time<T>(
-    work: impl Future<Output = Result<T, StoreError>>,
-    deadline: Duration,
-) -> Result<T, StoreError> {
-    timeout(deadline, work).await.unwrap_or_else(|_| {
-        Err(StoreError::unreachable(format!(
-            "no answer within {deadline:?}; a longer read_deadline gives it more"
-        )))
-    })
 }

@@ -12,6 +12,8 @@ pub(super) struct Order {
     newest: Option<Revision>,
     /// What arrived and no look has taken yet.
     arrived: Option<Entry>,
+    /// What had arrived when the read began that is under way.
+    aside: Option<Entry>,
     /// Reads in a row during which something arrived.
     overlaps: u32,
 }
@@ -38,17 +40,28 @@ impl Order {
         true
     }
 
+    pub(super) fn has_arrived(&self) -> bool {
+        self.arrived.is_some()
+    }
+
     pub(super) fn take_arrived(&mut self) -> Option<Entry> {
         self.arrived.take()
     }
 
     /// A read begins: what has arrived is older than what it will find, unless revisions tell otherwise.
     pub(super) fn read_begins(&mut self) {
-        self.arrived.take_if(|arrived| arrived.revision.is_none());
+        self.aside = self.arrived.take_if(|arrived| arrived.revision.is_none());
+    }
+
+    /// A read has found nothing, so that what had arrived before is the newest that is known.
+    pub(super) fn read_fails(&mut self) {
+        let aside = self.aside.take();
+        self.arrived = self.arrived.take().or(aside);
     }
 
     /// A read has ended, and `entry` is what it found.
     pub(super) fn read_ends(&mut self, read: Entry) -> Settled {
+        self.aside = None;
         let Some(arrived) = self.arrived.take() else {
             self.overlaps = 0;
             return Settled::Newest(read);
@@ -69,6 +82,7 @@ impl Order {
     /// There is a new connection: what arrived by the old one is older than what is found by it.
     pub(super) fn connects(&mut self) {
         self.arrived = None;
+        self.aside = None;
         self.overlaps = 0;
     }
 
@@ -142,6 +156,24 @@ mod tests {
         // What is read from now on is newer than what has arrived, and can't be told by a revision.
         assert!(order.arrives(without("a")));
         order.read_begins();
+        assert_eq!(order.take_arrived(), None);
+    }
+
+    /// Once it was thrown away where a read was throttled.
+    #[test]
+    fn what_had_arrived_before_a_read_that_failed_is_kept() {
+        let mut order = Order::default();
+        order.arrives(without("a"));
+        order.read_begins();
+        order.read_fails();
+        assert_eq!(order.take_arrived(), Some(without("a")));
+
+        order.arrives(without("a"));
+        order.read_begins();
+        order.arrives(without("b"));
+        order.read_fails();
+        assert_eq!(order.take_arrived(), Some(without("b")));
+        order.read_fails();
         assert_eq!(order.take_arrived(), None);
     }
 

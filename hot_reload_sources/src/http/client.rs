@@ -69,7 +69,8 @@ impl Clients {
                     let is_doubtful = pool.is_doubtful.load(Ordering::Relaxed);
                     !is_doubtful && pool.files.as_ref() == Some(&files)
                 };
-                pool.get(is_good, || open(access, files.clone(), config)).await
+                let (access, of, known) = (access.clone(), files.clone(), Arc::clone(config));
+                pool.get(is_good, || async move { open(&access, of, &known).await }).await
             }
         }
     }

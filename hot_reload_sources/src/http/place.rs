@@ -14,11 +14,9 @@ use super::{Http, join, malformed, memory::Memory, parse, session::Session, with
 use crate::{
     access::Access,
     error::StoreError,
-    store::{Connection, Store},
+    store::{Connection, MAX_SIZE, Store},
 };
 
-/// As much as a configuration has; more is an accident, or an attack.
-const MAX_SIZE: usize = 16 * 1024 * 1024;
 /// Twice as long as the standard recommends for the comments of an idle event stream.
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -219,6 +217,10 @@ impl Store for HttpPlace {
 
     fn read_deadline(&self) -> Duration {
         self.http.read_deadline
+    }
+
+    fn max_size(&self) -> usize {
+        self.max_size
     }
 
     async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {

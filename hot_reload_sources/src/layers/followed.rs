@@ -240,11 +240,9 @@ impl<'a> Followed<'a> {
             }
             Err(error) => {
                 self.trouble = Some(Trouble::of(&self.layer.name, &error));
-                self.pace.failed(Kind::Invalid);
-                pause = self.follow.pause().or_else(|| {
-                    let own = self.pace.pause()?;
-                    Some(again.map_or(own, |again| own.min(again)))
-                });
+                let own = self.pace.failed(Kind::Invalid);
+                let own = again.map_or(own, |again| own.min(again));
+                pause = Some(self.follow.pause().unwrap_or(own));
             }
         }
         self.is_wanted = false;

@@ -26,10 +26,6 @@ pub(super) fn of(error: &Error) -> StoreError {
     }
 }
 
-pub(super) fn silent() -> StoreError {
-    StoreError::unreachable("no answer; a longer read_deadline gives it more")
-}
-
 pub(super) fn lost() -> StoreError {
     StoreError::unreachable("the connection is lost")
 }

@@ -6,12 +6,16 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use hot_reload_sources::{Changes, Connection, Entry, Revision, Store, StoreError};
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep,
+};
 
 /// The store, and at once what a test does with it.
 #[derive(Clone)]
@@ -23,10 +27,12 @@ struct Server {
     /// What the next attempts to connect come to; once empty, they succeed.
     attempts: Mutex<VecDeque<Attempt>>,
     channel: Mutex<Channel>,
+    answers: Mutex<Answers>,
     /// Whether an answer is on its way, but not here yet.
     held: watch::Sender<bool>,
     connects: AtomicUsize,
     reads: AtomicUsize,
+    watched: AtomicUsize,
     open: AtomicUsize,
 }
 
@@ -38,11 +44,24 @@ pub enum Channel {
     /// It can't be had, though reads can.
     Fails(fn() -> StoreError),
     Hangs,
+    /// It is had, and its first word is an error.
+    Disappoints(fn() -> StoreError),
+}
+
+/// What reads come to.
+#[derive(Debug, Clone, Copy)]
+pub enum Answers {
+    Come,
+    /// After as long.
+    Take(Duration),
+    Fail(fn() -> StoreError),
+    Panic,
 }
 
 pub enum Attempt {
     Fails(fn() -> StoreError),
     Hangs,
+    Panics,
 }
 
 pub fn one(text: &str, revision: u64) -> Entry {
@@ -56,9 +75,11 @@ impl Fake {
             watches: Mutex::default(),
             attempts: Mutex::default(),
             channel: Mutex::new(Channel::Pushes),
+            answers: Mutex::new(Answers::Come),
             held: watch::Sender::new(false),
             connects: AtomicUsize::new(0),
             reads: AtomicUsize::new(0),
+            watched: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
         }))
     }
@@ -84,6 +105,14 @@ impl Fake {
         self.0.watches.lock().unwrap().clear();
     }
 
+    /// Ends every watch by an error.
+    pub fn end(&self, error: fn() -> StoreError) {
+        for watch in self.0.watches.lock().unwrap().drain(..) {
+            // Who follows it may have gone.
+            drop(watch.send(Err(error())));
+        }
+    }
+
     pub fn next_attempts(&self, attempts: impl IntoIterator<Item = Attempt>) {
         self.0.attempts.lock().unwrap().extend(attempts);
     }
@@ -94,6 +123,10 @@ impl Fake {
 
     pub fn channel(&self, channel: Channel) {
         *self.0.channel.lock().unwrap() = channel;
+    }
+
+    pub fn answers(&self, answers: Answers) {
+        *self.0.answers.lock().unwrap() = answers;
     }
 
     /// Has answers to reads wait on their way, or arrive.
@@ -107,6 +140,11 @@ impl Fake {
 
     pub fn reads(&self) -> usize {
         self.0.reads.load(SeqCst)
+    }
+
+    /// How often it was asked for a watch.
+    pub fn watched(&self) -> usize {
+        self.0.watched.load(SeqCst)
     }
 
     /// How many connections there are now, watches included.
@@ -127,6 +165,7 @@ impl Store for Fake {
         match attempt {
             Some(Attempt::Fails(error)) => Err(error()),
             Some(Attempt::Hangs) => std::future::pending().await,
+            Some(Attempt::Panics) => panic!("a client that panics"),
             None => Ok(Box::new(Connected(Open::new(&self.0)))),
         }
     }
@@ -155,6 +194,13 @@ impl Connection for Connected {
     async fn read(&mut self) -> Result<Entry, StoreError> {
         let server = &self.0.0;
         server.reads.fetch_add(1, SeqCst);
+        let answers = *server.answers.lock().unwrap();
+        match answers {
+            Answers::Come => {}
+            Answers::Take(time) => sleep(time).await,
+            Answers::Fail(error) => return Err(error()),
+            Answers::Panic => panic!("a client that panics"),
+        }
         // What it answers is what it held when it was asked.
         let entry = server.entry.lock().unwrap().clone();
         server.held.subscribe().wait_for(|held| !held).await.unwrap();
@@ -163,12 +209,16 @@ impl Connection for Connected {
 
     async fn watch(&mut self) -> Result<Option<Changes>, StoreError> {
         let server = &self.0.0;
+        server.watched.fetch_add(1, SeqCst);
         let channel = *server.channel.lock().unwrap();
         match channel {
             Channel::None => return Ok(None),
             Channel::Refused => return Err(StoreError::refused("no right to watch; grant it")),
             Channel::Fails(error) => return Err(error()),
             Channel::Hangs => std::future::pending().await,
+            Channel::Disappoints(error) => {
+                return Ok(Some(stream::once(async move { Err(error()) }).boxed()));
+            }
             Channel::Pushes => {}
         }
         let (tx, rx) = mpsc::unbounded_channel();

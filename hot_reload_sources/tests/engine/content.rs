@@ -62,7 +62,7 @@ async fn a_set_in_the_place_of_a_value_is_held_back() {
 
 /// Once a store had to make up content that nobody would take, or to end the watch.
 #[tokio::test(start_paused = true)]
-async fn what_can_not_be_a_value_is_said_in_its_own_words_and_followed_until_it_is_mended() {
+async fn what_cannot_be_a_value_is_said_in_its_own_words_and_followed_until_it_is_mended() {
     let list = || Entry::invalid(StoreError::invalid("a list, where a string is expected"));
     is_held(second(list()), "fake://store/key: a list, where a string is expected").await;
 
@@ -95,6 +95,19 @@ async fn a_set_that_is_empty_is_held_back() {
     assert!(flags.get().unwrap()["a"]);
 }
 
+/// Once it was waited for without end.
+#[tokio::test(start_paused = true)]
+async fn what_goes_before_it_is_followed_is_an_error() {
+    let store = Fake::new(one("good", 1));
+    let gone = store.clone();
+    let source = store.with(move |_, content| {
+        gone.put_silently(Entry::gone());
+        Ok(format!("{content:?}"))
+    });
+    let told = source.watch().await.err().unwrap().to_string();
+    assert!(told.contains("nothing there"), "{told}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_parse_error_names_the_place_and_the_line() {
     let store = Fake::new(one("n = 1\n", 1));
@@ -113,6 +126,27 @@ async fn a_key_of_a_set_that_does_not_parse_is_named() {
     let store = Fake::new(Entry::set(set));
     let told = store.clone().each_json::<u32>().watch().await.err().unwrap().to_string();
     assert!(told.starts_with("fake://store/keyb:1:1: "), "{told}");
+}
+
+/// Once it was read ten times a second until the typo was mended.
+#[cfg(feature = "layers")]
+#[tokio::test(start_paused = true)]
+async fn a_layer_of_text_that_is_no_good_is_read_ever_more_seldom() {
+    use hot_reload::{ReloaderService, file_reloader::Toml};
+    use hot_reload_sources::layers::{Layer, Layers};
+
+    for options in [ReloaderOptions::realtime(), ReloaderOptions::hybrid()] {
+        let store = Fake::new(one("rps = ", 1));
+        let layer = Layer::text::<Toml, _, _, _>("flags", store.clone().text());
+        let layers = Layers::<BTreeMap<String, u32>>::new().with(layer);
+        let (service, limits) = ReloaderService::from_reloader(layers, options);
+        tokio::spawn(async move { service.start_with_realtime().await });
+        sleep(std::time::Duration::from_secs(60)).await;
+        assert!(store.reads() < 30, "{}", store.reads());
+        store.put(one("rps = 5", 2));
+        sleep(std::time::Duration::from_secs(1)).await;
+        assert_eq!(limits.get().unwrap()["rps"], 5);
+    }
 }
 
 /// Once it was forgotten with the panic, and the status said that all was well.

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod channel;
 mod content;
 mod order;
 mod reconnect;
@@ -134,23 +135,6 @@ async fn a_store_without_a_channel_is_polled_and_said_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_channel_that_is_refused_is_asked_for_again() {
-    let store = Fake::new(one("one", 1));
-    store.channel(common::fake::Channel::Refused);
-    let followed = Followed::new(&store, ReloaderOptions::realtime());
-    let status = followed.until_health(Health::Degraded).await;
-    assert!(status.mechanism.unwrap().to_string().contains("grant it"));
-    store.put_silently(one("two", 2));
-    followed.expect("two").await;
-
-    store.channel(common::fake::Channel::Pushes);
-    followed.until_health(Health::Fresh).await;
-    let reads = store.reads();
-    sleep(HOUR).await;
-    assert_eq!(store.reads(), reads);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_load_without_a_service_leaves_no_connection() {
     use hot_reload::Reload;
 
@@ -232,35 +216,4 @@ async fn those_that_connected_together_do_not_read_together() {
     sleep(Duration::from_secs(1)).await;
     let in_a_second = store.reads() - before;
     assert!(in_a_second < 30, "{in_a_second}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_broken_channel_is_no_reason_to_have_no_value() {
-    use common::fake::Channel;
-    use hot_reload_sources::StoreError;
-
-    let busy = || StoreError::throttled("too many watches", None);
-    let lost = || StoreError::unreachable("the proxy has no upgrade");
-    for (channel, is_degraded) in
-        [(Channel::Fails(lost), true), (Channel::Hangs, true), (Channel::Fails(busy), false)]
-    {
-        let store = Fake::new(one("one", 1));
-        store.channel(channel);
-        let followed = Followed::new(&store, ReloaderOptions::realtime());
-        if is_degraded {
-            followed.expect("one").await;
-            followed.until_health(Health::Degraded).await;
-            store.put_silently(one("two", 2));
-            followed.expect("two").await;
-        } else {
-            followed.until_health(Health::Retrying).await;
-            // It is the store that is busy, and its connection is as good as before.
-            sleep(Duration::from_secs(60)).await;
-            assert_eq!(store.connects(), 1);
-        }
-        store.channel(Channel::Pushes);
-        followed.until_health(Health::Fresh).await;
-        store.put(one("three", 3));
-        followed.expect("three").await;
-    }
 }

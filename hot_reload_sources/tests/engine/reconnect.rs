@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     Followed,
-    common::fake::{Attempt, Fake, one},
+    common::fake::{Answers, Attempt, Fake, one},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -152,6 +152,39 @@ async fn a_short_poll_interval_hurries_nobody_who_refuses() {
     sleep(10 * MINUTE).await;
     let attempts = store.connects();
     assert!(attempts < 300, "{attempts}");
+}
+
+/// Once it was asked again after a millisecond, from the first audit on.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_panics_is_asked_ever_more_seldom() {
+    let store = Fake::new(one("one", 1));
+    let options = ReloaderOptions::hybrid().poll_interval(Duration::from_secs(10));
+    let followed = Followed::new(&store, options);
+    followed.expect("one").await;
+    store.next_attempts(repeat_with(|| Attempt::Panics).take(100_000));
+    store.answers(Answers::Panic);
+    sleep(MINUTE).await;
+    assert!((50..300).contains(&store.connects()), "{}", store.connects());
+    store.forget_attempts();
+    store.answers(Answers::Come);
+    store.put_silently(one("two", 2));
+    followed.expect("two").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_is_given_up_is_not_repeated_at_once() {
+    let store = Fake::new(one("one", 1));
+    let options = ReloaderOptions::polling().poll_interval(Duration::from_secs(10));
+    let followed = Followed::new(&store, options.load_timeout(Duration::from_secs(2)));
+    followed.expect("one").await;
+    store.answers(Answers::Take(Duration::from_millis(2100)));
+    let connects = store.connects();
+    let begun = Instant::now();
+    while store.connects() < connects + 100 {
+        sleep(Duration::from_secs(1)).await;
+    }
+    // Each takes two seconds, and then a pause of 0.4 s by the mean.
+    assert!(begun.elapsed() > Duration::from_secs(225), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
