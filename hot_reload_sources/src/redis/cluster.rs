@@ -3,14 +3,13 @@
 use std::{
     collections::HashMap,
     error::Error,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use ::redis::{ErrorKind, RedisError, ServerErrorKind};
-use tokio::time::timeout;
 
 use super::{Redis, dial::Server, link::Link, news::Mark, query::Query};
-use crate::{content::Entry, error::StoreError};
+use crate::{content::Entry, error::StoreError, in_time::in_time, lock::lock};
 
 /// Those that keys were found on, by their names: at most as many as there ever were in the cluster.
 pub(super) type Nodes = Arc<Mutex<HashMap<String, Redis>>>;
@@ -49,13 +48,15 @@ impl Seat {
 
     /// Reads the key on the node that has it, which then is the one that tells `mark` of changes.
     pub(super) async fn read(&mut self, mut mark: Option<&mut Mark>) -> Result<Entry, StoreError> {
+        // The engine knows nothing of nodes, and so gives them no time of their own.
+        let deadline = self.redis.settings.read_deadline;
         let mut ahead = None;
         for _ in 0..MOST_NODES {
             let link = ahead.as_ref().unwrap_or(&self.link);
             if let Some(mark) = mark.as_deref_mut()
                 && !link.tells(mark)
             {
-                *mark = self.in_time(link.follow(&self.query.key)).await?;
+                *mark = in_time(link.follow(&self.query.key), deadline).await?;
             }
             let error = match self.query.read(link, ahead.is_some()).await {
                 Err(error) => error,
@@ -67,24 +68,13 @@ impl Seat {
             let Some(elsewhere) = Elsewhere::of(&error) else { return Err(error) };
             let (Elsewhere::Moved(address) | Elsewhere::Ahead(address)) = elsewhere;
             let Some(node) = self.redis.node(link.server(), address) else { return Err(error) };
-            let link = self.in_time(node.link()).await?;
+            let link = in_time(node.link(), deadline).await?;
             match elsewhere {
                 Elsewhere::Moved(_) => (self.link, ahead) = (link, None),
                 Elsewhere::Ahead(_) => ahead = Some(link),
             }
         }
         Err(StoreError::unreachable("the nodes of the cluster do not agree yet on who has the key"))
-    }
-
-    /// Waits no longer than for whatever else the engine waits for, which knows nothing of nodes.
-    async fn in_time<T>(
-        &self,
-        work: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        let deadline = self.redis.settings.read_deadline;
-        timeout(deadline, work).await.unwrap_or_else(|_| {
-            Err(StoreError::unreachable("the node of the cluster that has the key does not answer"))
-        })
     }
 }
 
@@ -93,7 +83,7 @@ impl Redis {
     fn node(&self, from: &Server, address: &str) -> Option<Self> {
         let (host, port) = address.rsplit_once(':')?;
         let server = from.node(host, port.parse().ok()?)?;
-        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = lock(&self.nodes);
         let node = nodes
             .entry(server.name())
             .or_insert_with(|| Self { settings: self.settings, ..Self::new(server) }.apart());

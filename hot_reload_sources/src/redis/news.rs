@@ -2,13 +2,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use tokio::sync::watch;
 
 use super::fault;
-use crate::error::StoreError;
+use crate::{error::StoreError, lock::lock};
 
 /// What one connection tells to all who follow a key by it, until it is lost.
 ///
@@ -70,7 +70,7 @@ impl News {
     }
 
     fn marks(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<()>>> {
-        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.marks)
     }
 }
 

@@ -16,11 +16,8 @@ use crate::{
     access::Access,
     content::Entry,
     error::StoreError,
-    store::{Changes, Connection, Store},
+    store::{Changes, Connection, MAX_SIZE, Store},
 };
-
-/// As much as a configuration has; more is an accident, or an attack.
-const MAX_SIZE: usize = 16 * 1024 * 1024;
 
 /// A string, or a hash, of a [`Redis`].
 #[derive(Debug, Clone)]
@@ -67,6 +64,10 @@ impl Store for RedisPlace {
 
     fn read_deadline(&self) -> Duration {
         self.redis.settings.read_deadline
+    }
+
+    fn max_size(&self) -> usize {
+        self.query.max_size
     }
 
     async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {

@@ -105,6 +105,18 @@ async fn all_that_is_not_too_large_is_taken() {
     }
 }
 
+#[tokio::test]
+async fn how_much_is_taken_is_said_once() {
+    let server = RedisServer::start().await;
+    let size = 17 * 1024 * 1024;
+    server.say(&["SETRANGE", "k", &(size - 1).to_string(), "x"]).await;
+    let key = server.redis().key("k");
+    let error = within(key.clone().bytes().watch()).await.err().unwrap().to_string();
+    assert!(error.contains("more than 16777216 bytes"), "{error}");
+    let value = within(key.max_size(size).bytes().watch()).await.unwrap();
+    assert_eq!(value.get().unwrap().len(), size);
+}
+
 /// Before, no more than these were needed.
 #[tokio::test]
 async fn without_the_right_to_run_scripts_a_key_is_followed_all_the_same() {
