@@ -38,7 +38,8 @@
 //! `rediss+sentinel` has both by TLS, and `?sentinel=host:26379&sentinel=host:26379` names more of them;
 //! `valkey`, `valkeys` and `valkey+unix` stand for `redis`, `rediss`
 //! and `redis+unix`. An `@` in a key is written `%40`, so that what follows a password with a
-//! slash in it is not taken for one.
+//! slash in it is not taken for one. Logs and errors name places by URLs like these, without a user and a
+//! password, and a field of a hash by `redis://host:6379/0/prod/limits#set/field`.
 //!
 //! # How it works
 //!
@@ -63,15 +64,28 @@
 //!
 //! # What a reader must be allowed
 //!
-//! A user of an access control list needs these rights: `+get` (or `+hgetall`) for the key, `+client`
-//! (or `+client|tracking`), `+ping`, and `+select` where the database is not 0. Without the right to
-//! `CLIENT TRACKING` the key is polled, and the status says so. With `+role`, a server that a sentinel
-//! names is only taken if it is a primary.
+//! A user of an access control list needs these rights:
+//!
+//! | for | rights |
+//! |---|---|
+//! | a key | `+get`, and `+eval_ro +strlen` |
+//! | a hash | `+hgetall`, and `+eval_ro +hlen +hkeys +hstrlen` |
+//! | changes | `+client` or `+client\|tracking`, `+ping` |
+//! | keyspace events in their place | `+subscribe` and `&__keyspace@0__:KEY`, `+ping` |
+//! | a database that is not 0 | `+select` |
+//! | a cluster | `+asking` |
+//! | sentinels | `+role` |
+//!
+//! It may be one who can only read, as by `%R~prod/*`. Without the right to `CLIENT TRACKING` the key is
+//! polled, and the status says so. The rights from `+eval_ro` on (`+eval` before Redis 7) have the server
+//! measure a value before it sends it; without them it is read as it is. Without `+role`, a server that a
+//! sentinel names is taken for the primary; without `+config|get`, one that sends no keyspace events for
+//! one where nothing changes.
 //!
 //! # Known problems
 //!
-//! - A value is in memory before its size is looked at, and holds up the others of its connection while
-//!   it arrives: what is large needs a [`Redis`] of its own.
+//! - A value holds up the others of its connection while it arrives: what is large needs a [`Redis`] of
+//!   its own. It is in memory before its size is looked at where the server may run no script.
 //! - Keyspace channels are left once the last key of a [`Redis`] is let go, not each with its key.
 //! - A key that expires is told when the server removes it, usually within a tenth of a second, but
 //!   later on a server with many keys that expire.
@@ -81,8 +95,8 @@
 //! - The server does not tell databases apart when it invalidates: a key of the same name in another
 //!   causes a read.
 //! - Of a cluster, the node that is named has to be there: it is asked which node has a key, on which the
-//!   key is then followed. A key that was nowhere when its slot went to another node is found there by
-//!   the next audit.
+//!   key is then followed, also while its slot moves. A key that was nowhere when its slot went to another
+//!   node is found there by the next audit.
 //!
 //! [client tracking]: https://redis.io/docs/latest/develop/reference/client-side-caching/
 //! [keyspace notifications]: https://redis.io/docs/latest/develop/pubsub/keyspace-notifications/
@@ -93,8 +107,10 @@ mod dial;
 mod fault;
 mod keyspace;
 mod link;
+mod name;
 mod news;
 mod place;
+mod query;
 mod reach;
 mod sentinel;
 mod watch;
@@ -102,13 +118,7 @@ mod watch;
 use std::{fmt, sync::Arc, time::Duration};
 
 pub use self::place::RedisPlace;
-use self::{
-    address::Address,
-    cluster::Nodes,
-    dial::Server,
-    link::Link,
-    place::{Query, Shape},
-};
+use self::{address::Address, cluster::Nodes, dial::Server, link::Link, query::Shape};
 use crate::{access::Access, error::StoreError, shared::Shared};
 
 /// A Redis server, or one that speaks its protocol, such as Valkey.
@@ -178,22 +188,20 @@ impl Redis {
 
     /// Returns the string that is stored at `key`.
     pub fn key(&self, key: impl Into<String>) -> RedisPlace {
-        RedisPlace::new(self.clone(), Query::new(key, Shape::Text))
+        RedisPlace::new(self.clone(), key, Shape::Text)
     }
 
     /// Returns the hash that is stored at `key`, as a set of its fields.
     pub fn hash(&self, key: impl Into<String>) -> RedisPlace {
-        RedisPlace::new(self.clone(), Query::new(key, Shape::Hash))
+        RedisPlace::new(self.clone(), key, Shape::Hash)
     }
 
     fn new(server: Server) -> Self {
+        let read_deadline = server.access().deadline();
         Self {
-            settings: Settings {
-                read_deadline: server.access().deadline(),
-                keyspace_events: false,
-            },
+            settings: Settings { read_deadline, keyspace_events: false },
             server: Arc::new(server),
-            shared: Shared::default(),
+            shared: Shared::new(read_deadline),
             nodes: Nodes::default(),
         }
     }

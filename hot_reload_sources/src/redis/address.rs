@@ -6,8 +6,9 @@ use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use super::{
-    dial::{Server, Way},
-    place::Shape,
+    dial::{Place, Server},
+    name::FIELDS,
+    query::Shape,
     sentinel::Sentinels,
 };
 use crate::{
@@ -34,7 +35,7 @@ impl Address {
         let url = Url::parse(url).map_err(|error| malformed("not a URL").because(error))?;
         let shape = match url.fragment() {
             None => Shape::Text,
-            Some(SET) => Shape::Hash,
+            Some(SET | FIELDS) => Shape::Hash,
             Some(_) => return Err(malformed("a fragment that is not #set; write %23 in a key")),
         };
         // The rest of a password that has a slash in it would be told as a part of the key.
@@ -46,16 +47,16 @@ impl Address {
         let mut user = Some(decoded(url.username())?.to_string());
         let mut password = url.password().map(decoded).transpose()?;
         let path = url.path().strip_prefix('/').unwrap_or_default();
-        let (mut way, mut db, mut key) = match url.scheme() {
+        let (mut at, mut db, mut key) = match url.scheme() {
             "redis" | "valkey" => {
                 let (host, port) = host(&url, PORT)?;
                 let (db, key) = place(path)?;
-                (Way::Tcp { host, port }, db, key)
+                (Place::Tcp { host, port }, db, key)
             }
             "rediss" | "valkeys" => {
                 let (host, port) = host(&url, PORT)?;
                 let (db, key) = place(path)?;
-                (Way::Tls { host, port }, db, key)
+                (Place::Tls { host, port }, db, key)
             }
             scheme @ ("redis+sentinel" | "rediss+sentinel") => {
                 let hosts = vec![host(&url, SENTINEL_PORT)?];
@@ -63,17 +64,17 @@ impl Address {
                 let (db, key) = place(rest)?;
                 let (primary, is_tls) =
                     (decoded(primary)?.to_string(), scheme.starts_with("rediss"));
-                (Way::Sentinels(Sentinels { hosts, primary, is_tls }), db, key)
+                (Place::Sentinels(Sentinels { hosts, primary, is_tls }), db, key)
             }
             "redis+unix" | "valkey+unix" => {
-                (Way::Unix(PathBuf::from(&*decoded(url.path())?)), 0, None)
+                (Place::Unix(PathBuf::from(&*decoded(url.path())?)), 0, None)
             }
             _ => return Err(malformed("a URL of something else")),
         };
-        let is_socket = matches!(way, Way::Unix(_));
+        let is_socket = matches!(at, Place::Unix(_));
         for (name, value) in url.query_pairs() {
             match &*name {
-                "sentinel" if let Way::Sentinels(sentinels) = &mut way => {
+                "sentinel" if let Place::Sentinels(sentinels) = &mut at => {
                     let url = Url::parse(&format!("redis://{value}"));
                     let url = url.map_err(|_| malformed("a sentinel that is no host"))?;
                     sentinels.hosts.push(host(&url, SENTINEL_PORT)?);
@@ -87,12 +88,12 @@ impl Address {
             }
         }
         let access = access.without_token("redis")?.or(user, password);
-        let access = match &way {
-            Way::Tls { .. } | Way::Sentinels(Sentinels { is_tls: true, .. }) => access,
-            Way::Sentinels(_) => access.without_tls("rediss+sentinel")?,
+        let access = match &at {
+            Place::Tls { .. } | Place::Sentinels(Sentinels { is_tls: true, .. }) => access,
+            Place::Sentinels(_) => access.without_tls("rediss+sentinel")?,
             _ => access.without_tls("rediss")?,
         };
-        Ok(Self { server: Server::new(way, db, access), key, shape })
+        Ok(Self { server: Server::new(at, db, access), key, shape })
     }
 }
 
@@ -156,7 +157,7 @@ mod tests {
             ("redis+sentinel://h/main/1/k", "redis+sentinel://h:26379/main/1", Some("k")),
             (
                 "rediss+sentinel://u:p@a:1/main/0/k/l?sentinel=b&sentinel=[::1]:2#set",
-                "rediss+sentinel://a:1,b:26379,[::1]:2/main/0",
+                "rediss+sentinel://a:1/main/0?sentinel=b:26379&sentinel=[::1]:2",
                 Some("k/l"),
             ),
         ] {

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use ::redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ProtocolVersion, PushInfo,
-    RedisConnectionInfo, RedisError, Value,
+    AsyncConnectionConfig, Client, Cmd, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError,
+    RedisResult, Value,
     aio::{MultiplexedConnection, PubSub},
     cmd,
 };
@@ -16,17 +16,24 @@ use super::{
     reach::{Duplex, reach, unreachable},
     sentinel::Sentinels,
 };
-use crate::{access::Access, address::authority, error::StoreError};
+use crate::{access::Access, error::StoreError};
 
 /// Where a server is, and how to get in.
 pub(super) struct Server {
-    way: Way,
+    pub(super) way: Way,
     pub(super) db: i64,
     access: Access,
 }
 
 /// By what a server is reached.
 pub(super) enum Way {
+    Place(Place),
+    /// A client that somebody else has set up.
+    Client(Client),
+}
+
+/// Where a server is.
+pub(super) enum Place {
     Tcp {
         host: String,
         port: u16,
@@ -36,10 +43,8 @@ pub(super) enum Way {
         port: u16,
     },
     Unix(PathBuf),
-    /// Whichever server they say.
+    /// Wherever they say.
     Sentinels(Sentinels),
-    /// A client that somebody else has set up.
-    Client(Client),
 }
 
 /// A connection, and what has to run for it.
@@ -50,59 +55,29 @@ pub(super) struct Open {
 }
 
 impl Server {
-    pub(super) fn new(way: Way, db: i64, access: Access) -> Self {
-        Self { way, db, access }
+    pub(super) fn new(place: Place, db: i64, access: Access) -> Self {
+        Self { way: Way::Place(place), db, access }
     }
 
     pub(super) fn from_client(client: Client) -> Self {
         let db = client.get_connection_info().redis_settings().db();
-        Self::new(Way::Client(client), db, Access::new())
+        Self { way: Way::Client(client), db, access: Access::new() }
     }
 
     /// Another of its cluster, reached in the same way, if that is by an address.
     pub(super) fn node(&self, host: &str, port: u16) -> Option<Self> {
         // One that does not know its own address means that by which it was reached.
         let or = |own: &str| if host.is_empty() { own.to_owned() } else { host.to_owned() };
-        let way = match &self.way {
-            Way::Tcp { host, .. } => Way::Tcp { host: or(host), port },
-            Way::Tls { host, .. } => Way::Tls { host: or(host), port },
+        let place = match &self.way {
+            Way::Place(Place::Tcp { host, .. }) => Place::Tcp { host: or(host), port },
+            Way::Place(Place::Tls { host, .. }) => Place::Tls { host: or(host), port },
             _ => return None,
         };
-        Some(Self::new(way, self.db, self.access.clone()))
+        Some(Self::new(place, self.db, self.access.clone()))
     }
 
     pub(super) fn access(&self) -> &Access {
         &self.access
-    }
-
-    /// Its URL, without a user and a password.
-    pub(super) fn name(&self) -> String {
-        let db = self.db;
-        let at = |scheme: &str, host: &str, port: u16| {
-            format!("{scheme}://{}/{db}", authority(host, port))
-        };
-        match &self.way {
-            Way::Tcp { host, port } => at("redis", host, *port),
-            Way::Tls { host, port } => at("rediss", host, *port),
-            Way::Unix(path) => format!("redis+unix://{}?db={db}", path.display()),
-            Way::Sentinels(Sentinels { hosts, primary, is_tls }) => {
-                let scheme = if *is_tls { "rediss" } else { "redis" };
-                let hosts: Vec<_> =
-                    hosts.iter().map(|(host, port)| authority(host, *port)).collect();
-                format!("{scheme}+sentinel://{}/{primary}/{db}", hosts.join(","))
-            }
-            Way::Client(client) => match client.get_connection_info().addr() {
-                ConnectionAddr::Tcp(host, port) => at("redis", host, *port),
-                ConnectionAddr::TcpTls { host, port, .. } => at("rediss", host, *port),
-                other => format!("redis+unix://{other}?db={db}"),
-            },
-        }
-    }
-
-    /// The name of `key` in it.
-    pub(super) fn name_of(&self, key: &str) -> String {
-        let server = self.name();
-        if server.contains('?') { format!("{server}&key={key}") } else { format!("{server}/{key}") }
     }
 
     /// Connects by RESP3, with `on_push` for what is pushed, or by RESP2 where the server knows no other.
@@ -126,17 +101,13 @@ impl Server {
     /// Connects for what is published.
     pub(super) async fn subscriber(&self) -> Result<PubSub, StoreError> {
         let opened = match &self.way {
-            Way::Client(client) => {
-                let info = client.get_connection_info().clone();
-                let settings = info.redis_settings().clone().set_db(0);
-                let settings = settings.set_protocol(ProtocolVersion::RESP2);
-                match Client::open(info.set_redis_settings(settings)) {
-                    Ok(client) => client.get_async_pubsub().await,
-                    Err(error) => Err(error),
-                }
-            }
-            _ => {
-                PubSub::new(&self.settings(ProtocolVersion::RESP2).await?, self.dial().await?).await
+            Way::Client(client) => match given(client, ProtocolVersion::RESP2) {
+                Ok(client) => client.get_async_pubsub().await,
+                Err(error) => Err(error),
+            },
+            Way::Place(place) => {
+                let settings = self.settings(ProtocolVersion::RESP2).await?;
+                PubSub::new(&settings, self.dial(place).await?).await
             }
         };
         opened.map_err(|error| fault::of(&error, "log in"))
@@ -148,20 +119,21 @@ impl Server {
         protocol: ProtocolVersion,
         config: AsyncConnectionConfig,
     ) -> Result<Result<Open, RedisError>, StoreError> {
-        if let Way::Client(client) = &self.way {
-            let info = client.get_connection_info().clone();
-            let settings = info.redis_settings().clone().set_db(0).set_protocol(protocol);
-            let opened = async {
-                let client = Client::open(info.set_redis_settings(settings))?;
-                let connection =
-                    client.get_multiplexed_async_connection_with_config(&config).await?;
-                // It has a task of its own.
-                Ok(Open { connection, driver: Box::pin(std::future::pending()), protocol })
-            };
-            return Ok(opened.await);
-        }
+        let place = match &self.way {
+            Way::Place(place) => place,
+            Way::Client(client) => {
+                let opened = async {
+                    let client = given(client, protocol)?;
+                    let connection =
+                        client.get_multiplexed_async_connection_with_config(&config).await?;
+                    // It has a task of its own.
+                    Ok(Open { connection, driver: Box::pin(std::future::pending()), protocol })
+                };
+                return Ok(opened.await);
+            }
+        };
         let settings = self.settings(protocol).await?;
-        let stream = self.dial().await?;
+        let stream = self.dial(place).await?;
         let opened = MultiplexedConnection::new_with_config(&settings, stream, config).await;
         Ok(opened.map(|(connection, driver)| Open {
             connection,
@@ -187,16 +159,17 @@ impl Server {
         Ok(settings)
     }
 
-    async fn dial(&self) -> Result<Box<dyn Duplex>, StoreError> {
-        match &self.way {
-            Way::Tcp { host, port } => reach(host, *port, None).await,
-            Way::Tls { host, port } => reach(host, *port, Some(&self.access)).await,
-            Way::Unix(path) => Ok(Box::new(UnixStream::connect(path).await.map_err(unreachable)?)),
-            Way::Sentinels(sentinels) => {
+    async fn dial(&self, place: &Place) -> Result<Box<dyn Duplex>, StoreError> {
+        match place {
+            Place::Tcp { host, port } => reach(host, *port, None).await,
+            Place::Tls { host, port } => reach(host, *port, Some(&self.access)).await,
+            Place::Unix(path) => {
+                Ok(Box::new(UnixStream::connect(path).await.map_err(unreachable)?))
+            }
+            Place::Sentinels(sentinels) => {
                 let (host, port) = sentinels.find(self).await?;
                 reach(&host, port, sentinels.is_tls.then_some(&self.access)).await
             }
-            Way::Client(_) => Err(StoreError::unreachable("the client has to connect")),
         }
     }
 
@@ -208,7 +181,7 @@ impl Server {
             let wanted = format!("SELECT {}", self.db);
             open.ask(&select).await?.map_err(|error| fault::of(&error, &wanted))?;
         }
-        if matches!(self.way, Way::Sentinels(_)) {
+        if matches!(self.way, Way::Place(Place::Sentinels(_))) {
             match open.ask(&cmd("ROLE")).await? {
                 Ok(role) if !is_of_primary(&role) => {
                     let told = "what the sentinel takes for the primary is none, or no longer one";
@@ -228,9 +201,16 @@ impl Open {
         tokio::select! {
             answer = command.query_async(&mut self.connection) => Ok(answer),
             // Only what runs answers.
-            () = &mut self.driver => Err(super::news::lost()),
+            () = &mut self.driver => Err(fault::lost()),
         }
     }
+}
+
+/// A client that speaks `protocol`, in no database yet.
+fn given(client: &Client, protocol: ProtocolVersion) -> RedisResult<Client> {
+    let info = client.get_connection_info().clone();
+    let settings = info.redis_settings().clone().set_db(0).set_protocol(protocol);
+    Client::open(info.set_redis_settings(settings))
 }
 
 fn is_of_primary(role: &Value) -> bool {

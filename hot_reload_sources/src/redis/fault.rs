@@ -17,6 +17,12 @@ pub(super) fn is_without_resp3(error: &RedisError) -> bool {
         || says_unknown()
 }
 
+/// Whether it may not run a script, or what is in it, or knows none.
+pub(super) fn is_without_scripts(error: &StoreError) -> bool {
+    let answer = error.source().and_then(|source| source.downcast_ref());
+    answer.is_some_and(|error: &RedisError| matches!(error.code(), Some("NOPERM" | "ERR")))
+}
+
 /// Tells what is wrong, and what to do; `wanted` is the command that the server did not carry out.
 pub(super) fn of(error: &RedisError, wanted: &str) -> StoreError {
     let detail = error.detail().unwrap_or_default();
@@ -32,14 +38,16 @@ pub(super) fn of(error: &RedisError, wanted: &str) -> StoreError {
             "the server takes nobody from other hosts without a password; set one there",
         ),
         Some("WRONGTYPE") => StoreError::invalid(format!("{wanted} is for another kind of value")),
-        Some("MOVED" | "ASK") => {
-            let node = error.redirect_node().map_or("another node", |(address, _)| address);
-            StoreError::refused(format!(
-                "a cluster, where the key is on {node}; name that node in place of this"
-            ))
-        }
+        Some("MOVED") => StoreError::refused(format!(
+            "a cluster, where the key is on {}; name that node in place of this",
+            node(error)
+        )),
         // All of them pass by themselves, and soon, without being asked less often.
         Some("LOADING") => StoreError::unreachable("the server is loading its data"),
+        Some("ASK") => {
+            let told = format!("a cluster, where the key is on its way to {}", node(error));
+            StoreError::unreachable(told)
+        }
         Some("MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN") => {
             StoreError::unreachable("the server has lost the others of its kind")
         }
@@ -53,18 +61,27 @@ pub(super) fn of(error: &RedisError, wanted: &str) -> StoreError {
             StoreError::refused("the password is wrong; correct it")
         }
         _ if matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse) => {
-            return io_error(error).and_then(|error| tls::refusal(error)).unwrap_or_else(|| {
-                StoreError::unreachable("the connection is lost").because(error.clone())
-            });
+            return io_error(error)
+                .and_then(|error| tls::refusal(error))
+                .unwrap_or_else(|| lost().because(error.clone()));
         }
         _ => StoreError::refused(format!("the server won't {wanted}")),
     };
     told.because(error.clone())
 }
 
+/// Tells that nothing more is to be heard by a connection.
+pub(super) fn lost() -> StoreError {
+    StoreError::unreachable("the connection is lost")
+}
+
 /// Whether the connection is of no more use.
 pub(super) fn is_lost(error: &RedisError) -> bool {
     error.is_io_error() || error.is_unrecoverable_error()
+}
+
+fn node(error: &RedisError) -> &str {
+    error.redirect_node().map_or("another node", |(address, _)| address)
 }
 
 fn io_error(error: &RedisError) -> Option<&io::Error> {
@@ -104,6 +121,7 @@ mod tests {
             ("LOADING", "Redis is loading the dataset in memory"),
             ("MASTERDOWN", "Link with MASTER is down"),
             ("CLUSTERDOWN", "The cluster is down"),
+            ("ASK", "3999 127.0.0.1:6381"),
         ] {
             assert!(error(code, detail).is_unreachable(), "{code}");
         }

@@ -1,9 +1,16 @@
 //! The connection that all keys of a server share.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use ::redis::{
     Cmd, ProtocolVersion, PushInfo, PushKind, RedisError, Value, aio::MultiplexedConnection, cmd,
+    pipe,
 };
 use tokio::{
     sync::OnceCell,
@@ -20,6 +27,10 @@ use super::{
 };
 use crate::error::StoreError;
 
+/// Silence may begin right after a sign of life, so one part of the deadline is for waiting, and one for the
+/// answer.
+const PARTS: u32 = 2;
+
 /// Asks, and hears of changes, for all who follow a key.
 pub(super) struct Link {
     connection: MultiplexedConnection,
@@ -27,6 +38,7 @@ pub(super) struct Link {
     server: Arc<Server>,
     settings: Settings,
     channel: Channel,
+    way: AtomicUsize,
     /// They end with it.
     _tasks: JoinSet<()>,
 }
@@ -72,7 +84,8 @@ impl Link {
         let mut tasks = JoinSet::new();
         tasks.spawn(opened.driver);
         tasks.spawn(beat);
-        Ok(Self { connection, news, server, settings, channel, _tasks: tasks })
+        let way = AtomicUsize::new(0);
+        Ok(Self { connection, news, server, settings, channel, way, _tasks: tasks })
     }
 
     pub(super) fn is_alive(&self) -> bool {
@@ -102,12 +115,53 @@ impl Link {
         Ok(mark)
     }
 
+    /// Whether `mark` is told by it.
+    pub(super) fn tells(&self, mark: &Mark) -> bool {
+        mark.is_told_by(&self.news)
+    }
+
+    /// Returns the first way to read that is not known to be closed.
+    pub(super) fn way(&self) -> usize {
+        // Relaxed, as nothing else hangs on it: who has not heard yet is told by the server.
+        self.way.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the ways before this are closed.
+    pub(super) fn keeps_to(&self, way: usize) {
+        self.way.fetch_max(way, Ordering::Relaxed);
+    }
+
+    pub(super) fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// Asks the server; `wanted` says for what, in errors.
     pub(super) async fn ask(&self, command: &Cmd, wanted: &str) -> Result<Value, StoreError> {
         let mut connection = self.connection.clone();
+        self.answered(command.query_async(&mut connection), wanted).await
+    }
+
+    /// The same, of a node that the slot of the key is on the way to.
+    /// <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#ask-redirection>
+    pub(super) async fn ask_ahead(&self, command: &Cmd, wanted: &str) -> Result<Value, StoreError> {
+        let mut connection = self.connection.clone();
+        // Sent as one: nobody else's command comes in between.
+        let mut both = pipe();
+        both.cmd("ASKING").add_command(command.clone()).ignore_errors();
+        let answers = both.query_async::<(Value, Value)>(&mut connection);
+        let (may, answer) = self.answered(answers, wanted).await?;
+        may.extract_error().map_err(|error| fault::of(&error, "ASKING"))?;
+        answer.extract_error().map_err(|error| fault::of(&error, wanted))
+    }
+
+    async fn answered<T>(
+        &self,
+        answer: impl Future<Output = Result<T, RedisError>>,
+        wanted: &str,
+    ) -> Result<T, StoreError> {
         let answer = tokio::select! {
             biased;
-            answer = command.query_async::<Value>(&mut connection) => answer,
+            answer = answer => answer,
             lost = self.news.lost() => return Err(lost),
         };
         answer.map_err(|error| {
@@ -145,11 +199,10 @@ where
     F: Future<Output = Result<(), RedisError>>,
 {
     let _end = End(news);
-    // Silence may begin right after a sign of life: half is for waiting, half for the answer.
-    let half = deadline / 2;
+    let part = deadline / PARTS;
     loop {
-        sleep(half).await;
-        match timeout(half, ping()).await {
+        sleep(part).await;
+        match timeout(part, ping()).await {
             Ok(Err(error)) if fault::is_lost(&error) => return,
             // One who may not ask is answered that.
             Ok(_) => {}

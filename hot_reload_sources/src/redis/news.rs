@@ -2,12 +2,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use tokio::sync::watch;
 
-use crate::error::StoreError;
+use super::fault;
+use crate::{error::StoreError, lock::lock};
 
 /// What one connection tells to all who follow a key by it, until it is lost.
 ///
@@ -30,7 +31,7 @@ impl News {
         let mut marks = self.marks();
         // Told while the marks are held, so that none is added after all were taken away.
         if self.is_lost() {
-            return Err(lost());
+            return Err(fault::lost());
         }
         let sender = marks.entry(key.to_owned()).or_default();
         Ok(Mark { receiver: sender.subscribe(), key: key.to_owned(), news: Arc::clone(self) })
@@ -65,16 +66,12 @@ impl News {
     pub(super) async fn lost(&self) -> StoreError {
         // The sender is in `self`: it does not go meanwhile.
         let _ = self.is_lost.subscribe().wait_for(|is_lost| *is_lost).await;
-        lost()
+        fault::lost()
     }
 
     fn marks(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<()>>> {
-        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.marks)
     }
-}
-
-pub(super) fn lost() -> StoreError {
-    StoreError::unreachable("the connection is lost")
 }
 
 /// Tells of changes of one key.
@@ -88,7 +85,11 @@ pub(super) struct Mark {
 impl Mark {
     /// Waits for a change since the last that was told.
     pub(super) async fn changed(&mut self) -> Result<(), StoreError> {
-        self.receiver.changed().await.map_err(|_| lost())
+        self.receiver.changed().await.map_err(|_| fault::lost())
+    }
+
+    pub(super) fn is_told_by(&self, news: &Arc<News>) -> bool {
+        Arc::ptr_eq(&self.news, news)
     }
 }
 

@@ -1,18 +1,22 @@
 //! One key of a server.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::time::Duration;
 
-use ::redis::{Cmd, Value, cmd, from_redis_value};
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::stream;
 
-use super::{Redis, address::Address, cluster::Seat, link::Link, watch::Watch};
+use super::{
+    Redis,
+    address::Address,
+    cluster::Seat,
+    query::{Query, Shape},
+    watch::Watch,
+};
 use crate::{
     access::Access,
     content::Entry,
     error::StoreError,
-    store::{Changes, Connection, Store},
+    store::{Changes, Connection, MAX_SIZE, Store},
 };
 
 /// A string, or a hash, of a [`Redis`].
@@ -21,19 +25,6 @@ use crate::{
 pub struct RedisPlace {
     redis: Redis,
     query: Query,
-}
-
-/// What is read, and how.
-#[derive(Debug, Clone)]
-pub(super) struct Query {
-    pub(super) key: Arc<str>,
-    shape: Shape,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
-    Text,
-    Hash,
 }
 
 impl RedisPlace {
@@ -48,27 +39,35 @@ impl RedisPlace {
         let Some(key) = address.key else {
             return Err(StoreError::refused("the URL names no key; append one after the database"));
         };
-        Ok(Self::new(Redis::new(address.server), Query::new(key, address.shape)))
+        Ok(Self::new(Redis::new(address.server), key, address.shape))
     }
 
-    pub(super) fn new(redis: Redis, query: Query) -> Self {
-        Self { redis, query }
+    /// Sets the size in bytes up to which content is read; 16 MiB by default. Of what is larger the server
+    /// sends nothing, if it may run a script.
+    ///
+    /// In a hash the names of fields count, and there are a million at most.
+    pub fn max_size(mut self, bytes: usize) -> Self {
+        self.query.max_size = bytes;
+        self
+    }
+
+    pub(super) fn new(redis: Redis, key: impl Into<String>, shape: Shape) -> Self {
+        Self { redis, query: Query { key: key.into().into(), shape, max_size: MAX_SIZE } }
     }
 }
 
 #[async_trait]
 impl Store for RedisPlace {
     fn name(&self) -> String {
-        let name = self.redis.server.name_of(&self.query.key);
-        match self.query.shape {
-            Shape::Text => name,
-            // Then comes the name of a field.
-            Shape::Hash => format!("{name}#"),
-        }
+        self.redis.server.name_of(&self.query.key, self.query.shape)
     }
 
     fn read_deadline(&self) -> Duration {
         self.redis.settings.read_deadline
+    }
+
+    fn max_size(&self) -> usize {
+        self.query.max_size
     }
 
     async fn connect(&self) -> Result<Box<dyn Connection>, StoreError> {
@@ -83,7 +82,7 @@ struct Connected(Seat);
 #[async_trait]
 impl Connection for Connected {
     async fn read(&mut self) -> Result<Entry, StoreError> {
-        self.0.read().await
+        self.0.read(None).await
     }
 
     async fn watch(&mut self) -> Result<Option<Changes>, StoreError> {
@@ -93,63 +92,4 @@ impl Connection for Connected {
             Ok(Some((entry, watch)))
         }))))
     }
-}
-
-impl Query {
-    pub(super) fn new(key: impl Into<String>, shape: Shape) -> Self {
-        Self { key: key.into().into(), shape }
-    }
-
-    pub(super) async fn read(&self, link: &Link) -> Result<Entry, StoreError> {
-        let Self { key, shape } = self;
-        let (name, command) = self.command();
-        let answer = match link.ask(&command, &format!("{name} {key}")).await {
-            Err(error) if error.is_invalid() => return Ok(self.another_kind()),
-            answer => answer?,
-        };
-        match (shape, answer) {
-            (_, Value::Nil) => Ok(Entry::gone()),
-            (Shape::Text, Value::BulkString(bytes)) => Ok(Entry::one(bytes)),
-            (Shape::Text, _) => Err(StoreError::invalid("the server answers GET with no string")),
-            (Shape::Hash, answer) => hash(answer),
-        }
-    }
-
-    /// Stands for what is another kind of value: nobody takes it, and the watch goes on until it is mended.
-    fn another_kind(&self) -> Entry {
-        let told = Bytes::from_static(b"another kind of value");
-        match self.shape {
-            Shape::Text => Entry::set([(String::new(), told)].into()),
-            Shape::Hash => Entry::one(told),
-        }
-    }
-
-    fn command(&self) -> (&'static str, Cmd) {
-        let name = match self.shape {
-            Shape::Text => "GET",
-            Shape::Hash => "HGETALL",
-        };
-        let mut command = cmd(name);
-        command.arg(&*self.key);
-        (name, command)
-    }
-}
-
-/// A hash without a field does not exist.
-fn hash(answer: Value) -> Result<Entry, StoreError> {
-    let fields: Vec<(Vec<u8>, Vec<u8>)> = from_redis_value(answer).map_err(|error| {
-        StoreError::invalid("the server answers HGETALL with no hash").because(error)
-    })?;
-    if fields.is_empty() {
-        return Ok(Entry::gone());
-    }
-    let set: Result<BTreeMap<String, Bytes>, StoreError> = fields
-        .into_iter()
-        .map(|(name, value)| {
-            let name = String::from_utf8(name)
-                .map_err(|_| StoreError::invalid("a field whose name is not UTF-8"))?;
-            Ok((name, value.into()))
-        })
-        .collect();
-    Ok(Entry::set(set?))
 }

@@ -1,7 +1,10 @@
 //! Sentinels, which know where the primary of a name is.
 
-use ::redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, cmd};
+use std::io;
+
+use ::redis::{ProtocolVersion, RedisConnectionInfo, RedisResult, aio::MultiplexedConnection, cmd};
 use futures_util::future::select_ok;
+use tokio::select;
 
 use super::{
     dial::{Server, patient},
@@ -58,19 +61,17 @@ impl Sentinels {
         host: &str,
         port: u16,
         settings: RedisConnectionInfo,
-    ) -> Result<::redis::RedisResult<Option<(String, u16)>>, StoreError> {
+    ) -> Result<RedisResult<Option<(String, u16)>>, StoreError> {
         let stream = reach(host, port, self.is_tls.then(|| server.access())).await?;
-        let config: AsyncConnectionConfig = patient();
         let asked = async {
             let settings = settings.set_skip_set_lib_name();
             let (mut connection, driver) =
-                ::redis::aio::MultiplexedConnection::new_with_config(&settings, stream, config)
-                    .await?;
+                MultiplexedConnection::new_with_config(&settings, stream, patient()).await?;
             let mut get = cmd("SENTINEL");
             get.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.primary);
-            tokio::select! {
+            select! {
                 answer = get.query_async(&mut connection) => answer,
-                () = driver => Err(std::io::Error::from(std::io::ErrorKind::BrokenPipe).into()),
+                () = driver => Err(io::Error::from(io::ErrorKind::BrokenPipe).into()),
             }
         };
         Ok(asked.await)

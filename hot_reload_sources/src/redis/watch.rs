@@ -24,7 +24,7 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) async fn start(seat: Seat) -> Result<Self, StoreError> {
-        let mark = seat.link.follow(&seat.query.key).await?;
+        let mark = seat.follow().await?;
         Ok(Self { seat, mark, last: None, same: 0, read_at: Instant::now() })
     }
 
@@ -38,13 +38,7 @@ impl Watch {
             sleep_until(self.read_at + pause(self.same)).await;
         }
         self.read_at = Instant::now();
-        let entry = match self.seat.query.read(&self.seat.link).await {
-            Err(error) if self.seat.moves(&error).await? => {
-                self.mark = self.seat.link.follow(&self.seat.query.key).await?;
-                self.seat.query.read(&self.seat.link).await?
-            }
-            answer => answer?,
-        };
+        let entry = self.seat.read(Some(&mut self.mark)).await?;
         self.same =
             if self.last.as_ref() == Some(&entry) { self.same.saturating_add(1) } else { 0 };
         self.last = Some(entry.clone());

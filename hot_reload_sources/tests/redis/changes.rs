@@ -62,7 +62,7 @@ async fn a_url_names_a_place_and_the_way_in() {
         ),
     ] {
         let place = RedisPlace::from_url(&url, Access::new()).unwrap();
-        assert!(!place.name().contains(PASSWORD) && place.name().contains("prod/a b.toml"));
+        assert!(!place.name().contains(PASSWORD) && place.name().contains("prod/a%20b.toml"));
         let mut changes = watch(&place).await.unwrap();
         until(&mut changes, Entry::one("n = 1")).await;
     }
@@ -136,7 +136,7 @@ async fn a_url_names_a_hash_by_a_fragment() {
     let url = format!("redis://{}/0/h#set", server.address);
     let source = RedisPlace::from_url(&url, RedisServer::access()).unwrap().each_toml::<Value>();
     let told = within(source.clone().watch()).await.err().unwrap().to_string();
-    assert!(told.contains(&format!("redis://{}/0/h#b", server.address)), "{told}");
+    assert!(told.contains(&format!("redis://{}/0/h#set/b", server.address)), "{told}");
     server.say(&["HSET", "h", "b", "n = 2"]).await;
     let all = within(source.watch()).await.unwrap().get().unwrap();
     assert_eq!((all["a"].n, all["b"].n), (1, 2));

@@ -12,7 +12,9 @@ use crate::{
 #[tokio::test]
 async fn keyspace_notifications_tell_of_changes() {
     let server = RedisServer::with(&["--notify-keyspace-events", "KA"]).await;
-    server.say(&["ACL", "SETUSER", USER, "-client", "+subscribe", "&*"]).await;
+    let channels = ["&__keyspace@0__:k", "&__keyspace@0__:h"];
+    let rights = ["ACL", "SETUSER", USER, "-client", "+subscribe", channels[0], channels[1]];
+    server.say(&rights).await;
     let redis = server.redis().keyspace_events(true);
     let mut changes = watch(&redis.key("k")).await.unwrap();
     let mut other = watch(&redis.hash("h")).await.unwrap();

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Waits for the end of a watch.
-async fn end(changes: &mut Changes) -> StoreError {
+pub async fn end(changes: &mut Changes) -> StoreError {
     within(async {
         loop {
             if let Err(error) = changes.next().await.expect("an error before the end") {

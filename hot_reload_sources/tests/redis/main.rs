@@ -7,10 +7,12 @@ mod common;
 
 mod changes;
 mod cluster;
+mod fake;
 mod keyspace;
 mod loss;
 mod rig;
 mod rights;
 mod sentinel;
 mod server;
+mod size;
 mod tls;

@@ -12,6 +12,9 @@ use crate::{
     server::{PASSWORD, RedisServer, USER},
 };
 
+/// Sets a field whose name is no text.
+const BAD_NAME: &str = "redis.call('HSET', KEYS[1], '\\255', '1')";
+
 async fn read(place: &RedisPlace) -> Result<Entry, StoreError> {
     within(async { place.connect().await?.read().await }).await
 }
@@ -93,11 +96,25 @@ async fn a_value_of_another_kind_is_told() {
     let server = RedisServer::start().await;
     server.put("k", "1").await;
     let error = within(server.redis().hash("k").each_bytes().watch()).await.err().unwrap();
-    assert!(error.to_string().contains("one value, where a set"), "{error}");
+    assert!(error.to_string().contains("HGETALL k is for another kind"), "{error}");
     server.say(&["DEL", "k"]).await;
     server.say(&["RPUSH", "k", "1"]).await;
     let error = within(server.redis().key("k").text().watch()).await.err().unwrap();
-    assert!(error.to_string().contains("a set of values, where one"), "{error}");
+    assert!(error.to_string().contains("GET k is for another kind"), "{error}");
+}
+
+#[tokio::test]
+async fn nobody_takes_a_value_of_another_kind() {
+    let server = RedisServer::start().await;
+    server.say(&["RPUSH", "k", "1"]).await;
+    server.say(&["EVAL", BAD_NAME, "1", "h"]).await;
+    let redis = server.redis();
+    for place in [redis.key("k"), redis.hash("k"), redis.key("h"), redis.hash("h")] {
+        let name = place.name();
+        let any = place.with(|_, content| Ok(format!("{content:?}")));
+        let taken = within(any.allow_empty(true).watch()).await;
+        assert!(taken.is_err(), "{name}: {:?}", taken.ok().and_then(|value| value.get()));
+    }
 }
 
 #[tokio::test]
@@ -116,6 +133,20 @@ async fn a_value_of_another_kind_is_followed_until_it_is_mended() {
     server.put("k", "2").await;
     until(&mut changes, Entry::one("2")).await;
     server.say(&["DEL", "h"]).await;
+    server.say(&["EVAL", BAD_NAME, "1", "h"]).await;
+    let error = within(async {
+        loop {
+            let entry = set.next().await.unwrap().unwrap();
+            if let Some(error) = entry.error()
+                && error.to_string().contains("UTF-8")
+            {
+                break error.to_string();
+            }
+        }
+    })
+    .await;
+    assert!(error.contains(r"\xff"), "{error}");
+    server.say(&["EVAL", "redis.call('HDEL', KEYS[1], '\\255')", "1", "h"]).await;
     server.say(&["HSET", "h", "a", "1"]).await;
     until(&mut set, Entry::set([("a".to_owned(), "1".into())].into())).await;
 }

@@ -7,7 +7,7 @@ use redis::{
     AsyncConnectionConfig, Client, Cmd, RedisError, RedisResult, Value, aio::MultiplexedConnection,
     cmd,
 };
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::{sync::Mutex, time::sleep};
 
@@ -20,7 +20,8 @@ use crate::common::{
 pub const USER: &str = "app";
 pub const PASSWORD: &str = "hunter2-of-redis";
 /// What the user needs, and no more.
-const RIGHTS: &str = "resetchannels -@all +get +hgetall +client|tracking +ping +select ~*";
+const RIGHTS: &str = "resetchannels -@all +get +strlen +hgetall +hlen +hkeys +hstrlen +eval_ro \
+                      +client|tracking +ping +select +asking %R~*";
 
 /// Of one database, whose default user may do everything, and whose user `app` may read.
 pub struct RedisServer {
@@ -113,9 +114,7 @@ impl RedisServer {
     }
 
     pub fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.server.id()).unwrap();
-        // The command became the server, so this is its process.
-        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+        self.server.signal(signal);
     }
 
     /// Has the default user say something, once the server has loaded its data.
