@@ -11,8 +11,9 @@ use crate::{
 
 /// Short, since who polls has to be seen to poll; and a hybrid's looks are to race its events.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// What is back is to be found within a second, whatever the source's own pauses are.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(800));
+/// What is back is to be found within a second, whatever the source's own pauses are; and half of that
+/// is left to a busy machine.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(500));
 
 /// How long attempts are counted, and how many may come in that time: a backoff makes a dozen, a loop
 /// thousands.
