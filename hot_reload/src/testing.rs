@@ -76,6 +76,8 @@ mod address;
 mod conformance;
 #[doc = include_str!("testing/guide.md")]
 pub mod guide {}
+#[doc(hidden)]
+pub mod line;
 mod proxy;
 mod rig;
 pub mod rules;

@@ -11,7 +11,6 @@ mod line;
 mod model;
 mod rig;
 mod rules;
-mod server;
 mod stores;
 mod told;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    case::{COUNTED, Case, FEW},
+    case::{COUNTED, Case, Counts, FEW},
     live::{Live, has_trouble},
 };
 use crate::{config::WatchStrategy, status::Status, testing::Rig};
@@ -87,12 +87,11 @@ pub async fn a_throttled_server_is_left_in_peace<R: Rig>(strategy: WatchStrategy
     }
     let mut live = case.follow_as(case.rig.source(case.proxy.address()), case.usual_options());
     live.says_trouble("that the server has too much to do").await;
-    let (asked, connected) = (case.rig.requests().await, case.proxy.accepted());
+    let then = case.counts().await;
     sleep(COUNTED).await;
-    let asked = case.rig.requests().await.zip(asked).map_or(0, |(now, then)| now - then);
-    let connected = case.proxy.accepted() - connected;
+    let Counts { asked, connected, .. } = case.counts().await.since(then);
     live.check(
-        asked.max(connected as u64) <= FEW,
+        asked.max(connected) <= FEW,
         &format!("at most {FEW} requests in {COUNTED:?}, not {asked} by {connected} connections"),
     );
     case.rig.throttle(false).await;
