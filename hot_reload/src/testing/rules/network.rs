@@ -15,8 +15,9 @@ const SLACK: Duration = Duration::from_secs(2);
 const LASTS: Duration = Duration::from_millis(10);
 /// Of who polls as well, and how often that may connect while attempts are counted: a look comes sooner
 /// than it has to, twice as often in the mean, and may connect to read and to watch.
-const POLL_INTERVAL: Duration = Duration::from_millis(500);
-const BY_POLLS: u64 = 4 * (COUNTED.as_millis() / POLL_INTERVAL.as_millis()) as u64;
+const POLLS_A_SECOND: u64 = 2;
+const POLL_INTERVAL: Duration = Duration::from_millis(1000 / POLLS_A_SECOND);
+const BY_POLLS: u64 = 4 * POLLS_A_SECOND * COUNTED.as_secs();
 /// A connection to the other side of the world.
 const DELAY: Duration = Duration::from_millis(150);
 /// A modem.
