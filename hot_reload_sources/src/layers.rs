@@ -37,21 +37,6 @@
 //! # fn main() {}
 //! ```
 //!
-//! A store is a layer too, by the name of its place, if what it holds is read as a [`Tree`]:
-//!
-//! ```
-//! # #[cfg(all(feature = "etcd", feature = "toml"))]
-//! # fn layers(etcd: &hot_reload_sources::etcd::Etcd) -> hot_reload_sources::layers::Layers<u8> {
-//! use hot_reload_sources::{Store, layers::{Env, Layer, Layers, Tree}};
-//!
-//! Layers::new()
-//!     .with(Layer::file("defaults.toml"))
-//!     .with(etcd.key("rings/all.toml").toml::<Tree>())
-//!     .with(Layer::from(etcd.key("rings/canary.toml").toml::<Tree>()).optional())
-//!     .with(Env::prefixed("APP_"))
-//! # }
-//! ```
-//!
 //! # How it works
 //!
 //! Each layer is followed in its own way, as a service would follow it alone. Whichever moves, the whole
@@ -164,8 +149,8 @@ where
     /// # Errors
     ///
     /// When a layer that is not [optional](Layer::optional) can't be loaded now, or the whole is no
-    /// value; what is gone a moment later, before it is followed, is waited for. To start without one, and for whatever takes a [handle](hot_reload::ReloaderHandle),
-    /// make a [`ReloaderService`]: it waits.
+    /// value; what goes a moment later, before it is followed, is waited for. To start without one, and
+    /// for whatever takes a [handle](hot_reload::ReloaderHandle), make a [`ReloaderService`]: it waits.
     ///
     /// # Cancel safety
     ///
