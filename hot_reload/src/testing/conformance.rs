@@ -69,6 +69,7 @@ macro_rules! conformance {
             the_last_of_many_changes_wins
             a_killed_server_is_followed_again
             a_server_that_lost_everything_takes_nothing_away
+            a_broken_channel_keeps_no_value_away
             a_hang_of_30_s_heals_within_a_second
             a_silent_connection_is_found
             a_connection_closed_by_one_side_is_replaced

@@ -51,6 +51,8 @@ struct State {
     /// Its revision, and what it is.
     held: watch::Sender<(u64, Option<String>)>,
     is_throttled: AtomicBool,
+    /// Whether nobody may watch.
+    is_channel_broken: watch::Sender<bool>,
     requests: AtomicU64,
 }
 
@@ -63,6 +65,7 @@ impl Server {
                 greeting,
                 held: watch::Sender::new((0, None)),
                 is_throttled: AtomicBool::new(false),
+                is_channel_broken: watch::Sender::new(false),
                 requests: AtomicU64::new(0),
             }),
             running: Mutex::default(),
@@ -111,6 +114,11 @@ impl Server {
         self.state.is_throttled.store(is_throttled, Relaxed);
     }
 
+    /// Has it close the connections of those who watch or begin to, from now on or no more.
+    pub fn break_channel(&self, is_broken: bool) {
+        self.state.is_channel_broken.send_replace(is_broken);
+    }
+
     /// Returns how often it was asked.
     pub fn requests(&self) -> u64 {
         self.state.requests.load(Relaxed)
@@ -146,10 +154,16 @@ async fn serve(mut stream: TcpStream, state: &State) -> io::Result<()> {
         if state.is_throttled.load(Relaxed) {
             return say("busy").await;
         }
+        if command == "WATCH" && *state.is_channel_broken.borrow() {
+            return Ok(());
+        }
         say(&told(&mut held)).await?;
         if command == "WATCH" {
+            let mut channel = state.is_channel_broken.subscribe();
             loop {
                 tokio::select! {
+                    biased;
+                    () = is_broken(&mut channel) => return Ok(()),
                     _ = held.changed() => say(&told(&mut held)).await?,
                     () = sleep(HEARTBEAT) => say("alive").await?,
                     // Whatever it is, the client has nothing more to say.
@@ -159,6 +173,11 @@ async fn serve(mut stream: TcpStream, state: &State) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+async fn is_broken(channel: &mut watch::Receiver<bool>) {
+    // The sender is the server's, and outlives it.
+    drop(channel.wait_for(|is_broken| *is_broken).await);
 }
 
 fn told(held: &mut watch::Receiver<(u64, Option<String>)>) -> String {

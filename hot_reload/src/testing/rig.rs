@@ -47,8 +47,8 @@ impl Sample {
 /// A real server of the suite's own, and sources that follow one value in it.
 ///
 /// Each test starts one, so all of them run beside each other: private directories, port 0. Whatever
-/// runs is ended when it is dropped. What is asked of it here is waited for to the end, however long it takes
-/// of the time that a rule has.
+/// runs is ended when it is dropped. Its futures are waited for to their end, unless the 170 s are over that a
+/// rule has.
 #[async_trait]
 pub trait Rig: Sized + Send + Sync + 'static {
     /// The source under test.
@@ -101,6 +101,13 @@ pub trait Rig: Sized + Send + Sync + 'static {
     /// Has the server answer that it has too much to do, from now on or no more; `false` where it can't.
     async fn throttle(&self, is_throttled: bool) -> bool {
         let _ = is_throttled;
+        false
+    }
+
+    /// Has the server tell no events, though it can be read, from now on or no more: who watches is cut off, and
+    /// who tries to is not let; `false` where that can't be.
+    async fn break_channel(&self, is_broken: bool) -> bool {
+        let _ = is_broken;
         false
     }
 

@@ -97,6 +97,10 @@ finds! {
         a_poll_interval_is_kept, "in 3 poll intervals";
     a_source_that_reads_all_the_time_unseen: ReadsAllTheTime, Polling,
         a_poll_interval_is_kept, "moments at which something is sent";
+    a_source_that_reads_by_its_channel: ReadsByItsChannel, Hybrid,
+        a_broken_channel_keeps_no_value_away, "n = 2 within 5s";
+    a_source_that_gives_its_channel_up: NeverReconnects, Hybrid,
+        a_broken_channel_keeps_no_value_away, "that events are told again";
     a_source_that_blames_the_authority: BlamesTheAuthority, Realtime,
         wrong_credentials_are_told, "an error that has one of";
     a_source_that_spins_beside_its_polls: RearmsAtOnce, Hybrid,

@@ -89,6 +89,11 @@ impl<const FAULT: u8> Rig for LineRig<FAULT> {
         true
     }
 
+    async fn break_channel(&self, is_broken: bool) -> bool {
+        self.server.break_channel(is_broken);
+        true
+    }
+
     async fn requests(&self) -> Option<u64> {
         (FAULT != Fault::ReadsAllTheTime as u8).then(|| self.server.requests())
     }

@@ -79,6 +79,8 @@ pub(crate) enum Fault {
     AsksTooOften,
     /// Reads a hundred times a second, by a connection that lasts.
     ReadsAllTheTime,
+    /// Takes what it polls from the watch as well.
+    ReadsByItsChannel,
     /// Takes wrong credentials for a wrong certificate.
     BlamesTheAuthority,
     /// Watches again at once whenever a watch has ended.
@@ -244,7 +246,8 @@ impl Reload<Sample, String> for Source {
     }
 
     async fn reload(&self) -> ReloadResult<Option<Sample>, Sample, String> {
-        let (line, _) = self.ask("GET").await?;
+        let command = if self.has(Fault::ReadsByItsChannel) { "WATCH" } else { "GET" };
+        let (line, _) = self.ask(command).await?;
         if self.has(Fault::AsksTooOften) {
             for _ in 1..6 {
                 drop(self.ask("GET").await?);

@@ -105,6 +105,11 @@ impl Rig for LayersRig {
         true
     }
 
+    async fn break_channel(&self, is_broken: bool) -> bool {
+        self.server.break_channel(is_broken);
+        true
+    }
+
     async fn requests(&self) -> Option<u64> {
         Some(self.server.requests())
     }

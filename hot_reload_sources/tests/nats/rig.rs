@@ -103,6 +103,15 @@ impl Rig for NatsRig {
         true
     }
 
+    async fn break_channel(&self, is_broken: bool) -> bool {
+        let denied =
+            if is_broken { "permissions: {publish: {deny: \"$JS.API.CONSUMER.>\"}}" } else { "" };
+        self.server
+            .authorize(&format!("users: [{{user: app, password: {PASSWORD}, {denied}}}]"), "");
+        self.server.restart().await;
+        true
+    }
+
     fn with_wrong_credentials(&self, address: SocketAddr) -> Option<Self::Source> {
         Some(source(&format!("nats://app:not-{PASSWORD}@{address}"), Access::new()))
     }

@@ -108,6 +108,15 @@ impl Rig for RedisRig {
         true
     }
 
+    async fn break_channel(&self, is_broken: bool) -> bool {
+        let right = if is_broken { "-client|tracking" } else { "+client|tracking" };
+        self.server.say(&["ACL", "SETUSER", USER, right]).await;
+        if is_broken {
+            self.server.say(&["CLIENT", "KILL", "USER", USER]).await;
+        }
+        true
+    }
+
     async fn requests(&self) -> Option<u64> {
         let stats: String =
             redis::from_redis_value(self.server.say(&["INFO", "stats"]).await).unwrap();

@@ -22,6 +22,9 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 pub(super) const COUNTED: Duration = Duration::from_secs(5);
 pub(super) const FEW: u64 = 50;
 
+/// A poll interval that has not gone by when the suite has ended.
+pub(super) const A_DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// As long as a moment is, in which something is sent or not.
 const MOMENT: Duration = Duration::from_millis(100);
 
@@ -95,9 +98,7 @@ impl<R: Rig> Case<R> {
     pub(super) fn usual_options(&self) -> ReloaderOptions {
         ReloaderOptions::hybrid().strategy(self.strategy)
     }
-}
 
-impl<R: Rig> Case<R> {
     /// Returns what the server and the network have had of all sources up to now.
     pub(super) async fn counts(&self) -> Counts {
         Counts {

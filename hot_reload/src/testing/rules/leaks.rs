@@ -5,7 +5,7 @@ use std::{env, fs, time::Duration};
 use tokio::time::{sleep, timeout};
 
 use super::{
-    case::{Case, Counts},
+    case::{A_DAY, Case, Counts},
     live::Live,
 };
 use crate::{config::WatchStrategy, reload::Reload, testing::Rig};
@@ -22,8 +22,6 @@ const POLL_INTERVAL: Duration = Duration::from_secs(2);
 const BACKOFF: Duration = Duration::from_millis(50);
 const INTERVALS: u32 = 3;
 const TIMES_IDLE: u64 = INTERVALS as u64 * POLL_INTERVAL.as_secs() / IDLE.as_secs();
-/// One that has not gone by when the suite has ended.
-const A_DAY: Duration = Duration::from_secs(24 * 3600);
 /// Of requests, connections and moments: to log in, to find the place, and to read.
 const MOST_A_READ: u64 = 3;
 const STOPS: usize = 5;

@@ -5,10 +5,14 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    case::{COUNTED, Case, Counts, FEW},
+    case::{A_DAY, COUNTED, Case, Counts, FEW},
     live::{Live, has_trouble},
 };
-use crate::{config::WatchStrategy, status::Status, testing::Rig};
+use crate::{
+    config::WatchStrategy,
+    status::{Health, Status},
+    testing::Rig,
+};
 
 /// Long enough for a retry that is ill-advised.
 const A_WHILE: Duration = Duration::from_secs(2);
@@ -97,6 +101,33 @@ pub async fn a_throttled_server_is_left_in_peace<R: Rig>(strategy: WatchStrategy
     case.rig.throttle(false).await;
     live.sees(1, "the value, once the server answers").await;
     live.says_fresh("that it answers").await;
+}
+
+/// A server that tells no events, though it can be read, keeps no value away: not from one who begins then
+/// either. Once it tells them again they are heard, without a poll.
+///
+/// Passes where the rig's server can't be such.
+pub async fn a_broken_channel_keeps_no_value_away<R: Rig>(strategy: WatchStrategy) {
+    let rule = "a broken channel keeps no value away";
+    let (case, mut live) = Case::<R>::with_value(rule, strategy).await;
+    if !case.rig.break_channel(true).await {
+        return;
+    }
+    case.put(2).await;
+    live.sees(2, "a change, by a poll").await;
+    drop(live);
+
+    let source = case.rig.source(case.proxy.address());
+    let mut live = case.follow_as(source, case.options().poll_interval(A_DAY));
+    live.sees(2, "the first value of one who begins without events").await;
+    // In any case a watch was tried.
+    sleep(A_WHILE).await;
+    case.rig.break_channel(false).await;
+    // The longest pause is over by then, and a deadline.
+    let limit = A_WHILE + case.rig.read_deadline();
+    live.says_within(limit, "that events are told again", |now| now.health == Health::Fresh).await;
+    case.put(3).await;
+    live.sees_within(3, case.rig.healing(), "a change, by events").await;
 }
 
 /// Many that lost their server together do not all come back at the same moment.
