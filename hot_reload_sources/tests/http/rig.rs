@@ -157,6 +157,11 @@ impl<W: Way> Rig for HttpRig<W> {
         true
     }
 
+    async fn break_channel(&self, is_broken: bool) -> bool {
+        self.server.state.is_unheard.send_replace(is_broken);
+        true
+    }
+
     async fn requests(&self) -> Option<u64> {
         Some(self.server.state.requests.load(Ordering::SeqCst))
     }
