@@ -2,14 +2,23 @@
 
 use std::time::{Duration, Instant};
 
-use hot_reload::{Health, ReloaderOptions, ReloaderService, Status, Triggered, read_last_good};
+use hot_reload::{
+    Health, ReloaderOptions, ReloaderService, Status, Triggered, file_reloader::Toml,
+    read_last_good,
+};
 use hot_reload_sources::{
     Store,
     layers::{Layer, Layers, Tree},
 };
 use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
 
-use crate::{Place, Running, common::within, defaults, fake::Fake};
+use crate::{
+    Place, Running,
+    common::{self, within},
+    defaults,
+    fake::Fake,
+};
 
 #[tokio::test]
 async fn a_store_is_a_layer() {
@@ -125,6 +134,22 @@ async fn who_asks_is_told_of_a_store_that_has_not_answered() {
     store.put("limits.rps = 6");
     running.holds(|config| config.limits.rps == 6).await;
     running.status(|status| status.health == Health::Fresh).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_text_that_is_no_good_is_left_where_it_is() {
+    let store = common::fake::Fake::new(common::fake::one("limits.rps = 5", 1));
+    let layer = Layer::text::<Toml, _, _, _>("flags", store.clone().text());
+    let mut running = Running::realtime(Layers::new().with(defaults()).with(layer));
+    running.holds(|config| config.limits.rps == 5).await;
+    store.put(common::fake::one("limits.rps = ", 2));
+    running.says("flags:1:").await;
+    let reads = store.reads();
+    sleep(Duration::from_secs(60)).await;
+    let more = store.reads() - reads;
+    assert!(more < 30, "{more} reads of what is the same");
+    store.put(common::fake::one("limits.rps = 6", 3));
+    running.holds(|config| config.limits.rps == 6).await;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
