@@ -34,6 +34,7 @@
 //! | [`a_killed_server_is_followed_again`](rules::a_killed_server_is_followed_again) | `SIGKILL` and a restart, twice |
 //! | [`a_server_that_lost_everything_takes_nothing_away`](rules::a_server_that_lost_everything_takes_nothing_away) | back with nothing in it, and with fewer revisions |
 //! | [`a_throttled_server_is_left_in_peace`](rules::a_throttled_server_is_left_in_peace) | asked ever more seldom |
+//! | [`a_broken_channel_keeps_no_value_away`](rules::a_broken_channel_keeps_no_value_away) | polls go on without events, and these are heard again |
 //! | [`many_come_back_one_by_one`](rules::many_come_back_one_by_one) | no herd at a server that is back |
 //! | [`a_hang_of_30_s_heals_within_a_second`](rules::a_hang_of_30_s_heals_within_a_second) | nothing gets through, though all connections stay open |
 //! | [`a_silent_connection_is_found`](rules::a_silent_connection_is_found) | within the read deadline, and said |
@@ -76,6 +77,8 @@ mod address;
 mod conformance;
 #[doc = include_str!("testing/guide.md")]
 pub mod guide {}
+#[doc(hidden)]
+pub mod line;
 mod proxy;
 mod rig;
 pub mod rules;

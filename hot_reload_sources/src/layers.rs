@@ -115,7 +115,7 @@ pub use self::{
 use self::{
     follow::FollowLayers,
     merge::{Part, merge},
-    trouble::{Trouble, as_one, is_missing},
+    trouble::{Trouble, as_one},
 };
 
 /// Layers merged, in order, into one value of type `V`; later ones win.
@@ -165,8 +165,8 @@ where
     /// # Errors
     ///
     /// When a layer that is not [optional](Layer::optional) can't be loaded now, or the whole is no
-    /// value. To start without one, and for whatever takes a [handle](hot_reload::ReloaderHandle),
-    /// make a [`ReloaderService`]: it waits.
+    /// value; what goes a moment later, before it is followed, is waited for. To start without one, and
+    /// for whatever takes a [handle](hot_reload::ReloaderHandle), make a [`ReloaderService`]: it waits.
     ///
     /// # Cancel safety
     ///
@@ -220,22 +220,17 @@ where
         let mut troubles = Vec::new();
         let mut trees = Vec::new();
         for (layer, loaded) in self.all.iter().zip(loaded) {
-            trees.push(match loaded {
-                Ok(Some(tree)) => tree,
-                Err(error) if !(layer.is_optional && is_missing(&error)) => {
-                    troubles.push((layer.is_optional, Trouble::of(&layer.name, &error)));
-                    Tree::default()
+            match loaded {
+                Err(error) if !layer.is_optional => {
+                    troubles.push(Trouble::of(&layer.name, &error));
                 }
                 Ok(None) if !layer.is_optional => {
-                    let trouble = Trouble::words(&layer.name, "it has given nothing");
-                    troubles.push((false, trouble));
-                    Tree::default()
+                    troubles.push(Trouble::words(&layer.name, "it has given nothing"));
                 }
-                Ok(None) | Err(_) => Tree::default(),
-            });
+                tree => trees.push(tree.ok().flatten().unwrap_or_default()),
+            }
         }
-        let required = troubles.iter().filter(|(is_optional, _)| !is_optional);
-        if let Some(error) = as_one(required.map(|(_, trouble)| trouble)) {
+        if let Some(error) = as_one(&troubles) {
             return Err(error.into());
         }
         let parts: Vec<_> = self

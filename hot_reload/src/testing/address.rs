@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 /// Returns an address on loopback that nobody else takes, for a server that has to be told one, or that
 /// stops listening at times.
 ///
-/// On Linux it is drawn from the sixteen million of loopback's; elsewhere there is one alone, and its port
-/// may be gone before the server has it.
+/// Its port is let go of, for the server to take. On Linux the address is drawn from the sixteen million of
+/// loopback's, so nobody else does; elsewhere there is one alone, and somebody may.
 ///
 /// # Panics
 ///

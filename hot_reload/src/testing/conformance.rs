@@ -69,8 +69,11 @@ macro_rules! conformance {
             the_last_of_many_changes_wins
             a_killed_server_is_followed_again
             a_server_that_lost_everything_takes_nothing_away
+            a_broken_channel_keeps_no_value_away
             a_hang_of_30_s_heals_within_a_second
             a_silent_connection_is_found
+            a_connection_closed_by_one_side_is_replaced
+            a_connection_that_never_lasts_is_no_busy_loop
             an_older_value_never_lands_on_a_newer
             no_value_is_lost_while_one_is_refused
             what_was_refused_never_lands_on_a_newer
@@ -137,7 +140,7 @@ macro_rules! __conformance_restart {
     ($rig:ty) => {};
 }
 
-/// Runs a rule on a runtime of its own, to its end or for nearly three minutes.
+/// Runs a rule on a runtime of its own, to its end or for 170 s.
 ///
 /// # Panics
 ///

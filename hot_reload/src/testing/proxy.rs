@@ -93,6 +93,10 @@ impl Proxy {
     /// # Panics
     ///
     /// When there is no port to be had, and outside a tokio runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future starts nothing.
     pub async fn start(upstream: SocketAddr) -> Self {
         let listener = TcpListener::bind(address()).await.expect("a free port on loopback");
         let address = listener.local_addr().expect("a bound listener has an address");

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Mutex, time::Duration};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::Proxy;
 use crate::{lock::lock, reload::RealtimeWatch};
 
 /// Values at which a decoder is to panic, once each.
@@ -46,7 +47,8 @@ impl Sample {
 /// A real server of the suite's own, and sources that follow one value in it.
 ///
 /// Each test starts one, so all of them run beside each other: private directories, port 0. Whatever
-/// runs is ended when it is dropped.
+/// runs is ended when it is dropped. Its futures are waited for to their end, unless the 170 s are over that a
+/// rule has.
 #[async_trait]
 pub trait Rig: Sized + Send + Sync + 'static {
     /// The source under test.
@@ -84,21 +86,28 @@ pub trait Rig: Sized + Send + Sync + 'static {
     /// Ends it, and starts it again with nothing in it.
     async fn restart_empty(&self);
 
-    /// Creates a source whose credentials are wrong. Not called where there are
-    /// [none](Self::has_credentials).
-    fn with_wrong_credentials(&self, address: SocketAddr) -> Self::Source;
+    /// Creates a source that reaches the server by `address` with wrong credentials; `None` where the server
+    /// asks for none.
+    fn with_wrong_credentials(&self, address: SocketAddr) -> Option<Self::Source>;
 
-    /// Creates a source that speaks TLS to a name that the server's certificate is not for. Not
-    /// called where there is [no TLS](Self::has_tls).
-    async fn with_wrong_name(&self) -> Self::Source;
+    /// Creates a source that speaks TLS to a name that the server's certificate is not for, and the proxy
+    /// before that server, by which it is reached; `None` where sources don't speak TLS.
+    async fn with_wrong_name(&self) -> Option<(Self::Source, Proxy)>;
 
-    /// Creates a source that speaks TLS to a server whose certificate has expired. Not called where
-    /// there is [no TLS](Self::has_tls).
-    async fn with_expired_certificate(&self) -> Self::Source;
+    /// Creates a source that speaks TLS to a server whose certificate has expired, and the proxy before that
+    /// server, by which it is reached; `None` where sources don't speak TLS.
+    async fn with_expired_certificate(&self) -> Option<(Self::Source, Proxy)>;
 
     /// Has the server answer that it has too much to do, from now on or no more; `false` where it can't.
     async fn throttle(&self, is_throttled: bool) -> bool {
         let _ = is_throttled;
+        false
+    }
+
+    /// Has the server tell no events, though it can be read, from now on or no more: who watches is cut off, and
+    /// who tries to is not let; `false` where that can't be.
+    async fn break_channel(&self, is_broken: bool) -> bool {
+        let _ = is_broken;
         false
     }
 
@@ -107,15 +116,8 @@ pub trait Rig: Sized + Send + Sync + 'static {
         None
     }
 
-    /// Returns how often the servers of [`with_wrong_name`](Self::with_wrong_name) and
-    /// [`with_expired_certificate`](Self::with_expired_certificate) were connected to, where that is
-    /// counted: no proxy stands before them.
-    async fn distrusted(&self) -> Option<u64> {
-        None
-    }
-
-    /// Returns what must never be in a log, an error or the status; empty only where there are
-    /// [no credentials](Self::has_credentials).
+    /// Returns what must never be in a log, an error or the status; empty only where the server asks for
+    /// [no credentials](Self::with_wrong_credentials).
     fn secrets(&self) -> Vec<String>;
 
     /// Returns how long a silent connection is trusted by the sources made here.
@@ -130,15 +132,5 @@ pub trait Rig: Sized + Send + Sync + 'static {
     /// anything takes on a busy machine.
     fn patience(&self) -> Duration {
         Duration::from_secs(30)
-    }
-
-    /// Whether the server asks for credentials.
-    fn has_credentials(&self) -> bool {
-        true
-    }
-
-    /// Whether the sources can speak TLS.
-    fn has_tls(&self) -> bool {
-        true
     }
 }

@@ -40,9 +40,9 @@ pub use self::{
     },
     secrets::no_secret_is_told,
     servers::{
-        a_killed_server_is_followed_again, a_server_that_comes_later_is_waited_for,
-        a_server_that_lost_everything_takes_nothing_away, a_throttled_server_is_left_in_peace,
-        many_come_back_one_by_one,
+        a_broken_channel_keeps_no_value_away, a_killed_server_is_followed_again,
+        a_server_that_comes_later_is_waited_for, a_server_that_lost_everything_takes_nothing_away,
+        a_throttled_server_is_left_in_peace, many_come_back_one_by_one,
     },
     values::{
         a_bad_value_keeps_the_last_good_one, a_change_arrives, a_value_that_comes_back_is_taken,

@@ -58,7 +58,7 @@ finds! {
     a_source_that_swallows_removal_when_polled: SwallowsRemoval, Polling,
         a_value_that_comes_back_is_taken, "that it is gone";
     a_source_that_reconnects_without_need: ReconnectsWithoutNeed, Realtime,
-        who_waits_connects_no_more, "no connections while nothing changes, not";
+        who_waits_connects_no_more, "at most 0 connections while nothing changes, not";
     a_source_without_a_deadline: HasNoDeadline, Realtime,
         a_silent_connection_is_found, "that something is amiss";
     a_source_that_is_deaf_after_a_bad_value: IsDeafAfterABadValue, Realtime,
@@ -92,9 +92,19 @@ finds! {
     a_source_that_hammers: Hammers, Realtime,
         an_expired_certificate_is_told, "at most 50 attempts";
     a_source_that_chatters: Chatters, Realtime,
-        who_waits_connects_no_more, "bytes to be sent meanwhile";
+        who_waits_connects_no_more, "bytes to be sent while nothing changes";
     a_source_that_asks_too_often: AsksTooOften, Polling,
-        a_poll_interval_is_kept, "at most 20 requests";
+        a_poll_interval_is_kept, "in 3 poll intervals";
+    a_source_that_reads_all_the_time_unseen: ReadsAllTheTime, Polling,
+        a_poll_interval_is_kept, "moments at which something is sent";
+    a_source_that_reads_by_its_channel: ReadsByItsChannel, Hybrid,
+        a_broken_channel_keeps_no_value_away, "n = 2 within 5s";
+    a_source_that_gives_its_channel_up: NeverReconnects, Hybrid,
+        a_broken_channel_keeps_no_value_away, "that events are told again";
+    a_source_that_blames_the_authority: BlamesTheAuthority, Realtime,
+        wrong_credentials_are_told, "an error that has one of";
+    a_source_that_spins_beside_its_polls: RearmsAtOnce, Hybrid,
+        a_connection_that_never_lasts_is_no_busy_loop, "at most 90 connections";
     a_source_that_watches_again_at_once: RearmsAtOnce, Realtime,
         a_connection_that_never_lasts_is_no_busy_loop, "at most 50 connections";
     a_source_that_swallows_panics: SwallowsPanics, Realtime,

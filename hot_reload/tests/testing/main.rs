@@ -5,7 +5,6 @@ mod lists;
 mod proxy;
 mod rig;
 mod scripted;
-mod server;
 mod source;
 
 use self::{rig::LineRig, source::Fault};

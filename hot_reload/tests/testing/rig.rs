@@ -3,18 +3,25 @@
 use std::{net::SocketAddr, time::Duration};
 
 use async_trait::async_trait;
-use hot_reload::testing::Rig;
-
-use super::{
-    server::{GREETING, Server, TOKEN},
-    source::{DEADLINE, Fault, Source},
+use hot_reload::testing::{
+    Proxy, Rig,
+    line::{DEADLINE, GREETING, Server, TOKEN},
 };
+
+use super::source::{Fault, Source};
 
 /// With sources that have a fault.
 pub(crate) struct LineRig<const FAULT: u8> {
     server: Server,
     of_another_name: Server,
     expired: Server,
+}
+
+impl<const FAULT: u8> LineRig<FAULT> {
+    async fn distrusting(server: &Server) -> Option<(Source, Proxy)> {
+        let proxy = Proxy::start(server.address()).await;
+        Some((Source::new(proxy.address(), TOKEN, FAULT), proxy))
+    }
 }
 
 #[async_trait]
@@ -34,7 +41,7 @@ impl<const FAULT: u8> Rig for LineRig<FAULT> {
     }
 
     fn address(&self) -> SocketAddr {
-        self.server.address
+        self.server.address()
     }
 
     fn source(&self, address: SocketAddr) -> Source {
@@ -65,16 +72,16 @@ impl<const FAULT: u8> Rig for LineRig<FAULT> {
         self.server.restart().await;
     }
 
-    fn with_wrong_credentials(&self, address: SocketAddr) -> Source {
-        Source::new(address, "open-barley", FAULT)
+    fn with_wrong_credentials(&self, address: SocketAddr) -> Option<Source> {
+        Some(Source::new(address, "open-barley", FAULT))
     }
 
-    async fn with_wrong_name(&self) -> Source {
-        Source::new(self.of_another_name.address, TOKEN, FAULT)
+    async fn with_wrong_name(&self) -> Option<(Source, Proxy)> {
+        Self::distrusting(&self.of_another_name).await
     }
 
-    async fn with_expired_certificate(&self) -> Source {
-        Source::new(self.expired.address, TOKEN, FAULT)
+    async fn with_expired_certificate(&self) -> Option<(Source, Proxy)> {
+        Self::distrusting(&self.expired).await
     }
 
     async fn throttle(&self, is_throttled: bool) -> bool {
@@ -82,12 +89,13 @@ impl<const FAULT: u8> Rig for LineRig<FAULT> {
         true
     }
 
-    async fn requests(&self) -> Option<u64> {
-        Some(self.server.requests())
+    async fn break_channel(&self, is_broken: bool) -> bool {
+        self.server.break_channel(is_broken);
+        true
     }
 
-    async fn distrusted(&self) -> Option<u64> {
-        Some(self.of_another_name.connections() + self.expired.connections())
+    async fn requests(&self) -> Option<u64> {
+        (FAULT != Fault::ReadsAllTheTime as u8).then(|| self.server.requests())
     }
 
     fn secrets(&self) -> Vec<String> {

@@ -9,7 +9,11 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use async_trait::async_trait;
 use hot_reload::{
-    RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, WatchEvent, testing::Sample,
+    RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, WatchEvent,
+    testing::{
+        Sample,
+        line::{DEADLINE, GREETING},
+    },
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
@@ -18,10 +22,6 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
-
-use super::server::GREETING;
-
-pub(crate) const DEADLINE: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 pub(crate) struct Source {
@@ -75,8 +75,14 @@ pub(crate) enum Fault {
     Hammers,
     /// Talks all the time to the server that it watches.
     Chatters,
-    /// Asks thirty times for one answer.
+    /// Asks six times for one answer.
     AsksTooOften,
+    /// Reads a hundred times a second, by a connection that lasts.
+    ReadsAllTheTime,
+    /// Takes what it polls from the watch as well.
+    ReadsByItsChannel,
+    /// Takes wrong credentials for a wrong certificate.
+    BlamesTheAuthority,
     /// Watches again at once whenever a watch has ended.
     RearmsAtOnce,
     /// Takes a decoder that panics for no news.
@@ -94,6 +100,7 @@ struct Newest {
     is_deaf: bool,
     told: Option<Instant>,
     last: Option<Sample>,
+    reading: JoinSet<()>,
     /// Of the watch there is, which ends with its task, also where that panics.
     events: Option<mpsc::WeakSender<WatchEvent<Sample>>>,
 }
@@ -142,6 +149,9 @@ impl Source {
                     return Err(error.context("with the header Basic YXBwOm9wZW4tc2VzYW1l"));
                 }
                 Err(_) if self.has(Fault::IsVague) => bail!("something went wrong"),
+                Err(_) if self.has(Fault::BlamesTheAuthority) => {
+                    bail!("the server's certificate is by an authority that is not trusted");
+                }
                 asked => return asked,
             }
         }
@@ -236,11 +246,23 @@ impl Reload<Sample, String> for Source {
     }
 
     async fn reload(&self) -> ReloadResult<Option<Sample>, Sample, String> {
-        let (line, _) = self.ask("GET").await?;
+        let command = if self.has(Fault::ReadsByItsChannel) { "WATCH" } else { "GET" };
+        let (line, _) = self.ask(command).await?;
         if self.has(Fault::AsksTooOften) {
-            for _ in 1..30 {
+            for _ in 1..6 {
                 drop(self.ask("GET").await?);
             }
+        }
+        if self.has(Fault::ReadsAllTheTime) {
+            let (_, mut answers) = self.ask("GET").await?;
+            let mut reading = JoinSet::new();
+            reading.spawn(async move {
+                while answers.get_mut().write_all(b"GET\n").await.is_ok() {
+                    drop(answers.next_line().await);
+                    sleep(Duration::from_millis(10)).await;
+                }
+            });
+            self.newest.lock().unwrap().reading = reading;
         }
         let (revision, sample) = self.parse(&line)?;
         let mut newest = self.newest.lock().unwrap();

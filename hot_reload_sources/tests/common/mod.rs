@@ -1,6 +1,6 @@
 //! What the tests of every store have in common.
 
-#![allow(dead_code, unreachable_pub, reason = "each test crate uses its part")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test crate uses its part")]
 
 pub mod authority;
 pub mod fake;

@@ -2,26 +2,17 @@
 
 use std::{
     ffi::OsStr,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     process::{Child, Command, Stdio},
     sync::Mutex,
     time::Duration,
 };
 
+pub use hot_reload::testing::address;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{net::TcpStream, time::sleep};
 
 use super::within;
-
-/// Returns an address of the loopback network that nobody else takes, for servers that must be told one.
-///
-/// A free port of 127.0.0.1 may be gone before the server has it; one of an address that was drawn from
-/// sixteen million is not.
-pub fn address() -> SocketAddr {
-    let [_, a, b, c] = fastrand::u32(..).to_be_bytes();
-    let ip = Ipv4Addr::new(127, a, b, c.clamp(1, 254));
-    TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr()).expect("a free port")
-}
 
 /// A command that is killed when whoever has started it is gone, whichever way.
 pub fn command(program: impl AsRef<OsStr>) -> Command {

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use async_trait::async_trait;
-use hot_reload::testing::{Rig, Sample};
+use hot_reload::testing::{Proxy, Rig, Sample};
 use hot_reload_sources::{
     Access, FromStore, Secret, Store,
     etcd::{Etcd, EtcdPlace},
@@ -35,13 +35,18 @@ impl EtcdRig {
         etcd.read_deadline(DEADLINE).key(KEY).toml()
     }
 
-    async fn untrusted(&self, name: Option<&str>, validity: Validity) -> FromStore<Sample> {
+    async fn untrusted(
+        &self,
+        name: Option<&str>,
+        validity: Validity,
+    ) -> Option<(FromStore<Sample>, Proxy)> {
         let authority = Authority::new();
         let member = Member::start_tls(&authority, name, validity, None).await;
-        let url = format!("etcds://app:{APP}@{}/{KEY}", member.address);
+        let proxy = Proxy::start(member.address).await;
+        let url = format!("etcds://app:{APP}@{}/{KEY}", proxy.address());
         let access = Access::new().ca_file(authority.file());
         self.others.lock().await.push((authority, member));
-        EtcdPlace::from_url(&url, access).unwrap().toml()
+        Some((EtcdPlace::from_url(&url, access).unwrap().toml(), proxy))
     }
 }
 
@@ -92,15 +97,15 @@ impl Rig for EtcdRig {
         self.member.enable_auth().await;
     }
 
-    fn with_wrong_credentials(&self, address: SocketAddr) -> Self::Source {
-        Self::at(address, Access::new().user("app").password(Secret::text(WRONG)))
+    fn with_wrong_credentials(&self, address: SocketAddr) -> Option<Self::Source> {
+        Some(Self::at(address, Access::new().user("app").password(Secret::text(WRONG))))
     }
 
-    async fn with_wrong_name(&self) -> Self::Source {
+    async fn with_wrong_name(&self) -> Option<(Self::Source, Proxy)> {
         self.untrusted(Some("elsewhere.example"), Validity::Now).await
     }
 
-    async fn with_expired_certificate(&self) -> Self::Source {
+    async fn with_expired_certificate(&self) -> Option<(Self::Source, Proxy)> {
         self.untrusted(None, Validity::Over).await
     }
 

@@ -3,7 +3,7 @@
 use std::{marker::PhantomData, net::SocketAddr, sync::atomic::Ordering, time::Duration};
 
 use async_trait::async_trait;
-use hot_reload::testing::{Rig, Sample};
+use hot_reload::testing::{Proxy, Rig, Sample};
 use hot_reload_sources::{
     FromStore, Store,
     http::{Http, HttpPlace},
@@ -82,6 +82,12 @@ impl<W: Way> HttpRig<W> {
         let http = http.read_deadline(SILENCE);
         W::of(http.get("/value").unwrap()).silence(SILENCE).toml()
     }
+
+    /// By a proxy, and a certificate that is not for its address.
+    async fn distrusting(server: &Server) -> Option<(FromStore<Sample>, Proxy)> {
+        let proxy = Proxy::start(server.address).await;
+        Some((Self::with_token(server, proxy.address(), TOKEN), proxy))
+    }
 }
 
 #[async_trait]
@@ -129,23 +135,30 @@ impl<W: Way> Rig for HttpRig<W> {
         self.server.run().await;
     }
 
-    fn with_wrong_credentials(&self, address: SocketAddr) -> Self::Source {
+    fn with_wrong_credentials(&self, address: SocketAddr) -> Option<Self::Source> {
         if address != self.server.address {
             self.server.is_also(address.ip(), Validity::Now);
         }
-        Self::with_token(&self.server, address, WRONG_TOKEN)
+        Some(Self::with_token(&self.server, address, WRONG_TOKEN))
     }
 
-    async fn with_wrong_name(&self) -> Self::Source {
-        Self::with_token(&self.wrong_name, self.wrong_name.address, TOKEN)
+    async fn with_wrong_name(&self) -> Option<(Self::Source, Proxy)> {
+        Self::distrusting(&self.wrong_name).await
     }
 
-    async fn with_expired_certificate(&self) -> Self::Source {
-        Self::with_token(&self.expired, self.expired.address, TOKEN)
+    async fn with_expired_certificate(&self) -> Option<(Self::Source, Proxy)> {
+        let (source, proxy) = Self::distrusting(&self.expired).await?;
+        self.expired.is_also(proxy.address().ip(), Validity::Over);
+        Some((source, proxy))
     }
 
     async fn throttle(&self, is_throttled: bool) -> bool {
         self.server.state.is_throttled.store(is_throttled, Ordering::SeqCst);
+        true
+    }
+
+    async fn break_channel(&self, is_broken: bool) -> bool {
+        self.server.state.is_unheard.send_replace(is_broken);
         true
     }
 

@@ -63,6 +63,8 @@ pub(crate) struct Held {
     pub(crate) bodies: AtomicU64,
     pub(crate) is_throttled: AtomicBool,
     pub(crate) is_silent: AtomicBool,
+    /// Whether nobody may wait for what comes.
+    pub(crate) is_unheard: watch::Sender<bool>,
     pub(crate) token: Mutex<String>,
     pub(crate) retry: Mutex<Option<Duration>>,
     pub(crate) last_ids: Mutex<Vec<String>>,
@@ -90,6 +92,7 @@ impl Server {
                 bodies: AtomicU64::new(0),
                 is_throttled: AtomicBool::new(false),
                 is_silent: AtomicBool::new(false),
+                is_unheard: watch::Sender::new(false),
                 token: Mutex::new(TOKEN.to_owned()),
                 retry: Mutex::new(None),
                 last_ids: Mutex::default(),

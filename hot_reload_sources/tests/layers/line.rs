@@ -4,16 +4,13 @@ use std::{net::SocketAddr, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::stream;
+use hot_reload::testing::line::{DEADLINE, GREETING};
 use hot_reload_sources::{Changes, Connection, Entry, Revision, Store, StoreError};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     net::TcpStream,
     time::timeout,
 };
-
-use crate::server::GREETING;
-
-pub(crate) const DEADLINE: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 pub(crate) struct Line {

@@ -4,14 +4,15 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+
+mod authors;
 mod fake;
 mod files;
+mod last_good;
 mod lifetime;
 mod line;
 mod model;
 mod rig;
-mod rules;
-mod server;
 mod stores;
 mod told;
 

@@ -3,17 +3,17 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use async_trait::async_trait;
-use hot_reload::testing::{Rig, Sample};
+use hot_reload::testing::{
+    Proxy, Rig, Sample,
+    line::{DEADLINE, GREETING, Server, TOKEN},
+};
 use hot_reload_sources::{
     Store,
     layers::{Env, Layer, Layers, Tree},
 };
 use tempfile::TempDir;
 
-use crate::{
-    line::{DEADLINE, Line},
-    server::{GREETING, Server, TOKEN},
-};
+use crate::line::Line;
 
 const WRONG_TOKEN: &str = "open-barley";
 
@@ -31,6 +31,11 @@ impl LayersRig {
             .with(Line { address, token }.toml::<Tree>())
             .with(Layer::file(self.place.path().join("local.toml")).optional())
             .with(Env::prefixed("NOBODY_SETS_THIS_"))
+    }
+
+    async fn distrusting(&self, server: &Server) -> Option<(Layers<Sample>, Proxy)> {
+        let proxy = Proxy::start(server.address()).await;
+        Some((self.over(proxy.address(), TOKEN), proxy))
     }
 }
 
@@ -52,7 +57,7 @@ impl Rig for LayersRig {
     }
 
     fn address(&self) -> SocketAddr {
-        self.server.address
+        self.server.address()
     }
 
     fn source(&self, address: SocketAddr) -> Layers<Sample> {
@@ -83,20 +88,25 @@ impl Rig for LayersRig {
         self.server.restart().await;
     }
 
-    fn with_wrong_credentials(&self, address: SocketAddr) -> Layers<Sample> {
-        self.over(address, WRONG_TOKEN)
+    fn with_wrong_credentials(&self, address: SocketAddr) -> Option<Layers<Sample>> {
+        Some(self.over(address, WRONG_TOKEN))
     }
 
-    async fn with_wrong_name(&self) -> Layers<Sample> {
-        self.over(self.of_another_name.address, TOKEN)
+    async fn with_wrong_name(&self) -> Option<(Layers<Sample>, Proxy)> {
+        self.distrusting(&self.of_another_name).await
     }
 
-    async fn with_expired_certificate(&self) -> Layers<Sample> {
-        self.over(self.expired.address, TOKEN)
+    async fn with_expired_certificate(&self) -> Option<(Layers<Sample>, Proxy)> {
+        self.distrusting(&self.expired).await
     }
 
     async fn throttle(&self, is_throttled: bool) -> bool {
         self.server.throttle(is_throttled);
+        true
+    }
+
+    async fn break_channel(&self, is_broken: bool) -> bool {
+        self.server.break_channel(is_broken);
         true
     }
 

@@ -1,6 +1,6 @@
 //! NATS, against the server itself.
 
-#![allow(unreachable_pub, reason = "a crate of its own")]
+#![allow(unreachable_pub, reason = "a test exports nothing")]
 
 #[path = "../common/mod.rs"]
 mod common;

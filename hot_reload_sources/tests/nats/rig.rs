@@ -9,7 +9,7 @@ use std::{
 
 use async_nats::Client;
 use async_trait::async_trait;
-use hot_reload::testing::{Rig, Sample};
+use hot_reload::testing::{Proxy, Rig, Sample};
 use hot_reload_sources::{Access, FromStore, Secret, Store};
 use tokio::sync::Mutex;
 
@@ -30,12 +30,17 @@ pub struct NatsRig {
 }
 
 impl NatsRig {
-    async fn with_certificate(&self, name: &str, validity: Validity) -> FromStore<Sample> {
+    async fn with_certificate(
+        &self,
+        name: &str,
+        validity: Validity,
+    ) -> Option<(FromStore<Sample>, Proxy)> {
         let pair = self.authority.issue("server", &[name], validity);
         let server = NatsServer::with_tls(&pair, "").await;
-        let url = format!("natss://{}", server.address());
+        let proxy = Proxy::start(server.address()).await;
         self.others.lock().await.push(server);
-        source(&url, access(PASSWORD).ca_file(self.authority.file()))
+        let access = access(PASSWORD).ca_file(self.authority.file());
+        Some((source(&format!("natss://{}", proxy.address()), access), proxy))
     }
 }
 
@@ -98,15 +103,24 @@ impl Rig for NatsRig {
         true
     }
 
-    fn with_wrong_credentials(&self, address: SocketAddr) -> Self::Source {
-        source(&format!("nats://app:not-{PASSWORD}@{address}"), Access::new())
+    async fn break_channel(&self, is_broken: bool) -> bool {
+        let denied =
+            if is_broken { "permissions: {publish: {deny: \"$JS.API.CONSUMER.>\"}}" } else { "" };
+        self.server
+            .authorize(&format!("users: [{{user: app, password: {PASSWORD}, {denied}}}]"), "");
+        self.server.restart().await;
+        true
     }
 
-    async fn with_wrong_name(&self) -> Self::Source {
+    fn with_wrong_credentials(&self, address: SocketAddr) -> Option<Self::Source> {
+        Some(source(&format!("nats://app:not-{PASSWORD}@{address}"), Access::new()))
+    }
+
+    async fn with_wrong_name(&self) -> Option<(Self::Source, Proxy)> {
         self.with_certificate("elsewhere.example", Validity::Now).await
     }
 
-    async fn with_expired_certificate(&self) -> Self::Source {
+    async fn with_expired_certificate(&self) -> Option<(Self::Source, Proxy)> {
         self.with_certificate(&self.server.address().ip().to_string(), Validity::Over).await
     }
 

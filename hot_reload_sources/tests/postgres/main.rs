@@ -1,6 +1,6 @@
 //! PostgreSQL, against servers of the tests' own.
 
-#![allow(unreachable_pub, reason = "a test crate has no users")]
+#![allow(unreachable_pub, reason = "a test exports nothing")]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path, sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
-use hot_reload::testing::{Rig, Sample};
+use hot_reload::testing::{Proxy, Rig, Sample};
 use hot_reload_sources::{
     Access, FromStore, Store,
     postgres::{Postgres, Tls},
@@ -36,13 +36,13 @@ impl PostgresRig {
         followed(&Postgres::from_url(&url, Access::new()).unwrap())
     }
 
-    async fn by_tls(&self, name: &str, validity: Validity) -> FromStore<Sample> {
+    async fn by_tls(&self, name: &str, validity: Validity) -> Option<(FromStore<Sample>, Proxy)> {
         let pair = self.authority.issue("server", &[name], validity);
         let ca_file = self.authority.file();
         let server = Postgresql::start_tls(&pair, &ca_file).await;
-        let source = trusting(server.address(), &ca_file);
+        let proxy = Proxy::start(server.address()).await;
         self.others.lock().unwrap().push(server);
-        source
+        Some((trusting(proxy.address(), &ca_file), proxy))
     }
 }
 
@@ -116,15 +116,15 @@ impl Rig for PostgresRig {
         self.server.set_up().await;
     }
 
-    fn with_wrong_credentials(&self, address: SocketAddr) -> Self::Source {
-        Self::by_password(address, WRONG_PASSWORD)
+    fn with_wrong_credentials(&self, address: SocketAddr) -> Option<Self::Source> {
+        Some(Self::by_password(address, WRONG_PASSWORD))
     }
 
-    async fn with_wrong_name(&self) -> Self::Source {
+    async fn with_wrong_name(&self) -> Option<(Self::Source, Proxy)> {
         self.by_tls("db.example.org", Validity::Now).await
     }
 
-    async fn with_expired_certificate(&self) -> Self::Source {
+    async fn with_expired_certificate(&self) -> Option<(Self::Source, Proxy)> {
         self.by_tls("db.example.com", Validity::Over).await
     }
 

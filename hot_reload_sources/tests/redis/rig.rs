@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use async_trait::async_trait;
 use hot_reload::{
     conformance,
-    testing::{Rig, Sample},
+    testing::{Proxy, Rig, Sample},
 };
 use hot_reload_sources::{Access, FromStore, Store, redis::Redis};
 
@@ -26,16 +26,21 @@ struct RedisRig {
 }
 
 impl RedisRig {
-    /// Creates a source of a server that shows a certificate for `name`.
-    async fn with_certificate(&self, name: Option<&str>, validity: Validity) -> FromStore<Sample> {
+    /// Creates a source of a server that shows a certificate for `name`, by a proxy.
+    async fn with_certificate(
+        &self,
+        name: Option<&str>,
+        validity: Validity,
+    ) -> Option<(FromStore<Sample>, Proxy)> {
         let server = RedisServer::new(&[]);
-        let ip = server.address.ip().to_string();
+        let proxy = Proxy::start(server.address).await;
+        let ip = proxy.address().ip().to_string();
         let pair = self.authority.issue(&ip, &[name.unwrap_or(&ip)], validity);
         let server = server.run_with_tls(&self.authority, &pair, "no").await;
         let access = RedisServer::access().ca_file(self.authority.file());
-        let source = source(&format!("rediss://{}", server.address), access);
+        let source = source(&format!("rediss://{}", proxy.address()), access);
         self.others.lock().await.push(server);
-        source
+        Some((source, proxy))
     }
 }
 
@@ -84,15 +89,15 @@ impl Rig for RedisRig {
         self.server.run().await;
     }
 
-    fn with_wrong_credentials(&self, address: SocketAddr) -> FromStore<Sample> {
-        source(&format!("redis://{USER}:{WRONG}@{address}"), Access::new())
+    fn with_wrong_credentials(&self, address: SocketAddr) -> Option<FromStore<Sample>> {
+        Some(source(&format!("redis://{USER}:{WRONG}@{address}"), Access::new()))
     }
 
-    async fn with_wrong_name(&self) -> FromStore<Sample> {
+    async fn with_wrong_name(&self) -> Option<(FromStore<Sample>, Proxy)> {
         self.with_certificate(Some("redis.example"), Validity::Now).await
     }
 
-    async fn with_expired_certificate(&self) -> FromStore<Sample> {
+    async fn with_expired_certificate(&self) -> Option<(FromStore<Sample>, Proxy)> {
         self.with_certificate(None, Validity::Over).await
     }
 
@@ -100,6 +105,15 @@ impl Rig for RedisRig {
         // One is the test's own.
         let clients = if is_throttled { "1" } else { "1000" };
         self.server.say(&["CONFIG", "SET", "maxclients", clients]).await;
+        true
+    }
+
+    async fn break_channel(&self, is_broken: bool) -> bool {
+        let right = if is_broken { "-client|tracking" } else { "+client|tracking" };
+        self.server.say(&["ACL", "SETUSER", USER, right]).await;
+        if is_broken {
+            self.server.say(&["CLIENT", "KILL", "USER", USER]).await;
+        }
         true
     }
 

@@ -7,8 +7,8 @@ const SHORTEST: usize = 6;
 /// Returns `secret` as it is, percent-encoded, and as it stands within base64.
 pub(super) fn disguises(secret: &str) -> Vec<String> {
     let mut all = vec![secret.to_owned()];
-    let escaped: String = secret.bytes().map(escape).collect();
-    all.extend([escaped.to_lowercase(), escaped]);
+    let escaped = |is_lower| secret.bytes().map(|byte| escape(byte, is_lower)).collect();
+    all.extend([false, true].map(escaped));
     for before in 0..3 {
         let encoded = within_base64(secret.as_bytes(), before);
         if encoded.len() >= SHORTEST {
@@ -20,9 +20,12 @@ pub(super) fn disguises(secret: &str) -> Vec<String> {
     all
 }
 
-fn escape(byte: u8) -> String {
+/// The digits may be in either case; what is not escaped is as it is.
+fn escape(byte: u8, is_lower: bool) -> String {
     if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
         char::from(byte).into()
+    } else if is_lower {
+        format!("%{byte:02x}")
     } else {
         format!("%{byte:02X}")
     }
@@ -46,6 +49,14 @@ fn letter(digit: u8) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_that_is_escaped_in_lower_case_is_found_whatever_its_letters_are() {
+        let disguises = disguises("Hunter+2/B");
+        for told in ["redis://app:Hunter%2b2%2fB@host", "redis://app:Hunter%2B2%2FB@host"] {
+            assert!(disguises.iter().any(|secret| told.contains(secret)), "{told} {disguises:?}");
+        }
+    }
 
     #[test]
     fn a_secret_is_found_however_it_is_told() {

@@ -4,7 +4,10 @@ use std::{env, fs, time::Duration};
 
 use tokio::time::{sleep, timeout};
 
-use super::{case::Case, live::Live};
+use super::{
+    case::{A_DAY, Case, Counts},
+    live::Live,
+};
 use crate::{config::WatchStrategy, reload::Reload, testing::Rig};
 
 /// A connection is closed when a task has ended, which is not at once.
@@ -14,11 +17,13 @@ const IDLE: Duration = Duration::from_secs(3);
 const HEARTBEATS: u64 = 15;
 const BYTES_OF_HEARTBEATS: u64 = 2048;
 /// A poll interval that is many times as long as the longest pause after a failure, how many of them go
-/// by, and how many requests may come in that time, heartbeats and all.
+/// by, and how often as long as `IDLE` that is.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 const BACKOFF: Duration = Duration::from_millis(50);
 const INTERVALS: u32 = 3;
-const REQUESTS: u64 = 20;
+const TIMES_IDLE: u64 = INTERVALS as u64 * POLL_INTERVAL.as_secs() / IDLE.as_secs();
+/// Of requests, connections and moments: to log in, to find the place, and to read.
+const MOST_A_READ: u64 = 3;
 const STOPS: usize = 5;
 /// What a client keeps for the process, and opens when it comes to it.
 const FEW_DESCRIPTORS: usize = 3;
@@ -74,47 +79,57 @@ pub async fn a_stopped_service_has_no_connection<R: Rig>(strategy: WatchStrategy
 /// While nothing changes, nobody connects anew, and nobody asks.
 pub async fn who_waits_connects_no_more<R: Rig>(strategy: WatchStrategy) {
     let rule = "who waits connects no more";
-    let case = Case::<R>::begin(rule, strategy).await;
-    case.put(1).await;
-    let source = case.rig.source(case.proxy.address());
-    let mut live = case.follow_as(source, case.usual_options());
-    live.sees(1, "the first value").await;
-    live.says_fresh("that it is fresh").await;
-    let (accepted, sent) = (case.proxy.accepted(), case.proxy.sent());
-    let asked = case.rig.requests().await;
-    sleep(IDLE).await;
-    let more = case.proxy.accepted() - accepted;
-    live.check(more == 0, &format!("no connections while nothing changes, not {more}"));
-    let asked = case.rig.requests().await.zip(asked).map_or(0, |(now, then)| now - then);
-    let want = format!("at most {HEARTBEATS} requests while nothing changes, not {asked}");
-    live.check(asked <= HEARTBEATS, &want);
-    let sent = case.proxy.sent() - sent;
-    let want = format!("at most {BYTES_OF_HEARTBEATS} bytes to be sent meanwhile, not {sent}");
-    live.check(sent <= BYTES_OF_HEARTBEATS, &want);
+    let (case, live) = Case::<R>::settled(rule, strategy, Case::usual_options).await;
+    is_idle(&case, &live).await;
 }
 
 /// Who polls reads no more often than the poll interval says, also where the longest pause after a failure
 /// is shorter.
 pub async fn a_poll_interval_is_kept<R: Rig>(strategy: WatchStrategy) {
     let rule = "a poll interval is kept";
-    let case = Case::<R>::begin(rule, strategy).await;
-    case.put(1).await;
-    let source = case.rig.source(case.proxy.address());
+    let patient = |case: &Case<R>| case.usual_options().poll_interval(A_DAY);
+    let (case, live) = Case::<R>::settled(rule, strategy, patient).await;
+    let idle = is_idle(&case, &live).await;
+    drop(live);
+
     let options = case.usual_options().poll_interval(POLL_INTERVAL).backoff(BACKOFF, BACKOFF);
-    let mut live = case.follow_as(source, options);
-    live.sees(1, "the first value").await;
-    live.says_fresh("that it is fresh").await;
-    let (accepted, asked) = (case.proxy.accepted(), case.rig.requests().await);
-    sleep(INTERVALS * POLL_INTERVAL).await;
-    let asked = case.rig.requests().await.zip(asked).map_or(0, |(now, then)| now - then);
-    let connected = case.proxy.accepted() - accepted;
-    let want = format!(
-        "at most {REQUESTS} requests in {INTERVALS} poll intervals, not {asked} by {connected} \
-         connections"
-    );
-    live.check(asked.max(connected as u64) <= REQUESTS, &want);
+    let mut live = case.settles(options).await;
+    let then = case.counts().await;
+    let moments = case.moments(INTERVALS * POLL_INTERVAL).await;
+    let now = case.counts().await.since(then);
+    for (what, in_idle, count) in [
+        ("requests", idle.counts.asked, now.asked),
+        ("connections", idle.counts.connected, now.connected),
+        ("moments at which something is sent", idle.moments, moments),
+    ] {
+        let most = MOST_A_READ * u64::from(INTERVALS + 1) + TIMES_IDLE * in_idle;
+        let want = format!("at most {most} {what} in {INTERVALS} poll intervals, not {count}");
+        live.check(count <= most, &want);
+    }
     case.put(2).await;
     live.sees(2, "a change").await;
+}
+
+/// What there is where nothing changes and it is not time to look: that the connection is known to live.
+struct Idle {
+    counts: Counts,
+    moments: u64,
+}
+
+async fn is_idle<R: Rig>(case: &Case<R>, live: &Live) -> Idle {
+    let then = case.counts().await;
+    let moments = case.moments(IDLE).await;
+    let counts = case.counts().await.since(then);
+    for (what, most, count) in [
+        ("connections", 0, counts.connected),
+        ("requests", HEARTBEATS, counts.asked),
+        ("moments at which something is sent", HEARTBEATS, moments),
+        ("bytes to be sent", BYTES_OF_HEARTBEATS, counts.sent),
+    ] {
+        let want = format!("at most {most} {what} while nothing changes, not {count}");
+        live.check(count <= most, &want);
+    }
+    Idle { counts, moments }
 }
 
 async fn has_no_connection<R: Rig>(case: &Case<R>, live: &Live, when: &str) {

@@ -137,6 +137,13 @@ impl Live {
         }
     }
 
+    /// Checks that each value that was published is newer than the one before.
+    pub(super) fn never_goes_back(&self) {
+        if let Some(back) = self.published().windows(2).find(|pair| pair[0] > pair[1]) {
+            self.fail(&format!("no value to be followed by an older one, as {back:?} was"));
+        }
+    }
+
     pub(super) fn published(&self) -> Vec<u64> {
         lock(&self.published).clone()
     }

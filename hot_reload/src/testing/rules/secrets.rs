@@ -71,7 +71,8 @@ struct Outcome {
 async fn tell_all<R: Rig>(strategy: WatchStrategy) -> Outcome {
     let rule = "no secret is told";
     let (case, mut live) = Case::<R>::with_value(rule, strategy).await;
-    let is_known = !case.rig.has_credentials() || !case.rig.secrets().is_empty();
+    let by_wrong = case.rig.with_wrong_credentials(case.proxy.address());
+    let is_known = by_wrong.is_none() || !case.rig.secrets().is_empty();
     live.check(is_known, "to know what must not be told: the rig has credentials and no secrets");
     let mut told = Vec::new();
     let mut statuses = Vec::new();
@@ -86,15 +87,11 @@ async fn tell_all<R: Rig>(strategy: WatchStrategy) -> Outcome {
     live.sees(2, "a good value").await;
 
     let mut sources = vec![("a source that is well", case.rig.source(case.proxy.address()))];
-    if case.rig.has_credentials() {
-        let source = case.rig.with_wrong_credentials(case.proxy.address());
-        sources.push(("one with wrong credentials", source));
-    }
-    if case.rig.has_tls() {
-        sources.push(("one with a wrong name", case.rig.with_wrong_name().await));
-        sources
-            .push(("one with an expired certificate", case.rig.with_expired_certificate().await));
-    }
+    let (by_wrong_name, _proxy) = case.rig.with_wrong_name().await.unzip();
+    let (by_expired, _proxy_of_expired) = case.rig.with_expired_certificate().await.unzip();
+    sources.extend(by_wrong.map(|source| ("one with wrong credentials", source)));
+    sources.extend(by_wrong_name.map(|source| ("one with a wrong name", source)));
+    sources.extend(by_expired.map(|source| ("one with an expired certificate", source)));
     for is_there in [true, false] {
         if !is_there {
             case.rig.kill().await;

@@ -5,10 +5,14 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    case::{COUNTED, Case, FEW},
+    case::{A_DAY, COUNTED, Case, Counts, FEW},
     live::{Live, has_trouble},
 };
-use crate::{config::WatchStrategy, status::Status, testing::Rig};
+use crate::{
+    config::WatchStrategy,
+    status::{Health, Status},
+    testing::Rig,
+};
 
 /// Long enough for a retry that is ill-advised.
 const A_WHILE: Duration = Duration::from_secs(2);
@@ -87,17 +91,43 @@ pub async fn a_throttled_server_is_left_in_peace<R: Rig>(strategy: WatchStrategy
     }
     let mut live = case.follow_as(case.rig.source(case.proxy.address()), case.usual_options());
     live.says_trouble("that the server has too much to do").await;
-    let (asked, connected) = (case.rig.requests().await, case.proxy.accepted());
+    let then = case.counts().await;
     sleep(COUNTED).await;
-    let asked = case.rig.requests().await.zip(asked).map_or(0, |(now, then)| now - then);
-    let connected = case.proxy.accepted() - connected;
+    let Counts { asked, connected, .. } = case.counts().await.since(then);
     live.check(
-        asked.max(connected as u64) <= FEW,
+        asked.max(connected) <= FEW,
         &format!("at most {FEW} requests in {COUNTED:?}, not {asked} by {connected} connections"),
     );
     case.rig.throttle(false).await;
     live.sees(1, "the value, once the server answers").await;
     live.says_fresh("that it answers").await;
+}
+
+/// A server that tells no events, though it can be read, keeps no value away: not from one who begins then
+/// either. Once it tells them again they are heard, without a poll.
+///
+/// Passes where the rig's server can't be such.
+pub async fn a_broken_channel_keeps_no_value_away<R: Rig>(strategy: WatchStrategy) {
+    let rule = "a broken channel keeps no value away";
+    let (case, mut live) = Case::<R>::with_value(rule, strategy).await;
+    if !case.rig.break_channel(true).await {
+        return;
+    }
+    case.put(2).await;
+    live.sees(2, "a change, by a poll").await;
+    drop(live);
+
+    let source = case.rig.source(case.proxy.address());
+    let mut live = case.follow_as(source, case.options().poll_interval(A_DAY));
+    live.sees(2, "the first value of one who begins without events").await;
+    // In any case a watch was tried.
+    sleep(A_WHILE).await;
+    case.rig.break_channel(false).await;
+    // The longest pause is over by then, and a deadline.
+    let limit = A_WHILE + case.rig.read_deadline();
+    live.says_within(limit, "that events are told again", |now| now.health == Health::Fresh).await;
+    case.put(3).await;
+    live.sees_within(3, case.rig.healing(), "a change, by events").await;
 }
 
 /// Many that lost their server together do not all come back at the same moment.

@@ -54,9 +54,15 @@ fn blocking(uri: &Uri) -> Option<(u64, Duration)> {
 async fn value(State(state): State<Arc<Held>>, uri: Uri, headers: HeaderMap) -> Response {
     let mut values = state.value.subscribe();
     if let Some((index, wait)) = blocking(&uri) {
-        // As Consul does: whoever knows an index that is higher waits, too.
-        let moved = values.wait_for(|value| value.index > index);
-        let _ = timeout(wait, moved).await;
+        let mut unheard = state.is_unheard.subscribe();
+        tokio::select! {
+            biased;
+            () = async { drop(unheard.wait_for(|is_unheard| *is_unheard).await) } => {
+                return StatusCode::SERVICE_UNAVAILABLE.into_response();
+            }
+            // As Consul does: whoever knows an index that is higher waits, too.
+            () = async { drop(timeout(wait, values.wait_for(|value| value.index > index)).await) } => {}
+        }
     }
     let Value { era, index, text } = values.borrow_and_update().clone();
     let index_header = ("x-consul-index", index.to_string());
@@ -75,6 +81,9 @@ async fn moved(uri: Uri) -> Response {
 }
 
 async fn events(State(state): State<Arc<Held>>, headers: HeaderMap) -> Response {
+    if *state.is_unheard.borrow() {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
     let last_id = headers.get("last-event-id").map(|id| id.to_str().unwrap().to_owned());
     state.last_ids.lock().unwrap().extend(last_id);
     let retry = state.retry.lock().unwrap().map(|retry| format!("retry: {}\n", retry.as_millis()));
@@ -90,6 +99,7 @@ async fn events(State(state): State<Arc<Held>>, headers: HeaderMap) -> Response 
                         changed.ok()?;
                         break event(&values.borrow_and_update().clone());
                     }
+                    Err(_) if *state.is_unheard.borrow() => return None,
                     Err(_) if state.is_silent.load(Ordering::SeqCst) => {}
                     Err(_) => break ":\n\n".into(),
                 }
