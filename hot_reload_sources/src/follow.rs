@@ -149,7 +149,7 @@ impl<V> FollowStore<V> {
     /// When to do something about a channel that is off.
     fn retry_at(&self) -> Option<Instant> {
         let Channel::Off { retry_at, .. } = self.channel else { return None };
-        let not_before = self.not_before.unwrap_or_else(Instant::now);
+        let not_before = self.not_before.unwrap_or(retry_at);
         // Who is not connected looks first: what there is may be read.
         Some(if self.connection.is_some() { retry_at.max(not_before) } else { not_before })
     }
