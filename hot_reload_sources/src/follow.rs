@@ -17,7 +17,7 @@ use tracing::debug;
 
 pub(crate) use self::open::open;
 use self::{
-    channel::{Channel, Do, Seen},
+    channel::{Channel, Do, Known, Seen},
     open::{Opened, Unopened, Watch, Watched, is_outlived, open_watched},
     order::{Order, Settled},
 };
@@ -363,9 +363,12 @@ impl<V> Follow<V, String> for FollowStore<V> {
                 None => {
                     let now = Instant::now();
                     let seen = Seen {
-                        is_realtime: self.is_realtime,
                         is_connected: self.connection.is_some(),
-                        channel: self.channel.known(now),
+                        channel: if self.is_realtime {
+                            self.channel.known(now)
+                        } else {
+                            Known::Off
+                        },
                         has_arrived: self.order.has_arrived(),
                         must_read: self.must_read,
                         is_due: self.audit_at.is_some_and(|at| at <= now),
