@@ -1,24 +1,20 @@
 //! A store, followed: what is connected, read and watched when.
 
 mod channel;
+mod listen;
+mod look;
 mod open;
 mod order;
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::{pin::Pin, sync::Arc, task::Context, time::Duration};
 
-use hot_reload::{Follow, Hint, Look, Mechanism, Patience, ReloadResult, ReloaderOptions};
-use tokio::time::{Instant, Sleep, sleep_until};
-use tracing::debug;
+use hot_reload::{Look, ReloadResult, ReloaderOptions};
+use tokio::time::{Instant, Sleep};
 
 pub(crate) use self::open::open;
 use self::{
-    channel::{Channel, Do, Seen},
-    open::{Opened, Unopened, Watch, Watched, is_outlived, open_watched},
+    channel::Channel,
+    open::{Opened, Unopened, Watch, Watched, open_watched},
     order::{Order, Settled},
 };
 use crate::{
@@ -29,13 +25,6 @@ use crate::{
     pace::Pace,
     store::Connection,
 };
-
-/// More than a look is worth waiting for; the rest is taken by the next.
-const MOST_AT_ONCE: usize = 4096;
-/// A look connects, watches and reads, each within the read deadline.
-const STEPS: u32 = 3;
-/// That of the service, which is there for whatever has none of its own.
-const SHORTEST_LOOK: Duration = Duration::from_secs(60);
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -98,110 +87,6 @@ impl<V> FollowStore<V> {
             must_read: false,
             is_unclear: false,
             alarm: None,
-        }
-    }
-
-    /// Takes what has arrived, the last of it; whether that is anything.
-    fn poll_changes(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut has_news = false;
-        for _ in 0..MOST_AT_ONCE {
-            let Channel::Standing { changes, since } = &mut self.channel else {
-                return if has_news { Poll::Ready(()) } else { Poll::Pending };
-            };
-            match changes.as_mut().poll_next(cx) {
-                Poll::Pending if has_news => return Poll::Ready(()),
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Some(Ok(entry))) => has_news |= self.order.arrives(entry),
-                Poll::Ready(ended) => {
-                    let lasted = since.elapsed();
-                    self.watch_ends(lasted, ended.and_then(Result::err));
-                }
-            }
-        }
-        if has_news {
-            return Poll::Ready(());
-        }
-        // There may be more, which nobody else tells of.
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    /// Says why, which no status does as the next attempt may well succeed, and waits before that.
-    fn watch_ends(&mut self, lasted: Duration, error: Option<StoreError>) {
-        let told = error.as_ref().map(ToString::to_string);
-        debug!(target: "hot_reload::watch_ended", source = &*self.source.name, error = told, "watching anew");
-        self.disconnect();
-        let resume_at = Instant::now() + self.channel_pace.watch_ended(lasted);
-        self.not_before = self.not_before.max(Some(resume_at));
-        self.channel = match error {
-            // It is to be left alone for longer than a watch takes to begin anew.
-            Some(error) if error.is_throttled() => self.off(&error),
-            _ => Channel::Off { reason: None, retry_at: resume_at },
-        };
-    }
-
-    /// A channel that can't be had, for a while.
-    fn off(&mut self, error: &StoreError) -> Channel {
-        let retry_at = Instant::now() + self.channel_pace.failed(error.kind());
-        Channel::Off { reason: Some(error.to_string()), retry_at }
-    }
-
-    /// When to do something about a channel that is off.
-    fn retry_at(&self) -> Option<Instant> {
-        let Channel::Off { retry_at, .. } = self.channel else { return None };
-        let not_before = self.not_before.unwrap_or_else(Instant::now);
-        // Who is not connected looks first: what there is may be read.
-        Some(if self.connection.is_some() { retry_at.max(not_before) } else { not_before })
-    }
-
-    /// Asks for a channel that is off once it may be had; whether a look is to be had now.
-    fn poll_channel(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            if let Some(attempt) = &mut self.attempt {
-                let tried = ready!(attempt.as_mut().poll(cx));
-                self.attempt = None;
-                match tried {
-                    Ok(watched) => {
-                        self.is_watched(watched);
-                        return Poll::Ready(());
-                    }
-                    Err(error) => self.channel = self.off(&error),
-                }
-            }
-            let Some(at) = self.retry_at() else {
-                self.alarm = None;
-                return Poll::Pending;
-            };
-            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(at)));
-            if alarm.deadline() != at {
-                alarm.as_mut().reset(at);
-            }
-            ready!(alarm.as_mut().poll(cx));
-            if self.connection.is_none() {
-                return Poll::Ready(());
-            }
-            let store = Arc::clone(&self.source.store);
-            let deadline = store.read_deadline();
-            self.attempt = Some(Box::pin(open::watch(store, deadline)));
-        }
-    }
-
-    /// There is a watch again, by a connection that takes the place of the one there was.
-    fn is_watched(&mut self, (connection, watched): Watched) {
-        self.connection = Some(connection);
-        self.order.connects();
-        let Some((first, changes)) = watched else {
-            self.channel = Channel::None;
-            return;
-        };
-        self.channel_pace.succeeded();
-        self.channel = Channel::Standing { changes, since: Instant::now() };
-        self.audit_at = self.audit_at.filter(|_| self.look_interval().is_some());
-        if first.revision().is_some() {
-            self.order.arrives(first);
-        } else {
-            // It may be older than what was read while it was on its way.
-            self.must_read = true;
         }
     }
 
@@ -306,129 +191,5 @@ impl<V> FollowStore<V> {
 
     fn rest_after(&mut self, kind: Kind) {
         self.not_before = Some(Instant::now() + self.pace.failed(kind));
-    }
-}
-
-impl<V> Follow<V, String> for FollowStore<V> {
-    fn poll_hint(&mut self, cx: &mut Context<'_>) -> Poll<Hint> {
-        if self.poll_changes(cx).is_pending() {
-            ready!(self.poll_channel(cx));
-        }
-        Poll::Ready(Hint::Finished)
-    }
-
-    fn poll_look(
-        &mut self,
-        cx: &mut Context<'_>,
-        _patience: Patience,
-    ) -> Poll<ReloadResult<Look<V>, V, String>> {
-        loop {
-            match &mut self.step {
-                Some(Step::Opening(opening)) => {
-                    let opened = ready!(opening.as_mut().poll(cx));
-                    self.step = None;
-                    return Poll::Ready(match opened {
-                        Ok(opened) => self.opened(opened),
-                        Err(Unopened::Failed(error)) => self.fail(error),
-                        Err(Unopened::Unwatched(error)) => {
-                            self.channel = self.off(&error);
-                            self.fail(error)
-                        }
-                    });
-                }
-                Some(Step::Reading(reading)) => {
-                    let (connection, read) = ready!(reading.as_mut().poll(cx));
-                    self.step = None;
-                    match read {
-                        Ok(entry) => {
-                            self.connection = Some(connection);
-                            if let Some(entry) = self.has_read(entry, cx) {
-                                return Poll::Ready(self.take(entry));
-                            }
-                        }
-                        Err(error) if is_outlived(&error) => {
-                            self.connection = Some(connection);
-                            self.order.read_fails();
-                            let failed = self.fail(error);
-                            if !self.order.has_arrived() {
-                                return Poll::Ready(failed);
-                            }
-                        }
-                        Err(error) => {
-                            self.disconnect();
-                            return Poll::Ready(self.fail(error));
-                        }
-                    }
-                }
-                None => {
-                    let now = Instant::now();
-                    let seen = Seen {
-                        is_realtime: self.is_realtime,
-                        is_connected: self.connection.is_some(),
-                        channel: self.channel.known(now),
-                        has_arrived: self.order.has_arrived(),
-                        must_read: self.must_read,
-                        is_due: self.audit_at.is_some_and(|at| at <= now),
-                        is_resting: self.not_before.is_some_and(|at| at > now),
-                    };
-                    match seen.next() {
-                        Do::Take => {
-                            if let Some(entry) = self.order.take_arrived() {
-                                return Poll::Ready(self.take(entry));
-                            }
-                        }
-                        Do::Watch => self.step = Some(self.open(true)),
-                        Do::Open => self.step = Some(self.open(false)),
-                        Do::Read => {
-                            self.step =
-                                self.connection.take().map(|connection| self.read(connection));
-                        }
-                        Do::Rest => return Poll::Ready(self.value_of_newest()),
-                    }
-                }
-            }
-        }
-    }
-
-    fn abandon_look(&mut self) {
-        if self.step.take().is_some() {
-            // The connection was with it.
-            self.disconnect();
-            self.rest_after(Kind::Unreachable);
-        }
-    }
-
-    fn must_load(&mut self) {
-        self.must_read = true;
-        self.not_before = None;
-    }
-
-    fn look_again_after(&self) -> Option<Duration> {
-        let now = Instant::now();
-        let due = match self.not_before {
-            _ if self.is_unclear => Some(now + self.pace.floor()),
-            Some(not_before) if self.must_read => Some(not_before),
-            _ => self.audit_at,
-        };
-        Some(due?.max(self.not_before.unwrap_or(now)).saturating_duration_since(now))
-    }
-
-    fn pause(&mut self) -> Option<Duration> {
-        let left = self.not_before?.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then_some(left)
-    }
-
-    fn load_timeout(&self) -> Duration {
-        // One that the deadlines leave time for.
-        SHORTEST_LOOK.max(self.source.store.read_deadline().saturating_mul(STEPS + 1))
-    }
-
-    fn name(&self) -> Option<Arc<str>> {
-        Some(Arc::clone(&self.source.name))
-    }
-
-    fn mechanism(&self) -> Mechanism {
-        let polls = self.poll_interval.is_some();
-        if self.is_realtime { self.channel.mechanism(polls) } else { Mechanism::Polling }
     }
 }

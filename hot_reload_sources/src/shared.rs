@@ -66,14 +66,11 @@ impl<C: Send + Sync + 'static> Shared<C> {
             }
             let under_way = open.attempt.as_ref().and_then(WeakShared::upgrade);
             // One that has ended may still be held by who has not looked yet.
-            match under_way.filter(|attempt| attempt.peek().is_none()) {
-                Some(attempt) => attempt,
-                None => {
-                    let attempt = self.attempt(connect());
-                    open.attempt = attempt.downgrade();
-                    attempt
-                }
-            }
+            under_way.filter(|attempt| attempt.peek().is_none()).unwrap_or_else(|| {
+                let attempt = self.attempt(connect());
+                open.attempt = attempt.downgrade();
+                attempt
+            })
         };
         attempt.await
     }

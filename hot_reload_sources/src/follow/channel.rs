@@ -67,14 +67,14 @@ pub(super) enum Known {
     Settled,
     /// The last one is over, and another may be had.
     Ended,
-    /// To be done without; whoever is connected asks for it beside all else.
+    /// To be done without, as it can't be had or is not wanted.
     Off,
 }
 
 /// What decides what a look does.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub(super) struct Seen {
-    pub(super) is_realtime: bool,
     pub(super) is_connected: bool,
     pub(super) channel: Known,
     /// Whether something arrived that no look has taken.
@@ -110,9 +110,8 @@ impl Seen {
         }
         match (self.is_connected, self.channel) {
             // With a connection: opening came to an error that it has outlived.
-            (_, Known::Unknown) if self.is_realtime => Do::Watch,
-            (false, Known::Settled | Known::Ended) if self.is_realtime => Do::Watch,
-            (false, _) => Do::Open,
+            (_, Known::Unknown) | (false, Known::Settled | Known::Ended) => Do::Watch,
+            (false, Known::Off) => Do::Open,
             (true, _) if self.must_read || (self.is_due && !self.is_resting) => Do::Read,
             (true, _) => Do::Rest,
         }
@@ -124,7 +123,6 @@ mod tests {
     use super::*;
 
     const SEEN: Seen = Seen {
-        is_realtime: true,
         is_connected: true,
         channel: Known::Settled,
         has_arrived: false,
@@ -135,7 +133,6 @@ mod tests {
     const AWAY: Seen = Seen { is_connected: false, ..SEEN };
     const DUE: Seen = Seen { is_due: true, ..SEEN };
     const OFF: Seen = Seen { channel: Known::Off, ..SEEN };
-    const POLLED: Seen = Seen { is_realtime: false, channel: Known::Unknown, ..SEEN };
 
     #[test]
     fn what_a_look_does() {
@@ -157,9 +154,6 @@ mod tests {
             (OFF, Do::Rest),
             (Seen { is_due: true, ..OFF }, Do::Read),
             (Seen { channel: Known::Ended, ..DUE }, Do::Read),
-            (POLLED, Do::Rest),
-            (Seen { is_due: true, ..POLLED }, Do::Read),
-            (Seen { is_connected: false, ..POLLED }, Do::Open),
         ];
         for (seen, want) in table {
             assert_eq!(seen.next(), want, "{seen:?}");

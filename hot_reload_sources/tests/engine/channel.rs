@@ -8,7 +8,10 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     Followed, HOUR,
-    common::fake::{Answers, Channel, Fake, one},
+    common::{
+        fake::{Answers, Channel, Fake, one},
+        within,
+    },
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -95,6 +98,17 @@ async fn a_channel_that_is_back_is_found_soon_whatever_the_poll_interval() {
         assert!(put.elapsed() < SECOND, "{channel:?}: {:?}", put.elapsed());
         assert_eq!(store.reads(), reads);
     }
+}
+
+/// By a clock that never stands still.
+#[tokio::test]
+async fn a_channel_that_is_back_is_found_in_real_time() {
+    let store = Fake::new(one("one", 1));
+    store.channel(Channel::Fails(lost));
+    let followed = Followed::new(&store, ReloaderOptions::realtime());
+    within(followed.until_health(Health::Degraded)).await;
+    store.channel(Channel::Pushes);
+    within(followed.until_health(Health::Fresh)).await;
 }
 
 /// Once each poll was a new connection.
