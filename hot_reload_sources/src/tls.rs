@@ -133,10 +133,10 @@ fn unusable(path: &Path, error: impl Into<Box<dyn std::error::Error + Send + Syn
 /// one line of it.
 fn no_pem(path: &Path, error: &pem::Error) -> StoreError {
     let told = match error {
-        pem::Error::NoItemsFound => "holds nothing in PEM of the kind that is wanted",
-        _ => "is no PEM; look whether each of its lines is there, by itself",
+        pem::Error::NoItemsFound => "it holds nothing in PEM of the kind that is wanted",
+        _ => "it is no PEM; look whether each of its lines is there, by itself",
     };
-    StoreError::refused(format!("{} {told}", path.display()))
+    StoreError::refused(format!("{} can't be used: {told}", path.display()))
 }
 
 #[cfg(test)]
