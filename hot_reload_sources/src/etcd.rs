@@ -212,9 +212,7 @@ impl Etcd {
         let deadline = self.read_deadline;
         let connect = || async move {
             let client = match &*way {
-                Way::Members(members, access) => {
-                    entrance.enter(members, access, deadline).await?
-                }
+                Way::Members(members, access) => entrance.enter(members, access, deadline).await?,
                 Way::Client(client) => Client::clone(client),
             };
             Ok(Link::over(client, deadline))

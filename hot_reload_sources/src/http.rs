@@ -83,10 +83,7 @@
 //! [server-sent events]: https://html.spec.whatwg.org/multipage/server-sent-events.html
 //! [Consul's blocking queries]: https://developer.hashicorp.com/consul/api-docs/features/blocking
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use reqwest::{
     RequestBuilder,
@@ -291,9 +288,4 @@ fn without_credentials(url: &mut Url) {
     // A URL of https or http can have, and lack, both.
     let _ = url.set_username("");
     let _ = url.set_password(None);
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that can panic is done under it.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,7 +7,7 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -21,7 +21,7 @@ use super::{
     fault::{is_open_to_all, told_at_entrance},
     heart::BEAT,
 };
-use crate::{access::Access, error::StoreError};
+use crate::{access::Access, error::StoreError, lock::lock};
 
 /// A member that takes longer to answer has enough logins to do. Others who are logged in wait as long, and
 /// members take their leader for lost after a second.
@@ -100,8 +100,7 @@ impl Entrance {
     }
 
     fn left(&self) -> MutexGuard<'_, Option<Left>> {
-        // What is set in it is set at once, so no panic leaves it half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -13,10 +13,10 @@ use reqwest::redirect::Policy;
 use rustls::{ClientConfig, RootCertStore};
 use zeroize::Zeroizing;
 
-use super::locked;
 use crate::{
     access::{self, Access},
     error::StoreError,
+    lock::lock,
     shared::Shared,
     tls,
 };
@@ -88,7 +88,7 @@ impl Clients {
         let Some(tls) = &pool.tls else { return };
         // What can't be read is no better than what there is.
         if roots(access, *is_https).await.is_ok_and(|roots| roots.roots != tls.roots.roots) {
-            *locked(last) = None;
+            *lock(last) = None;
             pool.doubt();
         }
     }
@@ -119,12 +119,12 @@ async fn open(
     is_https: bool,
     last: &Mutex<Option<Arc<Tls>>>,
 ) -> Result<Pool, StoreError> {
-    let known = locked(last).clone().filter(|tls| tls.files == files);
+    let known = lock(last).clone().filter(|tls| tls.files == files);
     let tls = match known {
         Some(known) => known,
         None => Arc::new(prepare(access, files, is_https).await?),
     };
-    *locked(last) = Some(Arc::clone(&tls));
+    *lock(last) = Some(Arc::clone(&tls));
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(tls.config.clone())
         .redirect(Policy::none())

@@ -14,7 +14,7 @@ use super::{
     Http,
     channel::Channel,
     client::Pool,
-    events, locked, long_poll,
+    events, long_poll,
     memory::Memory,
     place::HttpPlace,
     request::{Answer, Request},
@@ -23,6 +23,8 @@ use super::{
 use crate::{
     content::Entry,
     error::StoreError,
+    in_time::no_answer,
+    lock::lock,
     store::{Changes, Connection},
 };
 
@@ -61,16 +63,16 @@ impl Session {
     async fn pool(&self) -> Result<Arc<Pool>, StoreError> {
         let Http { clients, access, .. } = &self.place.http;
         let pool = clients.get(access).await?;
-        *locked(&self.pool) = Arc::clone(&pool);
+        *lock(&self.pool) = Arc::clone(&pool);
         Ok(pool)
     }
 
     pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
-        locked(&self.place.memory)
+        lock(&self.place.memory)
     }
 
     pub(super) fn standing(&self) -> MutexGuard<'_, Standing> {
-        locked(&self.standing)
+        lock(&self.standing)
     }
 
     /// Cuts `work` off at a deadline; whatever it has waited for may be dead.
@@ -80,8 +82,8 @@ impl Session {
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         timeout(deadline, work).await.unwrap_or_else(|_| {
-            locked(&self.pool).doubt();
-            Err(StoreError::unreachable(format!("no whole answer within {deadline:?}")))
+            lock(&self.pool).doubt();
+            Err(no_answer(deadline))
         })
     }
 }

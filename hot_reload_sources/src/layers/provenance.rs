@@ -3,8 +3,10 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
+
+use crate::lock::lock;
 
 /// What gave each key: the name of its layer, or of a variable of the environment; never a value.
 pub type Origins = BTreeMap<String, Arc<str>>;
@@ -19,21 +21,16 @@ pub struct Provenance(Arc<Mutex<Arc<Origins>>>);
 impl Provenance {
     /// Returns all keys, in dotted form, each with what gave it; none before the first merge.
     pub fn get(&self) -> Arc<Origins> {
-        Arc::clone(&self.lock())
+        Arc::clone(&lock(&self.0))
     }
 
     /// Returns what gave `key`, such as `limits.rps`.
     pub fn of(&self, key: &str) -> Option<Arc<str>> {
-        self.lock().get(key).cloned()
+        lock(&self.0).get(key).cloned()
     }
 
     pub(super) fn set(&self, origins: Origins) {
-        *self.lock() = Arc::new(origins);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Arc<Origins>> {
-        // A pointer is put in whole or not at all.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.0) = Arc::new(origins);
     }
 }
 

@@ -1,7 +1,7 @@
 //! A consumer, which is sent every change of a place, and first what is there.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -24,7 +24,7 @@ use super::{
     link::Link,
     place::Keys,
 };
-use crate::{content::Entry, error::StoreError, store::Changes};
+use crate::{content::Entry, error::StoreError, lock::lock, store::Changes};
 
 /// One that is late is no reason to give a connection up.
 const HEARTBEATS_IN_DEADLINE: u32 = 4;
@@ -265,9 +265,4 @@ async fn create(
     let made = link.asks(&[&subject, &inbox, &flow], made).await?;
     let made = made.map_err(|error| fault::consumer(error, &bucket.name))?;
     Ok((subscriber, made.cached_info().clone()))
-}
-
-pub(super) fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
-    // Nothing that is done with it panics halfway.
-    known.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     bucket::Bucket,
-    changes::{Watching, lock},
+    changes::Watching,
     fault,
     known::Known,
     link::Link,
@@ -20,6 +20,7 @@ use super::{
 use crate::{
     content::Entry,
     error::StoreError,
+    lock::lock,
     store::{Changes, Connection},
 };
 

@@ -1,13 +1,13 @@
 //! What all connections of a place have seen of its bucket, and of its key.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use crate::{content::Revision, history};
+use crate::{content::Revision, history, lock::lock};
 
 /// Which revisions of a bucket can be compared, by the time when its stream was created.
 ///
@@ -102,8 +102,7 @@ impl History {
     }
 
     fn key(&self) -> MutexGuard<'_, Newest> {
-        // What is set in it is set at once, so no panic leaves it half done.
-        self.key.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.key)
     }
 }
 
