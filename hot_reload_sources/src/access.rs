@@ -134,7 +134,8 @@ impl Access {
     }
 
     /// Sets the read deadline that a store begins with: how long connecting and an answer may take, and how
-    /// long it may be silent until the connection is given up; 5 s by default.
+    /// long it may be silent until the connection is given up; 5 s by default. What waits over HTTP for events, or
+    /// for the answer of a long poll, has 30 s if this is less.
     ///
     /// It is for what is made by a URL alone, as [`from_url`](crate::from_url()) does; the handle of each store
     /// has a method of this name.

@@ -6,7 +6,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::content::Entry;
 
-/// Reads in a row that find the same before there is a pause: what was put twice, or by several.
+/// Reads in a row that find the same before there is a pause: what is put twice, or by several, or in
+/// another database of Redis.
 const SAME_AT_ONCE: u32 = 4;
 /// No change has to wait longer, if it is among so many reasons to look.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);

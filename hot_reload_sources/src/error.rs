@@ -17,7 +17,6 @@ pub struct StoreError {
     kind: Kind,
     message: String,
     cause: Option<Arc<dyn Error + Send + Sync>>,
-    is_gone: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +25,8 @@ pub(crate) enum Kind {
     Refused,
     Throttled(Option<Duration>),
     Missing,
+    /// There is no value, and what should hold one is there.
+    Gone,
     Invalid,
 }
 
@@ -55,7 +56,7 @@ impl StoreError {
 
     /// There is no value, and what should hold one is there.
     pub(crate) fn gone() -> Self {
-        Self { is_gone: true, ..Self::missing("nothing there; put a value") }
+        Self::new(Kind::Gone, "nothing there; put a value")
     }
 
     /// What the store holds can't be taken.
@@ -97,9 +98,9 @@ impl StoreError {
         self.kind == Kind::Invalid
     }
 
-    /// Whether what should hold the value is not there.
+    /// Whether there is no value, or nothing that should hold one.
     pub fn is_missing(&self) -> bool {
-        self.kind == Kind::Missing
+        matches!(self.kind, Kind::Missing | Kind::Gone)
     }
 
     /// Whether whoever reads both can't tell them apart.
@@ -111,7 +112,7 @@ impl StoreError {
     /// Whether it is the value alone that is not there.
     #[cfg(feature = "layers")]
     pub(crate) fn is_gone(&self) -> bool {
-        self.is_gone
+        self.kind == Kind::Gone
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -119,7 +120,7 @@ impl StoreError {
     }
 
     fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), cause: None, is_gone: false }
+        Self { kind, message: message.into(), cause: None }
     }
 }
 

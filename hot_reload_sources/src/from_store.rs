@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use hot_reload::{
     BoxFollow, RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, ReloaderError,
-    ReloaderOptions, ReloaderReceiver, ReloaderService,
+    ReloaderOptions, ReloaderReceiver,
 };
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     error::StoreError,
     follow::{FollowStore, open},
     store::Store,
+    watched::watched,
 };
 
 /// So that a store that is back is found within a second.
@@ -24,6 +25,8 @@ type Decode<V> = dyn Fn(&str, &Content) -> anyhow::Result<V> + Send + Sync;
 ///
 /// Made by the methods of the stores; follow it with a [`ReloaderService`], or in one line with
 /// [`watch`](Self::watch).
+///
+/// [`ReloaderService`]: hot_reload::ReloaderService
 #[must_use = "a source does nothing by itself"]
 pub struct FromStore<V> {
     pub(crate) store: Arc<dyn Store>,
@@ -135,21 +138,7 @@ where
     ///
     /// Outside a tokio runtime.
     pub async fn watch(self) -> ReloadResult<ReloaderReceiver<V, String>, V, String> {
-        // The service waits for a store that can't be reached; here that is to be an error.
-        self.reload().await?;
-        let (service, receiver) = ReloaderService::from_reloader(self, ReloaderOptions::hybrid());
-        tokio::spawn(async move { service.start_with_realtime().await });
-        let (mut first, mut status) = (receiver.clone(), receiver.watch_status());
-        tokio::select! {
-            biased;
-            changed = first.changed() => changed?,
-            // It has gone, or changed, since.
-            Ok(failed) = status.wait_for(|status| status.failures > 0) => {
-                let told = failed.last_error.as_deref().unwrap_or("it can't be read any more");
-                return Err(anyhow::anyhow!("{told}").into());
-            }
-        }
-        Ok(receiver)
+        watched(self).await
     }
 }
 

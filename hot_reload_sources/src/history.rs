@@ -31,6 +31,7 @@ pub(crate) struct Epoch<I> {
     before: u64,
 }
 
+#[cfg(any(feature = "etcd", feature = "postgres", test))]
 impl<I: Hash> Epoch<I> {
     pub(crate) fn at(&self, number: u64) -> Revision {
         Revision::new(self, number)

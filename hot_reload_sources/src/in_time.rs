@@ -1,7 +1,8 @@
-//! Work that has a deadline.
+//! Work that has a deadline, or may panic.
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
+use futures_util::FutureExt;
 use tokio::time::timeout;
 
 use crate::error::StoreError;
@@ -12,6 +13,14 @@ pub(crate) async fn in_time<T>(
     deadline: Duration,
 ) -> Result<T, StoreError> {
     timeout(deadline, work).await.unwrap_or_else(|_| Err(no_answer(deadline)))
+}
+
+/// Makes an error of a panic in `work`, which nobody else catches, and which is dropped then.
+pub(crate) async fn caught<T>(
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let done = AssertUnwindSafe(work).catch_unwind().await;
+    done.unwrap_or_else(|_| Err(StoreError::unreachable("its client has panicked")))
 }
 
 /// What is said of work that was given up.

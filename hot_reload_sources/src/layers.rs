@@ -102,7 +102,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use hot_reload::{
     BoxFollow, RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, ReloaderOptions,
-    ReloaderReceiver, ReloaderService, forward_source,
+    ReloaderReceiver, forward_source,
 };
 use serde::de::DeserializeOwned;
 
@@ -117,10 +117,13 @@ use self::{
     merge::{Part, merge},
     trouble::{Trouble, as_one},
 };
+use crate::watched::watched;
 
 /// Layers merged, in order, into one value of type `V`; later ones win.
 ///
 /// Follow them with a [`ReloaderService`], or in one line with [`watch`](Self::watch).
+///
+/// [`ReloaderService`]: hot_reload::ReloaderService
 #[must_use]
 pub struct Layers<V> {
     all: Vec<Layer>,
@@ -165,8 +168,8 @@ where
     /// # Errors
     ///
     /// When a layer that is not [optional](Layer::optional) can't be loaded now, or the whole is no
-    /// value; what goes a moment later, before it is followed, is waited for. To start without one, and
-    /// for whatever takes a [handle](hot_reload::ReloaderHandle), make a [`ReloaderService`]: it waits.
+    /// value. To start without one, and for whatever takes a [handle](hot_reload::ReloaderHandle), make a
+    /// [`ReloaderService`]: it waits.
     ///
     /// # Cancel safety
     ///
@@ -176,13 +179,7 @@ where
     ///
     /// Outside a tokio runtime.
     pub async fn watch(self) -> ReloadResult<ReloaderReceiver<V, String>, V, String> {
-        // The service waits for a layer that can't be loaded; here that is to be an error.
-        self.reload().await?;
-        let (service, receiver) = ReloaderService::from_reloader(self, ReloaderOptions::hybrid());
-        tokio::spawn(async move { service.start_with_realtime().await });
-        let mut first = receiver.clone();
-        first.changed().await?;
-        Ok(receiver)
+        watched(self).await
     }
 }
 

@@ -88,7 +88,7 @@
 mod access;
 #[cfg(feature = "_stores")]
 mod address;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "redis"))]
 mod again;
 mod content;
 mod decode;
@@ -105,6 +105,7 @@ mod shared;
 mod store;
 #[cfg(feature = "_stores")]
 mod tls;
+mod watched;
 
 #[cfg(feature = "etcd")]
 pub mod etcd;

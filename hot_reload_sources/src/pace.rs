@@ -102,7 +102,7 @@ impl Pace {
     fn after(&self, kind: Kind, luck: f64) -> Duration {
         let ceiling = match kind {
             Kind::Unreachable => self.ceiling.min(self.reconnect_ceiling()),
-            Kind::Missing => self.ceiling.min(MISSING_CEILING),
+            Kind::Missing | Kind::Gone => self.ceiling.min(MISSING_CEILING),
             Kind::Refused | Kind::Throttled(_) | Kind::Invalid => self.ceiling,
         };
         let doublings = self.failures[nth(kind)].saturating_sub(1).min(31);
@@ -122,7 +122,7 @@ fn nth(kind: Kind) -> usize {
         Kind::Unreachable => 0,
         Kind::Refused => 1,
         Kind::Throttled(_) => 2,
-        Kind::Missing => 3,
+        Kind::Missing | Kind::Gone => 3,
         Kind::Invalid => 4,
     }
 }

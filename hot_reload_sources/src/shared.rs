@@ -9,7 +9,12 @@ use std::{
 
 use futures_util::future::{FutureExt, Shared as Joined, WeakShared};
 
-use crate::{error::StoreError, in_time::in_time, lock::lock, store::READ_DEADLINE};
+use crate::{
+    error::StoreError,
+    in_time::{caught, in_time},
+    lock::lock,
+    store::READ_DEADLINE,
+};
 
 /// A connection that is opened when somebody needs it, shared by all who do, and closed when the last of
 /// them lets go.
@@ -78,7 +83,7 @@ impl<C: Send + Sync + 'static> Shared<C> {
     {
         let slot = Arc::clone(&self.0);
         let attempt: Attempt<C> = Box::pin(async move {
-            let connection = Arc::new(in_time(connecting, slot.limit).await?);
+            let connection = Arc::new(caught(in_time(connecting, slot.limit)).await?);
             lock(&slot.open).connection = Arc::downgrade(&connection);
             Ok(connection)
         });
@@ -168,6 +173,19 @@ mod tests {
         };
         let last = join_all((0..1000).map(waits)).await.into_iter().max().unwrap();
         assert!(last < healed + 7 * SECOND, "{:?}", last - healed);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_panics_is_an_error_of_all_who_wait() {
+        let shared = Shared::<u32>::default();
+        let connect = || async {
+            tokio::task::yield_now().await;
+            panic!("the client's")
+        };
+        let waits = || shared.get(|_| true, connect);
+        let (one, other) = tokio::join!(waits(), waits());
+        assert!(one.unwrap_err().is_unreachable() && other.unwrap_err().is_unreachable());
+        assert_eq!(*shared.get(|_| true, async || Ok(7)).await.unwrap(), 7);
     }
 
     #[tokio::test(start_paused = true)]

@@ -45,7 +45,7 @@ pub(crate) struct DaemonFlags {
 
     /// How long a store may be silent, or take to answer, until the connection is given up
     ///
-    /// 5s unless it is said. Signs of life are asked for a few times in that time, so a large fleet may
+    /// 5s unless it is said; what waits for events over HTTP has 30s at least. Signs of life are asked for a few times in that time, so a large fleet may
     /// want more.
     #[arg(long, value_name = "TIME", value_parser = interval::parse)]
     pub(crate) read_deadline: Option<Duration>,

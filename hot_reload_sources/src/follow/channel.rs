@@ -29,6 +29,10 @@ impl Channel {
         matches!(self, Self::Standing { .. })
     }
 
+    pub(super) fn is_off(&self) -> bool {
+        matches!(self, Self::Off { .. })
+    }
+
     /// The connection is lost, and what stood with it; all else is as true as before.
     pub(super) fn is_cut(&mut self) {
         if self.stands() {

@@ -50,13 +50,17 @@ impl<V> FollowStore<V> {
         let told = error.as_ref().map(ToString::to_string);
         debug!(target: "hot_reload::watch_ended", source = &*self.source.name, error = told, "watching anew");
         self.disconnect();
-        let resume_at = Instant::now() + self.channel_pace.watch_ended(lasted);
+        let now = Instant::now();
+        let resume_at = now + self.channel_pace.watch_ended(lasted);
         self.not_before = self.not_before.max(Some(resume_at));
-        self.channel = match error {
-            // It is to be left alone for longer than a watch takes to begin anew.
-            Some(error) if error.is_throttled() => self.off(&error),
-            _ => Channel::Off { reason: None, retry_at: resume_at },
-        };
+        // It may be to be left alone for longer than a watch takes to begin anew, which is trouble if it is for
+        // long.
+        let throttled = error.filter(StoreError::is_throttled);
+        let asked = throttled.as_ref().map(|error| self.channel_pace.failed(error.kind()));
+        let retry_at = resume_at.max(now + asked.unwrap_or_default());
+        let is_long = retry_at > now + self.pace.ceiling();
+        let reason = throttled.filter(|_| is_long).map(|error| error.to_string());
+        self.channel = Channel::Off { reason, retry_at };
     }
 
     /// A channel that can't be had, for a while.

@@ -14,7 +14,7 @@ use super::{
     channel::{Do, Known, Seen},
     open::{Unopened, is_outlived},
 };
-use crate::error::Kind;
+use crate::{error::Kind, in_time::no_answer};
 
 /// A look connects, watches and reads, each within the read deadline.
 const STEPS: u32 = 3;
@@ -58,17 +58,18 @@ impl<V> Follow<V, String> for FollowStore<V> {
                                 return Poll::Ready(self.take(entry));
                             }
                         }
-                        Err(error) if is_outlived(&error) => {
-                            self.connection = Some(connection);
+                        Err(error) => {
+                            if is_outlived(&error) {
+                                self.connection = Some(connection);
+                            } else {
+                                self.disconnect();
+                            }
+                            // What was pushed meanwhile is none the worse.
                             self.order.read_fails();
                             let failed = self.fail(error);
                             if !self.order.has_arrived() {
                                 return Poll::Ready(failed);
                             }
-                        }
-                        Err(error) => {
-                            self.disconnect();
-                            return Poll::Ready(self.fail(error));
                         }
                     }
                 }
@@ -106,11 +107,14 @@ impl<V> Follow<V, String> for FollowStore<V> {
     }
 
     fn abandon_look(&mut self) {
-        if self.step.take().is_some() {
-            // The connection was with it.
-            self.disconnect();
-            self.rest_after(Kind::Unreachable);
+        let Some(step) = self.step.take() else { return };
+        // The connection was with it.
+        self.disconnect();
+        // It may have been the watch that hung: the next look does without.
+        if matches!(step, Step::Opening(_)) && self.is_realtime && !self.channel.is_off() {
+            self.channel = self.off(&no_answer(self.source.store.read_deadline()));
         }
+        self.rest_after(Kind::Unreachable);
     }
 
     fn must_load(&mut self) {

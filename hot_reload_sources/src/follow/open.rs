@@ -1,14 +1,13 @@
 //! From nothing to a connection that is watched, or read.
 
-use std::{future::poll_fn, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{future::poll_fn, sync::Arc, time::Duration};
 
-use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use crate::{
     content::Entry,
     error::StoreError,
-    in_time::in_time,
+    in_time::{caught, in_time},
     store::{Changes, Connection, Store},
 };
 
@@ -96,13 +95,12 @@ pub(super) async fn watch(
     store: Arc<dyn Store>,
     deadline: Duration,
 ) -> Result<Watched, StoreError> {
-    let watching = async {
+    caught(async {
         let mut connection = connected(&*store, None, deadline).await?;
         let watched = in_time(begin(&mut *connection, &mut false), deadline).await?;
         Ok((connection, watched))
-    };
-    let watched = AssertUnwindSafe(watching).catch_unwind().await;
-    watched.unwrap_or_else(|_| Err(StoreError::unreachable("its client has panicked")))
+    })
+    .await
 }
 
 /// Begins to watch, and waits for what is there; says when the watch `stands`.

@@ -45,12 +45,12 @@ impl HttpPlace {
         url.set_fragment(None);
         without_credentials(&mut url);
         Self {
+            silence: SILENCE.max(http.read_deadline),
             http,
             url,
             channel: Channel::None,
             event_name: None,
             max_size: MAX_SIZE,
-            silence: SILENCE,
             memory: Arc::default(),
         }
     }
@@ -140,7 +140,7 @@ impl HttpPlace {
 
     /// Sets how long the server may be silent before it is taken for dead: between events or comments,
     /// and until a long poll is answered, which is asked to wait for three quarters of that; 30 s by
-    /// default.
+    /// default, or the read deadline where that is longer.
     pub fn silence(mut self, deadline: Duration) -> Self {
         self.silence = deadline;
         self

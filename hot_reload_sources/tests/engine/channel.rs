@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hot_reload::{Health, Mechanism, ReloaderOptions};
-use hot_reload_sources::{Entry, StoreError};
+use hot_reload_sources::{Entry, Store, StoreError};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
@@ -77,6 +77,45 @@ async fn a_broken_channel_is_no_reason_to_have_no_value() {
             store.put(one("three", 3));
             followed.expect("three").await;
         }
+    }
+}
+
+/// Once the first failure that the status told was the answer.
+#[tokio::test(start_paused = true)]
+async fn a_broken_channel_keeps_nobody_from_beginning() {
+    for channel in [Channel::Hangs, Channel::Disappoints(lost), Channel::Disappoints(busy)] {
+        let store = Fake::new(one("one", 1));
+        store.channel(channel);
+        let values = within(store.clone().text().watch()).await.unwrap();
+        assert_eq!(values.get().as_deref(), Some("one"), "{channel:?}");
+    }
+}
+
+/// Once each look asked for the channel anew, as none had come to an end of its own.
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_hangs_for_longer_than_a_look_may_is_done_without() {
+    for options in [ReloaderOptions::realtime(), ReloaderOptions::hybrid()] {
+        let store = Fake::new(one("one", 1));
+        store.channel(Channel::Hangs);
+        let followed = Followed::new(&store, options.load_timeout(2 * SECOND));
+        followed.expect("one").await;
+        store.put_silently(one("two", 2));
+        followed.expect("two").await;
+    }
+}
+
+/// Servers of events say once how soon to be back, and proxies end each stream after a minute.
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_ends_to_be_begun_anew_in_a_moment_is_no_trouble() {
+    let store = Fake::new(one("one", 1));
+    let followed = Followed::new(&store, ReloaderOptions::realtime());
+    followed.expect("one").await;
+    let watched = store.watched();
+    store.end(|| StoreError::throttled("over", Some(3 * SECOND)));
+    while store.watched() == watched {
+        let mechanism = followed.receiver.status().mechanism;
+        assert_eq!(mechanism, Some(Mechanism::Events));
+        sleep(SECOND / 100).await;
     }
 }
 
