@@ -9,7 +9,7 @@ use crate::content::Entry;
 /// Reads in a row that find the same before there is a pause: what is put twice, or by several, or in
 /// another database of Redis.
 const SAME_AT_ONCE: u32 = 4;
-/// No change has to wait longer, if it is among so many reasons to look.
+/// No change has to wait longer, if it is among so many reasons to look, as anybody may give who may notify.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// How fast is read what a store only says to look at, which it may say of what is no change.

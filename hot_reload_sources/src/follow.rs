@@ -9,7 +9,10 @@ mod order;
 use std::{pin::Pin, sync::Arc, task::Context, time::Duration};
 
 use hot_reload::{Look, ReloadResult, ReloaderOptions};
-use tokio::time::{Instant, Sleep};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, Sleep},
+};
 
 pub(crate) use self::open::open;
 use self::{
@@ -41,7 +44,7 @@ pub(crate) struct FollowStore<V> {
     channel: Channel,
     step: Option<Step>,
     /// At a channel that is off, by a connection of its own: reads go on meanwhile.
-    attempt: Option<Boxed<Result<Watched, StoreError>>>,
+    attempt: Option<JoinSet<Result<Watched, StoreError>>>,
     order: Order,
     /// What the newest entry came to.
     standing: Standing,

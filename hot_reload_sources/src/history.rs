@@ -5,7 +5,9 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use crate::{content::Revision, lock::lock};
+#[cfg(any(feature = "etcd", feature = "postgres", test))]
+use crate::content::Revision;
+use crate::lock::lock;
 
 /// How far a store has counted, as far as all connections to it have seen.
 ///

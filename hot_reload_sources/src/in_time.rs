@@ -20,7 +20,12 @@ pub(crate) async fn caught<T>(
     work: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
     let done = AssertUnwindSafe(work).catch_unwind().await;
-    done.unwrap_or_else(|_| Err(StoreError::unreachable("its client has panicked")))
+    done.unwrap_or_else(|_| Err(panicked()))
+}
+
+/// What is said of work that has panicked.
+pub(crate) fn panicked() -> StoreError {
+    StoreError::unreachable("its client has panicked")
 }
 
 /// What is said of work that was given up.

@@ -88,7 +88,7 @@
 mod access;
 #[cfg(feature = "_stores")]
 mod address;
-#[cfg(any(feature = "http", feature = "redis"))]
+#[cfg(any(feature = "http", feature = "postgres", feature = "redis"))]
 mod again;
 mod content;
 mod decode;

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
 use tracing::debug;
 
 use super::{
@@ -14,7 +17,7 @@ use super::{
     channel::Channel,
     open::{Watched, watch},
 };
-use crate::error::StoreError;
+use crate::{error::StoreError, in_time::panicked};
 
 /// More than a look is worth waiting for; the rest is taken by the next.
 const MOST_AT_ONCE: usize = 4096;
@@ -81,8 +84,10 @@ impl<V> FollowStore<V> {
     pub(super) fn poll_channel(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             if let Some(attempt) = &mut self.attempt {
-                let tried = ready!(attempt.as_mut().poll(cx));
+                let tried = ready!(attempt.poll_join_next(cx));
                 self.attempt = None;
+                // It panics where its client does.
+                let tried = tried.and_then(Result::ok).unwrap_or_else(|| Err(panicked()));
                 match tried {
                     Ok(watched) => {
                         self.is_watched(watched);
@@ -105,7 +110,10 @@ impl<V> FollowStore<V> {
             }
             let store = Arc::clone(&self.source.store);
             let deadline = store.read_deadline();
-            self.attempt = Some(Box::pin(watch(store, deadline)));
+            // In a task, as what it holds may be needed by others while this source is not polled.
+            let mut attempt = JoinSet::new();
+            attempt.spawn(watch(store, deadline));
+            self.attempt = Some(attempt);
         }
     }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::{
     content::Entry,
     error::StoreError,
-    in_time::{caught, in_time},
+    in_time::in_time,
     store::{Changes, Connection, Store},
 };
 
@@ -90,17 +90,14 @@ pub(super) async fn open_watched(
     })
 }
 
-/// Connects, and watches; nobody else catches what panics there.
+/// Connects, and watches.
 pub(super) async fn watch(
     store: Arc<dyn Store>,
     deadline: Duration,
 ) -> Result<Watched, StoreError> {
-    caught(async {
-        let mut connection = connected(&*store, None, deadline).await?;
-        let watched = in_time(begin(&mut *connection, &mut false), deadline).await?;
-        Ok((connection, watched))
-    })
-    .await
+    let mut connection = connected(&*store, None, deadline).await?;
+    let watched = in_time(begin(&mut *connection, &mut false), deadline).await?;
+    Ok((connection, watched))
 }
 
 /// Begins to watch, and waits for what is there; says when the watch `stands`.

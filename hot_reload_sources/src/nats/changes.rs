@@ -46,6 +46,14 @@ struct Stalled {
     heartbeats: u32,
 }
 
+/// What a consumer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// What there is at this moment, for which flow control is hardly ever needed.
+    Look,
+    Changes,
+}
+
 /// A watch that has begun.
 pub(super) struct Watching {
     link: Arc<Link>,
@@ -75,11 +83,13 @@ impl Watching {
         keys: Keys,
         history: Arc<History>,
         deadline: Duration,
+        goal: Goal,
     ) -> Result<Self, StoreError> {
         let link = Arc::clone(&bucket.link);
         let heartbeat = (deadline / HEARTBEATS_IN_DEADLINE).max(SHORTEST_HEARTBEAT);
         let filter = bucket.filter(&keys);
-        let (subscriber, info) = link.persists(|| create(&bucket, &filter, heartbeat)).await?;
+        let (subscriber, info) =
+            link.persists(|| create(&bucket, &filter, heartbeat, goal)).await?;
         Ok(Self {
             initial: info.num_pending + info.delivered.consumer_sequence,
             known: Arc::new(Mutex::new(Known::new(keys, bucket.epoch.clone(), history))),
@@ -230,6 +240,7 @@ async fn create(
     bucket: &Bucket,
     filter: &str,
     heartbeat: Duration,
+    goal: Goal,
 ) -> Result<(Subscriber, consumer::Info), StoreError> {
     let link = &bucket.link;
     let inbox = link.client.new_inbox();
@@ -257,12 +268,13 @@ async fn create(
         num_replicas: 1,
         ..push::Config::default()
     };
-    let made = async {
+    let mut asked = vec![&*subject, &inbox];
+    if goal == Goal::Changes {
         // If it can't be sent, nor can what is asked next.
         let _ = link.client.publish(flow.clone(), Bytes::new()).await;
-        link.jetstream.create_consumer_on_stream(config, stream).await
-    };
-    let made = link.asks(&[&subject, &inbox, &flow], made).await?;
+        asked.push(&flow);
+    }
+    let made = link.asks(&asked, link.jetstream.create_consumer_on_stream(config, stream)).await?;
     let made = made.map_err(|error| fault::consumer(error, &bucket.name))?;
     Ok((subscriber, made.cached_info().clone()))
 }

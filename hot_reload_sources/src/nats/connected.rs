@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     bucket::Bucket,
-    changes::Watching,
+    changes::{Goal, Watching},
     fault,
     known::Known,
     link::Link,
@@ -72,7 +72,7 @@ impl Connected {
             }
         }
         // Sets, and what is not there or can't be had otherwise, are told by a consumer of this moment.
-        Ok(self.begins().await?.entry())
+        Ok(self.begins(Goal::Look).await?.entry())
     }
 
     /// Reads the last message of the one key, with its number; if one that was newer is removed, `bucket` is
@@ -89,7 +89,7 @@ impl Connected {
         if is_older && history.is_older_for(nats.read_deadline) {
             // A mirror that answers in place of the bucket may lag behind for longer. By a consumer the
             // bucket itself tells what there is, of which note is taken.
-            match self.begins().await {
+            match self.begins(Goal::Look).await {
                 Ok(_) => {
                     if let Some(epoch) = history.removed(&bucket.epoch) {
                         bucket.epoch = epoch;
@@ -139,11 +139,11 @@ impl Connected {
     }
 
     /// Begins to watch, and waits until all that is there has been told.
-    async fn begins(&self) -> Result<Watching, StoreError> {
+    async fn begins(&self, goal: Goal) -> Result<Watching, StoreError> {
         let NatsPlace { nats, bucket, keys, history } = &self.place;
         let bucket = Bucket::open(&self.link, bucket, history).await?;
-        let mut watching =
-            Watching::begin(bucket, keys.clone(), Arc::clone(history), nats.read_deadline).await?;
+        let (keys, history) = (keys.clone(), Arc::clone(history));
+        let mut watching = Watching::begin(bucket, keys, history, nats.read_deadline, goal).await?;
         watching.catches_up().await?;
         Ok(watching)
     }
@@ -160,7 +160,7 @@ impl Connection for Connected {
     }
 
     async fn watch(&mut self) -> Result<Option<Changes>, StoreError> {
-        let watching = self.begins().await?;
+        let watching = self.begins(Goal::Changes).await?;
         self.watched = Some(Watched {
             known: watching.known(),
             filter: watching.filter(),

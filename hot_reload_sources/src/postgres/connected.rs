@@ -1,14 +1,10 @@
 //! What is asked of a server, over the connection of its handle.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::{future::try_join, stream};
-use tokio::{
-    sync::watch,
-    task::JoinSet,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::watch, task::JoinSet};
 
 use super::{
     asked::Asked,
@@ -16,6 +12,7 @@ use super::{
     link::{Link, Subscription},
 };
 use crate::{
+    again::Again,
     content::Entry,
     error::StoreError,
     store::{Changes, Connection},
@@ -23,10 +20,6 @@ use crate::{
 
 /// The server cuts longer names, and what is sent to the whole name is not heard.
 const LONGEST_CHANNEL: usize = 63;
-/// So often in a row the same is read without a pause: values are written once more.
-const SAME_AT_ONCE: u32 = 4;
-/// As often it is read at most where whoever notifies has nothing to tell, as anybody may.
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 pub(super) struct Connected {
     link: Arc<Link>,
@@ -121,34 +114,20 @@ async fn follow(
     first: Entry,
     keep: watch::Sender<Entry>,
 ) -> StoreError {
-    let mut last = first;
-    let mut same = 0;
-    let mut read_at = Instant::now();
+    let mut again = Again::default();
+    again.reads(&first);
     loop {
         if told.changed().await.is_err() {
             return fault::lost();
         }
-        sleep_until(read_at + pause(same)).await;
+        again.rest().await;
         told.mark_unchanged();
-        read_at = Instant::now();
         let entry = match asked.read(&link).await {
             Ok(entry) => entry,
             Err(error) => return error,
         };
-        same = if entry.content() == last.content() { same.saturating_add(1) } else { 0 };
-        last = entry.clone();
+        again.reads(&entry);
         keep.send_replace(entry);
-    }
-}
-
-/// How long after one read the next may be.
-fn pause(same: u32) -> Duration {
-    match same.checked_sub(SAME_AT_ONCE) {
-        None => Duration::ZERO,
-        Some(doublings) => {
-            let pause = Duration::from_millis(1).saturating_mul(1 << doublings.min(16));
-            pause.min(LONGEST_PAUSE)
-        }
     }
 }
 
@@ -163,18 +142,5 @@ pub(super) async fn driven<T: Send + 'static>(
         Some(Ok(answer)) => answer,
         Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         _ => Err(fault::lost()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_stays_the_same_is_read_less_often() {
-        for (same, want) in [(0, 0), (3, 0), (4, 1), (5, 2), (11, 128), (12, 250), (u32::MAX, 250)]
-        {
-            assert_eq!(pause(same), Duration::from_millis(want), "{same}");
-        }
     }
 }

@@ -156,6 +156,26 @@ async fn a_set_and_a_mirror_take_rights_of_their_own() {
     }
 }
 
+/// Once it had no value at all.
+#[tokio::test]
+async fn a_set_without_the_right_to_flow_control_is_polled() {
+    let server = NatsServer::start().await;
+    server.put("f.other", "one").await;
+    let rights = [
+        format!("$JS.API.STREAM.INFO.KV_{BUCKET}"),
+        format!("$JS.API.CONSUMER.CREATE.KV_{BUCKET}.*.$KV.{BUCKET}.f.>"),
+    ];
+    let rights = format!("{{user: guest, password: guest, permissions: {{publish: {rights:?}}}}}");
+    server.configure(&rights, "");
+    server.restart().await;
+    let url = format!("nats://guest:guest@{}", server.address());
+    let bucket = Nats::from_url(&url, Access::new()).unwrap().bucket(BUCKET);
+    let mut polled = followed(bucket.prefix("f.o").each_bytes());
+    comes(&mut polled, [("ther".to_owned(), "one".into())].into()).await;
+    let by = polled.status().mechanism.unwrap().to_string();
+    assert!(by.contains("for want of events") && by.contains("$JS.FC"), "{by}");
+}
+
 /// A server, and a URL of it for who is in another account than JetStream, and has not imported from there
 /// the subject of answers to flow control.
 async fn without_flow_control() -> (NatsServer, String) {
