@@ -77,7 +77,8 @@
 //! - A token is not checked again once a watch stands: who loses the right to read is told so by the next
 //!   audit.
 //! - Each core of a member checks some twenty passwords a second: after a restart 5,000 processes take
-//!   minutes. By client certificate (`--client-cert-auth`) nobody logs in.
+//!   minutes. By client certificate (`--client-cert-auth`) nobody logs in. A login that nobody waits for any
+//!   more, as that of a service that was stopped meanwhile, goes on for up to 15 s.
 //! - A server or a proxy with a low limit of streams in one connection (`--max-concurrent-streams`) has none
 //!   for all of many places, nor for what finds out whether it is alive: the connection is then made anew,
 //!   over and over. Give each [`Etcd`] fewer places.

@@ -130,6 +130,8 @@ where
     /// When the store can't be reached, or holds no good value now. To start without one, and for
     /// whatever takes a [handle](hot_reload::ReloaderHandle), make a [`ReloaderService`]: it waits.
     ///
+    /// [`ReloaderService`]: hot_reload::ReloaderService
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future starts nothing.

@@ -171,6 +171,8 @@ where
     /// value. To start without one, and for whatever takes a [handle](hot_reload::ReloaderHandle), make a
     /// [`ReloaderService`]: it waits.
     ///
+    /// [`ReloaderService`]: hot_reload::ReloaderService
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future starts nothing.

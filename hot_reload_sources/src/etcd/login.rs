@@ -6,13 +6,15 @@
 //! for. What that does for a fleet is in the test `a_fleet_that_comes_back_at_once_is_let_in`.
 
 use std::{
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use etcd_client::{Client, Error};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout, timeout_at},
+};
 use zeroize::Zeroizing;
 
 use super::{
@@ -21,7 +23,7 @@ use super::{
     fault::{is_open_to_all, told_at_entrance},
     heart::BEAT,
 };
-use crate::{access::Access, error::StoreError, lock::lock};
+use crate::{access::Access, error::StoreError, in_time::panicked, lock::lock};
 
 /// A member that takes longer to answer has enough logins to do. Others who are logged in wait as long, and
 /// members take their leader for lost after a second.
@@ -50,7 +52,8 @@ pub(super) struct Login {
 #[derive(Clone, Default)]
 pub(super) struct Entrance(Arc<Mutex<Option<Left>>>);
 
-type Entering = Pin<Box<dyn Future<Output = Result<Client, StoreError>> + Send>>;
+/// In a task, so that the time it takes is the member's, whether or not somebody waits.
+type Entering = JoinSet<Result<Client, StoreError>>;
 
 /// What waits for somebody to come again.
 struct Left {
@@ -77,11 +80,15 @@ impl Entrance {
             Some(left) => left.entering,
             None => match connect(members, access, limit).await? {
                 (client, None) => return Ok(client),
-                (client, Some(login)) => Box::pin(log_in(client, login, deadline.mul_f64(BEAT))),
+                (client, Some(login)) => {
+                    let mut entering = JoinSet::new();
+                    entering.spawn(log_in(client, login, deadline.mul_f64(BEAT)));
+                    entering
+                }
             },
         };
-        if let Ok(entered) = timeout_at(until, &mut entering).await {
-            return entered;
+        if let Ok(entered) = timeout_at(until, entering.join_next()).await {
+            return entered.and_then(Result::ok).unwrap_or_else(|| Err(panicked()));
         }
         self.leave(entering);
         Err(StoreError::throttled("the member has many logins to do; waiting for this one", None))
