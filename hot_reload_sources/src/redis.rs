@@ -68,7 +68,7 @@
 //!
 //! | for | rights |
 //! |---|---|
-//! | a key | `+get`, and `+eval_ro +strlen` |
+//! | a key | `+get`, and `+getrange +eval_ro +strlen` |
 //! | a hash | `+hgetall`, and `+eval_ro +hlen +hkeys +hstrlen` |
 //! | changes | `+client` or `+client\|tracking`, `+ping` |
 //! | keyspace events in their place | `+subscribe` and `&__keyspace@0__:KEY`, `+ping` |

@@ -11,8 +11,18 @@ use crate::{
     error::StoreError,
 };
 
-/// What runs a script: the first is for whoever may only read, and unknown before Redis 7.
-const RUN: [&str; 2] = ["EVAL_RO", "EVAL"];
+/// How a value is read, best first; of a string whose start tells all, no script has to measure it. The first
+/// that runs a script is for whoever may only read, and unknown before Redis 7.
+const WAYS: [Way; 3] = [Way::Range, Way::Script("EVAL_RO"), Way::Script("EVAL")];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// By its first bytes, one more than is taken.
+    Range,
+    Script(&'static str),
+    /// Whatever its size.
+    Whole,
+}
 
 /// Returns a string, or a number in place of one that is too large.
 const TEXT: &str = "\
@@ -48,19 +58,27 @@ pub(super) enum Shape {
 impl Query {
     /// Reads it by `link`, to a node that its slot may be on the way to.
     ///
-    /// A script measures and reads at one moment, and has none of what is too large sent. Of one that reads,
+    /// Of a string no more is asked for than is taken. Of a hash, and of a string that is empty or not there, a
+    /// script measures and reads at one moment, and has none of what is too large sent. Of one that reads,
     /// the server remembers all keys that it was given, as if they had been asked for (`call`, in `server.c`
     /// of Redis). Where none can be run, size is found out after.
     pub(super) async fn read(&self, link: &Link, is_ahead: bool) -> Result<Entry, StoreError> {
-        let mut way = link.way();
+        let mut way = link.way().max(usize::from(self.shape == Shape::Hash));
+        let mut open = way;
         loop {
-            let run = RUN.get(way);
-            let command = run.map_or_else(|| self.command(), |run| self.script(run));
-            match self.ask(link, &command, is_ahead).await {
-                Err(error) if run.is_some() && fault::is_without_scripts(&error) => way += 1,
+            let by = WAYS.get(way).copied().unwrap_or(Way::Whole);
+            let answer = self.ask(link, &self.command(by), is_ahead).await;
+            match answer {
+                Err(error) if by != Way::Whole && fault::is_without_scripts(&error) => {
+                    // One that can be gone by stays so, whatever it leads to.
+                    open += usize::from(open == way);
+                    way += 1;
+                }
+                // There is none, or it is empty.
+                Ok(Value::BulkString(bytes)) if by == Way::Range && bytes.is_empty() => way += 1,
                 answer => {
                     if answer.is_ok() {
-                        link.keeps_to(way);
+                        link.keeps_to(open);
                     }
                     return self.entry(answer);
                 }
@@ -77,19 +95,22 @@ impl Query {
         }
     }
 
-    fn script(&self, run: &str) -> Cmd {
-        let script = match self.shape {
-            Shape::Text => TEXT,
-            Shape::Hash => HASH,
-        };
-        let mut eval = cmd(run);
-        eval.arg(script).arg(1).arg(&*self.key).arg(self.max_size);
-        eval
-    }
-
-    fn command(&self) -> Cmd {
-        let mut command = cmd(self.shape.command());
-        command.arg(&*self.key);
+    fn command(&self, by: Way) -> Cmd {
+        let mut command;
+        match by {
+            Way::Range => {
+                command = cmd("GETRANGE");
+                command.arg(&*self.key).arg(0).arg(self.max_size);
+            }
+            Way::Script(run) => {
+                command = cmd(run);
+                command.arg(self.shape.script()).arg(1).arg(&*self.key).arg(self.max_size);
+            }
+            Way::Whole => {
+                command = cmd(self.shape.command());
+                command.arg(&*self.key);
+            }
+        }
         command
     }
 
@@ -121,6 +142,13 @@ impl Query {
 }
 
 impl Shape {
+    fn script(self) -> &'static str {
+        match self {
+            Self::Text => TEXT,
+            Self::Hash => HASH,
+        }
+    }
+
     fn command(self) -> &'static str {
         match self {
             Self::Text => "GET",

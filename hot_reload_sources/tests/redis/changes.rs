@@ -197,7 +197,7 @@ async fn a_change_of_another_key_is_not_looked_at() {
     until(&mut changes, Entry::one("1")).await;
     let stats: String =
         redis::from_redis_value(server.say(&["INFO", "commandstats"]).await).unwrap();
-    let gets = stats.lines().find(|line| line.starts_with("cmdstat_get:")).unwrap();
+    let gets = stats.lines().find(|line| line.starts_with("cmdstat_getrange:")).unwrap();
     assert!(gets.contains("calls=1,"), "{gets}");
 }
 

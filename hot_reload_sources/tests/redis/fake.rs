@@ -61,7 +61,7 @@ async fn serve(client: TcpStream, answer: &str) -> std::io::Result<()> {
         }
         let answer = match &*command {
             "HELLO" => "%1\r\n+server\r\n+redis\r\n",
-            "EVAL_RO" => answer,
+            "GETRANGE" => answer,
             _ => "+OK\r\n",
         };
         client.write_all(answer.as_bytes()).await?;

@@ -20,7 +20,7 @@ use crate::common::{
 pub const USER: &str = "app";
 pub const PASSWORD: &str = "hunter2-of-redis";
 /// What the user needs, and no more.
-const RIGHTS: &str = "resetchannels -@all +get +strlen +hgetall +hlen +hkeys +hstrlen +eval_ro \
+const RIGHTS: &str = "resetchannels -@all +get +getrange +strlen +hgetall +hlen +hkeys +hstrlen +eval_ro \
                       +client|tracking +ping +select +asking %R~*";
 
 /// Of one database, whose default user may do everything, and whose user `app` may read.
