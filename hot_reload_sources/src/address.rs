@@ -1,6 +1,8 @@
 //! Parts that the URLs of all stores have.
 
 use percent_encoding::percent_decode_str;
+#[cfg(any(feature = "etcd", feature = "postgres", feature = "redis"))]
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -11,6 +13,19 @@ use crate::{
 /// What a URL ends in that means all keys that begin with what it names.
 #[cfg(any(feature = "etcd", feature = "nats", feature = "postgres", feature = "redis"))]
 pub(crate) const SET: &str = "set";
+
+/// What is encoded in the path of a URL, which has these as they are.
+#[cfg(any(feature = "etcd", feature = "postgres", feature = "redis"))]
+pub(crate) const NOT_IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b':')
+    .remove(b'=')
+    .remove(b'+')
+    .remove(b',');
 
 /// Returns what a part of a URL stands for; `None` where `%` begins no byte, and where it is not UTF-8.
 ///

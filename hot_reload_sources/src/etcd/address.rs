@@ -1,28 +1,17 @@
 //! What an `etcd://` URL says.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use url::Url;
 
 use super::keys::Keys;
 use crate::{
     access::Access,
-    address::{self, decoded},
+    address::{self, NOT_IN_A_PATH, decoded},
     error::StoreError,
 };
 
 /// What etcd listens at for its clients.
 const PORT: u16 = 2379;
-/// A path has these as they are.
-const NOT_IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'/')
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~')
-    .remove(b':')
-    .remove(b'=')
-    .remove(b'+')
-    .remove(b',');
 
 /// The members of a cluster, by host and port.
 #[derive(Debug, Clone, PartialEq, Eq)]

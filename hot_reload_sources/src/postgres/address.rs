@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, str::FromStr};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 use tokio_postgres::{
     Config,
     config::{Host, SslMode},
@@ -12,24 +12,13 @@ use zeroize::Zeroizing;
 use super::{STORE, asked::Keys, tls::Tls};
 use crate::{
     access::Access,
-    address::{SET, authority, decoded, malformed},
+    address::{NOT_IN_A_PATH, SET, authority, decoded, malformed},
     error::StoreError,
 };
 
 const PORT: u16 = 5432;
 const FORM: &str = "postgres://host:5432/database/key";
 
-/// What means nothing in a path but itself; the same as for the keys of other stores.
-const NOT_IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'/')
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~')
-    .remove(b':')
-    .remove(b'=')
-    .remove(b'+')
-    .remove(b',');
 const NOT_IN_A_SEGMENT: &AsciiSet = &NOT_IN_A_PATH.add(b'/');
 
 /// Where a server is, and what in it is named.

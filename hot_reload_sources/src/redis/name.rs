@@ -3,28 +3,17 @@
 use std::fmt::Display;
 
 use ::redis::ConnectionAddr;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 
 use super::{
     dial::{Place, Server, Way},
     query::Shape,
     sentinel::Sentinels,
 };
-use crate::address::authority;
+use crate::address::{NOT_IN_A_PATH, authority};
 
 /// What a URL ends in that names a hash, so that the name of a field may follow.
 pub(super) const FIELDS: &str = "set/";
-/// What means nothing in a path but itself; the same as for the keys of other stores.
-const NOT_IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'/')
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~')
-    .remove(b':')
-    .remove(b'=')
-    .remove(b'+')
-    .remove(b',');
 const NOT_IN_A_SEGMENT: &AsciiSet = &NOT_IN_A_PATH.add(b'/');
 const NOT_IN_A_VALUE: &AsciiSet = &NOT_IN_A_PATH.add(b'=').add(b'+');
 
