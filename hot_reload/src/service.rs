@@ -46,7 +46,7 @@ pub(crate) use self::{
     gate::Refusal,
     record::Trial,
     run::run,
-    sink::{Admission, Failure, OnPublish, Report, Sink},
+    sink::{Failure, Found, OnPublish, Report, Sink},
 };
 #[cfg(not(feature = "file-reloader"))]
 use self::{control::Control, run::run};

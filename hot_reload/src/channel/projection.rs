@@ -27,6 +27,9 @@ impl<V> Default for Projections<V> {
 impl<V> Projections<V> {
     /// Publishes to each that somebody still has.
     pub(super) fn publish(&mut self, next: &Generation<V>) {
+        if self.all.is_empty() {
+            return;
+        }
         drop_guarded(self.all.extract_if(.., |one| !one.is_wanted()).collect::<Vec<_>>());
         for projection in &self.all {
             projection.publish(next);

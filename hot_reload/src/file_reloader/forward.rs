@@ -10,9 +10,7 @@ use crate::{
     lock::lock,
     options::ReloaderOptions,
     reload::{RealtimeWatch, RealtimeWatchHandle, WatchEvent},
-    service::{
-        Admission, Control, Failure, OnPublish, Refusal, Report, Sink, Trial, followed, run,
-    },
+    service::{Control, Failure, Found, OnPublish, Refusal, Report, Sink, Trial, followed, run},
     status::Status,
 };
 
@@ -88,8 +86,8 @@ impl<V: Eq> Sink<V> for Forward<V> {
         value: V,
         _origin: Origin,
         _limit: Duration,
-    ) -> Result<Admission<V>, Refusal> {
-        Ok(Admission::New(value))
+    ) -> Result<Found<V>, Refusal> {
+        Ok(Found::New(value))
     }
 
     async fn publish(&self, value: V, change: OnPublish<'_>) -> Option<Trial> {

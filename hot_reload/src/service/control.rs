@@ -2,10 +2,11 @@
 
 use std::{
     collections::VecDeque,
+    pin::Pin,
     sync::{Mutex, MutexGuard},
 };
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, futures::Notified, oneshot};
 #[cfg(all(unix, feature = "signal"))]
 use tokio::task::JoinSet;
 
@@ -179,12 +180,24 @@ impl Control {
         }
     }
 
+    /// Hears of what somebody wants from now on; for [`next`](Self::next).
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
     /// Waits until somebody wants something of a loop that is in this state, and, where it owes an
     /// answer, does not pause before it has given it.
-    pub(super) async fn next(&self, state: State, owes_answer: bool) -> Wish {
+    ///
+    /// What has `changed` is heard of by one who waits again and again, since to begin and to end
+    /// listening costs more than most waits.
+    pub(super) async fn next<'a>(
+        &'a self,
+        mut changed: Pin<&mut Notified<'a>>,
+        state: State,
+        owes_answer: bool,
+    ) -> Wish {
         let is_paused = matches!(state, State::Paused { .. });
         loop {
-            let changed = self.changed.notified();
             {
                 let mut wanted = self.lock();
                 if wanted.is_over {
@@ -203,7 +216,8 @@ impl Control {
                     return Wish::Event(Event::Pause);
                 }
             }
-            changed.await;
+            changed.as_mut().await;
+            changed.set(self.changed());
         }
     }
 

@@ -13,7 +13,7 @@ use super::{
     metrics::Outcome,
     recall::PROBATION,
     record::Trial,
-    sink::{Admission, Sink, Standing},
+    sink::{Found, Sink, Standing},
     state::Event,
 };
 use crate::{
@@ -24,17 +24,6 @@ use crate::{
     status::{Health, Location, Problem, Status},
 };
 
-/// What a look has found, and whether it may be published.
-pub(super) enum Found<A> {
-    New(A),
-    /// What serves already.
-    Same,
-    /// What was taken back, for this reason.
-    Bad(Arc<str>),
-    /// A writer at work.
-    Unsettled(Duration),
-}
-
 /// Has what was found pass whatever it has to pass.
 pub(super) async fn admit<V, S, K: Sink<V>>(
     found: ReloadResult<Look<V>, V, S>,
@@ -42,22 +31,18 @@ pub(super) async fn admit<V, S, K: Sink<V>>(
     limit: Duration,
     sink: &K,
 ) -> ReloadResult<Found<K::Admitted>, V, S> {
-    let admission = match found? {
+    let value = match found? {
         Look::Unsettled(retry) => return Ok(Found::Unsettled(retry)),
         Look::Unchanged => match sink.standing() {
             Standing::Serves => return Ok(Found::Same),
             Standing::Bad(why) => return Ok(Found::Bad(why)),
             // A source that gives what is new only gives it once.
-            Standing::Held(held) => sink.admit(held, origin, limit).await,
+            Standing::Held(held) => held,
         },
-        Look::Value(value) => sink.admit(value, origin, limit).await,
+        Look::Value(value) => value,
     };
-    match admission {
-        Ok(Admission::New(admitted)) => Ok(Found::New(admitted)),
-        Ok(Admission::Same) => Ok(Found::Same),
-        Ok(Admission::Bad(why)) => Ok(Found::Bad(why)),
-        Err(refusal) => Err(ReloaderError::Other(refusal.into())),
-    }
+    let admitted = sink.admit(value, origin, limit).await;
+    admitted.map_err(|refusal| ReloaderError::Other(refusal.into()))
 }
 
 /// How a service is whose source holds a value that was found bad.
@@ -196,7 +181,7 @@ pub(super) struct News {
     pub(super) trial: Option<Trial>,
     degraded: Option<String>,
     has_events_again: bool,
-    failed: Option<Failing>,
+    failed: Option<Box<Failing>>,
     has_value: bool,
     failures_over: u32,
     pub(super) published: Option<u64>,
@@ -207,7 +192,7 @@ impl News {
         self.has_value = status.generation > 0;
         // Said once, not at every retry.
         if status.last_error.as_ref() != Some(&failing.problem.words) {
-            self.failed = Some(failing.clone());
+            self.failed = Some(Box::new(failing.clone()));
         }
         status.worsen(Health::Retrying);
         status.failures = status.failures.saturating_add(1);
@@ -249,7 +234,8 @@ impl News {
         if self.has_events_again {
             info!(target: "hot_reload::has_events", source, "events are to be had again");
         }
-        if let Some(Failing { for_log: why, .. }) = self.failed {
+        if let Some(failing) = self.failed {
+            let why = failing.for_log;
             if self.has_value {
                 warn!(target: "hot_reload::failed", source, error = %why, "the last good value keeps serving");
             } else {

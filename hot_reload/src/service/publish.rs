@@ -15,7 +15,7 @@ use super::{
     control::Control,
     gate::{Candidate, Gate, Prepared, Refusal},
     record::{Home, Record, Trial},
-    sink::{Admission, OnPublish, Recall, Report, Sink, Standing},
+    sink::{Found, OnPublish, Recall, Report, Sink, Standing},
 };
 use crate::{
     change::{Origin, Reason},
@@ -44,7 +44,8 @@ pub(crate) struct Publish<'a, V> {
 /// A value that passed, what was prepared for it, and where it is from.
 pub(crate) struct Admitted<V> {
     value: Snapshot<V>,
-    prepared: Prepared,
+    /// `None` where nothing had to be passed.
+    prepared: Option<Prepared>,
     home: Home,
 }
 
@@ -63,7 +64,9 @@ pub(crate) trait Keeper<V>: Send + Sync {
 impl<V: Eq> Publish<'_, V> {
     fn hold(&self, held: Option<Snapshot<V>>) {
         let was = std::mem::replace(&mut *lock(self.held), held);
-        drop_guarded(was);
+        if was.is_some() {
+            drop_guarded(was);
+        }
     }
 
     /// The value that is not tried again, and why.
@@ -76,23 +79,20 @@ impl<V: Eq> Publish<'_, V> {
         value: V,
         origin: Origin,
         limit: Duration,
-    ) -> Result<(Snapshot<V>, Prepared), Refusal> {
+    ) -> Result<(Snapshot<V>, Option<Prepared>), Refusal> {
         let value = self.sender.candidate(value, origin);
+        if self.gate.is_open() {
+            return Ok((value, None));
+        }
         let candidate = Candidate { new: value.clone(), current: self.sender.current() };
-        // Large, and nothing where there is no gate.
-        let prepared = match &self.gate {
-            gate if gate.is_open() => Prepared::default(),
-            gate => {
-                let passed = Box::pin(gate.pass(&candidate, limit)).await;
-                // One of the past that is refused, or from disk, is not what the source holds.
-                let is_past = matches!(origin.reason, Reason::Rollback | Reason::Restored);
-                if passed.is_err() && !is_past {
-                    self.hold(Some(value.clone()));
-                }
-                passed?
-            }
-        };
-        Ok((value, prepared))
+        // Large, and seldom needed.
+        let passed = Box::pin(self.gate.pass(&candidate, limit)).await;
+        // One of the past that is refused, or from disk, is not what the source holds.
+        let is_past = matches!(origin.reason, Reason::Rollback | Reason::Restored);
+        if passed.is_err() && !is_past {
+            self.hold(Some(value.clone()));
+        }
+        Ok((value, Some(passed?)))
     }
 }
 
@@ -123,21 +123,21 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         value: V,
         origin: Origin,
         limit: Duration,
-    ) -> Result<Admission<Admitted<V>>, Refusal> {
+    ) -> Result<Found<Admitted<V>>, Refusal> {
         if let Some((bad, why)) = self.bad()
             && guarded("comparison", || *bad == value)?
         {
             drop_guarded(value);
-            return Ok(Admission::Bad(why));
+            return Ok(Found::Bad(why));
         }
         if !self.force && guarded("comparison", || self.sender.holds(&value))? {
             self.record.inspect(|record| record.forget_bad());
             self.hold(None);
             drop_guarded(value);
-            return Ok(Admission::Same);
+            return Ok(Found::Same);
         }
         let (value, prepared) = self.pass(value, origin, limit).await?;
-        Ok(Admission::New(Admitted { value, prepared, home: Home::Source }))
+        Ok(Found::New(Admitted { value, prepared, home: Home::Source }))
     }
 
     async fn recall(
@@ -181,7 +181,7 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
     async fn publish(&self, admitted: Admitted<V>, change: OnPublish<'_>) -> Option<Trial> {
         let Admitted { value, prepared, home } = admitted;
         // Until it can be seen to serve.
-        let _turns = prepared.commit();
+        let _turns = prepared.map(Prepared::commit);
         match home {
             Home::Source => self.hold(None),
             // What a source that gives what is new only will not give again.

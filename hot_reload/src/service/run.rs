@@ -2,15 +2,16 @@
 
 use std::{
     fmt::Display,
-    future::poll_fn,
+    future::{pending, poll_fn},
     marker::PhantomData,
-    pin::pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
 };
 
 use tokio::{
+    sync::futures::Notified,
     task::yield_now,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, Sleep, sleep_until, timeout},
 };
 use tracing::{Instrument, debug, debug_span, info};
 
@@ -20,13 +21,14 @@ use super::{
     handle::Triggered,
     look::look,
     metrics::Metrics,
-    outcome::{Found, Pace, admit, is_refusal, take},
+    outcome::{Pace, admit, is_refusal, take},
     recall::{RolledBack, Surroundings, restore, roll_back},
     record::Trial,
-    sink::{Recall, Report, Sink},
+    sink::{Found, Recall, Report, Sink},
     state::{Event, Round, State, Timing, next},
 };
 use crate::{
+    at_once::at_once,
     change::Origin,
     error::ReloaderError,
     follow::{Follow, Hint, Look, Patience},
@@ -73,6 +75,7 @@ pub(crate) async fn run<V, S>(
     let mut shell = Shell {
         source,
         sink,
+        ears: Ears { closed: pin!(sink.closed()), changed: pin!(control.changed()), timer: None },
         timing: Timing {
             settle_window: options.settle_window,
             settle_ceiling: options.settle_ceiling,
@@ -108,11 +111,12 @@ pub(crate) async fn run<V, S>(
 }
 
 /// What carries out what the loop decides.
-struct Shell<'a, V, S, F: ?Sized, K> {
+struct Shell<'a, 'n, V, S, F: ?Sized, K, C> {
     source: &'a mut F,
     sink: &'a K,
+    ears: Ears<'a, 'n, C>,
     timing: Timing,
-    around: Surroundings<'a>,
+    around: Surroundings<'n>,
     doubt: Doubt,
     /// Who waits for the outcome of the look that is under way, or of the next.
     asked: Vec<Ask>,
@@ -122,6 +126,17 @@ struct Shell<'a, V, S, F: ?Sized, K> {
     withdrawal: Option<Box<Withdrawal>>,
     may_restore: bool,
     _values: PhantomData<fn() -> (V, S)>,
+}
+
+/// What a loop listens with, besides its source, whenever it waits: it is kept between waits, since
+/// to begin and to end listening costs more than most of them.
+struct Ears<'a, 'n, C> {
+    /// Hears that nobody is left to publish to.
+    closed: Pin<&'a mut C>,
+    /// Hears that somebody wants something.
+    changed: Pin<&'a mut Notified<'n>>,
+    /// The last that was set; there is none in a service that has waited for no moment, as most.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 /// A bad value to be taken back.
@@ -140,14 +155,25 @@ impl Withdrawal {
     }
 }
 
+/// What a loop that waits is woken by.
+enum Woken {
+    Hint(Hint),
+    Wish(Wish),
+    /// The value on trial has proved itself, or failed to.
+    Proof(Result<(), String>),
+    Time,
+    NoReceivers,
+}
+
 /// What a trigger is answered while a value is pinned.
 const PINNED: &str = "pinned to an earlier generation until it is resumed";
 
-impl<V, S, F, K> Shell<'_, V, S, F, K>
+impl<V, S, F, K, C> Shell<'_, '_, V, S, F, K, C>
 where
     S: Display,
     F: Follow<V, S> + ?Sized,
     K: Sink<V>,
+    C: Future<Output = ()>,
 {
     /// Looks at the source, and publishes what it finds if that may be.
     async fn load(&mut self, round: Round) -> Event {
@@ -177,15 +203,20 @@ where
                 admit(found, origin, limit, self.sink).await
             };
             let mut look = pin!(look.instrument(span));
-            loop {
-                tokio::select! {
-                    biased;
-                    // First, since most looks wait for nothing.
-                    found = &mut look => break found,
-                    () = self.sink.closed() => return Event::NoReceivers,
-                    () = control.shutdown() => return Event::Shutdown,
-                    () = at(self.doubt.limit()) => self.doubt.tell_staleness(self.sink, name),
-                }
+            // Most looks wait for nothing.
+            match at_once(look.as_mut()).await {
+                Some(found) => found,
+                None => loop {
+                    tokio::select! {
+                        biased;
+                        found = &mut look => break found,
+                        () = self.ears.closed.as_mut() => return Event::NoReceivers,
+                        () = control.shutdown() => return Event::Shutdown,
+                        () = ring_at(self.doubt.limit(), &mut self.ears.timer) => {
+                            self.doubt.tell_staleness(self.sink, name);
+                        }
+                    }
+                },
             }
         };
         let (mechanism, again) = (self.source.mechanism(), self.source.look_again_after());
@@ -214,7 +245,9 @@ where
         if let Some(outcome) = news.counted() {
             metrics.loaded(outcome, begun.elapsed());
         }
-        if let Some(answer) = news.answer() {
+        if !self.asked.is_empty()
+            && let Some(answer) = news.answer()
+        {
             self.answer(&answer);
         }
         if is_good {
@@ -229,7 +262,7 @@ where
             tokio::select! {
                 biased;
                 () = control.shutdown() => {}
-                () = self.sink.closed() => {}
+                () = self.ears.closed.as_mut() => {}
                 // Once in the life of a service, and large.
                 () = Box::pin(restore(&self.around, self.sink)) => {}
             }
@@ -241,13 +274,51 @@ where
     async fn wait(&mut self, state: State) -> Option<Event> {
         let is_paused = matches!(state, State::Paused { .. });
         let deadline = self.next_deadline(state);
-        tokio::select! {
-            biased;
-            () = self.sink.closed() => Some(Event::NoReceivers),
-            wish = self.around.control.next(state, !self.asked.is_empty()) => {
-                self.grant(wish).await
+        let woken = {
+            let Ears { closed, changed, timer } = &mut self.ears;
+            let owes_answer = !self.asked.is_empty();
+            let wish = self.around.control.next(changed.as_mut(), state, owes_answer);
+            let mut other = pin!(async {
+                tokio::select! {
+                    biased;
+                    () = closed.as_mut() => Woken::NoReceivers,
+                    wish = wish => Woken::Wish(wish),
+                    outcome = poll_fn(|cx| proof(&mut self.trial, cx)) => Woken::Proof(outcome),
+                    () = ring_at(deadline, timer) => Woken::Time,
+                }
+            });
+            let mut has_waited = false;
+            poll_fn(|cx| {
+                // Before the hints, so that no storm of them holds anything else up; but when it has
+                // waited, it is mostly a hint that has woken it.
+                if !has_waited && let Poll::Ready(woken) = other.as_mut().poll(cx) {
+                    return Poll::Ready(woken);
+                }
+                if !is_paused && let Poll::Ready(hint) = self.source.poll_hint(cx) {
+                    return Poll::Ready(Woken::Hint(hint));
+                }
+                if std::mem::replace(&mut has_waited, true) {
+                    return other.as_mut().poll(cx);
+                }
+                Poll::Pending
+            })
+            .await
+        };
+        match woken {
+            Woken::Hint(hint) => {
+                self.doubt.arises(Instant::now());
+                Some(match hint {
+                    Hint::Touched => {
+                        self.doubt.show(self.sink);
+                        Event::Touched
+                    }
+                    Hint::Due => Event::Due,
+                    Hint::Finished => Event::Finished,
+                })
             }
-            outcome = poll_fn(|cx| proof(&mut self.trial, cx)) => {
+            Woken::NoReceivers => Some(Event::NoReceivers),
+            Woken::Wish(wish) => self.grant(wish).await,
+            Woken::Proof(outcome) => {
                 self.trial = None;
                 match outcome {
                     Ok(()) => self.sink.acquit(),
@@ -256,19 +327,7 @@ where
                 }
                 None
             }
-            // Before the hints, so that no storm of them holds it up.
-            () = at(deadline) => self.is_time(state).await,
-            hint = poll_fn(|cx| self.source.poll_hint(cx)), if !is_paused => {
-                self.doubt.arises(Instant::now());
-                if hint != Hint::Due {
-                    self.doubt.show(self.sink);
-                }
-                Some(match hint {
-                    Hint::Touched => Event::Touched,
-                    Hint::Due => Event::Due,
-                    Hint::Finished => Event::Finished,
-                })
-            }
+            Woken::Time => self.is_time(state).await,
         }
     }
 
@@ -378,12 +437,14 @@ fn proof(trial: &mut Option<Trial>, cx: &mut Context<'_>) -> Poll<Result<(), Str
     trial.as_mut().map_or(Poll::Pending, |trial| trial.as_mut().poll(cx))
 }
 
-async fn at(deadline: Option<Instant>) {
-    match deadline {
-        // Boxed, so that a service that waits for no moment, as most do, takes no room for one.
-        Some(deadline) => Box::pin(sleep_until(deadline)).await,
-        None => std::future::pending().await,
+/// Waits for a moment by a timer that was set for another, if there was one.
+async fn ring_at(deadline: Option<Instant>, timer: &mut Option<Pin<Box<Sleep>>>) {
+    let Some(deadline) = deadline else { return pending().await };
+    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+    if timer.deadline() != deadline {
+        timer.as_mut().reset(deadline);
     }
+    timer.await;
 }
 
 /// Says in the status that the service runs no more, however its future ends.

@@ -24,14 +24,16 @@ pub(crate) struct Failure {
 /// What publishing does to the status.
 pub(crate) type OnPublish<'a> = &'a mut (dyn FnMut(&mut Status, bool) + Send);
 
-/// Whether a value may be published.
-pub(crate) enum Admission<A> {
+/// What a look has found, and whether it may be published.
+pub(crate) enum Found<A> {
     /// It may.
     New(A),
     /// It serves already.
     Same,
     /// It was tried, and taken back for this reason.
     Bad(Arc<str>),
+    /// A writer at work, which no sink gets to see.
+    Unsettled(Duration),
 }
 
 /// How what the source holds stands to what serves.
@@ -66,7 +68,7 @@ pub(crate) trait Sink<V>: Report {
         value: V,
         origin: Origin,
         limit: Duration,
-    ) -> Result<Admission<Self::Admitted>, Refusal>;
+    ) -> Result<Found<Self::Admitted>, Refusal>;
 
     /// Passes a value on, together with a change of the status, which is told whether there is a new
     /// generation; returns what that has to prove.
