@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     at_once::at_once,
-    change::Origin,
+    change::{Origin, Reason},
     error::ReloaderError,
     follow::{Follow, Hint, Look, Patience},
     options::ReloaderOptions,
@@ -131,7 +131,7 @@ struct Shell<'a, 'n, V, S, F: ?Sized, K, C> {
 /// What a loop listens with, besides its source, whenever it waits: it is kept between waits, since
 /// to begin and to end listening costs more than most of them.
 struct Ears<'a, 'n, C> {
-    /// Hears that nobody is left to publish to.
+    /// Hears that nobody is left to publish to, which is the end: it is polled no more then.
     closed: Pin<&'a mut C>,
     /// Hears that somebody wants something.
     changed: Pin<&'a mut Notified<'n>>,
@@ -204,9 +204,13 @@ where
             };
             let mut look = pin!(look.instrument(span));
             // Most looks wait for nothing.
-            match at_once(look.as_mut()).await {
-                Some(found) => found,
-                None => loop {
+            if let Some(found) = at_once(look.as_mut()).await {
+                found
+            } else {
+                if round.reason == Reason::Event {
+                    self.doubt.show(self.sink);
+                }
+                loop {
                     tokio::select! {
                         biased;
                         found = &mut look => break found,
@@ -216,7 +220,7 @@ where
                             self.doubt.tell_staleness(self.sink, name);
                         }
                     }
-                },
+                }
             }
         };
         let (mechanism, again) = (self.source.mechanism(), self.source.look_again_after());
@@ -262,7 +266,7 @@ where
             tokio::select! {
                 biased;
                 () = control.shutdown() => {}
-                () = self.ears.closed.as_mut() => {}
+                () = self.sink.closed() => {}
                 // Once in the life of a service, and large.
                 () = Box::pin(restore(&self.around, self.sink)) => {}
             }
