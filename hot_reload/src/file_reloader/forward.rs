@@ -1,6 +1,6 @@
 //! A followed source as a channel of events, for who calls `watch_realtime` without a service.
 
-use std::{sync::Mutex, time::Duration};
+use std::sync::Mutex;
 
 use tokio::{sync::mpsc, task::JoinSet};
 
@@ -81,12 +81,7 @@ impl<V: Eq> Sink<V> for Forward<V> {
         self.events.closed().await;
     }
 
-    async fn admit(
-        &self,
-        value: V,
-        _origin: Origin,
-        _limit: Duration,
-    ) -> Result<Found<V>, Refusal> {
+    fn admit(&self, value: V, _origin: Origin) -> Result<Found<V>, Refusal> {
         Ok(Found::New(value))
     }
 

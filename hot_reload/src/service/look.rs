@@ -9,6 +9,7 @@ use std::{
 };
 
 use tokio::time::timeout;
+use tracing::Span;
 
 use crate::{
     at_once::at_once,
@@ -17,16 +18,17 @@ use crate::{
     panic::words,
 };
 
-/// Looks once: a look that panics or hangs has failed, no more.
+/// Looks once, within `span`: a look that panics or hangs has failed, no more.
 pub(super) async fn look<V, S>(
     source: &mut (impl Follow<V, S> + ?Sized),
     patience: Patience,
     load_timeout: Duration,
+    span: &Span,
 ) -> ReloadResult<Look<V>, V, S> {
     let looked = {
         let mut look = pin!(poll_fn(|cx| {
             // What panicked is dropped, and never polled again.
-            catch_unwind(AssertUnwindSafe(|| source.poll_look(cx, patience)))
+            span.in_scope(|| catch_unwind(AssertUnwindSafe(|| source.poll_look(cx, patience))))
                 .unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))))
         }));
         match at_once(look.as_mut()).await {

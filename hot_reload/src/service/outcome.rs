@@ -24,14 +24,13 @@ use crate::{
     status::{Health, Location, Problem, Status},
 };
 
-/// Has what was found pass whatever it has to pass.
-pub(super) async fn admit<V, S, K: Sink<V>>(
-    found: ReloadResult<Look<V>, V, S>,
+/// Tells whether what was found may be published, once it has passed what it has to pass.
+pub(super) fn admit<V, S, K: Sink<V>>(
+    look: Look<V>,
     origin: Origin,
-    limit: Duration,
     sink: &K,
 ) -> ReloadResult<Found<K::Admitted>, V, S> {
-    let value = match found? {
+    let value = match look {
         Look::Unsettled(retry) => return Ok(Found::Unsettled(retry)),
         Look::Unchanged => match sink.standing() {
             Standing::Serves => return Ok(Found::Same),
@@ -41,8 +40,12 @@ pub(super) async fn admit<V, S, K: Sink<V>>(
         },
         Look::Value(value) => value,
     };
-    let admitted = sink.admit(value, origin, limit).await;
-    admitted.map_err(|refusal| ReloaderError::Other(refusal.into()))
+    sink.admit(value, origin).map_err(refused)
+}
+
+/// A refusal as the failure of a look.
+pub(super) fn refused<V, S>(refusal: Refusal) -> ReloaderError<V, S> {
+    ReloaderError::Other(refusal.into())
 }
 
 /// How a service is whose source holds a value that was found bad.

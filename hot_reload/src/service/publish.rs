@@ -74,25 +74,9 @@ impl<V: Eq> Publish<'_, V> {
         self.record?.bad()
     }
 
-    async fn pass(
-        &self,
-        value: V,
-        origin: Origin,
-        limit: Duration,
-    ) -> Result<(Snapshot<V>, Option<Prepared>), Refusal> {
-        let value = self.sender.candidate(value, origin);
-        if self.gate.is_open() {
-            return Ok((value, None));
-        }
-        let candidate = Candidate { new: value.clone(), current: self.sender.current() };
-        // Large, and seldom needed.
-        let passed = Box::pin(self.gate.pass(&candidate, limit)).await;
-        // One of the past that is refused, or from disk, is not what the source holds.
-        let is_past = matches!(origin.reason, Reason::Rollback | Reason::Restored);
-        if passed.is_err() && !is_past {
-            self.hold(Some(value.clone()));
-        }
-        Ok((value, Some(passed?)))
+    /// Makes the next generation of `value`, which has to pass yet.
+    fn candidate(&self, value: V, origin: Origin, home: Home) -> Admitted<V> {
+        Admitted { value: self.sender.candidate(value, origin), prepared: None, home }
     }
 }
 
@@ -118,12 +102,7 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         self.sender.closed().await;
     }
 
-    async fn admit(
-        &self,
-        value: V,
-        origin: Origin,
-        limit: Duration,
-    ) -> Result<Found<Admitted<V>>, Refusal> {
+    fn admit(&self, value: V, origin: Origin) -> Result<Found<Admitted<V>>, Refusal> {
         if let Some((bad, why)) = self.bad()
             && guarded("comparison", || *bad == value)?
         {
@@ -136,8 +115,22 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
             drop_guarded(value);
             return Ok(Found::Same);
         }
-        let (value, prepared) = self.pass(value, origin, limit).await?;
-        Ok(Found::New(Admitted { value, prepared, home: Home::Source }))
+        Ok(Found::New(self.candidate(value, origin, Home::Source)))
+    }
+
+    fn has_gate(&self) -> bool {
+        !self.gate.is_open()
+    }
+
+    async fn pass(&self, admitted: &mut Admitted<V>, limit: Duration) -> Result<(), Refusal> {
+        let candidate = Candidate { new: admitted.value.clone(), current: self.sender.current() };
+        let passed = self.gate.pass(&candidate, limit).await;
+        // One of the past that is refused, or from disk, is not what the source holds.
+        if passed.is_err() && admitted.home == Home::Source {
+            self.hold(Some(candidate.new));
+        }
+        admitted.prepared = Some(passed?);
+        Ok(())
     }
 
     async fn recall(
@@ -158,12 +151,13 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         let number = found.generation();
         let origin = Origin { reason: Reason::Rollback, seen: Instant::now() };
         let value = guarded("cloning", || (*found).clone())?;
-        let (value, prepared) = self.pass(value, origin, limit).await?;
         let home = match recall {
             Recall::Generation(_) => Home::History(number),
             Recall::LastGood => Home::LastGood(number),
         };
-        Ok(Some((Admitted { value, prepared, home }, number)))
+        let mut admitted = self.candidate(value, origin, home);
+        self.pass(&mut admitted, limit).await?;
+        Ok(Some((admitted, number)))
     }
 
     async fn restore(&self, limit: Duration) -> Result<Option<Admitted<V>>, Refusal> {
@@ -174,8 +168,9 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         })?;
         let Some(value) = loaded else { return Ok(None) };
         let origin = Origin { reason: Reason::Restored, seen: Instant::now() };
-        let (value, prepared) = self.pass(value, origin, limit).await?;
-        Ok(Some(Admitted { value, prepared, home: Home::Disk }))
+        let mut admitted = self.candidate(value, origin, Home::Disk);
+        self.pass(&mut admitted, limit).await?;
+        Ok(Some(admitted))
     }
 
     async fn publish(&self, admitted: Admitted<V>, change: OnPublish<'_>) -> Option<Trial> {

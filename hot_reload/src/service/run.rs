@@ -21,7 +21,7 @@ use super::{
     handle::Triggered,
     look::look,
     metrics::Metrics,
-    outcome::{Pace, admit, is_refusal, take},
+    outcome::{Pace, admit, is_refusal, refused, take},
     recall::{RolledBack, Surroundings, restore, roll_back},
     record::Trial,
     sink::{Found, Recall, Report, Sink},
@@ -188,21 +188,27 @@ where
             let reason = origin.reason.as_str();
             let span = debug_span!("hot_reload.load", source = name, reason);
             let look = async {
-                let found = match look(self.source, patience, limit).await {
-                    Ok(Look::Value(value)) if self.source.is_partial() => {
-                        let is_first = std::mem::take(&mut self.may_restore);
-                        if has_better(is_first, &self.around, self.sink).await {
-                            drop_guarded(value);
-                            Err(self.source.shortfall().unwrap_or_else(lacks_a_part))
-                        } else {
-                            Ok(Look::Value(value))
-                        }
+                let look = look(self.source, patience, limit, &span).await?;
+                if self.source.is_partial()
+                    && let Look::Value(_) = look
+                {
+                    let is_first = std::mem::take(&mut self.may_restore);
+                    if has_better(is_first, &self.around, self.sink).await {
+                        drop_guarded(look);
+                        return Err(self.source.shortfall().unwrap_or_else(lacks_a_part));
                     }
-                    found => found,
-                };
-                admit(found, origin, limit, self.sink).await
+                }
+                let mut found = admit(look, origin, self.sink)?;
+                if self.sink.has_gate()
+                    && let Found::New(admitted) = &mut found
+                {
+                    // Large, and seldom needed.
+                    let passing = Box::pin(self.sink.pass(admitted, limit));
+                    passing.instrument(span.clone()).await.map_err(refused)?;
+                }
+                Ok(found)
             };
-            let mut look = pin!(look.instrument(span));
+            let mut look = pin!(look);
             // Most looks wait for nothing.
             if let Some(found) = at_once(look.as_mut()).await {
                 found

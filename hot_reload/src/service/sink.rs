@@ -62,13 +62,22 @@ pub(crate) trait Sink<V>: Report {
     /// Resolves once nobody is left to take anything.
     async fn closed(&self);
 
-    /// Has `value` pass whatever it has to pass first; each step may take as long as `limit`.
-    async fn admit(
-        &self,
-        value: V,
-        origin: Origin,
-        limit: Duration,
-    ) -> Result<Found<Self::Admitted>, Refusal>;
+    /// Tells whether `value` may be published, once it has [passed](Self::pass).
+    ///
+    /// # Errors
+    ///
+    /// Where that can't be told.
+    fn admit(&self, value: V, origin: Origin) -> Result<Found<Self::Admitted>, Refusal>;
+
+    /// Whether there is anything that a value has to pass.
+    fn has_gate(&self) -> bool {
+        false
+    }
+
+    /// Has a value pass whatever it has to pass first; each step may take as long as `limit`.
+    async fn pass(&self, _admitted: &mut Self::Admitted, _limit: Duration) -> Result<(), Refusal> {
+        Ok(())
+    }
 
     /// Passes a value on, together with a change of the status, which is told whether there is a new
     /// generation; returns what that has to prove.
