@@ -73,54 +73,42 @@ pub(super) struct Pace {
     pub(super) pause: Option<Duration>,
 }
 
-/// Publishes what was found, and puts it into the status, together with what it falls short of.
+/// Publishes what was found, and puts it into the status, together with what it falls short of; what
+/// there is to say of it is added to the `news`.
 pub(super) async fn take<V, S, K: Sink<V>>(
     found: ReloadResult<Found<K::Admitted>, V, S>,
     shortfall: Option<ReloaderError<V, S>>,
-    mechanism: Mechanism,
-    Pace { again: look_again, pause }: Pace,
+    mechanism: &Mechanism,
+    &Pace { again: look_again, pause }: &Pace,
     sink: &K,
-) -> (Event, News)
+    news: &mut News,
+) -> Event
 where
     S: Display,
 {
-    let found = found.map_err(|error| Failing::of(&error));
     let shortfall = shortfall.map(|error| Failing::of(&error));
     // The status is changed under locks that a subscriber may take as well, so what there is to
     // say is said after.
-    let mut news = News::default();
-    let mut has_value = |status: &mut Status, is_new: bool| {
-        news.note(status, &mechanism);
-        news.outcome = Some(if is_new { Outcome::Published } else { Outcome::Unchanged });
-        news.published = is_new.then_some(status.generation);
-        status.is_restored = false;
-        status.last_load = Some(Instant::now());
-        if let Some(failing) = &shortfall {
-            return news.fails(status, failing);
-        }
-        news.failures_over = std::mem::take(&mut status.failures);
-        let is_degraded = matches!(mechanism, Mechanism::Degraded(_));
-        status.health = if is_degraded { Health::Degraded } else { Health::Fresh };
-        status.set_problem(None);
-        status.unapplied_since = None;
-    };
     let event = match found {
-        Ok(Found::Unsettled(retry)) => Event::Unsettled { retry },
-        Ok(Found::Same) => {
-            sink.report(&mut |status| has_value(status, false));
-            // Whoever has asked is not told that all is as it was.
-            news.words = shortfall.map(|failing| failing.problem.words);
-            Event::Loaded { look_again }
-        }
         Ok(Found::New(admitted)) => {
+            let mut has_value = |status: &mut Status, is_new: bool| {
+                news.has_value(status, is_new, mechanism, shortfall.as_ref());
+            };
             let trial = sink.publish(admitted, &mut has_value).await;
             news.trial = trial;
             Event::Loaded { look_again }
         }
+        Ok(Found::Same) => {
+            sink.report(&mut |status| news.has_value(status, false, mechanism, shortfall.as_ref()));
+            // Whoever has asked is not told that all is as it was.
+            news.words = shortfall.map(|failing| failing.problem.words);
+            Event::Loaded { look_again }
+        }
+        Ok(Found::Unsettled(retry)) => Event::Unsettled { retry },
         Ok(Found::Bad(why)) => {
             let health = bad_health(sink);
             sink.report(&mut |status| {
-                news.note(status, &mechanism);
+                news.note(status, mechanism);
                 status.worsen(health);
                 let (words, refused_by) = (Arc::clone(&why), Some(PROBATION.into()));
                 status.set_problem(Some(Problem { words, at: None, refused_by }));
@@ -130,10 +118,11 @@ where
             news.outcome = Some(Outcome::Refused);
             Event::Loaded { look_again }
         }
-        Err(failing) => {
+        Err(error) => {
+            let failing = Failing::of(&error);
             let is_refusal = failing.problem.refused_by.is_some();
             sink.report(&mut |status| {
-                news.note(status, &mechanism);
+                news.note(status, mechanism);
                 news.fails(status, &failing);
             });
             news.words = Some(Arc::clone(&failing.problem.words));
@@ -146,7 +135,7 @@ where
         let words = Arc::clone(&failing.problem.words);
         sink.failed(Failure { words, is_missing: failing.is_missing }).await;
     }
-    (event, news)
+    event
 }
 
 /// An error as it is told.
@@ -185,14 +174,37 @@ pub(super) struct News {
     degraded: Option<String>,
     has_events_again: bool,
     failed: Option<Box<Failing>>,
-    has_value: bool,
+    had_value: bool,
     failures_over: u32,
     pub(super) published: Option<u64>,
 }
 
 impl News {
+    /// Puts into the status that there is a value, which may fall short of something.
+    fn has_value(
+        &mut self,
+        status: &mut Status,
+        is_new: bool,
+        mechanism: &Mechanism,
+        shortfall: Option<&Failing>,
+    ) {
+        self.note(status, mechanism);
+        self.outcome = Some(if is_new { Outcome::Published } else { Outcome::Unchanged });
+        self.published = is_new.then_some(status.generation);
+        status.is_restored = false;
+        status.last_load = Some(Instant::now());
+        if let Some(failing) = shortfall {
+            return self.fails(status, failing);
+        }
+        self.failures_over = std::mem::take(&mut status.failures);
+        let is_degraded = matches!(mechanism, Mechanism::Degraded(_));
+        status.health = if is_degraded { Health::Degraded } else { Health::Fresh };
+        status.set_problem(None);
+        status.unapplied_since = None;
+    }
+
     fn fails(&mut self, status: &mut Status, failing: &Failing) {
-        self.has_value = status.generation > 0;
+        self.had_value = status.generation > 0;
         // Said once, not at every retry.
         if status.last_error.as_ref() != Some(&failing.problem.words) {
             self.failed = Some(Box::new(failing.clone()));
@@ -239,7 +251,7 @@ impl News {
         }
         if let Some(failing) = self.failed {
             let why = failing.for_log;
-            if self.has_value {
+            if self.had_value {
                 warn!(target: "hot_reload::failed", source, error = %why, "the last good value keeps serving");
             } else {
                 warn!(target: "hot_reload::failed", source, error = %why, "there is no value yet; trying again");

@@ -21,7 +21,7 @@ use super::{
     handle::Triggered,
     look::look,
     metrics::Metrics,
-    outcome::{Pace, admit, is_refusal, refused, take},
+    outcome::{News, Pace, admit, is_refusal, refused, take},
     recall::{RolledBack, Surroundings, restore, roll_back},
     record::Trial,
     sink::{Found, Recall, Report, Sink},
@@ -246,8 +246,8 @@ where
             // First, so that whoever hears of the one finds the other.
             self.doubt.show(self.sink);
         }
-        let pace = Pace { again, pause };
-        let (event, mut news) = take(found, shortfall, mechanism, pace, self.sink).await;
+        let (pace, mut news) = (Pace { again, pause }, News::default());
+        let event = take(found, shortfall, &mechanism, &pace, self.sink, &mut news).await;
         if news.published.is_some() {
             (self.trial, self.withdrawal) = (news.trial.take(), None);
             metrics.published(origin, || self.source.edited());
