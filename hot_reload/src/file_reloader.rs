@@ -10,6 +10,7 @@ mod follow;
 #[cfg(any(feature = "toml", feature = "json", feature = "yaml"))]
 mod format;
 mod forward;
+mod hash;
 mod identity;
 mod load;
 mod look;

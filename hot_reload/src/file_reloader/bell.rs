@@ -1,11 +1,12 @@
 //! What wakes the follower of a file, and what it was woken for.
 
 use std::{
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::{Hash, Hasher},
     sync::{Mutex, MutexGuard},
     task::{Context, Poll, Waker},
 };
 
+use super::hash::Fnv;
 use crate::{follow::Hint, lock::lock};
 
 /// What was noticed at a path.
@@ -71,7 +72,7 @@ impl Whence {
     pub(super) const ANYWHERE: Self = Self(0);
 
     pub(super) fn of(place: impl Hash) -> Self {
-        let mut hash = DefaultHasher::new();
+        let mut hash = Fnv::default();
         place.hash(&mut hash);
         Self(hash.finish())
     }

@@ -1,13 +1,9 @@
 //! Who is rung for what.
 
-use std::{
-    collections::{HashMap, HashSet},
-    ffi::OsStr,
-    hash::Hash,
-    sync::Arc,
-};
+use std::{collections::HashSet, ffi::OsStr, hash::Hash, sync::Arc};
 
 use super::{Event, Follower, Notice, Whence, platform::Key};
+use crate::file_reloader::hash::Map;
 
 /// Where at a watch a follower is rung from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,7 +21,7 @@ pub(super) enum Place {
 /// Every watch and its followers.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
-    watches: HashMap<Key, Watch>,
+    watches: Map<Key, Watch>,
     /// How many watches have ended so far.
     ended: u64,
     /// How often events were lost, and with them, maybe, that a watch has ended.
@@ -43,7 +39,7 @@ struct Watch {
 
 /// The followers of the names in a directory.
 #[derive(Debug, Default)]
-struct Names(HashMap<Box<OsStr>, Followers>);
+struct Names(Map<Box<OsStr>, Followers>);
 
 /// A set of followers, mostly of one.
 #[derive(Debug, Default)]
