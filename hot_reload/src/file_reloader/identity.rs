@@ -20,40 +20,38 @@ pub(super) struct Identity {
 
 /// File times advance with the timer tick, at worst every 10 ms (`CONFIG_HZ=100`), until Linux 6.13
 /// made those finer that somebody has asked for; twice that is safe.
-const TICK: Duration = Duration::from_millis(20);
+const TICK: i64 = 20_000_000;
 /// Some filesystems keep whole seconds, FAT two of them.
-const COARSE: Duration = Duration::from_secs(2);
+const COARSE: i64 = 2 * SECOND;
+const SECOND: i64 = 1_000_000_000;
+
+/// Now, in nanoseconds since 1970.
+pub(super) fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
+}
 
 impl Identity {
-    /// Whether a write right after `now` might leave the identity as it is.
+    /// Whether a write right after `now`, in nanoseconds since 1970, might leave the identity as it
+    /// is.
     ///
     /// As git does with its index, an identity taken within one grain of the file's own time is
     /// not trusted to prove "unchanged" (`Documentation/technical/racy-git.txt`).
-    pub(super) fn is_racy_at(&self, now: SystemTime) -> bool {
-        let whole_seconds = self.modified % 1_000_000_000 == 0 && self.changed % 1_000_000_000 == 0;
-        let grain = if whole_seconds { COARSE } else { TICK };
-        let now = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos().cast_signed());
-        let newest = i128::from(self.modified.max(self.changed));
-        now - newest < grain.as_nanos().cast_signed()
+    pub(super) fn is_racy_at(&self, now: i64) -> bool {
+        let age = now.saturating_sub(self.modified.max(self.changed));
+        let is_whole = |time: i64| time % SECOND == 0;
+        age < TICK || age < COARSE && is_whole(self.modified) && is_whole(self.changed)
     }
 
     /// How long ago the file changed, as far as the clock can tell; nothing for the future.
-    pub(super) fn age_at(&self, now: SystemTime) -> Duration {
-        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let changed = self.changed.max(0).cast_unsigned();
-        now.saturating_sub(Duration::from_nanos(changed))
+    pub(super) fn age_at(&self, now: i64) -> Duration {
+        Duration::from_nanos(now.saturating_sub(self.changed).try_into().unwrap_or(0))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SECOND: i64 = 1_000_000_000;
-
-    fn at(nanos: i64) -> SystemTime {
-        UNIX_EPOCH + Duration::from_nanos(nanos.try_into().unwrap())
-    }
 
     fn with_times(modified: i64, changed: i64) -> Identity {
         Identity { device: 1, inode: 1, size: 1, modified, changed }
@@ -76,7 +74,7 @@ mod tests {
             (coarse, coarse, coarse + SECOND, true),
             (coarse, coarse, coarse + 2 * SECOND, false),
         ] {
-            let got = with_times(modified, changed).is_racy_at(at(now));
+            let got = with_times(modified, changed).is_racy_at(now);
             assert_eq!(got, want, "{modified} {changed} {now}");
         }
     }
@@ -84,7 +82,7 @@ mod tests {
     #[test]
     fn age_of_the_future_is_nothing() {
         let identity = with_times(0, 5 * SECOND);
-        assert_eq!(identity.age_at(at(7 * SECOND)), Duration::from_secs(2));
-        assert_eq!(identity.age_at(at(SECOND)), Duration::ZERO);
+        assert_eq!(identity.age_at(7 * SECOND), Duration::from_secs(2));
+        assert_eq!(identity.age_at(SECOND), Duration::ZERO);
     }
 }

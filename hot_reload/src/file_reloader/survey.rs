@@ -4,12 +4,12 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     path::PathBuf,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use super::{
     error::{FileError, Problem},
-    identity::Identity,
+    identity::{self, Identity},
     load::unblock,
     open::{self, Failed, Filesystem, Filesystems, Found, How, Opened, WouldBlock, Writers},
 };
@@ -43,7 +43,7 @@ impl Survey {
         how: How,
         filesystems: &Filesystems,
     ) -> Result<(Self, Result<Arc<Opened>, FileError>), WouldBlock> {
-        let now = SystemTime::now();
+        let now = identity::now();
         let mut survey = Self::nothing(paths);
         let mut main = None;
         for path in &**paths {
