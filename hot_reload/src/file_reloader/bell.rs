@@ -102,6 +102,14 @@ pub(super) struct Reasons {
     pub(super) writing: bool,
 }
 
+impl Reasons {
+    /// These, and those of the look before that has not come to anything.
+    pub(super) fn after(self, unmet: Self) -> Self {
+        let must_read = self.must_read || unmet.must_read;
+        Self { must_read, arm: self.arm.max(unmet.arm), ..self }
+    }
+}
+
 impl Bell {
     pub(super) fn ring(&self, notice: Notice, whence: Whence) {
         let mut heard = self.lock();
@@ -208,13 +216,6 @@ impl Bell {
         if heard.hint.is_none() {
             heard.writing.clear();
         }
-    }
-
-    /// Gives back the reasons of a look that came to nothing.
-    pub(super) fn give_back(&self, unmet: Reasons) {
-        let mut heard = self.lock();
-        heard.must_read |= unmet.must_read;
-        heard.arm = heard.arm.max(unmet.arm);
     }
 
     /// Whether somebody was heard to write, and not to be done.

@@ -10,8 +10,7 @@ use std::{
 };
 
 use super::{
-    FileSettings, bell::Reasons, error::FileError, load::Load, look::Looker, slot::Slot,
-    watcher::Follower,
+    FileSettings, error::FileError, load::Load, look::Looker, slot::Slot, watcher::Follower,
 };
 use crate::{
     error::{ReloadResult, ReloaderError},
@@ -22,14 +21,14 @@ use crate::{
 /// Longer than any load of a file but a hung one.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A look that is under way.
+/// A look that has to wait.
 type Looking<V> = Pin<Box<dyn Future<Output = Result<Look<V>, FileError>> + Send>>;
 
 /// Follows one file, and whatever belongs to it.
 pub(super) struct FileFollow<L, V> {
     name: Arc<str>,
     follower: Arc<Follower>,
-    /// Taken by the look that is under way.
+    /// Lent to a look that has to wait.
     looker: Slot<Looker<L>>,
     look: Option<Looking<V>>,
 }
@@ -47,10 +46,6 @@ impl<L, V> FileFollow<L, V> {
         let looker = Looker::watched(path, &follower, loader, settings, options);
         Self { name, follower, looker: Slot::new(looker), look: None }
     }
-
-    fn between_looks<R>(&self, read: impl FnOnce(&Looker<L>) -> R) -> Option<R> {
-        self.looker.read(read)
-    }
 }
 
 impl<L, V> Follow<V, String> for FileFollow<L, V>
@@ -62,7 +57,7 @@ where
         self.follower.bell.poll(cx).map(|hint| {
             // Files that belong together are given the time to arrive together. A look that is due
             // finds out by itself how long they need.
-            match self.between_looks(Looker::follows_a_set) {
+            match self.looker.get().map(Looker::follows_a_set) {
                 Some(true) if hint == Hint::Finished => Hint::Touched,
                 _ => hint,
             }
@@ -74,28 +69,37 @@ where
         cx: &mut Context<'_>,
         patience: Patience,
     ) -> Poll<ReloadResult<Look<V>, V, String>> {
-        let look = self.look.get_or_insert_with(|| {
-            let Some(mut looker) = self.looker.take() else {
-                unreachable!("it is taken by a look that is under way, and there is none");
-            };
-            Box::pin(async move { looker.look(patience).await })
-        });
+        // What needs no wait is done where the looker is.
+        if let Some(looker) = self.looker.get_mut() {
+            let mut attempt = looker.begin(patience);
+            if let Some(looked) = looker.look_at_once(&mut attempt) {
+                return Poll::Ready(looked.map_err(FileError::into));
+            }
+            self.look = self.looker.lend().map(|mut looker| -> Looking<V> {
+                Box::pin(async move { looker.look(attempt).await })
+            });
+        }
+        let Some(look) = &mut self.look else {
+            unreachable!("only a look that is under way has the looker");
+        };
         let looked = ready!(look.as_mut().poll(cx));
-        self.look = None;
+        self.abandon_look();
         Poll::Ready(looked.map_err(FileError::into))
     }
 
     fn abandon_look(&mut self) {
         self.look = None;
+        self.looker.take_back();
     }
 
     fn must_load(&mut self) {
-        let reasons = Reasons { must_read: true, ..Reasons::default() };
-        self.follower.bell.give_back(reasons);
+        if let Some(looker) = self.looker.get_mut() {
+            looker.must_read();
+        }
     }
 
     fn look_again_after(&self) -> Option<Duration> {
-        self.between_looks(Looker::look_again_after).flatten()
+        self.looker.get()?.look_again_after()
     }
 
     fn name(&self) -> Option<Arc<str>> {
@@ -103,12 +107,14 @@ where
     }
 
     fn mechanism(&self) -> Mechanism {
-        self.between_looks(Looker::mechanism)
-            .unwrap_or(Mechanism::Degraded(Cow::Borrowed("the last look was given up on")))
+        let Some(looker) = self.looker.get() else {
+            return Mechanism::Degraded(Cow::Borrowed("the last look was given up on"));
+        };
+        looker.mechanism()
     }
 
     fn edited(&self) -> Option<SystemTime> {
-        self.between_looks(Looker::edited).flatten()
+        self.looker.get()?.edited()
     }
 
     fn load_timeout(&self) -> Duration {

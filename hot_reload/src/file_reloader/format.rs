@@ -220,22 +220,24 @@ where
     V: DeserializeOwned + Send + 'static,
     F: Format,
 {
-    async fn load(&mut self, path: &Path, opened: Arc<Opened>) -> Result<Loaded<V>, FileError> {
-        let FileSettings { max_size: limit, allow_empty, .. } = self.settings;
-        if opened.identity.size <= PARSED_INLINE && !opened.filesystem.is_remote() {
-            match opened.read(limit, How::Cached) {
-                Err(Failed::WouldBlock) => {}
-                Err(Failed::Io(error)) => return Err(FileError::io(path, error)),
-                Ok(bytes) => return make::<V, F>(path, &bytes, limit, allow_empty),
-            }
+    fn load_at_once(
+        &mut self,
+        path: &Path,
+        opened: &Opened,
+    ) -> Option<Result<Loaded<V>, FileError>> {
+        if opened.identity.size > PARSED_INLINE || opened.filesystem.is_remote() {
+            return None;
         }
-        let owned = path.to_owned();
-        unblock(move || match opened.read(limit, How::Blocking) {
-            Err(Failed::Io(error)) => Err(FileError::io(&owned, error)),
-            Err(Failed::WouldBlock) => {
-                Err(FileError::new(&owned, Problem::Stuck("it can't be waited for".into())))
-            }
-            Ok(bytes) => make::<V, F>(&owned, &bytes, limit, allow_empty),
+        match opened.read(self.settings.max_size, How::Cached) {
+            Err(Failed::WouldBlock) => None,
+            read => Some(make::<V, F>(path, read, self.settings)),
+        }
+    }
+
+    async fn load(&mut self, path: &Path, opened: Arc<Opened>) -> Result<Loaded<V>, FileError> {
+        let (owned, settings) = (path.to_owned(), self.settings);
+        unblock(move || {
+            make::<V, F>(&owned, opened.read(settings.max_size, How::Blocking), settings)
         })
         .await
         .unwrap_or_else(|words| Err(FileError::new(path, Problem::Stuck(words))))
@@ -245,10 +247,14 @@ where
 /// Makes a value of what was read.
 fn make<V: DeserializeOwned, F: Format>(
     path: &Path,
-    bytes: &[u8],
-    limit: u64,
-    allow_empty: bool,
+    read: Result<Vec<u8>, Failed>,
+    settings: FileSettings,
 ) -> Result<Loaded<V>, FileError> {
+    let FileSettings { max_size: limit, allow_empty, .. } = settings;
+    let bytes = &*read.map_err(|failed| match failed {
+        Failed::Io(error) => FileError::io(path, error),
+        Failed::WouldBlock => FileError::new(path, Problem::Stuck("it can't be waited for".into())),
+    })?;
     let size = bytes.len() as u64;
     if size > limit {
         return Err(FileError::new(path, Problem::TooLarge { size, limit }));

@@ -32,6 +32,15 @@ pub(super) struct Loaded<V> {
 
 /// Makes a value of the main file of a set.
 pub(super) trait Load<V>: Send {
+    /// Loads from what is in memory; `None` where it may have to wait, and nothing was begun.
+    fn load_at_once(
+        &mut self,
+        _path: &Path,
+        _opened: &Opened,
+    ) -> Option<Result<Loaded<V>, FileError>> {
+        None
+    }
+
     /// Loads from `path`, which `opened` was opened at.
     fn load(
         &mut self,

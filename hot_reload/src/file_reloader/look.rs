@@ -1,7 +1,9 @@
 //! One look at a file: whether it changed, whether its writer is done, what it holds.
 
 use std::{
+    ops::ControlFlow::{self, Break, Continue},
     path::PathBuf,
+    pin::pin,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -10,15 +12,15 @@ use tokio::time::Instant;
 
 use super::{
     FileSettings,
-    bell::{Arm, Bell, Reasons},
+    bell::{Arm, Reasons},
     error::FileError,
     identity::Identity,
     load::{Load, Loaded},
     open::{Filesystem, Opened},
     settle::{Facts, Settle},
-    site::Site,
+    site::{Site, Surveyed},
     survey::{Holds, Survey},
-    watcher::{Audit, Audited, Follower, NoWatch, Opaque, Rule},
+    watcher::{Audited, Follower, NoWatch, Opaque, Rule},
 };
 use crate::{
     at_once::at_once,
@@ -52,10 +54,8 @@ pub(super) struct Looker<L> {
     settle: Settle,
     site: Site,
     follower: Arc<Follower>,
-    /// What the watcher compares the files with.
-    noted: Option<Vec<Option<Identity>>>,
-    /// Whether it has them read even where they are the same.
-    is_doubtful: bool,
+    /// What the looks since the last that came to something were for.
+    unmet: Reasons,
     /// What they were when the last good value was read.
     applied: Option<Vec<Option<Identity>>>,
     /// Whether identities that stay the same prove that the files are unchanged.
@@ -96,8 +96,7 @@ impl<L> Looker<L> {
             settings,
             site,
             follower,
-            noted: None,
-            is_doubtful: false,
+            unmet: Reasons::default(),
             applied: None,
             proof: Proof::Sound,
             preempted: false,
@@ -162,26 +161,46 @@ impl<L> Looker<L> {
         }
     }
 
+    /// Whether what was found proves nothing by staying the same.
+    fn doubts(&self, survey: &Survey) -> bool {
+        survey.is_racy || self.proof != Proof::Sound
+    }
+
     /// Has the watcher compare the files with what they are now.
-    fn take_note(&mut self, survey: &Survey) {
+    fn take_note(&self, survey: &Survey) {
         self.site.set_interval(self.audit_interval());
-        let doubtful = survey.is_racy || self.proof != Proof::Sound;
-        let is_known = self.noted.as_ref() == Some(&survey.identities);
-        if is_known && !doubtful && !self.is_doubtful && self.opaque.is_none() {
-            return;
-        }
-        self.noted = Some(survey.identities.clone());
-        self.is_doubtful = doubtful;
+        let doubtful = self.doubts(survey);
+        let identities = survey.identities.iter();
+        let files = identities.map(|identity| Audited { identity: *identity, doubtful });
         let rule = match self.site.filesystem() {
             _ if self.force => Rule::Read,
             Filesystem::Remote(_) => Rule::Delegate,
             Filesystem::Local | Filesystem::Layered => Rule::Compare,
         };
-        let identities = survey.identities.iter();
-        let files = identities.map(|identity| Audited { identity: *identity, doubtful });
         let read_at = self.opaque.as_ref().map(|_| Instant::now());
-        self.follower.set_audit(Audit::new(Arc::clone(self.site.paths()), files, rule, read_at));
+        self.follower.take_note(self.site.paths(), files, rule, read_at);
     }
+}
+
+/// A look on its way.
+pub(super) struct Attempt {
+    reasons: Reasons,
+    patience: Patience,
+    /// What is to be watched before the files are looked at.
+    arm: Arm,
+    /// What was found, and is yet to be read.
+    found: Option<Found>,
+    /// How soon to look again should nothing come of it.
+    wait: Duration,
+}
+
+/// Files that are to be read.
+struct Found {
+    survey: Survey,
+    main: Arc<Opened>,
+    facts: Facts,
+    /// How many there had been when they were looked at.
+    news: u64,
 }
 
 impl<L> Looker<L> {
@@ -202,7 +221,8 @@ impl<L> Looker<L> {
         loop {
             let patience =
                 if Instant::now() < ceiling { Patience::Left } else { Patience::Exhausted };
-            match looker.look(patience).await? {
+            let attempt = looker.begin(patience);
+            match looker.look(attempt).await? {
                 Look::Value(value) => return Ok(value),
                 Look::Unsettled(wait) => tokio::time::sleep(wait.max(RESTLESS)).await,
                 Look::Unchanged => {}
@@ -210,107 +230,167 @@ impl<L> Looker<L> {
         }
     }
 
-    /// Looks once.
-    pub(super) async fn look<V>(&mut self, patience: Patience) -> Result<Look<V>, FileError>
-    where
-        L: Load<V>,
-        V: Send,
-    {
-        let follower = Arc::clone(&self.follower);
-        let mut unmet = Unmet { bell: &follower.bell, reasons: follower.bell.take_reasons() };
-        let outcome = self.look_because(unmet.reasons, patience).await;
-        if matches!(outcome, Ok(Look::Value(_) | Look::Unchanged)) {
-            unmet.reasons = Reasons::default();
-        }
-        outcome
+    /// Has the next look read, even where nothing seems to have changed.
+    pub(super) fn must_read(&mut self) {
+        self.unmet.must_read = true;
     }
 
-    async fn look_because<V>(
-        &mut self,
-        reasons: Reasons,
-        patience: Patience,
-    ) -> Result<Look<V>, FileError>
-    where
-        L: Load<V>,
-        V: Send,
-    {
+    /// Begins a look.
+    pub(super) fn begin(&mut self, patience: Patience) -> Attempt {
+        let reasons = self.follower.bell.take_reasons().after(self.unmet);
+        self.unmet = reasons;
         let has_rested = self.site.rests_until().is_some_and(|until| until <= Instant::now());
-        let must_read = reasons.must_read || self.force || self.proof != Proof::Sound;
-        let is_unwatched = self.noted.is_none() || self.site.no_events().is_some();
-        let mut arm = if has_rested || is_unwatched { Arm::All } else { reasons.arm };
-        let limit = self.settings.max_size;
-        let mut wait = RESTLESS;
-        for _ in 0..READS_AT_ONCE {
-            let news = self.follower.bell.news();
-            let (survey, main) = self.site.survey(arm).await;
-            arm = Arm::None;
-            self.take_note(&survey);
-            if !must_read && self.applied.as_ref() == Some(&survey.identities) {
-                return Ok(Look::Unchanged);
-            }
-            let main = main?;
-            let facts = Facts {
-                age: survey.age,
-                is_empty: survey.main_is_empty,
-                is_of_set: self.follows_a_set(),
-                links: survey.main_links,
-                reasons,
-                patience,
-            };
-            let writers = || survey.writers();
-            if let Some(wait) = self.settle.before_reading(facts, writers, Instant::now()) {
-                return Ok(Look::Unsettled(wait));
-            }
-            self.settings.admit(&self.site.paths()[0], &survey, &main)?;
-            // Within one tick of the clock that its times are from, a file that is written anew while
-            // it is read shows it in its content alone.
-            let shows_all = !survey.is_racy || self.hears_all();
-            let before = if shows_all { None } else { survey.sum(limit).await };
-            let loaded = match self.load(main, news).await {
-                Ok(Some(loaded)) => Ok(loaded),
-                Ok(None) => return Ok(Look::Unsettled(Duration::ZERO)),
-                Err(error) => Err(error),
-            };
-            // A failure counts as little as a value if the file was being written.
-            let holds = self.site.holds(&survey).await;
-            if before.is_some() && before != survey.sum(limit).await {
-                continue;
-            }
-            match self.by_hearsay(holds, &survey, news) {
-                Holds::No => continue,
-                Holds::Yes | Holds::AsFarAsKnown => {
-                    self.proof = if survey.is_racy { Proof::Racy } else { Proof::Sound };
-                }
-                Holds::ButForWriters => {
-                    if let Err(again) = self.settle.despite_writers(facts, Instant::now()) {
-                        // The kernel reports a close a moment before the writer is gone for good.
-                        wait = again;
-                        tokio::task::yield_now().await;
-                        continue;
-                    }
-                    self.proof = Proof::UnderWriters;
-                }
-            }
-            let loaded = loaded?;
-            let main = &self.site.paths()[0];
-            let beside = |path: &PathBuf| main.with_file_name(path);
-            let dependencies = loaded.dependencies.iter().map(beside).collect();
-            if !self.site.set_dependencies(dependencies) {
-                // What belongs to it was not looked at before it was read.
-                arm = Arm::All;
-                continue;
-            }
-            self.settle.is_over();
-            self.follower.bell.was_read();
-            self.take_note(&survey);
-            self.applied = Some(survey.identities);
-            return Ok(Look::Value(loaded.value));
-        }
-        Ok(Look::Unsettled(wait))
+        let arm = if has_rested || self.site.is_unwatched() { Arm::All } else { reasons.arm };
+        Attempt { reasons, patience, arm, found: None, wait: RESTLESS }
     }
 
-    /// What events add to whether what was found is still so, since there were so many `news`.
-    fn by_hearsay(&self, holds: Holds, survey: &Survey, news: u64) -> Holds {
+    /// Makes a look that has to wait for nothing; `None` where it does, and [`look`](Self::look) is to
+    /// go on with what was found by then.
+    pub(super) fn look_at_once<V>(
+        &mut self,
+        attempt: &mut Attempt,
+    ) -> Option<Result<Look<V>, FileError>>
+    where
+        L: Load<V>,
+    {
+        let news = self.follower.bell.news();
+        let surveyed = self.site.survey_at_once(attempt.arm)?;
+        let found = match self.weigh(attempt, news, surveyed) {
+            Continue(found) => attempt.found.insert(found),
+            Break(outcome) => return Some(outcome),
+        };
+        if !self.shows_all(&found.survey) {
+            return None;
+        }
+        let loaded = self.loader.load_at_once(&self.site.paths()[0], &found.main)?;
+        let holds = self.site.holds_at_once(&found.survey)?;
+        let found = attempt.found.take()?;
+        self.judge(attempt, found, loaded, holds).break_value()
+    }
+
+    /// Makes a look, or goes on with one, however long it takes.
+    pub(super) async fn look<V>(&mut self, mut attempt: Attempt) -> Result<Look<V>, FileError>
+    where
+        L: Load<V>,
+        V: Send,
+    {
+        let limit = self.settings.max_size;
+        for _ in 0..READS_AT_ONCE {
+            let found = if let Some(found) = attempt.found.take() {
+                found
+            } else {
+                // The kernel reports a close a moment before the writer is gone for good.
+                tokio::task::yield_now().await;
+                let news = self.follower.bell.news();
+                let surveyed = self.site.survey(attempt.arm).await;
+                match self.weigh(&attempt, news, surveyed) {
+                    Continue(found) => found,
+                    Break(outcome) => return outcome,
+                }
+            };
+            let survey = &found.survey;
+            let before = if self.shows_all(survey) { None } else { survey.sum(limit).await };
+            let Some(loaded) = self.load(&found).await else {
+                return Ok(Look::Unsettled(Duration::ZERO));
+            };
+            let mut holds = self.site.holds(survey).await;
+            if before.is_some() && before != survey.sum(limit).await {
+                holds = Holds::No;
+            }
+            if let Break(outcome) = self.judge(&mut attempt, found, loaded, holds) {
+                return outcome;
+            }
+        }
+        Ok(Look::Unsettled(attempt.wait))
+    }
+
+    /// Says what is to be read, or what the look came to without that.
+    fn weigh<V>(
+        &mut self,
+        attempt: &Attempt,
+        news: u64,
+        (survey, main): Surveyed,
+    ) -> ControlFlow<Result<Look<V>, FileError>, Found> {
+        self.take_note(&survey);
+        let Attempt { reasons, patience, .. } = *attempt;
+        let must_read = reasons.must_read || self.force || self.proof != Proof::Sound;
+        if !must_read && self.applied.as_ref() == Some(&survey.identities) {
+            self.unmet = Reasons::default();
+            return Break(Ok(Look::Unchanged));
+        }
+        let main = match main {
+            Ok(main) => main,
+            Err(error) => return Break(Err(error)),
+        };
+        let facts = Facts {
+            age: survey.age,
+            is_empty: survey.main_is_empty,
+            is_of_set: self.follows_a_set(),
+            links: survey.main_links,
+            reasons,
+            patience,
+        };
+        let writers = || survey.writers();
+        if let Some(wait) = self.settle.before_reading(facts, writers, Instant::now()) {
+            return Break(Ok(Look::Unsettled(wait)));
+        }
+        match self.settings.admit(&self.site.paths()[0], &survey, &main) {
+            Ok(()) => Continue(Found { survey, main, facts, news }),
+            Err(error) => Break(Err(error)),
+        }
+    }
+
+    /// Whether a file that is written anew while it is read shows it in more than its content: not
+    /// within one tick of the clock that its times are from.
+    fn shows_all(&self, survey: &Survey) -> bool {
+        !survey.is_racy || self.hears_all()
+    }
+
+    /// Says what a look came to that has loaded, unless the files are to be looked at again.
+    fn judge<V>(
+        &mut self,
+        attempt: &mut Attempt,
+        found: Found,
+        loaded: Result<Loaded<V>, FileError>,
+        holds: Holds,
+    ) -> ControlFlow<Result<Look<V>, FileError>> {
+        attempt.arm = Arm::None;
+        let doubted = self.doubts(&found.survey);
+        // A failure counts as little as a value if the file was being written.
+        self.proof = match self.by_hearsay(holds, &found) {
+            Holds::No => return Continue(()),
+            Holds::Yes | Holds::AsFarAsKnown if found.survey.is_racy => Proof::Racy,
+            Holds::Yes | Holds::AsFarAsKnown => Proof::Sound,
+            Holds::ButForWriters => {
+                if let Err(wait) = self.settle.despite_writers(found.facts, Instant::now()) {
+                    attempt.wait = wait;
+                    return Continue(());
+                }
+                Proof::UnderWriters
+            }
+        };
+        if self.doubts(&found.survey) != doubted || self.opaque.is_some() {
+            self.take_note(&found.survey);
+        }
+        let Loaded { value, dependencies } = match loaded {
+            Ok(loaded) => loaded,
+            Err(error) => return Break(Err(error)),
+        };
+        if !self.site.set_dependencies(dependencies) {
+            // What belongs to it was not looked at before it was read.
+            attempt.arm = Arm::All;
+            return Continue(());
+        }
+        self.settle.is_over();
+        self.follower.bell.was_read();
+        self.applied = Some(found.survey.identities);
+        self.unmet = Reasons::default();
+        Break(Ok(Look::Value(value)))
+    }
+
+    /// What events add to whether what was found is still so.
+    fn by_hearsay(&self, holds: Holds, found: &Found) -> Holds {
+        let Found { survey, news, .. } = found;
         if !matches!(holds, Holds::Yes | Holds::AsFarAsKnown) {
             return holds;
         }
@@ -319,7 +399,7 @@ impl<L> Looker<L> {
             self.site.catch_up();
         }
         let bell = &self.follower.bell;
-        if survey.is_racy && bell.news() != news {
+        if survey.is_racy && bell.news() != *news {
             return Holds::No;
         }
         // Of a new name for an old file, no end of a writing comes.
@@ -329,35 +409,34 @@ impl<L> Looker<L> {
         holds
     }
 
-    /// Loads, unless a newer version than that of so many `news` arrives while a slow load is at it.
-    async fn load<V>(
-        &mut self,
-        opened: Arc<Opened>,
-        news: u64,
-    ) -> Result<Option<Loaded<V>>, FileError>
+    /// Loads; `None` where a newer version has arrived while a slow load was at it.
+    async fn load<V>(&mut self, found: &Found) -> Option<Result<Loaded<V>, FileError>>
     where
         L: Load<V>,
     {
         let preemptible = !std::mem::take(&mut self.preempted);
-        let load = self.loader.load(&self.site.paths()[0], opened);
-        let mut load = std::pin::pin!(load);
+        let path = &self.site.paths()[0];
+        if let Some(loaded) = self.loader.load_at_once(path, &found.main) {
+            return Some(loaded);
+        }
+        let mut load = pin!(self.loader.load(path, Arc::clone(&found.main)));
         if let Some(loaded) = at_once(load.as_mut()).await {
-            return loaded.map(Some);
+            return Some(loaded);
         }
         tokio::select! {
             biased;
-            loaded = &mut load => return loaded.map(Some),
+            loaded = &mut load => return Some(loaded),
             () = tokio::time::sleep(PREEMPTED_AFTER), if preemptible => {}
         }
         loop {
             tokio::select! {
                 biased;
-                loaded = &mut load => return loaded.map(Some),
+                loaded = &mut load => return Some(loaded),
                 () = tokio::time::sleep(NEWS) => {
-                    if self.follower.bell.news() != news {
+                    if self.follower.bell.news() != found.news {
                         // Once only, so that a slow loader is not starved by a busy writer.
                         self.preempted = true;
-                        return Ok(None);
+                        return None;
                     }
                 }
             }
@@ -375,16 +454,4 @@ enum Proof {
     /// Nothing: the value was read while somebody had a file open for writing, who may yet change
     /// it through a mapping, which moves no time.
     UnderWriters,
-}
-
-/// Gives the reasons of a look back unless it came to something.
-struct Unmet<'a> {
-    bell: &'a Bell,
-    reasons: Reasons,
-}
-
-impl Drop for Unmet<'_> {
-    fn drop(&mut self) {
-        self.bell.give_back(self.reasons);
-    }
 }

@@ -97,10 +97,14 @@ impl Site {
 
     /// Puts the files that belong to the main one in place of the former; false if any is new.
     pub(super) fn set_dependencies(&mut self, mut dependencies: Vec<PathBuf>) -> bool {
+        let main = &self.paths[0];
+        for path in &mut dependencies {
+            *path = main.with_file_name(&*path);
+        }
         // The order in which a loader names them means nothing.
         dependencies.sort_unstable();
         dependencies.dedup();
-        dependencies.retain(|path| *path != self.paths[0]);
+        dependencies.retain(|path| path != main);
         if self.paths[1..] == dependencies {
             return true;
         }
@@ -134,11 +138,22 @@ impl Site {
         }
     }
 
-    /// Looks at the files, with watches on the way to them as `arm` says.
+    /// Whether it is yet to be found out what to watch, or not all of it could be watched.
+    pub(super) fn is_unwatched(&self) -> bool {
+        self.way.is_none() || self.no_events.is_some()
+    }
+
+    /// Looks at the files, with watches on the way to them as `arm` says; `None` where that has to wait.
+    pub(super) fn survey_at_once(&mut self, arm: Arm) -> Option<Surveyed> {
+        match self.how() {
+            How::Cached => self.survey_with(arm, How::Cached).ok(),
+            How::Blocking => None,
+        }
+    }
+
+    /// The same, however long it takes.
     pub(super) async fn survey(&mut self, arm: Arm) -> Surveyed {
-        if self.how() == How::Cached
-            && let Ok(surveyed) = self.survey_with(arm, How::Cached)
-        {
+        if let Some(surveyed) = self.survey_at_once(arm) {
             return surveyed;
         }
         if self.hung.strong_count() > 0 {
@@ -178,16 +193,19 @@ impl Site {
         (Survey::nothing(&self.paths), Err(error))
     }
 
-    /// Tells whether what was found is still so.
+    /// Tells whether what was found is still so; `None` where that has to wait.
+    pub(super) fn holds_at_once(&self, survey: &Survey) -> Option<Holds> {
+        // The way to each file has just been walked.
+        (self.how() == How::Cached).then(|| survey.holds())
+    }
+
+    /// The same, however long it takes.
     pub(super) async fn holds(&self, survey: &Survey) -> Holds {
-        match self.how() {
-            // The way to each file has just been walked.
-            How::Cached => survey.holds(),
-            How::Blocking => {
-                let survey = survey.clone();
-                unblock(move || survey.holds()).await.unwrap_or(Holds::No)
-            }
+        if let Some(holds) = self.holds_at_once(survey) {
+            return holds;
         }
+        let survey = survey.clone();
+        unblock(move || survey.holds()).await.unwrap_or(Holds::No)
     }
 
     /// When any of the files, or a link on the way to them, changed last; `None` where a server would
@@ -228,18 +246,20 @@ impl Site {
             if must_arm && arm != Arm::All {
                 return self.survey_with(Arm::All, how);
             }
-            let now = Instant::now();
             if lead == Lead::Replaced {
-                self.rests_until = Some(now + REST);
+                self.rests_until = Some(Instant::now() + REST);
                 // Of a set, only what has been replaced was asked.
                 let is_new =
                     |file: &&Arc<Opened>| !self.places.contains(&place(Some(&file.identity)));
                 self.told = surveyed.0.files.iter().find(is_new).map(|file| file.domain());
             }
             if arm == Arm::All {
-                self.arm(how, now)?;
+                self.arm(how)?;
             }
-            self.places = surveyed.0.identities.iter().map(|found| place(found.as_ref())).collect();
+            if lead != Lead::Same {
+                let found = surveyed.0.identities.iter();
+                self.places = found.map(|found| place(found.as_ref())).collect();
+            }
             if arm == Arm::All {
                 // What was found before the watches stood counts if it is still there.
                 if !surveyed.0.is_still_there() {
@@ -306,10 +326,10 @@ impl Site {
         Ok(())
     }
 
-    fn arm(&mut self, how: How, now: Instant) -> Result<(), WouldBlock> {
+    fn arm(&mut self, how: How) -> Result<(), WouldBlock> {
         let Some(subscription) = &self.subscription else { return Ok(()) };
         let mut subscription = locked(subscription, how)?;
-        self.rests_until = self.rests_until.filter(|until| now < *until);
+        self.rests_until = self.rests_until.filter(|until| Instant::now() < *until);
         let files = if self.rests_until.is_some() { Files::Later } else { Files::Now };
         let way = || chain::stops(&self.paths, how, &self.known);
         self.no_events = subscription.arm(way, files)?.err();

@@ -1,4 +1,4 @@
-//! A place for what one at a time may have, who may give up at any moment.
+//! A place for what is lent to one at a time, who may give up at any moment.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -7,53 +7,73 @@ use std::{
 
 use crate::lock::lock;
 
-/// Holds a value, except while somebody has taken it.
+/// Holds a value, except while it is lent.
 #[derive(Debug)]
-pub(super) struct Slot<T>(Arc<Mutex<Option<T>>>);
+pub(super) struct Slot<T> {
+    value: Option<T>,
+    returned: Returned<T>,
+}
 
-/// A value that is put back where it was taken from, however its holder ends.
-pub(super) struct Taken<T> {
+/// Where a borrower leaves the value.
+type Returned<T> = Arc<Mutex<Option<T>>>;
+
+/// A value that is given back to where it was lent from, however its holder ends.
+pub(super) struct Lent<T> {
     /// There until it is dropped.
     value: Option<T>,
-    slot: Arc<Mutex<Option<T>>>,
+    to: Returned<T>,
 }
 
 impl<T> Slot<T> {
     pub(super) fn new(value: T) -> Self {
-        Self(Arc::new(Mutex::new(Some(value))))
+        Self { value: Some(value), returned: Arc::default() }
     }
 
-    /// Takes the value; `None` while another has it.
-    pub(super) fn take(&self) -> Option<Taken<T>> {
-        let value = lock(&self.0).take()?;
-        Some(Taken { value: Some(value), slot: Arc::clone(&self.0) })
+    /// Returns the value; `None` from when it is lent until it is taken back.
+    pub(super) fn get(&self) -> Option<&T> {
+        self.value.as_ref()
     }
 
-    /// Looks at the value; `None` while somebody has it.
-    pub(super) fn read<R>(&self, read: impl FnOnce(&T) -> R) -> Option<R> {
-        lock(&self.0).as_ref().map(read)
+    /// The same, to change it.
+    pub(super) fn get_mut(&mut self) -> Option<&mut T> {
+        self.value.as_mut()
+    }
+
+    /// Lends the value; `None` while another has it.
+    pub(super) fn lend(&mut self) -> Option<Lent<T>> {
+        let value = self.value.take()?;
+        Some(Lent { value: Some(value), to: Arc::clone(&self.returned) })
+    }
+
+    /// Takes back what was lent, once its holder has ended.
+    pub(super) fn take_back(&mut self) {
+        if self.value.is_none() {
+            self.value = lock(&self.returned).take();
+        }
     }
 }
 
-impl<T> Deref for Taken<T> {
+impl<T> Deref for Lent<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        let Some(value) = &self.value else { unreachable!("it is put back only when dropped") };
+        let Some(value) = &self.value else { unreachable!("it is given back only when dropped") };
         value
     }
 }
 
-impl<T> DerefMut for Taken<T> {
+impl<T> DerefMut for Lent<T> {
     fn deref_mut(&mut self) -> &mut T {
-        let Some(value) = &mut self.value else { unreachable!("it is put back only when dropped") };
+        let Some(value) = &mut self.value else {
+            unreachable!("it is given back only when dropped")
+        };
         value
     }
 }
 
-impl<T> Drop for Taken<T> {
+impl<T> Drop for Lent<T> {
     fn drop(&mut self) {
-        *lock(&self.slot) = self.value.take();
+        *lock(&self.to) = self.value.take();
     }
 }
 
@@ -62,13 +82,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken_is_put_back_by_whoever_gives_up() {
-        let slot = Slot::new(1);
-        let mut taken = slot.take().unwrap();
-        *taken += 1;
-        assert!(slot.take().is_none());
-        assert_eq!(slot.read(|value| *value), None);
-        drop(taken);
-        assert_eq!(slot.read(|value| *value), Some(2));
+    fn what_is_lent_is_given_back_by_whoever_gives_up() {
+        let mut slot = Slot::new(1);
+        let mut lent = slot.lend().unwrap();
+        *lent += 1;
+        slot.take_back();
+        assert!(slot.lend().is_none());
+        assert_eq!(slot.get(), None);
+        drop(lent);
+        slot.take_back();
+        assert_eq!(slot.get(), Some(&2));
     }
 }

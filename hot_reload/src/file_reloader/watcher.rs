@@ -24,15 +24,16 @@ use std::{
 use self::inotify as platform;
 #[cfg(not(all(target_os = "linux", not(hot_reload_portable))))]
 use self::portable as platform;
+use self::{
+    audit::Audit,
+    mounts::Mounts,
+    registry::{Place, Registry},
+};
 pub(super) use self::{
-    audit::{Audit, Audited, Opaque, Rule},
+    audit::{Audited, Opaque, Rule},
     mounts::AsOf,
     platform::NoWatch,
     subscription::{Files, Subscription},
-};
-use self::{
-    mounts::Mounts,
-    registry::{Place, Registry},
 };
 use super::{
     bell::{Bell, Notice, Whence},

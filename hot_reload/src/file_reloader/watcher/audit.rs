@@ -22,10 +22,10 @@ use crate::{
 
 /// What a follower has its files compared with.
 #[derive(Debug, Default)]
-pub(in crate::file_reloader) struct Audit {
+pub(super) struct Audit {
     /// Where they are, in the same order.
     paths: Arc<[PathBuf]>,
-    files: Arc<[Audited]>,
+    files: Arc<Vec<Audited>>,
     /// What the follower was told of each file, and has not looked at yet.
     told: Vec<Told>,
     rule: Rule,
@@ -63,9 +63,27 @@ pub(in crate::file_reloader) enum Rule {
 }
 
 impl Follower {
-    /// Replaces what the files are compared with.
-    pub(in crate::file_reloader) fn set_audit(&self, audit: Audit) {
-        *lock(&self.audit) = audit;
+    /// Has the files at `paths` compared with what they were `found` to be.
+    pub(in crate::file_reloader) fn take_note(
+        &self,
+        paths: &Arc<[PathBuf]>,
+        found: impl Iterator<Item = Audited>,
+        rule: Rule,
+        read_at: Option<Instant>,
+    ) {
+        let mut audit = lock(&self.audit);
+        if !Arc::ptr_eq(&audit.paths, paths) {
+            audit.paths = Arc::clone(paths);
+        }
+        // An audit that is under way keeps those that it has, and tells by them that it is out of date.
+        let files = Arc::make_mut(&mut audit.files);
+        files.clear();
+        files.extend(found);
+        let count = files.len();
+        audit.told.clear();
+        audit.told.resize(count, Told::Nothing);
+        audit.rule = rule;
+        audit.read_at = read_at;
     }
 
     /// Looks at the files once, and rings if they are not what they were.
@@ -94,7 +112,7 @@ impl Follower {
     }
 
     /// Looks without the lock, since a file may be on a server that does not answer.
-    fn compare(&self, paths: &[PathBuf], files: &Arc<[Audited]>) -> Option<Notice> {
+    fn compare(&self, paths: &[PathBuf], files: &Arc<Vec<Audited>>) -> Option<Notice> {
         let mut strange = files.iter().zip(paths).enumerate().filter_map(|(n, (file, path))| {
             let found = open::identity(path);
             (file.doubtful || found != file.identity).then_some((n, found))
@@ -110,18 +128,6 @@ impl Follower {
             let is_doubt = found == files[n].identity;
             Some(if is_doubt { Notice::Doubtful } else { Notice::Differs })
         })
-    }
-}
-
-impl Audit {
-    pub(in crate::file_reloader) fn new(
-        paths: Arc<[PathBuf]>,
-        files: impl Iterator<Item = Audited>,
-        rule: Rule,
-        read_at: Option<Instant>,
-    ) -> Self {
-        let files: Arc<[Audited]> = files.collect();
-        Self { told: vec![Told::Nothing; files.len()], paths, files, rule, read_at }
     }
 }
 
