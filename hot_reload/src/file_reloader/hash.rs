@@ -27,6 +27,8 @@ impl Default for Fnv {
 }
 
 impl Hasher for Fnv {
+    /// Once in the program, rather than in every map.
+    #[inline(never)]
     fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.add((*byte).into());

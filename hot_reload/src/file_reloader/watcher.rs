@@ -50,19 +50,26 @@ pub(super) struct Follower {
     looking: Busy,
 }
 
-/// An event of the platform, put down to the place that it was watched at.
+/// An event of the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event<'a> {
-    /// Something happened to a name in a watched directory.
-    Named(&'a platform::Key, &'a std::ffi::OsStr, Notice),
-    /// Something happened to what is watched.
-    Own(&'a platform::Key, Notice),
-    /// What is watched was moved, with everything that is known below it.
-    Uprooted(&'a platform::Key),
-    /// A watch is no more.
-    Gone(&'a platform::Key),
+    /// Something happened at a watch.
+    At(&'a platform::Key, What<'a>),
     /// Events were lost: anything may have happened.
     Overflow,
+}
+
+/// What happened at a watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What<'a> {
+    /// Something to a name in the directory that is watched.
+    Named(&'a std::ffi::OsStr, Notice),
+    /// Something to what is watched itself.
+    Own(Notice),
+    /// It was moved, with everything that is known below it.
+    Uprooted,
+    /// The watch is no more.
+    Gone,
 }
 
 /// What all followers of the process share; it lives as long as any of them.
@@ -130,7 +137,7 @@ impl Watcher {
             // Without the registry's lock, which whoever reads events may be waiting for.
             self.events.remove(key);
             // Should somebody have come to need it in between, it is gone for them, too.
-            self.dispatch(Event::Gone(key));
+            self.dispatch(Event::At(key, What::Gone));
         }
     }
 }

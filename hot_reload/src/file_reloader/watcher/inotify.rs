@@ -7,7 +7,7 @@
 use std::{
     convert::Infallible,
     ffi::OsStr,
-    future::pending,
+    future::{pending, poll_fn},
     io,
     mem::MaybeUninit,
     os::{
@@ -33,7 +33,7 @@ use tokio::{
 };
 use tracing::warn;
 
-use super::{Event, Kind, Notice, Registry, Watcher};
+use super::{Event, Kind, Notice, Registry, Watcher, What};
 use crate::lock::lock;
 
 /// A watch descriptor: one number for one inode, however many paths lead to it.
@@ -212,7 +212,7 @@ fn register(instance: Descriptor) -> io::Result<AsyncFd<Descriptor>> {
 async fn read_from(readable: &AsyncFd<Descriptor>, watcher: &Watcher) {
     loop {
         // It fails only when the runtime shuts down, and this task with it.
-        let Ok(mut ready) = readable.readable().await else { return };
+        let Ok(mut ready) = poll_fn(|cx| readable.poll_read_ready(cx)).await else { return };
         if read_batch(&readable.get_ref().0, watcher) {
             ready.clear_ready();
         } else {
@@ -265,7 +265,7 @@ fn read_batch(instance: impl AsFd, watcher: &Watcher) -> bool {
                 let (key, flags) = (Key(event.wd()), event.events());
                 let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
                 read += EVENT + name.map_or(0, |name| (name.len() + 1).next_multiple_of(EVENT));
-                translate(&key, flags, name, &mut |event| watcher.dispatch(event));
+                watcher.dispatch(translate(&key, flags, name));
             }
             Err(Errno::INTR) => {}
             // WOULDBLOCK: that was all. Nothing else is to be expected of an inotify descriptor.
@@ -281,15 +281,16 @@ const EVENT: usize = 16;
 /// that may be three bytes each.
 const LONGEST_EVENT: usize = EVENT + 4096;
 
-fn translate(key: &Key, flags: ReadFlags, name: Option<&OsStr>, pass: &mut impl FnMut(Event<'_>)) {
+/// What an event says.
+fn translate<'a>(key: &'a Key, flags: ReadFlags, name: Option<&'a OsStr>) -> Event<'a> {
     if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
-        return pass(Event::Overflow);
+        return Event::Overflow;
     }
     if flags.contains(ReadFlags::IGNORED) {
-        return pass(Event::Gone(key));
+        return Event::At(key, What::Gone);
     }
     if flags.intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT) {
-        return pass(Event::Uprooted(key));
+        return Event::At(key, What::Uprooted);
     }
     let notice = if flags.contains(ReadFlags::CLOSE_WRITE) {
         Notice::Finished
@@ -302,8 +303,5 @@ fn translate(key: &Key, flags: ReadFlags, name: Option<&OsStr>, pass: &mut impl 
     } else {
         Notice::Moved
     };
-    match name {
-        Some(name) => pass(Event::Named(key, name, notice)),
-        None => pass(Event::Own(key, notice)),
-    }
+    Event::At(key, name.map_or(What::Own(notice), |name| What::Named(name, notice)))
 }

@@ -10,7 +10,7 @@ use notify::{
     event::{AccessKind, AccessMode, ModifyKind, RenameMode},
 };
 
-use super::{Event, Kind, Notice, Registry, Watcher};
+use super::{Event, Kind, Notice, Registry, Watcher, What};
 use crate::lock::lock;
 
 /// A path, by which notify tells watches apart.
@@ -105,13 +105,15 @@ fn translate(reported: &Reported, mut pass: impl FnMut(Event<'_>)) {
     for path in &reported.paths {
         let key: Key = path.as_path().into();
         if let (Some(dir), Some(name)) = (path.parent(), path.file_name()) {
-            pass(Event::Named(&dir.into(), name, notice));
+            pass(Event::At(&dir.into(), What::Named(name, notice)));
         }
-        pass(Event::Own(&key, notice));
+        pass(Event::At(&key, What::Own(notice)));
         match reported.kind {
             // What had the watch by this path has it no more.
-            EventKind::Remove(_) => pass(Event::Gone(&key)),
-            EventKind::Modify(ModifyKind::Name(RenameMode::From)) => pass(Event::Uprooted(&key)),
+            EventKind::Remove(_) => pass(Event::At(&key, What::Gone)),
+            EventKind::Modify(ModifyKind::Name(RenameMode::From)) => {
+                pass(Event::At(&key, What::Uprooted))
+            }
             _ => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, ffi::OsStr, hash::Hash, sync::Arc};
 
-use super::{Event, Follower, Notice, Whence, platform::Key};
+use super::{Event, Follower, Notice, What, Whence, platform::Key};
 use crate::file_reloader::hash::Map;
 
 /// Where at a watch a follower is rung from.
@@ -105,39 +105,19 @@ impl Registry {
     /// Rings whoever `event` concerns.
     pub(super) fn ring(&mut self, event: Event<'_>) {
         match event {
-            Event::Named(key, name, notice) => {
+            Event::At(key, what) => {
                 if let Some(watch) = self.watches.get(key) {
-                    let whence = || Whence::of((key, name));
-                    watch.contents.ring(name, notice, whence);
-                    watch.ways.ring(name, notice.on_the_way(), whence);
-                    // Who follows a directory for its own sake follows what is in it.
-                    watch.own.ring(Notice::Moved, || Whence::of(key));
+                    watch.ring(key, what);
                 }
-            }
-            Event::Own(key, notice) => {
-                if let Some(watch) = self.watches.get(key) {
-                    let whence = || Whence::of(key);
-                    watch.own.ring(notice, whence);
-                    // Should it have been replaced, its directory tells of that.
-                    let is_about_it = notice == Notice::Moved;
-                    watch.file.ring(if is_about_it { Notice::Altered } else { notice }, whence);
-                }
-            }
-            Event::Uprooted(key) => {
-                if let Some(watch) = self.watches.get(key) {
-                    watch.ring(Notice::Moved, Notice::Moved, || Whence::of(key));
-                }
-            }
-            Event::Gone(key) => {
-                self.ended += 1;
-                if let Some(watch) = self.watches.remove(key) {
-                    watch.ring(Notice::Gone, Notice::Ended, || Whence::of(key));
+                if what == What::Gone {
+                    self.ended += 1;
+                    self.watches.remove(key);
                 }
             }
             Event::Overflow => {
                 self.overflows += 1;
                 for watch in self.watches.values() {
-                    watch.ring(Notice::Lost, Notice::Lost, || Whence::ANYWHERE);
+                    watch.ring_all(Notice::Lost, Notice::Lost, || Whence::ANYWHERE);
                 }
             }
         }
@@ -150,8 +130,30 @@ impl Watch {
         !has_names && self.own.is_empty() && self.file.is_empty()
     }
 
+    /// Rings whoever it concerns.
+    fn ring(&self, key: &Key, what: What<'_>) {
+        let own = || Whence::of(key);
+        match what {
+            What::Named(name, notice) => {
+                let whence = || Whence::of((key, name));
+                self.contents.ring(name, notice, whence);
+                self.ways.ring(name, notice.on_the_way(), whence);
+                // Who follows a directory for its own sake follows what is in it.
+                self.own.ring(Notice::Moved, own);
+            }
+            What::Own(notice) => {
+                self.own.ring(notice, own);
+                // Should it have been replaced, its directory tells of that.
+                let is_about_it = notice == Notice::Moved;
+                self.file.ring(if is_about_it { Notice::Altered } else { notice }, own);
+            }
+            What::Uprooted => self.ring_all(Notice::Moved, Notice::Moved, own),
+            What::Gone => self.ring_all(Notice::Gone, Notice::Ended, own),
+        }
+    }
+
     /// Rings all, those of the file itself with what it means to them.
-    fn ring(&self, notice: Notice, of_file: Notice, whence: impl Fn() -> Whence + Copy) {
+    fn ring_all(&self, notice: Notice, of_file: Notice, whence: impl Fn() -> Whence + Copy) {
         self.file.ring(of_file, whence);
         self.own.ring(notice, whence);
         for followers in self.contents.0.values().chain(self.ways.0.values()) {
@@ -265,21 +267,21 @@ mod tests {
     use super::*;
     use crate::file_reloader::bell::{Arm, Reasons};
 
-    /// What a follower at `place` of a watch is told by `event`.
-    fn reasons(place: &Place, event: impl Fn(&Key) -> Event<'_>) -> Reasons {
+    /// What a follower at `place` of a watch is told by `what` happened.
+    fn reasons(place: &Place, what: What<'_>) -> Reasons {
         let (mut registry, follower, key) = (Registry::default(), Arc::default(), Key::of(1));
         registry.enter(key.clone(), place, &follower);
-        registry.ring(event(&key));
+        registry.ring(Event::At(&key, what));
         follower.bell.take_reasons()
     }
 
     #[test]
     fn what_befalls_a_file_that_is_replaced_says_nothing_of_the_way_to_it() {
         let altered = Reasons { arm: Arm::Same, ..Reasons::default() };
-        assert_eq!(reasons(&Place::File, |key| Event::Own(key, Notice::Moved)), altered);
-        assert_eq!(reasons(&Place::File, |key| Event::Gone(key)), altered);
+        assert_eq!(reasons(&Place::File, What::Own(Notice::Moved)), altered);
+        assert_eq!(reasons(&Place::File, What::Gone), altered);
         let moved = Reasons { arm: Arm::All, ..Reasons::default() };
-        assert_eq!(reasons(&Place::File, |key| Event::Uprooted(key)), moved);
-        assert_eq!(reasons(&Place::Own, |key| Event::Gone(key)), moved);
+        assert_eq!(reasons(&Place::File, What::Uprooted), moved);
+        assert_eq!(reasons(&Place::Own, What::Gone), moved);
     }
 }
