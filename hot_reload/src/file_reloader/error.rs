@@ -1,10 +1,6 @@
 //! What a file source has to say when it has no value.
 
-use std::{
-    error::Error,
-    fmt, io,
-    path::{Path, PathBuf},
-};
+use std::{error::Error, fmt, io, path::Path};
 
 use crate::redact::mask;
 
@@ -22,8 +18,8 @@ use crate::redact::mask;
 /// ```
 #[derive(Debug)]
 pub struct FileError {
-    path: PathBuf,
-    problem: Problem,
+    path: Box<Path>,
+    problem: Box<Problem>,
 }
 
 #[derive(Debug)]
@@ -66,10 +62,12 @@ pub(super) struct ParseProblem {
 }
 
 impl FileError {
+    #[cold]
     pub(super) fn new(path: &Path, problem: Problem) -> Self {
-        Self { path: path.to_owned(), problem }
+        Self { path: path.into(), problem: Box::new(problem) }
     }
 
+    #[cold]
     pub(super) fn io(path: &Path, error: io::Error) -> Self {
         let problem = match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Problem::Missing(error),
@@ -109,17 +107,17 @@ impl FileError {
 
     /// Whether the file, or a directory on the way to it, is not there.
     pub fn is_missing(&self) -> bool {
-        matches!(self.problem, Problem::Missing(_))
+        matches!(*self.problem, Problem::Missing(_))
     }
 
     /// Whether the file was read, and what it holds is no value.
     pub fn is_parse(&self) -> bool {
-        matches!(self.problem, Problem::Parse(_))
+        matches!(*self.problem, Problem::Parse(_))
     }
 
     /// Whether the file is empty, which a value is never taken from.
     pub fn is_empty(&self) -> bool {
-        matches!(self.problem, Problem::Empty)
+        matches!(*self.problem, Problem::Empty)
     }
 
     /// Returns the line of a parse error, counted from 1.
@@ -147,7 +145,7 @@ impl FileError {
     /// This is what the service logs.
     pub fn without_content(&self) -> String {
         let path = self.path.display();
-        match &self.problem {
+        match &*self.problem {
             Problem::Parse(at) => {
                 let message = at.loggable.map_or_else(|| mask(&at.message), str::to_owned);
                 format!("{path}:{}:{}: {message}", at.line, at.column)
@@ -169,7 +167,7 @@ impl FileError {
             Some(code) => io::Error::from_raw_os_error(code),
             None => io::Error::new(error.kind(), error.to_string()),
         };
-        let problem = match &self.problem {
+        let problem = match &*self.problem {
             Problem::Missing(error) => Problem::Missing(again(error)),
             Problem::Io(error) => Problem::Io(again(error)),
             Problem::NotAFile(what) => Problem::NotAFile(what),
@@ -184,11 +182,11 @@ impl FileError {
 
     /// Whether the words are a loader's own.
     pub(super) fn is_refused(&self) -> bool {
-        matches!(self.problem, Problem::Refused(_))
+        matches!(*self.problem, Problem::Refused(_))
     }
 
     fn parse(&self) -> Option<&ParseProblem> {
-        match &self.problem {
+        match &*self.problem {
             Problem::Parse(problem) => Some(problem),
             _ => None,
         }
@@ -198,7 +196,7 @@ impl FileError {
 impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
-        match &self.problem {
+        match &*self.problem {
             Problem::Missing(_) => write!(f, "{path}: not there; create it, or mend its links"),
             Problem::Io(_) => write!(f, "{path}: can't be read"),
             Problem::NotAFile(what) => write!(f, "{path}: {what}, not a regular file"),
@@ -216,7 +214,7 @@ impl fmt::Display for FileError {
 
 impl Error for FileError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.problem {
+        match &*self.problem {
             Problem::Missing(cause) | Problem::Io(cause) => Some(cause),
             _ => None,
         }

@@ -16,10 +16,10 @@ use super::{
     error::FileError,
     identity::Identity,
     load::{Load, Loaded},
-    open::{Filesystem, Opened},
+    open::Filesystem,
     settle::{Facts, Settle},
-    site::{Site, Surveyed},
-    survey::{Holds, Survey},
+    site::Site,
+    survey::{Holds, Survey, Surveyed},
     watcher::{Audited, Follower, NoWatch, Opaque, Rule},
 };
 use crate::{
@@ -171,7 +171,7 @@ impl<L> Looker<L> {
         self.site.set_interval(self.audit_interval());
         let doubtful = self.doubts(survey);
         let identities = survey.identities.iter();
-        let files = identities.map(|identity| Audited { identity: *identity, doubtful });
+        let files = identities.map(|identity| Audited::new(*identity, doubtful));
         let rule = match self.site.filesystem() {
             _ if self.force => Rule::Read,
             Filesystem::Remote(_) => Rule::Delegate,
@@ -196,8 +196,7 @@ pub(super) struct Attempt {
 
 /// Files that are to be read.
 struct Found {
-    survey: Survey,
-    main: Arc<Opened>,
+    survey: Box<Survey>,
     facts: Facts,
     /// How many there had been when they were looked at.
     news: u64,
@@ -256,16 +255,20 @@ impl<L> Looker<L> {
         let news = self.follower.bell.news();
         let surveyed = self.site.survey_at_once(attempt.arm)?;
         let found = match self.weigh(attempt, news, surveyed) {
-            Continue(found) => attempt.found.insert(found),
+            Continue(found) => found,
             Break(outcome) => return Some(outcome),
         };
-        if !self.shows_all(&found.survey) {
+        let loaded = if self.shows_all(&found.survey) {
+            self.loader.load_at_once(&self.site.paths()[0], found.survey.main())
+        } else {
+            None
+        };
+        let Some(mut loaded) = loaded else {
+            attempt.found = Some(found);
             return None;
-        }
-        let loaded = self.loader.load_at_once(&self.site.paths()[0], &found.main)?;
+        };
         let holds = self.site.holds_at_once(&found.survey)?;
-        let found = attempt.found.take()?;
-        self.judge(attempt, found, loaded, holds).break_value()
+        self.counts(attempt, found, &mut loaded, holds).then(|| loaded.map(Look::from))
     }
 
     /// Makes a look, or goes on with one, however long it takes.
@@ -290,15 +293,15 @@ impl<L> Looker<L> {
             };
             let survey = &found.survey;
             let before = if self.shows_all(survey) { None } else { survey.sum(limit).await };
-            let Some(loaded) = self.load(&found).await else {
+            let Some(mut loaded) = self.load(&found).await else {
                 return Ok(Look::Unsettled(Duration::ZERO));
             };
             let mut holds = self.site.holds(survey).await;
             if before.is_some() && before != survey.sum(limit).await {
                 holds = Holds::No;
             }
-            if let Break(outcome) = self.judge(&mut attempt, found, loaded, holds) {
-                return outcome;
+            if self.counts(&mut attempt, found, &mut loaded, holds) {
+                return loaded.map(Look::from);
             }
         }
         Ok(Look::Unsettled(attempt.wait))
@@ -309,7 +312,7 @@ impl<L> Looker<L> {
         &mut self,
         attempt: &Attempt,
         news: u64,
-        (survey, main): Surveyed,
+        (survey, trouble): Surveyed,
     ) -> ControlFlow<Result<Look<V>, FileError>, Found> {
         self.take_note(&survey);
         let Attempt { reasons, patience, .. } = *attempt;
@@ -318,15 +321,15 @@ impl<L> Looker<L> {
             self.unmet = Reasons::default();
             return Break(Ok(Look::Unchanged));
         }
-        let main = match main {
-            Ok(main) => main,
-            Err(error) => return Break(Err(error)),
-        };
+        if let Some(trouble) = trouble {
+            return Break(Err(trouble));
+        }
+        let main = survey.main();
         let facts = Facts {
             age: survey.age,
             is_empty: survey.main_is_empty,
             is_of_set: self.follows_a_set(),
-            links: survey.main_links,
+            links: main.links,
             reasons,
             patience,
         };
@@ -334,8 +337,8 @@ impl<L> Looker<L> {
         if let Some(wait) = self.settle.before_reading(facts, writers, Instant::now()) {
             return Break(Ok(Look::Unsettled(wait)));
         }
-        match self.settings.admit(&self.site.paths()[0], &survey, &main) {
-            Ok(()) => Continue(Found { survey, main, facts, news }),
+        match self.settings.admit(&self.site.paths()[0], &survey, main) {
+            Ok(()) => Continue(Found { survey, facts, news }),
             Err(error) => Break(Err(error)),
         }
     }
@@ -346,25 +349,25 @@ impl<L> Looker<L> {
         !survey.is_racy || self.hears_all()
     }
 
-    /// Says what a look came to that has loaded, unless the files are to be looked at again.
-    fn judge<V>(
+    /// Whether what was loaded counts, or the files are to be looked at again.
+    fn counts<V>(
         &mut self,
         attempt: &mut Attempt,
         found: Found,
-        loaded: Result<Loaded<V>, FileError>,
+        loaded: &mut Result<Loaded<V>, FileError>,
         holds: Holds,
-    ) -> ControlFlow<Result<Look<V>, FileError>> {
+    ) -> bool {
         attempt.arm = Arm::None;
         let doubted = self.doubts(&found.survey);
         // A failure counts as little as a value if the file was being written.
         self.proof = match self.by_hearsay(holds, &found) {
-            Holds::No => return Continue(()),
+            Holds::No => return false,
             Holds::Yes | Holds::AsFarAsKnown if found.survey.is_racy => Proof::Racy,
             Holds::Yes | Holds::AsFarAsKnown => Proof::Sound,
             Holds::ButForWriters => {
                 if let Err(wait) = self.settle.despite_writers(found.facts, Instant::now()) {
                     attempt.wait = wait;
-                    return Continue(());
+                    return false;
                 }
                 Proof::UnderWriters
             }
@@ -372,20 +375,17 @@ impl<L> Looker<L> {
         if self.doubts(&found.survey) != doubted || self.opaque.is_some() {
             self.take_note(&found.survey);
         }
-        let Loaded { value, dependencies } = match loaded {
-            Ok(loaded) => loaded,
-            Err(error) => return Break(Err(error)),
-        };
-        if !self.site.set_dependencies(dependencies) {
+        let Ok(Loaded { dependencies, .. }) = loaded else { return true };
+        if !self.site.set_dependencies(std::mem::take(dependencies)) {
             // What belongs to it was not looked at before it was read.
             attempt.arm = Arm::All;
-            return Continue(());
+            return false;
         }
         self.settle.is_over();
         self.follower.bell.was_read();
         self.applied = Some(found.survey.identities);
         self.unmet = Reasons::default();
-        Break(Ok(Look::Value(value)))
+        true
     }
 
     /// What events add to whether what was found is still so.
@@ -403,7 +403,7 @@ impl<L> Looker<L> {
             return Holds::No;
         }
         // Of a new name for an old file, no end of a writing comes.
-        if !is_told_of_writers && survey.main_links == 1 && bell.heard_writers() {
+        if !is_told_of_writers && survey.main().links == 1 && bell.heard_writers() {
             return Holds::ButForWriters;
         }
         holds
@@ -416,10 +416,10 @@ impl<L> Looker<L> {
     {
         let preemptible = !std::mem::take(&mut self.preempted);
         let path = &self.site.paths()[0];
-        if let Some(loaded) = self.loader.load_at_once(path, &found.main) {
+        if let Some(loaded) = self.loader.load_at_once(path, found.survey.main()) {
             return Some(loaded);
         }
-        let mut load = pin!(self.loader.load(path, Arc::clone(&found.main)));
+        let mut load = pin!(self.loader.load(path, Arc::clone(found.survey.main())));
         if let Some(loaded) = at_once(load.as_mut()).await {
             return Some(loaded);
         }

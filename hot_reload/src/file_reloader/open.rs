@@ -6,7 +6,7 @@ mod linux;
 #[cfg(not(all(target_os = "linux", not(hot_reload_portable))))]
 mod portable;
 
-use std::{fs::File, io, path::Path};
+use std::{fs::File, io, path::Path, sync::Arc};
 
 pub(super) use self::filesystem::{Filesystem, Filesystems};
 #[cfg(all(target_os = "linux", not(hot_reload_portable)))]
@@ -39,7 +39,7 @@ pub(super) struct WouldBlock;
 /// What is behind a path.
 #[derive(Debug)]
 pub(super) enum Found {
-    File(Opened),
+    File(Arc<Opened>),
     Directory(Identity),
     /// A FIFO, a socket or a device, which is never opened.
     Special(&'static str, Identity),

@@ -105,6 +105,7 @@ impl Settle {
     }
 }
 
+#[cold]
 fn busy() -> Duration {
     BUSY.mul_f64(1.0 + fastrand::f64())
 }

@@ -15,7 +15,7 @@ use super::{
     identity::Identity,
     load::{turn_to_load, unblock, unblock_in},
     open::{Domain, Filesystem, Filesystems, How, Opened, WouldBlock},
-    survey::{Holds, Survey},
+    survey::{Holds, Survey, Surveyed},
     watcher::{Files, Follower, NoWatch, Subscription},
 };
 use crate::lock::lock;
@@ -60,9 +60,6 @@ type Place = (u64, u64);
 /// finds what was written by another.
 const REST: Duration = Duration::from_millis(250);
 
-/// What a survey of a site found.
-pub(super) type Surveyed = (Survey, Result<Arc<Opened>, FileError>);
-
 impl Site {
     /// A site that is looked at when its owner wants to, and at no other time.
     pub(super) fn unwatched(path: PathBuf) -> Self {
@@ -101,10 +98,12 @@ impl Site {
         for path in &mut dependencies {
             *path = main.with_file_name(&*path);
         }
-        // The order in which a loader names them means nothing.
-        dependencies.sort_unstable();
-        dependencies.dedup();
-        dependencies.retain(|path| path != main);
+        if !dependencies.is_empty() {
+            // The order in which a loader names them means nothing.
+            dependencies.sort_unstable();
+            dependencies.dedup();
+            dependencies.retain(|path| path != main);
+        }
         if self.paths[1..] == dependencies {
             return true;
         }
@@ -190,7 +189,7 @@ impl Site {
 
     fn nothing(&self, words: String) -> Surveyed {
         let error = FileError::new(&self.paths[0], Problem::Stuck(words));
-        (Survey::nothing(&self.paths), Err(error))
+        (Box::new(Survey::nothing(&self.paths)), Some(error))
     }
 
     /// Tells whether what was found is still so; `None` where that has to wait.
@@ -204,7 +203,7 @@ impl Site {
         if let Some(holds) = self.holds_at_once(survey) {
             return holds;
         }
-        let survey = survey.clone();
+        let survey = Box::new(survey.clone());
         unblock(move || survey.holds()).await.unwrap_or(Holds::No)
     }
 
@@ -275,29 +274,28 @@ impl Site {
 
     /// Where the paths lead, compared with before.
     fn lead(&self, survey: &Survey) -> Lead {
-        let is_known = self.places.len() == survey.identities.len();
-        let strangers = survey.identities.iter().zip(&self.places);
-        // Where nothing is there may be a link by now, to where something is yet to be.
-        let mut strangers = strangers
-            .filter(|(found, was)| found.is_none() || place(found.as_ref()) != **was)
-            .peekable();
-        let is_replacement = |(found, was): (&Option<Identity>, &Option<Place>)| {
-            let mut files = survey.files.iter();
-            was.is_some()
-                && files.any(|file| Some(file.identity) == *found && file.may_rest(self.told))
-        };
-        if !is_known {
-            Lead::Elsewhere
-        } else if strangers.peek().is_none() {
-            Lead::Same
-        } else if strangers.all(is_replacement) {
-            Lead::Replaced
-        } else {
-            Lead::Elsewhere
+        if self.places.len() != survey.identities.len() {
+            return Lead::Elsewhere;
         }
+        let mut lead = Lead::Same;
+        for (found, was) in survey.identities.iter().zip(&self.places) {
+            // Where nothing is there may be a link by now, to where something is yet to be.
+            if found.is_some() && place(found.as_ref()) == *was {
+                continue;
+            }
+            let mut files = survey.files.iter();
+            let may_rest =
+                |file: &Arc<Opened>| Some(file.identity) == *found && file.may_rest(self.told);
+            if was.is_none() || !files.any(may_rest) {
+                return Lead::Elsewhere;
+            }
+            lead = Lead::Replaced;
+        }
+        lead
     }
 
     /// Walks the way to the files; with [`How::Blocking`], asks what it leads over.
+    #[cold]
     fn walk(&mut self, how: How) -> Result<(), WouldBlock> {
         let subscription = match &self.subscription {
             Some(subscription) => Some(locked(subscription, how)?),
@@ -326,6 +324,7 @@ impl Site {
         Ok(())
     }
 
+    #[cold]
     fn arm(&mut self, how: How) -> Result<(), WouldBlock> {
         let Some(subscription) = &self.subscription else { return Ok(()) };
         let mut subscription = locked(subscription, how)?;

@@ -28,12 +28,13 @@ pub(super) struct Survey {
     pub(super) is_racy: bool,
     /// Whether the main file holds nothing.
     pub(super) main_is_empty: bool,
-    /// How many names the main file has.
-    pub(super) main_links: u64,
 }
 
+/// What was found, and why the main file can't be read, if it can't.
+pub(super) type Surveyed = (Box<Survey>, Option<FileError>);
+
 impl Survey {
-    /// Looks at `paths`; the second part is the main file, or why it can't be read.
+    /// Looks at `paths`; the second part says why the main file can't be read, if it can't.
     ///
     /// # Errors
     ///
@@ -42,38 +43,38 @@ impl Survey {
         paths: &Arc<[PathBuf]>,
         how: How,
         filesystems: &Filesystems,
-    ) -> Result<(Self, Result<Arc<Opened>, FileError>), WouldBlock> {
+    ) -> Result<Surveyed, WouldBlock> {
         let now = identity::now();
-        let mut survey = Self::nothing(paths);
-        let mut main = None;
+        let mut survey = Box::new(Self::nothing(paths));
+        let mut trouble = None;
         for path in &**paths {
-            let (identity, found) = match open::open(path, how, filesystems) {
-                Ok(Found::File(opened)) => (Some(opened.identity), Ok(Arc::new(opened))),
-                Ok(Found::Directory(identity)) => {
-                    (Some(identity), Err(FileError::new(path, Problem::NotAFile("a directory"))))
+            let not_a_file = |what| Some(FileError::new(path, Problem::NotAFile(what)));
+            let (identity, problem) = match open::open(path, how, filesystems) {
+                Ok(Found::File(opened)) => {
+                    let identity = opened.identity;
+                    survey.files.push(opened);
+                    (Some(identity), None)
                 }
-                Ok(Found::Special(what, identity)) => {
-                    (Some(identity), Err(FileError::new(path, Problem::NotAFile(what))))
-                }
+                Ok(Found::Directory(identity)) => (Some(identity), not_a_file("a directory")),
+                Ok(Found::Special(what, identity)) => (Some(identity), not_a_file(what)),
                 Err(Failed::WouldBlock) => return Err(WouldBlock),
                 // One that may not be read has an identity, which changes once it may.
-                Err(Failed::Io(error)) => (open::identity(path), Err(FileError::io(path, error))),
+                Err(Failed::Io(error)) => (open::identity(path), Some(FileError::io(path, error))),
             };
             if let Some(identity) = identity {
                 survey.age = survey.age.min(identity.age_at(now));
                 survey.is_racy |= identity.is_racy_at(now);
             }
-            survey.identities.push(identity);
-            survey.files.extend(found.as_ref().ok().cloned());
             // The main file is needed; of those that belong to it, a loader may do without one.
-            main.get_or_insert(found);
+            if survey.identities.is_empty() {
+                trouble = problem;
+            }
+            survey.identities.push(identity);
         }
-        let main = main.unwrap_or_else(|| unreachable!("a set has a main file"));
-        if let Ok(main) = &main {
-            survey.main_is_empty = main.is_empty(how)?;
-            survey.main_links = main.links;
+        if trouble.is_none() {
+            survey.main_is_empty = survey.main().is_empty(how)?;
         }
-        Ok((survey, main))
+        Ok((survey, trouble))
     }
 
     /// What is known of a set that can't be looked at.
@@ -85,8 +86,12 @@ impl Survey {
             age: Duration::MAX,
             is_racy: false,
             main_is_empty: false,
-            main_links: 1,
         }
+    }
+
+    /// The main file, where nothing keeps it from being read.
+    pub(super) fn main(&self) -> &Arc<Opened> {
+        &self.files[0]
     }
 
     /// Reads the files, of each no more than `limit` bytes, and sums up what they hold; `None` if

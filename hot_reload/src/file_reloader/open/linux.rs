@@ -7,6 +7,7 @@ use std::{
     io::{self, IoSliceMut},
     os::fd::AsFd,
     path::Path,
+    sync::Arc,
 };
 
 use rustix::{
@@ -44,7 +45,9 @@ pub(super) fn open(path: &Path, how: How, filesystems: &Filesystems) -> Result<F
     }
     let (identity, links, owner) = (identity_of(&found), links_of(&found), found.st_uid);
     let filesystem = filesystems.get(identity.device).unwrap_or_else(|| filesystem_of(&file));
-    Ok(Found::File(Opened { file: file.into(), identity, links, owner, by_own_name, filesystem }))
+    let file = file.into();
+    let opened = Opened { file, identity, links, owner, by_own_name, filesystem };
+    Ok(Found::File(Arc::new(opened)))
 }
 
 /// What a path leads to, as far as that decides whether it is opened.
@@ -57,6 +60,12 @@ fn inspect(path: &Path, how: How, filesystems: &Filesystems) -> Result<Inspected
     if how == How::Cached && is_plain(path, filesystems) {
         return Ok(Inspected::File { by_own_name: true });
     }
+    inspect_closely(path, how, filesystems)
+}
+
+/// Follows the path by the opening of what it leads to, which does nothing to that.
+#[cold]
+fn inspect_closely(path: &Path, how: How, filesystems: &Filesystems) -> Result<Inspected, Failed> {
     let mut place = open_with(path, OFlags::PATH | OFlags::NOFOLLOW, how)?;
     let mut found = look_at(&place, how, filesystems)?;
     let by_own_name = FileType::from_raw_mode(found.st_mode) != FileType::Symlink;
@@ -168,14 +177,16 @@ pub(super) fn read(opened: &Opened, limit: u64, how: How) -> Result<Vec<u8>, Fai
     let limit = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
     // One byte more than the file's size shows in one call that it ends there.
     let expected = usize::try_from(opened.identity.size).unwrap_or(usize::MAX).saturating_add(1);
-    let mut bytes = vec![0; expected.max(SHORTEST_READ).min(limit)];
+    let mut room = expected.max(SHORTEST_READ);
+    let mut bytes = Vec::new();
     let mut length = 0;
     loop {
         if length == bytes.len() {
             if length == limit {
                 break;
             }
-            bytes.resize(length.saturating_mul(2).min(limit), 0);
+            bytes.resize(room.min(limit), 0);
+            room = room.saturating_mul(2);
         }
         let rest = &mut [IoSliceMut::new(&mut bytes[length..])];
         match preadv2(&opened.file, rest, length as u64, flags) {

@@ -4,6 +4,7 @@ use std::{
     fs::{File, Metadata},
     io::Read,
     path::Path,
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -42,7 +43,8 @@ pub(super) fn open(path: &Path, how: How, filesystems: &Filesystems) -> Result<F
     let found = file.metadata().map_err(Failed::Io)?;
     let identity = identity_of(&found);
     let filesystem = filesystems.get(identity.device).unwrap_or_else(|| filesystem_at(path));
-    Ok(Found::File(Opened { file, identity, links: 1, owner: 0, by_own_name: false, filesystem }))
+    let opened = Opened { file, identity, links: 1, owner: 0, by_own_name: false, filesystem };
+    Ok(Found::File(Arc::new(opened)))
 }
 
 pub(super) fn read(opened: &Opened, limit: u64, how: How) -> Result<Vec<u8>, Failed> {

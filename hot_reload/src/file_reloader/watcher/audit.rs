@@ -21,25 +21,33 @@ use crate::{
 };
 
 /// What a follower has its files compared with.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Audit {
     /// Where they are, in the same order.
     paths: Arc<[PathBuf]>,
-    files: Arc<Vec<Audited>>,
-    /// What the follower was told of each file, and has not looked at yet.
-    told: Vec<Told>,
+    files: Vec<Audited>,
+    /// How often that was replaced.
+    version: u64,
     rule: Rule,
     /// When the files were last read, where their loader may read more than these.
     read_at: Option<Instant>,
 }
 
-/// A file, and what it was when it was last read.
-#[derive(Debug, Clone)]
+/// A file, and what it was when it was last looked at.
+#[derive(Debug, Clone, Copy)]
 pub(in crate::file_reloader) struct Audited {
     /// `None`: it was not there.
-    pub(in crate::file_reloader) identity: Option<Identity>,
+    identity: Option<Identity>,
     /// The identity can't prove that the file is unchanged.
-    pub(in crate::file_reloader) doubtful: bool,
+    doubtful: bool,
+    /// What the follower was told of it, and has not looked at yet.
+    told: Told,
+}
+
+impl Audited {
+    pub(in crate::file_reloader) fn new(identity: Option<Identity>, doubtful: bool) -> Self {
+        Self { identity, doubtful, told: Told::Nothing }
+    }
 }
 
 /// What a follower was told of a file.
@@ -75,13 +83,9 @@ impl Follower {
         if !Arc::ptr_eq(&audit.paths, paths) {
             audit.paths = Arc::clone(paths);
         }
-        // An audit that is under way keeps those that it has, and tells by them that it is out of date.
-        let files = Arc::make_mut(&mut audit.files);
-        files.clear();
-        files.extend(found);
-        let count = files.len();
-        audit.told.clear();
-        audit.told.resize(count, Told::Nothing);
+        audit.files.clear();
+        audit.files.extend(found);
+        audit.version += 1;
         audit.rule = rule;
         audit.read_at = read_at;
     }
@@ -94,16 +98,14 @@ impl Follower {
     }
 
     fn look_at_each(&self) {
-        let (paths, files, rule, is_due) = {
-            let audit = lock(&self.audit);
-            let (paths, files) = (Arc::clone(&audit.paths), Arc::clone(&audit.files));
-            (paths, files, audit.rule, self.reread_is_due(&audit))
-        };
-        let notice = match rule {
+        // Looks without the lock, since a file may be on a server that does not answer.
+        let audit = lock(&self.audit).clone();
+        let notice = match audit.rule {
             Rule::Read => Some(Notice::Doubtful),
             Rule::Delegate => Some(Notice::Due),
             Rule::Compare => {
-                self.compare(&paths, &files).or_else(|| is_due.then_some(Notice::Doubtful))
+                let is_due = || self.reread_is_due(&audit);
+                self.compare(&audit).or_else(|| is_due().then_some(Notice::Doubtful))
             }
         };
         if let Some(notice) = notice {
@@ -111,21 +113,20 @@ impl Follower {
         }
     }
 
-    /// Looks without the lock, since a file may be on a server that does not answer.
-    fn compare(&self, paths: &[PathBuf], files: &Arc<Vec<Audited>>) -> Option<Notice> {
-        let mut strange = files.iter().zip(paths).enumerate().filter_map(|(n, (file, path))| {
+    fn compare(&self, with: &Audit) -> Option<Notice> {
+        let files = with.files.iter().zip(&*with.paths).enumerate();
+        let mut strange = files.filter_map(|(n, (file, path))| {
             let found = open::identity(path);
             (file.doubtful || found != file.identity).then_some((n, found))
         });
         strange.find_map(|(n, found)| {
             let mut audit = lock(&self.audit);
             // Told once: until it has looked, the follower may be waiting for quiet.
-            let is_news = Arc::ptr_eq(&audit.files, files) && audit.told[n] != Told::Of(found);
-            if !is_news {
+            if audit.version != with.version || audit.files[n].told == Told::Of(found) {
                 return None;
             }
-            audit.told[n] = Told::Of(found);
-            let is_doubt = found == files[n].identity;
+            audit.files[n].told = Told::Of(found);
+            let is_doubt = found == audit.files[n].identity;
             Some(if is_doubt { Notice::Doubtful } else { Notice::Differs })
         })
     }
