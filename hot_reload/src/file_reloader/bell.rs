@@ -41,6 +41,23 @@ pub(super) enum Notice {
 }
 
 impl Notice {
+    /// What the loop is told, whether the file is to be read all the same, what is to be watched, and
+    /// whether there is a newer version.
+    fn meaning(self) -> (Hint, bool, Arm, bool) {
+        match self {
+            Self::Modified => (Hint::Touched, false, Arm::None, false),
+            Self::Finished | Self::Replaced => (Hint::Finished, true, Arm::None, true),
+            Self::Rerouted => (Hint::Finished, true, Arm::All, true),
+            Self::Appeared => (Hint::Finished, false, Arm::All, true),
+            Self::Moved | Self::Gone => (Hint::Touched, false, Arm::All, false),
+            Self::Altered | Self::Ended => (Hint::Touched, false, Arm::Same, false),
+            Self::Differs => (Hint::Due, false, Arm::All, true),
+            Self::Due => (Hint::Due, false, Arm::None, false),
+            Self::Doubtful => (Hint::Due, true, Arm::None, false),
+            Self::Lost => (Hint::Due, true, Arm::All, true),
+        }
+    }
+
     /// What it means to those whose way leads through where it was noticed.
     pub(super) fn on_the_way(self) -> Self {
         if self == Self::Replaced { Self::Rerouted } else { self }
@@ -112,69 +129,18 @@ impl Reasons {
 
 impl Bell {
     pub(super) fn ring(&self, notice: Notice, whence: Whence) {
+        let (hint, must_read, arm, is_news) = notice.meaning();
         let mut heard = self.lock();
         // One that has left off writing there, or goes on.
         if !matches!(notice, Notice::Moved | Notice::Altered) {
             heard.writing.retain(|at| *at != whence);
         }
-        let hint = match notice {
-            Notice::Modified => {
-                heard.writing.push(whence);
-                Hint::Touched
-            }
-            Notice::Finished | Notice::Replaced => {
-                heard.must_read = true;
-                Hint::Finished
-            }
-            Notice::Doubtful => {
-                heard.must_read = true;
-                Hint::Due
-            }
-            Notice::Rerouted => {
-                heard.must_read = true;
-                heard.arm = Arm::All;
-                Hint::Finished
-            }
-            Notice::Appeared => {
-                // Whoever created it has it open, unless it is a link.
-                heard.writing.push(whence);
-                heard.arm = Arm::All;
-                Hint::Finished
-            }
-            Notice::Moved | Notice::Gone => {
-                heard.arm = Arm::All;
-                Hint::Touched
-            }
-            Notice::Altered | Notice::Ended => {
-                heard.arm = heard.arm.max(Arm::Same);
-                Hint::Touched
-            }
-            Notice::Differs => {
-                heard.arm = Arm::All;
-                Hint::Due
-            }
-            Notice::Lost => {
-                heard.must_read = true;
-                heard.arm = Arm::All;
-                Hint::Due
-            }
-            Notice::Due => Hint::Due,
-        };
-        let is_news = match notice {
-            Notice::Finished
-            | Notice::Replaced
-            | Notice::Rerouted
-            | Notice::Appeared
-            | Notice::Differs
-            | Notice::Lost => true,
-            Notice::Modified
-            | Notice::Moved
-            | Notice::Gone
-            | Notice::Altered
-            | Notice::Ended
-            | Notice::Doubtful
-            | Notice::Due => false,
-        };
+        // Whoever created a name has it open, unless it is a link.
+        if matches!(notice, Notice::Modified | Notice::Appeared) {
+            heard.writing.push(whence);
+        }
+        heard.must_read |= must_read;
+        heard.arm = heard.arm.max(arm);
         heard.news += u64::from(is_news);
         // A finished write outweighs whatever else was heard.
         heard.hint = heard.hint.max(Some(hint));

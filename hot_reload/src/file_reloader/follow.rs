@@ -10,7 +10,12 @@ use std::{
 };
 
 use super::{
-    FileSettings, error::FileError, load::Load, look::Looker, slot::Slot, watcher::Follower,
+    FileSettings,
+    error::FileError,
+    load::Load,
+    look::{Attempt, Looker},
+    slot::Slot,
+    watcher::Follower,
 };
 use crate::{
     error::{ReloadResult, ReloaderError},
@@ -48,6 +53,30 @@ impl<L, V> FileFollow<L, V> {
     }
 }
 
+impl<L, V> FileFollow<L, V>
+where
+    L: Load<V> + 'static,
+    V: Eq + Send + 'static,
+{
+    /// Has a look go on that has to wait.
+    #[cold]
+    fn go_on_with(&mut self, attempt: Attempt) {
+        self.look = self.looker.lend().map(|mut looker| -> Looking<V> {
+            Box::pin(async move { looker.look(attempt).await })
+        });
+    }
+
+    #[cold]
+    fn poll_long_look(&mut self, cx: &mut Context<'_>) -> Poll<Result<Look<V>, FileError>> {
+        let Some(look) = &mut self.look else {
+            unreachable!("only a look that is under way has the looker");
+        };
+        let looked = ready!(look.as_mut().poll(cx));
+        self.abandon_look();
+        Poll::Ready(looked)
+    }
+}
+
 impl<L, V> Follow<V, String> for FileFollow<L, V>
 where
     L: Load<V> + 'static,
@@ -73,18 +102,11 @@ where
         if let Some(looker) = self.looker.get_mut() {
             let mut attempt = looker.begin(patience);
             if let Some(looked) = looker.look_at_once(&mut attempt) {
-                return Poll::Ready(looked.map_err(FileError::into));
+                return Poll::Ready(looked);
             }
-            self.look = self.looker.lend().map(|mut looker| -> Looking<V> {
-                Box::pin(async move { looker.look(attempt).await })
-            });
+            self.go_on_with(attempt);
         }
-        let Some(look) = &mut self.look else {
-            unreachable!("only a look that is under way has the looker");
-        };
-        let looked = ready!(look.as_mut().poll(cx));
-        self.abandon_look();
-        Poll::Ready(looked.map_err(FileError::into))
+        self.poll_long_look(cx).map_err(FileError::into)
     }
 
     fn abandon_look(&mut self) {

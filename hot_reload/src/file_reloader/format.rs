@@ -263,8 +263,8 @@ fn make<V: DeserializeOwned, F: Format>(
     if !allow_empty && bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(FileError::new(path, Problem::Empty));
     }
-    text::decode(bytes)
-        .and_then(F::parse)
-        .map(|value| Loaded { value, dependencies: Vec::new() })
-        .map_err(|problem| FileError::new(path, Problem::Parse(problem)))
+    match text::decode(bytes).and_then(F::parse) {
+        Ok(value) => Ok(Loaded { value, dependencies: Vec::new() }),
+        Err(problem) => Err(FileError::new(path, Problem::Parse(problem))),
+    }
 }

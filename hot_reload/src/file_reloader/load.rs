@@ -21,19 +21,13 @@ use super::{
     identity::Identity,
     open::Opened,
 };
-use crate::{follow::Look, panic::words};
+use crate::panic::words;
 
 /// A value, and the files besides the main one that it came from.
 #[derive(Debug)]
 pub(super) struct Loaded<V> {
     pub(super) value: V,
     pub(super) dependencies: Vec<PathBuf>,
-}
-
-impl<V> From<Loaded<V>> for Look<V> {
-    fn from(loaded: Loaded<V>) -> Self {
-        Self::Value(loaded.value)
-    }
 }
 
 /// Makes a value of the main file of a set.

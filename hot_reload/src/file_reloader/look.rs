@@ -25,6 +25,7 @@ use super::{
 use crate::{
     at_once::at_once,
     config::WatchStrategy,
+    error::ReloadResult,
     follow::{Look, Mechanism, Patience},
     options::ReloaderOptions,
 };
@@ -132,9 +133,7 @@ impl<L> Looker<L> {
         }
         match (self.site.no_events(), self.site.filesystem()) {
             (Some(NoWatch(reason)), _) => Mechanism::Degraded((*reason).into()),
-            (None, Filesystem::Remote(name)) => Mechanism::Degraded(
-                format!("{name}: changes made elsewhere give no event here").into(),
-            ),
+            (None, Filesystem::Remote(name)) => heard_in_part(name),
             (None, _) if self.audit_interval().is_some() => Mechanism::EventsAndPolling,
             (None, _) => Mechanism::Events,
         }
@@ -180,6 +179,11 @@ impl<L> Looker<L> {
         let read_at = self.opaque.as_ref().map(|_| Instant::now());
         self.follower.take_note(self.site.paths(), files, rule, read_at);
     }
+}
+
+#[cold]
+fn heard_in_part(name: &str) -> Mechanism {
+    Mechanism::Degraded(format!("{name}: changes made elsewhere give no event here").into())
 }
 
 /// A look on its way.
@@ -248,15 +252,16 @@ impl<L> Looker<L> {
     pub(super) fn look_at_once<V>(
         &mut self,
         attempt: &mut Attempt,
-    ) -> Option<Result<Look<V>, FileError>>
+    ) -> Option<ReloadResult<Look<V>, V, String>>
     where
         L: Load<V>,
+        V: Eq,
     {
         let news = self.follower.bell.news();
         let surveyed = self.site.survey_at_once(attempt.arm)?;
-        let found = match self.weigh(attempt, news, surveyed) {
+        let mut found = match self.weigh(attempt, news, surveyed) {
             Continue(found) => found,
-            Break(outcome) => return Some(outcome),
+            Break(outcome) => return Some(outcome.map_err(FileError::into)),
         };
         let loaded = if self.shows_all(&found.survey) {
             self.loader.load_at_once(&self.site.paths()[0], found.survey.main())
@@ -268,7 +273,13 @@ impl<L> Looker<L> {
             return None;
         };
         let holds = self.site.holds_at_once(&found.survey)?;
-        self.counts(attempt, found, &mut loaded, holds).then(|| loaded.map(Look::from))
+        if !self.counts(attempt, &mut found, &mut loaded, holds) {
+            return None;
+        }
+        Some(match loaded {
+            Ok(Loaded { value, .. }) => Ok(Look::Value(value)),
+            Err(error) => Err(error.into()),
+        })
     }
 
     /// Makes a look, or goes on with one, however long it takes.
@@ -279,7 +290,7 @@ impl<L> Looker<L> {
     {
         let limit = self.settings.max_size;
         for _ in 0..READS_AT_ONCE {
-            let found = if let Some(found) = attempt.found.take() {
+            let mut found = if let Some(found) = attempt.found.take() {
                 found
             } else {
                 // The kernel reports a close a moment before the writer is gone for good.
@@ -300,8 +311,8 @@ impl<L> Looker<L> {
             if before.is_some() && before != survey.sum(limit).await {
                 holds = Holds::No;
             }
-            if self.counts(&mut attempt, found, &mut loaded, holds) {
-                return loaded.map(Look::from);
+            if self.counts(&mut attempt, &mut found, &mut loaded, holds) {
+                return loaded.map(|loaded| Look::Value(loaded.value));
             }
         }
         Ok(Look::Unsettled(attempt.wait))
@@ -315,6 +326,15 @@ impl<L> Looker<L> {
         (survey, trouble): Surveyed,
     ) -> ControlFlow<Result<Look<V>, FileError>, Found> {
         self.take_note(&survey);
+        self.is_ripe(attempt, &survey, trouble).map_continue(|facts| Found { survey, facts, news })
+    }
+
+    fn is_ripe<V>(
+        &mut self,
+        attempt: &Attempt,
+        survey: &Survey,
+        trouble: Option<FileError>,
+    ) -> ControlFlow<Result<Look<V>, FileError>, Facts> {
         let Attempt { reasons, patience, .. } = *attempt;
         let must_read = reasons.must_read || self.force || self.proof != Proof::Sound;
         if !must_read && self.applied.as_ref() == Some(&survey.identities) {
@@ -334,11 +354,11 @@ impl<L> Looker<L> {
             patience,
         };
         let writers = || survey.writers();
-        if let Some(wait) = self.settle.before_reading(facts, writers, Instant::now()) {
+        if let Some(wait) = self.settle.before_reading(facts, writers, Instant::now) {
             return Break(Ok(Look::Unsettled(wait)));
         }
-        match self.settings.admit(&self.site.paths()[0], &survey, main) {
-            Ok(()) => Continue(Found { survey, facts, news }),
+        match self.settings.admit(&self.site.paths()[0], survey, main) {
+            Ok(()) => Continue(facts),
             Err(error) => Break(Err(error)),
         }
     }
@@ -353,14 +373,14 @@ impl<L> Looker<L> {
     fn counts<V>(
         &mut self,
         attempt: &mut Attempt,
-        found: Found,
+        found: &mut Found,
         loaded: &mut Result<Loaded<V>, FileError>,
         holds: Holds,
     ) -> bool {
         attempt.arm = Arm::None;
         let doubted = self.doubts(&found.survey);
         // A failure counts as little as a value if the file was being written.
-        self.proof = match self.by_hearsay(holds, &found) {
+        self.proof = match self.by_hearsay(holds, found) {
             Holds::No => return false,
             Holds::Yes | Holds::AsFarAsKnown if found.survey.is_racy => Proof::Racy,
             Holds::Yes | Holds::AsFarAsKnown => Proof::Sound,
@@ -383,7 +403,7 @@ impl<L> Looker<L> {
         }
         self.settle.is_over();
         self.follower.bell.was_read();
-        self.applied = Some(found.survey.identities);
+        self.applied = Some(std::mem::take(&mut found.survey.identities));
         self.unmet = Reasons::default();
         true
     }

@@ -47,12 +47,13 @@ impl Settle {
         Self { window, ceiling, busy_since: None }
     }
 
-    /// Says how much longer to wait before the file is read; `writers` is asked only if it matters.
+    /// Says how much longer to wait before the file is read; `writers` and the time are asked for only
+    /// if they matter.
     pub(super) fn before_reading(
         &mut self,
         facts: Facts,
         writers: impl FnOnce() -> Writers,
-        now: Instant,
+        now: impl FnOnce() -> Instant,
     ) -> Option<Duration> {
         // Whoever has it open for that long without a write is not about to finish one.
         if facts.patience == Patience::Exhausted || facts.age >= self.ceiling {
@@ -62,10 +63,12 @@ impl Settle {
         if facts.is_empty {
             return Some(busy());
         }
-        let left = self.window.checked_sub(facts.age).filter(|left| !left.is_zero());
+        let left = || self.window.checked_sub(facts.age).filter(|left| !left.is_zero());
         // The others of a set may be about to follow.
-        if facts.is_of_set && left.is_some() {
-            return left;
+        if facts.is_of_set
+            && let Some(left) = left()
+        {
+            return Some(left);
         }
         // Of a finished write the reading itself will tell whether another has begun; of one that is
         // heard of, it need not.
@@ -78,12 +81,12 @@ impl Settle {
                 None
             }
             Writers::Some => {
-                self.busy_since.get_or_insert(now);
+                self.busy_since.get_or_insert_with(now);
                 Some(busy())
             }
             // Events tell what a lease could not; of a new name for an old file, no end comes.
             Writers::Unknown if facts.reasons.writing && facts.links == 1 => Some(busy()),
-            Writers::Unknown => left,
+            Writers::Unknown => left(),
         }
     }
 
@@ -151,7 +154,7 @@ mod tests {
             (Facts { is_of_set: true, reasons: FINISHED, ..FRESH }, Writers::None, true),
             (Facts { is_of_set: true, age: 50 * MS, ..FRESH }, Writers::None, false),
         ] {
-            let wait = settle().before_reading(facts, || writers, Instant::now());
+            let wait = settle().before_reading(facts, || writers, Instant::now);
             assert_eq!(wait.is_some(), waits, "{facts:?} {writers:?}");
         }
     }
@@ -171,7 +174,7 @@ mod tests {
         ] {
             let start = Instant::now();
             let mut settle = settle();
-            settle.before_reading(FRESH, || Writers::Some, start);
+            settle.before_reading(FRESH, || Writers::Some, || start);
             let outcome = settle.despite_writers(facts, start + busy_for * MS);
             assert_eq!(outcome.is_ok(), taken, "{facts:?} {busy_for}");
         }
@@ -182,8 +185,8 @@ mod tests {
         let start = Instant::now();
         let exhausted = Facts { patience: Patience::Exhausted, ..FRESH };
         let mut settle = settle();
-        settle.before_reading(FRESH, || Writers::Some, start);
-        settle.before_reading(FRESH, || Writers::None, start + 5000 * MS);
+        settle.before_reading(FRESH, || Writers::Some, || start);
+        settle.before_reading(FRESH, || Writers::None, || start + 5000 * MS);
         assert!(settle.despite_writers(exhausted, start + 6000 * MS).is_err());
     }
 }

@@ -93,17 +93,21 @@ impl Site {
     }
 
     /// Puts the files that belong to the main one in place of the former; false if any is new.
-    pub(super) fn set_dependencies(&mut self, mut dependencies: Vec<PathBuf>) -> bool {
+    pub(super) fn set_dependencies(&mut self, dependencies: Vec<PathBuf>) -> bool {
+        let stands_alone = dependencies.is_empty() && self.paths.len() == 1;
+        stands_alone || self.move_to(dependencies)
+    }
+
+    #[cold]
+    fn move_to(&mut self, mut dependencies: Vec<PathBuf>) -> bool {
         let main = &self.paths[0];
         for path in &mut dependencies {
             *path = main.with_file_name(&*path);
         }
-        if !dependencies.is_empty() {
-            // The order in which a loader names them means nothing.
-            dependencies.sort_unstable();
-            dependencies.dedup();
-            dependencies.retain(|path| path != main);
-        }
+        // The order in which a loader names them means nothing.
+        dependencies.sort_unstable();
+        dependencies.dedup();
+        dependencies.retain(|path| path != main);
         if self.paths[1..] == dependencies {
             return true;
         }
@@ -237,39 +241,51 @@ impl Site {
         let mut surveyed = Survey::of(&self.paths, how, &self.known)?;
         if self.wants_events {
             let lead = self.lead(&surveyed.0);
-            let must_arm = match lead {
-                Lead::Same => arm == Arm::Same && self.rests_until.is_none(),
-                Lead::Replaced => false,
-                Lead::Elsewhere => true,
-            };
-            if must_arm && arm != Arm::All {
-                return self.survey_with(Arm::All, how);
-            }
-            if lead == Lead::Replaced {
-                self.rests_until = Some(Instant::now() + REST);
-                // Of a set, only what has been replaced was asked.
-                let is_new =
-                    |file: &&Arc<Opened>| !self.places.contains(&place(Some(&file.identity)));
-                self.told = surveyed.0.files.iter().find(is_new).map(|file| file.domain());
-            }
-            if arm == Arm::All {
-                self.arm(how)?;
-            }
-            if lead != Lead::Same {
-                let found = surveyed.0.identities.iter();
-                self.places = found.map(|found| place(found.as_ref())).collect();
-            }
-            if arm == Arm::All {
-                // What was found before the watches stood counts if it is still there.
-                if !surveyed.0.is_still_there() {
-                    surveyed = Survey::of(&self.paths, how, &self.known)?;
-                    // It may be by another way than the one that is watched.
-                    self.places.clear();
-                }
+            if lead != Lead::Same || arm != Arm::None {
+                self.watch(arm, how, lead, &mut surveyed)?;
             }
         }
         self.filesystem = surveyed.0.filesystem().unwrap_or(self.filesystem);
         Ok(surveyed)
+    }
+
+    /// Sees to it that what was found is watched, and looks again if it may have been another before it
+    /// was.
+    #[inline(never)]
+    fn watch(
+        &mut self,
+        arm: Arm,
+        how: How,
+        lead: Lead,
+        surveyed: &mut Surveyed,
+    ) -> Result<(), WouldBlock> {
+        let must_arm = match lead {
+            Lead::Same => arm == Arm::Same && self.rests_until.is_none(),
+            Lead::Replaced => false,
+            Lead::Elsewhere => true,
+        };
+        if must_arm && arm != Arm::All {
+            *surveyed = self.survey_with(Arm::All, how)?;
+            return Ok(());
+        }
+        if lead == Lead::Replaced {
+            self.rests_until = Some(Instant::now() + REST);
+            // Of a set, only what has been replaced was asked.
+            let is_new = |file: &&Arc<Opened>| !self.places.contains(&place(Some(&file.identity)));
+            self.told = surveyed.0.files.iter().find(is_new).map(|file| file.domain());
+        }
+        if arm == Arm::All {
+            self.arm(how)?;
+        }
+        let found = surveyed.0.identities.iter();
+        self.places = found.map(|found| place(found.as_ref())).collect();
+        // What was found before the watches stood counts if it is still there.
+        if arm == Arm::All && !surveyed.0.is_still_there() {
+            *surveyed = Survey::of(&self.paths, how, &self.known)?;
+            // It may be by another way than the one that is watched.
+            self.places.clear();
+        }
+        Ok(())
     }
 
     /// Where the paths lead, compared with before.

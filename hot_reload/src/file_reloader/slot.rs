@@ -10,33 +10,33 @@ use crate::lock::lock;
 /// Holds a value, except while it is lent.
 #[derive(Debug)]
 pub(super) struct Slot<T> {
-    value: Option<T>,
+    value: Option<Box<T>>,
     returned: Returned<T>,
 }
 
 /// Where a borrower leaves the value.
-type Returned<T> = Arc<Mutex<Option<T>>>;
+type Returned<T> = Arc<Mutex<Option<Box<T>>>>;
 
 /// A value that is given back to where it was lent from, however its holder ends.
 pub(super) struct Lent<T> {
     /// There until it is dropped.
-    value: Option<T>,
+    value: Option<Box<T>>,
     to: Returned<T>,
 }
 
 impl<T> Slot<T> {
     pub(super) fn new(value: T) -> Self {
-        Self { value: Some(value), returned: Arc::default() }
+        Self { value: Some(Box::new(value)), returned: Arc::default() }
     }
 
     /// Returns the value; `None` from when it is lent until it is taken back.
     pub(super) fn get(&self) -> Option<&T> {
-        self.value.as_ref()
+        self.value.as_deref()
     }
 
     /// The same, to change it.
     pub(super) fn get_mut(&mut self) -> Option<&mut T> {
-        self.value.as_mut()
+        self.value.as_deref_mut()
     }
 
     /// Lends the value; `None` while another has it.

@@ -2,7 +2,7 @@
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -48,28 +48,23 @@ impl Survey {
         let mut survey = Box::new(Self::nothing(paths));
         let mut trouble = None;
         for path in &**paths {
-            let not_a_file = |what| Some(FileError::new(path, Problem::NotAFile(what)));
             let (identity, problem) = match open::open(path, how, filesystems) {
                 Ok(Found::File(opened)) => {
-                    let identity = opened.identity;
+                    survey.add(Some(opened.identity), now);
                     survey.files.push(opened);
-                    (Some(identity), None)
+                    continue;
                 }
-                Ok(Found::Directory(identity)) => (Some(identity), not_a_file("a directory")),
-                Ok(Found::Special(what, identity)) => (Some(identity), not_a_file(what)),
+                Ok(Found::Directory(identity)) => (Some(identity), not_a_file(path, "a directory")),
+                Ok(Found::Special(what, identity)) => (Some(identity), not_a_file(path, what)),
                 Err(Failed::WouldBlock) => return Err(WouldBlock),
                 // One that may not be read has an identity, which changes once it may.
-                Err(Failed::Io(error)) => (open::identity(path), Some(FileError::io(path, error))),
+                Err(Failed::Io(error)) => (open::identity(path), FileError::io(path, error)),
             };
-            if let Some(identity) = identity {
-                survey.age = survey.age.min(identity.age_at(now));
-                survey.is_racy |= identity.is_racy_at(now);
-            }
             // The main file is needed; of those that belong to it, a loader may do without one.
             if survey.identities.is_empty() {
-                trouble = problem;
+                trouble = Some(problem);
             }
-            survey.identities.push(identity);
+            survey.add(identity, now);
         }
         if trouble.is_none() {
             survey.main_is_empty = survey.main().is_empty(how)?;
@@ -87,6 +82,14 @@ impl Survey {
             is_racy: false,
             main_is_empty: false,
         }
+    }
+
+    fn add(&mut self, identity: Option<Identity>, now: i64) {
+        if let Some(identity) = identity {
+            self.age = self.age.min(identity.age_at(now));
+            self.is_racy |= identity.is_racy_at(now);
+        }
+        self.identities.push(identity);
     }
 
     /// The main file, where nothing keeps it from being read.
@@ -121,7 +124,8 @@ impl Survey {
 
     /// Whether every path still leads to what was found, unchanged.
     pub(super) fn is_still_there(&self) -> bool {
-        self.paths.iter().map(|path| open::identity(path)).eq(self.identities.iter().copied())
+        let mut found = self.identities.iter().zip(&*self.paths);
+        found.all(|(found, path)| *found == open::identity(path))
     }
 
     /// Whether every path still leads to what was found, unchanged, and nobody is writing.
@@ -135,6 +139,11 @@ impl Survey {
             (true, Writers::Some) => Holds::ButForWriters,
         }
     }
+}
+
+#[cold]
+fn not_a_file(path: &Path, what: &'static str) -> FileError {
+    FileError::new(path, Problem::NotAFile(what))
 }
 
 /// Reading this much takes an async worker some microseconds.

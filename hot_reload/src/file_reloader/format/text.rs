@@ -18,7 +18,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<&str, ParseProblem> {
         let message = "a NUL byte; the file was torn by a crash, or is binary".to_owned();
         return Err(at(text, nul, 1, message));
     }
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+    Ok(text.strip_prefix("\u{feff}").unwrap_or(text))
 }
 
 /// Describes a problem at the byte `offset` of `text`, over `length` bytes.

@@ -47,9 +47,12 @@ impl Format for Toml {}
 impl Sealed for Toml {
     #[allow(private_interfaces, reason = "only this module implements it")]
     fn parse<V: DeserializeOwned>(text: &str) -> Result<V, ParseProblem> {
-        ::toml::from_str(text).map_err(|error| {
-            let span = error.span().unwrap_or(0..0);
-            text::at(text, span.start, span.len(), error.message().to_owned())
-        })
+        ::toml::from_str(text).map_err(|error| problem(text, &error))
     }
+}
+
+#[cold]
+fn problem(text: &str, error: &::toml::de::Error) -> ParseProblem {
+    let span = error.span().unwrap_or(0..0);
+    text::at(text, span.start, span.len(), error.message().to_owned())
 }

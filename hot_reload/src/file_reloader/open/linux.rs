@@ -156,7 +156,7 @@ fn answers(device: u64, filesystems: &Filesystems) -> Result<(), WouldBlock> {
 fn open_with(path: &Path, flags: OFlags, how: How) -> Result<OwnedFd, Failed> {
     let flags = flags | OFlags::CLOEXEC;
     match how {
-        How::Blocking => openat(CWD, path, flags, Mode::empty()).map_err(failed),
+        How::Blocking => open_blocking(path, flags),
         // `RESOLVE_CACHED` (openat2(2), Linux 5.12) fails with EAGAIN where the way to the file is
         // not in memory. Older kernels and some sandboxes don't have it.
         How::Cached => match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED) {
@@ -166,6 +166,11 @@ fn open_with(path: &Path, flags: OFlags, how: How) -> Result<OwnedFd, Failed> {
             other => other.map_err(failed),
         },
     }
+}
+
+#[cold]
+fn open_blocking(path: &Path, flags: OFlags) -> Result<OwnedFd, Failed> {
+    openat(CWD, path, flags, Mode::empty()).map_err(failed)
 }
 
 pub(super) fn read(opened: &Opened, limit: u64, how: How) -> Result<Vec<u8>, Failed> {

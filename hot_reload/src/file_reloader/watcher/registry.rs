@@ -117,7 +117,7 @@ impl Registry {
             Event::Overflow => {
                 self.overflows += 1;
                 for watch in self.watches.values() {
-                    watch.ring_all(Notice::Lost, Notice::Lost, || Whence::ANYWHERE);
+                    watch.ring_all(Notice::Lost, Notice::Lost, Whence::ANYWHERE);
                 }
             }
         }
@@ -132,10 +132,10 @@ impl Watch {
 
     /// Rings whoever it concerns.
     fn ring(&self, key: &Key, what: What<'_>) {
-        let own = || Whence::of(key);
+        let own = Whence::of(key);
         match what {
             What::Named(name, notice) => {
-                let whence = || Whence::of((key, name));
+                let whence = Whence::of((key, name));
                 self.contents.ring(name, notice, whence);
                 self.ways.ring(name, notice.on_the_way(), whence);
                 // Who follows a directory for its own sake follows what is in it.
@@ -153,7 +153,8 @@ impl Watch {
     }
 
     /// Rings all, those of the file itself with what it means to them.
-    fn ring_all(&self, notice: Notice, of_file: Notice, whence: impl Fn() -> Whence + Copy) {
+    #[inline(never)]
+    fn ring_all(&self, notice: Notice, of_file: Notice, whence: Whence) {
         self.file.ring(of_file, whence);
         self.own.ring(notice, whence);
         for followers in self.contents.0.values().chain(self.ways.0.values()) {
@@ -185,7 +186,7 @@ impl Names {
         self.0.get(name).is_some_and(|followers| followers.has(follower))
     }
 
-    fn ring(&self, name: &OsStr, notice: Notice, whence: impl Fn() -> Whence) {
+    fn ring(&self, name: &OsStr, notice: Notice, whence: Whence) {
         if let Some(followers) = self.0.get(name) {
             followers.ring(notice, whence);
         }
@@ -233,13 +234,12 @@ impl Followers {
         }
     }
 
-    /// Rings all; `whence` is worked out only where there is anybody.
-    fn ring(&self, notice: Notice, whence: impl Fn() -> Whence) {
+    #[inline(never)]
+    fn ring(&self, notice: Notice, whence: Whence) {
         match self {
             Self::None => {}
-            Self::One(follower) => follower.bell.ring(notice, whence()),
+            Self::One(follower) => follower.bell.ring(notice, whence),
             Self::Many(many) => {
-                let whence = whence();
                 for ByAddress(one) in many {
                     one.bell.ring(notice, whence);
                 }
