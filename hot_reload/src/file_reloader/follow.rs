@@ -83,6 +83,9 @@ where
     V: Eq + Send + 'static,
 {
     fn poll_hint(&mut self, cx: &mut Context<'_>) -> Poll<Hint> {
+        if let Some(looker) = self.looker.get_mut() {
+            looker.follow_up();
+        }
         self.follower.bell.poll(cx).map(|hint| {
             // Files that belong together are given the time to arrive together. A look that is due
             // finds out by itself how long they need.

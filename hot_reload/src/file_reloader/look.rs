@@ -59,6 +59,8 @@ pub(super) struct Looker<L> {
     unmet: Reasons,
     /// What they were when the last good value was read.
     applied: Option<Vec<Option<Identity>>>,
+    /// Whether the watcher is yet to be told of these.
+    is_unnoted: bool,
     /// Whether identities that stay the same prove that the files are unchanged.
     proof: Proof,
     /// Whether the last load was given up for a newer version of the file.
@@ -99,6 +101,7 @@ impl<L> Looker<L> {
             follower,
             unmet: Reasons::default(),
             applied: None,
+            is_unnoted: false,
             proof: Proof::Sound,
             preempted: false,
         }
@@ -160,16 +163,20 @@ impl<L> Looker<L> {
         }
     }
 
-    /// Whether what was found proves nothing by staying the same.
-    fn doubts(&self, survey: &Survey) -> bool {
-        survey.is_racy || self.proof != Proof::Sound
+    /// Does what a look has left for when its value is out: has the watcher compare the files with what
+    /// they were when it was read.
+    pub(super) fn follow_up(&mut self) {
+        if std::mem::take(&mut self.is_unnoted)
+            && let Some(applied) = &self.applied
+        {
+            self.take_note(applied, self.proof != Proof::Sound);
+        }
     }
 
-    /// Has the watcher compare the files with what they are now.
-    fn take_note(&self, survey: &Survey) {
+    /// Has the watcher compare the files with these.
+    fn take_note(&self, identities: &[Option<Identity>], doubtful: bool) {
         self.site.set_interval(self.audit_interval());
-        let doubtful = self.doubts(survey);
-        let identities = survey.identities.iter();
+        let identities = identities.iter();
         let files = identities.map(|identity| Audited::new(*identity, doubtful));
         let rule = match self.site.filesystem() {
             _ if self.force => Rule::Read,
@@ -202,7 +209,7 @@ pub(super) struct Attempt {
 struct Found {
     survey: Box<Survey>,
     facts: Facts,
-    /// How many there had been when they were looked at.
+    /// How often they had been heard of.
     news: u64,
 }
 
@@ -302,6 +309,8 @@ impl<L> Looker<L> {
                     Break(outcome) => return outcome,
                 }
             };
+            // It may take long, and meanwhile an audit is to tell of what is newer than this.
+            self.note(&found.survey);
             let survey = &found.survey;
             let before = if self.shows_all(survey) { None } else { survey.sum(limit).await };
             let Some(mut loaded) = self.load(&found).await else {
@@ -325,11 +334,23 @@ impl<L> Looker<L> {
         news: u64,
         (survey, trouble): Surveyed,
     ) -> ControlFlow<Result<Look<V>, FileError>, Found> {
-        self.take_note(&survey);
-        self.is_ripe(attempt, &survey, trouble).map_continue(|facts| Found { survey, facts, news })
+        let considered = self.consider(attempt, &survey, trouble);
+        // What comes to a value is noted once that is out; to a first one, it may never come.
+        if considered.is_break() || self.applied.is_none() {
+            self.note(&survey);
+        }
+        considered.map_continue(|facts| Found { survey, facts, news })
     }
 
-    fn is_ripe<V>(
+    /// Has the watcher compare the files with what was found, whatever comes of it.
+    #[cold]
+    fn note(&mut self, survey: &Survey) {
+        self.is_unnoted = false;
+        self.take_note(&survey.identities, survey.is_racy || self.proof != Proof::Sound);
+    }
+
+    /// Whether what was found is new, whole and fit to be read.
+    fn consider<V>(
         &mut self,
         attempt: &Attempt,
         survey: &Survey,
@@ -378,7 +399,6 @@ impl<L> Looker<L> {
         holds: Holds,
     ) -> bool {
         attempt.arm = Arm::None;
-        let doubted = self.doubts(&found.survey);
         // A failure counts as little as a value if the file was being written.
         self.proof = match self.by_hearsay(holds, found) {
             Holds::No => return false,
@@ -392,10 +412,10 @@ impl<L> Looker<L> {
                 Proof::UnderWriters
             }
         };
-        if self.doubts(&found.survey) != doubted || self.opaque.is_some() {
-            self.take_note(&found.survey);
-        }
-        let Ok(Loaded { dependencies, .. }) = loaded else { return true };
+        let Ok(Loaded { dependencies, .. }) = loaded else {
+            self.note(&found.survey);
+            return true;
+        };
         if !self.site.set_dependencies(std::mem::take(dependencies)) {
             // What belongs to it was not looked at before it was read.
             attempt.arm = Arm::All;
@@ -404,6 +424,7 @@ impl<L> Looker<L> {
         self.settle.is_over();
         self.follower.bell.was_read();
         self.applied = Some(std::mem::take(&mut found.survey.identities));
+        self.is_unnoted = true;
         self.unmet = Reasons::default();
         true
     }

@@ -75,7 +75,7 @@ impl Follower {
     pub(in crate::file_reloader) fn take_note(
         &self,
         paths: &Arc<[PathBuf]>,
-        found: impl Iterator<Item = Audited>,
+        found: impl ExactSizeIterator<Item = Audited>,
         rule: Rule,
         read_at: Option<Instant>,
     ) {
@@ -84,6 +84,7 @@ impl Follower {
             audit.paths = Arc::clone(paths);
         }
         audit.files.clear();
+        audit.files.reserve_exact(found.len());
         audit.files.extend(found);
         audit.version += 1;
         audit.rule = rule;
