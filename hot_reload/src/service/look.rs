@@ -25,25 +25,29 @@ pub(super) async fn look<V, S>(
     load_timeout: Duration,
     span: &Span,
 ) -> ReloadResult<Look<V>, V, S> {
-    let looked = {
+    {
         let mut look = pin!(poll_fn(|cx| {
-            // What panicked is dropped, and never polled again.
-            span.in_scope(|| catch_unwind(AssertUnwindSafe(|| source.poll_look(cx, patience))))
-                .unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))))
+            let look = || source.poll_look(cx, patience);
+            span.in_scope(|| catch_unwind(AssertUnwindSafe(look))).unwrap_or_else(|panic| {
+                // It is dropped, and never polled again.
+                source.abandon_look();
+                Poll::Ready(Err(panicked(&*panic)))
+            })
         }));
-        match at_once(look.as_mut()).await {
-            Some(looked) => Ok(looked),
-            None => timeout(load_timeout, look).await,
+        if let Some(looked) = at_once(look.as_mut()).await {
+            return looked;
         }
-    };
+        if let Ok(looked) = timeout(load_timeout, look).await {
+            return looked;
+        }
+    }
     source.abandon_look();
-    looked.unwrap_or_else(|_| {
-        Err(ReloaderError::Other(anyhow::anyhow!(
-            "the load was given up on after {load_timeout:?}; a longer load_timeout gives it more"
-        )))
-    })
+    Err(ReloaderError::Other(anyhow::anyhow!(
+        "the load was given up on after {load_timeout:?}; a longer load_timeout gives it more"
+    )))
 }
 
+#[cold]
 fn panicked<V, S>(panic: &(dyn std::any::Any + Send)) -> ReloaderError<V, S> {
     ReloaderError::Other(anyhow::anyhow!("the loader panicked: {}", words(panic)))
 }

@@ -18,18 +18,18 @@ use super::{
 };
 use crate::{
     change::{Origin, Reason},
-    error::{ReloadResult, ReloaderError},
+    error::ReloaderError,
     follow::{Look, Mechanism},
     redact::{for_log, mask},
     status::{Health, Location, Problem, Status},
 };
 
 /// Tells whether what was found may be published, once it has passed what it has to pass.
-pub(super) fn admit<V, S, K: Sink<V>>(
+pub(super) fn admit<V, K: Sink<V>>(
     look: Look<V>,
     origin: Origin,
     sink: &K,
-) -> ReloadResult<Found<K::Admitted>, V, S> {
+) -> Result<Found<K::Admitted>, Refusal> {
     let value = match look {
         Look::Unsettled(retry) => return Ok(Found::Unsettled(retry)),
         Look::Unchanged => match sink.standing() {
@@ -40,29 +40,13 @@ pub(super) fn admit<V, S, K: Sink<V>>(
         },
         Look::Value(value) => value,
     };
-    sink.admit(value, origin).map_err(refused)
-}
-
-/// A refusal as the failure of a look.
-pub(super) fn refused<V, S>(refusal: Refusal) -> ReloaderError<V, S> {
-    ReloaderError::Other(refusal.into())
+    sink.admit(value, origin)
 }
 
 /// How a service is whose source holds a value that was found bad.
 pub(super) fn bad_health<V>(sink: &impl Sink<V>) -> Health {
     // Where there is nothing to go back to, it is the bad value that serves.
     if sink.serves_bad() { Health::Retrying } else { Health::RolledBack }
-}
-
-fn refusal<V, S>(error: &ReloaderError<V, S>) -> Option<&Refusal> {
-    match error {
-        ReloaderError::Other(error) => error.downcast_ref(),
-        _ => None,
-    }
-}
-
-pub(super) fn is_refusal<A, V, S>(found: &ReloadResult<Found<A>, V, S>) -> bool {
-    found.as_ref().is_err_and(|error| refusal(error).is_some())
 }
 
 /// When the source wants to be looked at next.
@@ -75,31 +59,29 @@ pub(super) struct Pace {
 
 /// Publishes what was found, and puts it into the status, together with what it falls short of; what
 /// there is to say of it is added to the `news`.
-pub(super) async fn take<V, S, K: Sink<V>>(
-    found: ReloadResult<Found<K::Admitted>, V, S>,
-    shortfall: Option<ReloaderError<V, S>>,
+pub(super) async fn take<V, K: Sink<V>>(
+    found: Looked<K::Admitted>,
+    shortfall: Option<Box<Failing>>,
     mechanism: &Mechanism,
     &Pace { again: look_again, pause }: &Pace,
     sink: &K,
     news: &mut News,
-) -> Event
-where
-    S: Display,
-{
-    let shortfall = shortfall.map(|error| Failing::of(&error));
+) -> Event {
     // The status is changed under locks that a subscriber may take as well, so what there is to
     // say is said after.
     let event = match found {
         Ok(Found::New(admitted)) => {
             let mut has_value = |status: &mut Status, is_new: bool| {
-                news.has_value(status, is_new, mechanism, shortfall.as_ref());
+                news.has_value(status, is_new, mechanism, shortfall.as_deref());
             };
             let trial = sink.publish(admitted, &mut has_value).await;
             news.trial = trial;
             Event::Loaded { look_again }
         }
         Ok(Found::Same) => {
-            sink.report(&mut |status| news.has_value(status, false, mechanism, shortfall.as_ref()));
+            sink.report(&mut |status| {
+                news.has_value(status, false, mechanism, shortfall.as_deref());
+            });
             // Whoever has asked is not told that all is as it was.
             news.words = shortfall.map(|failing| failing.problem.words);
             Event::Loaded { look_again }
@@ -118,14 +100,13 @@ where
             news.outcome = Some(Outcome::Refused);
             Event::Loaded { look_again }
         }
-        Err(error) => {
-            let failing = Failing::of(&error);
-            let is_refusal = failing.problem.refused_by.is_some();
+        Err(failing) => {
             sink.report(&mut |status| {
                 news.note(status, mechanism);
                 news.fails(status, &failing);
             });
             news.words = Some(Arc::clone(&failing.problem.words));
+            let is_refusal = failing.is_refusal();
             news.outcome = Some(if is_refusal { Outcome::Refused } else { Outcome::Failed });
             Event::Failed { luck: fastrand::u16(0..=1000), look_again, pause }
         }
@@ -138,9 +119,12 @@ where
     event
 }
 
+/// What came of a look; what hardly ever comes is boxed, since it is passed on at every edit.
+pub(super) type Looked<A> = Result<Found<A>, Box<Failing>>;
+
 /// An error as it is told.
 #[derive(Clone)]
-struct Failing {
+pub(super) struct Failing {
     problem: Problem,
     for_log: String,
     #[cfg(feature = "file-reloader")]
@@ -148,17 +132,30 @@ struct Failing {
 }
 
 impl Failing {
-    fn of<V, S: Display>(error: &ReloaderError<V, S>) -> Self {
+    #[cold]
+    pub(super) fn of<V, S: Display>(error: &ReloaderError<V, S>) -> Self {
         Self {
-            problem: Problem {
-                words: error.words().into(),
-                at: location(error),
-                refused_by: refusal(error).map(|refusal| Arc::clone(&refusal.by)),
-            },
+            problem: Problem { words: error.words().into(), at: location(error), refused_by: None },
             for_log: for_log(error),
             #[cfg(feature = "file-reloader")]
             is_missing: is_missing(error),
         }
+    }
+
+    #[cold]
+    pub(super) fn refused(refusal: &Refusal) -> Self {
+        let (words, by) = (refusal.to_string(), Arc::clone(&refusal.by));
+        Self {
+            for_log: mask(&words),
+            problem: Problem { words: words.into(), at: None, refused_by: Some(by) },
+            #[cfg(feature = "file-reloader")]
+            is_missing: false,
+        }
+    }
+
+    /// Whether it is the gate that has failed it, and not the source.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.problem.refused_by.is_some()
     }
 }
 

@@ -21,7 +21,7 @@ use super::{
     handle::Triggered,
     look::look,
     metrics::Metrics,
-    outcome::{News, Pace, admit, is_refusal, refused, take},
+    outcome::{Failing, Looked, News, Pace, admit, take},
     recall::{RolledBack, Surroundings, restore, roll_back},
     record::Trial,
     sink::{Found, Recall, Report, Sink},
@@ -177,67 +177,27 @@ where
 {
     /// Looks at the source, and publishes what it finds if that may be.
     async fn load(&mut self, round: Round) -> Event {
-        let Surroundings { source: name, limit, control, metrics } = self.around;
+        let Surroundings { source: name, control, metrics, .. } = self.around;
         self.asked.extend(control.take_asked());
-        let patience =
-            if Instant::now() < round.ceiling { Patience::Left } else { Patience::Exhausted };
+        let begun = Instant::now();
+        let patience = if begun < round.ceiling { Patience::Left } else { Patience::Exhausted };
         let origin = Origin { reason: round.reason, seen: round.seen(&self.timing) };
         self.doubt.arises(origin.seen);
-        let begun = Instant::now();
-        let found = {
-            let reason = origin.reason.as_str();
-            let span = debug_span!("hot_reload.load", source = name, reason);
-            let look = async {
-                let look = look(self.source, patience, limit, &span).await?;
-                if self.source.is_partial()
-                    && let Look::Value(_) = look
-                {
-                    let is_first = std::mem::take(&mut self.may_restore);
-                    if has_better(is_first, &self.around, self.sink).await {
-                        drop_guarded(look);
-                        return Err(self.source.shortfall().unwrap_or_else(lacks_a_part));
-                    }
-                }
-                let mut found = admit(look, origin, self.sink)?;
-                if self.sink.has_gate()
-                    && let Found::New(admitted) = &mut found
-                {
-                    // Large, and seldom needed.
-                    let passing = Box::pin(self.sink.pass(admitted, limit));
-                    passing.instrument(span.clone()).await.map_err(refused)?;
-                }
-                Ok(found)
-            };
-            let mut look = pin!(look);
-            // Most looks wait for nothing.
-            if let Some(found) = at_once(look.as_mut()).await {
-                found
-            } else {
-                if round.reason == Reason::Event {
-                    self.doubt.show(self.sink);
-                }
-                loop {
-                    tokio::select! {
-                        biased;
-                        found = &mut look => break found,
-                        () = self.ears.closed.as_mut() => return Event::NoReceivers,
-                        () = control.shutdown() => return Event::Shutdown,
-                        () = ring_at(self.doubt.limit(), &mut self.ears.timer) => {
-                            self.doubt.tell_staleness(self.sink, name);
-                        }
-                    }
-                }
-            }
+        let found = match self.find(origin, patience).await {
+            Ok(found) => found,
+            Err(end) => return end,
         };
         let (mechanism, again) = (self.source.mechanism(), self.source.look_again_after());
+        let is_refused = found.as_ref().is_err_and(|failing| failing.is_refusal());
         // What was refused is not the source's to pace.
-        let pause = if found.is_err() && !is_refusal(&found) { self.source.pause() } else { None };
-        if matches!(found, Ok(Found::Bad(_))) || is_refusal(&found) {
+        let pause = if found.is_err() && !is_refused { self.source.pause() } else { None };
+        if is_refused || matches!(found, Ok(Found::Bad(_))) {
             // Its identity is known by now, and the next look has to load it all the same.
             self.source.must_load();
         }
         let has_value = matches!(found, Ok(Found::New(_) | Found::Same));
         let shortfall = if has_value { self.source.shortfall() } else { None };
+        let shortfall = shortfall.map(|error| Box::new(Failing::of(&error)));
         let is_good = has_value && shortfall.is_none();
         if matches!(found, Ok(Found::New(_))) {
             self.sink.comes(self.source.is_partial());
@@ -278,6 +238,63 @@ where
             }
         }
         event
+    }
+
+    /// Looks at the source, and has what it finds pass what it has to pass.
+    ///
+    /// # Errors
+    ///
+    /// The end, should it come first.
+    async fn find(
+        &mut self,
+        origin: Origin,
+        patience: Patience,
+    ) -> Result<Looked<K::Admitted>, Event> {
+        let Surroundings { source: name, limit, control, .. } = self.around;
+        let failing = |error| Box::new(Failing::of::<V, S>(&error));
+        let refused = |refusal| Box::new(Failing::refused(&refusal));
+        let reason = origin.reason.as_str();
+        let span = debug_span!("hot_reload.load", source = name, reason);
+        let look = async {
+            let look = look(self.source, patience, limit, &span).await.map_err(failing)?;
+            if self.source.is_partial()
+                && let Look::Value(_) = look
+            {
+                let is_first = std::mem::take(&mut self.may_restore);
+                if has_better(is_first, &self.around, self.sink).await {
+                    drop_guarded(look);
+                    return Err(failing(self.source.shortfall().unwrap_or_else(lacks_a_part)));
+                }
+            }
+            let mut found = admit(look, origin, self.sink).map_err(refused)?;
+            if self.sink.has_gate()
+                && let Found::New(admitted) = &mut found
+            {
+                // Large, and seldom needed.
+                let passing = Box::pin(self.sink.pass(admitted, limit));
+                passing.instrument(span.clone()).await.map_err(refused)?;
+            }
+            Ok(found)
+        };
+        let mut look = pin!(look);
+        // Most looks wait for nothing.
+        if let Some(found) = at_once(look.as_mut()).await {
+            return Ok(found);
+        }
+        if origin.reason == Reason::Event {
+            self.doubt.show(self.sink);
+        }
+        loop {
+            tokio::select! {
+                biased;
+                found = &mut look => return Ok(found),
+                () = self.ears.closed.as_mut() => return Err(Event::NoReceivers),
+                () = control.shutdown() => return Err(Event::Shutdown),
+                () = ring_at(self.doubt.limit(), &mut self.ears.timer) => {
+                    self.doubt.tell_staleness(self.sink, name);
+                }
+            }
+        }
     }
 
     /// Waits for something to happen; `None` where it leaves the loop as it is.
