@@ -256,15 +256,13 @@ where
         let reason = origin.reason.as_str();
         let span = debug_span!("hot_reload.load", source = name, reason);
         let look = async {
-            let look = look(self.source, patience, limit, &span).await.map_err(failing)?;
-            if self.source.is_partial()
-                && let Look::Value(_) = look
-            {
+            let mut look = look(self.source, patience, limit, &span).await.map_err(failing)?;
+            if self.source.is_partial() && matches!(look, Look::Value(_)) {
                 let is_first = std::mem::take(&mut self.may_restore);
-                if has_better(is_first, &self.around, self.sink).await {
-                    drop_guarded(look);
-                    return Err(failing(self.source.shortfall().unwrap_or_else(lacks_a_part)));
-                }
+                // Large, and seldom needed.
+                let partial = unless_better(look, is_first, &self.around, self.sink);
+                let lacks = || failing(self.source.shortfall().unwrap_or_else(lacks_a_part));
+                look = Box::pin(partial).await.ok_or_else(lacks)?;
             }
             let mut found = admit(look, origin, self.sink).map_err(refused)?;
             if self.sink.has_gate()
@@ -289,7 +287,8 @@ where
                 biased;
                 found = &mut look => return Ok(found),
                 () = self.ears.closed.as_mut() => return Err(Event::NoReceivers),
-                () = control.shutdown() => return Err(Event::Shutdown),
+                // Large, and seldom waited for.
+                () = Box::pin(control.shutdown()) => return Err(Event::Shutdown),
                 () = ring_at(self.doubt.limit(), &mut self.ears.timer) => {
                     self.doubt.tell_staleness(self.sink, name);
                 }
@@ -446,13 +445,21 @@ where
     }
 }
 
-/// Whether a value from disk serves, or can from now on, that is whole.
-async fn has_better<V, K: Sink<V>>(is_first: bool, around: &Surroundings<'_>, sink: &K) -> bool {
+/// Returns a look that lacks a part, unless a value from disk serves, or can from now on, that is whole.
+async fn unless_better<V, K: Sink<V>>(
+    look: Look<V>,
+    is_first: bool,
+    around: &Surroundings<'_>,
+    sink: &K,
+) -> Option<Look<V>> {
     if is_first {
-        // Once in the life of a service, and large.
-        Box::pin(restore(around, sink)).await;
+        restore(around, sink).await;
     }
-    sink.status().is_restored
+    if sink.status().is_restored {
+        drop_guarded(look);
+        return None;
+    }
+    Some(look)
 }
 
 fn lacks_a_part<V, S>() -> ReloaderError<V, S> {
