@@ -7,7 +7,7 @@ mod snapshot;
 #[cfg(feature = "stream")]
 mod stream;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
 use tokio::{
@@ -38,8 +38,8 @@ pub(crate) struct Generation<V> {
     /// 0 before the first publication, then one more at each.
     number: u64,
     origin: Origin,
-    /// `None` until it is published.
-    published: Mutex<Option<Instant>>,
+    /// Unset until it is published.
+    published: OnceLock<Instant>,
     /// Counts it; `None` where it is not one of a service, but of a part.
     _alive: Option<Alive>,
 }
@@ -115,7 +115,7 @@ impl<V> ReloaderSender<V> {
             value,
             number,
             origin,
-            published: Mutex::new(None),
+            published: OnceLock::new(),
             _alive: alive,
         })
     }
@@ -124,8 +124,7 @@ impl<V> ReloaderSender<V> {
         // One publication after another, so that projections see them in order.
         let mut projections = lock(&self.cell.projections);
         let number = next.number;
-        let published = Instant::now();
-        *lock(&next.published) = Some(published);
+        let published = *next.published.get_or_init(Instant::now);
         // First, so that whoever sees a new whole sees its new part as well.
         projections.publish(next);
         let mut last = None;
@@ -201,7 +200,7 @@ fn halves<V, S>(
         value: None,
         number: 0,
         origin,
-        published: Mutex::new(None),
+        published: OnceLock::new(),
         _alive: None,
     };
     let cell = Arc::new(Cell {

@@ -174,9 +174,6 @@ impl Status {
     }
 
     pub(crate) fn set_problem(&mut self, problem: Option<Problem>) {
-        if problem.is_none() && self.last_error.is_none() {
-            return;
-        }
         (self.last_error, self.last_error_at, self.refused_by) = match problem {
             Some(Problem { words, at, refused_by }) => (Some(words), at, refused_by),
             None => (None, None, None),

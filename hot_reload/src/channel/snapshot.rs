@@ -7,7 +7,7 @@ use arc_swap::{ArcSwap, Cache, Guard};
 use tokio::time::Instant;
 
 use super::{Cell, Generation};
-use crate::{change::Reason, lock::lock};
+use crate::change::Reason;
 
 /// A borrowed look at the newest value; from [`ReloaderReceiver::borrow`].
 ///
@@ -132,7 +132,7 @@ impl<V> Snapshot<V> {
     /// Says when it was published.
     pub fn published_at(&self) -> Instant {
         // One that is yet to be published would be at this moment.
-        lock(&self.generation.published).unwrap_or_else(Instant::now)
+        self.generation.published.get().copied().unwrap_or_else(Instant::now)
     }
 
     /// Says how long it took from the first hint to the publication.

@@ -188,8 +188,7 @@ impl Control {
     /// Waits until somebody wants something of a loop that is in this state, and, where it owes an
     /// answer, does not pause before it has given it.
     ///
-    /// What has `changed` is heard of by one who waits again and again, since to begin and to end
-    /// listening costs more than most waits.
+    /// `changed` is kept between waits, so that it need not begin to listen at each.
     pub(super) async fn next<'a>(
         &'a self,
         mut changed: Pin<&mut Notified<'a>>,

@@ -217,5 +217,3 @@ impl fmt::Display for Refusal {
         write!(f, "refused by {}: {}", self.by, self.words)
     }
 }
-
-impl std::error::Error for Refusal {}

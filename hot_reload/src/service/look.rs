@@ -3,16 +3,14 @@
 use std::{
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
     task::Poll,
     time::Duration,
 };
 
-use tokio::time::timeout;
+use tokio::time::sleep;
 use tracing::Span;
 
 use crate::{
-    at_once::at_once,
     error::{ReloadResult, ReloaderError},
     follow::{Follow, Look, Patience},
     panic::words,
@@ -25,21 +23,24 @@ pub(super) async fn look<V, S>(
     load_timeout: Duration,
     span: &Span,
 ) -> ReloadResult<Look<V>, V, S> {
-    {
-        let mut look = pin!(poll_fn(|cx| {
-            let look = || source.poll_look(cx, patience);
-            span.in_scope(|| catch_unwind(AssertUnwindSafe(look))).unwrap_or_else(|panic| {
+    // Set only where the look has to wait, as few have to.
+    let mut limit = None;
+    let looked = poll_fn(|cx| {
+        let look = || source.poll_look(cx, patience);
+        match span.in_scope(|| catch_unwind(AssertUnwindSafe(look))) {
+            Ok(Poll::Ready(looked)) => return Poll::Ready(Some(looked)),
+            Ok(Poll::Pending) => {}
+            Err(panic) => {
                 // It is dropped, and never polled again.
                 source.abandon_look();
-                Poll::Ready(Err(panicked(&*panic)))
-            })
-        }));
-        if let Some(looked) = at_once(look.as_mut()).await {
-            return looked;
+                return Poll::Ready(Some(Err(panicked(&*panic))));
+            }
         }
-        if let Ok(looked) = timeout(load_timeout, look).await {
-            return looked;
-        }
+        let limit = limit.get_or_insert_with(|| Box::pin(sleep(load_timeout)));
+        limit.as_mut().poll(cx).map(|()| None)
+    });
+    if let Some(looked) = looked.await {
+        return looked;
     }
     source.abandon_look();
     Err(ReloaderError::Other(anyhow::anyhow!(

@@ -57,68 +57,6 @@ pub(super) struct Pace {
     pub(super) pause: Option<Duration>,
 }
 
-/// Publishes what was found, and puts it into the status, together with what it falls short of; what
-/// there is to say of it is added to the `news`.
-pub(super) async fn take<V, K: Sink<V>>(
-    found: Looked<K::Admitted>,
-    shortfall: Option<Box<Failing>>,
-    mechanism: &Mechanism,
-    &Pace { again: look_again, pause }: &Pace,
-    sink: &K,
-    news: &mut News,
-) -> Event {
-    // The status is changed under locks that a subscriber may take as well, so what there is to
-    // say is said after.
-    let event = match found {
-        Ok(Found::New(admitted)) => {
-            let mut has_value = |status: &mut Status, is_new: bool| {
-                news.has_value(status, is_new, mechanism, shortfall.as_deref());
-            };
-            let trial = sink.publish(admitted, &mut has_value).await;
-            news.trial = trial;
-            Event::Loaded { look_again }
-        }
-        Ok(Found::Same) => {
-            sink.report(&mut |status| {
-                news.has_value(status, false, mechanism, shortfall.as_deref());
-            });
-            // Whoever has asked is not told that all is as it was.
-            news.words = shortfall.map(|failing| failing.problem.words);
-            Event::Loaded { look_again }
-        }
-        Ok(Found::Unsettled(retry)) => Event::Unsettled { retry },
-        Ok(Found::Bad(why)) => {
-            let health = bad_health(sink);
-            sink.report(&mut |status| {
-                news.note(status, mechanism);
-                status.worsen(health);
-                let (words, refused_by) = (Arc::clone(&why), Some(PROBATION.into()));
-                status.set_problem(Some(Problem { words, at: None, refused_by }));
-                status.failures = 0;
-            });
-            news.words = Some(why);
-            news.outcome = Some(Outcome::Refused);
-            Event::Loaded { look_again }
-        }
-        Err(failing) => {
-            sink.report(&mut |status| {
-                news.note(status, mechanism);
-                news.fails(status, &failing);
-            });
-            news.words = Some(Arc::clone(&failing.problem.words));
-            let is_refusal = failing.is_refusal();
-            news.outcome = Some(if is_refusal { Outcome::Refused } else { Outcome::Failed });
-            Event::Failed { luck: fastrand::u16(0..=1000), look_again, pause }
-        }
-    };
-    #[cfg(feature = "file-reloader")]
-    if let Some(failing) = &news.failed {
-        let words = Arc::clone(&failing.problem.words);
-        sink.failed(Failure { words, is_missing: failing.is_missing }).await;
-    }
-    event
-}
-
 /// What came of a look; what hardly ever comes is boxed, since it is passed on at every edit.
 pub(super) type Looked<A> = Result<Found<A>, Box<Failing>>;
 
@@ -177,6 +115,67 @@ pub(super) struct News {
 }
 
 impl News {
+    /// Publishes what was found, and puts it into the status, together with what it falls short of.
+    pub(super) async fn take<V, K: Sink<V>>(
+        &mut self,
+        found: Looked<K::Admitted>,
+        shortfall: Option<Box<Failing>>,
+        mechanism: &Mechanism,
+        Pace { again: look_again, pause }: Pace,
+        sink: &K,
+    ) -> Event {
+        // The status is changed under locks that a subscriber may take as well, so what there is to
+        // say is said after.
+        let event = match found {
+            Ok(Found::New(admitted)) => {
+                let mut has_value = |status: &mut Status, is_new: bool| {
+                    self.has_value(status, is_new, mechanism, shortfall.as_deref());
+                };
+                let trial = sink.publish(admitted, &mut has_value).await;
+                self.trial = trial;
+                Event::Loaded { look_again }
+            }
+            Ok(Found::Same) => {
+                sink.report(&mut |status| {
+                    self.has_value(status, false, mechanism, shortfall.as_deref());
+                });
+                // Whoever has asked is not told that all is as it was.
+                self.words = shortfall.map(|failing| failing.problem.words);
+                Event::Loaded { look_again }
+            }
+            Ok(Found::Unsettled(retry)) => Event::Unsettled { retry },
+            Ok(Found::Bad(why)) => {
+                let health = bad_health(sink);
+                sink.report(&mut |status| {
+                    self.note(status, mechanism);
+                    status.worsen(health);
+                    let (words, refused_by) = (Arc::clone(&why), Some(PROBATION.into()));
+                    status.set_problem(Some(Problem { words, at: None, refused_by }));
+                    status.failures = 0;
+                });
+                self.words = Some(why);
+                self.outcome = Some(Outcome::Refused);
+                Event::Loaded { look_again }
+            }
+            Err(failing) => {
+                sink.report(&mut |status| {
+                    self.note(status, mechanism);
+                    self.fails(status, &failing);
+                });
+                self.words = Some(Arc::clone(&failing.problem.words));
+                let is_refusal = failing.is_refusal();
+                self.outcome = Some(if is_refusal { Outcome::Refused } else { Outcome::Failed });
+                Event::Failed { luck: fastrand::u16(0..=1000), look_again, pause }
+            }
+        };
+        #[cfg(feature = "file-reloader")]
+        if let Some(failing) = &self.failed {
+            let words = Arc::clone(&failing.problem.words);
+            sink.failed(Failure { words, is_missing: failing.is_missing }).await;
+        }
+        event
+    }
+
     /// Puts into the status that there is a value, which may fall short of something.
     fn has_value(
         &mut self,

@@ -41,10 +41,10 @@ pub(crate) struct Publish<'a, V> {
     pub(crate) force: bool,
 }
 
-/// A value that passed, what was prepared for it, and where it is from.
+/// A value that was let in, what was prepared for it by what it has passed, and where it is from.
 pub(crate) struct Admitted<V> {
     value: Snapshot<V>,
-    /// `None` where nothing had to be passed.
+    /// `None` before it has passed, and where there is no gate.
     prepared: Option<Prepared>,
     home: Home,
 }
@@ -64,9 +64,7 @@ pub(crate) trait Keeper<V>: Send + Sync {
 impl<V: Eq> Publish<'_, V> {
     fn hold(&self, held: Option<Snapshot<V>>) {
         let was = std::mem::replace(&mut *lock(self.held), held);
-        if was.is_some() {
-            drop_guarded(was);
-        }
+        drop_guarded(was);
     }
 
     /// The value that is not tried again, and why.

@@ -21,7 +21,7 @@ use super::{
     handle::Triggered,
     look::look,
     metrics::Metrics,
-    outcome::{Failing, Looked, News, Pace, admit, take},
+    outcome::{Failing, Looked, News, Pace, admit},
     recall::{RolledBack, Surroundings, restore, roll_back},
     record::Trial,
     sink::{Found, Recall, Report, Sink},
@@ -128,14 +128,14 @@ struct Shell<'a, 'n, V, S, F: ?Sized, K, C> {
     _values: PhantomData<fn() -> (V, S)>,
 }
 
-/// What a loop listens with, besides its source, whenever it waits: it is kept between waits, since
-/// to begin and to end listening costs more than most of them.
+/// What a loop listens with, besides its source: kept between waits, since to begin and to end
+/// listening costs more than most of them.
 struct Ears<'a, 'n, C> {
     /// Hears that nobody is left to publish to, which is the end: it is polled no more then.
     closed: Pin<&'a mut C>,
     /// Hears that somebody wants something.
     changed: Pin<&'a mut Notified<'n>>,
-    /// The last that was set; there is none in a service that has waited for no moment, as most.
+    /// Boxed, so that a service that waits for no moment, as most do, takes no room for one.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -207,7 +207,7 @@ where
             self.doubt.show(self.sink);
         }
         let (pace, mut news) = (Pace { again, pause }, News::default());
-        let event = take(found, shortfall, &mechanism, &pace, self.sink, &mut news).await;
+        let event = news.take(found, shortfall, &mechanism, pace, self.sink).await;
         if news.published.is_some() {
             (self.trial, self.withdrawal) = (news.trial.take(), None);
             metrics.published(origin, || self.source.edited());
@@ -280,6 +280,7 @@ where
             return Ok(found);
         }
         if origin.reason == Reason::Event {
+            // What waits for nothing is over before anybody could see that there is something.
             self.doubt.show(self.sink);
         }
         loop {
@@ -313,22 +314,19 @@ where
                     () = ring_at(deadline, timer) => Woken::Time,
                 }
             });
-            let mut has_waited = false;
-            poll_fn(|cx| {
-                // Before the hints, so that no storm of them holds anything else up; but when it has
-                // waited, it is mostly a hint that has woken it.
-                if !has_waited && let Poll::Ready(woken) = other.as_mut().poll(cx) {
-                    return Poll::Ready(woken);
+            // Before the hints, so that no storm of them holds anything else up; but what wakes it
+            // once it has waited is mostly a hint.
+            if let Some(woken) = at_once(other.as_mut()).await {
+                woken
+            } else {
+                tokio::select! {
+                    biased;
+                    hint = poll_fn(|cx| self.source.poll_hint(cx)), if !is_paused => {
+                        Woken::Hint(hint)
+                    }
+                    woken = other => woken,
                 }
-                if !is_paused && let Poll::Ready(hint) = self.source.poll_hint(cx) {
-                    return Poll::Ready(Woken::Hint(hint));
-                }
-                if std::mem::replace(&mut has_waited, true) {
-                    return other.as_mut().poll(cx);
-                }
-                Poll::Pending
-            })
-            .await
+            }
         };
         match woken {
             Woken::Hint(hint) => {
@@ -471,9 +469,12 @@ fn proof(trial: &mut Option<Trial>, cx: &mut Context<'_>) -> Poll<Result<(), Str
     trial.as_mut().map_or(Poll::Pending, |trial| trial.as_mut().poll(cx))
 }
 
-/// Waits for a moment by a timer that was set for another, if there was one.
+/// Waits for a moment, by the timer that was set for another if there is one; for none, for ever.
 async fn ring_at(deadline: Option<Instant>, timer: &mut Option<Pin<Box<Sleep>>>) {
-    let Some(deadline) = deadline else { return pending().await };
+    let Some(deadline) = deadline else {
+        *timer = None;
+        return pending().await;
+    };
     let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
     if timer.deadline() != deadline {
         timer.as_mut().reset(deadline);

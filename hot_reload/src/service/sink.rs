@@ -56,7 +56,8 @@ pub(crate) enum Recall {
 
 /// Takes the values; what it remembers of those that it took is up to it.
 pub(crate) trait Sink<V>: Report {
-    /// A value that may be published.
+    /// A value that is let in: where there is a gate, it has to [pass](Self::pass) before it is
+    /// published.
     type Admitted;
 
     /// Resolves once nobody is left to take anything.
