@@ -153,6 +153,23 @@ async fn events_that_arrive_while_a_load_runs_go_before_it() {
     assert_eq!(lab.values.status().health, Health::Fresh);
 }
 
+/// Whoever pauses a service has it look at nothing that comes to be after.
+#[tokio::test(start_paused = true)]
+async fn what_is_wanted_goes_before_what_is_heard() {
+    let (lab, events) = Lab::new().await;
+    sleep(Duration::from_secs(60)).await;
+    // The loop is polled with both there.
+    lab.handle.pause();
+    events.try_send(WatchEvent::Changed(2)).unwrap();
+    lab.says(|status| status.is_paused).await;
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(*lab.published.lock().unwrap(), [1]);
+    lab.handle.resume();
+    lab.loads.send(Ok(Some(2))).unwrap();
+    lab.says(|status| status.generation == 2).await;
+    assert_eq!(*lab.published.lock().unwrap(), [1, 2]);
+}
+
 /// The service was once degraded until the next change, though all was well.
 #[tokio::test(start_paused = true)]
 async fn a_problem_that_was_told_is_over_once_a_load_finds_a_value() {

@@ -180,6 +180,13 @@ impl Control {
         }
     }
 
+    /// Whether somebody may want something of the loop by now.
+    pub(super) fn is_wanted(&self) -> bool {
+        let wanted = self.lock();
+        let is_asked = !wanted.asked.is_empty() || !wanted.rollbacks.is_empty();
+        is_asked || wanted.is_over || wanted.is_resumed || wanted.hold != Hold::Nothing
+    }
+
     /// Hears of what somebody wants from now on; for [`next`](Self::next).
     pub(super) fn changed(&self) -> Notified<'_> {
         self.changed.notified()

@@ -32,7 +32,7 @@ pub(super) async fn look<V, S>(
             Ok(Poll::Pending) => {}
             Err(panic) => {
                 // It is dropped, and never polled again.
-                source.abandon_look();
+                span.in_scope(|| source.abandon_look());
                 return Poll::Ready(Some(Err(panicked(&*panic))));
             }
         }
@@ -42,7 +42,7 @@ pub(super) async fn look<V, S>(
     if let Some(looked) = looked.await {
         return looked;
     }
-    source.abandon_look();
+    span.in_scope(|| source.abandon_look());
     Err(ReloaderError::Other(anyhow::anyhow!(
         "the load was given up on after {load_timeout:?}; a longer load_timeout gives it more"
     )))

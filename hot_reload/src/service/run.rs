@@ -178,7 +178,11 @@ where
     /// Looks at the source, and publishes what it finds if that may be.
     async fn load(&mut self, round: Round) -> Event {
         let Surroundings { source: name, control, metrics, .. } = self.around;
-        self.asked.extend(control.take_asked());
+        let asked = control.take_asked();
+        if !asked.is_empty() {
+            self.source.must_load();
+            self.asked.extend(asked);
+        }
         let begun = Instant::now();
         let patience = if begun < round.ceiling { Patience::Left } else { Patience::Exhausted };
         let origin = Origin { reason: round.reason, seen: round.seen(&self.timing) };
@@ -262,9 +266,10 @@ where
                 // Large, and seldom needed.
                 let partial = unless_better(look, is_first, &self.around, self.sink);
                 let lacks = || failing(self.source.shortfall().unwrap_or_else(lacks_a_part));
-                look = Box::pin(partial).await.ok_or_else(lacks)?;
+                look = Box::pin(partial).instrument(span.clone()).await.ok_or_else(lacks)?;
             }
-            let mut found = admit(look, origin, self.sink).map_err(refused)?;
+            let admitted = span.in_scope(|| admit(look, origin, self.sink));
+            let mut found = admitted.map_err(refused)?;
             if self.sink.has_gate()
                 && let Found::New(admitted) = &mut found
             {
@@ -303,7 +308,7 @@ where
         let deadline = self.next_deadline(state);
         let woken = {
             let Ears { closed, changed, timer } = &mut self.ears;
-            let owes_answer = !self.asked.is_empty();
+            let (owes_answer, is_on_trial) = (!self.asked.is_empty(), self.trial.is_some());
             let wish = self.around.control.next(changed.as_mut(), state, owes_answer);
             let mut other = pin!(async {
                 tokio::select! {
@@ -314,19 +319,21 @@ where
                     () = ring_at(deadline, timer) => Woken::Time,
                 }
             });
-            // Before the hints, so that no storm of them holds anything else up; but what wakes it
-            // once it has waited is mostly a hint.
-            if let Some(woken) = at_once(other.as_mut()).await {
-                woken
-            } else {
-                tokio::select! {
-                    biased;
-                    hint = poll_fn(|cx| self.source.poll_hint(cx)), if !is_paused => {
-                        Woken::Hint(hint)
-                    }
-                    woken = other => woken,
+            let mut is_first = true;
+            poll_fn(|cx| {
+                // A storm of hints holds nothing else up; and what is wanted by now comes before a
+                // hint, which may be of what is not to be looked at any more.
+                let other_first =
+                    std::mem::take(&mut is_first) || is_on_trial || self.around.control.is_wanted();
+                if other_first && let Poll::Ready(woken) = other.as_mut().poll(cx) {
+                    return Poll::Ready(woken);
                 }
-            }
+                if !is_paused && let Poll::Ready(hint) = self.source.poll_hint(cx) {
+                    return Poll::Ready(Woken::Hint(hint));
+                }
+                if other_first { Poll::Pending } else { other.as_mut().poll(cx) }
+            })
+            .await
         };
         match woken {
             Woken::Hint(hint) => {

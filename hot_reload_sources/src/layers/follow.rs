@@ -205,7 +205,7 @@ impl<V: DeserializeOwned> Follow<V, String> for FollowLayers<'_, V> {
     }
 
     fn abandon_look(&mut self) {
-        // After each look; those that are slow go on, save where the whole was given up.
+        // Those that are slow go on after a look, save where the whole was given up.
         if std::mem::take(&mut self.is_looking) {
             self.followed.iter_mut().for_each(Followed::abandon);
         }
