@@ -105,7 +105,7 @@ where
         if let Some(looker) = self.looker.get_mut() {
             let mut attempt = looker.begin(patience);
             if let Some(looked) = looker.look_at_once(&mut attempt) {
-                return Poll::Ready(looked);
+                return Poll::Ready(looked.map_err(FileError::into));
             }
             self.go_on_with(attempt);
         }

@@ -25,7 +25,6 @@ use super::{
 use crate::{
     at_once::at_once,
     config::WatchStrategy,
-    error::ReloadResult,
     follow::{Look, Mechanism, Patience},
     options::ReloaderOptions,
 };
@@ -259,34 +258,32 @@ impl<L> Looker<L> {
     pub(super) fn look_at_once<V>(
         &mut self,
         attempt: &mut Attempt,
-    ) -> Option<ReloadResult<Look<V>, V, String>>
+    ) -> Option<Result<Look<V>, FileError>>
     where
         L: Load<V>,
-        V: Eq,
     {
         let news = self.follower.bell.news();
         let surveyed = self.site.survey_at_once(attempt.arm)?;
-        let mut found = match self.weigh(attempt, news, surveyed) {
+        let found = match self.weigh(attempt, news, surveyed) {
             Continue(found) => found,
-            Break(outcome) => return Some(outcome.map_err(FileError::into)),
+            Break(outcome) => return Some(outcome),
         };
         let loaded = if self.shows_all(&found.survey) {
             self.loader.load_at_once(&self.site.paths()[0], found.survey.main())
         } else {
             None
         };
-        let Some(mut loaded) = loaded else {
+        let Some(loaded) = loaded else {
             attempt.found = Some(found);
             return None;
         };
+        // `None` only where they turned out to be on a server: they are looked at again, in a look that
+        // may wait for it.
         let holds = self.site.holds_at_once(&found.survey)?;
-        if !self.counts(attempt, &mut found, &mut loaded, holds) {
-            return None;
+        match self.accept(attempt, found, loaded, holds) {
+            Continue(()) => None,
+            Break(outcome) => Some(outcome),
         }
-        Some(match loaded {
-            Ok(Loaded { value, .. }) => Ok(Look::Value(value)),
-            Err(error) => Err(error.into()),
-        })
     }
 
     /// Makes a look, or goes on with one, however long it takes.
@@ -297,7 +294,7 @@ impl<L> Looker<L> {
     {
         let limit = self.settings.max_size;
         for _ in 0..READS_AT_ONCE {
-            let mut found = if let Some(found) = attempt.found.take() {
+            let found = if let Some(found) = attempt.found.take() {
                 found
             } else {
                 // The kernel reports a close a moment before the writer is gone for good.
@@ -313,15 +310,15 @@ impl<L> Looker<L> {
             self.note(&found.survey);
             let survey = &found.survey;
             let before = if self.shows_all(survey) { None } else { survey.sum(limit).await };
-            let Some(mut loaded) = self.load(&found).await else {
+            let Some(loaded) = self.load(&found).await else {
                 return Ok(Look::Unsettled(Duration::ZERO));
             };
             let mut holds = self.site.holds(survey).await;
             if before.is_some() && before != survey.sum(limit).await {
                 holds = Holds::No;
             }
-            if self.counts(&mut attempt, &mut found, &mut loaded, holds) {
-                return loaded.map(|loaded| Look::Value(loaded.value));
+            if let Break(outcome) = self.accept(&mut attempt, found, loaded, holds) {
+                return outcome;
             }
         }
         Ok(Look::Unsettled(attempt.wait))
@@ -390,43 +387,46 @@ impl<L> Looker<L> {
         !survey.is_racy || self.hears_all()
     }
 
-    /// Whether what was loaded counts, or the files are to be looked at again.
-    fn counts<V>(
+    /// Takes what was loaded for what the look came to, unless the files are to be looked at again.
+    fn accept<V>(
         &mut self,
         attempt: &mut Attempt,
-        found: &mut Found,
-        loaded: &mut Result<Loaded<V>, FileError>,
+        found: Found,
+        loaded: Result<Loaded<V>, FileError>,
         holds: Holds,
-    ) -> bool {
+    ) -> ControlFlow<Result<Look<V>, FileError>> {
         attempt.arm = Arm::None;
         // A failure counts as little as a value if the file was being written.
-        self.proof = match self.by_hearsay(holds, found) {
-            Holds::No => return false,
+        self.proof = match self.by_hearsay(holds, &found) {
+            Holds::No => return Continue(()),
             Holds::Yes | Holds::AsFarAsKnown if found.survey.is_racy => Proof::Racy,
             Holds::Yes | Holds::AsFarAsKnown => Proof::Sound,
             Holds::ButForWriters => {
                 if let Err(wait) = self.settle.despite_writers(found.facts, Instant::now()) {
                     attempt.wait = wait;
-                    return false;
+                    return Continue(());
                 }
                 Proof::UnderWriters
             }
         };
-        let Ok(Loaded { dependencies, .. }) = loaded else {
-            self.note(&found.survey);
-            return true;
+        let Loaded { value, dependencies } = match loaded {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                self.note(&found.survey);
+                return Break(Err(error));
+            }
         };
-        if !self.site.set_dependencies(std::mem::take(dependencies)) {
+        if !self.site.set_dependencies(dependencies) {
             // What belongs to it was not looked at before it was read.
             attempt.arm = Arm::All;
-            return false;
+            return Continue(());
         }
         self.settle.is_over();
         self.follower.bell.was_read();
-        self.applied = Some(std::mem::take(&mut found.survey.identities));
+        self.applied = Some(found.survey.identities);
         self.is_unnoted = true;
         self.unmet = Reasons::default();
-        true
+        Break(Ok(Look::Value(value)))
     }
 
     /// What events add to whether what was found is still so.
