@@ -16,10 +16,10 @@ use super::{
     error::FileError,
     identity::Identity,
     load::{Load, Loaded},
-    open::Filesystem,
+    open::{Filesystem, Opened},
     settle::{Facts, Settle},
     site::Site,
-    survey::{Holds, Survey, Surveyed},
+    survey::{Holds, Survey},
     watcher::{Audited, Follower, NoWatch, Opaque, Rule},
 };
 use crate::{
@@ -206,6 +206,7 @@ pub(super) struct Attempt {
 
 /// Files that are to be read.
 struct Found {
+    main: Arc<Opened>,
     survey: Box<Survey>,
     facts: Facts,
     /// How often they had been heard of.
@@ -263,13 +264,13 @@ impl<L> Looker<L> {
         L: Load<V>,
     {
         let news = self.follower.bell.news();
-        let surveyed = self.site.survey_at_once(attempt.arm)?;
-        let found = match self.weigh(attempt, news, surveyed) {
+        let survey = self.site.survey_at_once(attempt.arm)?;
+        let found = match self.weigh(attempt, news, survey) {
             Continue(found) => found,
             Break(outcome) => return Some(outcome),
         };
         let loaded = if self.shows_all(&found.survey) {
-            self.loader.load_at_once(&self.site.paths()[0], found.survey.main())
+            self.loader.load_at_once(&self.site.paths()[0], &found.main)
         } else {
             None
         };
@@ -300,14 +301,14 @@ impl<L> Looker<L> {
                 // The kernel reports a close a moment before the writer is gone for good.
                 tokio::task::yield_now().await;
                 let news = self.follower.bell.news();
-                let surveyed = self.site.survey(attempt.arm).await;
-                match self.weigh(&attempt, news, surveyed) {
+                let survey = self.site.survey(attempt.arm).await;
+                match self.weigh(&attempt, news, survey) {
                     Continue(found) => found,
                     Break(outcome) => return outcome,
                 }
             };
             // It may take long, and meanwhile an audit is to tell of what is newer than this.
-            self.note(&found.survey);
+            self.note(&found.survey.identities, found.survey.is_racy);
             let survey = &found.survey;
             let before = if self.shows_all(survey) { None } else { survey.sum(limit).await };
             let Some(loaded) = self.load(&found).await else {
@@ -329,40 +330,49 @@ impl<L> Looker<L> {
         &mut self,
         attempt: &Attempt,
         news: u64,
-        (survey, trouble): Surveyed,
+        survey: Box<Survey>,
     ) -> ControlFlow<Result<Look<V>, FileError>, Found> {
-        let considered = self.consider(attempt, &survey, trouble);
+        if self.is_as_applied(attempt.reasons, &survey) {
+            self.note(&survey.identities, survey.is_racy);
+            self.unmet = Reasons::default();
+            return Break(Ok(Look::Unchanged));
+        }
+        let main = match survey.main {
+            Ok(ref main) => Arc::clone(main),
+            Err(trouble) => {
+                self.note(&survey.identities, survey.is_racy);
+                return Break(Err(trouble));
+            }
+        };
+        let considered = self.consider(attempt, &survey, &main);
         // What comes to a value is noted once that is out; to a first one, it may never come.
         if considered.is_break() || self.applied.is_none() {
-            self.note(&survey);
+            self.note(&survey.identities, survey.is_racy);
         }
-        considered.map_continue(|facts| Found { survey, facts, news })
+        considered.map_continue(|facts| Found { main, survey, facts, news })
+    }
+
+    /// Whether the files are what they were when the last good value was read, and that is enough.
+    fn is_as_applied(&self, reasons: Reasons, survey: &Survey) -> bool {
+        let must_read = reasons.must_read || self.force || self.proof != Proof::Sound;
+        !must_read && self.applied.as_ref() == Some(&survey.identities)
     }
 
     /// Has the watcher compare the files with what was found, whatever comes of it.
     #[cold]
-    fn note(&mut self, survey: &Survey) {
+    fn note(&mut self, identities: &[Option<Identity>], is_racy: bool) {
         self.is_unnoted = false;
-        self.take_note(&survey.identities, survey.is_racy || self.proof != Proof::Sound);
+        self.take_note(identities, is_racy || self.proof != Proof::Sound);
     }
 
-    /// Whether what was found is new, whole and fit to be read.
+    /// Whether what was found is whole and fit to be read.
     fn consider<V>(
         &mut self,
         attempt: &Attempt,
         survey: &Survey,
-        trouble: Option<FileError>,
+        main: &Opened,
     ) -> ControlFlow<Result<Look<V>, FileError>, Facts> {
         let Attempt { reasons, patience, .. } = *attempt;
-        let must_read = reasons.must_read || self.force || self.proof != Proof::Sound;
-        if !must_read && self.applied.as_ref() == Some(&survey.identities) {
-            self.unmet = Reasons::default();
-            return Break(Ok(Look::Unchanged));
-        }
-        if let Some(trouble) = trouble {
-            return Break(Err(trouble));
-        }
-        let main = survey.main();
         let facts = Facts {
             age: survey.age,
             is_empty: survey.main_is_empty,
@@ -412,7 +422,7 @@ impl<L> Looker<L> {
         let Loaded { value, dependencies } = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
-                self.note(&found.survey);
+                self.note(&found.survey.identities, found.survey.is_racy);
                 return Break(Err(error));
             }
         };
@@ -431,7 +441,7 @@ impl<L> Looker<L> {
 
     /// What events add to whether what was found is still so.
     fn by_hearsay(&self, holds: Holds, found: &Found) -> Holds {
-        let Found { survey, news, .. } = found;
+        let Found { main, survey, news, .. } = found;
         if !matches!(holds, Holds::Yes | Holds::AsFarAsKnown) {
             return holds;
         }
@@ -444,7 +454,7 @@ impl<L> Looker<L> {
             return Holds::No;
         }
         // Of a new name for an old file, no end of a writing comes.
-        if !is_told_of_writers && survey.main().links == 1 && bell.heard_writers() {
+        if !is_told_of_writers && main.links == 1 && bell.heard_writers() {
             return Holds::ButForWriters;
         }
         holds
@@ -457,10 +467,10 @@ impl<L> Looker<L> {
     {
         let preemptible = !std::mem::take(&mut self.preempted);
         let path = &self.site.paths()[0];
-        if let Some(loaded) = self.loader.load_at_once(path, found.survey.main()) {
+        if let Some(loaded) = self.loader.load_at_once(path, &found.main) {
             return Some(loaded);
         }
-        let mut load = pin!(self.loader.load(path, Arc::clone(found.survey.main())));
+        let mut load = pin!(self.loader.load(path, Arc::clone(&found.main)));
         if let Some(loaded) = at_once(load.as_mut()).await {
             return Some(loaded);
         }

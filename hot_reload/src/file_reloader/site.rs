@@ -13,9 +13,9 @@ use super::{
     chain,
     error::{FileError, Problem},
     identity::Identity,
-    load::{turn_to_load, unblock, unblock_in},
+    load::{turn_to_load, unblock_in},
     open::{Domain, Filesystem, Filesystems, How, Opened, WouldBlock},
-    survey::{Holds, Survey, Surveyed},
+    survey::{Holds, Survey},
     watcher::{Files, Follower, NoWatch, Subscription},
 };
 use crate::lock::lock;
@@ -147,7 +147,7 @@ impl Site {
     }
 
     /// Looks at the files, with watches on the way to them as `arm` says; `None` where that has to wait.
-    pub(super) fn survey_at_once(&mut self, arm: Arm) -> Option<Surveyed> {
+    pub(super) fn survey_at_once(&mut self, arm: Arm) -> Option<Box<Survey>> {
         match self.how() {
             How::Cached => self.survey_with(arm, How::Cached).ok(),
             How::Blocking => None,
@@ -155,45 +155,45 @@ impl Site {
     }
 
     /// The same, however long it takes.
-    pub(super) async fn survey(&mut self, arm: Arm) -> Surveyed {
-        if let Some(surveyed) = self.survey_at_once(arm) {
-            return surveyed;
+    pub(super) async fn survey(&mut self, arm: Arm) -> Box<Survey> {
+        if let Some(survey) = self.survey_at_once(arm) {
+            return survey;
         }
         if self.hung.strong_count() > 0 {
-            return self.nothing("the filesystem does not answer".to_owned());
+            return Box::new(self.nothing("the filesystem does not answer".to_owned()));
         }
         let turn = turn_to_load().await;
         // Of many that start together, one finds out for all what their files are on.
         if self.way.is_none()
-            && let Ok(surveyed) = self.survey_with(arm, How::Cached)
+            && let Ok(survey) = self.survey_with(arm, How::Cached)
         {
-            return surveyed;
+            return survey;
         }
         let mut site = self.clone();
         let running = Arc::new(());
         self.hung = Arc::downgrade(&running);
         let elsewhere = unblock_in(turn, move || {
-            let surveyed = site.survey_with(arm, How::Blocking);
+            let survey = site.survey_with(arm, How::Blocking);
             drop(running);
-            (site, surveyed)
+            (site, survey)
         });
         match elsewhere.await {
-            Ok((site, Ok(surveyed))) => {
+            Ok((site, Ok(survey))) => {
                 *self = site;
-                surveyed
+                survey
             }
-            Ok((_, Err(WouldBlock))) => self.nothing("it can't be waited for".to_owned()),
+            Ok((_, Err(WouldBlock))) => Box::new(self.nothing("it can't be waited for".to_owned())),
             Err(words) => {
                 // It may be in a queue that no thread works off.
                 self.hung = Weak::new();
-                self.nothing(words)
+                Box::new(self.nothing(words))
             }
         }
     }
 
-    fn nothing(&self, words: String) -> Surveyed {
-        let error = FileError::new(&self.paths[0], Problem::Stuck(words));
-        (Box::new(Survey::nothing(&self.paths)), Some(error))
+    fn nothing(&self, words: String) -> Survey {
+        let trouble = FileError::new(&self.paths[0], Problem::Stuck(words));
+        Survey::nothing(&self.paths, Err(trouble))
     }
 
     /// Tells whether what was found is still so; `None` where that has to wait.
@@ -204,11 +204,10 @@ impl Site {
 
     /// The same, however long it takes.
     pub(super) async fn holds(&self, survey: &Survey) -> Holds {
-        if let Some(holds) = self.holds_at_once(survey) {
-            return holds;
+        match self.holds_at_once(survey) {
+            Some(holds) => holds,
+            None => survey.holds_elsewhere().await,
         }
-        let survey = Box::new(survey.clone());
-        unblock(move || survey.holds()).await.unwrap_or(Holds::No)
     }
 
     /// When any of the files, or a link on the way to them, changed last; `None` where a server would
@@ -233,20 +232,20 @@ impl Site {
         if self.filesystem().is_remote() { How::Blocking } else { How::Cached }
     }
 
-    fn survey_with(&mut self, arm: Arm, how: How) -> Result<Surveyed, WouldBlock> {
+    fn survey_with(&mut self, arm: Arm, how: How) -> Result<Box<Survey>, WouldBlock> {
         if arm == Arm::All || self.way.is_none() {
             self.walk(how)?;
         }
         // What is not in memory is found out by opening it, and nothing else is done then.
-        let mut surveyed = Survey::of(&self.paths, how, &self.known)?;
+        let mut survey = Survey::of(&self.paths, how, &self.known)?;
         if self.wants_events {
-            let lead = self.lead(&surveyed.0);
+            let lead = self.lead(&survey);
             if lead != Lead::Same || arm != Arm::None {
-                self.watch(arm, how, lead, &mut surveyed)?;
+                self.watch(arm, how, lead, &mut survey)?;
             }
         }
-        self.filesystem = surveyed.0.filesystem().unwrap_or(self.filesystem);
-        Ok(surveyed)
+        self.filesystem = survey.filesystem().unwrap_or(self.filesystem);
+        Ok(survey)
     }
 
     /// Sees to it that what was found is watched, and looks again if it may have been another before it
@@ -257,7 +256,7 @@ impl Site {
         arm: Arm,
         how: How,
         lead: Lead,
-        surveyed: &mut Surveyed,
+        survey: &mut Box<Survey>,
     ) -> Result<(), WouldBlock> {
         let must_arm = match lead {
             Lead::Same => arm == Arm::Same && self.rests_until.is_none(),
@@ -265,23 +264,23 @@ impl Site {
             Lead::Elsewhere => true,
         };
         if must_arm && arm != Arm::All {
-            *surveyed = self.survey_with(Arm::All, how)?;
+            *survey = self.survey_with(Arm::All, how)?;
             return Ok(());
         }
         if lead == Lead::Replaced {
             self.rests_until = Some(Instant::now() + REST);
             // Of a set, only what has been replaced was asked.
             let is_new = |file: &&Arc<Opened>| !self.places.contains(&place(Some(&file.identity)));
-            self.told = surveyed.0.files.iter().find(is_new).map(|file| file.domain());
+            self.told = survey.files().find(is_new).map(|file| file.domain());
         }
         if arm == Arm::All {
             self.arm(how)?;
         }
-        let found = surveyed.0.identities.iter();
+        let found = survey.identities.iter();
         self.places = found.map(|found| place(found.as_ref())).collect();
         // What was found before the watches stood counts if it is still there.
-        if arm == Arm::All && !surveyed.0.is_still_there() {
-            *surveyed = Survey::of(&self.paths, how, &self.known)?;
+        if arm == Arm::All && !survey.is_still_there() {
+            *survey = Survey::of(&self.paths, how, &self.known)?;
             // It may be by another way than the one that is watched.
             self.places.clear();
         }
@@ -299,7 +298,7 @@ impl Site {
             if found.is_some() && place(found.as_ref()) == *was {
                 continue;
             }
-            let mut files = survey.files.iter();
+            let mut files = survey.files();
             let may_rest =
                 |file: &Arc<Opened>| Some(file.identity) == *found && file.may_rest(self.told);
             if was.is_none() || !files.any(may_rest) {

@@ -15,13 +15,15 @@ use super::{
 };
 
 /// What was found behind the paths of a set, of which the first is the main file.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Survey {
     paths: Arc<[PathBuf]>,
+    /// The main file, or why it can't be read.
+    pub(super) main: Result<Arc<Opened>, FileError>,
+    /// The regular files that belong to it.
+    others: Vec<Arc<Opened>>,
     /// One a path; `None` where nothing is.
     pub(super) identities: Vec<Option<Identity>>,
-    /// The regular files among them.
-    pub(super) files: Vec<Arc<Opened>>,
     /// How long ago any of them changed.
     pub(super) age: Duration,
     /// Whether a write right after might have left any identity as it is.
@@ -30,11 +32,8 @@ pub(super) struct Survey {
     pub(super) main_is_empty: bool,
 }
 
-/// What was found, and why the main file can't be read, if it can't.
-pub(super) type Surveyed = (Box<Survey>, Option<FileError>);
-
 impl Survey {
-    /// Looks at `paths`; the second part says why the main file can't be read, if it can't.
+    /// Looks at `paths`.
     ///
     /// # Errors
     ///
@@ -43,41 +42,30 @@ impl Survey {
         paths: &Arc<[PathBuf]>,
         how: How,
         filesystems: &Filesystems,
-    ) -> Result<Surveyed, WouldBlock> {
+    ) -> Result<Box<Self>, WouldBlock> {
         let now = identity::now();
-        let mut survey = Box::new(Self::nothing(paths));
-        let mut trouble = None;
-        for path in &**paths {
-            let (identity, problem) = match open::open(path, how, filesystems) {
-                Ok(Found::File(opened)) => {
-                    survey.add(Some(opened.identity), now);
-                    survey.files.push(opened);
-                    continue;
-                }
-                Ok(Found::Directory(identity)) => (Some(identity), not_a_file(path, "a directory")),
-                Ok(Found::Special(what, identity)) => (Some(identity), not_a_file(path, what)),
-                Err(Failed::WouldBlock) => return Err(WouldBlock),
-                // One that may not be read has an identity, which changes once it may.
-                Err(Failed::Io(error)) => (open::identity(path), FileError::io(path, error)),
-            };
-            // The main file is needed; of those that belong to it, a loader may do without one.
-            if survey.identities.is_empty() {
-                trouble = Some(problem);
-            }
+        let (identity, main) = look_at(&paths[0], how, filesystems)?;
+        let mut survey = Box::new(Self::nothing(paths, main));
+        survey.add(identity, now);
+        for path in &paths[1..] {
+            // A loader may do without one of these.
+            let (identity, other) = look_at(path, how, filesystems)?;
             survey.add(identity, now);
+            survey.others.extend(other);
         }
-        if trouble.is_none() {
-            survey.main_is_empty = survey.main().is_empty(how)?;
+        if let Ok(main) = &survey.main {
+            survey.main_is_empty = main.is_empty(how)?;
         }
-        Ok((survey, trouble))
+        Ok(survey)
     }
 
-    /// What is known of a set that can't be looked at.
-    pub(super) fn nothing(paths: &Arc<[PathBuf]>) -> Self {
+    /// What is known of a set before its files are looked at, save the main one.
+    pub(super) fn nothing(paths: &Arc<[PathBuf]>, main: Result<Arc<Opened>, FileError>) -> Self {
         Self {
             paths: Arc::clone(paths),
+            main,
+            others: Vec::new(),
             identities: Vec::with_capacity(paths.len()),
-            files: Vec::with_capacity(paths.len()),
             age: Duration::MAX,
             is_racy: false,
             main_is_empty: false,
@@ -92,9 +80,9 @@ impl Survey {
         self.identities.push(identity);
     }
 
-    /// The main file, where nothing keeps it from being read.
-    pub(super) fn main(&self) -> &Arc<Opened> {
-        &self.files[0]
+    /// The regular files of the set.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Arc<Opened>> {
+        self.main.iter().chain(&self.others)
     }
 
     /// Reads the files, of each no more than `limit` bytes, and sums up what they hold; `None` if
@@ -103,41 +91,78 @@ impl Survey {
         let is_short = |file: &Arc<Opened>| {
             file.identity.size <= SUMMED_INLINE && !file.filesystem.is_remote()
         };
-        if self.files.iter().all(is_short)
-            && let Ok(sum) = sum(&self.files, limit, How::Cached)
+        if self.files().all(is_short)
+            && let Ok(sum) = sum(self.files(), limit, How::Cached)
         {
             return Some(sum);
         }
-        let files = self.files.clone();
+        let files: Vec<_> = self.files().cloned().collect();
         unblock(move || sum(&files, limit, How::Blocking).ok()).await.ok().flatten()
     }
 
     /// Tells whether anyone has any of the files open for writing.
     pub(super) fn writers(&self) -> Writers {
-        self.files.iter().map(|file| file.writers()).max().unwrap_or(Writers::None)
+        writers(self.files())
     }
 
     /// Returns the least trustworthy filesystem of the set; `None` if no file was found.
     pub(super) fn filesystem(&self) -> Option<Filesystem> {
-        self.files.iter().map(|file| file.filesystem).max()
+        self.files().map(|file| file.filesystem).max()
     }
 
     /// Whether every path still leads to what was found, unchanged.
     pub(super) fn is_still_there(&self) -> bool {
-        let mut found = self.identities.iter().zip(&*self.paths);
-        found.all(|(found, path)| *found == open::identity(path))
+        are_still_there(&self.paths, &self.identities)
     }
 
     /// Whether every path still leads to what was found, unchanged, and nobody is writing.
     pub(super) fn holds(&self) -> Holds {
-        // In this order: a writer that finishes in between has changed what is there.
-        let writers = self.writers();
-        match (self.is_still_there(), writers) {
-            (false, _) => Holds::No,
-            (true, Writers::None) => Holds::Yes,
-            (true, Writers::Unknown) => Holds::AsFarAsKnown,
-            (true, Writers::Some) => Holds::ButForWriters,
-        }
+        holds(&self.paths, &self.identities, self.files())
+    }
+
+    /// The same, where that may have to wait.
+    pub(super) async fn holds_elsewhere(&self) -> Holds {
+        let (paths, identities) = (Arc::clone(&self.paths), self.identities.clone());
+        let files: Vec<_> = self.files().cloned().collect();
+        unblock(move || holds(&paths, &identities, &files)).await.unwrap_or(Holds::No)
+    }
+}
+
+/// What is at a path, and the file there, or why it can't be read.
+type Sight = (Option<Identity>, Result<Arc<Opened>, FileError>);
+
+fn look_at(path: &Path, how: How, filesystems: &Filesystems) -> Result<Sight, WouldBlock> {
+    Ok(match open::open(path, how, filesystems) {
+        Ok(Found::File(opened)) => (Some(opened.identity), Ok(opened)),
+        Ok(Found::Directory(identity)) => (Some(identity), Err(not_a_file(path, "a directory"))),
+        Ok(Found::Special(what, identity)) => (Some(identity), Err(not_a_file(path, what))),
+        Err(Failed::WouldBlock) => return Err(WouldBlock),
+        // One that may not be read has an identity, which changes once it may.
+        Err(Failed::Io(error)) => (open::identity(path), Err(FileError::io(path, error))),
+    })
+}
+
+fn writers<'a>(files: impl IntoIterator<Item = &'a Arc<Opened>>) -> Writers {
+    files.into_iter().map(|file| file.writers()).max().unwrap_or(Writers::None)
+}
+
+fn are_still_there(paths: &[PathBuf], identities: &[Option<Identity>]) -> bool {
+    let mut found = identities.iter().zip(paths);
+    found.all(|(found, path)| *found == open::identity(path))
+}
+
+fn holds<'a>(
+    paths: &[PathBuf],
+    identities: &[Option<Identity>],
+    files: impl IntoIterator<Item = &'a Arc<Opened>>,
+) -> Holds {
+    // In this order: a writer that finishes in between has changed what is there.
+    let writers = writers(files);
+    match (are_still_there(paths, identities), writers) {
+        (false, _) => Holds::No,
+        (true, Writers::None) => Holds::Yes,
+        (true, Writers::Unknown) => Holds::AsFarAsKnown,
+        (true, Writers::Some) => Holds::ButForWriters,
     }
 }
 
@@ -149,7 +174,11 @@ fn not_a_file(path: &Path, what: &'static str) -> FileError {
 /// Reading this much takes an async worker some microseconds.
 const SUMMED_INLINE: u64 = 64 * 1024;
 
-fn sum(files: &[Arc<Opened>], limit: u64, how: How) -> Result<u64, Failed> {
+fn sum<'a>(
+    files: impl IntoIterator<Item = &'a Arc<Opened>>,
+    limit: u64,
+    how: How,
+) -> Result<u64, Failed> {
     let mut sum = DefaultHasher::new();
     for file in files {
         file.read(limit, how)?.hash(&mut sum);
