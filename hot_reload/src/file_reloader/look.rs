@@ -200,8 +200,8 @@ pub(super) struct Attempt {
     arm: Arm,
     /// What was found, and is yet to be read.
     found: Option<Found>,
-    /// How soon to look again should nothing come of it.
-    wait: Duration,
+    /// How soon to look again for the sake of a writer that was still at it when the files were read.
+    wait: Option<Duration>,
 }
 
 /// Files that are to be read.
@@ -251,7 +251,7 @@ impl<L> Looker<L> {
         self.unmet = reasons;
         let has_rested = self.site.rests_until().is_some_and(|until| until <= Instant::now());
         let arm = if has_rested || self.site.is_unwatched() { Arm::All } else { reasons.arm };
-        Attempt { reasons, patience, arm, found: None, wait: RESTLESS }
+        Attempt { reasons, patience, arm, found: None, wait: None }
     }
 
     /// Makes a look that has to wait for nothing; `None` where it does, and [`look`](Self::look) is to
@@ -298,8 +298,10 @@ impl<L> Looker<L> {
             let found = if let Some(found) = attempt.found.take() {
                 found
             } else {
-                // The kernel reports a close a moment before the writer is gone for good.
-                tokio::task::yield_now().await;
+                if attempt.wait.is_some() {
+                    // The kernel reports a close a moment before the writer is gone for good.
+                    tokio::task::yield_now().await;
+                }
                 let news = self.follower.bell.news();
                 let survey = self.site.survey(attempt.arm).await;
                 match self.weigh(&attempt, news, survey) {
@@ -322,7 +324,7 @@ impl<L> Looker<L> {
                 return outcome;
             }
         }
-        Ok(Look::Unsettled(attempt.wait))
+        Ok(Look::Unsettled(attempt.wait.unwrap_or(RESTLESS)))
     }
 
     /// Says what is to be read, or what the look came to without that.
@@ -413,7 +415,7 @@ impl<L> Looker<L> {
             Holds::Yes | Holds::AsFarAsKnown => Proof::Sound,
             Holds::ButForWriters => {
                 if let Err(wait) = self.settle.despite_writers(found.facts, Instant::now()) {
-                    attempt.wait = wait;
+                    attempt.wait = Some(wait);
                     return Continue(());
                 }
                 Proof::UnderWriters
