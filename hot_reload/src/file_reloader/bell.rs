@@ -40,21 +40,57 @@ pub(super) enum Notice {
     Lost,
 }
 
+/// What a notice means to whoever is rung.
+#[derive(Debug, Clone, Copy)]
+struct Meaning {
+    hint: Hint,
+    /// Whether to read, even where the identity looks the same.
+    must_read: bool,
+    /// What is to be watched before that.
+    arm: Arm,
+    /// Whether there is a newer version.
+    is_news: bool,
+    writer: Writer,
+}
+
+/// What a notice says of whoever writes where it was noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    /// Somebody is at it.
+    Writes,
+    /// Nobody is at it any more.
+    IsDone,
+    /// Nothing.
+    Unmentioned,
+}
+
 impl Notice {
-    /// What the loop is told, whether the file is to be read all the same, what is to be watched, and
-    /// whether there is a newer version.
-    fn meaning(self) -> (Hint, bool, Arm, bool) {
+    fn meaning(self) -> Meaning {
+        let meaning = |hint, writer| {
+            let (must_read, is_news) = (false, false);
+            Meaning { hint, must_read, arm: Arm::None, is_news, writer }
+        };
+        let touched = |writer| meaning(Hint::Touched, writer);
+        let due = meaning(Hint::Due, Writer::IsDone);
+        let finished = |writer| Meaning { is_news: true, ..meaning(Hint::Finished, writer) };
         match self {
-            Self::Modified => (Hint::Touched, false, Arm::None, false),
-            Self::Finished | Self::Replaced => (Hint::Finished, true, Arm::None, true),
-            Self::Rerouted => (Hint::Finished, true, Arm::All, true),
-            Self::Appeared => (Hint::Finished, false, Arm::All, true),
-            Self::Moved | Self::Gone => (Hint::Touched, false, Arm::All, false),
-            Self::Altered | Self::Ended => (Hint::Touched, false, Arm::Same, false),
-            Self::Differs => (Hint::Due, false, Arm::All, true),
-            Self::Due => (Hint::Due, false, Arm::None, false),
-            Self::Doubtful => (Hint::Due, true, Arm::None, false),
-            Self::Lost => (Hint::Due, true, Arm::All, true),
+            Self::Modified => touched(Writer::Writes),
+            Self::Finished | Self::Replaced => {
+                Meaning { must_read: true, ..finished(Writer::IsDone) }
+            }
+            Self::Rerouted => {
+                Meaning { must_read: true, arm: Arm::All, ..finished(Writer::IsDone) }
+            }
+            // Whoever created a name has it open, unless it is a link.
+            Self::Appeared => Meaning { arm: Arm::All, ..finished(Writer::Writes) },
+            Self::Moved => Meaning { arm: Arm::All, ..touched(Writer::Unmentioned) },
+            Self::Gone => Meaning { arm: Arm::All, ..touched(Writer::IsDone) },
+            Self::Altered => Meaning { arm: Arm::Same, ..touched(Writer::Unmentioned) },
+            Self::Ended => Meaning { arm: Arm::Same, ..touched(Writer::IsDone) },
+            Self::Differs => Meaning { arm: Arm::All, is_news: true, ..due },
+            Self::Due => due,
+            Self::Doubtful => Meaning { must_read: true, ..due },
+            Self::Lost => Meaning { must_read: true, arm: Arm::All, is_news: true, ..due },
         }
     }
 
@@ -129,14 +165,12 @@ impl Reasons {
 
 impl Bell {
     pub(super) fn ring(&self, notice: Notice, whence: Whence) {
-        let (hint, must_read, arm, is_news) = notice.meaning();
+        let Meaning { hint, must_read, arm, is_news, writer } = notice.meaning();
         let mut heard = self.lock();
-        // One that has left off writing there, or goes on.
-        if !matches!(notice, Notice::Moved | Notice::Altered) {
+        if writer != Writer::Unmentioned {
             heard.writing.retain(|at| *at != whence);
         }
-        // Whoever created a name has it open, unless it is a link.
-        if matches!(notice, Notice::Modified | Notice::Appeared) {
+        if writer == Writer::Writes {
             heard.writing.push(whence);
         }
         heard.must_read |= must_read;
