@@ -58,8 +58,8 @@ pub(super) struct Looker<L> {
     unmet: Reasons,
     /// What they were when the last good value was read.
     applied: Option<Vec<Option<Identity>>>,
-    /// Whether the watcher is yet to be told of these.
-    is_unnoted: bool,
+    /// Whether these are yet to be made the baseline of the audit.
+    baseline_is_due: bool,
     /// Whether identities that stay the same prove that the files are unchanged.
     proof: Proof,
     /// Whether the last load was given up for a newer version of the file.
@@ -100,7 +100,7 @@ impl<L> Looker<L> {
             follower,
             unmet: Reasons::default(),
             applied: None,
-            is_unnoted: false,
+            baseline_is_due: false,
             proof: Proof::Sound,
             preempted: false,
         }
@@ -162,28 +162,36 @@ impl<L> Looker<L> {
         }
     }
 
-    /// Does what a look has left for when its value is out: has the watcher compare the files with what
-    /// they were when it was read.
+    /// Does what a look has left for when its value is out: sets the baseline of the audit.
+    ///
+    /// The baseline is what the watcher compares the files with. That of a look which found a new value
+    /// is set once that is out, so that nobody waits for it. All others are set at once: that of a first
+    /// value, which may never come, of a look that found none, and of a load that may take long, so that
+    /// an audit tells of what is newer.
     pub(super) fn follow_up(&mut self) {
-        if std::mem::take(&mut self.is_unnoted)
-            && let Some(applied) = &self.applied
+        if self.baseline_is_due
+            && let Some(applied) = self.applied.take()
         {
-            self.take_note(applied, self.proof != Proof::Sound);
+            // Whether it was racy is part of what it proves by now.
+            self.set_baseline(&applied, false);
+            self.applied = Some(applied);
         }
     }
 
-    /// Has the watcher compare the files with these.
-    fn take_note(&self, identities: &[Option<Identity>], doubtful: bool) {
+    /// Has the watcher compare the files with these from now on.
+    fn set_baseline(&mut self, identities: &[Option<Identity>], is_racy: bool) {
+        self.baseline_is_due = false;
+        let is_doubtful = is_racy || self.proof != Proof::Sound;
         self.site.set_interval(self.audit_interval());
         let identities = identities.iter();
-        let files = identities.map(|identity| Audited::new(*identity, doubtful));
+        let files = identities.map(|identity| Audited::new(*identity, is_doubtful));
         let rule = match self.site.filesystem() {
             _ if self.force => Rule::Read,
             Filesystem::Remote(_) => Rule::Delegate,
             Filesystem::Local | Filesystem::Layered => Rule::Compare,
         };
         let read_at = self.opaque.as_ref().map(|_| Instant::now());
-        self.follower.take_note(self.site.paths(), files, rule, read_at);
+        self.follower.set_baseline(self.site.paths(), files, rule, read_at);
     }
 }
 
@@ -309,8 +317,7 @@ impl<L> Looker<L> {
                     Break(outcome) => return outcome,
                 }
             };
-            // It may take long, and meanwhile an audit is to tell of what is newer than this.
-            self.note(&found.survey.identities, found.survey.is_racy);
+            self.set_baseline(&found.survey.identities, found.survey.is_racy);
             let survey = &found.survey;
             let before = if self.shows_all(survey) { None } else { survey.sum(limit).await };
             let Some(loaded) = self.load(&found).await else {
@@ -335,21 +342,21 @@ impl<L> Looker<L> {
         survey: Box<Survey>,
     ) -> ControlFlow<Result<Look<V>, FileError>, Found> {
         if self.is_as_applied(attempt.reasons, &survey) {
-            self.note(&survey.identities, survey.is_racy);
+            self.set_baseline(&survey.identities, survey.is_racy);
             self.unmet = Reasons::default();
             return Break(Ok(Look::Unchanged));
         }
         let main = match survey.main {
             Ok(ref main) => Arc::clone(main),
             Err(trouble) => {
-                self.note(&survey.identities, survey.is_racy);
+                self.set_baseline(&survey.identities, survey.is_racy);
                 return Break(Err(trouble));
             }
         };
         let considered = self.consider(attempt, &survey, &main);
-        // What comes to a value is noted once that is out; to a first one, it may never come.
+        // Otherwise it is set once the value is out, see `follow_up`.
         if considered.is_break() || self.applied.is_none() {
-            self.note(&survey.identities, survey.is_racy);
+            self.set_baseline(&survey.identities, survey.is_racy);
         }
         considered.map_continue(|facts| Found { main, survey, facts, news })
     }
@@ -358,13 +365,6 @@ impl<L> Looker<L> {
     fn is_as_applied(&self, reasons: Reasons, survey: &Survey) -> bool {
         let must_read = reasons.must_read || self.force || self.proof != Proof::Sound;
         !must_read && self.applied.as_ref() == Some(&survey.identities)
-    }
-
-    /// Has the watcher compare the files with what was found, whatever comes of it.
-    #[cold]
-    fn note(&mut self, identities: &[Option<Identity>], is_racy: bool) {
-        self.is_unnoted = false;
-        self.take_note(identities, is_racy || self.proof != Proof::Sound);
     }
 
     /// Whether what was found is whole and fit to be read.
@@ -424,7 +424,7 @@ impl<L> Looker<L> {
         let Loaded { value, dependencies } = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
-                self.note(&found.survey.identities, found.survey.is_racy);
+                self.set_baseline(&found.survey.identities, found.survey.is_racy);
                 return Break(Err(error));
             }
         };
@@ -436,7 +436,7 @@ impl<L> Looker<L> {
         self.settle.is_over();
         self.follower.bell.was_read();
         self.applied = Some(found.survey.identities);
-        self.is_unnoted = true;
+        self.baseline_is_due = true;
         self.unmet = Reasons::default();
         Break(Ok(Look::Value(value)))
     }

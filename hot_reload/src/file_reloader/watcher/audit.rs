@@ -72,7 +72,7 @@ pub(in crate::file_reloader) enum Rule {
 
 impl Follower {
     /// Has the files at `paths` compared with what they were `found` to be.
-    pub(in crate::file_reloader) fn take_note(
+    pub(in crate::file_reloader) fn set_baseline(
         &self,
         paths: &Arc<[PathBuf]>,
         found: impl ExactSizeIterator<Item = Audited>,
@@ -80,6 +80,7 @@ impl Follower {
         read_at: Option<Instant>,
     ) {
         let mut audit = lock(&self.audit);
+        // Mostly they are the same, and the count that all copies share is left alone.
         if !Arc::ptr_eq(&audit.paths, paths) {
             audit.paths = Arc::clone(paths);
         }
