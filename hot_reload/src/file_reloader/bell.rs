@@ -210,6 +210,11 @@ impl Bell {
         }
     }
 
+    /// Has the next look read, even where nothing seems to have changed; wakes nobody.
+    pub(super) fn must_read(&self) {
+        self.lock().must_read = true;
+    }
+
     /// Takes note that a whole version was read: who was writing it is done, unless there is news.
     pub(super) fn was_read(&self) {
         let mut heard = self.lock();

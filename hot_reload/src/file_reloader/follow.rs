@@ -58,15 +58,24 @@ where
     L: Load<V> + 'static,
     V: Eq + Send + 'static,
 {
+    /// Begins a look, unless one is under way: what needs no wait is done where the looker is.
+    fn look_at_once(&mut self, patience: Patience) -> Option<Result<Look<V>, FileError>> {
+        let looker = self.looker.get_mut()?;
+        let mut attempt = looker.begin(patience);
+        let outcome = looker.look_at_once(&mut attempt);
+        if outcome.is_none() {
+            self.go_on_with(attempt);
+        }
+        outcome
+    }
+
     /// Has a look go on that has to wait.
-    #[cold]
     fn go_on_with(&mut self, attempt: Attempt) {
         self.look = self.looker.lend().map(|mut looker| -> Looking<V> {
             Box::pin(async move { looker.look(attempt).await })
         });
     }
 
-    #[cold]
     fn poll_long_look(&mut self, cx: &mut Context<'_>) -> Poll<Result<Look<V>, FileError>> {
         let Some(look) = &mut self.look else {
             unreachable!("only a look that is under way has the looker");
@@ -101,15 +110,16 @@ where
         cx: &mut Context<'_>,
         patience: Patience,
     ) -> Poll<ReloadResult<Look<V>, V, String>> {
-        // What needs no wait is done where the looker is.
-        if let Some(looker) = self.looker.get_mut() {
-            let mut attempt = looker.begin(patience);
-            if let Some(looked) = looker.look_at_once(&mut attempt) {
-                return Poll::Ready(looked.map_err(FileError::into));
-            }
-            self.go_on_with(attempt);
+        let looked = match self.look_at_once(patience) {
+            Some(looked) => looked,
+            None => ready!(self.poll_long_look(cx)),
+        };
+        if let (Ok(Look::Value(_) | Look::Unchanged), Some(looker)) =
+            (&looked, self.looker.get_mut())
+        {
+            looker.end();
         }
-        self.poll_long_look(cx).map_err(FileError::into)
+        Poll::Ready(looked.map_err(FileError::into))
     }
 
     fn abandon_look(&mut self) {
@@ -118,9 +128,7 @@ where
     }
 
     fn must_load(&mut self) {
-        if let Some(looker) = self.looker.get_mut() {
-            looker.must_read();
-        }
+        self.follower.bell.must_read();
     }
 
     fn look_again_after(&self) -> Option<Duration> {

@@ -202,7 +202,6 @@ fn heard_in_part(name: &str) -> Mechanism {
 
 /// A look on its way.
 pub(super) struct Attempt {
-    reasons: Reasons,
     patience: Patience,
     /// What is to be watched before the files are looked at.
     arm: Arm,
@@ -248,18 +247,17 @@ impl<L> Looker<L> {
         }
     }
 
-    /// Has the next look read, even where nothing seems to have changed.
-    pub(super) fn must_read(&mut self) {
-        self.unmet.must_read = true;
-    }
-
     /// Begins a look.
     pub(super) fn begin(&mut self, patience: Patience) -> Attempt {
-        let reasons = self.follower.bell.take_reasons().after(self.unmet);
-        self.unmet = reasons;
+        self.unmet = self.follower.bell.take_reasons().after(self.unmet);
         let has_rested = self.site.rests_until().is_some_and(|until| until <= Instant::now());
-        let arm = if has_rested || self.site.is_unwatched() { Arm::All } else { reasons.arm };
-        Attempt { reasons, patience, arm, found: None, wait: None }
+        let arm = if has_rested || self.site.is_unwatched() { Arm::All } else { self.unmet.arm };
+        Attempt { patience, arm, found: None, wait: None }
+    }
+
+    /// Ends a look that came to something; what one was for that did not is left to the next.
+    pub(super) fn end(&mut self) {
+        self.unmet = Reasons::default();
     }
 
     /// Makes a look that has to wait for nothing; `None` where it does, and [`look`](Self::look) is to
@@ -341,9 +339,8 @@ impl<L> Looker<L> {
         news: u64,
         survey: Box<Survey>,
     ) -> ControlFlow<Result<Look<V>, FileError>, Found> {
-        if self.is_as_applied(attempt.reasons, &survey) {
+        if self.is_as_applied(&survey) {
             self.set_baseline(&survey.identities, survey.is_racy);
-            self.unmet = Reasons::default();
             return Break(Ok(Look::Unchanged));
         }
         let main = match survey.main {
@@ -362,8 +359,8 @@ impl<L> Looker<L> {
     }
 
     /// Whether the files are what they were when the last good value was read, and that is enough.
-    fn is_as_applied(&self, reasons: Reasons, survey: &Survey) -> bool {
-        let must_read = reasons.must_read || self.force || self.proof != Proof::Sound;
+    fn is_as_applied(&self, survey: &Survey) -> bool {
+        let must_read = self.unmet.must_read || self.force || self.proof != Proof::Sound;
         !must_read && self.applied.as_ref() == Some(&survey.identities)
     }
 
@@ -374,14 +371,13 @@ impl<L> Looker<L> {
         survey: &Survey,
         main: &Opened,
     ) -> ControlFlow<Result<Look<V>, FileError>, Facts> {
-        let Attempt { reasons, patience, .. } = *attempt;
         let facts = Facts {
             age: survey.age,
             is_empty: survey.main_is_empty,
             is_of_set: self.follows_a_set(),
             links: main.links,
-            reasons,
-            patience,
+            reasons: self.unmet,
+            patience: attempt.patience,
         };
         let writers = || survey.writers();
         if let Some(wait) = self.settle.before_reading(facts, writers, Instant::now) {
@@ -437,7 +433,6 @@ impl<L> Looker<L> {
         self.follower.bell.was_read();
         self.applied = Some(found.survey.identities);
         self.baseline_is_due = true;
-        self.unmet = Reasons::default();
         Break(Ok(Look::Value(value)))
     }
 
