@@ -11,7 +11,7 @@ use std::{
 /// A map by whatever is watched.
 pub(super) type Map<K, V> = HashMap<K, V, BuildHasherDefault<Fnv>>;
 
-/// FNV-1a (RFC 9923), of numbers as a whole.
+/// After FNV-1a (RFC 9923), which it is for bytes; a number is taken as a whole.
 pub(super) struct Fnv(u64);
 
 impl Fnv {
@@ -45,5 +45,24 @@ impl Hasher for Fnv {
 
     fn finish(&self) -> u64 {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_fnv_1a_for_bytes() {
+        // The test vectors of the algorithm's authors (RFC 9923).
+        for (bytes, want) in [
+            ("", 0xcbf2_9ce4_8422_2325),
+            ("a", 0xaf63_dc4c_8601_ec8c),
+            ("foobar", 0x8594_4171_f739_67e8),
+        ] {
+            let mut hash = Fnv::default();
+            hash.write(bytes.as_bytes());
+            assert_eq!(hash.finish(), want, "{bytes}");
+        }
     }
 }
