@@ -206,13 +206,13 @@ pub(super) struct Attempt {
     /// What is to be watched before the files are looked at.
     arm: Arm,
     /// What was found, and is yet to be read.
-    found: Option<Found>,
+    found: Option<Readable>,
     /// How soon to look again for the sake of a writer that was still at it when the files were read.
     wait: Option<Duration>,
 }
 
-/// Files that are to be read.
-struct Found {
+/// Files that are fit to be read, as they were found.
+struct Readable {
     main: Arc<Opened>,
     survey: Box<Survey>,
     facts: Facts,
@@ -338,7 +338,7 @@ impl<L> Looker<L> {
         attempt: &Attempt,
         news: u64,
         survey: Box<Survey>,
-    ) -> ControlFlow<Result<Look<V>, FileError>, Found> {
+    ) -> ControlFlow<Result<Look<V>, FileError>, Readable> {
         if self.is_as_applied(&survey) {
             self.set_baseline(&survey.identities, survey.is_racy);
             return Break(Ok(Look::Unchanged));
@@ -355,7 +355,7 @@ impl<L> Looker<L> {
         if considered.is_break() || self.applied.is_none() {
             self.set_baseline(&survey.identities, survey.is_racy);
         }
-        considered.map_continue(|facts| Found { main, survey, facts, news })
+        considered.map_continue(|facts| Readable { main, survey, facts, news })
     }
 
     /// Whether the files are what they were when the last good value was read, and that is enough.
@@ -399,7 +399,7 @@ impl<L> Looker<L> {
     fn accept<V>(
         &mut self,
         attempt: &mut Attempt,
-        found: Found,
+        found: Readable,
         loaded: Result<Loaded<V>, FileError>,
         holds: Holds,
     ) -> ControlFlow<Result<Look<V>, FileError>> {
@@ -437,8 +437,8 @@ impl<L> Looker<L> {
     }
 
     /// What events add to whether what was found is still so.
-    fn by_hearsay(&self, holds: Holds, found: &Found) -> Holds {
-        let Found { main, survey, news, .. } = found;
+    fn by_hearsay(&self, holds: Holds, found: &Readable) -> Holds {
+        let Readable { main, survey, news, .. } = found;
         if !matches!(holds, Holds::Yes | Holds::AsFarAsKnown) {
             return holds;
         }
@@ -458,7 +458,7 @@ impl<L> Looker<L> {
     }
 
     /// Loads; `None` where a newer version has arrived while a slow load was at it.
-    async fn load<V>(&mut self, found: &Found) -> Option<Result<Loaded<V>, FileError>>
+    async fn load<V>(&mut self, found: &Readable) -> Option<Result<Loaded<V>, FileError>>
     where
         L: Load<V>,
     {
