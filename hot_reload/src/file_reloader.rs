@@ -4,8 +4,8 @@
 //! [`FileReloader`] of any type with the two hand-written traits of version 0.3.6.
 
 // Code that has not run for a while has to be fetched from memory, line by line, before it can notice an
-// edit. What an edit hardly ever needs is `#[cold]`, so that it lies elsewhere, and what it needs more
-// than once is there once.
+// edit. What most edits do without, errors above all, is `#[cold]`, so that it lies elsewhere; some of
+// what is called from several places is `#[inline(never)]`, so that it is there once.
 
 mod bell;
 mod chain;

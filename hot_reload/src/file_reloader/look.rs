@@ -179,6 +179,7 @@ impl<L> Looker<L> {
     }
 
     /// Has the watcher compare the files with these from now on.
+    #[inline(never)]
     fn set_baseline(&mut self, identities: &[Option<Identity>], is_racy: bool) {
         self.baseline_is_due = false;
         let is_doubtful = is_racy || self.proof != Proof::Sound;

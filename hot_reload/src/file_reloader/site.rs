@@ -98,7 +98,7 @@ impl Site {
         stands_alone || self.move_to(dependencies)
     }
 
-    #[cold]
+    /// The same, where there are or were any; a relative path is meant from beside the main file.
     fn move_to(&mut self, mut dependencies: Vec<PathBuf>) -> bool {
         let main = &self.paths[0];
         for path in &mut dependencies {
