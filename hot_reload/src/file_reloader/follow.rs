@@ -81,6 +81,7 @@ where
             unreachable!("only a look that is under way has the looker");
         };
         let looked = ready!(look.as_mut().poll(cx));
+        // It has ended, and given the looker back.
         self.abandon_look();
         Poll::Ready(looked)
     }

@@ -16,6 +16,7 @@ mod rounds;
 mod subscription;
 
 use std::{
+    ffi::OsStr,
     path::Path,
     sync::{Arc, Mutex, Weak},
 };
@@ -63,7 +64,7 @@ enum Event<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What<'a> {
     /// Something to a name in the directory that is watched.
-    Named(&'a std::ffi::OsStr, Notice),
+    Named(&'a OsStr, Notice),
     /// Something to what is watched itself.
     Own(Notice),
     /// It was moved, with everything that is known below it.

@@ -130,7 +130,7 @@ impl Watch {
         !has_names && self.own.is_empty() && self.file.is_empty()
     }
 
-    /// Rings whoever it concerns.
+    /// Rings those followers of the watch whom it concerns that `what` happened.
     fn ring(&self, key: &Key, what: What<'_>) {
         let own = Whence::of(key);
         match what {
