@@ -14,6 +14,9 @@ pub(super) type Map<K, V> = HashMap<K, V, BuildHasherDefault<Fnv>>;
 /// After FNV-1a (RFC 9923), which it is for bytes; a number is taken as a whole.
 pub(super) struct Fnv(u64);
 
+/// Odd, and 2^64 by the golden ratio (Knuth, The Art of Computer Programming, volume 3, 6.4).
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
 impl Fnv {
     fn add(&mut self, part: u64) {
         self.0 = (self.0 ^ part).wrapping_mul(0x0100_0000_01b3);
@@ -35,8 +38,9 @@ impl Hasher for Fnv {
         }
     }
 
+    /// Spread, since a map tells its entries apart by the upper bits, in which small numbers are alike.
     fn write_i32(&mut self, number: i32) {
-        self.add(number.cast_unsigned().into());
+        self.add(u64::from(number.cast_unsigned()).wrapping_mul(SPREAD));
     }
 
     fn write_usize(&mut self, number: usize) {
@@ -50,6 +54,8 @@ impl Hasher for Fnv {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -64,5 +70,16 @@ mod tests {
             hash.write(bytes.as_bytes());
             assert_eq!(hash.finish(), want, "{bytes}");
         }
+    }
+
+    #[test]
+    fn small_numbers_differ_in_their_upper_bits() {
+        let tag = |number: i32| {
+            let mut hash = Fnv::default();
+            hash.write_i32(number);
+            hash.finish() >> 57
+        };
+        let tags: HashSet<_> = (1..=1_000).map(tag).collect();
+        assert_eq!(tags.len(), 128);
     }
 }
