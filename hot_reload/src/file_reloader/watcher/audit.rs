@@ -232,3 +232,83 @@ impl Audits {
         due
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+    use crate::{
+        file_reloader::{
+            FileSettings,
+            error::FileError,
+            load::{Load, Loaded},
+            look::Looker,
+            open::{How, Opened},
+        },
+        follow::{Look, Patience},
+        options::ReloaderOptions,
+    };
+
+    struct Text;
+
+    impl Load<Vec<u8>> for Text {
+        async fn load(
+            &mut self,
+            _: &Path,
+            opened: Arc<Opened>,
+        ) -> Result<Loaded<Vec<u8>>, FileError> {
+            let value = opened.read(64, How::Blocking).unwrap();
+            Ok(Loaded { value, dependencies: Vec::new() })
+        }
+    }
+
+    /// Audits once, and looks if that rings; returns the value that was found, once it is out.
+    async fn audit(follower: &Arc<Follower>, looker: &mut Looker<Text>) -> Option<Look<Vec<u8>>> {
+        follower.look_at_files();
+        let hint = std::future::poll_fn(|cx| follower.bell.poll(cx));
+        tokio::time::timeout(Duration::ZERO, hint).await.ok()?;
+        loop {
+            let attempt = looker.begin(Patience::Left);
+            match looker.look(attempt).await.unwrap() {
+                Look::Unsettled(wait) => tokio::time::sleep(wait).await,
+                found => {
+                    looker.end();
+                    looker.follow_up();
+                    return Some(found);
+                }
+            }
+        }
+    }
+
+    fn is(found: Option<Look<Vec<u8>>>, want: &str) -> bool {
+        matches!(found, Some(Look::Value(value)) if value == want.as_bytes())
+    }
+
+    #[tokio::test]
+    async fn a_value_that_is_out_is_what_the_files_are_compared_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, "one").unwrap();
+        let follower = Arc::<Follower>::default();
+        // Nothing audits but this.
+        let options = ReloaderOptions::polling().poll_interval(Duration::from_secs(3600));
+        let settings = FileSettings::new(false);
+        let mut looker = Looker::watched(path.clone(), &follower, Text, settings, &options);
+        follower.bell.ring(Notice::Due, Whence::ANYWHERE);
+        assert!(is(audit(&follower, &mut looker).await, "one"));
+        for edit in ["two", "six"] {
+            // The second is right after the first is out.
+            fs::write(&path, edit).unwrap();
+            assert!(is(audit(&follower, &mut looker).await, edit), "{edit}");
+            assert_eq!(lock(&follower.audit).files[0].identity, open::identity(&path));
+        }
+        let until_quiet = async {
+            // What is too fresh to prove anything is read again.
+            while let Some(found) = audit(&follower, &mut looker).await {
+                assert!(is(Some(found), "six"));
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), until_quiet).await.unwrap();
+    }
+}
