@@ -286,6 +286,7 @@ mod tests {
     }
 
     #[tokio::test]
+    #[cfg_attr(miri, ignore = "Miri has no poll(2)")]
     async fn a_value_that_is_out_is_what_the_files_are_compared_with() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
