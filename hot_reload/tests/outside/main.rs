@@ -1,14 +1,17 @@
 //! What is seen of a service from outside: its events in the log, and its metrics.
 #![cfg(all(feature = "toml", feature = "metrics"))]
 
+mod ages;
+#[path = "../common/mod.rs"]
 mod common;
+mod metrics;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock},
-    time::{Duration, Instant, SystemTime},
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use common::{Config, PATIENCE, options, text, within};
@@ -16,7 +19,7 @@ use hot_reload::{
     Health, Mechanism, ReloaderHandle, ReloaderOptions, ReloaderReceiver, ReloaderService, Status,
     TomlFile, Triggered, WatchStrategy,
 };
-use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use metrics_util::debugging::{DebuggingRecorder, Snapshotter};
 #[cfg(target_os = "linux")]
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{runtime::Builder, time::timeout};
@@ -96,7 +99,7 @@ fn observe_with<T: Future>(
         .on_thread_start(move || std::mem::forget(tracing::dispatcher::set_default(&logging)))
         .build()
         .unwrap();
-    metrics::with_local_recorder(&recorder, || {
+    ::metrics::with_local_recorder(&recorder, || {
         runtime.block_on(async {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("config.toml");
@@ -171,7 +174,7 @@ fn events_have_names_and_fields_and_no_values() {
 
 /// The names in the table of the documentation.
 fn documented() -> BTreeSet<&'static str> {
-    let rows = include_str!("../src/lib.rs").lines();
+    let rows = include_str!("../../src/lib.rs").lines();
     let names = rows.filter(|row| row.starts_with("//! | `hot_reload::"));
     names
         .flat_map(|row| row["//! | ".len()..].split(" | ").next().unwrap().split(", "))
@@ -389,116 +392,4 @@ fn whoever_waits_has_the_value_before_it_is_told_of() {
         lines.iter().filter(|line| line.fields.get("generation").is_some_and(|n| n == "2"));
     let order: Vec<_> = of_two.map(|line| line.name).collect();
     assert_eq!(order, ["hot_reload::received", "hot_reload::published"]);
-}
-
-#[test]
-fn metrics_have_names_and_labels() {
-    let (_, measured) = observe(options(WatchStrategy::Realtime), Lab::lead_a_life);
-    let mut counted: BTreeMap<String, f64> = BTreeMap::new();
-    for (key, _, _, value) in measured.snapshot().into_vec() {
-        let labels: Vec<_> = key
-            .key()
-            .labels()
-            .filter(|label| label.key() != "source")
-            .map(|label| format!("{}={}", label.key(), label.value()))
-            .collect();
-        let has_source = key
-            .key()
-            .labels()
-            .any(|label| label.key() == "source" && label.value().ends_with("config.toml"));
-        assert!(has_source, "{key:?}");
-        #[allow(clippy::cast_precision_loss, reason = "a few")]
-        let value = match value {
-            DebugValue::Counter(count) => count as f64,
-            DebugValue::Gauge(value) => value.into_inner(),
-            DebugValue::Histogram(all) => {
-                assert!(all.iter().all(|one| (0.0..20.0).contains(&one.into_inner())), "{all:?}");
-                all.len() as f64
-            }
-        };
-        counted.insert(
-            [key.key().name().to_owned(), labels.concat()].join(" ").trim().to_owned(),
-            value,
-        );
-    }
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts")]
-    let take =
-        |name: &str| *counted.get(name).unwrap_or_else(|| panic!("{name}: {counted:#?}")) as u64;
-    let published = take("hot_reload_loads_total outcome=published");
-    assert_eq!((published, take("hot_reload_generation")), (5, 6));
-    assert!(take("hot_reload_loads_total outcome=refused") >= 1);
-    assert_eq!(take("hot_reload_publications_total reason=initial"), 1);
-    assert_eq!(take("hot_reload_publications_total reason=rollback"), 1);
-    assert_eq!(take("hot_reload_publications_total reason=event"), 4);
-    assert_eq!(take("hot_reload_apply_seconds"), 6);
-    assert!(take("hot_reload_load_duration_seconds") > published);
-    assert!(take("hot_reload_last_change_timestamp_seconds") > 1_700_000_000);
-    assert_eq!(take("hot_reload_failures"), 0);
-    assert!(take("hot_reload_alive_generations") >= 1);
-    // It was stopped.
-    assert_eq!(take("hot_reload_ready"), 0);
-    assert_eq!(take("hot_reload_mechanism mechanism=events"), 0);
-    assert_eq!(take("hot_reload_mechanism mechanism=polling"), 0);
-    // Of each edit, but not of what was there before, nor of what was rolled back to.
-    assert_eq!(take("hot_reload_edit_to_visible_seconds"), 4);
-}
-
-/// Of a file that an archive or an image has brought along.
-#[test]
-#[cfg(target_os = "linux")]
-fn an_edit_is_as_old_as_its_arrival_whatever_the_file_is_dated() {
-    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-    for years in [0, 130] {
-        let (_, measured) = observe(options(WatchStrategy::Realtime), |lab| async move {
-            lab.until(|status| status.generation == 1).await;
-            let next = lab.path.with_file_name(".next");
-            fs::write(&next, text("two")).unwrap();
-            let file = fs::File::options().append(true).open(&next).unwrap();
-            file.set_modified(SystemTime::UNIX_EPOCH + years * YEAR).unwrap();
-            drop(file);
-            fs::rename(next, &lab.path).unwrap();
-            lab.until(|status| status.generation == 2).await;
-        });
-        let ages = edits(&measured);
-        assert!(matches!(ages.as_slice(), [age] if (0.0..20.0).contains(age)), "{years}: {ages:?}");
-    }
-}
-
-/// What was measured from edits to what they published, in seconds.
-fn edits(measured: &Snapshotter) -> Vec<f64> {
-    let all = measured.snapshot().into_vec();
-    let known = all.into_iter().find_map(|(key, _, _, value)| match value {
-        DebugValue::Histogram(all) if key.key().name() == "hot_reload_edit_to_visible_seconds" => {
-            Some(all.into_iter().map(f64::from).collect())
-        }
-        _ => None,
-    });
-    known.unwrap_or_default()
-}
-
-/// A link that is turned to a file of long ago is an edit of now.
-#[test]
-#[cfg(target_os = "linux")]
-fn an_edit_is_as_old_as_the_link_that_was_turned() {
-    use std::os::unix::fs::symlink;
-
-    let took = OnceLock::new();
-    let told = &took;
-    let (_, measured) = observe(options(WatchStrategy::Realtime), |lab| async move {
-        let dir = lab.path.parent().unwrap();
-        fs::create_dir(dir.join("old")).unwrap();
-        fs::write(dir.join("old/config.toml"), text("old")).unwrap();
-        lab.write("one", |status| status.generation == 1).await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let begun = Instant::now();
-        symlink("old/config.toml", dir.join(".next")).unwrap();
-        fs::rename(dir.join(".next"), &lab.path).unwrap();
-        let is_second = |status: &Status| status.generation == 2;
-        timeout(PATIENCE, lab.rx.watch_status().wait_for(is_second)).await.unwrap().unwrap();
-        told.set(begun.elapsed()).unwrap();
-    });
-    let ages = edits(&measured);
-    let took = took.get().unwrap().as_secs_f64();
-    // Some filesystems have it no finer than the timer's tick.
-    assert!(matches!(ages.as_slice(), [age] if *age < took + 0.02), "{ages:?} {took}");
 }

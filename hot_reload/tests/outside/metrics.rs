@@ -1,0 +1,60 @@
+//! Its metrics.
+
+use std::collections::BTreeMap;
+
+use hot_reload::WatchStrategy;
+use metrics_util::debugging::DebugValue;
+
+use super::{Lab, common::options, observe};
+
+#[test]
+fn metrics_have_names_and_labels() {
+    let (_, measured) = observe(options(WatchStrategy::Realtime), Lab::lead_a_life);
+    let mut counted: BTreeMap<String, f64> = BTreeMap::new();
+    for (key, _, _, value) in measured.snapshot().into_vec() {
+        let labels: Vec<_> = key
+            .key()
+            .labels()
+            .filter(|label| label.key() != "source")
+            .map(|label| format!("{}={}", label.key(), label.value()))
+            .collect();
+        let has_source = key
+            .key()
+            .labels()
+            .any(|label| label.key() == "source" && label.value().ends_with("config.toml"));
+        assert!(has_source, "{key:?}");
+        #[allow(clippy::cast_precision_loss, reason = "a few")]
+        let value = match value {
+            DebugValue::Counter(count) => count as f64,
+            DebugValue::Gauge(value) => value.into_inner(),
+            DebugValue::Histogram(all) => {
+                assert!(all.iter().all(|one| (0.0..20.0).contains(&one.into_inner())), "{all:?}");
+                all.len() as f64
+            }
+        };
+        counted.insert(
+            [key.key().name().to_owned(), labels.concat()].join(" ").trim().to_owned(),
+            value,
+        );
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts")]
+    let take =
+        |name: &str| *counted.get(name).unwrap_or_else(|| panic!("{name}: {counted:#?}")) as u64;
+    let published = take("hot_reload_loads_total outcome=published");
+    assert_eq!((published, take("hot_reload_generation")), (5, 6));
+    assert!(take("hot_reload_loads_total outcome=refused") >= 1);
+    assert_eq!(take("hot_reload_publications_total reason=initial"), 1);
+    assert_eq!(take("hot_reload_publications_total reason=rollback"), 1);
+    assert_eq!(take("hot_reload_publications_total reason=event"), 4);
+    assert_eq!(take("hot_reload_apply_seconds"), 6);
+    assert!(take("hot_reload_load_duration_seconds") > published);
+    assert!(take("hot_reload_last_change_timestamp_seconds") > 1_700_000_000);
+    assert_eq!(take("hot_reload_failures"), 0);
+    assert!(take("hot_reload_alive_generations") >= 1);
+    // It was stopped.
+    assert_eq!(take("hot_reload_ready"), 0);
+    assert_eq!(take("hot_reload_mechanism mechanism=events"), 0);
+    assert_eq!(take("hot_reload_mechanism mechanism=polling"), 0);
+    // Of each edit, but not of what was there before, nor of what was rolled back to.
+    assert_eq!(take("hot_reload_edit_to_visible_seconds"), 4);
+}
