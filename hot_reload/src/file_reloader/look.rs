@@ -1,33 +1,26 @@
-//! One look at a file: whether it changed, whether its writer is done, what it holds.
+//! Who looks at a file, with a memory of the last time.
+
+mod attempt;
 
 use std::{
-    ops::ControlFlow::{self, Break, Continue},
     path::PathBuf,
-    pin::pin,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use tokio::time::Instant;
 
+pub(super) use self::attempt::Attempt;
 use super::{
     FileSettings,
-    bell::{Arm, Reasons},
-    error::FileError,
+    bell::Reasons,
     identity::Identity,
-    load::{Load, Loaded},
-    open::{Filesystem, Opened},
-    settle::{Facts, Settle},
+    open::Filesystem,
+    settle::Settle,
     site::Site,
-    survey::{Holds, Survey},
     watcher::{Audited, Follower, NoWatch, Opaque, Rule},
 };
-use crate::{
-    at_once::at_once,
-    config::WatchStrategy,
-    follow::{Look, Mechanism, Patience},
-    options::ReloaderOptions,
-};
+use crate::{config::WatchStrategy, follow::Mechanism, options::ReloaderOptions};
 
 /// How often a file is looked at when events were asked for and can't be had.
 const WITHOUT_EVENTS: Duration = Duration::from_millis(500);
@@ -35,14 +28,6 @@ const WITHOUT_EVENTS: Duration = Duration::from_millis(500);
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How often files are looked at whose filesystem does not tell all.
 const WITHOUT_TRUST: Duration = Duration::from_secs(1);
-/// A load that has taken longer than this is given up when the file is written anew.
-const PREEMPTED_AFTER: Duration = Duration::from_secs(1);
-/// How often a file that changes while it is read is read at once again.
-const READS_AT_ONCE: usize = 4;
-/// How soon a file that changed during each of these is looked at again.
-const RESTLESS: Duration = Duration::from_millis(1);
-/// How often a slow load asks whether the file has been written anew.
-const NEWS: Duration = Duration::from_millis(20);
 
 /// Looks at one file, and whatever belongs to it, with a memory of the last time.
 pub(super) struct Looker<L> {
@@ -164,10 +149,10 @@ impl<L> Looker<L> {
 
     /// Does what a look has left for when its value is out: sets the baseline of the audit.
     ///
-    /// The baseline is what the watcher compares the files with. That of a look which found a new value
-    /// is set once that is out, so that nobody waits for it. All others are set at once: that of a first
-    /// value, which may never come, of a look that found none, and of a load that may take long, so that
-    /// an audit tells of what is newer.
+    /// The baseline is what the watcher compares the files with. That of a look which found a new
+    /// value is set once that is out, so that nobody waits for it. All others are set at once: of a first
+    /// value, which may never come, of a look that found none, and of a load that may take long, so
+    /// that an audit tells of what is newer.
     pub(super) fn follow_up(&mut self) {
         if self.baseline_is_due
             && let Some(applied) = self.applied.take()
@@ -199,298 +184,6 @@ impl<L> Looker<L> {
 #[cold]
 fn heard_in_part(name: &str) -> Mechanism {
     Mechanism::Degraded(format!("{name}: changes made elsewhere give no event here").into())
-}
-
-/// A look on its way.
-pub(super) struct Attempt {
-    patience: Patience,
-    /// What is to be watched before the files are looked at.
-    arm: Arm,
-    /// What was found, and is yet to be read.
-    found: Option<Readable>,
-    /// How soon to look again for the sake of a writer that was still at it when the files were read.
-    wait: Option<Duration>,
-}
-
-/// Files that are fit to be read, as they were found.
-struct Readable {
-    main: Arc<Opened>,
-    survey: Box<Survey>,
-    facts: Facts,
-    /// How often they had been heard of.
-    news: u64,
-}
-
-impl<L> Looker<L> {
-    /// Loads the file once, as soon as no writer is at it any more.
-    pub(super) async fn load_once<V>(
-        path: PathBuf,
-        loader: L,
-        settings: FileSettings,
-    ) -> Result<V, FileError>
-    where
-        L: Load<V>,
-        V: Send,
-    {
-        let options = ReloaderOptions::polling();
-        let mut looker =
-            Self::at(Site::unwatched(path), Arc::default(), loader, settings, &options);
-        let ceiling = Instant::now() + options.settle_ceiling;
-        loop {
-            let patience =
-                if Instant::now() < ceiling { Patience::Left } else { Patience::Exhausted };
-            let attempt = looker.begin(patience);
-            match looker.look(attempt).await? {
-                Look::Value(value) => return Ok(value),
-                Look::Unsettled(wait) => tokio::time::sleep(wait.max(RESTLESS)).await,
-                Look::Unchanged => {}
-            }
-        }
-    }
-
-    /// Begins a look.
-    pub(super) fn begin(&mut self, patience: Patience) -> Attempt {
-        self.unmet = self.follower.bell.take_reasons().after(self.unmet);
-        let has_rested = self.site.rests_until().is_some_and(|until| until <= Instant::now());
-        let arm = if has_rested || self.site.is_unwatched() { Arm::All } else { self.unmet.arm };
-        Attempt { patience, arm, found: None, wait: None }
-    }
-
-    /// Ends a look that came to something; what one was for that did not is left to the next.
-    pub(super) fn end(&mut self) {
-        self.unmet = Reasons::default();
-    }
-
-    /// Makes a look that has to wait for nothing; `None` where it does, and [`look`](Self::look) is to
-    /// go on with what was found by then.
-    pub(super) fn look_at_once<V>(
-        &mut self,
-        attempt: &mut Attempt,
-    ) -> Option<Result<Look<V>, FileError>>
-    where
-        L: Load<V>,
-    {
-        let news = self.follower.bell.news();
-        let survey = self.site.survey_at_once(attempt.arm)?;
-        let found = match self.weigh(attempt, news, survey) {
-            Continue(found) => found,
-            Break(outcome) => return Some(outcome),
-        };
-        let loaded = if self.shows_all(&found.survey) {
-            self.loader.load_at_once(&self.site.paths()[0], &found.main)
-        } else {
-            None
-        };
-        let Some(loaded) = loaded else {
-            attempt.found = Some(found);
-            return None;
-        };
-        // `None` only where they turned out to be on a server: they are looked at again, in a look that
-        // may wait for it.
-        let holds = self.site.holds_at_once(&found.survey)?;
-        match self.accept(attempt, found, loaded, holds) {
-            Continue(()) => None,
-            Break(outcome) => Some(outcome),
-        }
-    }
-
-    /// Makes a look, or goes on with one, however long it takes.
-    pub(super) async fn look<V>(&mut self, mut attempt: Attempt) -> Result<Look<V>, FileError>
-    where
-        L: Load<V>,
-        V: Send,
-    {
-        let limit = self.settings.max_size;
-        for _ in 0..READS_AT_ONCE {
-            let found = if let Some(found) = attempt.found.take() {
-                found
-            } else {
-                if attempt.wait.is_some() {
-                    // The kernel reports a close a moment before the writer is gone for good.
-                    tokio::task::yield_now().await;
-                }
-                let news = self.follower.bell.news();
-                let survey = self.site.survey(attempt.arm).await;
-                match self.weigh(&attempt, news, survey) {
-                    Continue(found) => found,
-                    Break(outcome) => return outcome,
-                }
-            };
-            self.set_baseline(&found.survey.identities, found.survey.is_racy);
-            let survey = &found.survey;
-            let before = if self.shows_all(survey) { None } else { survey.sum(limit).await };
-            let Some(loaded) = self.load(&found).await else {
-                return Ok(Look::Unsettled(Duration::ZERO));
-            };
-            let mut holds = self.site.holds(survey).await;
-            if before.is_some() && before != survey.sum(limit).await {
-                holds = Holds::No;
-            }
-            if let Break(outcome) = self.accept(&mut attempt, found, loaded, holds) {
-                return outcome;
-            }
-        }
-        Ok(Look::Unsettled(attempt.wait.unwrap_or(RESTLESS)))
-    }
-
-    /// Says what is to be read, or what the look came to without that.
-    fn weigh<V>(
-        &mut self,
-        attempt: &Attempt,
-        news: u64,
-        survey: Box<Survey>,
-    ) -> ControlFlow<Result<Look<V>, FileError>, Readable> {
-        if self.is_as_applied(&survey) {
-            self.set_baseline(&survey.identities, survey.is_racy);
-            return Break(Ok(Look::Unchanged));
-        }
-        let main = match survey.main {
-            Ok(ref main) => Arc::clone(main),
-            Err(trouble) => {
-                self.set_baseline(&survey.identities, survey.is_racy);
-                return Break(Err(trouble));
-            }
-        };
-        let considered = self.consider(attempt, &survey, &main);
-        // Otherwise it is set once the value is out, see `follow_up`.
-        if considered.is_break() || self.applied.is_none() {
-            self.set_baseline(&survey.identities, survey.is_racy);
-        }
-        considered.map_continue(|facts| Readable { main, survey, facts, news })
-    }
-
-    /// Whether the files are what they were when the last good value was read, and that is enough.
-    fn is_as_applied(&self, survey: &Survey) -> bool {
-        let must_read = self.unmet.must_read || self.force || self.proof != Proof::Sound;
-        !must_read && self.applied.as_ref() == Some(&survey.identities)
-    }
-
-    /// Whether what was found is whole and fit to be read.
-    fn consider<V>(
-        &mut self,
-        attempt: &Attempt,
-        survey: &Survey,
-        main: &Opened,
-    ) -> ControlFlow<Result<Look<V>, FileError>, Facts> {
-        let facts = Facts {
-            age: survey.age,
-            is_empty: survey.main_is_empty,
-            is_of_set: self.follows_a_set(),
-            links: main.links,
-            reasons: self.unmet,
-            patience: attempt.patience,
-        };
-        let writers = || survey.writers();
-        if let Some(wait) = self.settle.before_reading(facts, writers, Instant::now) {
-            return Break(Ok(Look::Unsettled(wait)));
-        }
-        match self.settings.admit(&self.site.paths()[0], survey, main) {
-            Ok(()) => Continue(facts),
-            Err(error) => Break(Err(error)),
-        }
-    }
-
-    /// Whether a file that is written anew while it is read shows it in more than its content: not
-    /// within one tick of the clock that its times are from.
-    fn shows_all(&self, survey: &Survey) -> bool {
-        !survey.is_racy || self.hears_all()
-    }
-
-    /// Takes what was loaded for what the look came to, unless the files are to be looked at again.
-    fn accept<V>(
-        &mut self,
-        attempt: &mut Attempt,
-        found: Readable,
-        loaded: Result<Loaded<V>, FileError>,
-        holds: Holds,
-    ) -> ControlFlow<Result<Look<V>, FileError>> {
-        attempt.arm = Arm::None;
-        // A failure counts as little as a value if the file was being written.
-        self.proof = match self.by_hearsay(holds, &found) {
-            Holds::No => return Continue(()),
-            Holds::Yes | Holds::AsFarAsKnown if found.survey.is_racy => Proof::Racy,
-            Holds::Yes | Holds::AsFarAsKnown => Proof::Sound,
-            Holds::ButForWriters => {
-                if let Err(wait) = self.settle.despite_writers(found.facts, Instant::now()) {
-                    attempt.wait = Some(wait);
-                    return Continue(());
-                }
-                Proof::UnderWriters
-            }
-        };
-        let Loaded { value, dependencies } = match loaded {
-            Ok(loaded) => loaded,
-            Err(error) => {
-                self.set_baseline(&found.survey.identities, found.survey.is_racy);
-                return Break(Err(error));
-            }
-        };
-        if !self.site.set_dependencies(dependencies) {
-            // What belongs to it was not looked at before it was read.
-            attempt.arm = Arm::All;
-            return Continue(());
-        }
-        self.settle.is_over();
-        self.follower.bell.was_read();
-        self.applied = Some(found.survey.identities);
-        self.baseline_is_due = true;
-        Break(Ok(Look::Value(value)))
-    }
-
-    /// What events add to whether what was found is still so.
-    fn by_hearsay(&self, holds: Holds, found: &Readable) -> Holds {
-        let Readable { main, survey, news, .. } = found;
-        if !matches!(holds, Holds::Yes | Holds::AsFarAsKnown) {
-            return holds;
-        }
-        let is_told_of_writers = holds == Holds::Yes;
-        if survey.is_racy || !is_told_of_writers {
-            self.site.catch_up();
-        }
-        let bell = &self.follower.bell;
-        if survey.is_racy && bell.news() != *news {
-            return Holds::No;
-        }
-        // Of a new name for an old file, no end of a writing comes.
-        if !is_told_of_writers && main.links == 1 && bell.heard_writers() {
-            return Holds::ButForWriters;
-        }
-        holds
-    }
-
-    /// Loads; `None` where a newer version has arrived while a slow load was at it.
-    async fn load<V>(&mut self, found: &Readable) -> Option<Result<Loaded<V>, FileError>>
-    where
-        L: Load<V>,
-    {
-        let preemptible = !std::mem::take(&mut self.preempted);
-        let path = &self.site.paths()[0];
-        if let Some(loaded) = self.loader.load_at_once(path, &found.main) {
-            return Some(loaded);
-        }
-        let mut load = pin!(self.loader.load(path, Arc::clone(&found.main)));
-        if let Some(loaded) = at_once(load.as_mut()).await {
-            return Some(loaded);
-        }
-        tokio::select! {
-            biased;
-            loaded = &mut load => return Some(loaded),
-            () = tokio::time::sleep(PREEMPTED_AFTER), if preemptible => {}
-        }
-        loop {
-            tokio::select! {
-                biased;
-                loaded = &mut load => return Some(loaded),
-                () = tokio::time::sleep(NEWS) => {
-                    if self.follower.bell.news() != found.news {
-                        // Once only, so that a slow loader is not starved by a busy writer.
-                        self.preempted = true;
-                        return None;
-                    }
-                }
-            }
-        }
-    }
 }
 
 /// What an identity that stays the same proves.
