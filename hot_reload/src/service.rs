@@ -4,6 +4,7 @@ mod adapt;
 mod builder;
 mod control;
 mod doubt;
+mod ears;
 mod gate;
 mod handle;
 #[cfg(feature = "last-good")]

@@ -1,23 +1,17 @@
 //! The shell around the loop: waits, looks, publishes, and decides nothing.
 
-use std::{
-    fmt::Display,
-    future::{pending, poll_fn},
-    marker::PhantomData,
-    pin::{Pin, pin},
-    task::{Context, Poll},
-};
+use std::{fmt::Display, marker::PhantomData, pin::pin, task::Context};
 
 use tokio::{
-    sync::futures::Notified,
     task::yield_now,
-    time::{Instant, Sleep, sleep_until, timeout},
+    time::{Instant, timeout},
 };
 use tracing::{Instrument, debug, debug_span, info};
 
 use super::{
     control::{Ask, Control, Wish},
     doubt::Doubt,
+    ears::{Ears, Lull, Woken},
     handle::Triggered,
     look::look,
     metrics::Metrics,
@@ -72,10 +66,12 @@ pub(crate) async fn run<V, S>(
     });
     let name = name.as_deref();
     let _running = control.run();
+    let closed = pin!(sink.closed());
+    let changed = pin!(control.changed());
     let mut shell = Shell {
         source,
         sink,
-        ears: Ears { closed: pin!(sink.closed()), changed: pin!(control.changed()), timer: None },
+        ears: Ears::new(control, closed, changed),
         timing: Timing {
             settle_window: options.settle_window,
             settle_ceiling: options.settle_ceiling,
@@ -128,17 +124,6 @@ struct Shell<'a, 'n, V, S, F: ?Sized, K, C> {
     _values: PhantomData<fn() -> (V, S)>,
 }
 
-/// What a loop listens with, besides its source: kept between waits, since to begin and to end
-/// listening costs more than most of them.
-struct Ears<'a, 'n, C> {
-    /// Hears that nobody is left to publish to, which is the end: it is polled no more then.
-    closed: Pin<&'a mut C>,
-    /// Hears that somebody wants something.
-    changed: Pin<&'a mut Notified<'n>>,
-    /// Boxed, so that a service that waits for no moment, as most do, takes no room for one.
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
 /// A bad value to be taken back.
 struct Withdrawal {
     /// What its health check has said.
@@ -153,16 +138,6 @@ impl Withdrawal {
     fn first(words: String) -> Self {
         Self { words, attempts: 0, again: Instant::now() }
     }
-}
-
-/// What a loop that waits is woken by.
-enum Woken {
-    Hint(Hint),
-    Wish(Wish),
-    /// The value on trial has proved itself, or failed to.
-    Proof(Result<(), String>),
-    Time,
-    NoReceivers,
 }
 
 /// What a trigger is answered while a value is pinned.
@@ -254,7 +229,7 @@ where
         origin: Origin,
         patience: Patience,
     ) -> Result<Looked<K::Admitted>, Event> {
-        let Surroundings { source: name, limit, control, .. } = self.around;
+        let Surroundings { source: name, limit, .. } = self.around;
         let failing = |error| Box::new(Failing::of::<V, S>(&error));
         let refused = |refusal| Box::new(Failing::refused(&refusal));
         let reason = origin.reason.as_str();
@@ -292,49 +267,20 @@ where
             tokio::select! {
                 biased;
                 found = &mut look => return Ok(found),
-                () = self.ears.closed.as_mut() => return Err(Event::NoReceivers),
-                // Large, and seldom waited for.
-                () = Box::pin(control.shutdown()) => return Err(Event::Shutdown),
-                () = ring_at(self.doubt.limit(), &mut self.ears.timer) => {
-                    self.doubt.tell_staleness(self.sink, name);
-                }
+                end = self.ears.interrupt(self.doubt.limit()) => match end {
+                    Some(end) => return Err(end),
+                    None => self.doubt.tell_staleness(self.sink, name),
+                },
             }
         }
     }
 
     /// Waits for something to happen; `None` where it leaves the loop as it is.
     async fn wait(&mut self, state: State) -> Option<Event> {
-        let is_paused = matches!(state, State::Paused { .. });
-        let deadline = self.next_deadline(state);
-        let woken = {
-            let Ears { closed, changed, timer } = &mut self.ears;
-            let (owes_answer, is_on_trial) = (!self.asked.is_empty(), self.trial.is_some());
-            let wish = self.around.control.next(changed.as_mut(), state, owes_answer);
-            let mut other = pin!(async {
-                tokio::select! {
-                    biased;
-                    () = closed.as_mut() => Woken::NoReceivers,
-                    wish = wish => Woken::Wish(wish),
-                    outcome = poll_fn(|cx| proof(&mut self.trial, cx)) => Woken::Proof(outcome),
-                    () = ring_at(deadline, timer) => Woken::Time,
-                }
-            });
-            let mut is_first = true;
-            poll_fn(|cx| {
-                // A storm of hints holds nothing else up; and what is wanted by now comes before a
-                // hint, which may be of what is not to be looked at any more.
-                let other_first =
-                    std::mem::take(&mut is_first) || is_on_trial || self.around.control.is_wanted();
-                if other_first && let Poll::Ready(woken) = other.as_mut().poll(cx) {
-                    return Poll::Ready(woken);
-                }
-                if !is_paused && let Poll::Ready(hint) = self.source.poll_hint(cx) {
-                    return Poll::Ready(Woken::Hint(hint));
-                }
-                if other_first { Poll::Pending } else { other.as_mut().poll(cx) }
-            })
-            .await
-        };
+        let lull =
+            Lull { state, owes_answer: !self.asked.is_empty(), until: self.next_deadline(state) };
+        let hints = |cx: &mut Context<'_>| self.source.poll_hint(cx);
+        let woken = self.ears.listen(lull, &mut self.trial, hints).await;
         match woken {
             Woken::Hint(hint) => {
                 self.doubt.arises(Instant::now());
@@ -450,7 +396,8 @@ where
     }
 }
 
-/// Returns a look that lacks a part, unless a value from disk serves, or can from now on, that is whole.
+/// Returns a look that lacks a part, unless a value from disk serves, or can from now on, that is
+/// whole.
 async fn unless_better<V, K: Sink<V>>(
     look: Look<V>,
     is_first: bool,
@@ -469,24 +416,6 @@ async fn unless_better<V, K: Sink<V>>(
 
 fn lacks_a_part<V, S>() -> ReloaderError<V, S> {
     ReloaderError::Other(anyhow::anyhow!("a part of the value can't be had"))
-}
-
-/// Waits until the value on trial has proved itself, or failed to.
-fn proof(trial: &mut Option<Trial>, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
-    trial.as_mut().map_or(Poll::Pending, |trial| trial.as_mut().poll(cx))
-}
-
-/// Waits for a moment, by the timer that was set for another if there is one; for none, for ever.
-async fn ring_at(deadline: Option<Instant>, timer: &mut Option<Pin<Box<Sleep>>>) {
-    let Some(deadline) = deadline else {
-        *timer = None;
-        return pending().await;
-    };
-    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-    if timer.deadline() != deadline {
-        timer.as_mut().reset(deadline);
-    }
-    timer.await;
 }
 
 /// Says in the status that the service runs no more, however its future ends.

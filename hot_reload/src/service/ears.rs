@@ -1,0 +1,123 @@
+//! What a loop listens to while it waits.
+
+use std::{
+    future::{pending, poll_fn},
+    pin::{Pin, pin},
+    task::{Context, Poll},
+};
+
+use tokio::{
+    sync::futures::Notified,
+    time::{Instant, Sleep, sleep_until},
+};
+
+use super::{
+    control::{Control, Wish},
+    record::Trial,
+    state::{Event, State},
+};
+use crate::follow::Hint;
+
+/// What a loop that waits is woken by.
+pub(super) enum Woken {
+    Hint(Hint),
+    Wish(Wish),
+    /// The value on trial has proved itself, or failed to.
+    Proof(Result<(), String>),
+    Time,
+    NoReceivers,
+}
+
+/// A time in which a loop waits.
+pub(super) struct Lull {
+    pub(super) state: State,
+    /// Whether it does not pause before it has given an answer.
+    pub(super) owes_answer: bool,
+    pub(super) until: Option<Instant>,
+}
+
+/// What a loop listens with, besides its source: kept between waits, since to begin and to end
+/// listening costs more than most of them.
+pub(super) struct Ears<'a, 'n, C> {
+    control: &'n Control,
+    /// Hears that nobody is left to publish to, which is the end: it is polled no more then.
+    closed: Pin<&'a mut C>,
+    /// Hears that somebody wants something.
+    changed: Pin<&'a mut Notified<'n>>,
+    /// Boxed, so that a service that waits for no moment, as most do, takes no room for one.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<'a, 'n, C: Future<Output = ()>> Ears<'a, 'n, C> {
+    pub(super) fn new(
+        control: &'n Control,
+        closed: Pin<&'a mut C>,
+        changed: Pin<&'a mut Notified<'n>>,
+    ) -> Self {
+        Self { control, closed, changed, timer: None }
+    }
+
+    /// Waits until a look that takes long is to be given up, or, with `None`, that moment has come.
+    pub(super) async fn interrupt(&mut self, at: Option<Instant>) -> Option<Event> {
+        tokio::select! {
+            biased;
+            () = self.closed.as_mut() => Some(Event::NoReceivers),
+            // Large, and seldom waited for.
+            () = Box::pin(self.control.shutdown()) => Some(Event::Shutdown),
+            () = ring_at(at, &mut self.timer) => None,
+        }
+    }
+
+    /// Waits until something wakes the loop: by the clock, by the `hints` of its source, by what
+    /// comes of the `trial` of its newest value, or by somebody who wants something.
+    pub(super) async fn listen(
+        &mut self,
+        Lull { state, owes_answer, until }: Lull,
+        trial: &mut Option<Trial>,
+        mut hints: impl FnMut(&mut Context<'_>) -> Poll<Hint>,
+    ) -> Woken {
+        let Self { control, closed, changed, timer } = self;
+        let (is_paused, is_on_trial) = (matches!(state, State::Paused { .. }), trial.is_some());
+        let mut other = pin!(async {
+            tokio::select! {
+                biased;
+                () = closed.as_mut() => Woken::NoReceivers,
+                wish = control.next(changed.as_mut(), state, owes_answer) => Woken::Wish(wish),
+                outcome = poll_fn(|cx| proof(trial, cx)) => Woken::Proof(outcome),
+                () = ring_at(until, timer) => Woken::Time,
+            }
+        });
+        let mut is_first = true;
+        poll_fn(|cx| {
+            // A storm of hints holds nothing else up; and what is wanted by now comes before a
+            // hint, which may be of what is not to be looked at any more.
+            let other_first = std::mem::take(&mut is_first) || is_on_trial || control.is_wanted();
+            if other_first && let Poll::Ready(woken) = other.as_mut().poll(cx) {
+                return Poll::Ready(woken);
+            }
+            if !is_paused && let Poll::Ready(hint) = hints(cx) {
+                return Poll::Ready(Woken::Hint(hint));
+            }
+            if other_first { Poll::Pending } else { other.as_mut().poll(cx) }
+        })
+        .await
+    }
+}
+
+/// Waits until the value on trial has proved itself, or failed to.
+fn proof(trial: &mut Option<Trial>, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
+    trial.as_mut().map_or(Poll::Pending, |trial| trial.as_mut().poll(cx))
+}
+
+/// Waits for a moment, by the timer that was set for another if there is one; for none, for ever.
+async fn ring_at(deadline: Option<Instant>, timer: &mut Option<Pin<Box<Sleep>>>) {
+    let Some(deadline) = deadline else {
+        *timer = None;
+        return pending().await;
+    };
+    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+    if timer.deadline() != deadline {
+        timer.as_mut().reset(deadline);
+    }
+    timer.await;
+}
