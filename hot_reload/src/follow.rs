@@ -21,6 +21,9 @@ const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// A source as the loop sees it.
 pub trait Follow<V, S> {
     /// Waits until the source may have changed; a wait that is given up loses no hint.
+    ///
+    /// After a look it is polled once the value is out: what a look can leave for later may be done
+    /// then, and nobody waits for that.
     fn poll_hint(&mut self, cx: &mut Context<'_>) -> Poll<Hint>;
 
     /// Finds out what the source holds now; goes on with the look that is under way, if one is.
