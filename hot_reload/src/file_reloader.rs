@@ -3,9 +3,9 @@
 //! A `TomlFile`, `JsonFile` or `YamlFile` makes a value of any `Deserialize` type; a
 //! [`FileReloader`] of any type with the two hand-written traits of version 0.3.6.
 
-// Code that has not run for a while has to be fetched from memory, line by line, before it can notice an
-// edit. What most edits do without, errors above all, is `#[cold]`, so that it lies elsewhere; some of
-// what is called from several places is `#[inline(never)]`, so that it is there once.
+// Code that has not run for a while has to be fetched from memory, line by line, before it can notice
+// an edit. What most edits do without, errors above all, is `#[cold]`, so that it lies elsewhere; some
+// of what is called from several places is `#[inline(never)]`, so that it is there once.
 
 mod bell;
 mod chain;

@@ -146,7 +146,8 @@ impl Site {
         self.way.is_none() || self.no_events.is_some()
     }
 
-    /// Looks at the files, with watches on the way to them as `arm` says; `None` where that has to wait.
+    /// Looks at the files, with watches on the way to them as `arm` says; `None` where that has to
+    /// wait.
     pub(super) fn survey_at_once(&mut self, arm: Arm) -> Option<Box<Survey>> {
         match self.how() {
             How::Cached => self.survey_with(arm, How::Cached).ok(),

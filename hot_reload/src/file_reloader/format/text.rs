@@ -12,9 +12,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<&str, ParseProblem> {
         // Up to the error the lossy text is the text.
         at(&lossy, error.valid_up_to(), 1, "this is not UTF-8; save the file as UTF-8".to_owned())
     })?;
-    // `contains` and `position` of bytes rather than `find`, which is far more code.
-    if bytes.contains(&0) {
-        let nul = text.bytes().position(|byte| byte == 0).unwrap_or(0);
+    if bytes.contains(&0)
+        && let Some(nul) = text.find('\0')
+    {
         let message = "a NUL byte; the file was torn by a crash, or is binary".to_owned();
         return Err(at(text, nul, 1, message));
     }

@@ -112,7 +112,7 @@ fn translate(reported: &Reported, mut pass: impl FnMut(Event<'_>)) {
             // What had the watch by this path has it no more.
             EventKind::Remove(_) => pass(Event::At(&key, What::Gone)),
             EventKind::Modify(ModifyKind::Name(RenameMode::From)) => {
-                pass(Event::At(&key, What::Uprooted))
+                pass(Event::At(&key, What::Uprooted));
             }
             _ => {}
         }
