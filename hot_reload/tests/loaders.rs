@@ -70,6 +70,10 @@ impl AsyncFileLoad for Order {
         match text.as_str() {
             "panic" => panic!("as ordered"),
             "hang" => std::future::pending().await,
+            // As with a stream that always has more.
+            "hang busily" => loop {
+                tokio::task::consume_budget().await;
+            },
             "slow" => {
                 let counted = CountedIfGivenUp;
                 sleep(Duration::from_millis(2_500)).await;
@@ -201,6 +205,15 @@ in_every_strategy! {
         desk.order("two");
         desk.expect("two").await;
         desk.expect_fresh().await;
+    }
+
+    async fn a_loader_that_hangs_busily_is_given_up_on(strategy) {
+        let mut desk = Desk::new(impatient(strategy), "one");
+        desk.expect("one").await;
+        desk.order("hang busily");
+        desk.expect_words("given up on").await;
+        desk.order("two");
+        desk.expect("two").await;
     }
 
     async fn a_newer_file_does_not_wait_for_a_hung_load(strategy) {

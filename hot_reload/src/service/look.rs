@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::sleep;
+use tokio::{task::unconstrained, time::sleep};
 use tracing::Span;
 
 use crate::{
@@ -36,7 +36,9 @@ pub(super) async fn look<V, S>(
                 return Poll::Ready(Some(Err(panicked(&*panic))));
             }
         }
-        let limit = limit.get_or_insert_with(|| Box::pin(sleep(load_timeout)));
+        // Whatever a load that is ever busy has left of the task's budget (`tokio::task::coop`).
+        let set = || Box::pin(unconstrained(sleep(load_timeout)));
+        let limit = limit.get_or_insert_with(set);
         limit.as_mut().poll(cx).map(|()| None)
     });
     if let Some(looked) = looked.await {

@@ -12,7 +12,10 @@ use std::{
 use hot_reload::{
     BoxFollow, Hint, Look, Mechanism, Patience, ReloadResult, ReloaderError, ReloaderOptions,
 };
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::{
+    task::{coop::Unconstrained, unconstrained},
+    time::{Instant, Sleep, sleep},
+};
 
 use super::{
     layer::Layer,
@@ -33,7 +36,7 @@ pub(super) struct Followed<'a> {
     follow: BoxFollow<'a, Tree, String>,
     is_looking: bool,
     /// When the look under way is given up.
-    alarm: Option<Pin<Box<Sleep>>>,
+    alarm: Option<Pin<Box<Unconstrained<Sleep>>>>,
     limit: Duration,
     /// Whether it is to be looked at.
     is_wanted: bool,
@@ -183,7 +186,9 @@ impl<'a> Followed<'a> {
             Ok(Poll::Ready(looked)) => looked,
             Ok(Poll::Pending) => {
                 let limit = self.limit;
-                let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(limit)));
+                // Whatever a look that is ever busy has left of the task's budget (`tokio::task::coop`).
+                let set = || Box::pin(unconstrained(sleep(limit)));
+                let alarm = self.alarm.get_or_insert_with(set);
                 ready!(alarm.as_mut().poll(cx));
                 Err(no_answer(limit))
             }
