@@ -158,6 +158,10 @@ impl<V> ReloaderSender<V> {
         self.cell.current.load().value.as_ref() == Some(value)
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.published.is_closed()
+    }
+
     pub(crate) async fn closed(&self) {
         self.published.closed().await;
     }

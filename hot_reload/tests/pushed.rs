@@ -170,6 +170,17 @@ async fn what_is_wanted_goes_before_what_is_heard() {
     assert_eq!(*lab.published.lock().unwrap(), [1, 2]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_nobody_is_left_to_take_is_not_looked_at() {
+    let (lab, events) = Lab::new().await;
+    sleep(Duration::from_secs(60)).await;
+    // The loop is polled with both there.
+    drop(lab.values);
+    events.try_send(WatchEvent::Changed(2)).unwrap();
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(*lab.published.lock().unwrap(), [1]);
+}
+
 /// The service was once degraded until the next change, though all was well.
 #[tokio::test(start_paused = true)]
 async fn a_problem_that_was_told_is_over_once_a_load_finds_a_value() {

@@ -81,6 +81,10 @@ impl<V: Eq> Sink<V> for Forward<V> {
         self.events.closed().await;
     }
 
+    fn is_closed(&self) -> bool {
+        self.events.is_closed()
+    }
+
     fn admit(&self, value: V, _origin: Origin) -> Result<Found<V>, Refusal> {
         Ok(Found::New(value))
     }

@@ -100,6 +100,10 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         self.sender.closed().await;
     }
 
+    fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
     fn admit(&self, value: V, origin: Origin) -> Result<Found<Admitted<V>>, Refusal> {
         if let Some((bad, why)) = self.bad()
             && guarded("comparison", || *bad == value)?

@@ -1,6 +1,11 @@
 //! The shell around the loop: waits, looks, publishes, and decides nothing.
 
-use std::{fmt::Display, marker::PhantomData, pin::pin, task::Context};
+use std::{
+    fmt::Display,
+    marker::PhantomData,
+    pin::pin,
+    task::{Context, Poll},
+};
 
 use tokio::{
     task::yield_now,
@@ -279,7 +284,10 @@ where
     async fn wait(&mut self, state: State) -> Option<Event> {
         let lull =
             Lull { state, owes_answer: !self.asked.is_empty(), until: self.next_deadline(state) };
-        let hints = |cx: &mut Context<'_>| self.source.poll_hint(cx);
+        let hints = |cx: &mut Context<'_>| {
+            // What nobody is left to take is not looked at.
+            if self.sink.is_closed() { Poll::Pending } else { self.source.poll_hint(cx) }
+        };
         let woken = self.ears.listen(lull, &mut self.trial, hints).await;
         match woken {
             Woken::Hint(hint) => {

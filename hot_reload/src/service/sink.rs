@@ -63,6 +63,9 @@ pub(crate) trait Sink<V>: Report {
     /// Resolves once nobody is left to take anything.
     async fn closed(&self);
 
+    /// Whether that is so by now.
+    fn is_closed(&self) -> bool;
+
     /// Tells whether `value` may be published, once it has [passed](Self::pass).
     ///
     /// # Errors
