@@ -242,7 +242,7 @@ impl<L> Looker<L> {
         loaded: Result<Loaded<V>, FileError>,
         holds: Holds,
     ) -> ControlFlow<Result<Look<V>, FileError>> {
-        attempt.arm = Arm::None;
+        (attempt.arm, attempt.wait) = (Arm::None, None);
         // A failure counts as little as a value if the file was being written.
         self.proof = match self.by_hearsay(holds, &found) {
             Holds::No => return Continue(()),
@@ -269,6 +269,7 @@ impl<L> Looker<L> {
             return Continue(());
         }
         self.settle.is_over();
+        self.preempted = false;
         self.follower.bell.was_read();
         self.applied = Some(found.survey.identities);
         self.baseline_is_due = true;
