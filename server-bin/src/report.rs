@@ -36,6 +36,8 @@ pub(crate) struct Status {
     error_at: Option<SourcePosition>,
     refused_by: Option<String>,
     #[serde(default)]
+    needs_restart: Vec<String>,
+    #[serde(default)]
     addresses: Vec<String>,
     #[serde(default)]
     certificates: Vec<Certificate>,
@@ -102,6 +104,7 @@ pub(crate) fn report(status: &Status, history: &[Entry]) -> String {
     if let Some(mechanism) = &status.mechanism {
         report.row("follows by", mechanism);
     }
+    report.row("restart", &needs_restart(&status.needs_restart));
     report.row("addresses", &status.addresses.join("\n"));
     let lines: Vec<_> = status.certificates.iter().map(Certificate::line).collect();
     report.row("certificate", &lines.join("\n"));
@@ -115,6 +118,11 @@ pub(crate) fn report(status: &Status, history: &[Entry]) -> String {
     let lines: Vec<_> = newest.iter().map(Entry::line).collect();
     report.row("history", &lines.join("\n"));
     report.0
+}
+
+/// Which settings are in use from the next start on; nothing where all are in use.
+fn needs_restart(settings: &[String]) -> String {
+    if settings.is_empty() { String::new() } else { format!("for {}", settings.join(", ")) }
 }
 
 impl Certificate {
@@ -231,6 +239,12 @@ mod tests {
              history     1    initial        1day 1h ago, bad\n            \
                          2    rollback to 1  0s ago: name, greeting\n"
         );
+    }
+
+    #[test]
+    fn what_takes_a_restart_is_said() {
+        let said = report(&status(r#", "needs_restart": ["worker_threads"]"#), &[]);
+        assert!(said.contains("restart     for worker_threads\n"), "{said}");
     }
 
     #[test]
