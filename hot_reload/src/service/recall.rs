@@ -103,7 +103,10 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
         refused => {
             let error = match &refused {
                 Err(refusal) => mask(&refusal.to_string()),
-                Ok(_) => "nothing is kept to go back to".to_owned(),
+                Ok(_) => match recall {
+                    Recall::Generation(number) => format!("generation {number} is not kept"),
+                    Recall::LastGood => "nothing is kept to go back to".to_owned(),
+                },
             };
             warn!(target: "hot_reload::not_rolled_back", source, error, probation, "can't roll back");
             if problem.is_some() {
