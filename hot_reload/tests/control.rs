@@ -158,6 +158,17 @@ async fn a_paused_service_looks_at_nothing_until_it_is_resumed() {
     assert_eq!(resumed.elapsed(), SECOND);
 }
 
+#[tokio::test]
+async fn whoever_resumes_a_service_and_asks_finds_it_going_on() {
+    let lab = Lab::idle().await;
+    lab.pause().await;
+    lab.store.holds(Held::Value(2));
+    lab.handle.resume();
+    assert_eq!(within(lab.handle.trigger()).await, Triggered::Published(2));
+    assert!(!lab.rx.status().is_paused);
+    assert_eq!(lab.store.loads(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_change_says_why_it_was_loaded() {
     let options = ReloaderOptions::polling().poll_interval(SECOND).backoff(SECOND / 2, SECOND / 2);

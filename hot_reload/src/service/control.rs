@@ -212,11 +212,12 @@ impl Control {
                 if let Some((generation, ask)) = wanted.rollbacks.pop_front() {
                     return Wish::Rollback(generation, ask);
                 }
-                if !wanted.asked.is_empty() {
-                    return Wish::Event(Event::Trigger(wanted.reason));
-                }
+                // First, so that who resumes it and then asks finds it going on.
                 if std::mem::take(&mut wanted.is_resumed) {
                     return Wish::Event(Event::Resume);
+                }
+                if !wanted.asked.is_empty() {
+                    return Wish::Event(Event::Trigger(wanted.reason));
                 }
                 if wanted.hold != Hold::Nothing && !is_paused && !owes_answer {
                     return Wish::Event(Event::Pause);
