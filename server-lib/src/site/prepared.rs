@@ -1,6 +1,6 @@
 //! A configuration that is ready to be put in place.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
@@ -10,7 +10,8 @@ use super::{
     open::{Bound, Open},
 };
 use crate::{
-    connection::ROUND_TRIP, endpoint::Endpoint, limits::tell_shortage, live::Applied, lock::lock,
+    address::Address, config::ServerConfig, connection::ROUND_TRIP, endpoint::Endpoint,
+    limits::tell_shortage, live::Applied, lock::lock,
 };
 
 /// A configuration whose addresses are bound; dropped, they are let go of.
@@ -46,8 +47,7 @@ impl Prepared {
         let gone: Vec<Open> = open.extract_if(.., is_gone).collect();
         let is_followed = |one: &Open| open.iter().any(|next| next.overlaps(&one.local));
         let (followed, gone): (Vec<Open>, Vec<Open>) = gone.into_iter().partition(is_followed);
-        let foreign = open.iter().filter(|one| one.owner.is_foreign());
-        let unused: BTreeSet<&str> = foreign.map(|one| one.endpoint.role.key()).collect();
+        let unused = unused(&applied.config, &open);
         drop(open);
         if before.generation == 0 {
             info!(generation, "in use");
@@ -56,9 +56,14 @@ impl Prepared {
         } else {
             info!(generation, ?changed, "in use");
         }
-        let is_edit = before.generation > 0;
-        for key in changed.iter().filter(|key| is_edit && unused.contains(*key)) {
-            warn!(key, "not used: the process was started with a socket for it");
+        for (key, addresses) in &unused {
+            let addresses = comma_separated(addresses);
+            // In development, say, it is meant to be so; whoever edits them expects more.
+            if before.generation == 0 {
+                info!(key, addresses, "not used: the process was started with a socket for it");
+            } else if changed.contains(key) {
+                warn!(key, addresses, "not used: the process was started with a socket for it");
+            }
         }
         if gone.is_empty() && followed.is_empty() {
             return site.tell();
@@ -85,4 +90,23 @@ impl Prepared {
             &runtime,
         );
     }
+}
+
+/// The addresses that are not listened on, since the process was started with sockets of their purpose, by
+/// the key that lists them.
+fn unused(config: &ServerConfig, open: &[Open]) -> BTreeMap<&'static str, Vec<Address>> {
+    let mut unused: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for Endpoint { role, address } in config.endpoints() {
+        let of_role = || open.iter().filter(|one| one.endpoint.role == role);
+        let is_taken = of_role().any(|one| one.owner.is_foreign());
+        let is_open = of_role().any(|one| one.local == address || one.local.covers(&address));
+        if is_taken && !is_open {
+            unused.entry(role.key()).or_default().push(address);
+        }
+    }
+    unused
+}
+
+fn comma_separated(addresses: &[Address]) -> String {
+    addresses.iter().map(Address::to_string).collect::<Vec<_>>().join(", ")
 }
