@@ -14,6 +14,7 @@ use hot_reload::{
 use hot_reload_sources::{Access, Content, FromStore, Store, from_url};
 use serde::de::DeserializeOwned;
 use server_lib::ServerConfig;
+use toml::de::{DeTable, Deserializer};
 use tracing::warn;
 
 use crate::{
@@ -108,7 +109,15 @@ where
             loaded.ok_or_else(|| told(&"nothing to load"))?
         }
     };
-    toml::from_str(&text).map_err(|error| told(&error.message()))
+    let read = toml::from_str(&text);
+    // Of a file that is broken, what is not counts.
+    read.or_else(|error| part_of(&text).ok_or_else(|| told(&error.message())))
+}
+
+/// Reads what a broken `text` still says.
+fn part_of<T: DeserializeOwned>(text: &str) -> Option<T> {
+    let (table, _errors) = DeTable::parse_recoverable(text);
+    T::deserialize(Deserializer::from(table)).ok()
 }
 
 fn open(url: &Url, patience: Patience) -> Result<Box<dyn Store>, Failure> {

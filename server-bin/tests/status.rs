@@ -85,7 +85,21 @@ fn status_says_how_it_is_doing() {
 }
 
 #[test]
-fn a_file_that_is_broken_still_leaves_the_address() {
+fn a_file_that_is_broken_still_says_where_to_ask() {
+    let mut asked = Asked::new();
+    for (broken, place) in [
+        (format!("name = \n{}", Asked::text(&asked.socket, "two")), ":1:8: "),
+        (format!("{}greeting = 'never closed\n", Asked::text(&asked.socket, "two")), ":4:25: "),
+    ] {
+        asked.file.write(&broken);
+        asked.daemon.until(&format!("{}{place}", asked.file.name()));
+        let report = said(&asked.ask(&["status"]), 1);
+        assert!(report.contains(place), "{report}");
+    }
+}
+
+#[test]
+fn a_file_that_says_nothing_of_it_still_leaves_the_address() {
     let mut asked = Asked::new();
     asked.file.write("name = ");
     asked.daemon.until(&format!("{}:1:8: ", asked.file.name()));
@@ -122,9 +136,15 @@ fn it_is_told_to_roll_back_and_to_resume() {
     assert!(report.contains("3    rollback to 1 "), "{report}");
     assert!(said(&asked.ask(&["reload"]), 1).starts_with("error: failed: pinned"));
     assert!(said(&asked.ask(&["rollback", "99"]), 1).contains("generation 99 is not kept"));
-    assert_eq!(said(&asked.ask(&["resume"]), 0), "resumed\n");
+    assert_eq!(said(&asked.ask(&["resume"]), 0), "resumed; published generation 4\n");
     asked.daemon.expect("two");
     said(&asked.ask(&["status"]), 0);
+    assert_eq!(said(&asked.ask(&["resume"]), 0), "resumed; unchanged\n");
+    said(&asked.ask(&["rollback", "1"]), 0);
+    asked.file.write(&format!("naem = 1\n{}", Asked::text(&asked.socket, "three")));
+    let answer = said(&asked.ask(&["resume"]), 1);
+    let place = format!("{}:1:1: unknown field `naem`", asked.file.name());
+    assert!(answer.starts_with("error: resumed; failed: ") && answer.contains(&place), "{answer}");
 }
 
 #[test]

@@ -106,16 +106,21 @@ async fn rollback(State(admin): State<Admin>, Path(generation): Path<u64>) -> Re
     outcome(&admin.handle.rollback(generation).await)
 }
 
-async fn resume(State(admin): State<Admin>) -> &'static str {
+async fn resume(State(admin): State<Admin>) -> Response {
     admin.handle.resume();
-    "resumed\n"
+    // What is there to follow from now on.
+    let outcome = admin.handle.trigger().await;
+    (code(&outcome), format!("resumed; {outcome}\n")).into_response()
 }
 
 fn outcome(outcome: &Triggered) -> Response {
-    let code = match outcome {
+    (code(outcome), format!("{outcome}\n")).into_response()
+}
+
+fn code(outcome: &Triggered) -> StatusCode {
+    match outcome {
         Triggered::Published(_) | Triggered::Unchanged => StatusCode::OK,
         Triggered::Stopped => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::CONFLICT,
-    };
-    (code, format!("{outcome}\n")).into_response()
+    }
 }
