@@ -114,8 +114,9 @@ pub(crate) fn report(status: &Status, history: &[Entry]) -> String {
         report.row("failed", &format!("{} {times}{}", status.failures, by.unwrap_or_default()));
         report.row("error", &placed(error, status.error_at.as_ref()));
     }
-    let newest = &history[history.len().saturating_sub(LINES_OF_HISTORY)..];
-    let lines: Vec<_> = newest.iter().map(Entry::line).collect();
+    let (earlier, newest) = history.split_at(history.len().saturating_sub(LINES_OF_HISTORY));
+    let earlier = (!earlier.is_empty()).then(|| format!("{} earlier", earlier.len()));
+    let lines: Vec<_> = earlier.into_iter().chain(newest.iter().map(Entry::line)).collect();
     report.row("history", &lines.join("\n"));
     report.0
 }
@@ -239,6 +240,17 @@ mod tests {
              history     1    initial        1day 1h ago, bad\n            \
                          2    rollback to 1  0s ago: name, greeting\n"
         );
+    }
+
+    #[test]
+    fn how_much_of_the_history_is_left_out_is_said() {
+        let entry = |n| format!(r#"{{"generation": {n}, "reason": "event", "age": 1}}"#);
+        let entries: Vec<_> = (1..=7).map(entry).collect();
+        let history: Vec<Entry> =
+            serde_json::from_str(&format!("[{}]", entries.join(","))).unwrap();
+        let said = report(&status(""), &history);
+        let want = "\nhistory     2 earlier\n            3    event ";
+        assert!(said.contains(want), "{said}");
     }
 
     #[test]
