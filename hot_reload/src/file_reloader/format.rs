@@ -82,7 +82,8 @@ mod sealed {
 
 /// Follows a file in the format `F`, as values of any type that is `Deserialize`.
 ///
-/// Used by its names [`TomlFile`], `JsonFile` and `YamlFile`.
+/// Used by its names [`TomlFile`], `JsonFile` and `YamlFile`. A key that the type doesn't have is passed
+/// over; a type with `#[serde(deny_unknown_fields)]` refuses it, which finds one that is misspelt.
 #[derive(Debug)]
 pub struct FormatFile<V, F> {
     file: FileReloader<V>,
