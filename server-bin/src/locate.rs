@@ -9,7 +9,7 @@ use std::{
 
 use hot_reload::FileError;
 use serde::{Deserialize, de::IgnoredAny};
-use server_lib::{Address, BindError, CertificateError, InvalidConfig, ServerConfig};
+use server_lib::{Address, BindError, CertificateError, InvalidConfig, ServerConfig, ServerError};
 use toml::Spanned;
 
 use crate::source::Source;
@@ -38,9 +38,20 @@ struct CertificateFiles {
     key: Spanned<PathBuf>,
 }
 
-/// Tells `failure` as the parser's errors are told: file, line, column and the line itself.
+/// Tells why a server refuses what was loaded as the parser's errors are told: file, line, column and the
+/// line itself; `None` of what is nowhere in it. May block.
 ///
 /// Where the file is no longer what was loaded, the file alone is named.
+pub(crate) fn tell_refused(source: &Source, refused: &ServerError) -> Option<String> {
+    match refused {
+        ServerError::Bind(failure) => Some(tell(source, failure)),
+        ServerError::Certificate(failure) => Some(tell_certificate(source, failure)),
+        ServerError::Invalid(invalid) => Some(tell_invalid(source, invalid)),
+        _ => None,
+    }
+}
+
+/// Tells in the same way which address can't be bound.
 pub(crate) fn tell(source: &Source, failure: &BindError) -> String {
     tell_at(source, failure, |text| span(failure.address(), text))
 }

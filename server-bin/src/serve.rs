@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use hot_reload::{
     Reload, ReloadResult, ReloaderError, ReloaderOptions, ReloaderService, read_last_good,
 };
-use server_lib::{Inherited, Server, ServerConfig, ServerContextBuilder, ServerError};
+use server_lib::{Inherited, Server, ServerConfig, ServerContextBuilder};
 use tokio::runtime::Builder;
 use tracing::info;
 
@@ -86,15 +86,16 @@ async fn run(
     let context = ServerContextBuilder::default()
         .context_rx(receiver)
         .inherited(inherited)
+        .explain({
+            let source = source.clone();
+            move |refused| locate::tell_refused(&source, refused)
+        })
         .daemon()
         .shutdown(shutdown)
         .build()?;
-    match Server::new(context).entrypoint_with_realtime(service).await {
-        Err(ServerError::Bind(failure)) => Err(locate::tell(&source, &failure).into()),
-        Err(ServerError::Certificate(failure)) => {
-            Err(locate::tell_certificate(&source, &failure).into())
-        }
-        Err(ServerError::Invalid(invalid)) => Err(locate::tell_invalid(&source, &invalid).into()),
-        done => Ok(done?),
-    }
+    let served = Server::new(context).entrypoint_with_realtime(service).await;
+    served.map_err(|error| match locate::tell_refused(&source, &error) {
+        Some(told) => told.into(),
+        None => error.into(),
+    })
 }

@@ -120,7 +120,9 @@ fn an_edit_that_is_refused_is_told_by_whom() {
     asked.daemon.until("192.0.2.1:80 can't be bound");
     let report = said(&asked.ask(&["status"]), 1);
     assert!(report.contains(", refused by the server\n"), "{report}");
-    assert!(report.contains("192.0.2.1:80 can't be bound"), "{report}");
+    let place = format!("{}:2:21: 192.0.2.1:80 can't be bound", asked.file.name());
+    assert!(report.replace("\n            ", " ").contains(&place), "{report}");
+    assert!(asked.daemon.log.contains(&place), "{}", asked.daemon.log);
 }
 
 #[test]

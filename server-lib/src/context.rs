@@ -7,7 +7,15 @@ use hot_reload::ReloaderReceiver;
 use tokio::{runtime::Handle, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{error::IncompleteContext, example, inherit::Inherited, status::ServerStatus};
+use crate::{
+    error::{IncompleteContext, ServerError},
+    example,
+    inherit::Inherited,
+    status::ServerStatus,
+};
+
+/// Says more of why a configuration is refused; `None` where there is no more to say.
+pub(crate) type Explain = Arc<dyn Fn(&ServerError) -> Option<String> + Send + Sync>;
 
 /// What a server runs in: where its configuration comes from, what ends it, and what it says.
 ///
@@ -18,6 +26,7 @@ pub struct ServerContext<V, S = &'static str> {
     pub(crate) shutdown: CancellationToken,
     pub(crate) status: watch::Sender<ServerStatus>,
     pub(crate) routes: Router,
+    pub(crate) explain: Option<Explain>,
     /// Whether it is to attend to systemd and to signals.
     pub(crate) is_daemon: bool,
     /// Taken by the first who opens with it.
@@ -48,6 +57,7 @@ pub struct ServerContextBuilder<V, S = &'static str> {
     runtime: Option<Handle>,
     shutdown: CancellationToken,
     routes: Option<Router>,
+    explain: Option<Explain>,
     is_daemon: bool,
     inherited: Inherited,
 }
@@ -73,6 +83,7 @@ impl<V, S> Clone for ServerContext<V, S> {
             shutdown: self.shutdown.clone(),
             status: self.status.clone(),
             routes: self.routes.clone(),
+            explain: self.explain.clone(),
             is_daemon: self.is_daemon,
             inherited: Arc::clone(&self.inherited),
         }
@@ -136,6 +147,27 @@ impl<V, S> ServerContextBuilder<V, S> {
         self
     }
 
+    /// Sets what says in more words why a configuration is refused while another serves, such as where in
+    /// its file it is wrong; `None` leaves it at the error's own. It may block.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use server_lib::{ServerConfig, ServerContextBuilder, ServerError};
+    ///
+    /// let builder = ServerContextBuilder::<ServerConfig>::default().explain(|refused| match refused {
+    ///     ServerError::Bind(failure) => Some(format!("{failure}: see listen_addresses")),
+    ///     _ => None,
+    /// });
+    /// ```
+    pub fn explain(
+        mut self,
+        explain: impl Fn(&ServerError) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.explain = Some(Arc::new(explain));
+        self
+    }
+
     /// Has the server behave as a daemon, which asks for a runtime with I/O and time.
     ///
     /// `SIGHUP` loads the configuration now. `SIGUSR2` starts the executable anew, whatever is in its
@@ -173,6 +205,7 @@ impl<V, S> ServerContextBuilder<V, S> {
             shutdown: self.shutdown,
             status: watch::Sender::default(),
             routes: self.routes.unwrap_or_else(example::routes),
+            explain: self.explain,
             is_daemon: self.is_daemon,
             inherited: Arc::new(Mutex::new(self.inherited)),
         })
@@ -186,6 +219,7 @@ impl<V, S> Default for ServerContextBuilder<V, S> {
             runtime: None,
             shutdown: CancellationToken::new(),
             routes: None,
+            explain: None,
             is_daemon: false,
             inherited: Inherited::default(),
         }

@@ -74,7 +74,7 @@ where
         T: Reload<V, S> + Clone,
     {
         let (site, refused) = self.open(service.handle());
-        let service = admitted_by(&site, service);
+        let service = self.admitted_by(&site, service);
         self.serve(&site, refused, service.handle(), service.start()).await
     }
 
@@ -101,8 +101,32 @@ where
         T: RealtimeWatch<V, S> + Clone,
     {
         let (site, refused) = self.open(service.handle());
-        let service = admitted_by(&site, service);
+        let service = self.admitted_by(&site, service);
         self.serve(&site, refused, service.handle(), service.start_with_realtime()).await
+    }
+
+    /// Has each value of `service` pass `site`.
+    fn admitted_by<T>(
+        &self,
+        site: &Arc<Site>,
+        service: ReloaderService<T, V, S>,
+    ) -> ReloaderService<T, V, S>
+    where
+        T: Reload<V, S> + Clone,
+    {
+        let (site, explain) = (Arc::clone(site), self.context.explain.clone());
+        service.in_turn(Arc::clone(&site.turn)).prepare(PART, move |candidate| {
+            let (site, explain) = (Arc::clone(&site), explain.clone());
+            async move {
+                let mut config: ServerConfig = V::clone(&candidate.new).into();
+                if candidate.new.reason() == Reason::Rollback {
+                    // Whoever goes back would otherwise be left with nobody to ask to go on.
+                    config.admin_address = site.admin_address().or(config.admin_address);
+                }
+                let prepared = site.prepare(config, candidate.new.generation(), explain).await;
+                prepared.map(|prepared| || prepared.commit())
+            }
+        })
     }
 
     fn open(&self, handle: ReloaderHandle) -> (Arc<Site>, oneshot::Receiver<ServerError>) {
@@ -208,31 +232,6 @@ where
         }
         pending::<()>().await;
     }
-}
-
-/// Has each value of `service` pass `site`.
-fn admitted_by<T, V, S>(
-    site: &Arc<Site>,
-    service: ReloaderService<T, V, S>,
-) -> ReloaderService<T, V, S>
-where
-    T: Reload<V, S> + Clone,
-    V: Into<ServerConfig> + Eq + Clone + Send + Sync + 'static,
-    S: Into<Cow<'static, str>> + Display,
-{
-    let site = Arc::clone(site);
-    service.in_turn(Arc::clone(&site.turn)).prepare(PART, move |candidate| {
-        let site = Arc::clone(&site);
-        async move {
-            let mut config: ServerConfig = V::clone(&candidate.new).into();
-            if candidate.new.reason() == Reason::Rollback {
-                // Whoever goes back would otherwise be left with nobody to ask to go on.
-                config.admin_address = site.admin_address().or(config.admin_address);
-            }
-            let prepared = site.prepare(config, candidate.new.generation()).await;
-            prepared.map(|prepared| || prepared.commit())
-        }
-    })
 }
 
 /// What of a service is refused by a server.

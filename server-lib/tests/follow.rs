@@ -85,6 +85,25 @@ async fn refuses_as_a_whole_what_cannot_be_bound() {
     lab.end().await;
 }
 
+#[tokio::test]
+async fn says_more_of_a_refusal_where_there_is_more_to_say() {
+    type Explain = fn(&ServerError) -> Option<String>;
+    let explained: [(Explain, _); 3] = [
+        (|refused| Some(format!("line 2: {refused}")), "line 2: 192.0.2.1:80 can't be bound"),
+        (|_| None, "192.0.2.1:80 can't be bound: "),
+        (|_| panic!("nothing to say"), "192.0.2.1:80 can't be bound: "),
+    ];
+    for (explain, want) in explained {
+        let text_of_one = text("one", &[LOOPBACK]);
+        let mut lab = Lab::within(Realtime, &text_of_one, |builder| builder.explain(explain)).await;
+        lab.replace(&text("two", &["192.0.2.1:80"]));
+        let status = lab.until("it is refused", |status| status.refusal.is_some()).await;
+        let reason = status.refusal.unwrap().reason;
+        assert!(reason.starts_with(want), "{reason}");
+        lab.end().await;
+    }
+}
+
 /// Once told as refused for what an earlier one was.
 #[tokio::test]
 async fn one_that_takes_too_long_is_refused_for_that() {

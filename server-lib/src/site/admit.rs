@@ -2,6 +2,7 @@
 
 use std::{io, sync::Arc};
 
+use tokio::task::spawn_blocking;
 use tracing::debug;
 
 use super::{
@@ -11,6 +12,7 @@ use super::{
 };
 use crate::{
     config::{InvalidConfig, ServerConfig},
+    context::Explain,
     endpoint::Endpoint,
     error::{BindError, ServerError, chain},
     live::Applied,
@@ -25,18 +27,29 @@ impl Site {
         self: &Arc<Self>,
         config: ServerConfig,
         generation: u64,
+        explain: Option<Explain>,
     ) -> Result<Prepared, String> {
         debug!(generation, "is prepared");
         drop(self.parting.lock().await);
         let loaded = self.load(config, generation).await;
-        loaded.and_then(|applied| self.try_prepare(applied)).map_err(|refused| {
-            let reason = chain(&refused);
-            if self.generation() == 0 {
-                // Nobody may be waiting for it any more.
-                let _ = lock(&self.refused_first).take().map(|tell| tell.send(refused));
-            }
-            reason
-        })
+        match loaded.and_then(|applied| self.try_prepare(applied)) {
+            Ok(prepared) => Ok(prepared),
+            Err(refused) => Err(self.reason(refused, explain).await),
+        }
+    }
+
+    /// Says why a configuration is refused; of the first, whoever has started the server says it again.
+    async fn reason(&self, refused: ServerError, explain: Option<Explain>) -> String {
+        let reason = chain(&refused);
+        if self.generation() == 0 {
+            // Nobody may be waiting for it any more.
+            let _ = lock(&self.refused_first).take().map(|tell| tell.send(refused));
+            return reason;
+        }
+        let Some(explain) = explain else { return reason };
+        // If it panics, it has nothing to say.
+        let explained = spawn_blocking(move || explain(&refused)).await.ok().flatten();
+        explained.unwrap_or(reason)
     }
 
     /// Finds whatever comes from elsewhere than the configuration.

@@ -90,9 +90,17 @@ impl Lab {
 
     /// Starts a daemon with `text`, and waits until it answers.
     pub async fn daemon(strategy: WatchStrategy, text: &str) -> Self {
+        Self::within(strategy, text, ServerContextBuilder::daemon).await
+    }
+
+    /// Starts a server with `text` in a context made by `with`, and waits until it answers.
+    pub async fn within(
+        strategy: WatchStrategy,
+        text: &str,
+        with: impl FnOnce(Builder) -> Builder,
+    ) -> Self {
         let (service, receiver, path, dir) = source(strategy, text);
-        let mut lab =
-            Self::run(strategy, service, receiver, path, dir, ServerContextBuilder::daemon);
+        let mut lab = Self::run(strategy, service, receiver, path, dir, with);
         lab.until("it is up", |status| status.generation > 0).await;
         lab
     }
