@@ -285,6 +285,63 @@ async fn a_watch_that_hangs_is_given_up_on_and_tried_again() {
     assert_eq!(lab.values.status().health, Health::Degraded);
 }
 
+/// Once nothing more was heard of a file that was replaced, by a watch on the file itself.
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_is_watched_anew_once_it_is_back() {
+    let (lab, mut events) = Lab::new().await;
+    for n in [3, 5, 7] {
+        sleep(Duration::from_secs(1)).await;
+        events.send(WatchEvent::Removed).await.unwrap();
+        lab.says(|status| status.health == Health::Retrying).await;
+        let (gone, next) = (Instant::now(), lab.watch());
+        lab.loads.send(Ok(Some(n - 1))).unwrap();
+        lab.says(|status| status.generation == u64::from(n - 1)).await;
+        assert!(gone.elapsed() <= Duration::from_millis(100), "{:?}", gone.elapsed());
+        assert_eq!(lab.values.status().health, Health::Fresh);
+        // Either may be the one that hears of the next.
+        assert!(!events.is_closed());
+        next.send(WatchEvent::Changed(n)).await.unwrap();
+        lab.says(|status| status.generation == u64::from(n)).await;
+        assert!(events.is_closed());
+        events = next;
+    }
+    assert_eq!(lab.source.watches.asked(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_outlives_the_source_is_heard_while_no_other_stands() {
+    let (lab, events) = Lab::new().await;
+    events.send(WatchEvent::Removed).await.unwrap();
+    lab.says(|status| status.health == Health::Retrying).await;
+    // The next is being set, and that hangs.
+    lab.until(|| lab.source.watches.asked() == 2).await;
+    events.send(WatchEvent::Changed(2)).await.unwrap();
+    lab.says(|status| status.generation == 2).await;
+    let _next = lab.watch();
+    lab.loads.send(Ok(Some(2))).unwrap();
+    lab.says(|status| status.health == Health::Fresh).await;
+    events.send(WatchEvent::Changed(3)).await.unwrap();
+    lab.says(|status| status.generation == 3).await;
+    drop(events);
+    sleep(Duration::from_secs(3600)).await;
+    assert_eq!((lab.source.watches.asked(), lab.values.status().health), (2, Health::Fresh));
+}
+
+/// One that says so each time, right after it was set.
+#[tokio::test(start_paused = true)]
+async fn a_watch_of_what_is_never_there_is_set_ever_more_seldom() {
+    let (lab, events) = Lab::new().await;
+    for _ in 0..SPIN {
+        lab.watch().try_send(WatchEvent::Removed).unwrap();
+        lab.loads.send(Ok(Some(1))).unwrap();
+    }
+    events.send(WatchEvent::Removed).await.unwrap();
+    sleep(Duration::from_secs(3600)).await;
+    let (watches, loads) = (lab.source.watches.asked(), lab.source.loads.asked());
+    assert!((300..1_000).contains(&watches), "{watches} watches, {loads} loads");
+    assert!(loads < 1_500, "{watches} watches, {loads} loads");
+}
+
 /// A first watch that takes long is no failure.
 #[tokio::test(start_paused = true)]
 async fn a_first_watch_that_takes_long_keeps_no_value_back() {
@@ -298,4 +355,91 @@ async fn a_first_watch_that_takes_long_keeps_no_value_back() {
     let _events = lab.watch();
     lab.loads.send(Ok(Some(1))).unwrap();
     lab.says(|status| status.health == Health::Fresh).await;
+}
+
+/// A watch as many are written: on the file itself, and of no use once another is in its place.
+#[cfg(target_os = "linux")]
+mod by_inode {
+    use std::{io, mem::MaybeUninit, os::fd::OwnedFd, path::PathBuf};
+
+    use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init};
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    #[derive(Clone)]
+    struct Number(PathBuf);
+
+    impl Number {
+        fn read(&self) -> io::Result<Option<u32>> {
+            Ok(std::fs::read_to_string(&self.0)?.parse().ok())
+        }
+
+        fn replace(&self, number: u32) {
+            let next = self.0.with_extension("next");
+            std::fs::write(&next, number.to_string()).unwrap();
+            std::fs::rename(next, &self.0).unwrap();
+        }
+    }
+
+    #[async_trait]
+    impl Reload<u32> for Number {
+        type Source = PathBuf;
+
+        async fn new(path: &PathBuf) -> ReloadResult<Self, u32> {
+            Ok(Self(path.clone()))
+        }
+
+        async fn reload(&self) -> ReloadResult<Option<u32>, u32> {
+            self.read().map_err(|error| ReloaderError::Other(error.into()))
+        }
+    }
+
+    #[async_trait]
+    impl RealtimeWatch<u32> for Number {
+        async fn watch_realtime(&self) -> ReloadResult<RealtimeWatchHandle<u32>, u32> {
+            let (tx, rx) = mpsc::channel(16);
+            let inotify = init(CreateFlags::NONBLOCK).expect("an inotify instance");
+            add_watch(&inotify, &self.0, WatchFlags::CLOSE_WRITE | WatchFlags::DELETE_SELF)
+                .map_err(|error| ReloaderError::Other(error.into()))?;
+            let (number, mut watching) = (self.clone(), JoinSet::new());
+            watching.spawn(async move {
+                loop {
+                    for is_gone in events(&inotify) {
+                        let event = match number.read() {
+                            _ if is_gone => WatchEvent::Removed,
+                            Ok(Some(value)) => WatchEvent::Changed(value),
+                            _ => continue,
+                        };
+                        let _gone = tx.send(event).await;
+                    }
+                    sleep(Duration::from_millis(1)).await;
+                }
+            });
+            Ok(RealtimeWatchHandle::with_cleanup(rx, Box::new(watching)))
+        }
+    }
+
+    /// Whether each of the events that are there tells of the end.
+    fn events(inotify: &OwnedFd) -> Vec<bool> {
+        let mut buffer = [MaybeUninit::uninit(); 1024];
+        let mut reader = Reader::new(inotify, &mut buffer);
+        let events = std::iter::from_fn(|| Some(reader.next().ok()?.events()));
+        events.map(|event| event.contains(ReadFlags::DELETE_SELF)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_replaced_again_and_again_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let number = Number(dir.path().join("number"));
+        number.replace(1);
+        let (service, mut values) =
+            ReloaderService::from_reloader(number.clone(), ReloaderOptions::realtime());
+        tokio::spawn(async move { service.start_with_realtime().await });
+        for n in 1..6 {
+            number.replace(n);
+            let arrived = timeout(Duration::from_secs(20), values.wait_for(|value| *value == n));
+            arrived.await.unwrap_or_else(|_| panic!("{n}: {:?}", values.status())).unwrap();
+        }
+    }
 }

@@ -18,6 +18,8 @@ use crate::{
 };
 
 const ENDED: &str = "the source's watch has ended";
+const GONE: &str = "the source is gone";
+const DOUBTED: &str = "the source was gone, and is yet to be watched anew";
 const LATE: &str = "the source's watch is yet to stand";
 
 /// A source that pushes values, and is loaded when it can't.
@@ -25,6 +27,10 @@ pub(in crate::service) struct Pushed<'a, T, V, S> {
     source: &'a T,
     options: ReloaderOptions,
     watch: Option<RealtimeWatchHandle<V>>,
+    /// One that has said that the source is gone: it may hear nothing of what comes in its place, as a
+    /// watch on a file that was replaced doesn't. What it does hear counts until another has told of
+    /// something.
+    doubted: Option<RealtimeWatchHandle<V>>,
     /// The next watch, while it is being set.
     arming: Option<Arming<'a, V, S>>,
     /// An event that no look has taken yet.
@@ -45,6 +51,7 @@ impl<'a, T, V, S> Pushed<'a, T, V, S> {
             source,
             options: options.clone(),
             watch: None,
+            doubted: None,
             arming: None,
             event: None,
             loading: None,
@@ -86,6 +93,21 @@ impl<'a, T, V, S> Pushed<'a, T, V, S> {
         self.lack(pause, ENDED.into());
     }
 
+    /// Takes note of what a watch that stands has told of.
+    fn hear(&mut self, event: WatchEvent<V>) {
+        self.doubted = None;
+        if let WatchEvent::Removed = event {
+            // That a source comes and goes is no series of watches that end.
+            if self.armed_at.is_some_and(|at| at.elapsed() > self.options.backoff.floor) {
+                self.lost = 0;
+            }
+            let doubted = self.watch.take();
+            self.lose();
+            (self.doubted, self.degraded) = (doubted, Some(DOUBTED.into()));
+        }
+        self.event = Some(event);
+    }
+
     fn lack(&mut self, pause: Duration, reason: String) {
         self.rearm_at = Some(Instant::now() + pause);
         self.degraded = Some(reason);
@@ -93,27 +115,27 @@ impl<'a, T, V, S> Pushed<'a, T, V, S> {
 
     /// Takes the oldest event that no look has taken yet.
     fn next_event(&mut self) -> Option<WatchEvent<V>> {
-        if self.event.is_some() {
-            return self.event.take();
-        }
-        match self.watch.as_mut()?.rx.try_recv() {
-            Ok(event) => Some(event),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => {
-                self.lose();
-                None
+        if self.event.is_none() {
+            match self.watch.as_mut().map(|watch| watch.rx.try_recv()) {
+                Some(Ok(event)) => self.hear(event),
+                Some(Err(TryRecvError::Disconnected)) => self.lose(),
+                Some(Err(TryRecvError::Empty)) | None => {}
             }
         }
+        let doubted = || self.doubted.as_mut()?.rx.try_recv().ok();
+        self.event.take().or_else(doubted)
     }
 
     /// Returns what an event comes to.
     fn take(&mut self, event: WatchEvent<V>) -> ReloadResult<Look<V>, V, S> {
         match event {
             WatchEvent::Changed(value) => {
-                self.degraded = None;
+                if self.watch.is_some() {
+                    self.degraded = None;
+                }
                 Ok(Look::Value(value))
             }
-            WatchEvent::Removed => refused("the source is gone"),
+            WatchEvent::Removed => refused(GONE),
             WatchEvent::Error(words) => {
                 let refused = refused(&words);
                 self.degraded = Some(words);
@@ -130,15 +152,26 @@ where
     S: Into<Cow<'static, str>> + Display,
 {
     fn poll_hint(&mut self, cx: &mut Context<'_>) -> Poll<Hint> {
-        if let Some(arming) = &mut self.arming {
-            let set = ready!(arming.poll(cx));
+        if let Some(arming) = &mut self.arming
+            && let Poll::Ready(set) = arming.poll(cx)
+        {
             self.arm(set);
             return Poll::Ready(Hint::Finished);
         }
-        let Some(watch) = &mut self.watch else { return Poll::Pending };
-        match ready!(watch.rx.poll_recv(cx)) {
-            Some(event) => self.event = Some(event),
-            None => self.lose(),
+        if let Some(watch) = &mut self.watch
+            && let Poll::Ready(event) = watch.rx.poll_recv(cx)
+        {
+            match event {
+                Some(event) => self.hear(event),
+                None => self.lose(),
+            }
+            return Poll::Ready(Hint::Finished);
+        }
+        let Some(doubted) = &mut self.doubted else { return Poll::Pending };
+        self.event = ready!(doubted.rx.poll_recv(cx));
+        if self.event.is_none() {
+            self.doubted = None;
+            return Poll::Pending;
         }
         Poll::Ready(Hint::Finished)
     }
