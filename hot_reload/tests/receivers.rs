@@ -73,6 +73,24 @@ async fn is_as_it_was<V: Eq>(part: &mut ReloaderReceiver<V>, generation: u64) {
     assert!(timeout(Duration::ZERO, part.changed()).await.is_err(), "woken for nothing");
 }
 
+/// Programs there are that go on to ask.
+#[tokio::test]
+async fn whoever_asks_on_after_the_end_holds_nobody_up() {
+    let mut lab = Lab::new().await;
+    lab.task.abort();
+    within(async { while lab.rx.changed().await.is_ok() {} }).await;
+    let mut rx = lab.rx.clone();
+    let asking = tokio::spawn(async move {
+        loop {
+            let _ended = rx.changed().await;
+        }
+    });
+    // On the same thread.
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    asking.abort();
+    assert!(asking.await.unwrap_err().is_cancelled());
+}
+
 #[tokio::test]
 async fn waits_for_what_a_predicate_accepts() {
     let mut lab = Lab::new().await;
