@@ -320,26 +320,143 @@ async fn a_watch_that_outlives_the_source_is_heard_while_no_other_stands() {
     let _next = lab.watch();
     lab.loads.send(Ok(Some(2))).unwrap();
     lab.says(|status| status.health == Health::Fresh).await;
-    events.send(WatchEvent::Changed(3)).await.unwrap();
+    // What it tells may be old by now.
+    for n in [4, 3] {
+        events.send(WatchEvent::Changed(n)).await.unwrap();
+    }
+    lab.loads.send(Ok(Some(5))).unwrap();
     lab.says(|status| status.generation == 3).await;
     drop(events);
     sleep(Duration::from_secs(3600)).await;
     assert_eq!((lab.source.watches.asked(), lab.values.status().health), (2, Health::Fresh));
+    assert_eq!(*lab.published.lock().unwrap(), [1, 2, 5]);
 }
 
-/// One that says so each time, right after it was set.
+/// What was told before, by a watch that is deaf since.
+#[tokio::test(start_paused = true)]
+async fn what_a_doubted_watch_tells_goes_before_no_load_under_another() {
+    for is_late in [false, true] {
+        let (lab, events) = Lab::new().await;
+        events.send(WatchEvent::Removed).await.unwrap();
+        lab.until(|| lab.source.watches.asked() == 2).await;
+        if is_late {
+            lab.until(|| lab.source.loads.asked() == 2).await;
+            lab.loads.send(Ok(Some(1))).unwrap();
+            sleep(Duration::from_millis(5)).await;
+        }
+        let asked = lab.source.loads.asked();
+        let _next = lab.watch();
+        if !is_late {
+            lab.until(|| lab.source.loads.asked() == asked + 1).await;
+        }
+        events.try_send(WatchEvent::Changed(2)).unwrap();
+        for _ in 0..5 {
+            lab.loads.send(Ok(Some(3))).unwrap();
+        }
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!((lab.values.get(), lab.values.status().health), (Some(3), Health::Fresh));
+        assert!(lab.source.loads.asked() > asked, "{is_late}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_can_be_watched_once_is_heard_on() {
+    #[derive(Clone)]
+    struct Once {
+        watch: Arc<Mutex<Option<Events>>>,
+        value: Arc<AtomicU32>,
+        hangs: bool,
+    }
+
+    #[async_trait]
+    impl Reload<u32> for Once {
+        type Source = Self;
+
+        async fn new(source: &Self) -> ReloadResult<Self, u32> {
+            Ok(source.clone())
+        }
+
+        async fn reload(&self) -> ReloadResult<Option<u32>, u32> {
+            Ok(Some(self.value.load(Ordering::SeqCst)))
+        }
+    }
+
+    #[async_trait]
+    impl RealtimeWatch<u32> for Once {
+        async fn watch_realtime(&self) -> ReloadResult<RealtimeWatchHandle<u32>, u32> {
+            let watch = self.watch.lock().unwrap().take();
+            match watch {
+                Some(watch) => Ok(RealtimeWatchHandle::new(watch)),
+                None if self.hangs => std::future::pending().await,
+                None => Err(ReloaderError::Reload("it is watched already")),
+            }
+        }
+    }
+
+    for hangs in [false, true] {
+        let (events, watch) = mpsc::channel(16);
+        let (watch, value) = (Arc::new(Mutex::new(Some(watch))), Arc::new(AtomicU32::new(1)));
+        let source = Once { watch, value: Arc::clone(&value), hangs };
+        let (service, mut values) =
+            ReloaderService::from_reloader(source, ReloaderOptions::realtime());
+        tokio::spawn(async move { service.start_with_realtime().await });
+        timeout(PATIENCE, values.changed()).await.unwrap().unwrap();
+        events.send(WatchEvent::Removed).await.unwrap();
+        for n in [2, 3] {
+            sleep(Duration::from_secs(300)).await;
+            value.store(n, Ordering::SeqCst);
+            events.send(WatchEvent::Changed(n)).await.unwrap();
+            timeout(PATIENCE, values.wait_for(|value| *value == n)).await.unwrap().unwrap();
+        }
+        sleep(Duration::from_secs(300)).await;
+        assert_eq!(values.status().health, Health::Fresh, "{hangs}: {:?}", values.status());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_tells_of_a_problem_leaves_the_one_before_heard() {
+    let (lab, events) = Lab::new().await;
+    events.send(WatchEvent::Removed).await.unwrap();
+    lab.says(|status| status.health == Health::Retrying).await;
+    let next = lab.watch();
+    lab.loads.send(Ok(Some(1))).unwrap();
+    lab.says(|status| status.health == Health::Fresh).await;
+    next.send(WatchEvent::Error("a hiccup".into())).await.unwrap();
+    lab.says(|status| status.health == Health::Retrying).await;
+    lab.loads.send(Ok(Some(1))).unwrap();
+    lab.says(|status| status.health == Health::Fresh).await;
+    let asked = lab.source.loads.asked();
+    events.send(WatchEvent::Changed(2)).await.unwrap();
+    lab.until(|| lab.source.loads.asked() > asked).await;
+}
+
+/// One that says so each time, right after it was set or a little later.
 #[tokio::test(start_paused = true)]
 async fn a_watch_of_what_is_never_there_is_set_ever_more_seldom() {
-    let (lab, events) = Lab::new().await;
-    for _ in 0..SPIN {
-        lab.watch().try_send(WatchEvent::Removed).unwrap();
-        lab.loads.send(Ok(Some(1))).unwrap();
+    for (after, loads) in [(0, Ok(Some(1))), (0, Err("not there")), (150, Err("not there"))] {
+        let (lab, events) = Lab::new().await;
+        let (source, watches) = (lab.source.clone(), lab.watches.clone());
+        for _ in 0..2 * SPIN {
+            lab.loads.send(loads).unwrap();
+        }
+        tokio::spawn(async move {
+            for n in 1.. {
+                while source.watches.asked() <= n {
+                    sleep(Duration::from_millis(10)).await;
+                }
+                let (tx, rx) = mpsc::channel(16);
+                watches.send(rx).unwrap();
+                sleep(Duration::from_millis(after)).await;
+                let _gone = tx.send(WatchEvent::Removed).await;
+                tokio::spawn(async move { tx.closed().await });
+            }
+        });
+        events.send(WatchEvent::Removed).await.unwrap();
+        sleep(Duration::from_secs(600)).await;
+        let (watches, loads) = (lab.source.watches.asked(), lab.source.loads.asked());
+        assert!((50..200).contains(&watches), "{after}: {watches} watches, {loads} loads");
+        assert!(loads < 300, "{after}: {watches} watches, {loads} loads");
     }
-    events.send(WatchEvent::Removed).await.unwrap();
-    sleep(Duration::from_secs(3600)).await;
-    let (watches, loads) = (lab.source.watches.asked(), lab.source.loads.asked());
-    assert!((300..1_000).contains(&watches), "{watches} watches, {loads} loads");
-    assert!(loads < 1_500, "{watches} watches, {loads} loads");
 }
 
 /// A first watch that takes long is no failure.

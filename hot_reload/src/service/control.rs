@@ -169,7 +169,10 @@ impl Control {
 
     /// Pauses the service at a generation of the past.
     pub(super) fn pin(&self, generation: u64) {
-        self.lock().hold = Hold::Pinned(generation);
+        let mut wanted = self.lock();
+        wanted.hold = Hold::Pinned(generation);
+        // What was to be resumed was what held before.
+        wanted.is_resumed = false;
     }
 
     /// The generation that is pinned.

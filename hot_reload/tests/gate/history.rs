@@ -68,6 +68,22 @@ async fn resuming_takes_what_the_source_has_held_all_the_time() {
     lab.expect("two").await;
 }
 
+/// The service was once paused then, without a word of what it was pinned to.
+#[tokio::test]
+async fn a_rollback_at_the_time_of_a_resume_holds() {
+    let mut lab = Lab::new(WatchStrategy::Realtime, |service| service.history(3)).await;
+    lab.write("two");
+    lab.expect("two").await;
+    lab.handle.pause();
+    lab.status(|status| status.is_paused).await;
+    let resume = async { lab.handle.resume() };
+    let (rolled_back, ()) = within(async { tokio::join!(lab.handle.rollback(1), resume) }).await;
+    assert_eq!(rolled_back, Triggered::Published(3));
+    assert!(is_refused(&within(lab.handle.trigger()).await));
+    let status = lab.rx.status();
+    assert_eq!((status.pinned, status.is_paused), (Some(1), true));
+}
+
 #[tokio::test]
 async fn a_rollback_passes_the_gate() {
     let is_closed = Arc::new(AtomicBool::new(false));

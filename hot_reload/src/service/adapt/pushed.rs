@@ -27,10 +27,7 @@ pub(in crate::service) struct Pushed<'a, T, V, S> {
     source: &'a T,
     options: ReloaderOptions,
     watch: Option<RealtimeWatchHandle<V>>,
-    /// One that has said that the source is gone: it may hear nothing of what comes in its place, as a
-    /// watch on a file that was replaced doesn't. What it does hear counts until another has told of
-    /// something.
-    doubted: Option<RealtimeWatchHandle<V>>,
+    doubted: Option<Doubted<V>>,
     /// The next watch, while it is being set.
     arming: Option<Arming<'a, V, S>>,
     /// An event that no look has taken yet.
@@ -39,10 +36,25 @@ pub(in crate::service) struct Pushed<'a, T, V, S> {
     /// Why there is no watch, or none to be relied on.
     degraded: Option<String>,
     armed_at: Option<Instant>,
+    /// Whether a value was had since the watch stands.
+    is_proven: bool,
     /// When the next watch may be set, after some that were lost.
     rearm_at: Option<Instant>,
     /// Watches in a row that could not be had, or soon ended.
     lost: u32,
+}
+
+/// A watch that has said that the source is gone: it may hear nothing of what comes in its place, as a
+/// watch on a file that was replaced doesn't.
+///
+/// What it tells counts while no other stands, and has the source loaded while one does, until that
+/// tells of a value.
+struct Doubted<V> {
+    watch: RealtimeWatchHandle<V>,
+    /// Whether it has told of a value since.
+    has_told: bool,
+    /// Whether another could not be had since.
+    is_alone: bool,
 }
 
 impl<'a, T, V, S> Pushed<'a, T, V, S> {
@@ -57,6 +69,7 @@ impl<'a, T, V, S> Pushed<'a, T, V, S> {
             loading: None,
             degraded: None,
             armed_at: None,
+            is_proven: false,
             rearm_at: None,
             lost: 0,
         }
@@ -69,11 +82,15 @@ impl<'a, T, V, S> Pushed<'a, T, V, S> {
             Ok(watch) => {
                 self.watch = Some(watch);
                 (self.armed_at, self.rearm_at) = (Some(Instant::now()), None);
-                self.degraded = None;
+                (self.degraded, self.is_proven) = (None, false);
             }
             Err(reason) => {
                 self.lost = self.lost.saturating_add(1);
                 self.lack(self.options.backoff.pause(self.lost, fastrand::f64()), reason);
+                if let Some(doubted) = &mut self.doubted {
+                    doubted.is_alone = true;
+                }
+                self.trust_again();
             }
         }
     }
@@ -93,19 +110,55 @@ impl<'a, T, V, S> Pushed<'a, T, V, S> {
         self.lack(pause, ENDED.into());
     }
 
-    /// Takes note of what a watch that stands has told of.
+    /// Doubts the watch that stands, and has another set in its place.
+    fn doubt(&mut self) {
+        let has_lasted = self.armed_at.is_some_and(|at| at.elapsed() > self.options.backoff.floor);
+        if self.is_proven && has_lasted {
+            // The source came and went.
+            self.lost = 0;
+        }
+        let watch = self.watch.take();
+        self.lose();
+        self.degraded = (self.lost > 1).then(|| DOUBTED.into());
+        self.doubted = watch.map(|watch| Doubted { watch, has_told: false, is_alone: false });
+    }
+
+    /// Ends the doubt of a watch that tells of values, where no other is to be had.
+    fn trust_again(&mut self) {
+        if let Some(doubted) = self.doubted.take_if(|doubted| doubted.has_told && doubted.is_alone)
+        {
+            self.arm(Ok(doubted.watch));
+        }
+    }
+
+    /// Takes note of what the watch that stands has told of.
     fn hear(&mut self, event: WatchEvent<V>) {
-        self.doubted = None;
-        if let WatchEvent::Removed = event {
-            // That a source comes and goes is no series of watches that end.
-            if self.armed_at.is_some_and(|at| at.elapsed() > self.options.backoff.floor) {
-                self.lost = 0;
+        match event {
+            WatchEvent::Changed(_) => (self.doubted, self.is_proven) = (None, true),
+            WatchEvent::Removed => {
+                let is_news = self.is_proven;
+                self.doubt();
+                if !is_news {
+                    // Nor has a load found it.
+                    return;
+                }
             }
-            let doubted = self.watch.take();
-            self.lose();
-            (self.doubted, self.degraded) = (doubted, Some(DOUBTED.into()));
+            WatchEvent::Error(_) => {}
         }
         self.event = Some(event);
+    }
+
+    /// Takes note of what the watch in doubt has told of.
+    fn hear_doubted(&mut self, event: WatchEvent<V>) {
+        let Some(doubted) = &mut self.doubted else { return };
+        doubted.has_told |= matches!(event, WatchEvent::Changed(_));
+        if self.watch.is_none() {
+            self.event = Some(event);
+            self.trust_again();
+        } else {
+            // It may be older than what is loaded.
+            while doubted.watch.rx.try_recv().is_ok() {}
+        }
     }
 
     fn lack(&mut self, pause: Duration, reason: String) {
@@ -122,8 +175,14 @@ impl<'a, T, V, S> Pushed<'a, T, V, S> {
                 Some(Err(TryRecvError::Empty)) | None => {}
             }
         }
-        let doubted = || self.doubted.as_mut()?.rx.try_recv().ok();
-        self.event.take().or_else(doubted)
+        if self.event.is_none()
+            && self.watch.is_none()
+            && let Some(doubted) = &mut self.doubted
+            && let Ok(event) = doubted.watch.rx.try_recv()
+        {
+            self.hear_doubted(event);
+        }
+        self.event.take()
     }
 
     /// Returns what an event comes to.
@@ -167,13 +226,14 @@ where
             }
             return Poll::Ready(Hint::Finished);
         }
-        let Some(doubted) = &mut self.doubted else { return Poll::Pending };
-        self.event = ready!(doubted.rx.poll_recv(cx));
-        if self.event.is_none() {
+        if let Some(doubted) = &mut self.doubted {
+            if let Some(event) = ready!(doubted.watch.rx.poll_recv(cx)) {
+                self.hear_doubted(event);
+                return Poll::Ready(Hint::Finished);
+            }
             self.doubted = None;
-            return Poll::Pending;
         }
-        Poll::Ready(Hint::Finished)
+        Poll::Pending
     }
 
     fn poll_look(
@@ -217,7 +277,7 @@ where
             return Poll::Ready(self.take(event));
         }
         if self.watch.is_some() && matches!(loaded, Ok(Some(_))) {
-            self.degraded = None;
+            (self.degraded, self.is_proven) = (None, true);
         }
         Poll::Ready(found(loaded))
     }
@@ -228,7 +288,7 @@ where
 
     fn look_again_after(&self) -> Option<Duration> {
         let poll = self.options.polls().then_some(self.options.poll_interval);
-        if self.degraded.is_none() {
+        if self.degraded.is_none() && self.rearm_at.is_none() {
             return poll;
         }
         let backoff = self.options.backoff;
