@@ -119,9 +119,12 @@ where
             let (site, explain) = (Arc::clone(&site), explain.clone());
             async move {
                 let mut config: ServerConfig = V::clone(&candidate.new).into();
+                let mut explain = explain;
                 if candidate.new.reason() == Reason::Rollback {
                     // Whoever goes back would otherwise be left with nobody to ask to go on.
                     config.admin_address = site.admin_address().or(config.admin_address);
+                    // It is not what the source holds now.
+                    explain = None;
                 }
                 let prepared = site.prepare(config, candidate.new.generation(), explain).await;
                 prepared.map(|prepared| || prepared.commit())

@@ -1,8 +1,8 @@
 //! All that may fail for a configuration, before it is in place.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::timeout};
 use tracing::debug;
 
 use super::{
@@ -20,6 +20,9 @@ use crate::{
     plan::Plan,
     role::Role,
 };
+
+/// Longer than it takes to read a file, and short beside what a configuration may take.
+const EXPLAINS_WITHIN: Duration = Duration::from_secs(1);
 
 impl Site {
     /// Does all that may fail for a configuration, and changes nothing.
@@ -47,9 +50,9 @@ impl Site {
             return reason;
         }
         let Some(explain) = explain else { return reason };
+        let explained = timeout(EXPLAINS_WITHIN, spawn_blocking(move || explain(&refused)));
         // If it panics, it has nothing to say.
-        let explained = spawn_blocking(move || explain(&refused)).await.ok().flatten();
-        explained.unwrap_or(reason)
+        explained.await.ok().and_then(Result::ok).flatten().unwrap_or(reason)
     }
 
     /// Finds whatever comes from elsewhere than the configuration.

@@ -1,6 +1,6 @@
 //! A configuration that is ready to be put in place.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
@@ -99,7 +99,7 @@ fn unused(config: &ServerConfig, open: &[Open]) -> BTreeMap<&'static str, Vec<Ad
     for Endpoint { role, address } in config.endpoints() {
         let of_role = || open.iter().filter(|one| one.endpoint.role == role);
         let is_taken = of_role().any(|one| one.owner.is_foreign());
-        let is_open = of_role().any(|one| one.local == address || one.local.covers(&address));
+        let is_open = of_role().any(|one| one.local == address || may_cover(&one.local, &address));
         if is_taken && !is_open {
             unused.entry(role.key()).or_default().push(address);
         }
@@ -107,6 +107,37 @@ fn unused(config: &ServerConfig, open: &[Open]) -> BTreeMap<&'static str, Vec<Ad
     unused
 }
 
+/// Whether an inherited socket at one address may take connections to another: one that is for all of
+/// IPv6 may be for IPv4 as well (`BindIPv6Only=` in systemd.socket(5)).
+fn may_cover(inherited: &Address, address: &Address) -> bool {
+    let for_both = |inherited: SocketAddr| {
+        let is_any = inherited.is_ipv6() && inherited.ip().is_unspecified();
+        is_any && address.socket_addr().is_some_and(|other| other.port() == inherited.port())
+    };
+    inherited.covers(address) || inherited.socket_addr().is_some_and(for_both)
+}
+
 fn comma_separated(addresses: &[Address]) -> String {
     addresses.iter().map(Address::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_inherited_socket_may_take_is_not_called_unused() {
+        for (inherited, address, covers) in [
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("[::]:80", "127.0.0.1:80", true),
+            ("[::]:80", "[::1]:80", true),
+            ("[::]:80", "127.0.0.1:81", false),
+            ("0.0.0.0:80", "[::1]:80", false),
+            ("[::1]:80", "127.0.0.1:80", false),
+            ("unix:/run/a.sock", "127.0.0.1:80", false),
+        ] {
+            let (one, other) = (inherited.parse().unwrap(), address.parse().unwrap());
+            assert_eq!(may_cover(&one, &other), covers, "{inherited} {address}");
+        }
+    }
 }
