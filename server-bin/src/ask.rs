@@ -1,6 +1,6 @@
 //! `status`, `reload`, `rollback` and `resume`: what the daemon that runs is asked.
 
-use std::{process::ExitCode, time::Duration};
+use std::{ops::Range, process::ExitCode, time::Duration};
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{
@@ -17,6 +17,7 @@ use tokio::{
     net::{TcpStream, UnixStream},
     time::timeout,
 };
+use toml::de::DeTable;
 
 use crate::{
     Failure,
@@ -29,6 +30,9 @@ use crate::{
 
 /// What is asked is at hand, so a daemon that takes longer hangs.
 const DEADLINE: Duration = Duration::from_secs(5);
+
+/// What is ordered may have a store asked, which has a minute to answer.
+const ORDER_DEADLINE: Duration = Duration::from_secs(70);
 
 /// Many times what there is to say, and little to hold: whoever else may answer there.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
@@ -122,14 +126,8 @@ async fn address(at: &Where) -> Result<Address, Unanswered> {
 /// Reads no more of the configuration than it takes, so that a daemon can be asked about one that is bad;
 /// what is wrong is told with its name.
 async fn configured(place: &Place) -> Result<Address, String> {
-    #[derive(PartialEq, Eq, Deserialize)]
-    struct Part {
-        admin_address: Option<Address>,
-    }
-
-    let part: Part = source::load(place).await?;
-    let address =
-        part.admin_address.ok_or_else(|| format!("{place}: no admin_address is configured"))?;
+    let text = source::text_at(place).await?;
+    let address = admin_address(&text).map_err(|why| format!("{place}: {why}"))?;
     match address.socket_addr() {
         Some(tcp) if tcp.port() == 0 => {
             Err(format!("{place}: port 0 of admin_address is any port"))
@@ -138,11 +136,44 @@ async fn configured(place: &Place) -> Result<Address, String> {
     }
 }
 
+/// Finds the address in a text that may be broken elsewhere.
+fn admin_address(text: &str) -> Result<Address, String> {
+    #[derive(Deserialize)]
+    struct Part {
+        admin_address: Option<Address>,
+    }
+
+    let error = match toml::from_str(text) {
+        Ok(Part { admin_address: Some(address) }) => return Ok(address),
+        Ok(Part { admin_address: None }) => return Err("no admin_address is configured".to_owned()),
+        Err(error) => error,
+    };
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let whole = table.get_ref().get("admin_address").filter(|value| {
+        // What is wrong with its own line may be that it was cut short.
+        let line = line_around(text, value.span());
+        let is_apart = |at: Range<usize>| at.end < line.start || line.end < at.start;
+        errors.iter().all(|error| error.span().is_some_and(is_apart))
+    });
+    let address = whole.and_then(|value| value.get_ref().as_str()?.parse().ok());
+    address.ok_or_else(|| error.message().to_owned())
+}
+
+/// The bytes of the lines that hold `span`.
+fn line_around(text: &str, span: Range<usize>) -> Range<usize> {
+    let is_end = |byte: &u8| *byte == b'\n';
+    let (before, after) = (&text.as_bytes()[..span.start], &text.as_bytes()[span.end..]);
+    let start = before.iter().rposition(is_end).map_or(0, |end| end + 1);
+    let end = after.iter().position(is_end).map_or(text.len(), |end| span.end + end);
+    start..end
+}
+
 async fn ask(
     address: &Address,
     method: Method,
     path: &str,
 ) -> Result<(StatusCode, Bytes), Unanswered> {
+    let deadline = if method == Method::POST { ORDER_DEADLINE } else { DEADLINE };
     let answered = async {
         match address {
             Address::Tcp(tcp) => over(TcpStream::connect(tcp).await?, method, path).await,
@@ -154,10 +185,10 @@ async fn ask(
         code: NOBODY,
         why: format!("nobody answers at {address}: {why}"),
     };
-    match timeout(DEADLINE, answered).await {
+    match timeout(deadline, answered).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(failure)) => Err(nobody(failure.to_string())),
-        Err(_elapsed) => Err(nobody(format!("not within {} s", DEADLINE.as_secs()))),
+        Err(_elapsed) => Err(nobody(format!("not within {} s", deadline.as_secs()))),
     }
 }
 
@@ -181,4 +212,42 @@ async fn over(
     let code = response.status();
     let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await?;
     Ok((code, body.to_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_where_to_ask_in_what_is_broken_elsewhere() {
+        let at = "admin_address = '127.0.0.1:8081'";
+        for text in [
+            at.to_owned(),
+            format!("name = \n{at}\n"),
+            format!("{at}\ngreeting = 'never closed\nid = 1"),
+            format!("{at}\n[table\n"),
+            format!("id = 1\nid = 2\n{at} # where\n"),
+        ] {
+            assert_eq!(admin_address(&text).unwrap().to_string(), "127.0.0.1:8081", "{text}");
+        }
+    }
+
+    #[test]
+    fn takes_no_address_that_may_be_cut_short() {
+        for (text, why) in [
+            ("name = 'x'", "no admin_address is configured"),
+            ("admin_address = '127.0.0.1:80", "invalid literal string"),
+            ("admin_address = 'unix:/run/app.so\nid = 1", "invalid literal string"),
+            ("admin_address = ['127.0.0.1:80'", "unclosed array"),
+            ("admin_address = '127.0.0.1:80' 81", "unexpected key or value"),
+            ("admin_address = 80", "expected an address"),
+            (
+                "greeting = \"\"\"\nadmin_address = '127.0.0.1:80'\n",
+                "invalid multi-line basic string",
+            ),
+        ] {
+            let told = admin_address(text).unwrap_err();
+            assert!(told.contains(why), "{text}: {told}");
+        }
+    }
 }

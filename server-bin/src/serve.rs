@@ -1,6 +1,9 @@
 //! The daemon.
 
-use std::io::{self, IsTerminal};
+use std::{
+    io::{self, IsTerminal},
+    time::Duration,
+};
 
 use hot_reload::{
     Reload, ReloadResult, ReloaderError, ReloaderOptions, ReloaderService, read_last_good,
@@ -17,6 +20,9 @@ use crate::{
 /// How many configurations can be rolled back to, the one in use included: more than anybody tries
 /// before they mend the file, and each takes as much memory as its text.
 const HISTORY: usize = 20;
+
+/// How long what is not waited for any more may go on at the end.
+const LAST_WORK: Duration = Duration::from_secs(1);
 
 /// Loads the configuration once, and runs the daemon on as many threads as that asks for, until it is
 /// told to end.
@@ -42,7 +48,11 @@ pub(crate) fn serve(following: Following, filter: log::Filter) -> Result<(), Fai
     if let Some(threads) = config.worker_threads {
         runtime.worker_threads(threads.get());
     }
-    runtime.enable_all().build()?.block_on(run(following, source, inherited, filter, signals))
+    let runtime = runtime.enable_all().build()?;
+    let served = runtime.block_on(run(following, source, inherited, filter, signals));
+    // A file system that does not answer keeps a thread for ever.
+    runtime.shutdown_timeout(LAST_WORK);
+    served
 }
 
 type Loaded = ReloadResult<Option<ServerConfig>, ServerConfig, String>;

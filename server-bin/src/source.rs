@@ -2,6 +2,10 @@
 
 use std::{
     fmt,
+    fs::{Metadata, OpenOptions},
+    io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -12,9 +16,8 @@ use hot_reload::{
     file_reloader::{Format, Toml},
 };
 use hot_reload_sources::{Access, Content, FromStore, Store, from_url};
-use serde::de::DeserializeOwned;
+use rustix::fs::OFlags;
 use server_lib::ServerConfig;
-use toml::de::{DeTable, Deserializer};
 use tracing::warn;
 
 use crate::{
@@ -24,6 +27,9 @@ use crate::{
 
 /// What the environment variables of the credentials for a store begin with.
 const ENVIRONMENT: &str = "SERVER_CONFIG_";
+
+/// As much as is read of a file that is loaded.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// How long a store is waited for, where it is not as by default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -88,36 +94,36 @@ impl Source {
     /// Its text: of a file as it is now, of a store as it was loaded last. May block.
     pub(crate) fn text(&self) -> Option<String> {
         match &self.kind {
-            Kind::File(file) => std::fs::read_to_string(file.path()).ok(),
+            Kind::File(file) => read(file.path()).ok(),
             Kind::Store { last, .. } => last.lock().clone(),
         }
     }
 }
 
-/// Loads as much of the configuration at `place` as `T` asks for, whatever the rest is; what is wrong is
-/// told with its name.
-pub(crate) async fn load<T>(place: &Place) -> Result<T, String>
-where
-    T: DeserializeOwned + Eq + Send + Sync + 'static,
-{
+/// Loads the text at `place` once; what is wrong is told with its name.
+pub(crate) async fn text_at(place: &Place) -> Result<String, String> {
     let told = |why: &dyn fmt::Display| format!("{place}: {why}");
-    let text = match place {
-        Place::File(path) => std::fs::read_to_string(path).map_err(|error| told(&error))?,
+    match place {
+        Place::File(path) => read(path).map_err(|error| told(&error)),
         Place::Store(url) => {
             let store = open(url, Patience::default()).map_err(|failure| failure.to_string())?;
             let loaded = store.text().reload().await.map_err(|error| error.to_string())?;
-            loaded.ok_or_else(|| told(&"nothing to load"))?
+            loaded.ok_or_else(|| told(&"nothing to load"))
         }
-    };
-    let read = toml::from_str(&text);
-    // Of a file that is broken, what is not counts.
-    read.or_else(|error| part_of(&text).ok_or_else(|| told(&error.message())))
+    }
 }
 
-/// Reads what a broken `text` still says.
-fn part_of<T: DeserializeOwned>(text: &str) -> Option<T> {
-    let (table, _errors) = DeTable::parse_recoverable(text);
-    T::deserialize(Deserializer::from(table)).ok()
+/// Reads a file, and nothing that may be in its place: a FIFO would have to be waited for.
+fn read(path: &Path) -> io::Result<String> {
+    let is_file = |found: &Metadata| found.is_file().then_some(());
+    let none = || io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+    is_file(&std::fs::metadata(path)?).ok_or_else(none)?;
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    is_file(&file.metadata()?).ok_or_else(none)?;
+    let mut text = String::new();
+    file.take(MAX_BYTES).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 fn open(url: &Url, patience: Patience) -> Result<Box<dyn Store>, Failure> {
@@ -181,5 +187,25 @@ impl RealtimeWatch<ServerConfig, String> for Source {
             Kind::File(file) => file.follow_realtime(options),
             Kind::Store { store, .. } => store.follow_realtime(options),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    /// A thread that waited for somebody to write into it once kept the daemon from its end.
+    #[test]
+    fn what_is_no_file_has_no_text() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        let source = Source::at(&Place::File(path.clone()), Patience::default()).unwrap();
+        std::fs::write(&path, "name = 'one'").unwrap();
+        assert_eq!(source.text().as_deref(), Some("name = 'one'"));
+        std::fs::remove_file(&path).unwrap();
+        mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        assert_eq!(source.text(), None);
     }
 }
