@@ -93,7 +93,11 @@ impl Settle {
     /// Whether what was read is taken though somebody has the file open for writing; otherwise how
     /// soon to look again.
     pub(super) fn despite_writers(&mut self, facts: Facts, now: Instant) -> Result<(), Duration> {
-        let busy_since = *self.busy_since.get_or_insert(now);
+        // Where patience is at its end, that is a ceiling after the first that was heard of it.
+        let before =
+            if facts.patience == Patience::Exhausted { self.ceiling } else { Duration::ZERO };
+        let began = || now.checked_sub(before).unwrap_or(now);
+        let busy_since = *self.busy_since.get_or_insert_with(began);
         let is_enough = facts.age >= self.ceiling
             || facts.patience == Patience::Exhausted
                 && (facts.age >= REST * self.window
@@ -177,6 +181,17 @@ mod tests {
             settle.before_reading(FRESH, || Writers::Some, || start);
             let outcome = settle.despite_writers(facts, start + busy_for * MS);
             assert_eq!(outcome.is_ok(), taken, "{facts:?} {busy_for}");
+        }
+    }
+
+    /// One that leaves no quiet moment is not looked at before the ceiling.
+    #[test]
+    fn a_restless_writer_is_waited_for_no_longer_when_it_is_looked_at_late() {
+        let (start, mut settle) = (Instant::now(), settle());
+        let exhausted = Facts { patience: Patience::Exhausted, ..FRESH };
+        for (after, taken) in [(3000, false), (5999, false), (6000, true)] {
+            let outcome = settle.despite_writers(exhausted, start + after * MS);
+            assert_eq!(outcome.is_ok(), taken, "{after}");
         }
     }
 
