@@ -185,6 +185,11 @@ impl Bell {
         }
     }
 
+    /// Takes note that nothing more is told from there, not even that a writer is done.
+    pub(super) fn is_deaf_to(&self, whence: Whence) {
+        self.lock().writing.retain(|at| *at != whence);
+    }
+
     /// Waits for a ring.
     pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Hint> {
         let mut heard = self.lock();

@@ -18,6 +18,16 @@ pub(super) enum Place {
     File,
 }
 
+impl Place {
+    /// Where a follower at this place of a watch is rung from.
+    fn whence(&self, key: &Key) -> Whence {
+        match self {
+            Self::Content(name) | Self::Way(name) => Whence::of((key, &**name)),
+            Self::Own | Self::File => Whence::of(key),
+        }
+    }
+}
+
 /// Every watch and its followers.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
@@ -84,6 +94,7 @@ impl Registry {
             Place::Content(name) => watch.contents.remove(name, follower),
             Place::Way(name) => watch.ways.remove(name, follower),
         }
+        follower.bell.is_deaf_to(place.whence(key));
         let unused = watch.is_unused();
         if unused {
             self.watches.remove(key);
@@ -273,6 +284,25 @@ mod tests {
         registry.enter(key.clone(), place, &follower);
         registry.ring(Event::At(&key, what));
         follower.bell.take_reasons()
+    }
+
+    /// Its file may have been replaced, and what is there now be whole.
+    #[test]
+    fn of_a_writer_that_can_be_heard_no_more_no_end_is_waited_for() {
+        for (place, what) in [
+            (Place::File, What::Own(Notice::Modified)),
+            (
+                Place::Content(OsStr::new("a").into()),
+                What::Named(OsStr::new("a"), Notice::Modified),
+            ),
+        ] {
+            let (mut registry, follower, key) = (Registry::default(), Arc::default(), Key::of(1));
+            registry.enter(key.clone(), &place, &follower);
+            registry.ring(Event::At(&key, what));
+            assert!(follower.bell.heard_writers(), "{place:?}");
+            assert!(registry.leave(&key, &place, &follower));
+            assert!(!follower.bell.heard_writers(), "{place:?}");
+        }
     }
 
     #[test]
