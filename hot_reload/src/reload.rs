@@ -154,9 +154,9 @@ where
     ///
     /// The service calls it before it loads, so that no change falls in between, and again, with
     /// backoff, when the channel closes, or has told that the source is gone: a watch on a file hears
-    /// nothing of another that took its place. What that channel still tells counts until the new one has
-    /// told of something. When it takes more than a second the service loads
-    /// meanwhile, says so in its status, and loads once more when it stands.
+    /// nothing of another that took its place. What that channel still tells counts while no other watch
+    /// stands, and has the source loaded once one does. When it takes more than a second the service
+    /// loads meanwhile, says so in its status, and loads once more when it stands.
     ///
     /// # Errors
     ///
