@@ -42,6 +42,8 @@ pub(super) struct Site {
     /// One on the way to the files whose server may not answer, if any is; `None` before the way was
     /// walked.
     way: Option<Filesystem>,
+    /// Whether the way leads over links.
+    has_links: bool,
     /// The least trustworthy filesystem of the set.
     filesystem: Filesystem,
     /// A survey that was given up on and still has its thread.
@@ -73,6 +75,7 @@ impl Site {
             told: None,
             known: Arc::default(),
             way: None,
+            has_links: false,
             filesystem: Filesystem::Local,
             hung: Weak::new(),
         }
@@ -214,9 +217,11 @@ impl Site {
     /// When any of the files, or a link on the way to them, changed last; `None` where a server would
     /// have to be asked.
     pub(super) fn edited(&self, files: &[Option<Identity>]) -> Option<SystemTime> {
-        let way = chain::stops(&self.paths, How::Cached, &self.known).ok()?;
-        let links = way.iter().filter_map(|stop| stop.turned);
-        let newest = files.iter().flatten().map(|file| file.changed).chain(links).max()?;
+        let mut newest = files.iter().flatten().map(|file| file.changed).max()?;
+        if self.has_links {
+            let way = chain::stops(&self.paths, How::Cached, &self.known).ok()?;
+            newest = way.iter().filter_map(|stop| stop.turned).fold(newest, i64::max);
+        }
         UNIX_EPOCH.checked_add(Duration::from_nanos(newest.try_into().ok()?))
     }
 
@@ -335,6 +340,7 @@ impl Site {
                 Arc::new(found)
             }
         };
+        self.has_links = way.iter().any(|stop| stop.turned.is_some());
         let mut on_the_way = way.iter().filter_map(|stop| self.known.get(stop.device?));
         self.way = Some(on_the_way.find(|found| found.is_remote()).unwrap_or(Filesystem::Local));
         Ok(())
