@@ -8,6 +8,7 @@ use std::{
 
 use tokio::{
     sync::futures::Notified,
+    task::yield_now,
     time::{Instant, Sleep, sleep_until},
 };
 
@@ -87,11 +88,12 @@ impl<'a, 'n, C: Future<Output = ()>> Ears<'a, 'n, C> {
                 () = ring_at(until, timer) => Woken::Time,
             }
         });
-        let mut is_first = true;
-        poll_fn(|cx| {
+        let mut polls = 0_u32;
+        let woken = poll_fn(|cx| {
+            polls = polls.saturating_add(1);
             // A storm of hints holds nothing else up; and what is wanted by now comes before a
             // hint, which may be of what is not to be looked at any more.
-            let other_first = std::mem::take(&mut is_first) || is_on_trial || control.is_wanted();
+            let other_first = polls == 1 || is_on_trial || control.is_wanted();
             if other_first && let Poll::Ready(woken) = other.as_mut().poll(cx) {
                 return Poll::Ready(woken);
             }
@@ -100,7 +102,15 @@ impl<'a, 'n, C: Future<Output = ()>> Ears<'a, 'n, C> {
             }
             if other_first { Poll::Pending } else { other.as_mut().poll(cx) }
         })
-        .await
+        .await;
+        if polls == 1 {
+            // A loop that never has to wait leaves others on its thread their turn. One that has
+            // waited has done so; and to yield where nothing else is to be done wakes another
+            // thread of the runtime to look for work, on whose processor the next look would find
+            // nothing in the caches.
+            yield_now().await;
+        }
+        woken
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{fmt::Display, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
-use tracing::{field::display, info, warn};
+use tracing::{Level, enabled, field::display, info, warn};
 
 #[cfg(feature = "file-reloader")]
 use super::sink::Failure;
@@ -235,6 +235,11 @@ impl News {
             (_, None, Some(generation)) => Some(Triggered::Published(generation)),
             (_, None, None) => Some(Triggered::Unchanged),
         }
+    }
+
+    /// Whether there is a new value, and somebody who logs that.
+    pub(super) fn is_published_and_logged(&self) -> bool {
+        self.published.is_some() && enabled!(target: "hot_reload::published", Level::INFO)
     }
 
     pub(super) fn log(self, source: Option<&str>, reason: Reason) {

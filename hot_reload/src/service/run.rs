@@ -207,7 +207,7 @@ where
         if is_good {
             self.doubt.clear();
         }
-        if news.published.is_some() && self.trial.is_none() {
+        if self.trial.is_none() && news.is_published_and_logged() {
             // Whoever waits for the value has it before it is told of. One on trial is tried first.
             yield_now().await;
         }

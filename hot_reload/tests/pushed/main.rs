@@ -155,6 +155,28 @@ async fn events_that_arrive_while_a_load_runs_go_before_it() {
     assert_eq!(lab.values.status().health, Health::Fresh);
 }
 
+/// On one thread, which the loop would otherwise keep for as long as there is anything to take.
+#[tokio::test(start_paused = true)]
+async fn a_source_that_tells_much_at_once_leaves_readers_their_turn() {
+    let ((loads, loading), (watches, watching)) = (Queue::new(), Queue::new());
+    let source = Source { loads: loading, watches: watching };
+    let (service, mut values) = ReloaderService::from_reloader(source, ReloaderOptions::realtime());
+    tokio::spawn(async move { service.start_with_realtime().await });
+    let (events, rx) = mpsc::channel(16);
+    watches.send(rx).unwrap();
+    loads.send(Ok(Some(1))).unwrap();
+    timeout(PATIENCE, values.changed()).await.unwrap().unwrap();
+    for n in 2..10 {
+        events.try_send(WatchEvent::Changed(n)).unwrap();
+    }
+    let mut seen = Vec::new();
+    while seen.last() != Some(&9) {
+        timeout(PATIENCE, values.changed()).await.unwrap().unwrap();
+        seen.extend(values.get());
+    }
+    assert_eq!(seen, [2, 3, 4, 5, 6, 7, 8, 9]);
+}
+
 /// Whoever pauses a service has it look at nothing that comes to be after.
 #[tokio::test(start_paused = true)]
 async fn what_is_wanted_goes_before_what_is_heard() {
