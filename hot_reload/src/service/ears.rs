@@ -17,7 +17,7 @@ use super::{
     record::Trial,
     state::{Event, State},
 };
-use crate::follow::Hint;
+use crate::{at_once::at_once, follow::Hint};
 
 /// What a loop that waits is woken by.
 pub(super) enum Woken {
@@ -47,6 +47,8 @@ pub(super) struct Ears<'a, 'n, C> {
     changed: Pin<&'a mut Notified<'n>>,
     /// Boxed, so that a service that waits for no moment, as most do, takes no room for one.
     timer: Option<Pin<Box<Sleep>>>,
+    /// A hint that was there at once, and is taken after others have had their turn.
+    held: Option<Hint>,
 }
 
 impl<'a, 'n, C: Future<Output = ()>> Ears<'a, 'n, C> {
@@ -55,7 +57,7 @@ impl<'a, 'n, C: Future<Output = ()>> Ears<'a, 'n, C> {
         closed: Pin<&'a mut C>,
         changed: Pin<&'a mut Notified<'n>>,
     ) -> Self {
-        Self { control, closed, changed, timer: None }
+        Self { control, closed, changed, timer: None, held: None }
     }
 
     /// Waits until a look that takes long is to be given up, or, with `None`, that moment has come.
@@ -77,7 +79,7 @@ impl<'a, 'n, C: Future<Output = ()>> Ears<'a, 'n, C> {
         trial: &mut Option<Trial>,
         mut hints: impl FnMut(&mut Context<'_>) -> Poll<Hint>,
     ) -> Woken {
-        let Self { control, closed, changed, timer } = self;
+        let Self { control, closed, changed, timer, held } = self;
         let (is_paused, is_on_trial) = (matches!(state, State::Paused { .. }), trial.is_some());
         let mut other = pin!(async {
             tokio::select! {
@@ -88,29 +90,31 @@ impl<'a, 'n, C: Future<Output = ()>> Ears<'a, 'n, C> {
                 () = ring_at(until, timer) => Woken::Time,
             }
         });
-        let mut polls = 0_u32;
-        let woken = poll_fn(|cx| {
-            polls = polls.saturating_add(1);
+        let mut turn = pin!(yield_now());
+        let mut is_first = true;
+        poll_fn(|cx| {
+            let is_at_once = std::mem::take(&mut is_first);
             // A storm of hints holds nothing else up; and what is wanted by now comes before a
             // hint, which may be of what is not to be looked at any more.
-            let other_first = polls == 1 || is_on_trial || control.is_wanted();
+            let other_first = is_at_once || is_on_trial || control.is_wanted();
             if other_first && let Poll::Ready(woken) = other.as_mut().poll(cx) {
                 return Poll::Ready(woken);
             }
-            if !is_paused && let Poll::Ready(hint) = hints(cx) {
+            let mut heard = || held.take().map_or_else(|| hints(cx), Poll::Ready);
+            if !is_paused && let Poll::Ready(hint) = heard() {
+                // A loop that never has to wait leaves others on its thread their turn, and what
+                // they want by then goes before the hint. One that has waited has done so; and to
+                // yield where nothing else is to be done wakes another thread of the runtime to
+                // look for work, on whose processor the next look would find nothing in the caches.
+                if is_at_once && turn.as_mut().poll(cx).is_pending() {
+                    *held = Some(hint);
+                    return Poll::Pending;
+                }
                 return Poll::Ready(Woken::Hint(hint));
             }
             if other_first { Poll::Pending } else { other.as_mut().poll(cx) }
         })
-        .await;
-        if polls == 1 {
-            // A loop that never has to wait leaves others on its thread their turn. One that has
-            // waited has done so; and to yield where nothing else is to be done wakes another
-            // thread of the runtime to look for work, on whose processor the next look would find
-            // nothing in the caches.
-            yield_now().await;
-        }
-        woken
+        .await
     }
 }
 
@@ -119,7 +123,8 @@ fn proof(trial: &mut Option<Trial>, cx: &mut Context<'_>) -> Poll<Result<(), Str
     trial.as_mut().map_or(Poll::Pending, |trial| trial.as_mut().poll(cx))
 }
 
-/// Waits for a moment, by the timer that was set for another if there is one; for none, for ever.
+/// Waits for a moment, by the timer that was set for another if there is one; for none, for ever. One
+/// that is past leaves others their turn.
 async fn ring_at(deadline: Option<Instant>, timer: &mut Option<Pin<Box<Sleep>>>) {
     let Some(deadline) = deadline else {
         *timer = None;
@@ -129,5 +134,9 @@ async fn ring_at(deadline: Option<Instant>, timer: &mut Option<Pin<Box<Sleep>>>)
     if timer.deadline() != deadline {
         timer.as_mut().reset(deadline);
     }
-    timer.await;
+    if at_once(timer.as_mut()).await.is_some() {
+        yield_now().await;
+    } else {
+        timer.await;
+    }
 }

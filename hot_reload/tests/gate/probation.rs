@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -253,4 +253,24 @@ async fn the_status_says_until_when_a_value_is_on_probation() {
     let mut status = lab.rx.watch_status();
     within(status.wait_for(|status| status.probation_until.is_none())).await.unwrap();
     assert_eq!(Instant::now(), until);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_is_bad_at_once_is_shown_to_nobody() {
+    let idle = Idle::new(never_by_itself(), |service| {
+        service.probation(WINDOW, |value| async move {
+            if *value == 2 { Err("bad at once") } else { Ok(()) }
+        })
+    })
+    .await;
+    let (mut values, seen) = (idle.rx.clone(), Arc::<Mutex<Vec<_>>>::default());
+    let kept = Arc::clone(&seen);
+    let _reader = tokio::spawn(async move {
+        while values.changed().await.is_ok() {
+            kept.lock().unwrap().push(values.get());
+        }
+    });
+    idle.load(2).await;
+    sleep(MILLISECOND).await;
+    assert!(!seen.lock().unwrap().contains(&Some(2)), "{seen:?}");
 }

@@ -155,17 +155,24 @@ async fn events_that_arrive_while_a_load_runs_go_before_it() {
     assert_eq!(lab.values.status().health, Health::Fresh);
 }
 
-/// On one thread, which the loop would otherwise keep for as long as there is anything to take.
-#[tokio::test(start_paused = true)]
-async fn a_source_that_tells_much_at_once_leaves_readers_their_turn() {
+/// A service without a gate, which has the value 1.
+async fn plain() -> (ReloaderHandle, ReloaderReceiver<u32>, mpsc::Sender<WatchEvent<u32>>) {
     let ((loads, loading), (watches, watching)) = (Queue::new(), Queue::new());
     let source = Source { loads: loading, watches: watching };
     let (service, mut values) = ReloaderService::from_reloader(source, ReloaderOptions::realtime());
+    let handle = service.handle();
     tokio::spawn(async move { service.start_with_realtime().await });
     let (events, rx) = mpsc::channel(16);
     watches.send(rx).unwrap();
     loads.send(Ok(Some(1))).unwrap();
     timeout(PATIENCE, values.changed()).await.unwrap().unwrap();
+    (handle, values, events)
+}
+
+/// On one thread, which the loop would otherwise keep for as long as there is anything to take.
+#[tokio::test(start_paused = true)]
+async fn a_source_that_tells_much_at_once_leaves_readers_their_turn() {
+    let (_handle, mut values, events) = plain().await;
     for n in 2..10 {
         events.try_send(WatchEvent::Changed(n)).unwrap();
     }
@@ -175,6 +182,24 @@ async fn a_source_that_tells_much_at_once_leaves_readers_their_turn() {
         seen.extend(values.get());
     }
     assert_eq!(seen, [2, 3, 4, 5, 6, 7, 8, 9]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wanted_in_the_turn_that_is_left_goes_before_what_was_heard() {
+    for ends in [false, true] {
+        let (handle, mut values, events) = plain().await;
+        for n in 2..4 {
+            events.try_send(WatchEvent::Changed(n)).unwrap();
+        }
+        timeout(PATIENCE, values.wait_for(|value| *value == 2)).await.unwrap().unwrap();
+        if ends {
+            handle.shutdown().await;
+        } else {
+            handle.pause();
+        }
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(values.get(), Some(2), "ends: {ends}");
+    }
 }
 
 /// Whoever pauses a service has it look at nothing that comes to be after.
