@@ -262,3 +262,61 @@ mod by_inode {
         }
     }
 }
+
+/// A source that always holds something, and whose watches can fail to be set.
+#[derive(Clone)]
+struct Flaky(Arc<Queue<Result<Events, &'static str>>>);
+
+#[async_trait]
+impl Reload<u32> for Flaky {
+    type Source = Self;
+
+    async fn new(source: &Self) -> ReloadResult<Self, u32> {
+        Ok(source.clone())
+    }
+
+    async fn reload(&self) -> ReloadResult<Option<u32>, u32> {
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl RealtimeWatch<u32> for Flaky {
+    async fn watch_realtime(&self) -> ReloadResult<RealtimeWatchHandle<u32>, u32> {
+        self.0.next().await.map(RealtimeWatchHandle::new).map_err(ReloaderError::Reload)
+    }
+}
+
+/// The next was once let go of for it, and no other ever set.
+#[tokio::test(start_paused = true)]
+async fn a_watch_in_doubt_is_not_trusted_for_a_failure_that_is_over() {
+    let (watches, watching) = Queue::new();
+    let (service, mut values) =
+        ReloaderService::from_reloader(Flaky(Arc::clone(&watching)), ReloaderOptions::realtime());
+    tokio::spawn(async move { service.start_with_realtime().await });
+    let stand = || {
+        let (tx, rx) = mpsc::channel(16);
+        watches.send(Ok(rx)).unwrap();
+        tx
+    };
+    let first = stand();
+    first.send(WatchEvent::Changed(1)).await.unwrap();
+    timeout(PATIENCE, values.changed()).await.unwrap().unwrap();
+    // It is gone; another can't be had at first, then it can.
+    watches.send(Err("not yet")).unwrap();
+    first.send(WatchEvent::Removed).await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let second = stand();
+    sleep(Duration::from_secs(60)).await;
+    // The one in doubt tells of something, and of more while a third is being set.
+    first.send(WatchEvent::Changed(1)).await.unwrap();
+    sleep(Duration::from_millis(1)).await;
+    drop(second);
+    sleep(Duration::from_millis(1)).await;
+    first.send(WatchEvent::Changed(3)).await.unwrap();
+    sleep(Duration::from_millis(500)).await;
+    let third = stand();
+    sleep(Duration::from_secs(600)).await;
+    third.send(WatchEvent::Changed(5)).await.unwrap();
+    timeout(PATIENCE, values.wait_for(|value| *value == 5)).await.unwrap().unwrap();
+}

@@ -83,6 +83,9 @@ impl<'a, T, V, S> Pushed<'a, T, V, S> {
                 self.watch = Some(watch);
                 (self.armed_at, self.rearm_at) = (Some(Instant::now()), None);
                 (self.degraded, self.is_proven) = (None, false);
+                if let Some(doubted) = &mut self.doubted {
+                    doubted.is_alone = false;
+                }
             }
             Err(reason) => {
                 self.lost = self.lost.saturating_add(1);
