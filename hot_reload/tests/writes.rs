@@ -16,8 +16,8 @@ use std::{
 };
 
 use common::{Lab, PATIENCE, config, text};
-use hot_reload::Health;
-use tokio::time::{Instant, timeout, timeout_at};
+use hot_reload::{Health, ReloaderService, TomlFile, WatchStrategy};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Longer than any quiet period, shorter than the ceiling.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -408,4 +408,36 @@ async fn storm(
     assert_eq!(half, None, "half a file was published, {last} writes");
     lab.expect(config(&format!("storm {last}"))).await;
     (lab, longest)
+}
+
+/// What was waited for it once was taken off the patience with the next writer.
+#[tokio::test]
+async fn a_bad_file_shortens_no_later_wait() {
+    let ceiling = Duration::from_millis(600);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, text("one")).unwrap();
+    let file = TomlFile::<common::Config>::from_path(&path).unwrap();
+    let options = common::options(WatchStrategy::Realtime).settle_ceiling(ceiling);
+    let (service, mut values) = ReloaderService::from_reloader(file, options);
+    tokio::spawn(async move { service.start_with_realtime().await });
+    timeout(PATIENCE, values.changed()).await.unwrap().unwrap();
+    // Looked at while it is written, then bad.
+    let mut bad = File::create(&path).unwrap();
+    bad.write_all(b"broken = = =").unwrap();
+    sleep(ceiling / 2).await;
+    drop(bad);
+    let mut status = values.watch_status();
+    timeout(PATIENCE, status.wait_for(|status| status.failures > 0)).await.unwrap().unwrap();
+    sleep(2 * ceiling).await;
+    // One that never rests is read after two ceilings.
+    let begun = Instant::now();
+    let mut writer = File::create(&path).unwrap();
+    writer.write_all(text("two").as_bytes()).unwrap();
+    while values.get() != Some(config("two")) {
+        assert!(begun.elapsed() < PATIENCE, "{:?}", values.status());
+        sleep(Duration::from_millis(30)).await;
+        writer.write_all(b"# more\n").unwrap();
+    }
+    assert!(begun.elapsed() >= 2 * ceiling, "{:?}", begun.elapsed());
 }

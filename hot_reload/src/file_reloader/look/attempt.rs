@@ -256,6 +256,9 @@ impl<L> Looker<L> {
                 Proof::UnderWriters
             }
         };
+        if self.proof != Proof::UnderWriters {
+            self.settle.is_over();
+        }
         let Loaded { value, dependencies } = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
