@@ -217,8 +217,12 @@ impl Site {
     /// When any of the files, or a link on the way to them, changed last; `None` where a server would
     /// have to be asked.
     pub(super) fn edited(&self, files: &[Option<Identity>]) -> Option<SystemTime> {
+        if self.filesystem().is_remote() {
+            return None;
+        }
         let mut newest = files.iter().flatten().map(|file| file.changed).max()?;
-        if self.has_links {
+        // Without events nothing tells of a link that comes to be on the way.
+        if self.has_links || !self.wants_events {
             let way = chain::stops(&self.paths, How::Cached, &self.known).ok()?;
             newest = way.iter().filter_map(|stop| stop.turned).fold(newest, i64::max);
         }
@@ -385,5 +389,38 @@ fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
         Ok(guard) => Some(guard),
         Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
         Err(TryLockError::WouldBlock) => None,
+    }
+}
+
+#[cfg(all(test, target_os = "linux", not(miri)))]
+mod tests {
+    use std::{
+        fs,
+        os::unix::fs::{MetadataExt, symlink},
+    };
+
+    use super::*;
+
+    /// As a trigger has it looked at under polling, where nothing tells of the link.
+    #[tokio::test]
+    async fn a_link_that_took_the_place_of_a_file_counts_as_an_edit() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("config.toml"), dir.path().join("other.toml"));
+        fs::write(&path, "a").unwrap();
+        fs::write(&other, "b").unwrap();
+        let mut site = Site::watched(path.clone(), false, &Arc::default());
+        site.survey(Arm::All).await;
+        fs::remove_file(&path).unwrap();
+        // Later than the clock of the file's times can fail to show.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        symlink(&other, &path).unwrap();
+        let survey = site.survey(Arm::None).await;
+        let edited = site.edited(&survey.identities).unwrap();
+        let other = fs::metadata(&other).unwrap().ctime_nsec();
+        let link = fs::symlink_metadata(&path).unwrap();
+        let turned =
+            Duration::new(link.ctime().unsigned_abs(), link.ctime_nsec().try_into().unwrap());
+        assert_ne!(link.ctime_nsec(), other);
+        assert_eq!(edited, UNIX_EPOCH + turned);
     }
 }
