@@ -6,12 +6,12 @@ mod common;
 use std::{
     fs::{self, File, OpenOptions},
     io::Write,
-    os::unix::fs::chown,
+    os::unix::fs::{chown, symlink},
     time::Duration,
 };
 
-use common::{Lab, PATIENCE, alone_under, block_on, book::Book, config, options, text};
-use hot_reload::{FileReloader, ReloaderService, WatchStrategy};
+use common::{Config, Lab, PATIENCE, alone_under, block_on, book::Book, config, options, text};
+use hot_reload::{FileReloader, ReloaderService, TomlFile, WatchStrategy};
 use tokio::time::{sleep, timeout};
 
 /// A process that gets no lease on a file that it does not own (`fcntl(2)`), as any service that
@@ -200,5 +200,63 @@ fn a_set_is_not_read_while_one_of_it_is_half_written() {
             }
         });
         whole.await.unwrap();
+    });
+}
+
+/// Its writer was once taken to be heard no more when the link was.
+#[test]
+fn half_a_file_in_the_place_of_a_link_is_waited_for() {
+    if !alone_under("half_a_file_in_the_place_of_a_link_is_waited_for", WITHOUT_LEASES) {
+        return;
+    }
+    block_on(async {
+        let mut lab = Lab::new(WatchStrategy::Realtime, |dir| {
+            let real = dir.join("real.toml");
+            fs::write(&real, text("one")).unwrap();
+            chown(&real, Some(SOMEBODY), None).unwrap();
+            symlink(real, dir.join("config.toml")).unwrap();
+        })
+        .await;
+        lab.expect(config("one")).await;
+        let before = lab.generation();
+        fs::remove_file(&lab.path).unwrap();
+        let mut writer = File::create(&lab.path).unwrap();
+        writer.write_all(b"name = \"two\"\n").unwrap();
+        chown(&lab.path, Some(SOMEBODY), None).unwrap();
+        lab.expect_silence(PAUSE).await;
+        writer.write_all(b"rest = \"whole\"\n").unwrap();
+        drop(writer);
+        lab.expect_next(before, config("two")).await;
+    });
+}
+
+/// It was once taken for a file that somebody writes, whose end never came.
+#[test]
+fn a_directory_that_comes_back_is_no_writer() {
+    if !alone_under("a_directory_that_comes_back_is_no_writer", WITHOUT_LEASES) {
+        return;
+    }
+    block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let app = dir.path().join("app");
+        let path = app.join("config.toml");
+        let fill = |name: &str| {
+            fs::create_dir(&app).unwrap();
+            let new = app.join("new");
+            fs::write(&new, text(name)).unwrap();
+            chown(&new, Some(SOMEBODY), None).unwrap();
+            fs::rename(new, &path).unwrap();
+        };
+        fill("one");
+        let source = TomlFile::<Config>::from_path(&path).unwrap();
+        // It would be waited for up to there.
+        let options = options(WatchStrategy::Realtime).settle_ceiling(2 * PATIENCE);
+        let (service, mut values) = ReloaderService::from_reloader(source, options);
+        tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
+        timeout(PATIENCE, values.changed()).await.unwrap().unwrap();
+        fs::remove_dir_all(&app).unwrap();
+        sleep(PAUSE).await;
+        fill("two");
+        timeout(PATIENCE, values.wait_for(|v| *v == config("two"))).await.unwrap().unwrap();
     });
 }

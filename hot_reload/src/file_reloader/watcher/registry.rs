@@ -87,14 +87,21 @@ impl Registry {
 
     /// Takes a follower out; true if the watch has none left, and is forgotten.
     pub(super) fn leave(&mut self, key: &Key, place: &Place, follower: &Arc<Follower>) -> bool {
-        let Some(watch) = self.watches.get_mut(key) else { return false };
+        let Some(watch) = self.watches.get_mut(key) else {
+            follower.bell.is_deaf_to(place.whence(key));
+            return false;
+        };
         match place {
             Place::Own => watch.own.remove(follower),
             Place::File => watch.file.remove(follower),
             Place::Content(name) => watch.contents.remove(name, follower),
             Place::Way(name) => watch.ways.remove(name, follower),
         }
-        follower.bell.is_deaf_to(place.whence(key));
+        // Whoever made a file in the place of a link is heard still.
+        let is_heard = matches!(place, Place::Way(name) if watch.contents.has(name, follower));
+        if !is_heard {
+            follower.bell.is_deaf_to(place.whence(key));
+        }
         let unused = watch.is_unused();
         if unused {
             self.watches.remove(key);
@@ -303,6 +310,18 @@ mod tests {
             assert!(registry.leave(&key, &place, &follower));
             assert!(!follower.bell.heard_writers(), "{place:?}");
         }
+    }
+
+    #[test]
+    fn of_a_writer_in_a_directory_that_is_gone_no_end_is_waited_for() {
+        let (name, key) = (OsStr::new("a"), Key::of(1));
+        let (mut registry, follower, place) =
+            (Registry::default(), Arc::default(), Place::Content(name.into()));
+        registry.enter(key.clone(), &place, &follower);
+        registry.ring(Event::At(&key, What::Named(name, Notice::Appeared)));
+        registry.ring(Event::At(&key, What::Gone));
+        assert!(!registry.leave(&key, &place, &follower));
+        assert!(!follower.bell.heard_writers());
     }
 
     #[test]
