@@ -5,7 +5,7 @@ mod common;
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::Write,
+    io::{Seek, Write},
     os::unix::fs::{chown, symlink},
     time::Duration,
 };
@@ -258,5 +258,75 @@ fn a_directory_that_comes_back_is_no_writer() {
         sleep(PAUSE).await;
         fill("two");
         timeout(PATIENCE, values.wait_for(|v| *v == config("two"))).await.unwrap().unwrap();
+    });
+}
+
+/// Whoever makes a link was once waited for like a writer, whose end never came.
+#[test]
+fn a_link_that_is_made_anew_is_no_writer() {
+    if !alone_under("a_link_that_is_made_anew_is_no_writer", WITHOUT_LEASES) {
+        return;
+    }
+    block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let (app, link) = (dir.path().join("app"), dir.path().join("link"));
+        fs::create_dir(&app).unwrap();
+        let path = app.join("config.toml");
+        fs::write(&path, text("0")).unwrap();
+        chown(&path, Some(SOMEBODY), None).unwrap();
+        symlink("app", &link).unwrap();
+        let source = TomlFile::<Config>::from_path(link.join("config.toml")).unwrap();
+        // It would be waited for up to there.
+        let options = options(WatchStrategy::Realtime).settle_ceiling(2 * PATIENCE);
+        let (service, mut values) = ReloaderService::from_reloader(source, options);
+        tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
+        timeout(PATIENCE, values.changed()).await.unwrap().unwrap();
+        for n in 1..10 {
+            fs::remove_file(&link).unwrap();
+            fs::write(&path, text(&n.to_string())).unwrap();
+            symlink("app", &link).unwrap();
+            let want = config(&n.to_string());
+            timeout(PATIENCE, values.wait_for(|value| *value == want)).await.unwrap().unwrap();
+        }
+    });
+}
+
+/// A poll that found a file which had just been written was once followed by one that waited for
+/// nothing.
+#[test]
+fn a_file_that_is_polled_again_waits_for_quiet() {
+    if !alone_under("a_file_that_is_polled_again_waits_for_quiet", WITHOUT_LEASES) {
+        return;
+    }
+    block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        let part = |what: &str, n: u32| format!("{what} = \"{what} {n:03}\"\n");
+        fs::write(&path, part("name", 0) + &part("rest", 0)).unwrap();
+        chown(&path, Some(SOMEBODY), None).unwrap();
+        let source = TomlFile::<Config>::from_path(&path).unwrap();
+        // Longer than any pause of the writer.
+        let options = options(WatchStrategy::Polling)
+            .poll_interval(Duration::from_millis(5))
+            .settle_window(Duration::from_secs(1))
+            .settle_ceiling(2 * PATIENCE);
+        let (service, mut values) = ReloaderService::from_reloader(source, options);
+        tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
+        timeout(PATIENCE, values.changed()).await.unwrap().unwrap();
+        let seen = tokio::spawn(async move {
+            values.changed().await.unwrap();
+            values.get().unwrap()
+        });
+        let mut writer = OpenOptions::new().write(true).open(&path).unwrap();
+        for n in 1..=100 {
+            // In two steps, so that what is there is a value at any time, and of one edit at few.
+            writer.rewind().unwrap();
+            for what in ["name", "rest"] {
+                writer.write_all(part(what, n).as_bytes()).unwrap();
+                sleep(Duration::from_millis(20)).await;
+            }
+        }
+        let seen = timeout(PATIENCE, seen).await.unwrap().unwrap();
+        assert_eq!(seen, Config { name: "name 100".into(), rest: "rest 100".into() });
     });
 }

@@ -46,6 +46,8 @@ struct Meaning {
     hint: Hint,
     /// Whether to read, even where the identity looks the same.
     must_read: bool,
+    /// Whether somebody is done with it.
+    is_finished: bool,
     /// What is to be watched before that.
     arm: Arm,
     /// Whether there is a newer version.
@@ -67,20 +69,17 @@ enum Writer {
 impl Notice {
     fn meaning(self) -> Meaning {
         let meaning = |hint, writer| {
-            let (must_read, is_news) = (false, false);
-            Meaning { hint, must_read, arm: Arm::None, is_news, writer }
+            let (must_read, is_finished, is_news) = (false, false, false);
+            Meaning { hint, must_read, is_finished, arm: Arm::None, is_news, writer }
         };
         let touched = |writer| meaning(Hint::Touched, writer);
         let due = meaning(Hint::Due, Writer::IsDone);
         let finished = |writer| Meaning { is_news: true, ..meaning(Hint::Finished, writer) };
+        let whole = Meaning { must_read: true, is_finished: true, ..finished(Writer::IsDone) };
         match self {
             Self::Modified => touched(Writer::Writes),
-            Self::Finished | Self::Replaced => {
-                Meaning { must_read: true, ..finished(Writer::IsDone) }
-            }
-            Self::Rerouted => {
-                Meaning { must_read: true, arm: Arm::All, ..finished(Writer::IsDone) }
-            }
+            Self::Finished | Self::Replaced => whole,
+            Self::Rerouted => Meaning { arm: Arm::All, ..whole },
             // Whoever created a name has it open, unless it is a link.
             Self::Appeared => Meaning { arm: Arm::All, ..finished(Writer::Writes) },
             Self::Moved => Meaning { arm: Arm::All, ..touched(Writer::Unmentioned) },
@@ -110,6 +109,7 @@ struct Heard {
     /// How often there was a newer version than the one before.
     news: u64,
     must_read: bool,
+    is_finished: bool,
     arm: Arm,
     /// Where writers are at work that have not said that they are done.
     writing: Vec<Whence>,
@@ -149,6 +149,8 @@ pub(super) enum Arm {
 pub(super) struct Reasons {
     /// Read it, even where its identity looks the same.
     pub(super) must_read: bool,
+    /// A writer was heard to be done with it.
+    pub(super) is_finished: bool,
     /// See whether these watches are still where they have to be.
     pub(super) arm: Arm,
     /// A writer modified it and has not closed it since.
@@ -159,13 +161,14 @@ impl Reasons {
     /// These, and those of the look before that has not come to anything.
     pub(super) fn after(self, unmet: Self) -> Self {
         let must_read = self.must_read || unmet.must_read;
-        Self { must_read, arm: self.arm.max(unmet.arm), ..self }
+        let is_finished = self.is_finished || unmet.is_finished;
+        Self { must_read, is_finished, arm: self.arm.max(unmet.arm), ..self }
     }
 }
 
 impl Bell {
     pub(super) fn ring(&self, notice: Notice, whence: Whence) {
-        let Meaning { hint, must_read, arm, is_news, writer } = notice.meaning();
+        let Meaning { hint, must_read, is_finished, arm, is_news, writer } = notice.meaning();
         let mut heard = self.lock();
         if writer != Writer::Unmentioned {
             heard.writing.retain(|at| *at != whence);
@@ -174,6 +177,7 @@ impl Bell {
             heard.writing.push(whence);
         }
         heard.must_read |= must_read;
+        heard.is_finished |= is_finished;
         heard.arm = heard.arm.max(arm);
         heard.news += u64::from(is_news);
         // A finished write outweighs whatever else was heard.
@@ -188,6 +192,14 @@ impl Bell {
     /// Takes note that nothing more is told from there, not even that a writer is done.
     pub(super) fn is_deaf_to(&self, whence: Whence) {
         self.lock().writing.retain(|at| *at != whence);
+    }
+
+    /// Takes note that what has the name there is written by nobody, unless there is `news` since.
+    pub(super) fn is_unwritten(&self, whence: Whence, news: u64) {
+        let mut heard = self.lock();
+        if heard.news == news {
+            heard.writing.retain(|at| *at != whence);
+        }
     }
 
     /// Waits for a ring.
@@ -209,6 +221,7 @@ impl Bell {
         heard.hint = None;
         Reasons {
             must_read: std::mem::take(&mut heard.must_read),
+            is_finished: std::mem::take(&mut heard.is_finished),
             arm: std::mem::take(&mut heard.arm),
             // Stays known until they close.
             writing: !heard.writing.is_empty(),

@@ -72,7 +72,7 @@ impl Settle {
         }
         // Of a finished write the reading itself will tell whether another has begun; of one that is
         // heard of, it need not.
-        if facts.reasons.must_read && !facts.reasons.writing {
+        if facts.reasons.is_finished && !facts.reasons.writing {
             return None;
         }
         match writers() {
@@ -128,11 +128,14 @@ mod tests {
         is_empty: false,
         is_of_set: false,
         links: 1,
-        reasons: Reasons { must_read: false, arm: Arm::None, writing: false },
+        reasons: NO_REASONS,
         patience: Patience::Left,
     };
-    const FINISHED: Reasons = Reasons { must_read: true, arm: Arm::None, writing: false };
-    const WRITING: Reasons = Reasons { must_read: false, arm: Arm::None, writing: true };
+    const NO_REASONS: Reasons =
+        Reasons { must_read: false, is_finished: false, arm: Arm::None, writing: false };
+    const FINISHED: Reasons = Reasons { must_read: true, is_finished: true, ..NO_REASONS };
+    const DOUBTFUL: Reasons = Reasons { must_read: true, ..NO_REASONS };
+    const WRITING: Reasons = Reasons { writing: true, ..NO_REASONS };
 
     fn settle() -> Settle {
         Settle::new(50 * MS, 3000 * MS)
@@ -155,6 +158,7 @@ mod tests {
             (Facts { is_empty: true, age: 3000 * MS, ..FRESH }, Writers::None, false),
             (Facts { is_empty: true, patience: exhausted, ..FRESH }, Writers::Some, false),
             (Facts { reasons: FINISHED, ..FRESH }, Writers::Some, false),
+            (Facts { reasons: DOUBTFUL, ..FRESH }, Writers::Unknown, true),
             (Facts { is_of_set: true, reasons: FINISHED, ..FRESH }, Writers::None, true),
             (Facts { is_of_set: true, age: 50 * MS, ..FRESH }, Writers::None, false),
         ] {

@@ -210,12 +210,14 @@ impl<L> Looker<L> {
         survey: &Survey,
         main: &Opened,
     ) -> ControlFlow<Result<Look<V>, FileError>, Facts> {
+        // What was found on the way may have shown that nobody is.
+        let writing = self.unmet.writing && self.follower.bell.heard_writers();
         let facts = Facts {
             age: survey.age,
             is_empty: survey.main_is_empty,
             is_of_set: self.follows_a_set(),
             links: main.links,
-            reasons: self.unmet,
+            reasons: Reasons { writing, ..self.unmet },
             patience: attempt.patience,
         };
         let writers = || survey.writers();

@@ -20,7 +20,7 @@ pub(super) enum Place {
 
 impl Place {
     /// Where a follower at this place of a watch is rung from.
-    fn whence(&self, key: &Key) -> Whence {
+    pub(super) fn whence(&self, key: &Key) -> Whence {
         match self {
             Self::Content(name) | Self::Way(name) => Whence::of((key, &**name)),
             Self::Own | Self::File => Whence::of(key),

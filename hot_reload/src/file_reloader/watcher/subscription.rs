@@ -69,13 +69,27 @@ impl Subscription {
         }
         // A directory that was replaced while its watch was set leads elsewhere by now.
         for _ in 0..MOST_ROUNDS {
+            let news = self.follower.bell.news();
             match self.move_to(way()?, files) {
                 Ok(Way::Changed) => {}
-                Ok(Way::AsBefore) => break,
+                Ok(Way::AsBefore) => {
+                    self.trust_links(news);
+                    break;
+                }
                 Err(none) => return Ok(Err(none)),
             }
         }
         Ok(Ok(()))
+    }
+
+    /// Takes note that nobody writes to the links on the way, unless there is `news` since it was
+    /// walked: whoever created a name may, but for these no end of that is ever told.
+    fn trust_links(&self, news: u64) {
+        for Armed { key, place, .. } in &self.places {
+            if let Place::Way(_) = place {
+                self.follower.bell.is_unwritten(place.whence(key), news);
+            }
+        }
     }
 
     /// What the process knows of filesystems by now.
