@@ -159,8 +159,10 @@ impl<'a, T, V, S> Pushed<'a, T, V, S> {
             self.event = Some(event);
             self.trust_again();
         } else {
-            // It may be older than what is loaded.
-            while doubted.watch.rx.try_recv().is_ok() {}
+            // It may be older than what is loaded. More may come for as long as any is taken.
+            for _ in 0..doubted.watch.rx.len() {
+                drop(doubted.watch.rx.try_recv());
+            }
         }
     }
 
