@@ -43,6 +43,6 @@ impl Doubt {
     pub(super) fn tell_staleness(&mut self, sink: &impl Report, source: Option<&str>) {
         self.is_told = true;
         sink.report(&mut |status| status.health = Health::Stale);
-        warn!(target: "hot_reload::stale", source, "the newest value is stale: the source has not been good for too long");
+        warn!(target: "hot_reload::stale", source = source.map(display), "the newest value is stale: the source has not been good for too long");
     }
 }

@@ -42,11 +42,11 @@ pub(super) async fn restore<V, K: Sink<V>>(around: &Surroundings<'_>, sink: &K) 
             let mut change = |status: &mut Status, _is_new: bool| status.is_restored = true;
             sink.publish(admitted, &mut change).await;
             metrics.published(Origin { reason: Reason::Restored, seen: begun }, || None);
-            warn!(target: "hot_reload::restored", source, "the last good value of an earlier run serves");
+            warn!(target: "hot_reload::restored", source = source.map(display), "the last good value of an earlier run serves");
         }
         Err(refusal) => {
             let error = mask(&refusal.to_string());
-            warn!(target: "hot_reload::not_restored", source, %error, "ignoring the last good value on disk");
+            warn!(target: "hot_reload::not_restored", source = source.map(display), %error, "ignoring the last good value on disk");
         }
     }
 }
@@ -108,7 +108,7 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
                     Recall::LastGood => "nothing is kept to go back to".to_owned(),
                 },
             };
-            warn!(target: "hot_reload::not_rolled_back", source, error, probation, "can't roll back");
+            warn!(target: "hot_reload::not_rolled_back", source = source.map(display), error, probation, "can't roll back");
             if problem.is_some() {
                 let health = bad_health(sink);
                 sink.report(&mut |status| {
@@ -133,7 +133,7 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
     };
     sink.publish(admitted, &mut change).await;
     metrics.published(Origin { reason: Reason::Rollback, seen: begun }, || None);
-    warn!(target: "hot_reload::rolled_back", source, generation, to, probation, "an earlier value serves again");
+    warn!(target: "hot_reload::rolled_back", source = source.map(display), generation, to, probation, "an earlier value serves again");
     RolledBack::To(generation)
 }
 

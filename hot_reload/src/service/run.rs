@@ -108,7 +108,7 @@ pub(crate) async fn run<V, S>(
     }
     // What is yet to be written is, unless the disk hangs.
     let _late = timeout(limit, sink.flush()).await;
-    debug!(target: "hot_reload::ended", source = name, "the service ends");
+    debug!(target: "hot_reload::ended", source = name.map(display), "the service ends");
 }
 
 /// What carries out what the loop decides.
@@ -380,7 +380,7 @@ where
                 self.source.must_load();
             }
             Event::Resume => {
-                info!(target: "hot_reload::resumed", source = self.around.source, "resumed");
+                info!(target: "hot_reload::resumed", source = self.around.source.map(display), "resumed");
                 self.source.must_load();
                 self.sink.report(&mut |status| {
                     status.is_paused = false;
@@ -388,7 +388,7 @@ where
                 });
             }
             Event::Pause => {
-                info!(target: "hot_reload::paused", source = self.around.source, "paused");
+                info!(target: "hot_reload::paused", source = self.around.source.map(display), "paused");
                 self.sink.report(&mut |status| status.is_paused = true);
             }
             _ => {}
