@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Lab, config, options, text};
+use common::{Lab, PATIENCE, config, options, text};
 use hot_reload::WatchStrategy;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
@@ -212,6 +212,18 @@ in_every_strategy! {
         let why = lab.expect_failure().await;
         assert!(why.contains(&name), "{why}");
     }
+}
+
+/// Nobody writes it, so there is nothing to wait for.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_directory_that_is_made_is_looked_into_at_once() {
+    let options =
+        options(WatchStrategy::Realtime).settle_window(2 * PATIENCE).settle_ceiling(2 * PATIENCE);
+    let mut lab = Lab::following(options, NAME, |_| {}).await;
+    lab.expect_failure().await;
+    with(&lab.root, NAME, "one");
+    lab.expect(config("one")).await;
 }
 
 async fn recreate(strategy: WatchStrategy, pause: Duration) {

@@ -22,6 +22,8 @@ pub(super) enum Notice {
     Rerouted,
     /// A name appeared; whether its content is finished has to be looked at.
     Appeared,
+    /// A directory did, which nobody writes.
+    Made,
     /// It went away, or its attributes changed.
     Moved,
     /// A watch on it has ended.
@@ -82,6 +84,7 @@ impl Notice {
             Self::Rerouted => Meaning { arm: Arm::All, ..whole },
             // Whoever created a name has it open, unless it is a link.
             Self::Appeared => Meaning { arm: Arm::All, ..finished(Writer::Writes) },
+            Self::Made => Meaning { arm: Arm::All, ..finished(Writer::IsDone) },
             Self::Moved => Meaning { arm: Arm::All, ..touched(Writer::Unmentioned) },
             Self::Gone => Meaning { arm: Arm::All, ..touched(Writer::IsDone) },
             Self::Altered => Meaning { arm: Arm::Same, ..touched(Writer::Unmentioned) },

@@ -296,8 +296,8 @@ fn translate<'a>(key: &'a Key, flags: ReadFlags, name: Option<&'a OsStr>) -> Eve
         Notice::Finished
     } else if flags.contains(ReadFlags::MOVED_TO) {
         Notice::Replaced
-    } else if flags.contains(ReadFlags::CREATE) && !flags.contains(ReadFlags::ISDIR) {
-        Notice::Appeared
+    } else if flags.contains(ReadFlags::CREATE) {
+        if flags.contains(ReadFlags::ISDIR) { Notice::Made } else { Notice::Appeared }
     } else if flags.contains(ReadFlags::MODIFY) {
         Notice::Modified
     } else {
