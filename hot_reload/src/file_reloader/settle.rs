@@ -80,6 +80,8 @@ impl Settle {
                 self.busy_since = None;
                 None
             }
+            // The reading tells whether it was at it: in a storm few moments are left between two.
+            Writers::Some if facts.reasons.must_read && !facts.reasons.writing => None,
             Writers::Some => {
                 self.busy_since.get_or_insert_with(now);
                 Some(busy())
@@ -159,6 +161,7 @@ mod tests {
             (Facts { is_empty: true, patience: exhausted, ..FRESH }, Writers::Some, false),
             (Facts { reasons: FINISHED, ..FRESH }, Writers::Some, false),
             (Facts { reasons: DOUBTFUL, ..FRESH }, Writers::Unknown, true),
+            (Facts { reasons: DOUBTFUL, ..FRESH }, Writers::Some, false),
             (Facts { is_of_set: true, reasons: FINISHED, ..FRESH }, Writers::None, true),
             (Facts { is_of_set: true, age: 50 * MS, ..FRESH }, Writers::None, false),
         ] {

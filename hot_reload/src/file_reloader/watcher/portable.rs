@@ -7,7 +7,7 @@ use std::{
 
 use notify::{
     Event as Reported, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
-    event::{AccessKind, AccessMode, ModifyKind, RenameMode},
+    event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode},
 };
 
 use super::{Event, Kind, Notice, Registry, Watcher, What};
@@ -87,6 +87,7 @@ fn translate(reported: &Reported, mut pass: impl FnMut(Event<'_>)) {
         return pass(Event::Overflow);
     }
     let notice = match reported.kind {
+        EventKind::Create(CreateKind::Folder) => Notice::Made,
         EventKind::Create(_) => Notice::Appeared,
         EventKind::Modify(ModifyKind::Name(RenameMode::From))
         | EventKind::Modify(ModifyKind::Metadata(_))
