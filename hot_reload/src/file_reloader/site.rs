@@ -392,7 +392,7 @@ fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     }
 }
 
-#[cfg(all(test, target_os = "linux", not(miri)))]
+#[cfg(all(test, target_os = "linux", not(hot_reload_portable), not(miri)))]
 mod tests {
     use std::{
         fs,
