@@ -150,9 +150,9 @@ impl<L> Looker<L> {
     /// Does what a look has left for when its value is out: sets the baseline of the audit.
     ///
     /// The baseline is what the watcher compares the files with. That of a look which found a new
-    /// value is set once that is out, and whoever waits elsewhere has it. All others are set at once: of a first
-    /// value, which may never come, of a look that found none, and of a load that may take long, so
-    /// that an audit tells of what is newer.
+    /// value is set once that is out, and whoever waits elsewhere has it. All others are set at once:
+    /// of a first value, which may never come, of a look that found none, and of a load that may take
+    /// long, so that an audit tells of what is newer.
     pub(super) fn follow_up(&mut self) {
         if self.baseline_is_due
             && let Some(applied) = self.applied.take()
