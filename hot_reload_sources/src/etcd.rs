@@ -61,6 +61,7 @@
 //! | reads | linearizable: by a majority of the members |
 //! | revision | that of the store; a new count begins where a cluster is restored from a snapshot, although it has the id of the old one |
 //! | compacted while it was slow | read again, at once |
+//! | forgotten by a server before 3.4.31 or 3.5.13, while it was slow ([etcd 17529](https://github.com/etcd-io/etcd/issues/17529)) | read again, a second after a flood of changes |
 //! | refused | wrong password, no right to read, no trust in the certificate; asked again, ever more seldom |
 //!
 //! A process with a thousand places has a thousand streams in one connection and one heartbeat. Many

@@ -1,10 +1,14 @@
 //! Keys, kept as they are.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use etcd_client::{Event, WatchResponse, WatchStream};
 use futures_util::stream;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
 
 use super::{
     History,
@@ -13,6 +17,11 @@ use super::{
     link::{At, Link, Reading, number},
 };
 use crate::{content::Entry, error::StoreError, store::Changes};
+
+/// How many messages a server keeps for a watch that takes none (`chanBufLen`).
+const BACKLOG: u32 = 128;
+/// After a pause of this length nothing is under way any more.
+const REST: Duration = Duration::from_secs(1);
 
 /// What is watched, and over what.
 pub(super) struct Watch {
@@ -47,34 +56,86 @@ impl Watch {
 
     /// Keeps it to the end of the watch, and returns why that is.
     async fn keep(self, mut changes: WatchStream, keep: watch::Sender<Reading>) -> StoreError {
+        let mut flow = Flow::default();
         loop {
-            if let Err(error) = self.take_over(&mut changes, &keep).await {
+            if let Err(error) = self.take_over(&mut changes, &mut flow, &keep).await {
                 break error;
             }
         }
     }
 
-    /// Takes over one message.
+    /// Takes over one message, or all that there is where messages may be missing.
     async fn take_over(
         &self,
         changes: &mut WatchStream,
+        flow: &mut Flow,
         keep: &watch::Sender<Reading>,
     ) -> Result<(), StoreError> {
-        let message = self.link.next(changes).await?;
+        let Some(message) = flow.unless_doubtful(self.link.next(changes)).await else {
+            return self.read_again(changes, keep).await;
+        };
+        let message = message?;
         if message.canceled() {
             if message.compact_revision() == 0 {
                 return Err(cancelled(message.cancel_reason()));
             }
             // What it had to tell of is gone; what it came to is still there.
-            let (reading, watched) = self.list().await?;
-            *changes = watched;
-            keep.send_replace(reading);
-            return Ok(());
+            return self.read_again(changes, keep).await;
         }
         if let Some(At { epoch, revision }) = apply(&self.keys, keep, &message)? {
             self.history.told(&epoch, revision);
         }
         Ok(())
+    }
+
+    /// Reads what is there, and watches it anew.
+    async fn read_again(
+        &self,
+        changes: &mut WatchStream,
+        keep: &watch::Sender<Reading>,
+    ) -> Result<(), StoreError> {
+        let (reading, watched) = self.list().await?;
+        *changes = watched;
+        keep.send_replace(reading);
+        Ok(())
+    }
+}
+
+/// How messages come.
+///
+/// A server before 3.4.31 and 3.5.13 that has a full backlog for a watch, and compacts what comes after it,
+/// says nothing of what it left out, although it may have been the last change for long
+/// ([etcd 17529](https://github.com/etcd-io/etcd/issues/17529)). Whoever may have had a full backlog reads
+/// again, once it is through.
+#[derive(Debug, Default)]
+struct Flow {
+    /// How many came without a rest between them.
+    messages: u32,
+    /// When the last of them came.
+    last: Option<Instant>,
+}
+
+impl Flow {
+    /// Waits for `message`, or until there are none after so many that some may be missing.
+    async fn unless_doubtful<T>(&mut self, message: impl Future<Output = T>) -> Option<T> {
+        let rested = self.last.map(|last| last + REST);
+        let message = match rested {
+            Some(rested) if self.messages >= BACKLOG => {
+                let Ok(message) = timeout_at(rested, message).await else {
+                    *self = Self::default();
+                    return None;
+                };
+                message
+            }
+            _ => message.await,
+        };
+        let now = Instant::now();
+        if rested.is_none_or(|rested| rested < now) {
+            self.messages = 0;
+        }
+        self.messages = self.messages.saturating_add(1);
+        self.last = Some(now);
+        Some(message)
     }
 }
 
