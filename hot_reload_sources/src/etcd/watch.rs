@@ -22,6 +22,8 @@ use crate::{content::Entry, error::StoreError, store::Changes};
 const BACKLOG: u32 = 128;
 /// After a pause of this length nothing is under way any more.
 const REST: Duration = Duration::from_secs(1);
+/// Of what never pauses, this is as long as something may be missing.
+const RESTLESS: Duration = Duration::from_secs(30);
 
 /// What is watched, and over what.
 pub(super) struct Watch {
@@ -80,6 +82,7 @@ impl Watch {
                 return Err(cancelled(message.cancel_reason()));
             }
             // What it had to tell of is gone; what it came to is still there.
+            *flow = Flow::default();
             return self.read_again(changes, keep).await;
         }
         if let Some(At { epoch, revision }) = apply(&self.keys, keep, &message)? {
@@ -111,31 +114,39 @@ impl Watch {
 struct Flow {
     /// How many came without a rest between them.
     messages: u32,
-    /// When the last of them came.
-    last: Option<Instant>,
+    /// When the first and the last of them came.
+    time: Option<(Instant, Instant)>,
 }
 
 impl Flow {
-    /// Waits for `message`, or until there are none after so many that some may be missing.
+    /// Waits for `message`, or until it is time to read what may be missing.
     async fn unless_doubtful<T>(&mut self, message: impl Future<Output = T>) -> Option<T> {
-        let rested = self.last.map(|last| last + REST);
-        let message = match rested {
-            Some(rested) if self.messages >= BACKLOG => {
-                let Ok(message) = timeout_at(rested, message).await else {
-                    *self = Self::default();
-                    return None;
-                };
-                message
+        let message = match self.time {
+            Some((first, last)) if self.messages >= BACKLOG => {
+                let (rests, due) = (last + REST, first + RESTLESS);
+                // A message that is there is taken before the time is looked at.
+                let is_due = due <= Instant::now();
+                match timeout_at(rests.min(due), message).await {
+                    Ok(message) if !is_due => message,
+                    _ => {
+                        *self = Self::default();
+                        return None;
+                    }
+                }
             }
             _ => message.await,
         };
-        let now = Instant::now();
-        if rested.is_none_or(|rested| rested < now) {
-            self.messages = 0;
+        self.takes_note(Instant::now());
+        Some(message)
+    }
+
+    /// Takes note of a message that came `now`.
+    fn takes_note(&mut self, now: Instant) {
+        match &mut self.time {
+            Some((_, last)) if now < *last + REST => *last = now,
+            _ => *self = Self { messages: 0, time: Some((now, now)) },
         }
         self.messages = self.messages.saturating_add(1);
-        self.last = Some(now);
-        Some(message)
     }
 }
 
