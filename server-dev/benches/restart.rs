@@ -139,7 +139,7 @@ fn until_answered(address: &SocketAddr, n: u32) {
 fn end(child: &mut Child) {
     let pid = Pid::from_raw(child.id().cast_signed()).expect("a process");
     // It may have ended by itself.
-    let _ = kill_process(pid, Signal::INT);
+    let _ = kill_process(pid, Signal::TERM);
     child.wait().expect("a child");
 }
 

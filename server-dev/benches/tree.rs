@@ -98,7 +98,7 @@ fn started(command: &mut Command, folder: &Path) -> Child {
 
 fn end(mut child: Child) {
     let pid = Pid::from_raw(child.id().cast_signed()).expect("a process");
-    kill_process(pid, Signal::INT).expect("it runs");
+    kill_process(pid, Signal::TERM).expect("it runs");
     child.wait().expect("a child");
 }
 
