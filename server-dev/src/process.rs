@@ -4,7 +4,7 @@ mod group;
 mod output;
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io,
     os::fd::OwnedFd,
     os::unix::process::CommandExt,
@@ -49,6 +49,14 @@ pub(crate) const OURS: [&str; 8] = [
     "WATCHDOG_PID",
     "WATCHDOG_USEC",
 ];
+
+/// Whether `cargo run` tells it a program of the package that this is of. A build that found it would take it
+/// for what has changed, and build anew what asks for it ("Environment variables Cargo sets for crates" in
+/// The Cargo Book).
+fn is_of_our_package(name: &OsStr) -> bool {
+    let tells = |of: &str| name.as_encoded_bytes().starts_with(of.as_bytes());
+    tells("CARGO_MANIFEST_") || tells("CARGO_PKG_")
+}
 
 /// A program to be run.
 #[derive(Debug)]
@@ -117,6 +125,9 @@ impl Program {
             .stderr(Stdio::piped())
             .process_group(0);
         for name in OURS {
+            command.env_remove(name);
+        }
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_our_package(name)) {
             command.env_remove(name);
         }
         command.envs(self.env);

@@ -21,3 +21,14 @@ fn variables_are_taken_from_the_file_that_git_ignores_and_again_once_it_changes(
     assert_eq!(dev.wait("changed")["files"], serde_json::json!(["value.txt"]));
     dev.wait("ready");
 }
+
+/// As `cargo run -p server-dev` says it of server-dev.
+#[test]
+fn what_cargo_says_of_another_package_is_not_passed_on() {
+    let folder = Folder::with(&[("value.txt", "one")]);
+    let script = r#"echo "[$CARGO_MANIFEST_DIR$CARGO_PKG_NAME]"; sleep 1000"#;
+    let arguments = ["-e", "txt", "--ready", "1ms", "--", "sh", "-c", script];
+    let env = [("CARGO_MANIFEST_DIR", "/another"), ("CARGO_PKG_NAME", "another")];
+    let mut dev = folder.dev_with(&arguments, &env);
+    assert_eq!(dev.wait("output")["line"], "[]");
+}
