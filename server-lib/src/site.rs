@@ -52,6 +52,8 @@ pub(crate) struct Site {
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
     /// Held while addresses are being closed that the next configuration may ask for.
     parting: Arc<tokio::sync::Mutex<()>>,
+    /// Held while more is found out about a refusal, so that what hangs has one thread.
+    explaining: Arc<tokio::sync::Mutex<()>>,
     /// Accepting and serving, so that the end of all of it can be awaited.
     tasks: TaskTracker,
     /// The same for whoever looks after the server.
@@ -86,6 +88,7 @@ impl Site {
             status,
             turn: Arc::default(),
             parting: Arc::default(),
+            explaining: Arc::default(),
             tasks: TaskTracker::new(),
             admin_tasks: TaskTracker::new(),
             _stop_on_drop: stop.clone().drop_guard(),

@@ -5,6 +5,11 @@ mod common;
 use std::{
     io::{Read, Write},
     net::TcpListener,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+        mpsc::channel,
+    },
     time::Duration,
 };
 
@@ -102,6 +107,31 @@ async fn says_more_of_a_refusal_where_there_is_more_to_say() {
         assert!(reason.starts_with(want), "{reason}");
         lab.end().await;
     }
+}
+
+/// Each retry once left another thread behind.
+#[tokio::test]
+async fn what_hangs_is_asked_once_what_to_say_of_a_refusal() {
+    let (hang, hanging) = channel::<()>();
+    let (asked, hanging) = (Arc::new(AtomicUsize::new(0)), Mutex::new(hanging));
+    let count = Arc::clone(&asked);
+    let explain = move |_: &ServerError| {
+        count.fetch_add(1, Relaxed);
+        hanging.lock().unwrap().recv().ok().map(|()| String::new())
+    };
+    let text_of_one = text("one", &[LOOPBACK]);
+    let mut lab = Lab::within(Realtime, &text_of_one, |builder| builder.explain(explain)).await;
+    for address in ["192.0.2.1:80", "192.0.2.1:81"] {
+        lab.replace(&text("two", &[address]));
+        let is_told = |status: &ServerStatus| {
+            let refusal = status.refusal.as_ref();
+            refusal.is_some_and(|refusal| refusal.reason.starts_with(address))
+        };
+        lab.until("it is refused all the same", is_told).await;
+    }
+    assert_eq!(asked.load(Relaxed), 1);
+    drop(hang);
+    lab.end().await;
 }
 
 /// Once told as refused for what an earlier one was.

@@ -50,7 +50,12 @@ impl Site {
             return reason;
         }
         let Some(explain) = explain else { return reason };
-        let explained = timeout(EXPLAINS_WITHIN, spawn_blocking(move || explain(&refused)));
+        let Ok(explaining) = Arc::clone(&self.explaining).try_lock_owned() else { return reason };
+        let explained = spawn_blocking(move || {
+            let _explaining = explaining;
+            explain(&refused)
+        });
+        let explained = timeout(EXPLAINS_WITHIN, explained);
         // If it panics, it has nothing to say.
         explained.await.ok().and_then(Result::ok).flatten().unwrap_or(reason)
     }
