@@ -94,9 +94,10 @@ impl<'a, 'n, C: Future<Output = ()>> Ears<'a, 'n, C> {
         let mut is_first = true;
         poll_fn(|cx| {
             let is_at_once = std::mem::take(&mut is_first);
-            // A storm of hints holds nothing else up; and what is wanted by now comes before a
-            // hint, which may be of what is not to be looked at any more.
-            let other_first = is_at_once || is_on_trial || control.is_wanted();
+            // A storm of hints holds nothing else up, no deadline either; and what is wanted by now
+            // comes before a hint, which may be of what is not to be looked at any more.
+            let had_turn = is_at_once || held.is_some();
+            let other_first = had_turn || is_on_trial || control.is_wanted();
             if other_first && let Poll::Ready(woken) = other.as_mut().poll(cx) {
                 return Poll::Ready(woken);
             }
