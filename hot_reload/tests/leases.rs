@@ -84,6 +84,33 @@ fn half_of_a_new_file_is_never_published() {
     }
 }
 
+/// The kernel tells of that by the name of the file that is in its place by now.
+#[test]
+fn the_close_of_a_file_that_was_removed_is_not_that_of_the_next() {
+    if !alone_under("the_close_of_a_file_that_was_removed_is_not_that_of_the_next", WITHOUT_LEASES)
+    {
+        return;
+    }
+    for strategy in [WatchStrategy::Realtime, WatchStrategy::Hybrid] {
+        block_on(async {
+            let mut lab = with_one(strategy).await;
+            let before = lab.generation();
+            let old = OpenOptions::new().append(true).open(&lab.path).unwrap();
+            fs::remove_file(&lab.path).unwrap();
+            lab.expect_failure().await;
+            let mut writer = File::create(&lab.path).unwrap();
+            chown(&lab.path, Some(SOMEBODY), None).unwrap();
+            writer.write_all(b"name = \"two\"\n").unwrap();
+            sleep(Duration::from_millis(100)).await;
+            drop(old);
+            lab.expect_silence(PAUSE).await;
+            writer.write_all(b"rest = \"whole\"\n").unwrap();
+            drop(writer);
+            lab.expect_next(before, config("two")).await;
+        });
+    }
+}
+
 /// Nothing tells a looker that the writer is not done, so all that can be asked for is the last
 /// value, and a pause that is longer than a writer needs between two calls.
 #[test]

@@ -109,7 +109,9 @@ impl Events {
             | WatchFlags::DELETE
             | WatchFlags::MOVED_FROM
             | WatchFlags::MOVED_TO
-            | WatchFlags::ONLYDIR;
+            | WatchFlags::ONLYDIR
+            // A file that has lost its name is told of by that name still, which is another's by now.
+            | WatchFlags::EXCL_UNLINK;
         let content = WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE;
         let own = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
         let mask = match kind {
