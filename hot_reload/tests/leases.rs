@@ -357,3 +357,34 @@ fn a_file_that_is_polled_again_waits_for_quiet() {
         assert_eq!(seen, Config { name: "name 100".into(), rest: "rest 100".into() });
     });
 }
+
+/// Of a new name for an old file no end of a writing comes; of the other file of the set it does.
+#[test]
+fn a_set_whose_main_file_has_two_names_is_not_read_half_written() {
+    if !alone_under("a_set_whose_main_file_has_two_names_is_not_read_half_written", WITHOUT_LEASES)
+    {
+        return;
+    }
+    block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for (name, text) in [("main", "include a\ninclude b\n"), ("a", "a1\n"), ("b", "b1\n")] {
+            fs::write(at(name), text).unwrap();
+            chown(at(name), Some(SOMEBODY), None).unwrap();
+        }
+        fs::hard_link(at("main"), at("main2")).unwrap();
+        let book = FileReloader::<Book>::from_path(at("main")).unwrap();
+        let options = options(WatchStrategy::Realtime);
+        let (service, mut values) = ReloaderService::from_reloader(book, options);
+        tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
+        timeout(PATIENCE, values.changed()).await.unwrap().unwrap();
+        let mut writer = OpenOptions::new().write(true).truncate(true).open(at("b")).unwrap();
+        writer.write_all(b"b2\n").unwrap();
+        sleep(PAUSE).await;
+        assert_eq!(values.get().unwrap().lines, ["a1", "b1"]);
+        writer.write_all(b"b3\n").unwrap();
+        drop(writer);
+        let is_whole = |book: &Book| book.lines == ["a1", "b2", "b3"];
+        timeout(PATIENCE, values.wait_for(is_whole)).await.unwrap().unwrap();
+    });
+}

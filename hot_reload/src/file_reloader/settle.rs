@@ -36,7 +36,7 @@ pub(super) struct Facts {
     pub(super) is_empty: bool,
     /// Whether it is of a set.
     pub(super) is_of_set: bool,
-    /// How many names it has.
+    /// How many names it has; of a set, that of it which has the fewest.
     pub(super) links: u64,
     pub(super) reasons: Reasons,
     pub(super) patience: Patience,

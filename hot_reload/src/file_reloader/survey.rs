@@ -105,6 +105,11 @@ impl Survey {
         writers(self.files())
     }
 
+    /// Returns how many names that file of the set has which has the fewest.
+    pub(super) fn fewest_links(&self) -> u64 {
+        self.files().map(|file| file.links).min().unwrap_or(1)
+    }
+
     /// Returns the least trustworthy filesystem of the set; `None` if no file was found.
     pub(super) fn filesystem(&self) -> Option<Filesystem> {
         self.files().map(|file| file.filesystem).max()

@@ -216,7 +216,7 @@ impl<L> Looker<L> {
             age: survey.age,
             is_empty: survey.main_is_empty,
             is_of_set: self.follows_a_set(),
-            links: main.links,
+            links: survey.fewest_links(),
             reasons: Reasons { writing, ..self.unmet },
             patience: attempt.patience,
         };
@@ -283,7 +283,7 @@ impl<L> Looker<L> {
 
     /// What events add to whether what was found is still so.
     fn by_hearsay(&self, holds: Holds, found: &Readable) -> Holds {
-        let Readable { main, survey, news, .. } = found;
+        let Readable { survey, facts, news, .. } = found;
         if !matches!(holds, Holds::Yes | Holds::AsFarAsKnown) {
             return holds;
         }
@@ -296,7 +296,7 @@ impl<L> Looker<L> {
             return Holds::No;
         }
         // Of a new name for an old file, no end of a writing comes.
-        if !is_told_of_writers && main.links == 1 && bell.heard_writers() {
+        if !is_told_of_writers && facts.links == 1 && bell.heard_writers() {
             return Holds::ButForWriters;
         }
         holds
