@@ -113,7 +113,8 @@
 //!   half done. One that renames a finished file into place never is.
 //! - A writer that keeps the file open is waited for up to 3 s
 //!   ([`settle_ceiling`](ReloaderOptions::settle_ceiling)); then what is there is read, and taken if
-//!   it parses.
+//!   it parses. One that opens it again and again then waits in its next opening while it is read, by
+//!   a lease of this process.
 //! - Changes made elsewhere to a file on NFS, FUSE and the like give no event. On Linux such file
 //!   systems are recognised and looked at; elsewhere, use [`WatchStrategy::Hybrid`].
 //! - Changes below an overlay, a mount over the path and writes through a memory mapping give no

@@ -79,6 +79,14 @@ impl Opened {
         platform::writers(&self.file)
     }
 
+    /// Keeps everybody from opening the file for writing, until what is returned is dropped; `None` where
+    /// somebody has it open all the time, or nobody can be kept from it.
+    ///
+    /// Of a writer that comes again and again, a moment in between is awaited, for half a millisecond.
+    pub(super) fn hold_up_writers(self: &Arc<Self>) -> Option<HeldUp> {
+        platform::hold_up_writers(&self.file).then(|| HeldUp(Arc::clone(self)))
+    }
+
     /// What decides whether this process is told of writers: a filesystem and a user (`fcntl(2)`).
     pub(super) fn domain(&self) -> Domain {
         (self.identity.device, self.owner)
@@ -107,6 +115,24 @@ impl Opened {
     /// Reads the file from its start; one byte more than `limit` says that it is larger.
     pub(super) fn read(&self, limit: u64, how: How) -> Result<Vec<u8>, Failed> {
         platform::read(self, limit, how)
+    }
+}
+
+/// That nobody opens a file for writing.
+#[derive(Debug)]
+pub(super) struct HeldUp(Arc<Opened>);
+
+impl HeldUp {
+    /// Whether it is that file.
+    pub(super) fn is_of(&self, opened: &Opened) -> bool {
+        let place = |opened: &Opened| (opened.identity.device, opened.identity.inode);
+        place(&self.0) == place(opened)
+    }
+}
+
+impl Drop for HeldUp {
+    fn drop(&mut self) {
+        platform::let_writers_go(&self.0.file);
     }
 }
 

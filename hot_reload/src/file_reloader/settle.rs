@@ -57,7 +57,9 @@ impl Settle {
     ) -> Option<Duration> {
         // Whoever has it open for that long without a write is not about to finish one.
         if facts.patience == Patience::Exhausted || facts.age >= self.ceiling {
-            return None;
+            // In a storm it is empty most of the time, and never for long.
+            let is_written = facts.is_empty && writers() == Writers::Some;
+            return if is_written { self.despite_writers(facts, now()).err() } else { None };
         }
         // It may be about to be written, or have lost what it held.
         if facts.is_empty {
@@ -158,7 +160,13 @@ mod tests {
             (Facts { is_empty: true, ..FRESH }, Writers::None, true),
             (Facts { is_empty: true, reasons: FINISHED, ..FRESH }, Writers::None, true),
             (Facts { is_empty: true, age: 3000 * MS, ..FRESH }, Writers::None, false),
-            (Facts { is_empty: true, patience: exhausted, ..FRESH }, Writers::Some, false),
+            (Facts { is_empty: true, patience: exhausted, ..FRESH }, Writers::Some, true),
+            (
+                Facts { is_empty: true, age: 500 * MS, patience: exhausted, ..FRESH },
+                Writers::Some,
+                false,
+            ),
+            (Facts { is_empty: true, patience: exhausted, ..FRESH }, Writers::None, false),
             (Facts { reasons: FINISHED, ..FRESH }, Writers::Some, false),
             (Facts { reasons: DOUBTFUL, ..FRESH }, Writers::Unknown, true),
             (Facts { reasons: DOUBTFUL, ..FRESH }, Writers::Some, false),

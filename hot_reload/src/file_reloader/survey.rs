@@ -199,5 +199,7 @@ pub(super) enum Holds {
     AsFarAsKnown,
     /// It is, and somebody has a file open for writing.
     ButForWriters,
+    /// It is, and nobody could write since before it was looked at.
+    HeldUp,
     No,
 }

@@ -18,7 +18,7 @@ use crate::{
         bell::{Arm, Reasons},
         error::FileError,
         load::{Load, Loaded},
-        open::Opened,
+        open::{HeldUp, Opened},
         settle::Facts,
         site::Site,
         survey::{Holds, Survey},
@@ -106,12 +106,17 @@ impl<L> Looker<L> {
         L: Load<V>,
     {
         let news = self.follower.bell.news();
-        let survey = self.site.survey_at_once(attempt.arm)?;
+        let mut survey = self.site.survey_at_once(attempt.arm)?;
+        let held_up = self.hold_up_writers(attempt.patience, &survey);
+        if held_up.is_some() {
+            survey = self.site.survey_at_once(Arm::None)?;
+        }
         let found = match self.weigh(attempt, news, survey) {
             Continue(found) => found,
             Break(outcome) => return Some(outcome),
         };
-        let loaded = if self.shows_all(&found.survey) {
+        let is_held_up = held_up.as_ref().is_some_and(|held| held.is_of(&found.main));
+        let loaded = if is_held_up || self.shows_all(&found.survey) {
             self.loader.load_at_once(&self.site.paths()[0], &found.main)
         } else {
             None
@@ -122,11 +127,22 @@ impl<L> Looker<L> {
         };
         // `None` only where they turned out to be on a server: they are looked at again, in a look that
         // may wait for it.
-        let holds = self.site.holds_at_once(&found.survey)?;
+        let mut holds = self.site.holds_at_once(&found.survey)?;
+        if is_held_up && holds != Holds::No {
+            holds = Holds::HeldUp;
+        }
+        drop(held_up);
         match self.accept(attempt, found, loaded, holds) {
             Continue(()) => None,
             Break(outcome) => Some(outcome),
         }
+    }
+
+    /// Keeps writers from a file that has not been without them for as long as may be waited: they can wait
+    /// for as long as it takes to read a small one. Others of a set would not be held up with it.
+    fn hold_up_writers(&self, patience: Patience, survey: &Survey) -> Option<HeldUp> {
+        let is_due = patience == Patience::Exhausted && !self.follows_a_set();
+        survey.main.as_ref().ok().filter(|_| is_due)?.hold_up_writers()
     }
 
     /// Makes a look, or goes on with one, however long it takes.
@@ -248,8 +264,6 @@ impl<L> Looker<L> {
         // A failure counts as little as a value if the file was being written.
         self.proof = match self.by_hearsay(holds, &found) {
             Holds::No => return Continue(()),
-            Holds::Yes | Holds::AsFarAsKnown if found.survey.is_racy => Proof::Racy,
-            Holds::Yes | Holds::AsFarAsKnown => Proof::Sound,
             Holds::ButForWriters => {
                 if let Err(wait) = self.settle.despite_writers(found.facts, Instant::now()) {
                     attempt.wait = Some(wait);
@@ -257,6 +271,8 @@ impl<L> Looker<L> {
                 }
                 Proof::UnderWriters
             }
+            _ if found.survey.is_racy => Proof::Racy,
+            Holds::Yes | Holds::AsFarAsKnown | Holds::HeldUp => Proof::Sound,
         };
         if self.proof != Proof::UnderWriters {
             self.settle.is_over();

@@ -31,6 +31,14 @@ pub(super) fn writers(file: &File) -> Writers {
     lease::writers(file.as_fd())
 }
 
+pub(super) fn hold_up_writers(file: &File) -> bool {
+    lease::hold(file.as_fd())
+}
+
+pub(super) fn let_writers_go(file: &File) {
+    lease::let_go(file.as_fd());
+}
+
 pub(super) fn open(path: &Path, how: How, filesystems: &Filesystems) -> Result<Found, Failed> {
     // Opening a FIFO or a device does something to it, so what it is decides first.
     let by_own_name = match inspect(path, how, filesystems)? {

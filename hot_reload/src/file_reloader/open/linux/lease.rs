@@ -7,8 +7,9 @@
 #![allow(unsafe_code)]
 
 use std::{
-    io,
+    hint, io,
     os::fd::{AsRawFd, BorrowedFd},
+    time::{Duration, Instant},
 };
 
 use super::Writers;
@@ -35,6 +36,31 @@ pub(super) fn writers(file: BorrowedFd<'_>) -> Writers {
     }
 }
 
+/// How long a moment without writers is awaited: several times as long as it takes to write a small file.
+const LONGEST_TRY: Duration = Duration::from_micros(500);
+
+/// Has whoever opens `file` for writing wait until it is let go; false where there was no moment without
+/// writers.
+pub(super) fn hold(file: BorrowedFd<'_>) -> bool {
+    if fcntl(file, F_SETSIG, libc::SIGURG).is_err() {
+        return false;
+    }
+    let end = Instant::now() + LONGEST_TRY;
+    loop {
+        match fcntl(file, libc::F_SETLEASE, libc::F_RDLCK) {
+            Ok(()) => return true,
+            Err(error) if error.raw_os_error() != Some(libc::EAGAIN) => return false,
+            Err(_) if Instant::now() >= end => return false,
+            Err(_) => hint::spin_loop(),
+        }
+    }
+}
+
+/// Lets go of what is held, or closing `file` does.
+pub(super) fn let_go(file: BorrowedFd<'_>) {
+    let _closing_does = fcntl(file, libc::F_SETLEASE, libc::F_UNLCK);
+}
+
 fn fcntl(file: BorrowedFd<'_>, command: libc::c_int, argument: libc::c_int) -> io::Result<()> {
     // SAFETY: the descriptor is open for as long as it is borrowed, and these commands take an
     // integer and touch no memory of this process.
@@ -46,7 +72,7 @@ fn fcntl(file: BorrowedFd<'_>, command: libc::c_int, argument: libc::c_int) -> i
 
 #[cfg(all(test, not(miri)))]
 mod tests {
-    use std::{fs::File, os::fd::AsFd};
+    use std::{fs::File, os::fd::AsFd, thread};
 
     use super::*;
 
@@ -62,5 +88,25 @@ mod tests {
         // The lease was given back: a writer may come and is told of.
         let _writer = File::options().append(true).open(&path).unwrap();
         assert_eq!(writers(reader.as_fd()), Writers::Some);
+    }
+
+    #[test]
+    fn who_would_write_waits_for_whoever_holds_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, "whole").unwrap();
+        let reader = File::open(&path).unwrap();
+        assert!(hold(reader.as_fd()));
+        let writer = {
+            let path = path.clone();
+            thread::spawn(move || std::fs::write(path, "other").unwrap())
+        };
+        thread::sleep(Duration::from_millis(100));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "whole");
+        let_go(reader.as_fd());
+        writer.join().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "other");
+        let _writer = File::options().append(true).open(&path).unwrap();
+        assert!(!hold(reader.as_fd()));
     }
 }
