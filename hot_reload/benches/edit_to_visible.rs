@@ -131,29 +131,24 @@ where
 
 fn main() {
     let short = std::env::args().any(|arg| arg == "--short");
-    // Short turns, since the speed of a shared machine changes within seconds.
-    let (turns, edits) = if short { (4, 25) } else { (40, 25) };
+    let part = if short { 10 } else { 1 };
     let runtime = || Runtime::new().expect("a runtime");
     let subjects: [&dyn Subject; 3] = [&Bare, &Toml(runtime()), &HandWritten(runtime())];
     let mut bench = Bench::new();
 
     head();
-    let singles = Edit::ALL.map(|edit| ("single", edit, edits, SHORT_PAUSE));
-    let rested = Edit::ALL.map(|edit| ("rested", edit, edits / 10, LONG_PAUSE));
-    for (name, edit, edits, pause) in singles.into_iter().chain(rested) {
-        let mut latencies = [const { Vec::new() }; 3];
-        // In turns, so that what else the machine does hits each alike.
-        for _ in 0..turns {
-            for (subject, latencies) in subjects.iter().zip(&mut latencies) {
-                latencies.extend(bench.single(*subject, edit, edits, pause));
-            }
+    let kinds = [("single", 40, 25, SHORT_PAUSE), ("rested", 16, 5, LONG_PAUSE)];
+    for (name, turns, edits, pause) in kinds {
+        for edit in Edit::ALL {
+            in_turns(&format!("{name}/{}", edit.name()), subjects, turns / part, |subject| {
+                bench.single(subject, edit, edits, pause)
+            });
         }
-        report(&format!("{name}/{}", edit.name()), subjects, latencies);
     }
     for edit in Edit::ALL {
-        let edits = if short { 40 } else { 200 };
-        let latencies = subjects.map(|subject| bench.steady(subject, edit, edits));
-        report(&format!("steady/{}", edit.name()), subjects, latencies);
+        in_turns(&format!("steady/{}", edit.name()), subjects, 10 / part, |subject| {
+            bench.steady(subject, edit, 21)
+        });
     }
     drop(bench);
 
@@ -165,12 +160,38 @@ fn main() {
     assert!(ran.success(), "the peer failed");
 }
 
-/// Prints a row for each subject, and how it compares with the first, which is the limit.
-fn report(scenario: &str, subjects: [&dyn Subject; 3], latencies: [Vec<Duration>; 3]) {
-    let mut limit = None;
-    for (subject, latencies) in subjects.into_iter().zip(latencies) {
-        let (median, p99) = row(scenario, subject.name(), latencies);
-        let (bare_median, bare_p99) = *limit.get_or_insert((median, p99));
-        println!("{:>53} {:>8.2}x {:>8.2}x", "of bare", median / bare_median, p99 / bare_p99);
+/// Measures the subjects in turns, so that what else the machine does hits each alike; prints a row for
+/// each, and how it compares with the first, which is the limit.
+///
+/// Medians are compared within a turn, since the speed of a shared machine changes by a factor of two
+/// between them; the median of these is printed.
+fn in_turns(
+    scenario: &str,
+    subjects: [&dyn Subject; 3],
+    turns: usize,
+    mut measure: impl FnMut(&dyn Subject) -> Vec<Duration>,
+) {
+    let mut all = [const { Vec::new() }; 3];
+    let mut ratios = [const { Vec::new() }; 3];
+    for _ in 0..turns {
+        let mut limit = None;
+        for ((subject, all), ratios) in subjects.iter().zip(&mut all).zip(&mut ratios) {
+            let latencies = measure(*subject);
+            let median = median(latencies.iter().map(Duration::as_secs_f64));
+            ratios.push(median / *limit.get_or_insert(median));
+            all.extend(latencies);
+        }
     }
+    let mut limit = None;
+    for ((subject, latencies), ratios) in subjects.into_iter().zip(all).zip(ratios) {
+        let p99 = row(scenario, subject.name(), latencies);
+        let p99 = p99 / *limit.get_or_insert(p99);
+        println!("{:>53} {:>8.2}x {:>8.2}x", "of bare", median(ratios), p99);
+    }
+}
+
+fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.into_iter().collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
 }
