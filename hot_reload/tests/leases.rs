@@ -197,18 +197,24 @@ fn half_a_file_is_never_published_right_after_a_whole_one() {
     });
 }
 
+/// Another's files, of which `main` includes `a` and `b`.
+fn set_of_three() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in [("main", "include a\ninclude b\n"), ("a", "a1\n"), ("b", "b1\n")] {
+        fs::write(dir.path().join(name), text).unwrap();
+        chown(dir.path().join(name), Some(SOMEBODY), None).unwrap();
+    }
+    dir
+}
+
 #[test]
 fn a_set_is_not_read_while_one_of_it_is_half_written() {
     if !alone_under("a_set_is_not_read_while_one_of_it_is_half_written", WITHOUT_LEASES) {
         return;
     }
     block_on(async {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = set_of_three();
         let at = |name: &str| dir.path().join(name);
-        for (name, text) in [("main", "include a\ninclude b\n"), ("a", "a1\n"), ("b", "b1\n")] {
-            fs::write(at(name), text).unwrap();
-            chown(at(name), Some(SOMEBODY), None).unwrap();
-        }
         let book = FileReloader::<Book>::from_path(at("main")).unwrap();
         let (service, mut rx) =
             ReloaderService::from_reloader(book, options(WatchStrategy::Realtime));
@@ -366,12 +372,8 @@ fn a_set_whose_main_file_has_two_names_is_not_read_half_written() {
         return;
     }
     block_on(async {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = set_of_three();
         let at = |name: &str| dir.path().join(name);
-        for (name, text) in [("main", "include a\ninclude b\n"), ("a", "a1\n"), ("b", "b1\n")] {
-            fs::write(at(name), text).unwrap();
-            chown(at(name), Some(SOMEBODY), None).unwrap();
-        }
         fs::hard_link(at("main"), at("main2")).unwrap();
         let book = FileReloader::<Book>::from_path(at("main")).unwrap();
         let options = options(WatchStrategy::Realtime);

@@ -14,10 +14,8 @@ async fn a_value_becomes_stale_in_time_though_the_next_failure_is_always_there()
     watches.send(watch).unwrap();
     loads.send(Ok(Some(1))).unwrap();
     timeout(PATIENCE, values.changed()).await.unwrap().unwrap();
-    let storm =
-        tokio::spawn(
-            async move { while events.send(WatchEvent::Error("no".into())).await.is_ok() {} },
-        );
+    let error = || WatchEvent::Error("no".into());
+    let storm = tokio::spawn(async move { while events.send(error()).await.is_ok() {} });
     let mut status = values.watch_status();
     let stale = status.wait_for(|status| status.health == Health::Stale);
     let is_stale = timeout(Duration::from_secs(10), stale).await.is_ok();
