@@ -192,3 +192,39 @@ impl Kept {
         Ok(self.kept.borrow_and_update().entry())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn reads_again_once_a_full_backlog_is_through() {
+        let mut flow = Flow::default();
+        for _ in 1..BACKLOG {
+            assert_eq!(flow.unless_doubtful(ready(())).await, Some(()));
+        }
+        let few = flow.unless_doubtful(pending::<()>());
+        assert!(tokio::time::timeout(10 * REST, few).await.is_err());
+        let mut flow = Flow::default();
+        for _ in 0..BACKLOG {
+            assert_eq!(flow.unless_doubtful(ready(())).await, Some(()));
+        }
+        let begun = Instant::now();
+        assert_eq!(flow.unless_doubtful(pending::<()>()).await, None);
+        assert!(begun.elapsed() >= REST && begun.elapsed() < 2 * REST);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reads_again_though_messages_never_rest() {
+        let (mut flow, begun) = (Flow::default(), Instant::now());
+        while flow.unless_doubtful(ready(())).await.is_some() {
+            assert!(begun.elapsed() <= RESTLESS);
+            advance(REST / 10).await;
+        }
+        assert!(begun.elapsed() >= RESTLESS);
+    }
+}
