@@ -10,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use common::{Config, Lab, PATIENCE, alone_under, block_on, book::Book, config, options, text};
+use common::{
+    Config, Lab, PATIENCE, alone_under, block_on, book::Book, config, map, options, text,
+};
 use hot_reload::{FileReloader, ReloaderService, TomlFile, WatchStrategy};
 use tokio::time::{sleep, timeout};
 
@@ -173,6 +175,39 @@ fn half_a_file_is_never_published_after_a_bad_one() {
         lab.write("broken = = =");
         lab.expect_failure().await;
         expect_no_half(&mut lab).await;
+    });
+}
+
+/// Of a writing that no event tells of either, as that of another machine: its end was once taken to be that
+/// of the bad one.
+#[test]
+fn a_file_is_not_read_before_it_was_quiet_after_a_bad_one() {
+    if !alone_under("a_file_is_not_read_before_it_was_quiet_after_a_bad_one", WITHOUT_LEASES) {
+        return;
+    }
+    block_on(async {
+        // Longer than any pause of the writer.
+        let options = options(WatchStrategy::Realtime)
+            .settle_window(PAUSE)
+            .backoff(Duration::from_millis(50), Duration::from_millis(50));
+        let mut lab = Lab::following(options, "config.toml", |dir| {
+            let path = dir.join("config.toml");
+            fs::write(&path, text("one")).unwrap();
+            chown(path, Some(SOMEBODY), None).unwrap();
+        })
+        .await;
+        lab.expect(config("one")).await;
+        let before = lab.generation();
+        let (half, whole) = ("name = \"two\"\n", text("two"));
+        lab.write("= =".to_owned() + &"#".repeat(whole.len() - 3));
+        lab.expect_failure().await;
+        let file = OpenOptions::new().read(true).write(true).open(&lab.path).unwrap();
+        let mut mapping = map::Mapping::new(&file, whole.len());
+        mapping.bytes().fill(b'\n');
+        mapping.bytes()[..half.len()].copy_from_slice(half.as_bytes());
+        sleep(PAUSE / 4).await;
+        mapping.bytes().copy_from_slice(whole.as_bytes());
+        lab.expect_next(before, config("two")).await;
     });
 }
 

@@ -115,10 +115,12 @@ where
             Some(looked) => looked,
             None => ready!(self.poll_long_look(cx)),
         };
-        if let (Ok(Look::Value(_) | Look::Unchanged), Some(looker)) =
-            (&looked, self.looker.get_mut())
-        {
-            looker.end();
+        if let Some(looker) = self.looker.get_mut() {
+            match looked {
+                Ok(Look::Value(_) | Look::Unchanged) => looker.end(),
+                Ok(Look::Unsettled(_)) => {}
+                Err(_) => looker.end_in_vain(),
+            }
         }
         Poll::Ready(looked.map_err(FileError::into))
     }

@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test crate uses its part")]
 
 pub mod book;
+#[cfg(all(feature = "toml", target_os = "linux"))]
+pub mod map;
 pub mod patience;
 pub mod source;
 

@@ -96,6 +96,12 @@ impl<L> Looker<L> {
         self.unmet = Reasons::default();
     }
 
+    /// Ends a look that failed: the next is for the same, but whoever was done by then may have begun anew.
+    #[cold]
+    pub(in crate::file_reloader) fn end_in_vain(&mut self) {
+        self.unmet.is_finished = false;
+    }
+
     /// Makes a look that has to wait for nothing; `None` where it does, and [`look`](Self::look) is to
     /// go on with what was found by then.
     pub(in crate::file_reloader) fn look_at_once<V>(
