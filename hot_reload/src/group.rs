@@ -251,6 +251,8 @@ pub trait Follower: Send + Sync {
 struct Following<V, S> {
     value: ReloaderReceiver<V, S>,
     status: StatusReceiver,
+    /// Whether its status may still change: a service that has ended says so at every time it is asked.
+    may_change: bool,
 }
 
 #[async_trait]
@@ -266,7 +268,10 @@ where
                 Ok(()) => Event::Changed,
                 Err(_) => Event::Ended,
             },
-            _ = self.status.changed() => Event::Status,
+            told = self.status.changed(), if self.may_change => {
+                self.may_change = told.is_ok();
+                Event::Status
+            }
         }
     }
 
@@ -319,6 +324,7 @@ macro_rules! members {
                 vec![$(Box::new(Following {
                     value: self.$n.clone(),
                     status: self.$n.watch_status(),
+                    may_change: true,
                 })),*]
             }
         }

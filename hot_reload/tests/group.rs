@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::{fs, time::Duration};
+use std::{fs, sync::Arc, time::Duration};
 
 use common::{
     Config, Lab as Member, PATIENCE, config,
@@ -161,6 +161,36 @@ async fn a_group_ends_with_the_service_of_a_member() {
     lab.tasks[0].abort();
     within(async { while lab.both.changed().await.is_ok() {} }).await;
     assert_eq!((lab.both.status().health, lab.pair()), (Health::Ended, (1, 1)));
+}
+
+/// It was once told of the end without a pause.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_group_rests_beside_a_member_that_was_shut_down() {
+    let source = Store::of(Held::Value(1));
+    let (service, one) = ReloaderService::from_reloader(source, ReloaderOptions::realtime());
+    let service = Arc::new(service);
+    let running = Arc::clone(&service);
+    tokio::spawn(async move { running.start_with_realtime().await.unwrap() });
+    let (right, other, _running) = follow(1);
+    let (group, mut both) = Group::of((one, other));
+    tokio::spawn(group.run());
+    within(both.changed()).await.unwrap();
+    within(service.handle().shutdown()).await;
+    within(both.watch_status().wait_for(|status| status.health == Health::Ended)).await.unwrap();
+    let before = processor_time();
+    sleep(Duration::from_millis(500)).await;
+    let spent = processor_time() - before;
+    assert!(spent < Duration::from_millis(100), "{spent:?}");
+    push(&right, 2).await;
+    within(both.wait_for(|both| (*both.0, *both.1) == (1, 2))).await.unwrap();
+}
+
+/// What every thread of this process has spent.
+#[cfg(target_os = "linux")]
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap()
 }
 
 in_every_strategy! {
