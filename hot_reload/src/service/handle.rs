@@ -25,6 +25,9 @@ pub enum Triggered {
     Stopped,
 }
 
+/// What a trigger is answered while a value is pinned.
+pub(super) const PINNED: &str = "pinned to an earlier generation until it is resumed";
+
 impl fmt::Display for Triggered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -371,7 +374,11 @@ impl ReloaderHandle {
         listening.spawn(async move {
             while hangups.recv().await.is_some() {
                 let Some(control) = control.upgrade() else { return };
-                let outcome = control.trigger(Reason::Signal).await;
+                let outcome = match control.trigger(Reason::Signal).await {
+                    // Why is told by `hot_reload::failed`, without what it quotes from the source.
+                    Triggered::Failed(why) if *why != *PINNED => "failed".to_owned(),
+                    outcome => outcome.to_string(),
+                };
                 info!(target: "hot_reload::hung_up", %outcome, "SIGHUP");
             }
         });

@@ -17,7 +17,7 @@ use super::{
     control::{Ask, Control, Wish},
     doubt::Doubt,
     ears::{Ears, Lull, Woken},
-    handle::Triggered,
+    handle::{PINNED, Triggered},
     look::look,
     metrics::Metrics,
     outcome::{Failing, Looked, News, Pace, admit},
@@ -144,9 +144,6 @@ impl Withdrawal {
         Self { words, attempts: 0, again: Instant::now() }
     }
 }
-
-/// What a trigger is answered while a value is pinned.
-const PINNED: &str = "pinned to an earlier generation until it is resumed";
 
 impl<V, S, F, K, C> Shell<'_, '_, V, S, F, K, C>
 where

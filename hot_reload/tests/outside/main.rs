@@ -212,6 +212,28 @@ fn a_stale_value_is_told() {
     log.tells("hot_reload::stale", Level::WARN, &["source"]);
 }
 
+#[cfg(all(unix, feature = "signal"))]
+#[test]
+fn a_hangup_that_loads_nothing_is_told_without_what_the_file_holds() {
+    use rustix::process::{Signal, getpid, kill_process};
+
+    // Nothing but the signal has it tried again.
+    let options = options(WatchStrategy::Realtime).backoff(2 * PATIENCE, 2 * PATIENCE);
+    let (log, _) = observe(options, |lab| async move {
+        lab.until(|status| status.generation == 1).await;
+        lab.handle.trigger_on_sighup().unwrap();
+        lab.write(SECRET, |status| status.failures == 1).await;
+        // The first has been told when the second is heard.
+        for failures in [2, 3] {
+            kill_process(getpid(), Signal::HUP).unwrap();
+            lab.until(|status| status.failures == failures).await;
+        }
+    });
+    assert_eq!(log.first("hot_reload::hung_up").fields["outcome"], "failed");
+    let all = format!("{:?}", log.0.lock().unwrap());
+    assert!(!all.contains(SECRET), "{all}");
+}
+
 #[test]
 fn a_roll_back_that_can_not_be_is_told_and_so_is_the_end() {
     let (log, _) = observe(options(WatchStrategy::Realtime), |lab| async move {
