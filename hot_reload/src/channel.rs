@@ -177,7 +177,9 @@ impl<V> ReloaderSender<V> {
 
 impl<V> Drop for ReloaderSender<V> {
     fn drop(&mut self) {
-        lock(&self.cell.projections).end();
+        let ended = lock(&self.cell.projections).end();
+        // A user's closures: not under the lock, and one that panics at it ends nothing else.
+        ended.into_iter().for_each(drop_guarded);
         if !self.is_part {
             self.cell.statement.change(|status| status.health = Health::Ended);
         }

@@ -30,20 +30,20 @@ impl<V> Projections<V> {
         if self.all.is_empty() {
             return;
         }
-        drop_guarded(self.all.extract_if(.., |one| !one.is_wanted()).collect::<Vec<_>>());
+        self.all.extract_if(.., |one| !one.is_wanted()).for_each(drop_guarded);
         for projection in &self.all {
             projection.publish(next);
         }
     }
 
-    /// Lets go of all, so that their receivers hear of the end.
-    pub(super) fn end(&mut self) {
+    /// Lets go of all; what is returned is dropped by the caller, and their receivers hear of the end.
+    pub(super) fn end(&mut self) -> Vec<Box<dyn Project<V> + Send>> {
         self.is_over = true;
-        self.all.clear();
+        std::mem::take(&mut self.all)
     }
 }
 
-trait Project<V> {
+pub(super) trait Project<V> {
     fn is_wanted(&self) -> bool;
 
     fn publish(&self, next: &Generation<V>);
