@@ -63,6 +63,15 @@ pub(crate) struct Origin {
     pub(crate) reason: Reason,
     /// When it was heard of.
     pub(crate) seen: Instant,
+    /// Whether it lacks what a source of it that has failed would have given.
+    pub(crate) is_partial: bool,
+}
+
+impl Origin {
+    /// That of a value that is whole.
+    pub(crate) fn new(reason: Reason, seen: Instant) -> Self {
+        Self { reason, seen, is_partial: false }
+    }
 }
 
 /// One step from a value to the next; from

@@ -79,7 +79,7 @@ impl<V> ReloaderSender<V> {
     ///
     /// Returns the value when every receiver is gone.
     pub fn send(&self, value: Option<V>) -> Result<(), SendError<Option<V>>> {
-        let origin = Origin { reason: Reason::Sent, seen: Instant::now() };
+        let origin = Origin::new(Reason::Sent, Instant::now());
         self.send_with(value, origin, |_| {})
     }
 
@@ -200,7 +200,7 @@ fn halves<V, S>(
     statement: Arc<Statement>,
     is_part: bool,
 ) -> (ReloaderSender<V>, ReloaderReceiver<V, S>) {
-    let origin = Origin { reason: Reason::Initial, seen: Instant::now() };
+    let origin = Origin::new(Reason::Initial, Instant::now());
     let nothing = Generation {
         _apart: Apart::default(),
         value: None,

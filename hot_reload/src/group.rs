@@ -144,7 +144,7 @@ impl<M: Members> Group<M> {
         // A user's `Eq` that panics is one that tells nothing.
         if !caught(|| self.sender.holds(&values)).unwrap_or(false) {
             let seen = changed.map_or_else(Instant::now, |changed| changed.first);
-            let origin = Origin { reason: Reason::Event, seen };
+            let origin = Origin::new(Reason::Event, seen);
             // Refused only when the last receiver has just gone, which `closed` reports next.
             let _gone = self.sender.send_with(Some(values), origin, |status| {
                 status.last_load = Some(Instant::now());

@@ -283,7 +283,6 @@ where
 
     fn sink(&self) -> Publish<'_, V> {
         Publish {
-            is_partial: false.into(),
             sender: &self.sender,
             gate: &self.gate,
             record: self.record.as_deref(),

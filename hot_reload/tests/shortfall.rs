@@ -158,3 +158,49 @@ async fn what_lacks_a_part_takes_no_place_of_what_is_whole_on_disk() {
         assert_eq!(hot_reload::read_last_good::<u32>(&path), Some(whole));
     }
 }
+
+/// It once was, when it served again or had been on probation while the service was stopped.
+#[cfg(feature = "last-good")]
+#[tokio::test]
+async fn what_lacks_a_part_is_not_kept_later_either() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kept");
+    let kept = || hot_reload::read_last_good::<u32>(&path);
+    let held = Arc::new(Mutex::new((1, None)));
+    let parts = Parts(Arc::clone(&held));
+    let (service, mut values) = ReloaderService::from_reloader(parts, ReloaderOptions::realtime());
+    let checks = Arc::new(tokio::sync::Semaphore::new(1));
+    let waiting = Arc::clone(&checks);
+    let check = move |_| {
+        let checks = Arc::clone(&waiting);
+        async move { checks.acquire_owned().await.map(|check| check.forget()) }
+    };
+    let service = service.last_good(&path).history(4).probation(Duration::from_secs(60), check);
+    let (handle, service) = (service.handle(), Arc::new(service));
+    let start = || {
+        let service = Arc::clone(&service);
+        tokio::spawn(async move { service.start_with_realtime().await })
+    };
+    let task = start();
+    values.changed().await.unwrap();
+    let mut statuses = values.watch_status();
+    let is_over = |status: &hot_reload::Status| status.probation_until.is_none();
+    statuses.wait_for(is_over).await.unwrap();
+
+    *held.lock().unwrap() = (PARTIAL, Some("a part is away"));
+    values.changed().await.unwrap();
+    assert!(values.status().probation_until.is_some());
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    let _task = start();
+    checks.add_permits(2);
+    statuses.wait_for(|status| status.health == Health::Retrying && is_over(status)).await.unwrap();
+
+    *held.lock().unwrap() = (2, None);
+    values.changed().await.unwrap();
+    statuses.wait_for(is_over).await.unwrap();
+    assert_eq!(handle.rollback(2).await, Triggered::Published(4));
+    assert_eq!(values.get(), Some(PARTIAL));
+    handle.shutdown().await;
+    assert_eq!(kept(), Some(2));
+}

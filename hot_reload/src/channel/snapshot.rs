@@ -119,6 +119,11 @@ impl<V> Snapshot<V> {
         self.generation.number
     }
 
+    /// Whether it lacks what a source of it that has failed would have given.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.generation.origin.is_partial
+    }
+
     /// Says why it was loaded.
     pub fn reason(&self) -> Reason {
         self.generation.origin.reason

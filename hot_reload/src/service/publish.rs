@@ -2,10 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -35,8 +32,6 @@ pub(crate) struct Publish<'a, V> {
     pub(crate) keeper: Option<&'a dyn Keeper<V>>,
     /// What the source holds, where that is not what serves.
     pub(crate) held: &'a Mutex<Option<Snapshot<V>>>,
-    /// Whether what the source gave last lacks a part, and so is not kept.
-    pub(crate) is_partial: AtomicBool,
     /// Publishes a value that equals the last as well.
     pub(crate) force: bool,
 }
@@ -65,6 +60,13 @@ impl<V: Eq> Publish<'_, V> {
     fn hold(&self, held: Option<Snapshot<V>>) {
         let was = std::mem::replace(&mut *lock(self.held), held);
         drop_guarded(was);
+    }
+
+    /// Keeps a value that has proved itself for a later run, unless it lacks a part.
+    fn keep(&self, value: Snapshot<V>) {
+        if let Some(keeper) = self.keeper.filter(|_| !value.is_partial()) {
+            keeper.save(value);
+        }
     }
 
     /// The value that is not tried again, and why.
@@ -151,7 +153,8 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         });
         let Some(found) = found else { return Ok(None) };
         let number = found.generation();
-        let origin = Origin { reason: Reason::Rollback, seen: Instant::now() };
+        let origin = Origin::new(Reason::Rollback, Instant::now());
+        let origin = Origin { is_partial: found.is_partial(), ..origin };
         let value = guarded("cloning", || (*found).clone())?;
         let home = match recall {
             Recall::Generation(_) => Home::History(number),
@@ -169,7 +172,7 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
             words: format!("it did not answer within {limit:?}"),
         })?;
         let Some(value) = loaded else { return Ok(None) };
-        let origin = Origin { reason: Reason::Restored, seen: Instant::now() };
+        let origin = Origin::new(Reason::Restored, Instant::now());
         let mut admitted = self.candidate(value, origin, Home::Disk);
         self.pass(&mut admitted, limit).await?;
         Ok(Some(admitted))
@@ -201,20 +204,10 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         });
         let trial =
             self.record.zip(until).and_then(|(record, until)| record.try_out(&value, until));
-        let is_kept = match home {
-            Home::Source => !self.is_partial.load(Relaxed),
-            Home::History(_) | Home::LastGood(_) => true,
-            Home::Disk => false,
-        };
-        if let (Some(keeper), None) = (self.keeper.filter(|_| is_kept), &trial) {
-            keeper.save(value);
+        if trial.is_none() && home != Home::Disk {
+            self.keep(value);
         }
         trial
-    }
-
-    fn comes(&self, is_partial: bool) {
-        // One task sets and reads it.
-        self.is_partial.store(is_partial, Relaxed);
     }
 
     fn standing(&self) -> Standing<V> {
@@ -237,10 +230,8 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
 
     fn acquit(&self) {
         self.sender.set_status(|status| status.probation_until = None);
-        let good = self.record.and_then(Record::acquit);
-        let keeper = self.keeper.filter(|_| !self.is_partial.load(Relaxed));
-        if let (Some(keeper), Some(good)) = (keeper, good) {
-            keeper.save(good);
+        if let Some(good) = self.record.and_then(Record::acquit) {
+            self.keep(good);
         }
     }
 

@@ -41,7 +41,7 @@ pub(super) async fn restore<V, K: Sink<V>>(around: &Surroundings<'_>, sink: &K) 
         Ok(Some(admitted)) => {
             let mut change = |status: &mut Status, _is_new: bool| status.is_restored = true;
             sink.publish(admitted, &mut change).await;
-            metrics.published(Origin { reason: Reason::Restored, seen: begun }, || None);
+            metrics.published(Origin::new(Reason::Restored, begun), || None);
             warn!(target: "hot_reload::restored", source = source.map(display), "the last good value of an earlier run serves");
         }
         Err(refusal) => {
@@ -132,7 +132,7 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
         status.set_problem(problem.clone());
     };
     sink.publish(admitted, &mut change).await;
-    metrics.published(Origin { reason: Reason::Rollback, seen: begun }, || None);
+    metrics.published(Origin::new(Reason::Rollback, begun), || None);
     warn!(target: "hot_reload::rolled_back", source = source.map(display), generation, to, probation, "an earlier value serves again");
     RolledBack::To(generation)
 }

@@ -162,7 +162,7 @@ where
         }
         let begun = Instant::now();
         let patience = if begun < round.ceiling { Patience::Left } else { Patience::Exhausted };
-        let origin = Origin { reason: round.reason, seen: round.seen(&self.timing) };
+        let origin = Origin::new(round.reason, round.seen(&self.timing));
         self.doubt.arises(origin.seen);
         let found = match self.find(origin, patience).await {
             Ok(found) => found,
@@ -180,9 +180,6 @@ where
         let shortfall = if has_value { self.source.shortfall() } else { None };
         let shortfall = shortfall.map(|error| Box::new(Failing::of(&error)));
         let is_good = has_value && shortfall.is_none();
-        if matches!(found, Ok(Found::New(_))) {
-            self.sink.comes(self.source.is_partial());
-        }
         if !is_good {
             // First, so that whoever hears of the one finds the other.
             self.doubt.show(self.sink);
@@ -238,7 +235,8 @@ where
         let span = debug_span!("hot_reload.load", source = name, reason);
         let look = async {
             let mut look = look(self.source, patience, limit, &span).await.map_err(failing)?;
-            if self.source.is_partial() && matches!(look, Look::Value(_)) {
+            let origin = Origin { is_partial: self.source.is_partial(), ..origin };
+            if origin.is_partial && matches!(look, Look::Value(_)) {
                 let is_first = std::mem::take(&mut self.may_restore);
                 // Large, and seldom needed.
                 let partial = unless_better(look, is_first, &self.around, self.sink);

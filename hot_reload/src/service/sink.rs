@@ -87,9 +87,6 @@ pub(crate) trait Sink<V>: Report {
     /// generation; returns what that has to prove.
     async fn publish(&self, admitted: Self::Admitted, change: OnPublish<'_>) -> Option<Trial>;
 
-    /// Tells whether the value that is published next lacks a part.
-    fn comes(&self, _is_partial: bool) {}
-
     /// Passes on that the source could not be loaded.
     #[cfg(feature = "file-reloader")]
     async fn failed(&self, _failure: Failure) {}
