@@ -173,7 +173,7 @@ async fn what_lacks_a_part_is_not_kept_later_either() {
     let waiting = Arc::clone(&checks);
     let check = move |_| {
         let checks = Arc::clone(&waiting);
-        async move { checks.acquire_owned().await.map(|check| check.forget()) }
+        async move { checks.acquire_owned().await.map(tokio::sync::OwnedSemaphorePermit::forget) }
     };
     let service = service.last_good(&path).history(4).probation(Duration::from_secs(60), check);
     let (handle, service) = (service.handle(), Arc::new(service));
