@@ -13,7 +13,12 @@ use tokio::{sync::Notify, task::spawn_blocking};
 use tracing::{debug, warn};
 
 use super::publish::Keeper;
-use crate::{channel::Snapshot, lock::lock, panic::caught, redact::mask};
+use crate::{
+    channel::Snapshot,
+    lock::lock,
+    panic::{caught, drop_guarded},
+    redact::mask,
+};
 
 /// The file that the last good value is kept in.
 pub(super) struct LastGood<V>(Arc<Writer<V>>);
@@ -72,8 +77,12 @@ impl<V> Default for Wanted<V> {
 impl<V: Serialize + Send + Sync + 'static> Writer<V> {
     fn want(this: &Arc<Self>, value: Snapshot<V>) {
         let mut wanted = this.lock();
-        wanted.value = Some(value);
-        if !std::mem::replace(&mut wanted.is_writing, true) {
+        let was = wanted.value.replace(value);
+        let is_writing = std::mem::replace(&mut wanted.is_writing, true);
+        // A turn that is dropped at once takes the lock, and a user's `Drop` may panic.
+        drop(wanted);
+        drop_guarded(was);
+        if !is_writing {
             let turn = Turn(Some(Arc::clone(this)));
             // Of a thread that is not to be had tokio tells by a panic alone; the turn is over then.
             let _begun = caught(|| spawn_blocking(move || turn.write_all()));
@@ -101,6 +110,7 @@ impl<V: Serialize + Send + Sync + 'static> Writer<V> {
                     warn!(target: "hot_reload::not_kept", %path, %error, "the last good value can't be kept on disk");
                 }
             }
+            drop_guarded(value);
         }
     }
 

@@ -1,7 +1,9 @@
 //! A start without the source, from the last good value on disk.
 #![cfg(all(feature = "toml", feature = "last-good"))]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod drops;
 
 use std::{
     collections::BTreeSet,
