@@ -225,13 +225,17 @@ where
         &mut self,
         path: &Path,
         opened: &Opened,
+        once_read: impl FnOnce(),
     ) -> Option<Result<Loaded<V>, FileError>> {
         if opened.identity.size > PARSED_INLINE || opened.filesystem.is_remote() {
             return None;
         }
         match opened.read(self.settings.max_size, How::Cached) {
             Err(Failed::WouldBlock) => None,
-            read => Some(make::<V, F>(path, read, self.settings)),
+            read => {
+                once_read();
+                Some(make::<V, F>(path, read, self.settings))
+            }
         }
     }
 

@@ -32,11 +32,13 @@ pub(super) struct Loaded<V> {
 
 /// Makes a value of the main file of a set.
 pub(super) trait Load<V>: Send {
-    /// Loads from what is in memory; `None` where it may have to wait, and nothing was begun.
+    /// Loads from what is in memory, and calls `once_read` before it makes a value of that; `None` where it
+    /// may have to wait, and nothing was begun.
     fn load_at_once(
         &mut self,
         _path: &Path,
         _opened: &Opened,
+        _once_read: impl FnOnce(),
     ) -> Option<Result<Loaded<V>, FileError>> {
         None
     }

@@ -122,8 +122,14 @@ impl<L> Looker<L> {
             Break(outcome) => return Some(outcome),
         };
         let is_held_up = held_up.as_ref().is_some_and(|held| held.is_of(&found.main));
+        let mut holds = None;
         let loaded = if is_held_up || self.shows_all(&found.survey) {
-            self.loader.load_at_once(&self.site.paths()[0], &found.main)
+            let once_read = || {
+                holds = self.site.holds_at_once(&found.survey);
+                // Before a user's code is at work, which may take long, or wait for who is held up.
+                drop(held_up);
+            };
+            self.loader.load_at_once(&self.site.paths()[0], &found.main, once_read)
         } else {
             None
         };
@@ -133,11 +139,10 @@ impl<L> Looker<L> {
         };
         // `None` only where they turned out to be on a server: they are looked at again, in a look that
         // may wait for it.
-        let mut holds = self.site.holds_at_once(&found.survey)?;
+        let mut holds = holds?;
         if is_held_up && holds != Holds::No {
             holds = Holds::HeldUp;
         }
-        drop(held_up);
         match self.accept(attempt, found, loaded, holds) {
             Continue(()) => None,
             Break(outcome) => Some(outcome),
@@ -331,7 +336,7 @@ impl<L> Looker<L> {
     {
         let preemptible = !std::mem::take(&mut self.preempted);
         let path = &self.site.paths()[0];
-        if let Some(loaded) = self.loader.load_at_once(path, &found.main) {
+        if let Some(loaded) = self.loader.load_at_once(path, &found.main, || {}) {
             return Some(loaded);
         }
         let mut load = pin!(self.loader.load(path, Arc::clone(&found.main)));

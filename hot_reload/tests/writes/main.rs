@@ -1,7 +1,10 @@
 //! What writers do to the content of a file.
 #![cfg(feature = "toml")]
 
+#[path = "../common/mod.rs"]
 mod common;
+#[cfg(target_os = "linux")]
+mod held_up;
 
 use std::{
     fs::{File, FileTimes, OpenOptions},
