@@ -9,10 +9,12 @@
 use std::{
     hint, io,
     os::fd::{AsRawFd, BorrowedFd},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
 use super::Writers;
+use crate::lock::lock;
 
 /// Sets the signal of a lease break; not in the `libc` crate (`asm-generic/fcntl.h`, and the same
 /// on every architecture that Rust's standard library is for).
@@ -45,15 +47,32 @@ pub(super) fn hold(file: BorrowedFd<'_>) -> bool {
     if fcntl(file, F_SETSIG, libc::SIGURG).is_err() {
         return false;
     }
-    let end = Instant::now() + LONGEST_TRY;
+    let mut end = None;
     loop {
         match fcntl(file, libc::F_SETLEASE, libc::F_RDLCK) {
             Ok(()) => return true,
             Err(error) if error.raw_os_error() != Some(libc::EAGAIN) => return false,
-            Err(_) if Instant::now() >= end => return false,
-            Err(_) => hint::spin_loop(),
+            Err(_) => {}
         }
+        let now = Instant::now();
+        if now >= *end.get_or_insert_with(|| now + time_to_wait(&mut lock(&NEXT_TRY), now)) {
+            return false;
+        }
+        hint::spin_loop();
     }
+}
+
+/// When a moment without writers may be awaited again.
+static NEXT_TRY: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Returns for how long to wait for one: of all the files of the process, for no more than a tenth of the
+/// time, as one that is always open is waited for in vain.
+fn time_to_wait(next: &mut Option<Instant>, now: Instant) -> Duration {
+    if next.is_some_and(|next| now < next) {
+        return Duration::ZERO;
+    }
+    *next = Some(now + 10 * LONGEST_TRY);
+    LONGEST_TRY
 }
 
 /// Lets go of what is held, or closing `file` does.
@@ -88,6 +107,13 @@ mod tests {
         // The lease was given back: a writer may come and is told of.
         let _writer = File::options().append(true).open(&path).unwrap();
         assert_eq!(writers(reader.as_fd()), Writers::Some);
+    }
+
+    #[test]
+    fn a_moment_without_writers_is_awaited_for_a_tenth_of_the_time() {
+        let (now, mut next) = (Instant::now(), None);
+        let awaited = (0..1000).map(|n| time_to_wait(&mut next, now + n * LONGEST_TRY / 4));
+        assert_eq!(awaited.sum::<Duration>(), 25 * LONGEST_TRY);
     }
 
     #[test]
