@@ -334,3 +334,32 @@ fn a_file_that_rests_is_not_read_again_and_again() {
         }
     });
 }
+
+/// One that stays was once read hundreds of times a second, up to the ceiling.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_a_writer_keeps_open_is_not_loaded_again_and_again() {
+    use std::{fs::OpenOptions, io::Write};
+
+    if !common::alone("a_file_that_a_writer_keeps_open_is_not_loaded_again_and_again") {
+        return;
+    }
+    common::block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        fs::write(&path, common::text("one")).unwrap();
+        let file = TomlFile::<Counted>::from_path(&path).unwrap();
+        let (service, mut values) =
+            ReloaderService::from_reloader(file, options(WatchStrategy::Realtime));
+        tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
+        timeout(PATIENCE, values.changed()).await.unwrap().unwrap();
+        let before = PARSED.load(Ordering::SeqCst);
+        let mut writer = OpenOptions::new().write(true).open(&path).unwrap();
+        writer.write_all(common::text("two").as_bytes()).unwrap();
+        // Another comes and goes, so that something is finished.
+        drop(OpenOptions::new().append(true).open(&path).unwrap());
+        timeout(PATIENCE, values.changed()).await.unwrap().unwrap();
+        let loads = PARSED.load(Ordering::SeqCst) - before;
+        assert!(loads < 10, "{loads}");
+    });
+}

@@ -24,9 +24,9 @@ pub(super) enum Notice {
     Appeared,
     /// A directory did, which nobody writes.
     Made,
-    /// It went away, or its attributes changed.
+    /// Its attributes changed, or what leads to it was moved.
     Moved,
-    /// A watch on it has ended.
+    /// It went away, or a watch on it has ended.
     Gone,
     /// The file itself has other attributes, or one name less.
     Altered,
@@ -62,6 +62,8 @@ struct Meaning {
 enum Writer {
     /// Somebody is at it.
     Writes,
+    /// Somebody made its name, and is at it unless that is a new one for an old file.
+    MadeIt,
     /// Nobody is at it any more.
     IsDone,
     /// Nothing.
@@ -83,7 +85,7 @@ impl Notice {
             Self::Finished | Self::Replaced => whole,
             Self::Rerouted => Meaning { arm: Arm::All, ..whole },
             // Whoever created a name has it open, unless it is a link.
-            Self::Appeared => Meaning { arm: Arm::All, ..finished(Writer::Writes) },
+            Self::Appeared => Meaning { arm: Arm::All, ..finished(Writer::MadeIt) },
             Self::Made => Meaning { arm: Arm::All, ..finished(Writer::IsDone) },
             Self::Moved => Meaning { arm: Arm::All, ..touched(Writer::Unmentioned) },
             Self::Gone => Meaning { arm: Arm::All, ..touched(Writer::IsDone) },
@@ -114,8 +116,9 @@ struct Heard {
     must_read: bool,
     is_finished: bool,
     arm: Arm,
-    /// Where writers are at work that have not said that they are done.
-    writing: Vec<Whence>,
+    /// Where writers are at work that have not said that they are done, and whether they were heard to write;
+    /// if not, to make a name.
+    writing: Vec<(Whence, bool)>,
     waker: Option<Waker>,
 }
 
@@ -174,10 +177,10 @@ impl Bell {
         let Meaning { hint, must_read, is_finished, arm, is_news, writer } = notice.meaning();
         let mut heard = self.lock();
         if writer != Writer::Unmentioned {
-            heard.writing.retain(|at| *at != whence);
+            heard.writing.retain(|(at, _)| *at != whence);
         }
-        if writer == Writer::Writes {
-            heard.writing.push(whence);
+        if matches!(writer, Writer::Writes | Writer::MadeIt) {
+            heard.writing.push((whence, writer == Writer::Writes));
         }
         heard.must_read |= must_read;
         heard.is_finished |= is_finished;
@@ -194,14 +197,14 @@ impl Bell {
 
     /// Takes note that nothing more is told from there, not even that a writer is done.
     pub(super) fn is_deaf_to(&self, whence: Whence) {
-        self.lock().writing.retain(|at| *at != whence);
+        self.lock().writing.retain(|(at, _)| *at != whence);
     }
 
     /// Takes note that what has the name there is written by nobody, unless there is `news` since.
     pub(super) fn is_unwritten(&self, whence: Whence, news: u64) {
         let mut heard = self.lock();
         if heard.news == news {
-            heard.writing.retain(|at| *at != whence);
+            heard.writing.retain(|(at, _)| *at != whence);
         }
     }
 
@@ -244,9 +247,14 @@ impl Bell {
         }
     }
 
-    /// Whether somebody was heard to write, and not to be done.
+    /// Whether somebody was heard to write or to make a name, and not to be done.
     pub(super) fn heard_writers(&self) -> bool {
         !self.lock().writing.is_empty()
+    }
+
+    /// Whether somebody was heard to write, and not to be done.
+    pub(super) fn heard_writing(&self) -> bool {
+        self.lock().writing.iter().any(|(_, was_heard)| *was_heard)
     }
 
     /// How often a newer version was heard of; more than before, and there is one.

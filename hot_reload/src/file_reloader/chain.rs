@@ -38,6 +38,9 @@ pub(super) enum Kind {
     Way,
     /// The directory of the content: for the end of the writing of a new file as well.
     Parent,
+    /// The same where nothing else tells of the writers of a content that is not watched itself yet: for its
+    /// modification as well.
+    Untold,
     /// The content: for edits, through whatever name of it.
     File,
     /// A directory that is followed for its own sake: for everything in it.

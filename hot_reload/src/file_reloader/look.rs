@@ -47,6 +47,8 @@ pub(super) struct Looker<L> {
     baseline_is_due: bool,
     /// Whether identities that stay the same prove that the files are unchanged.
     proof: Proof,
+    /// What the files were when they were last read in vain, as somebody had one open for writing.
+    in_vain: Option<Vec<Option<Identity>>>,
     /// Whether the last load was given up for a newer version of the file.
     preempted: bool,
     opaque: Option<Opaque>,
@@ -87,6 +89,7 @@ impl<L> Looker<L> {
             applied: None,
             baseline_is_due: false,
             proof: Proof::Sound,
+            in_vain: None,
             preempted: false,
         }
     }
@@ -191,7 +194,8 @@ fn heard_in_part(name: &str) -> Mechanism {
 enum Proof {
     /// That the file is unchanged.
     Sound,
-    /// Nothing yet: it was taken too soon after a change.
+    /// Nothing yet: it was taken too soon after a change, or after one that may have been made through a
+    /// mapping, by a process that nothing tells of.
     Racy,
     /// Nothing: the value was read while somebody had a file open for writing, who may yet change
     /// it through a mapping, which moves no time.

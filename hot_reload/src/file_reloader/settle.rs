@@ -36,8 +36,6 @@ pub(super) struct Facts {
     pub(super) is_empty: bool,
     /// Whether it is of a set.
     pub(super) is_of_set: bool,
-    /// How many names it has; of a set, that of it which has the fewest.
-    pub(super) links: u64,
     pub(super) reasons: Reasons,
     pub(super) patience: Patience,
 }
@@ -58,8 +56,8 @@ impl Settle {
         // Whoever has it open for that long without a write is not about to finish one.
         if facts.patience == Patience::Exhausted || facts.age >= self.ceiling {
             // In a storm it is empty most of the time, and never for long.
-            let is_written = facts.is_empty && writers() == Writers::Some;
-            return if is_written { self.despite_writers(facts, now()).err() } else { None };
+            let is_written = facts.is_empty && facts.age < REST * self.window;
+            return (is_written && writers() != Writers::None).then(busy);
         }
         // It may be about to be written, or have lost what it held.
         if facts.is_empty {
@@ -88,8 +86,8 @@ impl Settle {
                 self.busy_since.get_or_insert_with(now);
                 Some(busy())
             }
-            // Events tell what a lease could not; of a new name for an old file, no end comes.
-            Writers::Unknown if facts.reasons.writing && facts.links == 1 => Some(busy()),
+            // Events tell what a lease could not.
+            Writers::Unknown if facts.reasons.writing => Some(busy()),
             Writers::Unknown => left(),
         }
     }
@@ -131,7 +129,6 @@ mod tests {
         age: MS,
         is_empty: false,
         is_of_set: false,
-        links: 1,
         reasons: NO_REASONS,
         patience: Patience::Left,
     };
@@ -154,13 +151,13 @@ mod tests {
             (FRESH, Writers::Unknown, true),
             (Facts { age: 50 * MS, ..FRESH }, Writers::Unknown, false),
             (Facts { age: 50 * MS, reasons: WRITING, ..FRESH }, Writers::Unknown, true),
-            (Facts { age: 50 * MS, reasons: WRITING, links: 2, ..FRESH }, Writers::Unknown, false),
             (Facts { age: 2999 * MS, ..FRESH }, Writers::Some, true),
             (Facts { age: 3000 * MS, ..FRESH }, Writers::Some, false),
             (Facts { is_empty: true, ..FRESH }, Writers::None, true),
             (Facts { is_empty: true, reasons: FINISHED, ..FRESH }, Writers::None, true),
             (Facts { is_empty: true, age: 3000 * MS, ..FRESH }, Writers::None, false),
             (Facts { is_empty: true, patience: exhausted, ..FRESH }, Writers::Some, true),
+            (Facts { is_empty: true, patience: exhausted, ..FRESH }, Writers::Unknown, true),
             (
                 Facts { is_empty: true, age: 500 * MS, patience: exhausted, ..FRESH },
                 Writers::Some,

@@ -16,7 +16,7 @@ use super::{
     load::{turn_to_load, unblock_in},
     open::{Domain, Filesystem, Filesystems, How, Opened, WouldBlock},
     survey::{Holds, Survey},
-    watcher::{Files, Follower, NoWatch, Subscription},
+    watcher::{Files, Follower, NoWatch, Subscription, Telling},
 };
 use crate::lock::lock;
 
@@ -284,7 +284,7 @@ impl Site {
             self.told = survey.files().find(is_new).map(|file| file.domain());
         }
         if arm == Arm::All {
-            self.arm(how)?;
+            self.arm(how, survey.telling())?;
         }
         let found = survey.identities.iter();
         self.places = found.map(|found| place(found.as_ref())).collect();
@@ -351,13 +351,13 @@ impl Site {
     }
 
     #[cold]
-    fn arm(&mut self, how: How) -> Result<(), WouldBlock> {
+    fn arm(&mut self, how: How, telling: Telling) -> Result<(), WouldBlock> {
         let Some(subscription) = &self.subscription else { return Ok(()) };
         let mut subscription = locked(subscription, how)?;
         self.rests_until = self.rests_until.filter(|until| Instant::now() < *until);
         let files = if self.rests_until.is_some() { Files::Later } else { Files::Now };
         let way = || chain::stops(&self.paths, how, &self.known);
-        self.no_events = subscription.arm(way, files)?.err();
+        self.no_events = subscription.arm(way, files, telling)?.err();
         Ok(())
     }
 }

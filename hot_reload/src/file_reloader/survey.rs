@@ -12,6 +12,7 @@ use super::{
     identity::{self, Identity},
     load::unblock,
     open::{self, Failed, Filesystem, Filesystems, Found, How, Opened, WouldBlock, Writers},
+    watcher::Telling,
 };
 
 /// What was found behind the paths of a set, of which the first is the main file.
@@ -105,9 +106,27 @@ impl Survey {
         writers(self.files())
     }
 
-    /// Returns how many names that file of the set has which has the fewest.
-    pub(super) fn fewest_links(&self) -> u64 {
-        self.files().map(|file| file.links).min().unwrap_or(1)
+    /// Whether leases tell of the writers of the files; of those that are not there yet, none is known.
+    pub(super) fn telling(&self) -> Telling {
+        let is_told = |file: &Arc<Opened>| file.writers() != Writers::Unknown;
+        let is_there = self.identities.iter().all(Option::is_some);
+        if is_there && self.files().all(is_told) {
+            Telling::ByLease
+        } else {
+            Telling::ByEventsAlone
+        }
+    }
+
+    /// Whether each of the files that are new has other names as well; of files that are all `known`, whether
+    /// each of them has.
+    pub(super) fn is_linked(&self, known: &[Option<Identity>]) -> bool {
+        let place = |identity: &Identity| (identity.device, identity.inode);
+        let is_known = |file: &&Arc<Opened>| {
+            known.iter().flatten().any(|known| place(known) == place(&file.identity))
+        };
+        let (known, new): (Vec<_>, Vec<_>) = self.files().partition(is_known);
+        let asked = if new.is_empty() { known } else { new };
+        !asked.is_empty() && asked.iter().all(|file| file.links > 1)
     }
 
     /// Returns the least trustworthy filesystem of the set; `None` if no file was found.

@@ -34,7 +34,7 @@ pub(super) use self::{
     audit::{Audited, Opaque, Rule},
     mounts::AsOf,
     platform::NoWatch,
-    subscription::{Files, Subscription},
+    subscription::{Files, Subscription, Telling},
 };
 use super::{
     bell::{Bell, Notice, Whence},
@@ -67,7 +67,7 @@ enum What<'a> {
     Named(&'a OsStr, Notice),
     /// Something to what is watched itself.
     Own(Notice),
-    /// It was moved, with everything that is known below it.
+    /// It was moved with everything that is below it, or is a directory that others may enter by now.
     Uprooted,
     /// The watch is no more.
     Gone,

@@ -19,6 +19,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::common::{options, text, within};
 
+static IS_OVER: AtomicBool = AtomicBool::new(false);
 static PATH: OnceLock<PathBuf> = OnceLock::new();
 /// How often a value was made, and a writer had to wait meanwhile.
 static HELD_UP: AtomicU32 = AtomicU32::new(0);
@@ -51,7 +52,6 @@ async fn a_writer_is_not_held_up_while_a_value_is_made() {
     let (service, mut values) = ReloaderService::from_reloader(file, options);
     tokio::spawn(async move { service.start_with_realtime().await });
     within(values.changed()).await.unwrap();
-    static IS_OVER: AtomicBool = AtomicBool::new(false);
     let storm = thread::spawn(|| {
         for n in 0.. {
             std::fs::write(PATH.wait(), text(&n.to_string())).unwrap();

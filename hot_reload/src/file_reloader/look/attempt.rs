@@ -36,6 +36,10 @@ const NEWS: Duration = Duration::from_millis(20);
 /// A load that has taken longer than this is given up when the file is written anew.
 const PREEMPTED_AFTER: Duration = Duration::from_secs(1);
 
+/// By now a page of a mapping that was written to is back in its file, and the next write to it moves the
+/// file's time (`vm.dirty_expire_centisecs`, and the time that the kernel takes to find it).
+const WRITTEN_BACK: Duration = Duration::from_secs(40);
+
 /// A look on its way.
 pub(in crate::file_reloader) struct Attempt {
     patience: Patience,
@@ -238,13 +242,17 @@ impl<L> Looker<L> {
         main: &Opened,
     ) -> ControlFlow<Result<Look<V>, FileError>, Facts> {
         // What was found on the way may have shown that nobody is.
-        let writing = self.unmet.writing && self.follower.bell.heard_writers();
+        let writing = self.unmet.writing && self.hears_writers(survey);
+        // What was read in vain is read again once it is another, or nobody is at it.
+        let is_new = self.in_vain.as_ref() != Some(&survey.identities);
+        let must_read = self.unmet.must_read && is_new;
+        let is_finished = self.unmet.is_finished && is_new;
+        let reasons = Reasons { writing, must_read, is_finished, ..self.unmet };
         let facts = Facts {
             age: survey.age,
             is_empty: survey.main_is_empty,
             is_of_set: self.follows_a_set(),
-            links: survey.fewest_links(),
-            reasons: Reasons { writing, ..self.unmet },
+            reasons,
             patience: attempt.patience,
         };
         let writers = || survey.writers();
@@ -278,11 +286,13 @@ impl<L> Looker<L> {
             Holds::ButForWriters => {
                 if let Err(wait) = self.settle.despite_writers(found.facts, Instant::now()) {
                     attempt.wait = Some(wait);
+                    self.in_vain = Some(found.survey.identities);
                     return Continue(());
                 }
                 Proof::UnderWriters
             }
             _ if found.survey.is_racy => Proof::Racy,
+            Holds::AsFarAsKnown if found.facts.age < WRITTEN_BACK => Proof::Racy,
             Holds::Yes | Holds::AsFarAsKnown | Holds::HeldUp => Proof::Sound,
         };
         if self.proof != Proof::UnderWriters {
@@ -301,7 +311,7 @@ impl<L> Looker<L> {
             return Continue(());
         }
         self.settle.is_over();
-        self.preempted = false;
+        (self.preempted, self.in_vain) = (false, None);
         self.follower.bell.was_read();
         self.applied = Some(found.survey.identities);
         self.baseline_is_due = true;
@@ -310,7 +320,7 @@ impl<L> Looker<L> {
 
     /// What events add to whether what was found is still so.
     fn by_hearsay(&self, holds: Holds, found: &Readable) -> Holds {
-        let Readable { survey, facts, news, .. } = found;
+        let Readable { survey, news, .. } = found;
         if !matches!(holds, Holds::Yes | Holds::AsFarAsKnown) {
             return holds;
         }
@@ -322,11 +332,18 @@ impl<L> Looker<L> {
         if survey.is_racy && bell.news() != *news {
             return Holds::No;
         }
-        // Of a new name for an old file, no end of a writing comes.
-        if !is_told_of_writers && facts.links == 1 && bell.heard_writers() {
+        if !is_told_of_writers && self.hears_writers(survey) {
             return Holds::ButForWriters;
         }
         holds
+    }
+
+    /// Whether somebody was heard to be at what was found, and not to be done.
+    fn hears_writers(&self, survey: &Survey) -> bool {
+        let bell = &self.follower.bell;
+        // Of whoever gave an old file a new name, no end of a writing comes.
+        let is_linked = || survey.is_linked(self.applied.as_deref().unwrap_or_default());
+        bell.heard_writing() || bell.heard_writers() && !is_linked()
     }
 
     /// Loads; `None` where a newer version has arrived while a slow load was at it.

@@ -262,8 +262,10 @@ mod tests {
             &mut self,
             _: &Path,
             opened: &Opened,
+            once_read: impl FnOnce(),
         ) -> Option<Result<Loaded<Vec<u8>>, FileError>> {
             let value = opened.read(64, How::Blocking).unwrap();
+            once_read();
             Some(Ok(Loaded { value, dependencies: Vec::new() }))
         }
 

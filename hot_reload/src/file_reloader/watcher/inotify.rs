@@ -116,10 +116,11 @@ impl Events {
         let own = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
         let mask = match kind {
             Kind::Through => own | WatchFlags::ONLYDIR,
-            Kind::Way => own | names,
+            Kind::Way => own | names | WatchFlags::ATTRIB,
             // Modifications are watched on the content itself: whoever writes to a log beside it
             // wakes nobody.
-            Kind::Parent => own | names | WatchFlags::CLOSE_WRITE,
+            Kind::Parent => own | names | WatchFlags::ATTRIB | WatchFlags::CLOSE_WRITE,
+            Kind::Untold => own | names | WatchFlags::ATTRIB | content,
             Kind::Directory => own | names | content | WatchFlags::ATTRIB,
             // Its end is told by the watch's own.
             Kind::File => content | WatchFlags::ATTRIB,
@@ -291,7 +292,10 @@ fn translate<'a>(key: &'a Key, flags: ReadFlags, name: Option<&'a OsStr>) -> Eve
     if flags.contains(ReadFlags::IGNORED) {
         return Event::At(key, What::Gone);
     }
-    if flags.intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT) {
+    let is_of_itself = name.is_none() && flags.contains(ReadFlags::ISDIR | ReadFlags::ATTRIB);
+    if is_of_itself
+        || flags.intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT)
+    {
         return Event::At(key, What::Uprooted);
     }
     let notice = if flags.contains(ReadFlags::CLOSE_WRITE) {
@@ -302,6 +306,8 @@ fn translate<'a>(key: &'a Key, flags: ReadFlags, name: Option<&'a OsStr>) -> Eve
         if flags.contains(ReadFlags::ISDIR) { Notice::Made } else { Notice::Appeared }
     } else if flags.contains(ReadFlags::MODIFY) {
         Notice::Modified
+    } else if flags.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM) {
+        Notice::Gone
     } else {
         Notice::Moved
     };

@@ -89,9 +89,10 @@ fn translate(reported: &Reported, mut pass: impl FnMut(Event<'_>)) {
     let notice = match reported.kind {
         EventKind::Create(CreateKind::Folder) => Notice::Made,
         EventKind::Create(_) => Notice::Appeared,
-        EventKind::Modify(ModifyKind::Name(RenameMode::From))
-        | EventKind::Modify(ModifyKind::Metadata(_))
-        | EventKind::Remove(_) => Notice::Moved,
+        EventKind::Modify(ModifyKind::Name(RenameMode::From)) | EventKind::Remove(_) => {
+            Notice::Gone
+        }
+        EventKind::Modify(ModifyKind::Metadata(_)) => Notice::Moved,
         EventKind::Modify(ModifyKind::Name(_)) => Notice::Replaced,
         // Only inotify tells when the writer of a modification is done.
         EventKind::Modify(_) if cfg!(any(target_os = "linux", target_os = "android")) => {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{AsOf, Follower, NoWatch, host::Host, platform, registry::Place};
+use super::{AsOf, Follower, NoWatch, Notice, Whence, host::Host, platform, registry::Place};
 use crate::{
     file_reloader::{
         chain::{Kind, Stop},
@@ -18,6 +18,7 @@ struct Armed {
     place: Place,
     /// Equal for the same place of the same directory or file.
     sum: u64,
+    kind: Kind,
     /// How many overflows there had been when it was set.
     overflows: u64,
 }
@@ -50,7 +51,7 @@ impl Subscription {
         }
     }
 
-    /// Watches every place on the `way`, and no other.
+    /// Watches every place on the `way`, and no other; `telling` says whether leases tell of the files' writers.
     ///
     /// When it returns, any later change of what a path means rings the follower; with
     /// [`Files::Later`] save an edit through another name of a file that was not watched before.
@@ -63,6 +64,7 @@ impl Subscription {
         &mut self,
         way: impl Fn() -> Result<Vec<Stop>, WouldBlock>,
         files: Files,
+        telling: Telling,
     ) -> Result<Result<(), NoWatch>, WouldBlock> {
         if let Err(none) = self.host.watcher.events.connect() {
             return Ok(Err(none));
@@ -70,15 +72,16 @@ impl Subscription {
         // A directory that was replaced while its watch was set leads elsewhere by now.
         for _ in 0..MOST_ROUNDS {
             let news = self.follower.bell.news();
-            match self.move_to(way()?, files) {
+            match self.move_to(way()?, files, telling) {
                 Ok(Way::Changed) => {}
                 Ok(Way::AsBefore) => {
                     self.trust_links(news);
-                    break;
+                    return Ok(Ok(()));
                 }
                 Err(none) => return Ok(Err(none)),
             }
         }
+        self.follower.bell.ring(Notice::Gone, Whence::ANYWHERE);
         Ok(Ok(()))
     }
 
@@ -108,7 +111,7 @@ impl Subscription {
     }
 
     /// Sets the watches that are missing, then lets go of those that are no longer needed.
-    fn move_to(&mut self, way: Vec<Stop>, files: Files) -> Result<Way, NoWatch> {
+    fn move_to(&mut self, way: Vec<Stop>, files: Files, telling: Telling) -> Result<Way, NoWatch> {
         let watcher = &self.host.watcher;
         let mut had = std::mem::take(&mut self.places);
         let overflows = lock(&watcher.registry).overflows();
@@ -123,9 +126,15 @@ impl Subscription {
                 Some(name) if stop.kind == Kind::Parent => Place::Content(name.as_os_str().into()),
                 Some(name) => Place::Way(name.as_os_str().into()),
             };
+            let kind = match stop.kind {
+                Kind::Parent if telling == Telling::ByEventsAlone => Kind::Untold,
+                kind => kind,
+            };
+            let is_enough = |armed: &Armed| armed.kind == kind || armed.kind == Kind::Untold;
             // One from before an overflow may have ended unheard, and another file have its number.
             if let Some(n) =
                 had.iter().position(|armed| armed.sum == stop.sum && armed.overflows == overflows)
+                && is_enough(&had[n])
                 && lock(&watcher.registry).has(&had[n].key, &place, &self.follower)
             {
                 self.places.push(had.swap_remove(n));
@@ -134,9 +143,9 @@ impl Subscription {
             if stop.kind == Kind::File && files == Files::Later {
                 continue;
             }
-            match watcher.watch(&stop.path, stop.kind, &place, &self.follower) {
+            match watcher.watch(&stop.path, kind, &place, &self.follower) {
                 Ok(Some(key)) => {
-                    self.places.push(Armed { key, place, sum: stop.sum, overflows });
+                    self.places.push(Armed { key, place, sum: stop.sum, kind, overflows });
                     // A file that is replaced rings by the watch on its directory.
                     if stop.kind != Kind::File {
                         outcome = outcome.map(|_| Way::Changed);
@@ -163,6 +172,13 @@ pub(in crate::file_reloader) enum Files {
     Later,
 }
 
+/// Whether leases tell of the writers of the files that were found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::file_reloader) enum Telling {
+    ByLease,
+    ByEventsAlone,
+}
+
 /// Whether a directory on the way had to be watched anew, or was gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -170,7 +186,7 @@ enum Way {
     Changed,
 }
 
-/// A path that is replaced faster than this many times in a row rings its follower anyway.
+/// A path that is replaced faster than this many times in a row is looked at anew.
 const MOST_ROUNDS: usize = 4;
 
 impl Drop for Subscription {
@@ -179,5 +195,33 @@ impl Drop for Subscription {
         let places = std::mem::take(&mut self.places);
         let places = places.iter().map(|armed| (&armed.key, &armed.place));
         self.host.watcher.forget(places, &self.follower);
+    }
+}
+
+#[cfg(all(test, target_os = "linux", not(hot_reload_portable), not(miri)))]
+mod tests {
+    use std::{fs, future::poll_fn, time::Duration};
+
+    use super::*;
+    use crate::file_reloader::{chain, open::How};
+
+    /// It is there whenever the way is walked, and gone whenever it is to be watched.
+    #[tokio::test]
+    async fn a_way_that_changes_in_every_round_rings() {
+        let dir = tempfile::tempdir().unwrap();
+        let app = dir.path().join("app");
+        let paths = [app.join("config.toml")];
+        let follower = Arc::<Follower>::default();
+        let mut subscription = Subscription::new(Arc::clone(&follower));
+        let way = || {
+            fs::create_dir(&app).unwrap();
+            fs::write(&paths[0], "one").unwrap();
+            let way = chain::stops(&paths, How::Blocking, &Filesystems::default());
+            fs::remove_dir_all(&app).unwrap();
+            way
+        };
+        subscription.arm(way, Files::Now, Telling::ByLease).unwrap().unwrap();
+        let rung = poll_fn(|cx| follower.bell.poll(cx));
+        tokio::time::timeout(Duration::from_secs(10), rung).await.unwrap();
     }
 }
