@@ -209,9 +209,10 @@ where
     /// it, the last value that passed is published again, and the bad one is not tried again before
     /// the source holds another.
     ///
-    /// The check runs once for each value, on the service's own task; what takes long in it has to
-    /// be awaited. One that has not failed when the window is over has passed. The first value has
-    /// none to go back to, and stays.
+    /// The check runs for each value that comes from the source, not for one that is rolled back to or
+    /// restored; and from its beginning again if the service was stopped meanwhile. It runs on the
+    /// service's own task, so what takes long in it has to be awaited. One that has not failed when the
+    /// window is over has passed. The first value has none to go back to, and stays.
     ///
     /// # Examples
     ///
@@ -269,10 +270,11 @@ where
     /// the source can't be loaded: [`Status::is_restored`](crate::Status::is_restored) says so, and the source is taken
     /// as soon as it is back.
     ///
-    /// The file is written after each publication, of a value on [probation](Self::probation) once
-    /// that is over; whole or not at all, for its owner alone (mode 0600), with a checksum. One that is
-    /// torn, foreign or of another type is ignored, which the log says. It holds the value as JSON: if
-    /// that has secrets in it, so has the file.
+    /// The file is written after each publication, save of a value that is from it or that lacks a
+    /// part; of a value on [probation](Self::probation) once it has passed that. It is written whole or
+    /// not at all, for its owner alone (mode 0600), with a checksum. One that is torn, foreign or of
+    /// another type is ignored, which the log says. It holds the value as JSON: if that has secrets in
+    /// it, so has the file.
     ///
     /// # Examples
     ///
@@ -361,7 +363,8 @@ where
     }
 
     /// Keeps no more of the [history](Self::history) than `most` bytes, as `size_of` measures them;
-    /// without a call of that, as many values as there is room for.
+    /// without a call of that, as many values as there is room for. A value that is larger than that
+    /// alone is not kept, nor is any before it.
     ///
     /// # Examples
     ///

@@ -246,7 +246,8 @@ impl ReloaderHandle {
     }
 
     /// Returns the generations that can be rolled back to, oldest first; the last is the one that
-    /// serves. Empty unless the service [keeps a history](crate::ReloaderService::history).
+    /// serves, unless that is [too large to be kept](crate::ReloaderService::history_bytes). Empty
+    /// unless the service [keeps a history](crate::ReloaderService::history).
     ///
     /// # Examples
     ///
