@@ -115,7 +115,8 @@ impl FileError {
         matches!(*self.problem, Problem::Parse(_))
     }
 
-    /// Whether the file is empty, which a value is never taken from.
+    /// Whether the file is empty, or one of `TomlFile` and the like holds nothing but blanks, which is
+    /// refused unless `allow_empty` admits it.
     pub fn is_empty(&self) -> bool {
         matches!(*self.problem, Problem::Empty)
     }
@@ -205,7 +206,9 @@ impl fmt::Display for FileError {
                 "{path}: {size} bytes, of which at most {limit} are read; raise max_size if it \
                  is meant to be so large"
             ),
-            Problem::Empty => write!(f, "{path}: empty; nothing is taken from an empty file"),
+            Problem::Empty => {
+                write!(f, "{path}: empty, or nothing but blanks; write into it what it is to hold")
+            }
             Problem::Parse(at) => write!(f, "{path}:{at}"),
             Problem::Refused(words) | Problem::Stuck(words) => write!(f, "{path}: {words}"),
         }
