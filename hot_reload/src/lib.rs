@@ -54,9 +54,9 @@
 //!
 //! | event | level | fields | when |
 //! |---|---|---|---|
-//! | `hot_reload::published` | info | `source`, `generation`, `reason` | a value was published |
+//! | `hot_reload::published` | info | `source`, `generation`, `reason` | a value that was loaded was published |
 //! | `hot_reload::waits` | debug | `generation` | it waits until somebody else's [turn](ReloaderService::in_turn) is over |
-//! | `hot_reload::failed` | warn | `source`, `error` | it can't be loaded, or was refused; once for each reason |
+//! | `hot_reload::failed` | warn | `source`, `error` | it can't be loaded, or was refused; again only when the reason is another than the last |
 //! | `hot_reload::recovered` | info | `source`, `failures` | it can again |
 //! | `hot_reload::degraded`, `hot_reload::has_events` | warn, info | `source`, `error` | events can't be had; they can again |
 //! | `hot_reload::stale` | warn | `source` | the source was bad for longer than [`max_staleness`](ReloaderOptions::max_staleness) |
