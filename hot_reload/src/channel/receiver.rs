@@ -27,7 +27,7 @@ use crate::{
 /// | method | cost | for |
 /// |---|---|---|
 /// | [`cached`](Self::cached) | one atomic load | a hot path that owns its reader |
-/// | [`borrow`](Self::borrow) | a few ns, no lock | a short look |
+/// | [`borrow`](Self::borrow) | some 10 ns, no lock | a short look |
 /// | [`snapshot`](Self::snapshot) | an [`Arc`] clone, no lock | a request that needs one version throughout |
 /// | [`get`](Self::get) | a clone of the value | a value that is cheap to clone |
 pub struct ReloaderReceiver<V, S = &'static str> {
