@@ -115,6 +115,10 @@
 //!   ([`settle_ceiling`](ReloaderOptions::settle_ceiling)); then what is there is read, and taken if
 //!   it parses. One that opens it again and again then waits in its next opening while it is read, by
 //!   a lease of this process.
+//! - [`start`](ReloaderService::start) has a `FileReloader` load by `TryFrom`, which names no other files:
+//!   those of `dependent_paths` are read as one set by
+//!   [`start_with_realtime`](ReloaderService::start_with_realtime) alone, which polls as well.
+//! - A half that is good is a value: where the wait is over, only parsing tells a half from a whole.
 //! - Changes made elsewhere to a file on NFS, FUSE and the like give no event. On Linux such file
 //!   systems are recognised and looked at; elsewhere, use [`WatchStrategy::Hybrid`].
 //! - Changes below an overlay, a mount over the path and writes through a memory mapping give no
@@ -127,7 +131,9 @@
 //! - A synchronous loader that hangs keeps its blocking thread, since no thread can be stopped: one
 //!   for each version of the file, four at the most.
 //! - The log masks what error messages have in quotes. A loader of your own that puts a secret
-//!   elsewhere into its error will see it logged.
+//!   elsewhere into its error will see it logged. [`last_error`](Status::last_error) in the status is
+//!   not masked.
+//! - `Eq` is asked of every value, so one with a float in it needs an `Eq` of its own.
 
 mod at_once;
 mod backoff;
