@@ -111,7 +111,7 @@ pub(crate) const STATUS: &str = "\
 Exit codes:
   0  it is ready, and serves the newest configuration
   1  it runs, but is not ready, or serves an earlier configuration, or
-     does not follow its file as it should
+     does not follow its file or store as it should
   2  the command line is wrong
   3  nobody answers there
   4  where to ask is not known: the configuration has no admin_address,

@@ -1,4 +1,4 @@
-//! An HTTP daemon whose configuration file takes effect as it is saved.
+//! Serves HTTP by a configuration, in a file or a store, that takes effect as it is saved.
 
 #![forbid(unsafe_code)]
 

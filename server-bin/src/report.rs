@@ -96,7 +96,8 @@ pub(crate) fn report(status: &Status, history: &[Entry]) -> String {
     let since = status.age.map(|age| format!(", for {}", short(age))).unwrap_or_default();
     report.row("generation", &format!("{}{since}", status.generation));
     if let Some(pinned) = status.pinned {
-        report.row("pinned", &format!("to {pinned}, whatever the file says, until it is resumed"));
+        let words = format!("to {pinned}, whatever its source says, until it is resumed");
+        report.row("pinned", &words);
     }
     if let Some(source) = &status.source {
         report.row("config", source);
