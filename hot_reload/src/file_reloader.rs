@@ -76,6 +76,12 @@ pub trait AsyncFileLoad: Sized {
     /// # Errors
     ///
     /// When the file can't be read or holds no such value; the last good value keeps serving.
+    ///
+    /// # Cancel safety
+    ///
+    /// The service drops the future when it is stopped, and when the load takes longer than
+    /// [`load_timeout`](ReloaderOptions::load_timeout). An implementation must leave nothing half done or
+    /// running in that case.
     async fn async_load_from<T>(path: T) -> Result<Self, Self::Error>
     where
         T: AsRef<Path> + Send;

@@ -12,12 +12,6 @@ use crate::{error::ReloadResult, follow::BoxFollow, options::ReloaderOptions};
 /// Implement it for anything that a value can be read from: a key in a store, an HTTP endpoint, a
 /// secret. Put [`#[async_trait]`](mod@async_trait) on the implementation.
 ///
-/// # Cancel safety
-///
-/// The service drops the future of [`reload`](Reload::reload) when it is stopped, and when the
-/// load takes longer than [`load_timeout`](crate::ReloaderOptions::load_timeout). An
-/// implementation must leave nothing half done in that case.
-///
 /// # Examples
 ///
 /// ```
@@ -65,6 +59,11 @@ where
     /// # Errors
     ///
     /// When `src` can never be loaded from, such as a name that is malformed.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future is dropped together with that of [`ReloaderService::new`](crate::ReloaderService::new).
+    /// An implementation must leave nothing running in that case.
     async fn new(src: &Self::Source) -> ReloadResult<Self, V, S>
     where
         Self: Sized;
@@ -75,6 +74,12 @@ where
     ///
     /// When the source can't be read or what it holds is no `V`. The service keeps the last good
     /// value and asks again.
+    ///
+    /// # Cancel safety
+    ///
+    /// The service drops the future when it is stopped, and when the load takes longer than
+    /// [`load_timeout`](crate::ReloaderOptions::load_timeout). An implementation must leave nothing half
+    /// done or running in that case.
     async fn reload(&self) -> ReloadResult<Option<V>, V, S>;
 
     /// Returns how this source is followed by hints instead of being loaded at every poll.
@@ -161,6 +166,12 @@ where
     /// # Errors
     ///
     /// When the source can't be watched now. The service polls meanwhile and tries again.
+    ///
+    /// # Cancel safety
+    ///
+    /// The service drops the future when it is stopped, and when it takes longer than
+    /// [`load_timeout`](crate::ReloaderOptions::load_timeout). An implementation must leave nothing
+    /// running in that case.
     async fn watch_realtime(&self) -> ReloadResult<RealtimeWatchHandle<V>, V, S>;
 
     /// As [`Reload::follow`], with what only a source that is watched can know.

@@ -133,6 +133,11 @@ where
     ///
     /// When the source is not one that can ever be loaded from. A source that is only missing or
     /// unreachable is none: the service waits for it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future starts nothing; what the source's own [`new`](Reload::new) has begun is up to
+    /// that.
     pub async fn new(
         source: &<T as Reload<V, S>>::Source,
         config: ReloaderConfig,
@@ -143,6 +148,10 @@ where
     /// As [`new`](Self::new), looking every 10 seconds.
     ///
     /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    ///
+    /// # Cancel safety
     ///
     /// As [`new`](Self::new).
     pub async fn with_defaults(
@@ -156,6 +165,10 @@ where
     /// # Errors
     ///
     /// As [`new`](Self::new).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`new`](Self::new).
     pub async fn with_delay(
         source: &<T as Reload<V, S>>::Source,
         watch_delay_sec: u32,
@@ -166,6 +179,10 @@ where
     /// As [`new`](Self::new), with every knob of [`ReloaderOptions`].
     ///
     /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    ///
+    /// # Cancel safety
     ///
     /// As [`new`](Self::new).
     pub async fn with_options(
