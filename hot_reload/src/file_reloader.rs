@@ -13,7 +13,6 @@ mod error;
 mod follow;
 #[cfg(any(feature = "toml", feature = "json", feature = "yaml"))]
 mod format;
-mod forward;
 mod hash;
 mod identity;
 mod load;
@@ -42,8 +41,6 @@ pub use self::format::{Json, JsonFile};
 pub use self::format::{Toml, TomlFile};
 #[cfg(feature = "yaml")]
 pub use self::format::{Yaml, YamlFile};
-#[doc(hidden)]
-pub use self::forward::{changes as forward, of_source as forward_source};
 use self::{
     error::Problem,
     follow::FileFollow,
@@ -52,6 +49,8 @@ use self::{
     open::Opened,
     survey::Survey,
 };
+#[doc(hidden)]
+pub use crate::forward::{changes as forward, of_source as forward_source};
 use crate::{
     error::{ReloadResult, ReloaderError},
     follow::BoxFollow,
@@ -260,7 +259,7 @@ where
     for<'a> <F as TryFrom<&'a PathBuf>>::Error: Display,
 {
     async fn watch_realtime(&self) -> Result<RealtimeWatchHandle<F>, ReloaderError<F, String>> {
-        Ok(forward::changes(|options| self.follow_with(ByAsyncLoad, options)))
+        Ok(forward(|options| self.follow_with(ByAsyncLoad, options)))
     }
 
     fn follow_realtime(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, F, String>> {

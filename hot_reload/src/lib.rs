@@ -145,6 +145,7 @@ mod error;
 #[cfg(feature = "file-reloader")]
 pub mod file_reloader;
 mod follow;
+mod forward;
 mod group;
 mod lock;
 mod options;
@@ -170,9 +171,6 @@ pub use self::file_reloader::YamlFile;
 #[cfg(feature = "file-reloader")]
 #[doc(inline)]
 pub use self::file_reloader::{AsyncFileLoad, FileError, FileReloader};
-#[cfg(feature = "file-reloader")]
-#[doc(hidden)]
-pub use self::file_reloader::{forward, forward_source};
 #[cfg(feature = "last-good")]
 pub use self::service::read_last_good;
 pub use self::{
@@ -190,6 +188,7 @@ pub use self::{
 #[doc(hidden)]
 pub use self::{
     follow::{BoxFollow, Follow, Hint, Look, Patience},
+    forward::{changes as forward, of_source as forward_source},
     service::followed,
 };
 

@@ -41,7 +41,6 @@ use self::{
     publish::{Keeper, Publish},
     record::Record,
 };
-#[cfg(feature = "file-reloader")]
 pub(crate) use self::{
     control::Control,
     gate::Refusal,
@@ -49,8 +48,6 @@ pub(crate) use self::{
     run::run,
     sink::{Failure, Found, OnPublish, Report, Sink},
 };
-#[cfg(not(feature = "file-reloader"))]
-use self::{control::Control, run::run};
 use crate::{
     channel::{self, ReloaderReceiver, ReloaderSender, Snapshot},
     config::{ReloaderConfig, WatchStrategy},

@@ -199,7 +199,7 @@ where
     F: Format,
 {
     async fn watch_realtime(&self) -> Result<RealtimeWatchHandle<V>, ReloaderError<V, String>> {
-        Ok(forward::changes(|options| self.file.follow_with(self.loader(), options)))
+        Ok(forward(|options| self.file.follow_with(self.loader(), options)))
     }
 
     fn follow_realtime(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, String>> {

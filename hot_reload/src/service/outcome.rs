@@ -5,15 +5,13 @@ use std::{fmt::Display, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tracing::{Level, enabled, field::display, info, warn};
 
-#[cfg(feature = "file-reloader")]
-use super::sink::Failure;
 use super::{
     gate::Refusal,
     handle::Triggered,
     metrics::Outcome,
     recall::PROBATION,
     record::Trial,
-    sink::{Found, Sink, Standing},
+    sink::{Failure, Found, Sink, Standing},
     state::Event,
 };
 use crate::{
@@ -65,7 +63,6 @@ pub(super) type Looked<A> = Result<Found<A>, Box<Failing>>;
 pub(super) struct Failing {
     problem: Problem,
     for_log: String,
-    #[cfg(feature = "file-reloader")]
     is_missing: bool,
 }
 
@@ -75,7 +72,6 @@ impl Failing {
         Self {
             problem: Problem { words: error.words().into(), at: location(error), refused_by: None },
             for_log: for_log(error),
-            #[cfg(feature = "file-reloader")]
             is_missing: is_missing(error),
         }
     }
@@ -86,7 +82,6 @@ impl Failing {
         Self {
             for_log: mask(&words),
             problem: Problem { words: words.into(), at: None, refused_by: Some(by) },
-            #[cfg(feature = "file-reloader")]
             is_missing: false,
         }
     }
@@ -168,7 +163,6 @@ impl News {
                 Event::Failed { luck: fastrand::u16(0..=1000), look_again, pause }
             }
         };
-        #[cfg(feature = "file-reloader")]
         if let Some(failing) = &self.failed {
             let words = Arc::clone(&failing.problem.words);
             sink.failed(Failure { words, is_missing: failing.is_missing }).await;
@@ -283,4 +277,9 @@ fn location<V, S>(_error: &ReloaderError<V, S>) -> Option<Location> {
 #[cfg(feature = "file-reloader")]
 fn is_missing<V, S>(error: &ReloaderError<V, S>) -> bool {
     error.file_error().is_some_and(crate::file_reloader::FileError::is_missing)
+}
+
+#[cfg(not(feature = "file-reloader"))]
+fn is_missing<V, S>(_error: &ReloaderError<V, S>) -> bool {
+    false
 }

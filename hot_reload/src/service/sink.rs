@@ -14,7 +14,6 @@ pub(crate) trait Report {
 }
 
 /// Why the source could not be loaded.
-#[cfg(feature = "file-reloader")]
 pub(crate) struct Failure {
     pub(crate) words: Arc<str>,
     /// There is nothing to load, rather than something bad.
@@ -88,7 +87,6 @@ pub(crate) trait Sink<V>: Report {
     async fn publish(&self, admitted: Self::Admitted, change: OnPublish<'_>) -> Option<Trial>;
 
     /// Passes on that the source could not be loaded.
-    #[cfg(feature = "file-reloader")]
     async fn failed(&self, _failure: Failure) {}
 
     /// What the source holds, compared with what serves.
