@@ -313,14 +313,7 @@ where
         &mut self,
         mut is_it: impl FnMut(&V) -> bool,
     ) -> ReloadResult<Snapshot<V>, V, S> {
-        loop {
-            // Marked as seen before it is read, so that what comes in between is not missed.
-            self.changes.mark_unchanged();
-            if let Some(snapshot) = self.snapshot().filter(|snapshot| is_it(snapshot)) {
-                return Ok(snapshot);
-            }
-            self.changes.changed().await?;
-        }
+        self.wait_until(|snapshot| is_it(snapshot)).await
     }
 
     /// Waits for the value of this generation, or of a later one.
@@ -363,9 +356,17 @@ where
     /// # Ok(()) }).await? }
     /// ```
     pub async fn wait_for_generation(&mut self, number: u64) -> ReloadResult<Snapshot<V>, V, S> {
+        self.wait_until(|snapshot| snapshot.generation() >= number).await
+    }
+
+    async fn wait_until(
+        &mut self,
+        mut is_it: impl FnMut(&Snapshot<V>) -> bool,
+    ) -> ReloadResult<Snapshot<V>, V, S> {
         loop {
+            // Marked as seen before it is read, so that what comes in between is not missed.
             self.changes.mark_unchanged();
-            if let Some(snapshot) = self.snapshot().filter(|found| found.generation() >= number) {
+            if let Some(snapshot) = self.snapshot().filter(&mut is_it) {
                 return Ok(snapshot);
             }
             self.changes.changed().await?;
