@@ -1,6 +1,14 @@
 //! Where a server of a test may listen.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::{
+    net::{self, IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use tokio::{net::TcpListener, time::sleep};
+
+/// A port that was let go may be the system's for a moment.
+const REBIND_PAUSE: Duration = Duration::from_millis(5);
 
 /// Returns an address on loopback that nobody else takes, for a server that has to be told one, or that
 /// stops listening at times.
@@ -29,6 +37,16 @@ pub fn address() -> SocketAddr {
         Ipv4Addr::LOCALHOST.into()
     };
     // Let go of at once; no other process draws the same.
-    let listener = TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr());
-    listener.expect("a free port on loopback")
+    let free = net::TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr());
+    free.expect("a free port on loopback")
+}
+
+/// Listens at an address that was listened at before; waits until it can be had.
+pub(super) async fn bind_again(address: SocketAddr) -> TcpListener {
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return listener,
+            Err(_) => sleep(REBIND_PAUSE).await,
+        }
+    }
 }

@@ -23,7 +23,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::address;
+use super::address::{address, bind_again};
 use crate::lock::lock;
 
 /// How long a server that is well may be silent.
@@ -34,8 +34,6 @@ pub const TOKEN: &str = "open-sesame";
 pub const GREETING: &str = "localhost until 2999";
 /// How often one who watches hears of the server.
 const HEARTBEAT: Duration = Duration::from_millis(200);
-/// A port that was let go may be the system's for a moment.
-const REBIND_PAUSE: Duration = Duration::from_millis(5);
 
 /// One that runs, or not, and holds what it holds either way.
 #[derive(Debug)]
@@ -100,17 +98,13 @@ impl Server {
 
     /// Starts it again, with what it holds.
     pub async fn restart(&self) {
-        let listener = loop {
-            match TcpListener::bind(self.address).await {
-                Ok(listener) => break listener,
-                Err(_) => sleep(REBIND_PAUSE).await,
-            }
-        };
+        let listener = bind_again(self.address).await;
         lock(&self.running).spawn(accept(listener, Arc::clone(&self.state)));
     }
 
     /// Has it answer that it has too much to do, from now on or no more.
     pub fn throttle(&self, is_throttled: bool) {
+        // Nothing else is read by it.
         self.state.is_throttled.store(is_throttled, Relaxed);
     }
 
@@ -121,6 +115,7 @@ impl Server {
 
     /// Returns how often it was asked.
     pub fn requests(&self) -> u64 {
+        // A count, by which nothing else is read.
         self.state.requests.load(Relaxed)
     }
 }
@@ -147,10 +142,12 @@ async fn serve(mut stream: TcpStream, state: &State) -> io::Result<()> {
     let token = lines.next_line().await?;
     let mut held = state.held.subscribe();
     while let Some(command) = lines.next_line().await? {
+        // A count, by which nothing else is read.
         state.requests.fetch_add(1, Relaxed);
         if token.as_deref() != Some(TOKEN) {
             return say("denied").await;
         }
+        // Nothing else is read by it.
         if state.is_throttled.load(Relaxed) {
             return say("busy").await;
         }

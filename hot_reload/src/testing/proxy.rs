@@ -16,14 +16,12 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::{JoinHandle, JoinSet},
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 use self::link::link;
-use super::address;
+use super::address::{address, bind_again};
 
-/// A port that was let go may be the system's for a moment.
-const REBIND_PAUSE: Duration = Duration::from_millis(5);
 /// A server on loopback that does not answer by then is not there.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -209,22 +207,13 @@ async fn accept(
             }
             accepted = accepted => {
                 if let Ok((client, _)) = accepted {
-                    // Ordered by nothing else; a count.
+                    // A count, by which nothing else is read.
                     counts.accepted.fetch_add(1, Ordering::Relaxed);
                     let open = Open::count(&counts);
                     links.spawn(carry(client, upstream, control.clone(), open));
                 }
             }
             Some(_) = links.join_next() => {}
-        }
-    }
-}
-
-async fn bind_again(address: SocketAddr) -> TcpListener {
-    loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => return listener,
-            Err(_) => sleep(REBIND_PAUSE).await,
         }
     }
 }
@@ -274,18 +263,21 @@ struct Open(Arc<Counts>);
 
 impl Open {
     fn count(counts: &Arc<Counts>) -> Self {
+        // A count, by which nothing else is read.
         counts.open.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(counts))
     }
 
     /// Counts what it has sent.
     fn has_sent(&self, bytes: usize) {
+        // As above.
         self.0.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
+        // As above.
         self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -100,14 +100,14 @@ pub trait Rig: Sized + Send + Sync + 'static {
 
     /// Has the server answer that it has too much to do, from now on or no more; `false` where it can't.
     async fn throttle(&self, is_throttled: bool) -> bool {
-        let _ = is_throttled;
+        let _unheeded = is_throttled;
         false
     }
 
     /// Has the server tell no events, though it can be read, from now on or no more: who watches is cut off, and
     /// who tries to is not let; `false` where that can't be.
     async fn break_channel(&self, is_broken: bool) -> bool {
-        let _ = is_broken;
+        let _unheeded = is_broken;
         false
     }
 
