@@ -1,5 +1,7 @@
 //! The configuration that every service has: how often, and by which strategy.
 
+use std::fmt;
+
 /// How a service learns that its source may have changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum WatchStrategy {
@@ -12,6 +14,23 @@ pub enum WatchStrategy {
     /// Waits for events and looks every poll interval as well, so that whatever the events miss
     /// is at most one interval old.
     Hybrid,
+}
+
+impl WatchStrategy {
+    /// Returns it in one word: `polling`, `realtime` or `hybrid`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Polling => "polling",
+            Self::Realtime => "realtime",
+            Self::Hybrid => "hybrid",
+        }
+    }
+}
+
+impl fmt::Display for WatchStrategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 /// How a service follows its source; see [`ReloaderOptions`](crate::ReloaderOptions) for intervals

@@ -118,11 +118,7 @@ impl Report {
             restored: status.is_restored,
             age: status.age().as_ref().map(Duration::as_secs_f64),
             source: status.source.map(|source| source.to_string()),
-            strategy: status.strategy.map(|strategy| match strategy {
-                WatchStrategy::Polling => "polling",
-                WatchStrategy::Realtime => "realtime",
-                WatchStrategy::Hybrid => "hybrid",
-            }),
+            strategy: status.strategy.map(WatchStrategy::as_str),
             mechanism: status.mechanism.map(|mechanism| mechanism.to_string()),
             failures: status.failures,
             error: status.last_error.map(|error| error.to_string()),
