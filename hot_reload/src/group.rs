@@ -1,15 +1,18 @@
 //! Several live values as one.
 
-use std::{borrow::Cow, fmt::Display, future::poll_fn, pin::Pin, task::Poll, time::Duration};
+mod members;
 
-use async_trait::async_trait;
+use std::{future::poll_fn, pin::Pin, task::Poll, time::Duration};
+
 use tokio::time::{Instant, sleep_until};
 
+pub use self::members::Members;
+use self::members::{Event, Follower};
 use crate::{
     change::{Origin, Reason},
-    channel::{self, ReloaderReceiver, ReloaderSender, Snapshot},
+    channel::{self, ReloaderReceiver, ReloaderSender},
     panic::caught,
-    status::{Health, Status, StatusReceiver},
+    status::{Health, Status},
 };
 
 /// How long all members have to be quiet: edits that belong together may be moments apart.
@@ -217,14 +220,6 @@ impl Changed {
     }
 }
 
-/// What happens to a member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
-    Changed,
-    Status,
-    Ended,
-}
-
 /// Waits for something to happen to any.
 async fn any(followers: &mut [Box<dyn Follower>]) -> Event {
     let mut all: Vec<Pin<Box<dyn Future<Output = Event> + Send + '_>>> =
@@ -238,101 +233,3 @@ async fn any(followers: &mut [Box<dyn Follower>]) -> Event {
     })
     .await
 }
-
-/// A member without its type.
-#[async_trait]
-pub trait Follower: Send + Sync {
-    /// Waits for the next thing that happens; a wait that is given up loses nothing.
-    async fn next(&mut self) -> Event;
-
-    fn status(&self) -> Status;
-}
-
-struct Following<V, S> {
-    value: ReloaderReceiver<V, S>,
-    status: StatusReceiver,
-    /// Whether its status may still change: a service that has ended says so at every time it is asked.
-    may_change: bool,
-}
-
-#[async_trait]
-impl<V, S> Follower for Following<V, S>
-where
-    V: Eq + Send + Sync,
-    S: Into<Cow<'static, str>> + Display + Send + Sync,
-{
-    async fn next(&mut self) -> Event {
-        tokio::select! {
-            biased;
-            changed = self.value.changed() => match changed {
-                Ok(()) => Event::Changed,
-                Err(_) => Event::Ended,
-            },
-            told = self.status.changed(), if self.may_change => {
-                self.may_change = told.is_ok();
-                Event::Status
-            }
-        }
-    }
-
-    fn status(&self) -> Status {
-        self.status.get()
-    }
-}
-
-/// What a [`Group`] can be made of: a tuple of two to six receivers.
-pub trait Members: Sealed {
-    /// A snapshot of each.
-    type Values: Eq + Clone + Send + Sync + 'static;
-
-    #[doc(hidden)]
-    fn snapshots(&self) -> Option<Self::Values>;
-
-    /// Whether each still holds its part of `values`.
-    #[doc(hidden)]
-    fn hold(&self, values: &Self::Values) -> bool;
-
-    #[doc(hidden)]
-    fn followers(&self) -> Vec<Box<dyn Follower>>;
-}
-
-/// Keeps [`Members`] to those in here.
-pub trait Sealed {}
-
-macro_rules! members {
-    ($($V:ident $S:ident $n:tt),*) => {
-        impl<$($V, $S),*> Sealed for ($(ReloaderReceiver<$V, $S>,)*) {}
-
-        impl<$($V, $S),*> Members for ($(ReloaderReceiver<$V, $S>,)*)
-        where
-            $(
-                $V: Eq + Send + Sync + 'static,
-                $S: Into<Cow<'static, str>> + Display + Send + Sync + 'static,
-            )*
-        {
-            type Values = ($(Snapshot<$V>,)*);
-
-            fn snapshots(&self) -> Option<Self::Values> {
-                Some(($(self.$n.snapshot()?,)*))
-            }
-
-            fn hold(&self, values: &Self::Values) -> bool {
-                $(self.$n.borrow().generation() == values.$n.generation())&&*
-            }
-
-            fn followers(&self) -> Vec<Box<dyn Follower>> {
-                vec![$(Box::new(Following {
-                    value: self.$n.clone(),
-                    status: self.$n.watch_status(),
-                    may_change: true,
-                })),*]
-            }
-        }
-    };
-}
-
-members!(A Q 0, B R 1);
-members!(A Q 0, B R 1, C S 2);
-members!(A Q 0, B R 1, C S 2, D T 3);
-members!(A Q 0, B R 1, C S 2, D T 3, E U 4);
-members!(A Q 0, B R 1, C S 2, D T 3, E U 4, F W 5);
