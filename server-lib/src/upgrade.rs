@@ -94,7 +94,10 @@ impl Program {
         ours.set_nonblocking(true).map_err(told)?;
         let mut ours = UnixStream::from_std(ours).map_err(told)?;
         let child = self.spawn(sockets, theirs.into()).map_err(told)?;
+        let id = child.id();
         let mut starting = Starting(Some(child));
+        // It has one until it was waited for.
+        let Some(id) = id else { return Err(starting.end().await) };
         let word = tokio::select! {
             biased;
             word = timeout(LONGEST_START, ours.read_u8()) => word,
@@ -108,7 +111,8 @@ impl Program {
             Ok(_) => return Err(starting.end().await),
             Err(_elapsed) => return Err(NotReplaced::Late),
         }
-        let id = starting.0.take().and_then(|child| child.id()).unwrap_or_default();
+        // It is not killed any more.
+        starting.0 = None;
         Ok(Successor { id, ours })
     }
 
