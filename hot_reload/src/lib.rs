@@ -133,7 +133,8 @@
 //! - The log masks what error messages have in quotes. A loader of your own that puts a secret
 //!   elsewhere into its error will see it logged. [`last_error`](Status::last_error) in the status is
 //!   not masked.
-//! - `Eq` is asked of every value, so one with a float in it needs an `Eq` of its own.
+//! - `Eq` is asked of every value. One with a float in it derives `PartialEq` and says
+//!   `impl Eq for Config {}`: what holds a NaN equals nothing, and is published at every look.
 
 mod at_once;
 mod backoff;

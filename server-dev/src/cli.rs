@@ -29,7 +29,7 @@ pub(crate) const FILE: &str = "server-dev.toml";
 
 const EXAMPLES: &str = "\
 Examples:
-  server-dev -s http::3000 -e rs,toml -- cargo run -p server-bin -- --config config.toml
+  server-dev -s http::3000 -e rs,toml -i config.toml -- cargo run -p server-bin -- --config config.toml
   server-dev -s http::3000 -e go --build 'go build -o ./tmp/main .' -- ./tmp/main
   server-dev                                  all services of ./server-dev.toml
   server-dev init                             writes a first one, by what is in this folder
