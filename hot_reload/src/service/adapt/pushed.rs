@@ -1,5 +1,8 @@
 //! A source that pushes values, and is loaded when it can't.
 
+mod doubted;
+mod hearing;
+
 use std::{
     borrow::Cow,
     fmt::Display,
@@ -7,8 +10,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::mpsc::error::TryRecvError, time::Instant};
+use tokio::time::Instant;
 
+use self::doubted::Doubted;
 use super::{Pending, arming::Arming, found};
 use crate::{
     error::{ReloadResult, ReloaderError},
@@ -42,19 +46,6 @@ pub(in crate::service) struct Pushed<'a, T, V, S> {
     rearm_at: Option<Instant>,
     /// Watches in a row that could not be had, or soon ended.
     lost: u32,
-}
-
-/// A watch that has said that the source is gone: it may hear nothing of what comes in its place, as a
-/// watch on a file that was replaced doesn't.
-///
-/// What it tells counts while no other stands, and has the source loaded while one does, until that
-/// tells of a value.
-struct Doubted<V> {
-    watch: RealtimeWatchHandle<V>,
-    /// Whether it has told of a value since.
-    has_told: bool,
-    /// Whether another could not be had since.
-    is_alone: bool,
 }
 
 impl<'a, T, V, S> Pushed<'a, T, V, S> {
@@ -113,81 +104,9 @@ impl<'a, T, V, S> Pushed<'a, T, V, S> {
         self.lack(pause, ENDED.into());
     }
 
-    /// Doubts the watch that stands, and has another set in its place.
-    fn doubt(&mut self) {
-        let has_lasted = self.armed_at.is_some_and(|at| at.elapsed() > self.options.backoff.floor);
-        if self.is_proven && has_lasted {
-            // The source came and went.
-            self.lost = 0;
-        }
-        let watch = self.watch.take();
-        self.lose();
-        self.degraded = (self.lost > 1).then(|| DOUBTED.into());
-        self.doubted = watch.map(|watch| Doubted { watch, has_told: false, is_alone: false });
-    }
-
-    /// Ends the doubt of a watch that tells of values, where no other is to be had.
-    fn trust_again(&mut self) {
-        if let Some(doubted) = self.doubted.take_if(|doubted| doubted.has_told && doubted.is_alone)
-        {
-            self.arm(Ok(doubted.watch));
-        }
-    }
-
-    /// Takes note of what the watch that stands has told of.
-    fn hear(&mut self, event: WatchEvent<V>) {
-        match event {
-            WatchEvent::Changed(_) => (self.doubted, self.is_proven) = (None, true),
-            WatchEvent::Removed => {
-                let is_news = self.is_proven;
-                self.doubt();
-                if !is_news {
-                    // Nor has a load found it.
-                    return;
-                }
-            }
-            WatchEvent::Error(_) => {}
-        }
-        self.event = Some(event);
-    }
-
-    /// Takes note of what the watch in doubt has told of.
-    fn hear_doubted(&mut self, event: WatchEvent<V>) {
-        let Some(doubted) = &mut self.doubted else { return };
-        doubted.has_told |= matches!(event, WatchEvent::Changed(_));
-        if self.watch.is_none() {
-            self.event = Some(event);
-            self.trust_again();
-        } else {
-            // It may be older than what is loaded. More may come for as long as any is taken.
-            for _ in 0..doubted.watch.rx.len() {
-                drop(doubted.watch.rx.try_recv());
-            }
-        }
-    }
-
     fn lack(&mut self, pause: Duration, reason: String) {
         self.rearm_at = Some(Instant::now() + pause);
         self.degraded = Some(reason);
-    }
-
-    /// Takes the oldest event that no look has taken yet.
-    fn next_event(&mut self) -> Option<WatchEvent<V>> {
-        if self.event.is_none() {
-            match self.watch.as_mut().map(|watch| watch.rx.try_recv()) {
-                Some(Ok(event)) => self.hear(event),
-                Some(Err(TryRecvError::Disconnected)) => self.lose(),
-                Some(Err(TryRecvError::Empty)) | None => {}
-            }
-        }
-        if self.event.is_none()
-            && self.watch.is_none()
-            && let Some(doubted) = &mut self.doubted
-            && let Ok(event) = doubted.watch.rx.try_recv()
-        {
-            self.hear_doubted(event);
-        }
-        self.event.take()
     }
 
     /// Returns what an event comes to.

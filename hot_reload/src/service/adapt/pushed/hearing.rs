@@ -1,0 +1,44 @@
+//! What watches tell, one event after another.
+
+use tokio::sync::mpsc::error::TryRecvError;
+
+use super::Pushed;
+use crate::reload::WatchEvent;
+
+impl<T, V, S> Pushed<'_, T, V, S> {
+    /// Takes note of what the watch that stands has told of.
+    pub(super) fn hear(&mut self, event: WatchEvent<V>) {
+        match event {
+            WatchEvent::Changed(_) => (self.doubted, self.is_proven) = (None, true),
+            WatchEvent::Removed => {
+                let is_news = self.is_proven;
+                self.doubt();
+                if !is_news {
+                    // Nor has a load found it.
+                    return;
+                }
+            }
+            WatchEvent::Error(_) => {}
+        }
+        self.event = Some(event);
+    }
+
+    /// Takes the oldest event that no look has taken yet.
+    pub(super) fn next_event(&mut self) -> Option<WatchEvent<V>> {
+        if self.event.is_none() {
+            match self.watch.as_mut().map(|watch| watch.rx.try_recv()) {
+                Some(Ok(event)) => self.hear(event),
+                Some(Err(TryRecvError::Disconnected)) => self.lose(),
+                Some(Err(TryRecvError::Empty)) | None => {}
+            }
+        }
+        if self.event.is_none()
+            && self.watch.is_none()
+            && let Some(doubted) = &mut self.doubted
+            && let Ok(event) = doubted.watch.rx.try_recv()
+        {
+            self.hear_doubted(event);
+        }
+        self.event.take()
+    }
+}
