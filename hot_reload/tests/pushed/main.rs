@@ -1,5 +1,6 @@
 //! Sources that push values, and what becomes of their watches.
 
+mod alone;
 mod gone;
 mod storm;
 

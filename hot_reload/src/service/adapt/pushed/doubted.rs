@@ -48,7 +48,8 @@ impl<T, V, S> Pushed<'_, T, V, S> {
         } else {
             // It may be older than what is loaded. More may come for as long as any is taken.
             for _ in 0..doubted.watch.rx.len() {
-                drop(doubted.watch.rx.try_recv());
+                let passed_over = doubted.watch.rx.try_recv();
+                doubted.has_told |= matches!(passed_over, Ok(WatchEvent::Changed(_)));
             }
         }
     }
