@@ -5,7 +5,9 @@ use std::{any::Any, borrow::Cow, fmt::Display};
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-use crate::{error::ReloadResult, follow::BoxFollow, options::ReloaderOptions};
+use crate::{
+    error::ReloadResult, follow::BoxFollow, options::ReloaderOptions, panic::drop_guarded,
+};
 
 /// Loads a value of type `V` from a source, whenever it is asked to.
 ///
@@ -210,5 +212,17 @@ impl<V> RealtimeWatchHandle<V> {
     /// Creates a handle that drops `cleanup` together with `rx`: a watcher, a task, a connection.
     pub fn with_cleanup(rx: mpsc::Receiver<WatchEvent<V>>, cleanup: Box<dyn Any + Send>) -> Self {
         Self { rx, _cleanup: Some(cleanup) }
+    }
+
+    /// Lets go of it and of what nobody has taken: a user's `Drop`, of any of these, may panic.
+    pub(crate) fn end(self) {
+        let Self { mut rx, _cleanup: cleanup } = self;
+        rx.close();
+        // One by one, since a second panic amid the first would abort the process.
+        while let Ok(event) = rx.try_recv() {
+            drop_guarded(event);
+        }
+        drop_guarded(rx);
+        drop_guarded(cleanup);
     }
 }

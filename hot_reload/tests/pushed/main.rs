@@ -1,6 +1,7 @@
 //! Sources that push values, and what becomes of their watches.
 
 mod alone;
+mod drops;
 mod gone;
 mod storm;
 

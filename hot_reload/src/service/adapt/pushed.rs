@@ -18,6 +18,7 @@ use crate::{
     error::{ReloadResult, ReloaderError},
     follow::{Follow, Hint, Look, Mechanism, Patience},
     options::ReloaderOptions,
+    panic::drop_guarded,
     reload::{RealtimeWatch, RealtimeWatchHandle, WatchEvent},
 };
 
@@ -68,7 +69,8 @@ impl<'a, T, V, S> Pushed<'a, T, V, S> {
 
     /// Takes note of a watch that stands, or can't be had.
     fn arm(&mut self, set: Result<RealtimeWatchHandle<V>, String>) {
-        self.arming = None;
+        // One that has hung is dropped half done.
+        drop_guarded(self.arming.take());
         match set {
             Ok(watch) => {
                 self.watch = Some(watch);
@@ -92,7 +94,7 @@ impl<'a, T, V, S> Pushed<'a, T, V, S> {
     /// Takes note of a watch that has ended: the next is set at once, unless it is one of a series that
     /// ends.
     fn lose(&mut self) {
-        self.watch = None;
+        self.hear_no_more();
         if self.armed_at.take().is_some_and(|at| at.elapsed() > self.options.backoff.ceiling) {
             self.lost = 0;
         }
@@ -102,6 +104,13 @@ impl<'a, T, V, S> Pushed<'a, T, V, S> {
         };
         self.lost = self.lost.saturating_add(1);
         self.lack(pause, ENDED.into());
+    }
+
+    /// Lets go of the watch that stood.
+    fn hear_no_more(&mut self) {
+        if let Some(watch) = self.watch.take() {
+            watch.end();
+        }
     }
 
     fn lack(&mut self, pause: Duration, reason: String) {
@@ -155,7 +164,7 @@ where
                 self.hear_doubted(event);
                 return Poll::Ready(Hint::Finished);
             }
-            self.doubted = None;
+            self.hear_no_doubted();
         }
         Poll::Pending
     }
@@ -198,6 +207,7 @@ where
         self.loading = None;
         // What has arrived meanwhile is newer than what was loaded, or leads to it.
         if let Some(event) = self.next_event() {
+            drop_guarded(loaded);
             return Poll::Ready(self.take(event));
         }
         if self.watch.is_some() && matches!(loaded, Ok(Some(_))) {
@@ -231,6 +241,17 @@ where
             None if self.options.polls() => Mechanism::EventsAndPolling,
             None => Mechanism::Events,
         }
+    }
+}
+
+impl<T, V, S> Drop for Pushed<'_, T, V, S> {
+    fn drop(&mut self) {
+        // What the service ends with is a user's, and one may fail where another has.
+        drop_guarded(self.loading.take());
+        drop_guarded(self.arming.take());
+        drop_guarded(self.event.take());
+        self.hear_no_more();
+        self.hear_no_doubted();
     }
 }
 

@@ -1,7 +1,10 @@
 //! Watches that have said that the source is gone.
 
 use super::{DOUBTED, Pushed};
-use crate::reload::{RealtimeWatchHandle, WatchEvent};
+use crate::{
+    panic::drop_guarded,
+    reload::{RealtimeWatchHandle, WatchEvent},
+};
 
 /// A watch that has said that the source is gone: it may hear nothing of what comes in its place, as a
 /// watch on a file that was replaced doesn't.
@@ -26,8 +29,16 @@ impl<T, V, S> Pushed<'_, T, V, S> {
         }
         let watch = self.watch.take();
         self.lose();
+        self.hear_no_doubted();
         self.degraded = (self.lost > 1).then(|| DOUBTED.into());
         self.doubted = watch.map(|watch| Doubted { watch, has_told: false, is_alone: false });
+    }
+
+    /// Lets go of the watch in doubt.
+    pub(super) fn hear_no_doubted(&mut self) {
+        if let Some(doubted) = self.doubted.take() {
+            doubted.watch.end();
+        }
     }
 
     /// Ends the doubt of a watch that tells of values, where no other is to be had.
@@ -47,9 +58,11 @@ impl<T, V, S> Pushed<'_, T, V, S> {
             self.trust_again();
         } else {
             // It may be older than what is loaded. More may come for as long as any is taken.
+            drop_guarded(event);
             for _ in 0..doubted.watch.rx.len() {
                 let passed_over = doubted.watch.rx.try_recv();
                 doubted.has_told |= matches!(passed_over, Ok(WatchEvent::Changed(_)));
+                drop_guarded(passed_over);
             }
         }
     }

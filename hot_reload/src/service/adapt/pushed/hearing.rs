@@ -9,7 +9,10 @@ impl<T, V, S> Pushed<'_, T, V, S> {
     /// Takes note of what the watch that stands has told of.
     pub(super) fn hear(&mut self, event: WatchEvent<V>) {
         match event {
-            WatchEvent::Changed(_) => (self.doubted, self.is_proven) = (None, true),
+            WatchEvent::Changed(_) => {
+                self.hear_no_doubted();
+                self.is_proven = true;
+            }
             WatchEvent::Removed => {
                 let is_news = self.is_proven;
                 self.doubt();
