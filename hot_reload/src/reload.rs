@@ -162,7 +162,7 @@ where
     /// The service calls it before it loads, so that no change falls in between, and again, with
     /// backoff, when the channel closes, or has told that the source is gone: a watch on a file hears
     /// nothing of another that took its place. What that channel still tells counts while no other watch
-    /// stands, and has the source loaded once one does. When it takes more than a second the service
+    /// stands, and has the source loaded once one does, unless it is an error. When it takes more than a second the service
     /// loads meanwhile, says so in its status, and loads once more when it stands.
     ///
     /// # Errors
@@ -192,7 +192,8 @@ pub enum WatchEvent<V> {
     Changed(V),
     /// The source is gone; the last good value keeps serving until it is back.
     Removed,
-    /// Watching met a problem, in the source's own words; it goes on.
+    /// Watching met a problem, in the source's own words; it goes on. However many of them arrive, the
+    /// source is loaded in between, and what is loaded counts.
     Error(String),
 }
 

@@ -2,6 +2,7 @@
 
 mod alone;
 mod drops;
+mod errors;
 mod gone;
 mod storm;
 
@@ -16,7 +17,8 @@ use std::{
 use async_trait::async_trait;
 use hot_reload::{
     Health, RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, ReloaderError,
-    ReloaderHandle, ReloaderOptions, ReloaderReceiver, ReloaderService, Status, WatchEvent,
+    ReloaderHandle, ReloaderOptions, ReloaderReceiver, ReloaderService, Status, Triggered,
+    WatchEvent,
 };
 use tokio::{
     sync::{Mutex as AsyncMutex, mpsc},

@@ -47,6 +47,10 @@ pub(in crate::service) struct Pushed<'a, T, V, S> {
     rearm_at: Option<Instant>,
     /// Watches in a row that could not be had, or soon ended.
     lost: u32,
+    /// Since when errors have been told of in place of what a load would have found.
+    erring_since: Option<Instant>,
+    /// Whether the watch has told of an error since the last load began.
+    has_erred: bool,
 }
 
 impl<'a, T, V, S> Pushed<'a, T, V, S> {
@@ -64,7 +68,26 @@ impl<'a, T, V, S> Pushed<'a, T, V, S> {
             is_proven: false,
             rearm_at: None,
             lost: 0,
+            erring_since: None,
+            has_erred: false,
         }
+    }
+
+    /// Whether the next watch is to be set by now.
+    fn may_arm(&self) -> bool {
+        let is_due = self.rearm_at.is_none_or(|at| at <= Instant::now());
+        self.watch.is_none() && self.arming.is_none() && is_due
+    }
+
+    /// Whether errors have kept it from being loaded, or watched, for long enough.
+    fn is_overdue(&self) -> bool {
+        let ceiling = self.options.backoff.ceiling;
+        let pause = self.poll_interval().map_or(ceiling, |poll| poll.min(ceiling));
+        self.may_arm() || self.erring_since.is_some_and(|at| at.elapsed() >= pause)
+    }
+
+    fn poll_interval(&self) -> Option<Duration> {
+        self.options.polls().then_some(self.options.poll_interval)
     }
 
     /// Takes note of a watch that stands, or can't be had.
@@ -122,6 +145,7 @@ impl<'a, T, V, S> Pushed<'a, T, V, S> {
     fn take(&mut self, event: WatchEvent<V>) -> ReloadResult<Look<V>, V, S> {
         match event {
             WatchEvent::Changed(value) => {
+                self.erring_since = None;
                 if self.watch.is_some() {
                     self.degraded = None;
                 }
@@ -130,6 +154,7 @@ impl<'a, T, V, S> Pushed<'a, T, V, S> {
             WatchEvent::Removed => refused(GONE),
             WatchEvent::Error(words) => {
                 let refused = refused(&words);
+                self.erring_since.get_or_insert_with(Instant::now);
                 self.degraded = Some(words);
                 refused
             }
@@ -161,8 +186,12 @@ where
         }
         if let Some(doubted) = &mut self.doubted {
             if let Some(event) = ready!(doubted.watch.rx.poll_recv(cx)) {
-                self.hear_doubted(event);
-                return Poll::Ready(Hint::Finished);
+                if self.hear_doubted(event) {
+                    return Poll::Ready(Hint::Finished);
+                }
+                // There may be more; others have their turn first.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             self.hear_no_doubted();
         }
@@ -176,12 +205,13 @@ where
     ) -> Poll<ReloadResult<Look<V>, V, S>> {
         let source = self.source;
         if self.loading.is_none() {
-            if let Some(event) = self.next_event() {
+            let is_overdue = self.is_overdue();
+            let event = if is_overdue { self.next_but_errors() } else { self.next_event() };
+            if let Some(event) = event {
                 return Poll::Ready(self.take(event));
             }
             // The watch stands before the load, so that no change falls in between.
-            let may_arm = self.watch.is_none() && self.arming.is_none();
-            if may_arm && self.rearm_at.is_none_or(|at| at <= Instant::now()) {
+            if self.may_arm() {
                 let limit = self.options.load_timeout.unwrap_or_else(|| self.load_timeout());
                 self.arming = Some(Arming::new(source.watch_realtime(), limit));
                 self.rearm_at = None;
@@ -202,16 +232,22 @@ where
                 }
             }
         }
-        let loading = self.loading.get_or_insert_with(|| source.reload());
+        let loading = self.loading.get_or_insert_with(|| {
+            (self.erring_since, self.has_erred) = (None, false);
+            source.reload()
+        });
         let loaded = ready!(loading.as_mut().poll(cx));
         self.loading = None;
-        // What has arrived meanwhile is newer than what was loaded, or leads to it.
-        if let Some(event) = self.next_event() {
+        // What has arrived meanwhile is newer than what was loaded, or leads to it. An error is neither.
+        if let Some(event) = self.next_but_errors() {
             drop_guarded(loaded);
             return Poll::Ready(self.take(event));
         }
         if self.watch.is_some() && matches!(loaded, Ok(Some(_))) {
-            (self.degraded, self.is_proven) = (None, true);
+            self.is_proven = true;
+            if !self.has_erred {
+                self.degraded = None;
+            }
         }
         Poll::Ready(found(loaded))
     }
@@ -221,7 +257,7 @@ where
     }
 
     fn look_again_after(&self) -> Option<Duration> {
-        let poll = self.options.polls().then_some(self.options.poll_interval);
+        let poll = self.poll_interval();
         if self.degraded.is_none() && self.rearm_at.is_none() {
             return poll;
         }

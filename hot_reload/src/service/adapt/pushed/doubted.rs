@@ -9,8 +9,8 @@ use crate::{
 /// A watch that has said that the source is gone: it may hear nothing of what comes in its place, as a
 /// watch on a file that was replaced doesn't.
 ///
-/// What it tells counts while no other stands, and has the source loaded while one does, until that
-/// tells of a value.
+/// What it tells counts while no other stands, and has the source loaded while one does, unless it is an
+/// error, until that tells of a value.
 pub(super) struct Doubted<V> {
     pub(super) watch: RealtimeWatchHandle<V>,
     /// Whether it has told of a value since.
@@ -49,21 +49,26 @@ impl<T, V, S> Pushed<'_, T, V, S> {
         }
     }
 
-    /// Takes note of what the watch in doubt has told of.
-    pub(super) fn hear_doubted(&mut self, event: WatchEvent<V>) {
-        let Some(doubted) = &mut self.doubted else { return };
+    /// Takes note of what the watch in doubt has told of; returns whether that is worth a look.
+    pub(super) fn hear_doubted(&mut self, event: WatchEvent<V>) -> bool {
+        let Some(doubted) = &mut self.doubted else { return false };
+        let mut is_error = matches!(event, WatchEvent::Error(_));
         doubted.has_told |= matches!(event, WatchEvent::Changed(_));
         if self.watch.is_none() {
             self.event = Some(event);
             self.trust_again();
+            true
         } else {
             // It may be older than what is loaded. More may come for as long as any is taken.
             drop_guarded(event);
             for _ in 0..doubted.watch.rx.len() {
                 let passed_over = doubted.watch.rx.try_recv();
                 doubted.has_told |= matches!(passed_over, Ok(WatchEvent::Changed(_)));
+                is_error &= matches!(passed_over, Ok(WatchEvent::Error(_)) | Err(_));
                 drop_guarded(passed_over);
             }
+            // What it can't tell, the other does: it may never rest.
+            !is_error
         }
     }
 }

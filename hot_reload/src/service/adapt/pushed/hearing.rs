@@ -44,4 +44,25 @@ impl<T, V, S> Pushed<'_, T, V, S> {
         }
         self.event.take()
     }
+
+    /// Takes the oldest event that is no error; of the errors before it note is taken.
+    pub(super) fn next_but_errors(&mut self) -> Option<WatchEvent<V>> {
+        // At least once, since a watch that has nothing to tell may have ended.
+        for _ in 0..=self.untaken() {
+            match self.next_event()? {
+                WatchEvent::Error(words) => {
+                    (self.degraded, self.has_erred) = (Some(words), true);
+                }
+                event => return Some(event),
+            }
+        }
+        None
+    }
+
+    /// How many events are there by now; more may come for as long as any is taken.
+    fn untaken(&self) -> usize {
+        let watches = [self.watch.as_ref(), self.doubted.as_ref().map(|doubted| &doubted.watch)];
+        let queued: usize = watches.into_iter().flatten().map(|watch| watch.rx.len()).sum();
+        queued + usize::from(self.event.is_some())
+    }
 }
