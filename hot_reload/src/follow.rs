@@ -51,6 +51,11 @@ pub trait Follow<V, S> {
     /// Has the next look load, even where nothing seems to have changed.
     fn must_load(&mut self) {}
 
+    /// Takes note that what the last look found was refused, and is to be found again by the next.
+    fn was_refused(&mut self) {
+        self.must_load();
+    }
+
     /// How long the loop may wait for a hint before it looks all the same; `None`: for ever.
     fn look_again_after(&self) -> Option<Duration>;
 

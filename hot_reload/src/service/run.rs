@@ -174,7 +174,7 @@ where
         let pause = if found.is_err() && !is_refused { self.source.pause() } else { None };
         if is_refused || matches!(found, Ok(Found::Bad(_))) {
             // Its identity is known by now, and the next look has to load it all the same.
-            self.source.must_load();
+            self.source.was_refused();
         }
         let has_value = matches!(found, Ok(Found::New(_) | Found::Same));
         let shortfall = if has_value { self.source.shortfall() } else { None };

@@ -171,6 +171,22 @@ async fn errors_without_rest_keep_no_source_from_being_polled() {
     task.abort();
 }
 
+/// By the real clock; an error was once all that whoever asked was told.
+#[tokio::test]
+async fn errors_without_rest_keep_no_source_from_being_loaded_for_whoever_asks() {
+    let source = Held::new(Duration::ZERO, |nth| flood(None, nth));
+    let (service, mut values) =
+        ReloaderService::from_reloader(source.clone(), ReloaderOptions::realtime());
+    let handle = service.handle();
+    let task = tokio::spawn(async move { service.start_with_realtime().await });
+    timeout(PATIENCE, values.wait_for(|value| *value == 1)).await.unwrap().unwrap();
+    sleep(Duration::from_millis(500)).await;
+    source.value.store(2, Ordering::SeqCst);
+    let answer = timeout(Duration::from_secs(5), handle.trigger()).await;
+    assert_eq!(answer, Ok(Triggered::Published(2)));
+    task.abort();
+}
+
 /// By the real clock; the first was once the last.
 #[tokio::test]
 async fn errors_without_rest_of_a_watch_in_doubt_keep_no_other_from_being_set() {

@@ -1,6 +1,7 @@
 //! Sources that push values, and what becomes of their watches.
 
 mod alone;
+mod asked;
 mod drops;
 mod errors;
 mod gone;

@@ -86,7 +86,7 @@ impl<V, S: Display> Follow<Tree, String> for Made<'_, V, S> {
                 Ok(tree) => Ok(Look::Value(tree)),
                 Err(error) => {
                     // To the source it was a good one, which it gives once.
-                    self.follow.must_load();
+                    self.follow.was_refused();
                     Err(error.into())
                 }
             },
@@ -101,6 +101,10 @@ impl<V, S: Display> Follow<Tree, String> for Made<'_, V, S> {
 
     fn must_load(&mut self) {
         self.follow.must_load();
+    }
+
+    fn was_refused(&mut self) {
+        self.follow.was_refused();
     }
 
     fn look_again_after(&self) -> Option<Duration> {

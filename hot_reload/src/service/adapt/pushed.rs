@@ -2,6 +2,7 @@
 
 mod doubted;
 mod hearing;
+mod passed;
 
 use std::{
     borrow::Cow,
@@ -12,7 +13,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use self::doubted::Doubted;
+use self::{doubted::Doubted, passed::Passed};
 use super::{Pending, arming::Arming, found};
 use crate::{
     error::{ReloadResult, ReloaderError},
@@ -47,6 +48,11 @@ pub(in crate::service) struct Pushed<'a, T, V, S> {
     rearm_at: Option<Instant>,
     /// Watches in a row that could not be had, or soon ended.
     lost: u32,
+    /// Whether somebody has asked for a load that has yet to begin.
+    is_asked: bool,
+    passed: Option<Passed<V>>,
+    /// How often what waited for room has had its turn before that load.
+    turns: u32,
     /// Since when errors have been told of in place of what a load would have found.
     erring_since: Option<Instant>,
     /// Whether the watch has told of an error since the last load began.
@@ -68,6 +74,9 @@ impl<'a, T, V, S> Pushed<'a, T, V, S> {
             is_proven: false,
             rearm_at: None,
             lost: 0,
+            is_asked: false,
+            passed: None,
+            turns: 0,
             erring_since: None,
             has_erred: false,
         }
@@ -145,13 +154,17 @@ impl<'a, T, V, S> Pushed<'a, T, V, S> {
     fn take(&mut self, event: WatchEvent<V>) -> ReloadResult<Look<V>, V, S> {
         match event {
             WatchEvent::Changed(value) => {
+                drop_guarded(self.passed.take());
                 self.erring_since = None;
                 if self.watch.is_some() {
                     self.degraded = None;
                 }
                 Ok(Look::Value(value))
             }
-            WatchEvent::Removed => refused(GONE),
+            WatchEvent::Removed => {
+                self.pass_end();
+                refused(GONE)
+            }
             WatchEvent::Error(words) => {
                 let refused = refused(&words);
                 self.erring_since.get_or_insert_with(Instant::now);
@@ -205,9 +218,7 @@ where
     ) -> Poll<ReloadResult<Look<V>, V, S>> {
         let source = self.source;
         if self.loading.is_none() {
-            let is_overdue = self.is_overdue();
-            let event = if is_overdue { self.next_but_errors() } else { self.next_event() };
-            if let Some(event) = event {
+            if let Some(event) = ready!(self.poll_to_take(cx)) {
                 return Poll::Ready(self.take(event));
             }
             // The watch stands before the load, so that no change falls in between.
@@ -233,6 +244,7 @@ where
             }
         }
         let loading = self.loading.get_or_insert_with(|| {
+            (self.is_asked, self.turns) = (false, 0);
             (self.erring_since, self.has_erred) = (None, false);
             source.reload()
         });
@@ -249,11 +261,19 @@ where
                 self.degraded = None;
             }
         }
-        Poll::Ready(found(loaded))
+        Poll::Ready(found(self.or_passed(loaded)))
     }
 
     fn abandon_look(&mut self) {
         self.loading = None;
+    }
+
+    fn must_load(&mut self) {
+        self.is_asked = true;
+    }
+
+    fn was_refused(&mut self) {
+        // A load finds it again, and what the watch tells of next has no need to wait for one.
     }
 
     fn look_again_after(&self) -> Option<Duration> {
@@ -286,6 +306,7 @@ impl<T, V, S> Drop for Pushed<'_, T, V, S> {
         drop_guarded(self.loading.take());
         drop_guarded(self.arming.take());
         drop_guarded(self.event.take());
+        drop_guarded(self.passed.take());
         self.hear_no_more();
         self.hear_no_doubted();
     }

@@ -1,5 +1,7 @@
 //! What watches tell, one event after another.
 
+use std::task::{Context, Poll};
+
 use tokio::sync::mpsc::error::TryRecvError;
 
 use super::Pushed;
@@ -45,6 +47,19 @@ impl<T, V, S> Pushed<'_, T, V, S> {
         self.event.take()
     }
 
+    /// Takes what is to be taken before anything is loaded.
+    pub(super) fn poll_to_take(&mut self, cx: &mut Context<'_>) -> Poll<Option<WatchEvent<V>>> {
+        if self.is_asked {
+            return self.poll_pass_over(cx).map(|()| None);
+        }
+        // A load for which it was passed over has hung, or panicked.
+        if let Some(value) = self.take_passed() {
+            return Poll::Ready(Some(WatchEvent::Changed(value)));
+        }
+        let is_overdue = self.is_overdue();
+        Poll::Ready(if is_overdue { self.next_but_errors() } else { self.next_event() })
+    }
+
     /// Takes the oldest event that is no error; of the errors before it note is taken.
     pub(super) fn next_but_errors(&mut self) -> Option<WatchEvent<V>> {
         // At least once, since a watch that has nothing to tell may have ended.
@@ -60,7 +75,7 @@ impl<T, V, S> Pushed<'_, T, V, S> {
     }
 
     /// How many events are there by now; more may come for as long as any is taken.
-    fn untaken(&self) -> usize {
+    pub(super) fn untaken(&self) -> usize {
         let watches = [self.watch.as_ref(), self.doubted.as_ref().map(|doubted| &doubted.watch)];
         let queued: usize = watches.into_iter().flatten().map(|watch| watch.rx.len()).sum();
         queued + usize::from(self.event.is_some())
