@@ -1,6 +1,7 @@
 //! The service that keeps a value live.
 
 mod adapt;
+mod beside;
 mod builder;
 mod control;
 mod doubt;

@@ -79,6 +79,18 @@ impl Default for Wanted {
     }
 }
 
+impl Wanted {
+    /// Takes what does not wait for the end of a look: the end of the service, or a value of the
+    /// past.
+    fn take_urgent(&mut self) -> Option<Wish> {
+        if self.is_over {
+            return Some(Wish::Event(Event::Shutdown));
+        }
+        let (generation, ask) = self.rollbacks.pop_front()?;
+        Some(Wish::Rollback(generation, ask))
+    }
+}
+
 impl Control {
     fn lock(&self) -> MutexGuard<'_, Wanted> {
         lock(&self.wanted)
@@ -209,11 +221,8 @@ impl Control {
         loop {
             {
                 let mut wanted = self.lock();
-                if wanted.is_over {
-                    return Wish::Event(Event::Shutdown);
-                }
-                if let Some((generation, ask)) = wanted.rollbacks.pop_front() {
-                    return Wish::Rollback(generation, ask);
+                if let Some(wish) = wanted.take_urgent() {
+                    return wish;
                 }
                 // First, so that who resumes it and then asks finds it going on.
                 if std::mem::take(&mut wanted.is_resumed) {
@@ -225,6 +234,18 @@ impl Control {
                 if wanted.hold != Hold::Nothing && !is_paused && !owes_answer {
                     return Wish::Event(Event::Pause);
                 }
+            }
+            changed.as_mut().await;
+            changed.set(self.changed());
+        }
+    }
+
+    /// Waits until somebody wants what does not wait for the end of a look; all else is left to
+    /// [`next`](Self::next).
+    pub(super) async fn next_urgent<'a>(&'a self, mut changed: Pin<&mut Notified<'a>>) -> Wish {
+        loop {
+            if let Some(wish) = self.lock().take_urgent() {
+                return wish;
             }
             changed.as_mut().await;
             changed.set(self.changed());

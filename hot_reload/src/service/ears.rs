@@ -15,7 +15,7 @@ use tokio::{
 use super::{
     control::{Control, Wish},
     record::Trial,
-    state::{Event, State},
+    state::State,
 };
 use crate::{at_once::at_once, follow::Hint};
 
@@ -60,14 +60,18 @@ impl<'a, 'n, C: Future<Output = ()>> Ears<'a, 'n, C> {
         Self { control, closed, changed, timer: None, held: None }
     }
 
-    /// Waits until a look that takes long is to be given up, or, with `None`, that moment has come.
-    pub(super) async fn interrupt(&mut self, at: Option<Instant>) -> Option<Event> {
+    /// Waits, while a look takes long, for what does not wait for its end.
+    pub(super) async fn overhear(
+        &mut self,
+        until: Option<Instant>,
+        trial: &mut Option<Trial>,
+    ) -> Woken {
         tokio::select! {
             biased;
-            () = self.closed.as_mut() => Some(Event::NoReceivers),
-            // Large, and seldom waited for.
-            () = Box::pin(self.control.shutdown()) => Some(Event::Shutdown),
-            () = ring_at(at, &mut self.timer) => None,
+            () = self.closed.as_mut() => Woken::NoReceivers,
+            wish = self.control.next_urgent(self.changed.as_mut()) => Woken::Wish(wish),
+            outcome = poll_fn(|cx| proof(trial, cx)) => Woken::Proof(outcome),
+            () = ring_at(until, &mut self.timer) => Woken::Time,
         }
     }
 

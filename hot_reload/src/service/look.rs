@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{task::unconstrained, time::sleep};
+use tokio::{
+    task::unconstrained,
+    time::{Instant, sleep},
+};
 use tracing::Span;
 
 use crate::{
@@ -16,11 +19,12 @@ use crate::{
     panic::words,
 };
 
-/// Looks once, within `span`: a look that panics or hangs has failed, no more.
+/// Looks once, within `span`, or goes on with the look that `began` then: one that panics or hangs
+/// has failed, no more.
 pub(super) async fn look<V, S>(
     source: &mut (impl Follow<V, S> + ?Sized),
     patience: Patience,
-    load_timeout: Duration,
+    (began, load_timeout): (Instant, Duration),
     span: &Span,
 ) -> ReloadResult<Look<V>, V, S> {
     // Set only where the look has to wait, as few have to.
@@ -32,22 +36,27 @@ pub(super) async fn look<V, S>(
             Ok(Poll::Pending) => {}
             Err(panic) => {
                 // It is dropped, and never polled again.
-                span.in_scope(|| source.abandon_look());
+                span.in_scope(|| abandon(source));
                 return Poll::Ready(Some(Err(panicked(&*panic))));
             }
         }
         // Whatever a load that is ever busy has left of the task's budget (`tokio::task::coop`).
-        let set = || Box::pin(unconstrained(sleep(load_timeout)));
+        let set = || Box::pin(unconstrained(sleep(load_timeout.saturating_sub(began.elapsed()))));
         let limit = limit.get_or_insert_with(set);
         limit.as_mut().poll(cx).map(|()| None)
     });
     if let Some(looked) = looked.await {
         return looked;
     }
-    span.in_scope(|| source.abandon_look());
+    span.in_scope(|| abandon(source));
     Err(ReloaderError::Other(anyhow::anyhow!(
         "the load was given up on after {load_timeout:?}; a longer load_timeout gives it more"
     )))
+}
+
+/// Gives up a look.
+pub(super) fn abandon<V, S>(source: &mut (impl Follow<V, S> + ?Sized)) {
+    source.abandon_look();
 }
 
 #[cold]

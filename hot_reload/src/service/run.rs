@@ -14,20 +14,19 @@ use tokio::{
 use tracing::{Instrument, debug, debug_span, info};
 
 use super::{
+    beside::{Beside, Interruption, Part, Withdrawal},
     control::{Ask, Control, Wish},
     doubt::Doubt,
     ears::{Ears, Lull, Woken},
     handle::{PINNED, Triggered},
-    look::look,
+    look::{abandon, look},
     metrics::Metrics,
     outcome::{Failing, Looked, News, Pace, admit},
     recall::{RolledBack, Surroundings, restore, roll_back},
-    record::Trial,
     sink::{Found, Recall, Report, Sink},
     state::{Event, Round, State, Timing, next},
 };
 use crate::{
-    at_once::at_once,
     change::{Origin, Reason},
     error::ReloaderError,
     follow::{Follow, Hint, Look, Patience},
@@ -76,17 +75,20 @@ pub(crate) async fn run<V, S>(
     let mut shell = Shell {
         source,
         sink,
-        ears: Ears::new(control, closed, changed),
+        beside: Beside {
+            ears: Ears::new(control, closed, changed),
+            doubt: Doubt::new(options.max_staleness),
+            trial: sink.on_trial(),
+            withdrawal: None,
+        },
         timing: Timing {
             settle_window: options.settle_window,
             settle_ceiling: options.settle_ceiling,
             backoff: options.backoff,
         },
         around: Surroundings { source: name, limit, control, metrics: &metrics },
-        doubt: Doubt::new(options.max_staleness),
         asked: Vec::new(),
-        trial: sink.on_trial(),
-        withdrawal: None,
+        under_way: None,
         may_restore: true,
         _values: PhantomData,
     };
@@ -98,7 +100,7 @@ pub(crate) async fn run<V, S>(
     while state != State::Done {
         let event = match state {
             // Boxed, so that a service that waits, as most do, takes no room for a look.
-            State::Loading(round) => Some(Box::pin(shell.load(round)).await),
+            State::Loading(round) => Box::pin(shell.load(round)).await,
             waiting => shell.wait(waiting).await,
         };
         if let Some(event) = event {
@@ -115,34 +117,15 @@ pub(crate) async fn run<V, S>(
 struct Shell<'a, 'n, V, S, F: ?Sized, K, C> {
     source: &'a mut F,
     sink: &'a K,
-    ears: Ears<'a, 'n, C>,
+    beside: Beside<'a, 'n, C>,
     timing: Timing,
     around: Surroundings<'n>,
-    doubt: Doubt,
     /// Who waits for the outcome of the look that is under way, or of the next.
     asked: Vec<Ask>,
-    /// What the newest value has yet to prove.
-    trial: Option<Trial>,
-    /// A bad value that could not be taken back yet.
-    withdrawal: Option<Box<Withdrawal>>,
+    /// When the look began that the source is to go on with, since something else came in between.
+    under_way: Option<Instant>,
     may_restore: bool,
     _values: PhantomData<fn() -> (V, S)>,
-}
-
-/// A bad value to be taken back.
-struct Withdrawal {
-    /// What its health check has said.
-    words: String,
-    /// How often it could not be.
-    attempts: u32,
-    /// When to try again.
-    again: Instant,
-}
-
-impl Withdrawal {
-    fn first(words: String) -> Self {
-        Self { words, attempts: 0, again: Instant::now() }
-    }
 }
 
 impl<V, S, F, K, C> Shell<'_, '_, V, S, F, K, C>
@@ -152,21 +135,18 @@ where
     K: Sink<V>,
     C: Future<Output = ()>,
 {
-    /// Looks at the source, and publishes what it finds if that may be.
-    async fn load(&mut self, round: Round) -> Event {
+    /// Looks at the source, and publishes what it finds if that may be; `None` where something else
+    /// came first, and it has yet to be found.
+    async fn load(&mut self, round: Round) -> Option<Event> {
         let Surroundings { source: name, control, metrics, .. } = self.around;
-        let asked = control.take_asked();
-        if !asked.is_empty() {
-            self.source.must_load();
-            self.asked.extend(asked);
-        }
-        let begun = Instant::now();
+        let begun = self.under_way.take().unwrap_or_else(|| self.begin());
         let patience = if begun < round.ceiling { Patience::Left } else { Patience::Exhausted };
         let origin = Origin::new(round.reason, round.seen(&self.timing));
-        self.doubt.arises(origin.seen);
-        let found = match self.find(origin, patience).await {
+        self.beside.doubt.arises(origin.seen);
+        let found = match self.find(origin, patience, begun).await {
             Ok(found) => found,
-            Err(end) => return end,
+            // Seldom, and large.
+            Err(interruption) => return Box::pin(self.give_way(interruption)).await,
         };
         let (mechanism, again) = (self.source.mechanism(), self.source.look_again_after());
         let is_refused = found.as_ref().is_err_and(|failing| failing.is_refusal());
@@ -182,12 +162,12 @@ where
         let is_good = has_value && shortfall.is_none();
         if !is_good {
             // First, so that whoever hears of the one finds the other.
-            self.doubt.show(self.sink);
+            self.beside.doubt.show(self.sink);
         }
         let (pace, mut news) = (Pace { again, pause }, News::default());
         let event = news.take(found, shortfall, &mechanism, pace, self.sink).await;
         if news.published.is_some() {
-            (self.trial, self.withdrawal) = (news.trial.take(), None);
+            (self.beside.trial, self.beside.withdrawal) = (news.trial.take(), None);
             metrics.published(origin, || self.source.edited());
         }
         if let Some(outcome) = news.counted() {
@@ -199,9 +179,9 @@ where
             self.answer(&answer);
         }
         if is_good {
-            self.doubt.clear();
+            self.beside.doubt.clear();
         }
-        if self.trial.is_none() && news.is_published_and_logged() {
+        if self.beside.trial.is_none() && news.is_published_and_logged() {
             // Whoever waits for the value has it before it is told of. One on trial is tried first.
             yield_now().await;
         }
@@ -215,6 +195,30 @@ where
                 () = Box::pin(restore(&self.around, self.sink)) => {}
             }
         }
+        Some(event)
+    }
+
+    /// Begins a look; returns when.
+    fn begin(&mut self) -> Instant {
+        let asked = self.around.control.take_asked();
+        if !asked.is_empty() {
+            self.source.must_load();
+            self.asked.extend(asked);
+        }
+        Instant::now()
+    }
+
+    /// Does what did not wait for the end of a look; `None` where that goes on.
+    async fn give_way(&mut self, interruption: Interruption) -> Option<Event> {
+        let event = match interruption {
+            Interruption::End(end) => Some(end),
+            Interruption::Withdrawal(withdrawal) => self.withdraw(withdrawal).await,
+            Interruption::Rollback(number, ask) => self.grant(Wish::Rollback(number, ask)).await,
+        };
+        if event.is_some() {
+            self.under_way = None;
+            abandon(self.source);
+        }
         event
     }
 
@@ -222,19 +226,34 @@ where
     ///
     /// # Errors
     ///
-    /// The end, should it come first.
+    /// What did not wait for that.
     async fn find(
         &mut self,
         origin: Origin,
         patience: Patience,
-    ) -> Result<Looked<K::Admitted>, Event> {
+        begun: Instant,
+    ) -> Result<Looked<K::Admitted>, Interruption> {
         let Surroundings { source: name, limit, .. } = self.around;
         let failing = |error| Box::new(Failing::of::<V, S>(&error));
         let refused = |refusal| Box::new(Failing::refused(&refusal));
         let reason = origin.reason.as_str();
         let span = debug_span!("hot_reload.load", source = name, reason);
-        let look = async {
-            let mut look = look(self.source, patience, limit, &span).await.map_err(failing)?;
+        let (to, show) = ((self.sink, name), origin.reason == Reason::Event);
+        let looked = {
+            let look = pin!(look(self.source, patience, (begun, limit), &span));
+            self.beside.until(look, (Part::Source, show), to).await
+        };
+        let looked = match looked {
+            Ok(Ok(look)) => look,
+            Ok(Err(error)) => return Ok(Err(failing(error))),
+            Err(interruption) => {
+                self.under_way = Some(begun);
+                return Err(interruption);
+            }
+        };
+        let may_restore = self.may_restore;
+        let rest = async {
+            let mut look = looked;
             let origin = Origin { is_partial: self.source.is_partial(), ..origin };
             if origin.is_partial && matches!(look, Look::Value(_)) {
                 let is_first = std::mem::take(&mut self.may_restore);
@@ -254,25 +273,16 @@ where
             }
             Ok(found)
         };
-        let mut look = pin!(look);
-        // Most looks wait for nothing.
-        if let Some(found) = at_once(look.as_mut()).await {
-            return Ok(found);
+        let found = {
+            let rest = pin!(rest);
+            self.beside.until(rest, (Part::Gate, show), to).await
+        };
+        if found.is_err() {
+            // What was found is to be found again.
+            self.may_restore = may_restore;
+            self.source.must_load();
         }
-        if origin.reason == Reason::Event {
-            // What waits for nothing is over before anybody could see that there is something.
-            self.doubt.show(self.sink);
-        }
-        loop {
-            tokio::select! {
-                biased;
-                found = &mut look => return Ok(found),
-                end = self.ears.interrupt(self.doubt.limit()) => match end {
-                    Some(end) => return Err(end),
-                    None => self.doubt.tell_staleness(self.sink, name),
-                },
-            }
-        }
+        found
     }
 
     /// Waits for something to happen; `None` where it leaves the loop as it is.
@@ -283,13 +293,13 @@ where
             // What nobody is left to take is not looked at.
             if self.sink.is_closed() { Poll::Pending } else { self.source.poll_hint(cx) }
         };
-        let woken = self.ears.listen(lull, &mut self.trial, hints).await;
+        let woken = self.beside.ears.listen(lull, &mut self.beside.trial, hints).await;
         match woken {
             Woken::Hint(hint) => {
-                self.doubt.arises(Instant::now());
+                self.beside.doubt.arises(Instant::now());
                 Some(match hint {
                     Hint::Touched => {
-                        self.doubt.show(self.sink);
+                        self.beside.doubt.show(self.sink);
                         Event::Touched
                     }
                     Hint::Due => Event::Due,
@@ -299,13 +309,9 @@ where
             Woken::NoReceivers => Some(Event::NoReceivers),
             Woken::Wish(wish) => self.grant(wish).await,
             Woken::Proof(outcome) => {
-                self.trial = None;
-                match outcome {
-                    Ok(()) => self.sink.acquit(),
-                    // Seldom, and large.
-                    Err(words) => Box::pin(self.withdraw(Withdrawal::first(words).into())).await,
-                }
-                None
+                let bad = self.beside.judge(outcome, self.sink)?;
+                // Seldom, and large.
+                Box::pin(self.withdraw(bad)).await
             }
             Woken::Time => self.is_time(state).await,
         }
@@ -313,27 +319,29 @@ where
 
     /// Does what it is time for.
     async fn is_time(&mut self, state: State) -> Option<Event> {
-        let now = Instant::now();
-        if self.doubt.limit().is_some_and(|limit| limit <= now) {
-            self.doubt.tell_staleness(self.sink, self.around.source);
+        self.beside.tell_staleness(self.sink, self.around.source);
+        if let Some(bad) = self.beside.take_due() {
+            let end = Box::pin(self.withdraw(bad)).await;
+            if end.is_some() {
+                return end;
+            }
         }
-        if let Some(withdrawal) = self.withdrawal.take_if(|withdrawal| withdrawal.again <= now) {
-            Box::pin(self.withdraw(withdrawal)).await;
-        }
-        state.deadline().filter(|due| *due <= now).map(|_| Event::Tick)
+        state.deadline().filter(|due| *due <= Instant::now()).map(|_| Event::Tick)
     }
 
     fn next_deadline(&self, state: State) -> Option<Instant> {
-        let again = self.withdrawal.as_ref().map(|withdrawal| withdrawal.again);
-        [state.deadline(), self.doubt.limit(), again].into_iter().flatten().min()
+        [state.deadline(), self.beside.doubt.limit(), self.beside.again()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Takes back the newest value, which is bad.
-    async fn withdraw(&mut self, mut withdrawal: Box<Withdrawal>) {
+    async fn withdraw(&mut self, mut withdrawal: Box<Withdrawal>) -> Option<Event> {
         if withdrawal.attempts == 0 {
-            self.doubt.clear();
-            self.doubt.arises(Instant::now());
-            self.doubt.show(self.sink);
+            self.beside.doubt.clear();
+            self.beside.doubt.arises(Instant::now());
+            self.beside.doubt.show(self.sink);
         }
         let words = Some(withdrawal.words.as_str());
         let rolled_back = roll_back(Recall::LastGood, words, &self.around, self.sink).await;
@@ -342,8 +350,9 @@ where
             withdrawal.attempts = withdrawal.attempts.saturating_add(1);
             let pause = self.timing.backoff.pause(withdrawal.attempts, fastrand::f64());
             withdrawal.again = Instant::now() + pause;
-            self.withdrawal = Some(withdrawal);
+            self.beside.withdrawal = Some(withdrawal);
         }
+        None
     }
 
     /// Does what somebody wants.
@@ -354,14 +363,15 @@ where
                 let rolled_back = roll_back(recall, None, &self.around, self.sink);
                 let rolled_back = Box::pin(rolled_back).await;
                 if let RolledBack::To(_) = rolled_back {
-                    (self.trial, self.withdrawal) = (None, None);
+                    (self.beside.trial, self.beside.withdrawal) = (None, None);
                     self.around.control.pin(generation);
-                    self.doubt.clear();
+                    self.beside.doubt.clear();
                     self.answer(&Triggered::Failed(PINNED.into()));
                 }
                 // Whoever asked may have gone.
                 drop(ask.send(rolled_back.answer(generation)));
-                return None;
+                // At once, since a look may be under way.
+                return matches!(rolled_back, RolledBack::To(_)).then_some(Event::Pause);
             }
             Wish::Event(event) => event,
         };

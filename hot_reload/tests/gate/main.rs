@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod hangs;
 mod history;
 mod passing;
 mod probation;
