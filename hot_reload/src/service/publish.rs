@@ -111,6 +111,8 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
             && guarded("comparison", || *bad == value)?
         {
             drop_guarded(value);
+            // In the place of one that was refused since.
+            self.hold(Some(bad));
             return Ok(Found::Bad(why));
         }
         if !self.force && guarded("comparison", || self.sender.holds(&value))? {
@@ -211,10 +213,13 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
     }
 
     fn standing(&self) -> Standing<V> {
-        if let Some((_, why)) = self.bad() {
+        let held = lock(self.held).clone();
+        if let Some((bad, why)) = self.bad()
+            // Else it holds one that was refused after the bad one.
+            && held.as_ref().is_none_or(|held| held.generation() == bad.generation())
+        {
             return Standing::Bad(why);
         }
-        let held = lock(self.held).clone();
         match held.map(|held| guarded("cloning", || (*held).clone())) {
             Some(Ok(held)) => Standing::Held(held),
             Some(Err(_)) | None => Standing::Serves,

@@ -3,21 +3,16 @@
 use std::{
     fs,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use crate::{
     Lab,
     common::{Config, PATIENCE, config, options, text, within},
 };
-use async_trait::async_trait;
-use hot_reload::{
-    Health, Reload, ReloadResult, ReloaderOptions, ReloaderService, TomlFile, Triggered,
-    WatchStrategy,
-};
+use hot_reload::{Health, ReloaderService, TomlFile, Triggered, WatchStrategy};
 
 fn is_refused(answer: &Triggered) -> bool {
     matches!(answer, Triggered::Failed(why) if why.contains("pinned"))
@@ -181,53 +176,6 @@ async fn resuming_right_after_a_roll_back_takes_what_the_source_holds() {
         lab.expect("two").await;
         lab.status(|status| status.pinned.is_none() && !status.is_paused).await;
     }
-}
-
-/// Gives each value once, as sources do that ask for what is new.
-#[derive(Clone, Default)]
-struct Once(Arc<Mutex<Option<u32>>>);
-
-#[async_trait]
-impl Reload<u32> for Once {
-    type Source = ();
-
-    async fn new((): &()) -> ReloadResult<Self, u32> {
-        Ok(Self::default())
-    }
-
-    async fn reload(&self) -> ReloadResult<Option<u32>, u32> {
-        Ok(self.0.lock().unwrap().take())
-    }
-}
-
-#[tokio::test]
-async fn what_a_source_gives_once_is_not_lost() {
-    let source = Once::default();
-    let options = ReloaderOptions::polling()
-        .poll_interval(Duration::from_millis(10))
-        .backoff(Duration::from_millis(10), Duration::from_millis(20));
-    let (service, mut rx) = ReloaderService::<_, u32>::from_reloader(source.clone(), options);
-    let is_closed = Arc::new(AtomicBool::new(false));
-    let closed = Arc::clone(&is_closed);
-    let service = service
-        .history(9)
-        .validate(move |_, _| if closed.load(Ordering::SeqCst) { Err("closed") } else { Ok(()) });
-    let handle = service.handle();
-    let task = tokio::spawn(async move { service.start().await.unwrap() });
-    let gives = |value| *source.0.lock().unwrap() = Some(value);
-    gives(1);
-    within(rx.wait_for(|value| *value == 1)).await.unwrap();
-    is_closed.store(true, Ordering::SeqCst);
-    gives(2);
-    let mut status = rx.watch_status();
-    let refused = status.wait_for(|status| status.failures > 2);
-    within(refused).await.unwrap();
-    is_closed.store(false, Ordering::SeqCst);
-    within(rx.wait_for(|value| *value == 2)).await.unwrap();
-    assert_eq!(within(handle.rollback(1)).await, Triggered::Published(3));
-    handle.resume();
-    within(rx.wait_for(|value| *value == 2)).await.unwrap();
-    task.abort();
 }
 
 /// What is published anew takes no second place.

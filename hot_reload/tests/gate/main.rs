@@ -5,6 +5,7 @@
 mod common;
 mod hangs;
 mod history;
+mod once;
 mod passing;
 mod probation;
 mod turns;

@@ -1,0 +1,114 @@
+//! What a source gives once only.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use hot_reload::{
+    Health, Reload, ReloadResult, ReloaderOptions, ReloaderReceiver, ReloaderService, Triggered,
+};
+use tokio::time::sleep;
+
+use crate::common::within;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Gives each value once, as sources do that ask for what is new.
+#[derive(Clone, Default)]
+struct Once(Arc<Mutex<Option<u32>>>);
+
+#[async_trait]
+impl Reload<u32> for Once {
+    type Source = ();
+
+    async fn new((): &()) -> ReloadResult<Self, u32> {
+        Ok(Self::default())
+    }
+
+    async fn reload(&self) -> ReloadResult<Option<u32>, u32> {
+        Ok(self.0.lock().unwrap().take())
+    }
+}
+
+impl Once {
+    fn gives(&self, value: u32) {
+        *self.0.lock().unwrap() = Some(value);
+    }
+
+    /// A service that polls it every second.
+    fn service(&self) -> (ReloaderService<Self, u32>, ReloaderReceiver<u32>) {
+        let options = ReloaderOptions::polling().poll_interval(SECOND).backoff(SECOND, SECOND);
+        ReloaderService::from_reloader(self.clone(), options)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_or_rolled_back_is_not_lost() {
+    let source = Once::default();
+    let (service, mut rx) = source.service();
+    let is_closed = Arc::new(AtomicBool::new(false));
+    let closed = Arc::clone(&is_closed);
+    let service = service
+        .history(9)
+        .validate(move |_, _| if closed.load(Ordering::SeqCst) { Err("closed") } else { Ok(()) });
+    let handle = service.handle();
+    let task = tokio::spawn(async move { service.start().await.unwrap() });
+    source.gives(1);
+    within(rx.wait_for(|value| *value == 1)).await.unwrap();
+    is_closed.store(true, Ordering::SeqCst);
+    source.gives(2);
+    let mut status = rx.watch_status();
+    let refused = status.wait_for(|status| status.failures > 2);
+    within(refused).await.unwrap();
+    is_closed.store(false, Ordering::SeqCst);
+    within(rx.wait_for(|value| *value == 2)).await.unwrap();
+    assert_eq!(within(handle.rollback(1)).await, Triggered::Published(3));
+    handle.resume();
+    within(rx.wait_for(|value| *value == 2)).await.unwrap();
+    task.abort();
+}
+
+/// It was what the source held before that counted, which was bad.
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_after_a_bad_value_is_tried_again() {
+    let (source, is_closed) = (Once::default(), Arc::new(AtomicBool::new(true)));
+    let (service, mut rx) = source.service();
+    let closed = Arc::clone(&is_closed);
+    let service =
+        service
+            .validate(move |new, _| {
+                if *new >= 3 && closed.load(Ordering::SeqCst) { Err("closed") } else { Ok(()) }
+            })
+            .probation(SECOND, |value| async move {
+                if *value == 2 { Err("it answers 503") } else { Ok(()) }
+            });
+    let handle = service.handle();
+    let task = tokio::spawn(async move { service.start().await.unwrap() });
+    let refused = || async { within(handle.trigger()).await };
+    source.gives(1);
+    within(rx.wait_for(|value| *value == 1)).await.unwrap();
+    sleep(2 * SECOND).await;
+    source.gives(2);
+    within(rx.wait_for_generation(3)).await.unwrap();
+    assert_eq!((rx.get(), rx.status().health), (Some(1), Health::RolledBack));
+    source.gives(3);
+    let why = |by: &str, words: &str| Triggered::Failed(format!("refused by {by}: {words}").into());
+    for _ in 0..2 {
+        assert_eq!(refused().await, why("validation", "closed"));
+    }
+    // What it holds now is bad again, and what was refused before that is over.
+    source.gives(2);
+    for _ in 0..2 {
+        assert_eq!(refused().await, why("probation", "it answers 503"));
+    }
+    source.gives(4);
+    assert_eq!(refused().await, why("validation", "closed"));
+    is_closed.store(false, Ordering::SeqCst);
+    within(rx.wait_for(|value| *value == 4)).await.unwrap();
+    task.abort();
+}
