@@ -130,12 +130,12 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
 
     async fn pass(&self, admitted: &mut Admitted<V>, limit: Duration) -> Result<(), Refusal> {
         let candidate = Candidate { new: admitted.value.clone(), current: self.sender.current() };
-        let passed = self.gate.pass(&candidate, limit).await;
-        // One of the past that is refused, or from disk, is not what the source holds.
-        if passed.is_err() && admitted.home == Home::Source {
-            self.hold(Some(candidate.new));
+        // One of the past, or from disk, is not what the source holds. First, since whoever stops the
+        // service drops this on the way, and a source that gives what is new only has given it.
+        if admitted.home == Home::Source {
+            self.hold(Some(candidate.new.clone()));
         }
-        admitted.prepared = Some(passed?);
+        admitted.prepared = Some(self.gate.pass(&candidate, limit).await?);
         Ok(())
     }
 

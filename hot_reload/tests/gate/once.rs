@@ -16,6 +16,7 @@ use tokio::time::sleep;
 
 use crate::common::within;
 
+const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Gives each value once, as sources do that ask for what is new.
@@ -38,6 +39,16 @@ impl Reload<u32> for Once {
 impl Once {
     fn gives(&self, value: u32) {
         *self.0.lock().unwrap() = Some(value);
+    }
+
+    /// Waits until it has been asked for what it has.
+    async fn is_taken(&self) {
+        within(async {
+            while self.0.lock().unwrap().is_some() {
+                sleep(MILLISECOND).await;
+            }
+        })
+        .await;
     }
 
     /// A service that polls it every second.
@@ -110,5 +121,53 @@ async fn what_was_refused_after_a_bad_value_is_tried_again() {
     assert_eq!(refused().await, why("validation", "closed"));
     is_closed.store(false, Ordering::SeqCst);
     within(rx.wait_for(|value| *value == 4)).await.unwrap();
+    task.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_on_its_way_when_its_service_was_stopped_is_taken_by_the_next_start() {
+    let source = Once::default();
+    let (service, mut rx) = source.service();
+    let service = Arc::new(service.prepare("slow", |_| async {
+        sleep(SECOND / 2).await;
+        Ok::<_, &str>(|| ())
+    }));
+    let start = || {
+        let service = Arc::clone(&service);
+        tokio::spawn(async move { service.start().await.unwrap() })
+    };
+    source.gives(1);
+    let first = start();
+    within(rx.wait_for(|value| *value == 1)).await.unwrap();
+    source.gives(2);
+    source.is_taken().await;
+    first.abort();
+    let _stopped = first.await;
+    assert_eq!(rx.get(), Some(1));
+    let second = start();
+    within(rx.wait_for(|value| *value == 2)).await.unwrap();
+    second.abort();
+}
+
+/// A rollback does not wait for it to pass.
+#[tokio::test(start_paused = true)]
+async fn what_was_on_its_way_at_a_rollback_is_taken_once_that_is_over() {
+    let source = Once::default();
+    let (service, mut rx) = source.service();
+    let service = service.history(3).prepare("slow", |candidate| async move {
+        sleep(if *candidate.new == 2 { SECOND / 2 } else { Duration::ZERO }).await;
+        Ok::<_, &str>(|| ())
+    });
+    let handle = service.handle();
+    let task = tokio::spawn(async move { service.start().await.unwrap() });
+    source.gives(1);
+    within(rx.wait_for(|value| *value == 1)).await.unwrap();
+    source.gives(2);
+    source.is_taken().await;
+    assert_eq!(within(handle.rollback(1)).await, Triggered::Published(2));
+    sleep(2 * SECOND).await;
+    assert_eq!((rx.get(), rx.status().pinned), (Some(1), Some(1)));
+    handle.resume();
+    within(rx.wait_for(|value| *value == 2)).await.unwrap();
     task.abort();
 }
