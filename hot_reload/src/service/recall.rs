@@ -125,6 +125,8 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
         generation = status.generation;
         status.health = Health::RolledBack;
         if let Recall::Generation(generation) = recall {
+            // Whoever sees that it is may let go of it at once.
+            control.pin(generation);
             (status.pinned, status.is_paused) = (Some(generation), true);
             status.unapplied_since = None;
             status.failures = 0;

@@ -364,7 +364,6 @@ where
                 let rolled_back = Box::pin(rolled_back).await;
                 if let RolledBack::To(_) = rolled_back {
                     (self.beside.trial, self.beside.withdrawal) = (None, None);
-                    self.around.control.pin(generation);
                     self.beside.doubt.clear();
                     self.answer(&Triggered::Failed(PINNED.into()));
                 }

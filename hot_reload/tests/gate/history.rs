@@ -8,11 +8,17 @@ use std::{
     },
 };
 
-use crate::{
-    Lab,
-    common::{Config, PATIENCE, config, options, text, within},
+use hot_reload::{Health, ReloaderHandle, ReloaderService, TomlFile, Triggered, WatchStrategy};
+use tracing::{
+    Event, Metadata, Subscriber,
+    span::{Attributes, Id, Record},
 };
-use hot_reload::{Health, ReloaderService, TomlFile, Triggered, WatchStrategy};
+
+use crate::{
+    Idle, Lab,
+    common::{Config, PATIENCE, config, options, text, within},
+    never_by_itself,
+};
 
 fn is_refused(answer: &Triggered) -> bool {
     matches!(answer, Triggered::Failed(why) if why.contains("pinned"))
@@ -218,4 +224,42 @@ async fn a_history_bounded_in_bytes_alone_keeps_what_there_is_room_for() {
     }
     let kept: Vec<_> = lab.handle.history().iter().map(|past| past.generation).collect();
     assert_eq!(kept, [2, 3, 4]);
+}
+
+/// Resumes a service as soon as its log says that it was rolled back.
+struct ResumesAtOnce(ReloaderHandle);
+
+impl Subscriber for ResumesAtOnce {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "hot_reload::rolled_back"
+    }
+
+    fn new_span(&self, _span: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &Id, _values: &Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+
+    fn event(&self, _event: &Event<'_>) {
+        self.0.resume();
+    }
+
+    fn enter(&self, _span: &Id) {}
+
+    fn exit(&self, _span: &Id) {}
+}
+
+/// The service was pinned only after it had said so.
+#[tokio::test(start_paused = true)]
+async fn resuming_as_soon_as_a_value_is_seen_to_be_pinned_is_not_lost() {
+    let mut idle = Idle::new(never_by_itself(), |service| service.history(5)).await;
+    assert_eq!(idle.load(2).await, Triggered::Published(2));
+    let _log = tracing::subscriber::set_default(ResumesAtOnce(idle.handle.clone()));
+    assert_eq!(within(idle.handle.rollback(1)).await, Triggered::Published(3));
+    within(idle.rx.wait_for(|value| *value == 2)).await.unwrap();
+    let mut status = idle.rx.watch_status();
+    let status = within(status.wait_for(|status| !status.is_paused)).await.unwrap();
+    assert_eq!((status.pinned, idle.handle.is_paused()), (None, false));
 }
