@@ -24,6 +24,13 @@ impl Doubt {
         self.since.get_or_insert(now);
     }
 
+    /// As if it had arisen `now`, unless the service is stale by now.
+    pub(super) fn begins_anew(&mut self, now: Instant) {
+        if !self.is_told {
+            self.since = Some(now);
+        }
+    }
+
     /// Has the status show that there is a change that is not applied yet, or a failure.
     pub(super) fn show(&self, sink: &impl Report) {
         sink.report(&mut |status| status.unapplied_since = self.since);

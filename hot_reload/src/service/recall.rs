@@ -123,13 +123,16 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
     let mut generation = 0;
     let mut change = |status: &mut Status, _is_new: bool| {
         generation = status.generation;
-        status.health = Health::RolledBack;
         if let Recall::Generation(generation) = recall {
+            status.health = Health::RolledBack;
             // Whoever sees that it is may let go of it at once.
             control.pin(generation);
             (status.pinned, status.is_paused) = (Some(generation), true);
             status.unapplied_since = None;
             status.failures = 0;
+        } else {
+            // The source is no better than it was.
+            status.worsen(Health::RolledBack);
         }
         status.set_problem(problem.clone());
     };

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -239,6 +239,35 @@ async fn a_bad_value_that_can_not_be_taken_back_gets_stale_on_time() {
     let stale = within(status.wait_for(|status| status.health == Health::Stale)).await.unwrap();
     assert_eq!(begun.elapsed(), WINDOW);
     assert_eq!((stale.generation, stale.refused_by.as_deref()), (2, Some("probation")));
+}
+
+/// It was rolled back, no more, once that could be done.
+#[tokio::test(start_paused = true)]
+async fn what_is_stale_stays_so_when_a_bad_value_is_taken_back_at_last() {
+    let is_taken = Arc::new(AtomicBool::new(true));
+    let taken = Arc::clone(&is_taken);
+    let options = ReloaderOptions::polling().max_staleness(WINDOW).backoff(WINDOW / 8, WINDOW / 8);
+    let mut lab = Idle::new(options, |service| {
+        service
+            .probation(WINDOW, |value| async move {
+                if *value == 2 { Err("it answers 503") } else { Ok(()) }
+            })
+            .prepare("listener", move |candidate| {
+                let is_back = candidate.current.is_some_and(|current| *current == 2);
+                let is_refused = is_back && taken.load(Ordering::SeqCst);
+                let outcome = if is_refused { Err("the port is not free") } else { Ok(|| {}) };
+                async move { outcome }
+            })
+    })
+    .await;
+    assert_eq!(lab.load(2).await, Triggered::Published(2));
+    let mut status = lab.rx.watch_status();
+    within(status.wait_for(|status| status.health == Health::Stale)).await.unwrap();
+    is_taken.store(false, Ordering::SeqCst);
+    within(lab.rx.wait_for_generation(3)).await.unwrap();
+    let status = lab.rx.status();
+    assert_eq!((lab.rx.get(), status.health), (Some(1), Health::Stale));
+    assert_eq!(status.refused_by.as_deref(), Some("probation"));
 }
 
 #[tokio::test(start_paused = true)]
