@@ -15,7 +15,7 @@ use tokio::{
 use super::{
     control::{Control, Wish},
     record::Trial,
-    state::State,
+    state::{Event, State},
 };
 use crate::{at_once::at_once, follow::Hint};
 
@@ -58,6 +58,17 @@ impl<'a, 'n, C: Future<Output = ()>> Ears<'a, 'n, C> {
         changed: Pin<&'a mut Notified<'n>>,
     ) -> Self {
         Self { control, closed, changed, timer: None, held: None }
+    }
+
+    /// Waits until the service is to end, or, with `None`, that moment has come.
+    pub(super) async fn interrupt(&mut self, at: Option<Instant>) -> Option<Event> {
+        tokio::select! {
+            biased;
+            () = self.closed.as_mut() => Some(Event::NoReceivers),
+            // Large, and seldom waited for.
+            () = Box::pin(self.control.shutdown()) => Some(Event::Shutdown),
+            () = ring_at(at, &mut self.timer) => None,
+        }
     }
 
     /// Waits, while a look takes long, for what does not wait for its end.

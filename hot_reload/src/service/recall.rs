@@ -1,17 +1,19 @@
 //! Values that were published before, published anew.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tracing::warn;
 
 use super::{
+    beside::Beside,
     control::Control,
     gate::Refusal,
     handle::Triggered,
     metrics::Metrics,
     outcome::bad_health,
     sink::{Recall, Sink},
+    state::Event,
 };
 use crate::{
     change::{Origin, Reason},
@@ -58,8 +60,8 @@ pub(super) enum RolledBack {
     /// There is no such value.
     NotKept,
     Refused(Refusal),
-    /// The service is to end.
-    Shutdown,
+    /// The service came to its end first.
+    Ended(Event),
 }
 
 impl RolledBack {
@@ -71,7 +73,7 @@ impl RolledBack {
                 format!("generation {number} is not kept; the history has those that are").into(),
             ),
             Self::Refused(refusal) => Triggered::Failed(refusal.to_string().into()),
-            Self::Shutdown => Triggered::Stopped,
+            Self::Ended(_) => Triggered::Stopped,
         }
     }
 }
@@ -83,6 +85,7 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
     failed_check: Option<&str>,
     around: &Surroundings<'_>,
     sink: &K,
+    beside: &mut Beside<'_, '_, impl Future<Output = ()>>,
 ) -> RolledBack {
     let Surroundings { source, limit, control, metrics } = *around;
     let begun = Instant::now();
@@ -92,10 +95,17 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
         refused_by: Some(PROBATION.into()),
     });
     let why = problem.as_ref().map_or("rolled back".into(), |problem| Arc::clone(&problem.words));
-    let recalled = tokio::select! {
-        biased;
-        () = control.shutdown() => return RolledBack::Shutdown,
-        recalled = sink.recall(recall, &why, limit) => recalled,
+    let mut recalling = pin!(sink.recall(recall, &why, limit));
+    let recalled = loop {
+        // A turn is waited for however long it takes.
+        tokio::select! {
+            biased;
+            end = beside.ears.interrupt(beside.doubt.limit()) => match end {
+                Some(end) => return RolledBack::Ended(end),
+                None => beside.doubt.tell_staleness(sink, source),
+            },
+            recalled = &mut recalling => break recalled,
+        }
     };
     let probation = failed_check.map(mask);
     let (admitted, to) = match recalled {

@@ -343,15 +343,19 @@ where
             self.beside.doubt.show(self.sink);
         }
         let words = Some(withdrawal.words.as_str());
-        let rolled_back = roll_back(Recall::LastGood, words, &self.around, self.sink).await;
-        if let RolledBack::Refused(_) = rolled_back {
-            // As by a port that is not free again yet.
-            withdrawal.attempts = withdrawal.attempts.saturating_add(1);
-            let pause = self.timing.backoff.pause(withdrawal.attempts, fastrand::f64());
-            withdrawal.again = Instant::now() + pause;
-            self.beside.withdrawal = Some(withdrawal);
+        let (around, beside) = (&self.around, &mut self.beside);
+        match roll_back(Recall::LastGood, words, around, self.sink, beside).await {
+            RolledBack::To(_) | RolledBack::NotKept => None,
+            RolledBack::Ended(end) => Some(end),
+            RolledBack::Refused(_) => {
+                // As by a port that is not free again yet.
+                withdrawal.attempts = withdrawal.attempts.saturating_add(1);
+                let pause = self.timing.backoff.pause(withdrawal.attempts, fastrand::f64());
+                withdrawal.again = Instant::now() + pause;
+                self.beside.withdrawal = Some(withdrawal);
+                None
+            }
         }
-        None
     }
 
     /// Does what somebody wants.
@@ -359,7 +363,8 @@ where
         let event = match wish {
             Wish::Rollback(generation, ask) => {
                 let recall = Recall::Generation(generation);
-                let rolled_back = roll_back(recall, None, &self.around, self.sink);
+                let (around, beside) = (&self.around, &mut self.beside);
+                let rolled_back = roll_back(recall, None, around, self.sink, beside);
                 let rolled_back = Box::pin(rolled_back).await;
                 if let RolledBack::To(_) = rolled_back {
                     (self.beside.trial, self.beside.withdrawal) = (None, None);
@@ -368,8 +373,12 @@ where
                 }
                 // Whoever asked may have gone.
                 drop(ask.send(rolled_back.answer(generation)));
-                // At once, since a look may be under way.
-                return matches!(rolled_back, RolledBack::To(_)).then_some(Event::Pause);
+                return match rolled_back {
+                    // At once, since a look may be under way.
+                    RolledBack::To(_) => Some(Event::Pause),
+                    RolledBack::NotKept | RolledBack::Refused(_) => None,
+                    RolledBack::Ended(end) => Some(end),
+                };
             }
             Wish::Event(event) => event,
         };

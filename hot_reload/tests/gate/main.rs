@@ -104,7 +104,8 @@ pub(crate) struct Idle {
     pub(crate) store: Store<u32>,
     pub(crate) rx: ReloaderReceiver<u32>,
     pub(crate) handle: ReloaderHandle,
-    task: JoinHandle<()>,
+    /// Whoever takes it waits for its end.
+    pub(crate) task: Option<JoinHandle<()>>,
 }
 
 impl Idle {
@@ -119,7 +120,7 @@ impl Idle {
         let service = with(service);
         let handle = service.handle();
         let task = tokio::spawn(async move { service.start().await.unwrap() });
-        let mut idle = Self { store, rx, handle, task };
+        let mut idle = Self { store, rx, handle, task: Some(task) };
         within(idle.rx.changed()).await.unwrap();
         idle
     }
@@ -133,7 +134,7 @@ impl Idle {
 
 impl Drop for Idle {
     fn drop(&mut self) {
-        self.task.abort();
+        self.task.as_ref().inspect(|task| task.abort());
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hot_reload::Triggered;
+use hot_reload::{Health, ReloaderService, Triggered};
 use tokio::{
     sync::Mutex,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{Idle, common::within, never_by_itself};
@@ -64,4 +64,44 @@ async fn one_that_waits_for_its_turn_keeps_no_service_from_its_end() {
     assert!(timeout(LOAD_TIMEOUT, load.as_mut()).await.is_err());
     within(idle.handle.shutdown()).await;
     assert_eq!(within(load).await, Triggered::Stopped);
+}
+
+/// It heard neither of the time nor of its last receiver.
+#[tokio::test(start_paused = true)]
+async fn a_withdrawal_that_waits_for_its_turn_gets_stale_and_keeps_no_service_from_its_end() {
+    let turn = Arc::new(Mutex::new(()));
+    let options = never_by_itself().max_staleness(LOAD_TIMEOUT);
+    let mut idle = Idle::new(options, |service| {
+        service.in_turn(Arc::clone(&turn)).probation(LOAD_TIMEOUT, |value| async move {
+            sleep(LOAD_TIMEOUT / 2).await;
+            if *value == 2 { Err("it answers 503") } else { Ok(()) }
+        })
+    })
+    .await;
+    sleep(LOAD_TIMEOUT).await;
+    assert_eq!(idle.load(2).await, Triggered::Published(2));
+    let begun = Instant::now();
+    let _held = turn.lock().await;
+    let mut status = idle.rx.watch_status();
+    within(status.wait_for(|status| status.health == Health::Stale)).await.unwrap();
+    assert_eq!((begun.elapsed(), idle.rx.get()), (LOAD_TIMEOUT / 2 + LOAD_TIMEOUT, Some(2)));
+    let task = idle.task.take().unwrap();
+    drop(idle);
+    within(task).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_that_waits_for_its_turn_keeps_no_service_from_its_end() {
+    let turn = Arc::new(Mutex::new(()));
+    let with = |service: ReloaderService<_, _>| service.in_turn(Arc::clone(&turn)).history(3);
+    let mut idle = Idle::new(never_by_itself(), with).await;
+    assert_eq!(idle.load(2).await, Triggered::Published(2));
+    let _held = turn.lock().await;
+    let handle = idle.handle.clone();
+    let asked = tokio::spawn(async move { handle.rollback(1).await });
+    sleep(LOAD_TIMEOUT).await;
+    let task = idle.task.take().unwrap();
+    drop(idle);
+    within(task).await.unwrap();
+    assert_eq!(within(asked).await.unwrap(), Triggered::Stopped);
 }
