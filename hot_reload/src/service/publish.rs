@@ -235,7 +235,9 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
 
     fn acquit(&self) {
         self.sender.set_status(|status| status.probation_until = None);
-        if let Some(good) = self.record.and_then(Record::acquit) {
+        let Some(record) = self.record else { return };
+        if let Some(good) = record.acquit() {
+            self.control.set_past(record.past());
             self.keep(good);
         }
     }

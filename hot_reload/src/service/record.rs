@@ -159,7 +159,11 @@ impl<V> Record<V> {
     pub(super) fn acquit(&self) -> Option<Snapshot<V>> {
         let mut kept = self.lock();
         let good = kept.on_trial.take()?;
-        let was = kept.good.replace(good.clone());
+        // It may have been found bad in an earlier run.
+        if let Some(entry) = kept.entry(good.generation()) {
+            entry.is_bad = false;
+        }
+        let was = (kept.bad.take(), kept.good.replace(good.clone()));
         drop(kept);
         drop_guarded(was);
         Some(good)
@@ -170,8 +174,7 @@ impl<V> Record<V> {
     pub(super) fn condemn(&self, why: &Arc<str>) -> Option<Snapshot<V>> {
         let mut kept = self.lock();
         let bad = kept.on_trial.clone()?;
-        let mut past = kept.past.iter_mut();
-        if let Some(entry) = past.find(|entry| entry.value.generation() == bad.generation()) {
+        if let Some(entry) = kept.entry(bad.generation()) {
             entry.is_bad = true;
         }
         kept.bad = Some((bad, Arc::clone(why)));
@@ -239,6 +242,11 @@ impl<V> Kept<V> {
             over.push(oldest);
         }
         over
+    }
+
+    /// The entry of a value that was published as this generation.
+    fn entry(&mut self, generation: u64) -> Option<&mut Entry<V>> {
+        self.past.iter_mut().find(|entry| entry.value.generation() == generation)
     }
 
     fn bytes(&self) -> usize {

@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use hot_reload::{Group, Health, Reason, ReloaderOptions, Triggered, WatchStrategy};
+use hot_reload::{
+    Group, Health, Reason, ReloaderOptions, ReloaderService, Triggered, WatchStrategy,
+};
 use tokio::{
     task::yield_now,
     time::{Instant, sleep, timeout},
@@ -16,7 +18,11 @@ use tokio::{
 
 use crate::{
     Idle, Lab, NEVER,
-    common::{PATIENCE, config, source::Held, within},
+    common::{
+        PATIENCE, config,
+        source::{Held, Store},
+        within,
+    },
     in_every_strategy, never_by_itself,
 };
 
@@ -268,6 +274,37 @@ async fn what_is_stale_stays_so_when_a_bad_value_is_taken_back_at_last() {
     let status = lab.rx.status();
     assert_eq!((lab.rx.get(), status.health), (Some(1), Health::Stale));
     assert_eq!(status.refused_by.as_deref(), Some("probation"));
+}
+
+/// It was bad for as long as the service lived.
+#[tokio::test(start_paused = true)]
+async fn a_bad_value_that_passes_in_a_later_start_is_good() {
+    let store = Store::of(Held::Value(1));
+    let options = ReloaderOptions::polling().poll_interval(WINDOW);
+    let (service, mut rx) = ReloaderService::from_reloader(store.clone(), options);
+    let is_well = Arc::new(AtomicBool::new(false));
+    let well = Arc::clone(&is_well);
+    let service = service.history(3).probation(WINDOW / 2, move |_| {
+        let outcome = if well.load(Ordering::SeqCst) { Ok(()) } else { Err("it answers 503") };
+        async move { outcome }
+    });
+    let (handle, service) = (service.handle(), Arc::new(service));
+    let start = || {
+        let service = Arc::clone(&service);
+        tokio::spawn(async move { service.start().await.unwrap() })
+    };
+    let first = start();
+    within(rx.changed()).await.unwrap();
+    let mut status = rx.watch_status();
+    within(status.wait_for(|status| status.health == Health::Retrying)).await.unwrap();
+    first.abort();
+    let _stopped = first.await;
+    is_well.store(true, Ordering::SeqCst);
+    let second = start();
+    within(status.wait_for(|status| status.health == Health::Fresh)).await.unwrap();
+    assert!(!handle.history()[0].is_bad);
+    assert_eq!(within(handle.trigger()).await, Triggered::Unchanged);
+    second.abort();
 }
 
 #[tokio::test(start_paused = true)]
