@@ -4,9 +4,13 @@
 mod common;
 
 use std::{
-    fs, io,
+    borrow::Cow,
+    fmt, fs, io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -14,8 +18,8 @@ use std::{
 use async_trait::async_trait;
 use common::{PATIENCE, options};
 use hot_reload::{
-    AsyncFileLoad, FileReloader, Health, ReloaderOptions, ReloaderReceiver, ReloaderService,
-    TomlFile, WatchStrategy,
+    AsyncFileLoad, FileReloader, Health, Reload, ReloadResult, ReloaderError, ReloaderOptions,
+    ReloaderReceiver, ReloaderService, TomlFile, WatchStrategy,
 };
 use serde::{Deserialize, Deserializer};
 use tempfile::TempDir;
@@ -61,6 +65,15 @@ impl TryFrom<&PathBuf> for Order {
     }
 }
 
+/// As a guard does that finds its work undone.
+struct PanicsWhenDropped;
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "dropped");
+    }
+}
+
 #[async_trait]
 impl AsyncFileLoad for Order {
     type Error = io::Error;
@@ -70,6 +83,10 @@ impl AsyncFileLoad for Order {
         match text.as_str() {
             "panic" => panic!("as ordered"),
             "hang" => std::future::pending().await,
+            "hang and panic" => {
+                let _panics = PanicsWhenDropped;
+                std::future::pending().await
+            }
             // As with a stream that always has more.
             "hang busily" => loop {
                 tokio::task::consume_budget().await;
@@ -216,6 +233,17 @@ in_every_strategy! {
         desk.expect("two").await;
     }
 
+    /// The panic once went through the service, which ended with it.
+    async fn a_loader_that_hangs_and_panics_when_it_is_given_up_on_has_failed_and_no_more(strategy) {
+        let mut desk = Desk::new(impatient(strategy), "one");
+        desk.expect("one").await;
+        desk.order("hang and panic");
+        desk.expect_words("given up on").await;
+        desk.order("two");
+        desk.expect("two").await;
+        desk.expect_fresh().await;
+    }
+
     async fn a_newer_file_does_not_wait_for_a_hung_load(strategy) {
         let mut desk = Desk::new(options(strategy).load_timeout(Duration::from_secs(3600)), "one");
         desk.expect("one").await;
@@ -224,6 +252,68 @@ in_every_strategy! {
         sleep(Duration::from_millis(200)).await;
         desk.order("two");
         desk.expect("two").await;
+    }
+}
+
+/// Fails, or hangs, at its second load, in a way that panics.
+#[derive(Clone, Default)]
+struct Panics {
+    loads: Arc<AtomicU32>,
+    hangs: bool,
+}
+
+#[derive(Debug)]
+struct Mute;
+
+impl fmt::Display for Mute {
+    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("no words")
+    }
+}
+
+impl From<Mute> for Cow<'static, str> {
+    fn from(_: Mute) -> Self {
+        "mute".into()
+    }
+}
+
+#[async_trait]
+impl Reload<u32, Mute> for Panics {
+    type Source = ();
+
+    async fn new((): &()) -> ReloadResult<Self, u32, Mute> {
+        Ok(Self::default())
+    }
+
+    async fn reload(&self) -> ReloadResult<Option<u32>, u32, Mute> {
+        match self.loads.fetch_add(1, Ordering::SeqCst) {
+            1 if self.hangs => {
+                let _panics = PanicsWhenDropped;
+                std::future::pending().await
+            }
+            1 => Err(ReloaderError::Reload(Mute)),
+            load => Ok(Some(load)),
+        }
+    }
+}
+
+/// As does one that panics when it is given up on.
+#[tokio::test(start_paused = true)]
+async fn an_error_that_panics_when_it_is_told_is_a_failure_and_no_more() {
+    for hangs in [false, true] {
+        let source = Panics { hangs, ..Panics::default() };
+        let options = impatient(WatchStrategy::Polling);
+        let (service, mut rx) = ReloaderService::from_reloader(source, options);
+        let task = tokio::spawn(async move { service.start().await.is_ok() });
+        let mut status = rx.watch_status();
+        let failed = timeout(PATIENCE, status.wait_for(|status| status.failures == 1)).await;
+        let words = failed.unwrap().unwrap().last_error.unwrap();
+        assert!(
+            words.contains(if hangs { "given up on" } else { "panicked: no words" }),
+            "{words}"
+        );
+        assert!(timeout(PATIENCE, rx.wait_for(|load| *load == 2)).await.unwrap().is_ok());
+        task.abort();
     }
 }
 

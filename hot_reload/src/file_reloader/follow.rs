@@ -21,6 +21,7 @@ use crate::{
     error::{ReloadResult, ReloaderError},
     follow::{Follow, Hint, Look, Mechanism, Patience},
     options::ReloaderOptions,
+    panic::drop_guarded,
 };
 
 /// Longer than any load of a file but a hung one.
@@ -126,7 +127,8 @@ where
     }
 
     fn abandon_look(&mut self) {
-        self.look = None;
+        // It has the looker until it is dropped.
+        drop_guarded(self.look.take());
         self.looker.take_back();
     }
 

@@ -11,12 +11,13 @@ use tokio::{
     task::unconstrained,
     time::{Instant, sleep},
 };
-use tracing::Span;
+use tracing::{Span, error};
 
 use crate::{
     error::{ReloadResult, ReloaderError},
     follow::{Follow, Look, Patience},
-    panic::words,
+    panic::{caught, words},
+    redact::mask,
 };
 
 /// Looks once, within `span`, or goes on with the look that `began` then: one that panics or hangs
@@ -54,9 +55,11 @@ pub(super) async fn look<V, S>(
     )))
 }
 
-/// Gives up a look.
+/// Gives up a look, of which a user's part may panic when it is dropped.
 pub(super) fn abandon<V, S>(source: &mut (impl Follow<V, S> + ?Sized)) {
-    source.abandon_look();
+    if let Err(words) = caught(|| source.abandon_look()) {
+        error!(target: "hot_reload::panicked", panic = mask(&words), "giving up a load panicked");
+    }
 }
 
 #[cold]
