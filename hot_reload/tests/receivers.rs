@@ -296,6 +296,33 @@ async fn a_projection_nobody_has_is_not_computed() {
     assert_eq!(calls.load(Ordering::SeqCst), 2);
 }
 
+/// They piled up until there was a new value.
+#[tokio::test]
+async fn projections_nobody_has_do_not_pile_up() {
+    let lab = Lab::new().await;
+    let alive = Arc::new(());
+    let project = || {
+        let alive = Arc::clone(&alive);
+        lab.rx.project(move |config| {
+            let _alive = &alive;
+            &config.name
+        })
+    };
+    let held: Vec<_> = (0..100).map(|_| project()).collect();
+    for _ in 0..10_000 {
+        // What it holds may be a receiver of the same value.
+        let inside = lab.rx.project(|config| &config.limits);
+        drop(lab.rx.project(move |config| {
+            let _inside = &inside;
+            &config.name
+        }));
+        drop(project());
+    }
+    let left = Arc::strong_count(&alive) - 1;
+    assert!((100..400).contains(&left), "{left} projections of which a hundred are held");
+    assert!(held.iter().all(|name| name.get().as_deref() == Some("first")));
+}
+
 #[tokio::test]
 async fn ten_thousand_receivers_get_the_newest_value_and_a_slow_one_blocks_nobody() {
     let mut lab = Lab::new().await;

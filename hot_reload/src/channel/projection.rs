@@ -36,6 +36,21 @@ impl<V> Projections<V> {
         }
     }
 
+    /// Adds one, unless nothing will be published any more; returns what is let go of.
+    fn add(&mut self, one: Box<dyn Project<V> + Send>) -> Vec<Box<dyn Project<V> + Send>> {
+        if self.is_over {
+            return vec![one];
+        }
+        let mut unwanted = Vec::new();
+        // Looked for only once as many have been added as there are.
+        if self.all.len() == self.all.capacity() {
+            unwanted.extend(self.all.extract_if(.., |one| !one.is_wanted()));
+            self.all.reserve(self.all.len().max(1));
+        }
+        self.all.push(one);
+        unwanted
+    }
+
     /// Lets go of all; what is returned is dropped by the caller, and their receivers hear of the end.
     pub(super) fn end(&mut self) -> Vec<Box<dyn Project<V> + Send>> {
         self.is_over = true;
@@ -149,9 +164,10 @@ where
         let projection = Projection { sender, part };
         let mut projections = lock(&self.cell.projections);
         projection.take(&self.cell.current.load());
-        if !projections.is_over {
-            projections.all.push(Box::new(projection));
-        }
+        let unwanted = projections.add(Box::new(projection));
+        drop(projections);
+        // A user's closures: not under the lock.
+        unwanted.into_iter().for_each(drop_guarded);
         receiver
     }
 }
