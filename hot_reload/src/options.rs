@@ -20,7 +20,7 @@ const BACKOFF_CEILING: Duration = Duration::from_secs(10);
 /// Shorter polling would only burn the processor: events are there for that.
 const SHORTEST_POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// As good as never, and no moment that far off overflows a clock.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Everything that can be set on a service; made from a [`ReloaderConfig`] or from scratch.
 ///

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt::Display, sync::Arc, time::Duration};
 
 use super::{Candidate, ReloaderService};
-use crate::{channel::Snapshot, reload::Reload};
+use crate::{channel::Snapshot, options::LONGEST, reload::Reload};
 
 impl<T, V, S> ReloaderService<T, V, S>
 where
@@ -262,7 +262,7 @@ where
             let checking = check(value);
             Box::pin(async move { checking.await.map_err(|error| error.to_string()) }) as _
         });
-        self.record.get_or_insert_default().set_probation(window, check);
+        self.record.get_or_insert_default().set_probation(window.min(LONGEST), check);
         self
     }
 

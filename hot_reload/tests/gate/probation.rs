@@ -99,6 +99,21 @@ async fn a_first_value_that_fails_its_probation_stays() {
     assert_eq!((status.generation, lab.rx.get()), (1, Some(config("one"))));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_value_may_be_on_probation_for_as_good_as_ever() {
+    let idle = Idle::new(never_by_itself(), |service| {
+        service.probation(Duration::MAX, |value| async move {
+            if *value == 1 {
+                return Ok(());
+            }
+            std::future::pending::<Result<(), String>>().await
+        })
+    })
+    .await;
+    assert_eq!(idle.load(2).await, Triggered::Published(2));
+    assert!(idle.rx.status().probation_until.is_some());
+}
+
 /// One millisecond either side of the end of its window.
 #[tokio::test(start_paused = true)]
 async fn a_health_check_that_is_not_over_in_time_has_passed() {
