@@ -166,6 +166,10 @@ impl<V> ReloaderSender<V> {
         self.published.closed().await;
     }
 
+    pub(crate) fn statement(&self) -> Arc<Statement> {
+        Arc::clone(&self.cell.statement)
+    }
+
     pub(crate) fn status(&self) -> Status {
         self.cell.statement.get()
     }

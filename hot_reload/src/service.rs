@@ -273,7 +273,7 @@ where
     /// # Ok(()) }).await? }
     /// ```
     pub fn handle(&self) -> ReloaderHandle {
-        ReloaderHandle::new(Arc::clone(&self.control))
+        ReloaderHandle::new(Arc::clone(&self.control), self.sender.statement())
     }
 
     /// Runs the service, one start at a time; the run sees for itself when it is to end.

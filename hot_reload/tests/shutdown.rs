@@ -321,7 +321,12 @@ async fn between_two_starts() {
     within(rx.changed()).await.unwrap();
     first.abort();
     assert!(within(first).await.unwrap_err().is_cancelled());
+    assert_eq!(rx.status().health, Health::Stopped);
+    let mut status = rx.watch_status();
     within(handle.shutdown()).await;
+    // It can run no more, and whoever waits is told so.
+    assert_eq!(within(status.changed()).await.unwrap().health, Health::Ended);
+    assert!(within(status.changed()).await.is_err());
     store.holds(Held::Value(2));
     within(service.start()).await.unwrap();
     assert_eq!((rx.get(), rx.status().health), (Some(1), Health::Ended));

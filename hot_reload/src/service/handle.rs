@@ -8,7 +8,10 @@ use tokio::task::JoinSet;
 use tracing::info;
 
 use super::{control::Control, record::Past};
-use crate::change::Reason;
+use crate::{
+    change::Reason,
+    status::{Health, Statement},
+};
 
 /// What came of a look that somebody asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,11 +73,12 @@ impl fmt::Display for Triggered {
 #[derive(Clone)]
 pub struct ReloaderHandle {
     control: Arc<Control>,
+    statement: Arc<Statement>,
 }
 
 impl ReloaderHandle {
-    pub(super) fn new(control: Arc<Control>) -> Self {
-        Self { control }
+    pub(super) fn new(control: Arc<Control>, statement: Arc<Statement>) -> Self {
+        Self { control, statement }
     }
 
     /// Has the source loaded now, even where nothing seems to have changed, and waits for the
@@ -318,6 +322,8 @@ impl ReloaderHandle {
     pub async fn shutdown(&self) {
         self.control.end();
         let _it_runs_no_more = self.control.running.lock().await;
+        // One that was stopped, or never started, has nobody else to say so.
+        self.statement.change(|status| status.health = Health::Ended);
     }
 
     /// Has each `SIGHUP` trigger a load (feature `signal`), and the log say what came of it, until the
