@@ -4,7 +4,10 @@ mod members;
 
 use std::{future::poll_fn, pin::Pin, task::Poll, time::Duration};
 
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep_until},
+};
 
 pub use self::members::Members;
 use self::members::{Event, Follower};
@@ -101,7 +104,8 @@ impl<M: Members> Group<M> {
         (Self { members, sender }, receiver)
     }
 
-    /// Publishes until every receiver of the group is gone, or the service of a member.
+    /// Publishes until every receiver of the group is gone, or the service of a member, whose last value
+    /// is published at once unless another holds it up.
     ///
     /// # Cancel safety
     ///
@@ -131,7 +135,14 @@ impl<M: Members> Group<M> {
             match event {
                 Event::Changed => changed.get_or_insert_with(Changed::now).last = Instant::now(),
                 Event::Status => {}
-                Event::Ended => return,
+                Event::Ended => {
+                    // What was waited for is all that there will be.
+                    let is_held_up = followers.iter().any(|one| holds_up(&one.status()));
+                    while !is_held_up && !self.publish(changed.as_ref()) {
+                        yield_now().await;
+                    }
+                    return;
+                }
             }
         }
     }

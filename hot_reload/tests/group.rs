@@ -163,6 +163,28 @@ async fn a_group_ends_with_the_service_of_a_member() {
     assert_eq!((lab.both.status().health, lab.pair()), (Health::Ended, (1, 1)));
 }
 
+/// What a member published less than the quiet period before its end was never seen.
+#[tokio::test(start_paused = true)]
+async fn a_group_ends_with_the_last_values_of_its_members() {
+    for bad in [false, true] {
+        let mut lab = Lab::new().await;
+        if bad {
+            lab.right.holds(Held::Nothing);
+            within(lab.right.push(WatchEvent::Error("it is bad".into()))).await;
+            sleep(CEILING).await;
+        }
+        push(&lab.left, 2).await;
+        if !bad {
+            push(&lab.right, 3).await;
+        }
+        sleep(QUIET / 2).await;
+        lab.tasks[0].abort();
+        within(async { while lab.both.changed().await.is_ok() {} }).await;
+        // Where none is held up, that is.
+        assert_eq!(lab.pair(), if bad { (1, 1) } else { (2, 3) });
+    }
+}
+
 /// It was once told of the end without a pause.
 #[cfg(target_os = "linux")]
 #[tokio::test]
