@@ -304,7 +304,7 @@ async fn projections_nobody_has_do_not_pile_up() {
     let project = || {
         let alive = Arc::clone(&alive);
         lab.rx.project(move |config| {
-            let _alive = &alive;
+            assert!(Arc::strong_count(&alive) > 0);
             &config.name
         })
     };

@@ -182,8 +182,12 @@ fn a_file_that_may_be_read_only_later_is_taken_then() {
         let mut late = 0;
         for n in 0..40 {
             fs::remove_file(&lab.path).unwrap();
-            let mut made =
-                OpenOptions::new().write(true).create(true).mode(0).open(&lab.path).unwrap();
+            let mut made = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o000)
+                .open(&lab.path)
+                .unwrap();
             made.write_all(text(&n.to_string()).as_bytes()).unwrap();
             drop(made);
             // While it is found out that it may not be.
@@ -211,7 +215,7 @@ fn a_directory_that_may_be_entered_again_is() {
         lab.expect(config("one")).await;
         let app = lab.root.join("app");
         for _ in 0..3 {
-            fs::set_permissions(&app, PermissionsExt::from_mode(0)).unwrap();
+            fs::set_permissions(&app, PermissionsExt::from_mode(0o000)).unwrap();
             lab.expect_failure().await;
             fs::set_permissions(&app, PermissionsExt::from_mode(0o700)).unwrap();
             lab.expect_fresh().await;

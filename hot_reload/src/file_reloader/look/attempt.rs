@@ -247,7 +247,7 @@ impl<L> Looker<L> {
         let is_new = self.in_vain.as_ref() != Some(&survey.identities);
         let must_read = self.unmet.must_read && is_new;
         let is_finished = self.unmet.is_finished && is_new;
-        let reasons = Reasons { writing, must_read, is_finished, ..self.unmet };
+        let reasons = Reasons { must_read, is_finished, writing, ..self.unmet };
         let facts = Facts {
             age: survey.age,
             is_empty: survey.main_is_empty,
