@@ -85,7 +85,7 @@ impl AsyncFileLoad for Order {
             "hang" => std::future::pending().await,
             "hang and panic" => {
                 let _panics = PanicsWhenDropped;
-                std::future::pending::<io::Result<Self>>().await
+                std::future::pending::<()>().await;
             }
             // As with a stream that always has more.
             "hang busily" => loop {
@@ -289,7 +289,7 @@ impl Reload<u32, Mute> for Panics {
         match self.loads.fetch_add(1, Ordering::SeqCst) {
             1 if self.hangs => {
                 let _panics = PanicsWhenDropped;
-                std::future::pending::<io::Result<Self>>().await
+                std::future::pending().await
             }
             1 => Err(ReloaderError::Reload(Mute)),
             load => Ok(Some(load)),
