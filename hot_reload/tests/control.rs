@@ -169,6 +169,17 @@ async fn whoever_resumes_a_service_and_asks_finds_it_going_on() {
     assert_eq!(lab.store.loads(), 2);
 }
 
+/// Who asks only after the look has begun that it goes on with is told of the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_resumes_and_asks_in_one_is_told_of_the_look_it_goes_on_with() {
+    let lab = Lab::idle().await;
+    for n in 2..500 {
+        lab.pause().await;
+        lab.store.holds(Held::Value(n));
+        assert_eq!(within(lab.handle.resume_and_trigger()).await, Triggered::Published(n.into()));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_change_says_why_it_was_loaded() {
     let options = ReloaderOptions::polling().poll_interval(SECOND).backoff(SECOND / 2, SECOND / 2);

@@ -107,9 +107,7 @@ async fn rollback(State(admin): State<Admin>, Path(generation): Path<u64>) -> Re
 }
 
 async fn resume(State(admin): State<Admin>) -> Response {
-    admin.handle.resume();
-    // What is there to follow from now on.
-    let outcome = admin.handle.trigger().await;
+    let outcome = admin.handle.resume_and_trigger().await;
     (code(&outcome), format!("resumed; {outcome}\n")).into_response()
 }
 

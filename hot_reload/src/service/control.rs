@@ -80,6 +80,11 @@ impl Default for Wanted {
 }
 
 impl Wanted {
+    fn resume(&mut self) {
+        self.is_resumed |= self.hold != Hold::Nothing;
+        self.hold = Hold::Nothing;
+    }
+
     /// Takes what does not wait for the end of a look: the end of the service, or a value of the
     /// past.
     fn take_urgent(&mut self) -> Option<Wish> {
@@ -135,11 +140,23 @@ impl Control {
     }
 
     pub(super) fn resume(&self) {
-        let mut wanted = self.lock();
-        wanted.is_resumed |= wanted.hold != Hold::Nothing;
-        wanted.hold = Hold::Nothing;
-        drop(wanted);
+        self.lock().resume();
         self.changed.notify_one();
+    }
+
+    /// The same for a running loop, and waits for the outcome of the look that it goes on with.
+    pub(super) async fn resume_and_trigger(&self) -> Triggered {
+        let outcome = self.want(|wanted, ask| {
+            wanted.resume();
+            wanted.asked.push(ask);
+            wanted.reason = Reason::Trigger;
+        });
+        let outcome = outcome.await;
+        if outcome == Triggered::Stopped {
+            // As the next start is to find it.
+            self.resume();
+        }
+        outcome
     }
 
     /// Has the task that listens to `SIGHUP` end with this, in the place of an earlier one.

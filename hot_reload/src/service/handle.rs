@@ -196,6 +196,45 @@ impl ReloaderHandle {
         self.control.resume();
     }
 
+    /// Has a paused service go on, as [`resume`](Self::resume) does, and waits for the outcome of the look that
+    /// it goes on with, as [`trigger`](Self::trigger) does.
+    ///
+    /// To call one after the other may tell of the look after that, which finds nothing new.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped after it was polled, the service goes on all the same.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(not(feature = "toml"))] fn main() {}
+    /// # #[cfg(feature = "toml")] #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// # #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+    /// # struct Config { workers: u32 }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("config.toml");
+    /// # std::fs::write(&path, "workers = 2")?;
+    /// # let file = hot_reload::TomlFile::<Config>::from_path(&path)?;
+    /// # let options = hot_reload::ReloaderOptions::hybrid();
+    /// # let (service, mut config) = hot_reload::ReloaderService::from_reloader(file, options);
+    /// # let handle = service.handle();
+    /// # tokio::spawn(async move { service.start_with_realtime().await });
+    /// # config.wait_for_generation(1).await?;
+    /// use hot_reload::Triggered;
+    ///
+    /// handle.pause();
+    /// # config.watch_status().wait_for(|now| now.is_paused).await?;
+    /// std::fs::write(&path, "workers = 4")?;
+    /// assert_eq!(handle.resume_and_trigger().await, Triggered::Published(2));
+    /// # Ok(()) }).await? }
+    /// ```
+    pub async fn resume_and_trigger(&self) -> Triggered {
+        self.control.resume_and_trigger().await
+    }
+
     /// Whether the service looks at nothing: it was [paused](Self::pause), or
     /// [rolled back](Self::rollback).
     pub fn is_paused(&self) -> bool {
