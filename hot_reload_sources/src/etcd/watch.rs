@@ -114,16 +114,18 @@ impl Watch {
 struct Flow {
     /// How many came without a rest between them.
     messages: u32,
-    /// When the first and the last of them came.
-    time: Option<(Instant, Instant)>,
+    /// When the first of them came.
+    first: Option<Instant>,
 }
 
 impl Flow {
     /// Waits for `message`, or until it is time to read what may be missing.
     async fn unless_doubtful<T>(&mut self, message: impl Future<Output = T>) -> Option<T> {
-        let message = match self.time {
-            Some((first, last)) if self.messages >= BACKLOG => {
-                let (rests, due) = (last + REST, first + RESTLESS);
+        // Only what is waited for can rest: whoever was busy elsewhere finds what came meanwhile.
+        let rests = Instant::now() + REST;
+        let message = match self.first {
+            Some(first) if self.messages >= BACKLOG => {
+                let due = first + RESTLESS;
                 // A message that is there is taken before the time is looked at.
                 let is_due = due <= Instant::now();
                 match timeout_at(rests.min(due), message).await {
@@ -136,15 +138,15 @@ impl Flow {
             }
             _ => message.await,
         };
-        self.takes_note(Instant::now());
+        let now = Instant::now();
+        self.takes_note(now, rests <= now);
         Some(message)
     }
 
-    /// Takes note of a message that came `now`.
-    fn takes_note(&mut self, now: Instant) {
-        match &mut self.time {
-            Some((_, last)) if now < *last + REST => *last = now,
-            _ => *self = Self { messages: 0, time: Some((now, now)) },
+    /// Takes note of a message that came `now`, and whether it did after a rest.
+    fn takes_note(&mut self, now: Instant, has_rested: bool) {
+        if has_rested || self.first.is_none() {
+            *self = Self { messages: 0, first: Some(now) };
         }
         self.messages = self.messages.saturating_add(1);
     }
@@ -226,5 +228,33 @@ mod tests {
             advance(REST / 10).await;
         }
         assert!(begun.elapsed() >= RESTLESS);
+    }
+
+    /// What is there by the time it is asked for has not rested: the backlog fills just then.
+    #[tokio::test(start_paused = true)]
+    async fn reads_again_though_a_client_that_stalls_takes_one_a_while() {
+        let (mut flow, begun) = (Flow::default(), Instant::now());
+        while flow.unless_doubtful(ready(())).await.is_some() {
+            assert!(begun.elapsed() <= REST * (BACKLOG + 1));
+            advance(REST).await;
+        }
+        assert!(begun.elapsed() >= REST * BACKLOG);
+        // And it rests only once nothing is there for as long.
+        for _ in 0..BACKLOG {
+            assert_eq!(flow.unless_doubtful(ready(())).await, Some(()));
+        }
+        advance(2 * REST).await;
+        let asked = Instant::now();
+        assert_eq!(flow.unless_doubtful(pending::<()>()).await, None);
+        assert!(asked.elapsed() >= REST);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reads_nothing_again_where_messages_rest() {
+        let mut flow = Flow::default();
+        for _ in 0..10 * BACKLOG {
+            let message = tokio::time::sleep(REST + Duration::from_millis(1));
+            assert_eq!(flow.unless_doubtful(message).await, Some(()));
+        }
     }
 }
