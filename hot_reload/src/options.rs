@@ -46,9 +46,7 @@ pub struct ReloaderOptions {
     pub(crate) settle_ceiling: Duration,
     pub(crate) load_timeout: Option<Duration>,
     pub(crate) max_staleness: Option<Duration>,
-    pub(crate) backoff: Backoff,
-    /// As it was set, where it has been cut to the poll interval.
-    uncapped: Option<Backoff>,
+    backoff: Backoff,
 }
 
 impl ReloaderOptions {
@@ -159,7 +157,7 @@ impl ReloaderOptions {
     #[doc(hidden)]
     pub fn pace(&self) -> (Option<Duration>, Duration, Duration) {
         let poll = self.polls().then_some(self.poll_interval);
-        let Backoff { floor, ceiling } = self.uncapped.unwrap_or(self.backoff);
+        let Backoff { floor, ceiling } = self.backoff;
         (poll, floor, ceiling)
     }
 
@@ -180,15 +178,13 @@ impl ReloaderOptions {
         self.strategy != WatchStrategy::Realtime
     }
 
-    /// The same, with no pause after a failure longer than the poll interval.
-    pub(crate) fn capped(&self) -> Self {
-        let mut capped = self.clone();
-        capped.uncapped = Some(self.backoff);
-        if self.polls() {
-            capped.backoff.ceiling = self.backoff.ceiling.min(self.poll_interval);
-            capped.backoff.floor = self.backoff.floor.min(self.poll_interval);
+    /// The pauses after failures: none is longer than the poll interval.
+    pub(crate) fn retries(&self) -> Backoff {
+        if !self.polls() {
+            return self.backoff;
         }
-        capped
+        let Backoff { floor, ceiling } = self.backoff;
+        Backoff { floor: floor.min(self.poll_interval), ceiling: ceiling.min(self.poll_interval) }
     }
 }
 
@@ -203,7 +199,6 @@ impl From<ReloaderConfig> for ReloaderOptions {
             load_timeout: None,
             max_staleness: None,
             backoff: Backoff { floor: BACKOFF_FLOOR, ceiling: BACKOFF_CEILING },
-            uncapped: None,
         }
         .poll_interval(Duration::from_secs(config.watch_delay_sec.into()))
     }

@@ -236,12 +236,12 @@ where
             return Err(ReloaderError::Other(anyhow::anyhow!(words)));
         }
         let run = pin!(async {
-            let options = self.options.capped();
-            if let Some(mut source) = self.source.follow(&options) {
-                run(&mut *source, &self.sink(), &options, &self.control).await;
+            let options = &self.options;
+            if let Some(mut source) = self.source.follow(options) {
+                run(&mut *source, &self.sink(), options, &self.control).await;
             } else {
                 let mut source = Polled::new(&self.source, options.poll_interval);
-                run(&mut source, &self.sink(), &options, &self.control).await;
+                run(&mut source, &self.sink(), options, &self.control).await;
             }
         });
         self.until_shutdown(run).await;
@@ -278,8 +278,9 @@ where
 
     /// Runs the service, one start at a time; the run sees for itself when it is to end.
     async fn until_shutdown(&self, run: Pin<&mut impl Future<Output = ()>>) {
-        let _one_at_a_time = self.control.running.lock().await;
-        let mut ending = self.ending.lock().await;
+        // Boxed, since they are had at once by all but few.
+        let _one_at_a_time = Box::pin(self.control.running.lock()).await;
+        let mut ending = Box::pin(self.ending.lock()).await;
         let end = async {
             if let Some(ending) = ending.as_mut() {
                 ending.await;
@@ -328,16 +329,16 @@ where
     /// Dropping the future stops the service and leaves nothing behind; what was published stays.
     pub async fn start_with_realtime(&self) -> ReloadResult<(), V, S> {
         let run = pin!(async {
-            let options = self.options.capped();
-            if let Some(mut source) = self.source.follow_realtime(&options) {
-                run(&mut *source, &self.sink(), &options, &self.control).await;
+            let options = &self.options;
+            if let Some(mut source) = self.source.follow_realtime(options) {
+                run(&mut *source, &self.sink(), options, &self.control).await;
             } else if options.strategy == WatchStrategy::Polling {
                 // Boxed, as they are large, and a source that follows itself has no need of the room.
                 let mut source = Box::new(Polled::new(&self.source, options.poll_interval));
-                run(&mut *source, &self.sink(), &options, &self.control).await;
+                run(&mut *source, &self.sink(), options, &self.control).await;
             } else {
-                let mut source = Box::new(Pushed::new(&self.source, &options));
-                run(&mut *source, &self.sink(), &options, &self.control).await;
+                let mut source = Box::new(Pushed::new(&self.source, options));
+                run(&mut *source, &self.sink(), options, &self.control).await;
             }
         });
         self.until_shutdown(run).await;

@@ -10,11 +10,7 @@ use tokio::sync::{Notify, futures::Notified, oneshot};
 #[cfg(all(unix, feature = "signal"))]
 use tokio::task::JoinSet;
 
-use super::{
-    handle::Triggered,
-    record::Past,
-    state::{Event, State},
-};
+use super::{handle::Triggered, record::Past, state::Event};
 use crate::{change::Reason, lock::lock};
 
 /// What a service and its handles have in common.
@@ -224,17 +220,14 @@ impl Control {
         self.changed.notified()
     }
 
-    /// Waits until somebody wants something of a loop that is in this state, and, where it owes an
-    /// answer, does not pause before it has given it.
+    /// Waits until somebody wants something of a loop, save to pause unless it may.
     ///
     /// `changed` is kept between waits, so that it need not begin to listen at each.
     pub(super) async fn next<'a>(
         &'a self,
         mut changed: Pin<&mut Notified<'a>>,
-        state: State,
-        owes_answer: bool,
+        may_pause: bool,
     ) -> Wish {
-        let is_paused = matches!(state, State::Paused { .. });
         loop {
             {
                 let mut wanted = self.lock();
@@ -248,7 +241,7 @@ impl Control {
                 if !wanted.asked.is_empty() {
                     return Wish::Event(Event::Trigger(wanted.reason));
                 }
-                if wanted.hold != Hold::Nothing && !is_paused && !owes_answer {
+                if wanted.hold != Hold::Nothing && may_pause {
                     return Wish::Event(Event::Pause);
                 }
             }

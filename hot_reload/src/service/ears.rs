@@ -15,7 +15,7 @@ use tokio::{
 use super::{
     control::{Control, Wish},
     record::Trial,
-    state::{Event, State},
+    state::Event,
 };
 use crate::{at_once::at_once, follow::Hint};
 
@@ -31,9 +31,9 @@ pub(super) enum Woken {
 
 /// A time in which a loop waits.
 pub(super) struct Lull {
-    pub(super) state: State,
-    /// Whether it does not pause before it has given an answer.
-    pub(super) owes_answer: bool,
+    pub(super) is_paused: bool,
+    /// Whether it is to pause once somebody wants it to: not before it has given an answer.
+    pub(super) may_pause: bool,
     pub(super) until: Option<Instant>,
 }
 
@@ -90,17 +90,17 @@ impl<'a, 'n, C: Future<Output = ()>> Ears<'a, 'n, C> {
     /// comes of the `trial` of its newest value, or by somebody who wants something.
     pub(super) async fn listen(
         &mut self,
-        Lull { state, owes_answer, until }: Lull,
+        Lull { is_paused, may_pause, until }: Lull,
         trial: &mut Option<Trial>,
         mut hints: impl FnMut(&mut Context<'_>) -> Poll<Hint>,
     ) -> Woken {
         let Self { control, closed, changed, timer, held } = self;
-        let (is_paused, is_on_trial) = (matches!(state, State::Paused { .. }), trial.is_some());
+        let is_on_trial = trial.is_some();
         let mut other = pin!(async {
             tokio::select! {
                 biased;
                 () = closed.as_mut() => Woken::NoReceivers,
-                wish = control.next(changed.as_mut(), state, owes_answer) => Woken::Wish(wish),
+                wish = control.next(changed.as_mut(), may_pause) => Woken::Wish(wish),
                 outcome = poll_fn(|cx| proof(trial, cx)) => Woken::Proof(outcome),
                 () = ring_at(until, timer) => Woken::Time,
             }

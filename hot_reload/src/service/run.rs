@@ -54,13 +54,13 @@ pub(crate) async fn run<V, S>(
     }
     let limit = options.load_timeout.unwrap_or_else(|| source.load_timeout());
     // What an earlier run has said is over.
-    let (is_paused, pinned) = (control.is_paused(), control.pinned());
     sink.report(&mut |status| {
+        let pinned = control.pinned();
         *status = Status {
             health: if pinned.is_some() { Health::RolledBack } else { Health::Starting },
             source: name.clone(),
             strategy: Some(options.strategy),
-            is_paused,
+            is_paused: control.is_paused(),
             pinned,
             generation: status.generation,
             is_restored: status.is_restored,
@@ -68,7 +68,6 @@ pub(crate) async fn run<V, S>(
             ..Status::default()
         };
     });
-    let name = name.as_deref();
     let _running = control.run();
     let closed = pin!(sink.closed());
     let changed = pin!(control.changed());
@@ -84,15 +83,15 @@ pub(crate) async fn run<V, S>(
         timing: Timing {
             settle_window: options.settle_window,
             settle_ceiling: options.settle_ceiling,
-            backoff: options.backoff,
+            backoff: options.retries(),
         },
-        around: Surroundings { source: name, limit, control, metrics: &metrics },
+        around: Surroundings { source: name.as_deref(), limit, control, metrics: &metrics },
         asked: Vec::new(),
         under_way: None,
         may_restore: true,
         _values: PhantomData,
     };
-    let mut state = if is_paused {
+    let mut state = if control.is_paused() {
         State::Paused { failures: 0 }
     } else {
         State::start(Instant::now(), &shell.timing)
@@ -101,7 +100,7 @@ pub(crate) async fn run<V, S>(
         let event = match state {
             // Boxed, so that a service that waits, as most do, takes no room for a look.
             State::Loading(round) => Box::pin(shell.load(round)).await,
-            waiting => shell.wait(waiting).await,
+            ref waiting => shell.wait(waiting).await,
         };
         if let Some(event) = event {
             state = next(state, event, Instant::now(), &shell.timing);
@@ -109,8 +108,8 @@ pub(crate) async fn run<V, S>(
         metrics.state(|| sink.status());
     }
     // What is yet to be written is, unless the disk hangs.
-    let _late = timeout(limit, sink.flush()).await;
-    debug!(target: "hot_reload::ended", source = name.map(display), "the service ends");
+    let _late = timeout(shell.around.limit, sink.flush()).await;
+    debug!(target: "hot_reload::ended", source = shell.around.source.map(display), "the service ends");
 }
 
 /// What carries out what the loop decides.
@@ -286,9 +285,10 @@ where
     }
 
     /// Waits for something to happen; `None` where it leaves the loop as it is.
-    async fn wait(&mut self, state: State) -> Option<Event> {
-        let lull =
-            Lull { state, owes_answer: !self.asked.is_empty(), until: self.next_deadline(state) };
+    async fn wait(&mut self, state: &State) -> Option<Event> {
+        let is_paused = matches!(state, State::Paused { .. });
+        let may_pause = !is_paused && self.asked.is_empty();
+        let lull = Lull { is_paused, may_pause, until: self.next_deadline(*state) };
         let hints = |cx: &mut Context<'_>| {
             // What nobody is left to take is not looked at.
             if self.sink.is_closed() { Poll::Pending } else { self.source.poll_hint(cx) }
@@ -313,7 +313,7 @@ where
                 // Seldom, and large.
                 Box::pin(self.withdraw(bad)).await
             }
-            Woken::Time => self.is_time(state).await,
+            Woken::Time => self.is_time(*state).await,
         }
     }
 

@@ -90,7 +90,7 @@ impl<'a, T, V, S> Pushed<'a, T, V, S> {
 
     /// Whether errors have kept it from being loaded, or watched, for long enough.
     fn is_overdue(&self) -> bool {
-        let ceiling = self.options.backoff.ceiling;
+        let ceiling = self.options.retries().ceiling;
         let pause = self.poll_interval().map_or(ceiling, |poll| poll.min(ceiling));
         self.may_arm() || self.erring_since.is_some_and(|at| at.elapsed() >= pause)
     }
@@ -114,7 +114,7 @@ impl<'a, T, V, S> Pushed<'a, T, V, S> {
             }
             Err(reason) => {
                 self.lost = self.lost.saturating_add(1);
-                self.lack(self.options.backoff.pause(self.lost, fastrand::f64()), reason);
+                self.lack(self.options.retries().pause(self.lost, fastrand::f64()), reason);
                 if let Some(doubted) = &mut self.doubted {
                     doubted.is_alone = true;
                 }
@@ -127,12 +127,12 @@ impl<'a, T, V, S> Pushed<'a, T, V, S> {
     /// ends.
     fn lose(&mut self) {
         self.hear_no_more();
-        if self.armed_at.take().is_some_and(|at| at.elapsed() > self.options.backoff.ceiling) {
+        if self.armed_at.take().is_some_and(|at| at.elapsed() > self.options.retries().ceiling) {
             self.lost = 0;
         }
         let pause = match self.lost {
             0 => Duration::ZERO,
-            lost => self.options.backoff.pause(lost, fastrand::f64()),
+            lost => self.options.retries().pause(lost, fastrand::f64()),
         };
         self.lost = self.lost.saturating_add(1);
         self.lack(pause, ENDED.into());
@@ -281,7 +281,7 @@ where
         if self.degraded.is_none() && self.rearm_at.is_none() {
             return poll;
         }
-        let backoff = self.options.backoff;
+        let backoff = self.options.retries();
         let pause = match self.rearm_at {
             Some(at) => at.saturating_duration_since(Instant::now()),
             None if self.watch.is_none() => backoff.pause(self.lost, fastrand::f64()),

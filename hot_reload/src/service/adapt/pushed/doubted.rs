@@ -22,7 +22,8 @@ pub(super) struct Doubted<V> {
 impl<T, V, S> Pushed<'_, T, V, S> {
     /// Doubts the watch that stands, and has another set in its place.
     pub(super) fn doubt(&mut self) {
-        let has_lasted = self.armed_at.is_some_and(|at| at.elapsed() > self.options.backoff.floor);
+        let has_lasted =
+            self.armed_at.is_some_and(|at| at.elapsed() > self.options.retries().floor);
         if self.is_proven && has_lasted {
             // The source came and went.
             self.lost = 0;
