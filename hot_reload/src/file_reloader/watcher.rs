@@ -95,9 +95,9 @@ impl Watcher {
         made
     }
 
-    /// Rings whoever `event` concerns.
-    fn dispatch(&self, event: Event<'_>) {
-        lock(&self.registry).ring(event);
+    /// Rings whoever `event` concerns; returns whether it may concern anybody.
+    fn dispatch(&self, event: Event<'_>) -> bool {
+        lock(&self.registry).ring(event)
     }
 
     /// Watches `path` and enters `follower` for it; `None` where nothing is there.

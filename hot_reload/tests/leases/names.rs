@@ -4,6 +4,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::Write,
     os::unix::fs::{OpenOptionsExt, PermissionsExt, chown},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -155,6 +156,40 @@ fn a_storm_under_polling_does_not_starve_the_readers() {
         let last = storm.join().unwrap();
         lab.expect(config(&format!("storm {last}"))).await;
     });
+}
+
+/// Each of its writes once woke the watcher.
+#[test]
+fn who_writes_beside_a_file_without_a_rest_costs_little() {
+    if !alone_under("names::who_writes_beside_a_file_without_a_rest_costs_little", WITHOUT_LEASES) {
+        return;
+    }
+    block_on(async {
+        let mut lab = with_one(WatchStrategy::Realtime).await;
+        let log = lab.root.join("log");
+        let mut writer = Command::new("sh")
+            .args(["-c", "while :; do echo line; done >\"$0\""])
+            .arg(log)
+            .spawn()
+            .unwrap();
+        sleep(Duration::from_millis(500)).await;
+        let before = processor_time();
+        sleep(Duration::from_secs(1)).await;
+        let spent = processor_time().saturating_sub(before);
+        for n in 0..20 {
+            lab.write(text(&n.to_string()));
+            lab.expect(config(&n.to_string())).await;
+        }
+        writer.kill().unwrap();
+        writer.wait().unwrap();
+        assert!(spent < Duration::from_millis(100), "{spent:?}");
+    });
+}
+
+/// What every thread of this process has spent.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap()
 }
 
 const NOBODY: &[&str] = &["setpriv", "--reuid=65534", "--clear-groups"];

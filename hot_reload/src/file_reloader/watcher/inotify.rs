@@ -195,7 +195,7 @@ fn read_until(
     instance: Descriptor,
     watcher: &Watcher,
 ) -> io::Result<()> {
-    let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
+    let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     runtime.block_on(async {
         let readable = register(instance)?;
         tokio::select! {
@@ -213,14 +213,40 @@ fn register(instance: Descriptor) -> io::Result<AsyncFd<Descriptor>> {
 }
 
 async fn read_from(readable: &AsyncFd<Descriptor>, watcher: &Watcher) {
+    let mut noise = Noise::default();
     loop {
         // It fails only when the runtime shuts down, and this task with it.
         let Ok(mut ready) = poll_fn(|cx| readable.poll_read_ready(cx)).await else { return };
-        if read_batch(&readable.get_ref().0, watcher) {
+        let Batch { was_all, concerns } = read_batch(&readable.get_ref().0, watcher);
+        if was_all {
             ready.clear_ready();
         } else {
             tokio::task::yield_now().await;
         }
+        drop(ready);
+        if noise.goes_on(concerns) {
+            sleep(LULL).await;
+        }
+    }
+}
+
+/// Events that concern nobody, as of whoever writes to a log beside a file.
+#[derive(Debug, Default)]
+struct Noise {
+    /// How many batches in a row were of nothing else.
+    batches: u32,
+}
+
+/// So many batches of noise in a row are followed by pauses; a file that is replaced makes a few.
+const NOISY: u32 = 100;
+/// How long events are left to gather amid noise.
+const LULL: Duration = Duration::from_millis(2);
+
+impl Noise {
+    /// Takes note of a batch, and returns whether there is so much of it that it is to be left to gather.
+    fn goes_on(&mut self, concerns: bool) -> bool {
+        self.batches = if concerns { 0 } else { self.batches.saturating_add(1) };
+        self.batches > NOISY
     }
 }
 
@@ -241,25 +267,32 @@ const BATCH: usize = 1024;
 pub(super) fn catch_up(watcher: &Watcher) {
     if let Some(instance) = watcher.events.instance.get() {
         // What is too much for one batch is not waited for.
-        let _was_all = read_batch(instance, watcher);
+        read_batch(instance, watcher);
     }
 }
 
-/// Passes on what is queued; true if that was all.
-fn read_batch(instance: impl AsFd, watcher: &Watcher) -> bool {
+/// What was read in one go.
+struct Batch {
+    was_all: bool,
+    /// Whether any of it may concern anybody.
+    concerns: bool,
+}
+
+/// Passes on what is queued.
+fn read_batch(instance: impl AsFd, watcher: &Watcher) -> Batch {
     let _one_at_a_time = lock(&watcher.events.reading);
     let mut buffer = [MaybeUninit::uninit(); BUFFER];
     let mut reader = Reader::new(instance, &mut buffer);
     // What was read into the buffer has to be passed on with it.
-    let mut read = 0;
+    let (mut read, mut concerns) = (0, false);
     for n in 0.. {
         if reader.is_buffer_empty() {
             // A buffer with room for another event got all there were.
             if read > 0 && read + LONGEST_EVENT <= BUFFER {
-                return true;
+                break;
             }
             if n >= BATCH {
-                return false;
+                return Batch { was_all: false, concerns };
             }
             read = 0;
         }
@@ -268,14 +301,14 @@ fn read_batch(instance: impl AsFd, watcher: &Watcher) -> bool {
                 let (key, flags) = (Key(event.wd()), event.events());
                 let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
                 read += EVENT + name.map_or(0, |name| (name.len() + 1).next_multiple_of(EVENT));
-                watcher.dispatch(translate(&key, flags, name));
+                concerns |= watcher.dispatch(translate(&key, flags, name));
             }
             Err(Errno::INTR) => {}
             // WOULDBLOCK: that was all. Nothing else is to be expected of an inotify descriptor.
             Err(_) => break,
         }
     }
-    true
+    Batch { was_all: true, concerns }
 }
 
 /// Bytes of an event without a name; a name is padded to a multiple of it (`inotify(7)`).

@@ -41,8 +41,12 @@ impl Events {
             let made = notify::recommended_watcher(move |reported: notify::Result<Reported>| {
                 if let Some(registry) = rings.upgrade() {
                     match reported {
-                        Ok(reported) => translate(&reported, |event| lock(&registry).ring(event)),
-                        Err(_) => lock(&registry).ring(Event::Overflow),
+                        Ok(reported) => translate(&reported, |event| {
+                            lock(&registry).ring(event);
+                        }),
+                        Err(_) => {
+                            lock(&registry).ring(Event::Overflow);
+                        }
                     }
                 }
             });

@@ -120,23 +120,23 @@ impl Registry {
         })
     }
 
-    /// Rings whoever `event` concerns.
-    pub(super) fn ring(&mut self, event: Event<'_>) {
+    /// Rings whoever `event` concerns; returns whether it may concern anybody.
+    pub(super) fn ring(&mut self, event: Event<'_>) -> bool {
         match event {
             Event::At(key, what) => {
-                if let Some(watch) = self.watches.get(key) {
-                    watch.ring(key, what);
-                }
+                let concerns = self.watches.get(key).is_some_and(|watch| watch.ring(key, what));
                 if what == What::Gone {
                     self.ended += 1;
                     self.watches.remove(key);
                 }
+                concerns
             }
             Event::Overflow => {
                 self.overflows += 1;
                 for watch in self.watches.values() {
                     watch.ring_all(Notice::Lost, Notice::Lost, Whence::ANYWHERE);
                 }
+                true
             }
         }
     }
@@ -148,16 +148,18 @@ impl Watch {
         !has_names && self.own.is_empty() && self.file.is_empty()
     }
 
-    /// Rings those followers of the watch whom it concerns that `what` happened.
-    fn ring(&self, key: &Key, what: What<'_>) {
+    /// Rings those followers of the watch whom it concerns that `what` happened; returns whether there may be
+    /// any.
+    fn ring(&self, key: &Key, what: What<'_>) -> bool {
         let own = Whence::of(key);
         match what {
             What::Named(name, notice) => {
                 let whence = Whence::of((key, name));
-                self.contents.ring(name, notice, whence);
-                self.ways.ring(name, notice.on_the_way(), whence);
+                let is_content = self.contents.ring(name, notice, whence);
+                let is_way = self.ways.ring(name, notice.on_the_way(), whence);
                 // Who follows a directory for its own sake follows what is in it.
                 self.own.ring(Notice::Moved, own);
+                return is_content || is_way || !self.own.is_empty();
             }
             What::Own(notice) => {
                 self.own.ring(notice, own);
@@ -168,6 +170,7 @@ impl Watch {
             What::Uprooted => self.ring_all(Notice::Moved, Notice::Moved, own),
             What::Gone => self.ring_all(Notice::Gone, Notice::Ended, own),
         }
+        true
     }
 
     /// Rings all, those of the file itself with what it means to them.
@@ -204,10 +207,10 @@ impl Names {
         self.0.get(name).is_some_and(|followers| followers.has(follower))
     }
 
-    fn ring(&self, name: &OsStr, notice: Notice, whence: Whence) {
-        if let Some(followers) = self.0.get(name) {
-            followers.ring(notice, whence);
-        }
+    fn ring(&self, name: &OsStr, notice: Notice, whence: Whence) -> bool {
+        let Some(followers) = self.0.get(name) else { return false };
+        followers.ring(notice, whence);
+        true
     }
 }
 
