@@ -50,12 +50,12 @@ fn half_of_a_file_that_was_just_made_is_never_published() {
     for strategy in BY_EVENTS {
         block_on(async {
             let mut lab = with_one(strategy).await;
-            for n in 0..40 {
+            for n in 0..20 {
                 fs::remove_file(&lab.path).unwrap();
                 fs::write(&lab.path, text(&format!("whole {n}"))).unwrap();
                 chown(&lab.path, Some(SOMEBODY), None).unwrap();
                 // Within the time that it takes to notice.
-                thread::sleep(Duration::from_micros(n * 25));
+                thread::sleep(Duration::from_micros(n * 50));
                 let mut writer =
                     OpenOptions::new().write(true).truncate(true).open(&lab.path).unwrap();
                 writer.write_all(format!("name = \"{n}\"\n").as_bytes()).unwrap();

@@ -321,10 +321,14 @@ mod tests {
             assert!(is(audit(&follower, &mut looker).await, edit), "{edit}");
             assert_eq!(lock(&follower.audit).files[0].identity, open::identity(&path));
         }
+        // What is too fresh to prove anything is read again; where nothing tells of writers, for as long as
+        // one may be at it through a mapping.
         let until_quiet = async {
-            // What is too fresh to prove anything is read again.
             while let Some(found) = audit(&follower, &mut looker).await {
                 assert!(is(Some(found), "six"));
+                if cfg!(any(not(target_os = "linux"), hot_reload_portable)) {
+                    break;
+                }
             }
         };
         tokio::time::timeout(Duration::from_secs(30), until_quiet).await.unwrap();
