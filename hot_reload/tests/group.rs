@@ -200,19 +200,12 @@ async fn a_group_rests_beside_a_member_that_was_shut_down() {
     within(both.changed()).await.unwrap();
     within(service.handle().shutdown()).await;
     within(both.watch_status().wait_for(|status| status.health == Health::Ended)).await.unwrap();
-    let before = processor_time();
+    let before = common::processor_time();
     sleep(Duration::from_millis(500)).await;
-    let spent = processor_time().saturating_sub(before);
+    let spent = common::processor_time().saturating_sub(before);
     assert!(spent < Duration::from_millis(100), "{spent:?}");
     push(&right, 2).await;
     within(both.wait_for(|both| (*both.0, *both.1) == (1, 2))).await.unwrap();
-}
-
-/// What every thread of this process has spent.
-#[cfg(target_os = "linux")]
-fn processor_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::try_from(time).unwrap()
 }
 
 in_every_strategy! {

@@ -163,6 +163,13 @@ impl Lab {
     }
 }
 
+/// What every thread of this process has spent.
+#[cfg(target_os = "linux")]
+pub fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap()
+}
+
 /// Whether `tool` is there to be run; says so where it is not.
 pub fn has_tool(tool: &str) -> bool {
     let found = Command::new(tool).arg("--version").output().is_ok_and(|out| out.status.success());

@@ -14,7 +14,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     PAUSE, SOMEBODY, WITHOUT_LEASES,
-    common::{Lab, PATIENCE, alone_under, block_on, book::Book, config, options, text},
+    common::{
+        Lab, PATIENCE, alone_under, block_on, book::Book, config, options, processor_time, text,
+    },
     expect_no_half, set_of_three, with_one,
 };
 
@@ -184,12 +186,6 @@ fn who_writes_beside_a_file_without_a_rest_costs_little() {
         writer.wait().unwrap();
         assert!(spent < Duration::from_millis(100), "{spent:?}");
     });
-}
-
-/// What every thread of this process has spent.
-fn processor_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::try_from(time).unwrap()
 }
 
 const NOBODY: &[&str] = &["setpriv", "--reuid=65534", "--clear-groups"];

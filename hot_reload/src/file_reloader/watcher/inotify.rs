@@ -29,7 +29,7 @@ use tokio::{
     io::{Interest, unix::AsyncFd},
     runtime,
     sync::{Notify, oneshot},
-    time::sleep,
+    time::{Instant, sleep},
 };
 use tracing::warn;
 
@@ -224,7 +224,9 @@ async fn read_from(readable: &AsyncFd<Descriptor>, watcher: &Watcher) {
             tokio::task::yield_now().await;
         }
         drop(ready);
-        if noise.goes_on(concerns) {
+        if concerns {
+            noise = Noise::default();
+        } else if noise.goes_on(Instant::now()) {
             sleep(LULL).await;
         }
     }
@@ -233,19 +235,24 @@ async fn read_from(readable: &AsyncFd<Descriptor>, watcher: &Watcher) {
 /// Events that concern nobody, as of whoever writes to a log beside a file.
 #[derive(Debug, Default)]
 struct Noise {
-    /// How many batches in a row were of nothing else.
+    /// How many batches in a row were of nothing else, without a rest between them.
     batches: u32,
+    last: Option<Instant>,
 }
 
 /// So many batches of noise in a row are followed by pauses; a file that is replaced makes a few.
 const NOISY: u32 = 100;
 /// How long events are left to gather amid noise.
 const LULL: Duration = Duration::from_millis(2);
+/// After so long without any, what comes next may be the first of an edit, and is not left to gather.
+const REST: Duration = Duration::from_millis(20);
 
 impl Noise {
-    /// Takes note of a batch, and returns whether there is so much of it that it is to be left to gather.
-    fn goes_on(&mut self, concerns: bool) -> bool {
-        self.batches = if concerns { 0 } else { self.batches.saturating_add(1) };
+    /// Takes note of a batch that came `now`, and returns whether there is so much of it that it is to be
+    /// left to gather.
+    fn goes_on(&mut self, now: Instant) -> bool {
+        let has_rested = self.last.replace(now).is_none_or(|last| now - last > REST);
+        self.batches = if has_rested { 1 } else { self.batches.saturating_add(1) };
         self.batches > NOISY
     }
 }
@@ -345,4 +352,22 @@ fn translate<'a>(key: &'a Key, flags: ReadFlags, name: Option<&'a OsStr>) -> Eve
         Notice::Moved
     };
     Event::At(key, name.map_or(What::Own(notice), |name| What::Named(name, notice)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_is_left_to_gather_only_while_it_goes_on() {
+        let (mut now, mut noise) = (Instant::now(), Noise::default());
+        let mut gathers = |pause| {
+            now += pause;
+            noise.goes_on(now)
+        };
+        // However much there was in an hour.
+        assert!((0..10 * NOISY).all(|_| !gathers(REST + LULL)));
+        assert_eq!((0..2 * NOISY).filter(|_| gathers(LULL)).count(), NOISY as usize + 1);
+        assert!(!gathers(REST + LULL));
+    }
 }
