@@ -1,8 +1,9 @@
 //! Periodic looks at files: identities are compared, contents never read.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     hash::{DefaultHasher, Hash, Hasher},
+    mem,
     path::PathBuf,
     sync::{
         Arc,
@@ -21,7 +22,7 @@ use crate::{
 };
 
 /// What a follower has its files compared with.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 pub(super) struct Audit {
     /// Where they are, in the same order.
     paths: Arc<[PathBuf]>,
@@ -106,37 +107,41 @@ impl Follower {
     }
 
     fn audited(&self) -> Option<Notice> {
-        let audit = lock(&self.audit);
+        let mut audit = lock(&self.audit);
         match audit.rule {
             Rule::Read => Some(Notice::Doubtful),
             Rule::Delegate => Some(Notice::Due),
             Rule::Compare => {
-                let copy = audit.clone();
-                // Looks without the lock, since a file may be on a server that does not answer.
+                let paths = Arc::clone(&audit.paths);
+                // Looks without the lock, since a file may be on a server that does not answer. Nobody else
+                // needs these meanwhile: who has newer ones replaces them.
+                let mut files = mem::take(&mut audit.files);
+                let version = audit.version;
                 drop(audit);
-                let is_due = || self.reread_is_due(&copy);
-                self.compare(&copy).or_else(|| is_due().then_some(Notice::Doubtful))
+                let notice = compare(&mut files, &paths);
+                let mut audit = lock(&self.audit);
+                if audit.version != version {
+                    return None;
+                }
+                audit.files = files;
+                notice.or_else(|| self.reread_is_due(audit.read_at).then_some(Notice::Doubtful))
             }
         }
     }
+}
 
-    fn compare(&self, with: &Audit) -> Option<Notice> {
-        let files = with.files.iter().zip(&*with.paths).enumerate();
-        let mut strange = files.filter_map(|(n, (file, path))| {
-            let found = open::identity(path);
-            (file.doubtful || found != file.identity).then_some((n, found))
-        });
-        strange.find_map(|(n, found)| {
-            let mut audit = lock(&self.audit);
-            // Told once: until it has looked, the follower may be waiting for quiet.
-            if audit.version != with.version || audit.files[n].told == Told::Of(found) {
-                return None;
-            }
-            audit.files[n].told = Told::Of(found);
-            let is_doubt = found == audit.files[n].identity;
-            Some(if is_doubt { Notice::Doubtful } else { Notice::Differs })
-        })
-    }
+/// Looks for a file that is not what it was.
+fn compare(files: &mut [Audited], paths: &[PathBuf]) -> Option<Notice> {
+    files.iter_mut().zip(paths).find_map(|(file, path)| {
+        let found = open::identity(path);
+        let is_doubt = found == file.identity;
+        // Told once: until it has looked, the follower may be waiting for quiet.
+        if (is_doubt && !file.doubtful) || file.told == Told::Of(found) {
+            return None;
+        }
+        file.told = Told::Of(found);
+        Some(if is_doubt { Notice::Doubtful } else { Notice::Differs })
+    })
 }
 
 /// Followers whose loader may read more files than it names.
@@ -165,8 +170,8 @@ impl Drop for Opaque {
 
 impl Follower {
     /// Whether a loader that may read more than it names is to be given the chance again.
-    fn reread_is_due(&self, audit: &Audit) -> bool {
-        let Some(read_at) = audit.read_at else { return false };
+    fn reread_is_due(&self, read_at: Option<Instant>) -> bool {
+        let Some(read_at) = read_at else { return false };
         let turn = Duration::from_secs(1) * OPAQUE.load(Ordering::Relaxed) / REREADS_PER_SECOND;
         // Those that were started together take their turns one after another.
         let mut spread = DefaultHasher::new();
@@ -190,7 +195,9 @@ pub(super) struct Audits {
 
 struct Group {
     due: Instant,
-    followers: HashSet<ByAddress>,
+    /// In the order of their memory, which is mostly the one in which they were made: a walk through
+    /// thousands of them in another order waits for each.
+    followers: BTreeSet<ByAddress>,
 }
 
 impl Audits {
@@ -205,7 +212,7 @@ impl Audits {
         let group = self
             .groups
             .entry(interval)
-            .or_insert_with(|| Group { due: now + interval, followers: HashSet::new() });
+            .or_insert_with(|| Group { due: now + interval, followers: BTreeSet::new() });
         group.followers.insert(ByAddress(Arc::clone(follower)));
         is_new
     }

@@ -1,6 +1,6 @@
 //! Who is rung for what.
 
-use std::{collections::HashSet, ffi::OsStr, hash::Hash, sync::Arc};
+use std::{cmp::Ordering, collections::BTreeSet, ffi::OsStr, sync::Arc};
 
 use super::{Event, Follower, Notice, What, Whence, platform::Key};
 use crate::file_reloader::hash::Map;
@@ -57,7 +57,7 @@ enum Followers {
     #[default]
     None,
     One(Arc<Follower>),
-    Many(HashSet<ByAddress>),
+    Many(BTreeSet<ByAddress>),
 }
 
 /// A follower that equals only itself.
@@ -277,9 +277,15 @@ impl PartialEq for ByAddress {
 
 impl Eq for ByAddress {}
 
-impl Hash for ByAddress {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.0).hash(state);
+impl Ord for ByAddress {
+    fn cmp(&self, other: &Self) -> Ordering {
+        Arc::as_ptr(&self.0).cmp(&Arc::as_ptr(&other.0))
+    }
+}
+
+impl PartialOrd for ByAddress {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
