@@ -5,7 +5,7 @@ mod patience;
 #[path = "common/source.rs"]
 mod source;
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use hot_reload::{
     Health, Mechanism, Reason, ReloaderHandle, ReloaderOptions, ReloaderReceiver, ReloaderService,
@@ -178,6 +178,31 @@ async fn whoever_resumes_and_asks_in_one_is_told_of_the_look_it_goes_on_with() {
         lab.store.holds(Held::Value(n));
         assert_eq!(within(lab.handle.resume_and_trigger()).await, Triggered::Published(n.into()));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_paused_again_at_once_looks_at_nothing() {
+    let lab = Lab::idle().await;
+    lab.pause().await;
+    lab.store.holds(Held::Value(2));
+    lab.handle.resume();
+    lab.handle.pause();
+    sleep(10 * SECOND).await;
+    assert_eq!((lab.handle.is_paused(), lab.rx.get(), lab.store.loads()), (true, Some(1), 1));
+}
+
+/// Whoever asked before hears late that the service was stopped.
+#[tokio::test(start_paused = true)]
+async fn a_pause_outlives_what_was_asked_for_before_it() {
+    let mut lab = Lab::idle().await;
+    lab.pause().await;
+    lab.store.holds(Held::Hangs);
+    let mut asked = pin!(lab.handle.resume_and_trigger());
+    assert!(timeout(SECOND, &mut asked).await.is_err());
+    lab.task.abort();
+    assert!((&mut lab.task).await.is_err());
+    lab.handle.pause();
+    assert_eq!((asked.await, lab.handle.is_paused()), (Triggered::Stopped, true));
 }
 
 #[tokio::test(start_paused = true)]

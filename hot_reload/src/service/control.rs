@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    mem,
     pin::Pin,
     sync::{Mutex, MutexGuard},
 };
@@ -42,8 +43,8 @@ enum Hold {
 struct Wanted {
     is_running: bool,
     hold: Hold,
-    /// Whether it was paused and is to go on, which has not been carried out yet.
-    is_resumed: bool,
+    /// What held it and is to hold it no more, which has not been carried out yet.
+    resumed_from: Option<Hold>,
     is_over: bool,
     asked: Vec<Ask>,
     rollbacks: VecDeque<(u64, Ask)>,
@@ -66,7 +67,7 @@ impl Default for Wanted {
         Self {
             is_running: false,
             hold: Hold::Nothing,
-            is_resumed: false,
+            resumed_from: None,
             is_over: false,
             asked: Vec::new(),
             rollbacks: VecDeque::new(),
@@ -76,9 +77,25 @@ impl Default for Wanted {
 }
 
 impl Wanted {
+    fn pause(&mut self) {
+        if self.hold == Hold::Nothing {
+            self.hold = Hold::Paused;
+            // It has not gone on yet, so there is nothing to look at first.
+            self.resumed_from.take_if(|was| *was == Hold::Paused);
+        }
+    }
+
     fn resume(&mut self) {
-        self.is_resumed |= self.hold != Hold::Nothing;
-        self.hold = Hold::Nothing;
+        if self.hold != Hold::Nothing {
+            self.resumed_from = Some(mem::replace(&mut self.hold, Hold::Nothing));
+        }
+    }
+
+    /// Asks for a look, if there is somebody to ask.
+    fn ask(&mut self) -> Option<oneshot::Receiver<Triggered>> {
+        let (ask, outcome) = self.is_running.then(oneshot::channel)?;
+        self.asked.push(ask);
+        Some(outcome)
     }
 
     /// Takes what does not wait for the end of a look: the end of the service, or a value of the
@@ -99,39 +116,36 @@ impl Control {
 
     /// Has a running loop load for this reason, and waits for the outcome.
     pub(super) async fn trigger(&self, reason: Reason) -> Triggered {
-        self.want(|wanted, ask| {
-            wanted.asked.push(ask);
+        self.want(|wanted| {
             wanted.reason = reason;
+            wanted.ask()
         })
         .await
     }
 
     /// Has a running loop publish this generation anew, and waits for the outcome.
     pub(super) async fn rollback(&self, generation: u64) -> Triggered {
-        self.want(|wanted, ask| wanted.rollbacks.push_back((generation, ask))).await
+        self.want(|wanted| {
+            let (ask, outcome) = wanted.is_running.then(oneshot::channel)?;
+            wanted.rollbacks.push_back((generation, ask));
+            Some(outcome)
+        })
+        .await
     }
 
-    async fn want(&self, wish: impl FnOnce(&mut Wanted, Ask)) -> Triggered {
-        let outcome = {
-            let mut wanted = self.lock();
-            if !wanted.is_running {
-                return Triggered::Stopped;
-            }
-            let (ask, outcome) = oneshot::channel();
-            wish(&mut wanted, ask);
-            outcome
-        };
+    /// Takes note of a wish, and waits for its outcome, if there is somebody to give one.
+    async fn want(
+        &self,
+        wish: impl FnOnce(&mut Wanted) -> Option<oneshot::Receiver<Triggered>>,
+    ) -> Triggered {
+        let Some(outcome) = wish(&mut self.lock()) else { return Triggered::Stopped };
         self.changed.notify_one();
         // Dropped by a service that stops.
         outcome.await.unwrap_or(Triggered::Stopped)
     }
 
     pub(super) fn pause(&self) {
-        let mut wanted = self.lock();
-        if wanted.hold == Hold::Nothing {
-            wanted.hold = Hold::Paused;
-        }
-        drop(wanted);
+        self.lock().pause();
         self.changed.notify_one();
     }
 
@@ -140,19 +154,15 @@ impl Control {
         self.changed.notify_one();
     }
 
-    /// The same for a running loop, and waits for the outcome of the look that it goes on with.
+    /// The same, and waits for the outcome of the look that a running loop goes on with.
     pub(super) async fn resume_and_trigger(&self) -> Triggered {
-        let outcome = self.want(|wanted, ask| {
+        self.want(|wanted| {
+            // In one step, or the loop might pause in between; where none runs, for the next.
             wanted.resume();
-            wanted.asked.push(ask);
             wanted.reason = Reason::Trigger;
-        });
-        let outcome = outcome.await;
-        if outcome == Triggered::Stopped {
-            // As the next start is to find it.
-            self.resume();
-        }
-        outcome
+            wanted.ask()
+        })
+        .await
     }
 
     /// Has the task that listens to `SIGHUP` end with this, in the place of an earlier one.
@@ -197,7 +207,7 @@ impl Control {
         let mut wanted = self.lock();
         wanted.hold = Hold::Pinned(generation);
         // What was to be resumed was what held before.
-        wanted.is_resumed = false;
+        wanted.resumed_from = None;
     }
 
     /// The generation that is pinned.
@@ -212,7 +222,7 @@ impl Control {
     pub(super) fn is_wanted(&self) -> bool {
         let wanted = self.lock();
         let is_asked = !wanted.asked.is_empty() || !wanted.rollbacks.is_empty();
-        is_asked || wanted.is_over || wanted.is_resumed || wanted.hold != Hold::Nothing
+        is_asked || wanted.is_over || wanted.resumed_from.is_some() || wanted.hold != Hold::Nothing
     }
 
     /// Hears of what somebody wants from now on; for [`next`](Self::next).
@@ -235,7 +245,7 @@ impl Control {
                     return wish;
                 }
                 // First, so that who resumes it and then asks finds it going on.
-                if std::mem::take(&mut wanted.is_resumed) {
+                if wanted.resumed_from.take().is_some() {
                     return Wish::Event(Event::Resume);
                 }
                 if !wanted.asked.is_empty() {
