@@ -173,6 +173,14 @@ impl Status {
         }
     }
 
+    /// Nothing is wrong with the source, and its value serves.
+    pub(crate) fn set_good(&mut self) {
+        let is_degraded = matches!(self.mechanism, Some(Mechanism::Degraded(_)));
+        self.health = if is_degraded { Health::Degraded } else { Health::Fresh };
+        self.set_problem(None);
+        self.unapplied_since = None;
+    }
+
     pub(crate) fn set_problem(&mut self, problem: Option<Problem>) {
         (self.last_error, self.last_error_at, self.refused_by) = match problem {
             Some(Problem { words, at, refused_by }) => (Some(words), at, refused_by),

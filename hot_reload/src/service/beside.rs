@@ -2,17 +2,18 @@
 
 use std::pin::Pin;
 
-use tokio::time::Instant;
+use tokio::{task::unconstrained, time::Instant};
 
 use super::{
     control::{Ask, Wish},
     doubt::Doubt,
     ears::{Ears, Woken},
+    recall::{PROBATION, not_kept},
     record::Trial,
     sink::{Report, Sink},
     state::Event,
 };
-use crate::at_once::at_once;
+use crate::{at_once::at_once, status::Status};
 
 /// What a loop attends to beside its source.
 pub(super) struct Beside<'a, 'n, C> {
@@ -79,13 +80,19 @@ impl<C: Future<Output = ()>> Beside<'_, '_, C> {
             let woken = tokio::select! {
                 biased;
                 found = &mut look => return Ok(found),
-                woken = self.ears.overhear(time, &mut self.trial) => woken,
+                // Whatever a load that is ever busy has left of the task's budget (`tokio::task::coop`).
+                woken = unconstrained(self.ears.overhear(time, &mut self.trial)) => woken,
             };
             let bad = match woken {
                 Woken::NoReceivers => return Err(Interruption::End(Event::NoReceivers)),
                 Woken::Wish(Wish::Event(end)) => return Err(Interruption::End(end)),
                 Woken::Wish(Wish::Rollback(generation, ask)) => {
-                    return Err(Interruption::Rollback(generation, ask));
+                    if sink.keeps(generation) {
+                        return Err(Interruption::Rollback(generation, ask));
+                    }
+                    // Whoever asked may have gone.
+                    drop(ask.send(not_kept(generation, source)));
+                    None
                 }
                 Woken::Proof(outcome) => self.judge(outcome, sink),
                 Woken::Time => {
@@ -110,7 +117,12 @@ impl<C: Future<Output = ()>> Beside<'_, '_, C> {
         self.trial = None;
         match outcome {
             Ok(()) => {
-                sink.acquit();
+                let is_all = sink.status().refused_by.as_deref() == Some(PROBATION);
+                // It was what the source holds when that was last looked at.
+                if sink.acquit() && is_all {
+                    self.doubt.clear();
+                    sink.report(&mut Status::set_good);
+                }
                 None
             }
             Err(words) => Some(Box::new(Withdrawal { words, attempts: 0, again: Instant::now() })),

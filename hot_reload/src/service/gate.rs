@@ -3,20 +3,20 @@
 use std::{
     fmt::{self, Display},
     pin::Pin,
-    sync::Arc,
+    sync::{self, Arc},
     time::Duration,
 };
 
 use tokio::{
     sync::{Mutex, OwnedMutexGuard},
     task::spawn_blocking,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tracing::{debug, error};
 
 use crate::{
-    busy::Busy,
     channel::Snapshot,
+    lock::lock,
     panic::{caught, caught_future, words},
     redact::mask,
 };
@@ -46,7 +46,8 @@ type Passed = Result<Option<Commit>, String>;
 /// One step on the way to publication.
 struct Step<V> {
     name: Arc<str>,
-    check: Box<dyn Fn(Candidate<V>) -> Checking + Send + Sync>,
+    /// It may take that long.
+    check: Box<dyn Fn(Candidate<V>, Duration) -> Checking + Send + Sync>,
 }
 
 type Checking = Pin<Box<dyn Future<Output = Passed> + Send>>;
@@ -79,15 +80,13 @@ impl<V> Gate<V> {
         E: Display,
     {
         let check = Arc::new(check);
-        let busy = Arc::new(Busy::default());
+        let single = Arc::new(Single::default());
         self.steps.push(Step {
             name: VALIDATION.into(),
-            check: Box::new(move |candidate| {
-                let (check, at_work) = (Arc::clone(&check), Busy::begin(Arc::clone(&busy)));
+            check: Box::new(move |candidate, limit| {
+                let (check, single) = (Arc::clone(&check), Arc::clone(&single));
                 Box::pin(async move {
-                    let Some(at_work) = at_work else {
-                        return Err("it still hangs on an earlier value".to_owned());
-                    };
+                    let at_work = single.begin(limit).await?;
                     let checked = spawn_blocking(move || {
                         let _at_work = at_work;
                         let current = candidate.current.as_deref();
@@ -117,7 +116,7 @@ impl<V> Gate<V> {
     {
         self.steps.push(Step {
             name,
-            check: Box::new(move |candidate| {
+            check: Box::new(move |candidate, _| {
                 // Called here, so that what it does before its first await is guarded as well.
                 let preparing = prepare(candidate);
                 Box::pin(async move {
@@ -151,11 +150,30 @@ impl<V> Gate<V> {
             prepared.turns.0.push(has_turn);
         }
         for step in &self.steps {
-            let outcome = guarded(|| (step.check)(candidate.clone()), limit).await;
+            let outcome = guarded(|| (step.check)(candidate.clone(), limit), limit).await;
             let commit = outcome.map_err(|words| Refusal { by: Arc::clone(&step.name), words })?;
             prepared.commits.extend(commit.map(|commit| (Arc::clone(&step.name), commit)));
         }
         Ok(prepared)
+    }
+}
+
+/// Lets checks that block in one at a time: one that nobody waits for any more runs on.
+#[derive(Default)]
+struct Single {
+    at_work: Arc<Mutex<()>>,
+    since: sync::Mutex<Option<Instant>>,
+}
+
+impl Single {
+    /// Begins once the one before has ended, unless that has taken longer than it may.
+    async fn begin(&self, limit: Duration) -> Result<OwnedMutexGuard<()>, String> {
+        let taken = lock(&self.since).map_or(Duration::ZERO, |since| since.elapsed());
+        let ended = Arc::clone(&self.at_work).lock_owned();
+        let hangs = |_| "it still hangs on an earlier value".to_owned();
+        let at_work = timeout(limit.saturating_sub(taken), ended).await.map_err(hangs)?;
+        *lock(&self.since) = Some(Instant::now());
+        Ok(at_work)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     redact::mask,
 };
 
-/// Looks once, within `span`, or goes on with the look that `began` then: one that panics or hangs
+/// Looks once, within `span`, or goes on with the look whose time `began` then: one that panics or hangs
 /// has failed, no more.
 pub(super) async fn look<V, S>(
     source: &mut (impl Follow<V, S> + ?Sized),

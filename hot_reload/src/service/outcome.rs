@@ -194,10 +194,7 @@ impl News {
             return self.fails(status, failing);
         }
         self.failures_over = std::mem::take(&mut status.failures);
-        let is_degraded = matches!(mechanism, Mechanism::Degraded(_));
-        status.health = if is_degraded { Health::Degraded } else { Health::Fresh };
-        status.set_problem(None);
-        status.unapplied_since = None;
+        status.set_good();
     }
 
     fn fails(&mut self, status: &mut Status, failing: &Failing) {

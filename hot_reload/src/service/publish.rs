@@ -139,6 +139,10 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         Ok(())
     }
 
+    fn keeps(&self, generation: u64) -> bool {
+        self.record.is_some_and(|record| record.find(generation).is_some())
+    }
+
     async fn recall(
         &self,
         recall: Recall,
@@ -233,13 +237,13 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         record.try_out(&value, until)
     }
 
-    fn acquit(&self) {
+    fn acquit(&self) -> bool {
         self.sender.set_status(|status| status.probation_until = None);
-        let Some(record) = self.record else { return };
-        if let Some(good) = record.acquit() {
-            self.control.set_past(record.past());
-            self.keep(good);
-        }
+        let Some(record) = self.record else { return false };
+        let Some((good, was_bad)) = record.acquit() else { return false };
+        self.control.set_past(record.past());
+        self.keep(good);
+        was_bad
     }
 
     fn serves_bad(&self) -> bool {

@@ -53,6 +53,13 @@ pub(super) async fn restore<V, K: Sink<V>>(around: &Surroundings<'_>, sink: &K) 
     }
 }
 
+/// Says that a generation can't be had again.
+pub(super) fn not_kept(generation: u64, source: Option<&str>) -> Triggered {
+    let words = format!("generation {generation} is not kept; the history has those that are");
+    warn!(target: "hot_reload::not_rolled_back", source = source.map(display), error = words, "can't roll back");
+    Triggered::Failed(words.into())
+}
+
 /// What came of a roll-back.
 pub(super) enum RolledBack {
     /// The value serves again, as this generation.
@@ -65,13 +72,11 @@ pub(super) enum RolledBack {
 }
 
 impl RolledBack {
-    /// What is told whoever has asked for generation `number`.
-    pub(super) fn answer(&self, number: u64) -> Triggered {
+    /// What is told whoever has asked for it.
+    pub(super) fn answer(&self) -> Triggered {
         match self {
             Self::To(generation) => Triggered::Published(*generation),
-            Self::NotKept => Triggered::Failed(
-                format!("generation {number} is not kept; the history has those that are").into(),
-            ),
+            Self::NotKept => Triggered::Failed(NONE_KEPT.into()),
             Self::Refused(refusal) => Triggered::Failed(refusal.to_string().into()),
             Self::Ended(_) => Triggered::Stopped,
         }
@@ -113,10 +118,7 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
         refused => {
             let error = match &refused {
                 Err(refusal) => mask(&refusal.to_string()),
-                Ok(_) => match recall {
-                    Recall::Generation(number) => format!("generation {number} is not kept"),
-                    Recall::LastGood => "nothing is kept to go back to".to_owned(),
-                },
+                Ok(_) => NONE_KEPT.to_owned(),
             };
             warn!(target: "hot_reload::not_rolled_back", source = source.map(display), error, probation, "can't roll back");
             if problem.is_some() {
@@ -151,6 +153,8 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
     warn!(target: "hot_reload::rolled_back", source = source.map(display), generation, to, probation, "an earlier value serves again");
     RolledBack::To(generation)
 }
+
+const NONE_KEPT: &str = "nothing is kept to go back to";
 
 /// What a service calls the check of a value that serves already.
 pub(super) const PROBATION: &str = "probation";

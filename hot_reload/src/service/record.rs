@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
     channel::Snapshot,
@@ -124,22 +124,21 @@ impl<V> Record<V> {
     /// to.
     pub(super) fn try_out(&self, new: &Snapshot<V>, until: Instant) -> Option<Trial> {
         let probation = self.probation.as_ref()?;
+        let window = probation.window;
         self.lock().on_trial = Some(new.clone());
         let check = caught(|| (probation.check)(new.clone()))
             .unwrap_or_else(|words| Box::pin(std::future::ready(Err(words))));
         Some(Box::pin(async move {
-            let (mut checked, mut until) = (pin!(caught_future(check)), until);
-            loop {
-                if let Ok(outcome) = timeout_at(until, &mut checked).await {
-                    return outcome?;
-                }
-                let late = until.elapsed();
-                if late < HELD_UP {
-                    return Ok(());
-                }
-                // Nobody polled it for that long, so it could not fail in that time.
-                until += 2 * late;
+            let mut checked = pin!(caught_future(check));
+            if let Ok(outcome) = timeout_at(until, &mut checked).await {
+                return outcome?;
             }
+            let late = until.elapsed();
+            if late < HELD_UP {
+                return Ok(());
+            }
+            // Nobody polled it for that long, so it could not fail in that time.
+            timeout(late.min(window), checked).await.unwrap_or(Ok(Ok(())))?
         }))
     }
 
@@ -155,18 +154,19 @@ impl<V> Record<V> {
         }
     }
 
-    /// Takes note that the value on trial has proved itself, and returns it.
-    pub(super) fn acquit(&self) -> Option<Snapshot<V>> {
+    /// Takes note that the value on trial has proved itself, and returns it, and whether it was found bad
+    /// in an earlier run.
+    pub(super) fn acquit(&self) -> Option<(Snapshot<V>, bool)> {
         let mut kept = self.lock();
         let good = kept.on_trial.take()?;
-        // It may have been found bad in an earlier run.
         if let Some(entry) = kept.entry(good.generation()) {
             entry.is_bad = false;
         }
         let was = (kept.bad.take(), kept.good.replace(good.clone()));
         drop(kept);
+        let was_bad = was.0.is_some();
         drop_guarded(was);
-        Some(good)
+        Some((good, was_bad))
     }
 
     /// Takes note that the value on trial is bad, until another is published; returns the last good

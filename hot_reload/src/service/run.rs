@@ -5,6 +5,7 @@ use std::{
     marker::PhantomData,
     pin::pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::{
@@ -22,7 +23,7 @@ use super::{
     look::{abandon, look},
     metrics::Metrics,
     outcome::{Failing, Looked, News, Pace, admit},
-    recall::{RolledBack, Surroundings, restore, roll_back},
+    recall::{RolledBack, Surroundings, not_kept, restore, roll_back},
     sink::{Found, Recall, Report, Sink},
     state::{Event, Round, State, Timing, next},
 };
@@ -121,10 +122,20 @@ struct Shell<'a, 'n, V, S, F: ?Sized, K, C> {
     around: Surroundings<'n>,
     /// Who waits for the outcome of the look that is under way, or of the next.
     asked: Vec<Ask>,
-    /// When the look began that the source is to go on with, since something else came in between.
-    under_way: Option<Instant>,
+    /// A look to go on with, since something else came in between.
+    under_way: Option<UnderWay>,
     may_restore: bool,
     _values: PhantomData<fn() -> (V, S)>,
+}
+
+/// A look that is not over.
+#[derive(Clone, Copy)]
+struct UnderWay {
+    begun: Instant,
+    /// For how long something else came first.
+    away: Duration,
+    /// What it has come to.
+    part: Part,
 }
 
 impl<V, S, F, K, C> Shell<'_, '_, V, S, F, K, C>
@@ -138,11 +149,12 @@ where
     /// came first, and it has yet to be found.
     async fn load(&mut self, round: Round) -> Option<Event> {
         let Surroundings { source: name, control, metrics, .. } = self.around;
-        let begun = self.under_way.take().unwrap_or_else(|| self.begin());
+        let under_way = self.under_way.take().unwrap_or_else(|| self.begin());
+        let begun = under_way.begun;
         let patience = if begun < round.ceiling { Patience::Left } else { Patience::Exhausted };
         let origin = Origin::new(round.reason, round.seen(&self.timing));
         self.beside.doubt.arises(origin.seen);
-        let found = match self.find(origin, patience, begun).await {
+        let found = match self.find(origin, patience, under_way).await {
             Ok(found) => found,
             // Seldom, and large.
             Err(interruption) => return Box::pin(self.give_way(interruption)).await,
@@ -197,18 +209,19 @@ where
         Some(event)
     }
 
-    /// Begins a look; returns when.
-    fn begin(&mut self) -> Instant {
+    /// Begins a look.
+    fn begin(&mut self) -> UnderWay {
         let asked = self.around.control.take_asked();
         if !asked.is_empty() {
             self.source.must_load();
             self.asked.extend(asked);
         }
-        Instant::now()
+        UnderWay { begun: Instant::now(), away: Duration::ZERO, part: Part::Source }
     }
 
     /// Does what did not wait for the end of a look; `None` where that goes on.
     async fn give_way(&mut self, interruption: Interruption) -> Option<Event> {
+        let since = Instant::now();
         let event = match interruption {
             Interruption::End(end) => Some(end),
             Interruption::Withdrawal(withdrawal) => self.withdraw(withdrawal).await,
@@ -217,6 +230,8 @@ where
         if event.is_some() {
             self.under_way = None;
             abandon(self.source);
+        } else if let Some(under_way) = &mut self.under_way {
+            under_way.away += since.elapsed();
         }
         event
     }
@@ -230,7 +245,7 @@ where
         &mut self,
         origin: Origin,
         patience: Patience,
-        begun: Instant,
+        under_way: UnderWay,
     ) -> Result<Looked<K::Admitted>, Interruption> {
         let Surroundings { source: name, limit, .. } = self.around;
         let failing = |error| Box::new(Failing::of::<V, S>(&error));
@@ -238,50 +253,62 @@ where
         let reason = origin.reason.as_str();
         let span = debug_span!("hot_reload.load", source = name, reason);
         let (to, show) = ((self.sink, name), origin.reason == Reason::Event);
-        let looked = {
-            let look = pin!(look(self.source, patience, (begun, limit), &span));
-            self.beside.until(look, (Part::Source, show), to).await
-        };
-        let looked = match looked {
-            Ok(Ok(look)) => look,
-            Ok(Err(error)) => return Ok(Err(failing(error))),
-            Err(interruption) => {
-                self.under_way = Some(begun);
-                return Err(interruption);
+        let looked = if under_way.part == Part::Source {
+            let began = under_way.begun + under_way.away;
+            let look = pin!(look(self.source, patience, (began, limit), &span));
+            match self.beside.until(look, (Part::Source, show), to).await {
+                Ok(looked) => looked,
+                Err(interruption) => {
+                    self.under_way = Some(under_way);
+                    return Err(interruption);
+                }
             }
+        } else {
+            // It is held, and a source that gives what is new only would not give it again.
+            Ok(Look::Unchanged)
         };
-        let may_restore = self.may_restore;
-        let rest = async {
-            let mut look = looked;
-            let origin = Origin { is_partial: self.source.is_partial(), ..origin };
-            if origin.is_partial && matches!(look, Look::Value(_)) {
-                let is_first = std::mem::take(&mut self.may_restore);
-                // Large, and seldom needed.
-                let partial = unless_better(look, is_first, &self.around, self.sink);
-                let lacks = || failing(self.source.shortfall().unwrap_or_else(lacks_a_part));
-                look = Box::pin(partial).instrument(span.clone()).await.ok_or_else(lacks)?;
-            }
-            let admitted = span.in_scope(|| admit(look, origin, self.sink));
-            let mut found = admitted.map_err(refused)?;
-            if self.sink.has_gate()
-                && let Found::New(admitted) = &mut found
-            {
-                // Large, and seldom needed.
-                let passing = Box::pin(self.sink.pass(admitted, limit));
-                passing.instrument(span.clone()).await.map_err(refused)?;
-            }
-            Ok(found)
+        let mut look = match looked {
+            Ok(look) => look,
+            Err(error) => return Ok(Err(failing(error))),
         };
-        let found = {
-            let rest = pin!(rest);
-            self.beside.until(rest, (Part::Gate, show), to).await
-        };
-        if found.is_err() {
-            // What was found is to be found again.
-            self.may_restore = may_restore;
-            self.source.must_load();
+        let origin = Origin { is_partial: self.source.is_partial(), ..origin };
+        if origin.is_partial && matches!(look, Look::Value(_)) {
+            // Large, and seldom needed.
+            let is_first = std::mem::take(&mut self.may_restore);
+            let better = unless_better(look, is_first, &self.around, self.sink);
+            let better = pin!(Box::pin(better).instrument(span.clone()));
+            look = match self.beside.until(better, (Part::Gate, show), to).await {
+                Ok(Some(look)) => look,
+                Ok(None) => {
+                    return Ok(Err(failing(self.source.shortfall().unwrap_or_else(lacks_a_part))));
+                }
+                Err(interruption) => {
+                    // What was found is to be found again.
+                    self.may_restore = is_first;
+                    self.source.must_load();
+                    return Err(interruption);
+                }
+            };
         }
-        found
+        let mut found = match span.in_scope(|| admit(look, origin, self.sink)) {
+            Ok(found) => found,
+            Err(refusal) => return Ok(Err(refused(refusal))),
+        };
+        if self.sink.has_gate()
+            && let Found::New(admitted) = &mut found
+        {
+            // Large, and seldom needed.
+            let passing = pin!(Box::pin(self.sink.pass(admitted, limit)).instrument(span.clone()));
+            match self.beside.until(passing, (Part::Gate, show), to).await {
+                Ok(Ok(())) => {}
+                Ok(Err(refusal)) => return Ok(Err(refused(refusal))),
+                Err(interruption) => {
+                    self.under_way = Some(UnderWay { part: Part::Gate, ..under_way });
+                    return Err(interruption);
+                }
+            }
+        }
+        Ok(Ok(found))
     }
 
     /// Waits for something to happen; `None` where it leaves the loop as it is.
@@ -361,6 +388,11 @@ where
     /// Does what somebody wants.
     async fn grant(&mut self, wish: Wish) -> Option<Event> {
         let event = match wish {
+            Wish::Rollback(generation, ask) if !self.sink.keeps(generation) => {
+                // Whoever asked may have gone.
+                drop(ask.send(not_kept(generation, self.around.source)));
+                return None;
+            }
             Wish::Rollback(generation, ask) => {
                 let recall = Recall::Generation(generation);
                 let (around, beside) = (&self.around, &mut self.beside);
@@ -372,7 +404,7 @@ where
                     self.answer(&Triggered::Failed(PINNED.into()));
                 }
                 // Whoever asked may have gone.
-                drop(ask.send(rolled_back.answer(generation)));
+                drop(ask.send(rolled_back.answer()));
                 return match rolled_back {
                     // At once, since a look may be under way.
                     RolledBack::To(_) => Some(Event::Pause),

@@ -94,6 +94,11 @@ pub(crate) trait Sink<V>: Report {
         Standing::Serves
     }
 
+    /// Whether that generation can be had again.
+    fn keeps(&self, _generation: u64) -> bool {
+        false
+    }
+
     /// Has a value of the past pass what a new one passes; with the generation that it was, or `None`
     /// if there is none.
     async fn recall(
@@ -115,8 +120,10 @@ pub(crate) trait Sink<V>: Report {
         None
     }
 
-    /// Takes note that the newest value has proved itself.
-    fn acquit(&self) {}
+    /// Takes note that the newest value has proved itself; true if it was found bad before.
+    fn acquit(&self) -> bool {
+        false
+    }
 
     /// Whether what serves was found bad.
     fn serves_bad(&self) -> bool {

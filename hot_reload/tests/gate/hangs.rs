@@ -3,12 +3,13 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
 
-use hot_reload::{Health, ReloaderOptions, Triggered};
+use async_trait::async_trait;
+use hot_reload::{Health, Reload, ReloadResult, ReloaderOptions, ReloaderService, Triggered};
 use tokio::{
     task::{JoinHandle, yield_now},
     time::{Instant, sleep},
@@ -172,4 +173,46 @@ async fn a_value_passes_a_slow_gate_though_a_bad_one_can_not_be_taken_back() {
     sleep(WINDOW / 10).await;
     assert_eq!(idle.load(3).await, Triggered::Published(3));
     within(idle.rx.wait_for(|value| *value == 3)).await.unwrap();
+}
+
+/// Loads for ever once it is told to, and takes all of its task's budget at each turn.
+#[derive(Clone, Default)]
+struct Busy(Arc<AtomicBool>);
+
+#[async_trait]
+impl Reload<u32> for Busy {
+    type Source = ();
+
+    async fn new((): &()) -> ReloadResult<Self, u32> {
+        Ok(Self::default())
+    }
+
+    async fn reload(&self) -> ReloadResult<Option<u32>, u32> {
+        while self.0.load(Ordering::Relaxed) {
+            tokio::task::consume_budget().await;
+        }
+        Ok(Some(1))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_that_is_ever_busy_holds_up_neither_a_check_nor_the_end() {
+    let source = Busy::default();
+    let options = ReloaderOptions::polling().poll_interval(NEVER).load_timeout(NEVER);
+    let (service, mut rx) = ReloaderService::<_, u32>::from_reloader(source.clone(), options);
+    let service = service.probation(NEVER, |_| async {
+        sleep(100 * MILLISECOND).await;
+        Err("it answers 503")
+    });
+    let handle = service.handle();
+    let task = tokio::spawn(async move { service.start().await.unwrap() });
+    within(rx.changed()).await.unwrap();
+    source.0.store(true, Ordering::Relaxed);
+    let asking = handle.clone();
+    let asked = tokio::spawn(async move { asking.trigger().await });
+    let mut status = rx.watch_status();
+    within(status.wait_for(|status| status.refused_by.is_some())).await.unwrap();
+    handle.shutdown().await;
+    within(task).await.unwrap();
+    assert_eq!(asked.await.unwrap(), Triggered::Stopped);
 }

@@ -5,6 +5,7 @@
 mod common;
 mod hangs;
 mod history;
+mod interrupted;
 mod once;
 mod passing;
 mod probation;
@@ -119,7 +120,7 @@ impl Idle {
         let (service, rx) = ReloaderService::from_reloader(store.clone(), options);
         let service = with(service);
         let handle = service.handle();
-        let task = tokio::spawn(async move { service.start().await.unwrap() });
+        let task = tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
         let mut idle = Self { store, rx, handle, task: Some(task) };
         within(idle.rx.changed()).await.unwrap();
         idle

@@ -295,7 +295,7 @@ async fn what_is_stale_stays_so_when_a_bad_value_is_taken_back_at_last() {
 #[tokio::test(start_paused = true)]
 async fn a_bad_value_that_passes_in_a_later_start_is_good() {
     let store = Store::of(Held::Value(1));
-    let options = ReloaderOptions::polling().poll_interval(WINDOW);
+    let options = never_by_itself().poll_interval(NEVER).max_staleness(WINDOW);
     let (service, mut rx) = ReloaderService::from_reloader(store.clone(), options);
     let is_well = Arc::new(AtomicBool::new(false));
     let well = Arc::clone(&is_well);
@@ -311,12 +311,14 @@ async fn a_bad_value_that_passes_in_a_later_start_is_good() {
     let first = start();
     within(rx.changed()).await.unwrap();
     let mut status = rx.watch_status();
-    within(status.wait_for(|status| status.health == Health::Retrying)).await.unwrap();
+    within(status.wait_for(|status| status.health == Health::Stale)).await.unwrap();
     first.abort();
     let _stopped = first.await;
     is_well.store(true, Ordering::SeqCst);
     let second = start();
-    within(status.wait_for(|status| status.health == Health::Fresh)).await.unwrap();
+    // By itself, though nothing looks at the source again.
+    let fresh = within(status.wait_for(|status| status.health == Health::Fresh)).await.unwrap();
+    assert_eq!((fresh.refused_by, fresh.unapplied_since), (None, None));
     assert!(!handle.history()[0].is_bad);
     assert_eq!(within(handle.trigger()).await, Triggered::Unchanged);
     second.abort();
@@ -334,6 +336,37 @@ async fn the_status_says_until_when_a_value_is_on_probation() {
     let mut status = lab.rx.watch_status();
     within(status.wait_for(|status| status.probation_until.is_none())).await.unwrap();
     assert_eq!(Instant::now(), until);
+}
+
+/// A roll-back waits for its turn for an hour, and is refused then.
+#[tokio::test(start_paused = true)]
+async fn a_time_in_which_nobody_attended_to_a_check_prolongs_it_by_its_window_at_most() {
+    let turn = Arc::new(tokio::sync::Mutex::new(()));
+    let idle = Idle::new(never_by_itself(), |service| {
+        let service = service.history(5).in_turn(Arc::clone(&turn));
+        let service = service.prepare("listener", |candidate| async move {
+            let refuses = *candidate.new == 1 && candidate.current.is_some();
+            if refuses { Err("not free yet") } else { Ok(|| ()) }
+        });
+        service.probation(WINDOW, |value| async move {
+            if *value == 2 {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, &str>(())
+        })
+    })
+    .await;
+    assert_eq!(idle.load(2).await, Triggered::Published(2));
+    let held = turn.lock().await;
+    let handle = idle.handle.clone();
+    let asked = tokio::spawn(async move { handle.rollback(1).await });
+    sleep(360 * WINDOW).await;
+    drop(held);
+    assert!(matches!(asked.await.unwrap(), Triggered::Failed(_)));
+    let begun = Instant::now();
+    let mut status = idle.rx.watch_status();
+    within(status.wait_for(|status| status.probation_until.is_none())).await.unwrap();
+    assert_eq!(begun.elapsed(), WINDOW);
 }
 
 #[tokio::test(start_paused = true)]
