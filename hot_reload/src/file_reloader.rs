@@ -88,7 +88,8 @@ pub trait AsyncFileLoad: Sized {
     /// Returns the further files that this value came from, none by default.
     ///
     /// They are followed like the main file, whether they exist yet or not, and read with it as
-    /// one set. A relative path is meant from the directory of the main file.
+    /// one set, from the first value on that names them: a load that fails before, as for the lack of one,
+    /// is tried again with backoff. A relative path is meant from the directory of the main file.
     fn dependent_paths(&self) -> Vec<PathBuf> {
         Vec::new()
     }

@@ -95,7 +95,7 @@ pub(crate) enum Command {
     /// It stays there, whatever the file or the store says, until it is told to resume.
     #[command(after_help = help::ORDER)]
     Rollback {
-        /// Which one, by its number in the history that status shows
+        /// Which one, by its number in the history that status shows, or by an earlier one
         generation: u64,
         #[command(flatten)]
         whom: Whom,

@@ -151,7 +151,8 @@ impl FileError {
                 let message = at.loggable.map_or_else(|| mask(&at.message), str::to_owned);
                 format!("{path}:{}:{}: {message}", at.line, at.column)
             }
-            Problem::Refused(words) | Problem::Stuck(words) => format!("{path}: {}", mask(words)),
+            Problem::Refused(words) => format!("{path}: its loader says: {}", mask(words)),
+            Problem::Stuck(words) => format!("{path}: {}", mask(words)),
             Problem::Missing(cause) | Problem::Io(cause) => format!("{self}: {cause}"),
             _ => self.to_string(),
         }
@@ -210,7 +211,8 @@ impl fmt::Display for FileError {
                 write!(f, "{path}: empty, or nothing but blanks; write into it what it is to hold")
             }
             Problem::Parse(at) => write!(f, "{path}:{at}"),
-            Problem::Refused(words) | Problem::Stuck(words) => write!(f, "{path}: {words}"),
+            Problem::Refused(words) => write!(f, "{path}: its loader says: {words}"),
+            Problem::Stuck(words) => write!(f, "{path}: {words}"),
         }
     }
 }

@@ -253,7 +253,7 @@ impl News {
             if self.had_value {
                 warn!(target: "hot_reload::failed", source, error = %why, "the last good value keeps serving");
             } else {
-                warn!(target: "hot_reload::failed", source, error = %why, "there is no value yet; trying again");
+                warn!(target: "hot_reload::failed", source, error = %why, "there is no value yet");
             }
         }
         if self.failures_over > 0 {

@@ -149,6 +149,8 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
         status.set_problem(problem.clone());
     };
     sink.publish(admitted, &mut change).await;
+    // As whoever asked knows it, who may know it by an earlier number.
+    let to = if let Recall::Generation(number) = recall { number } else { to };
     metrics.published(Origin::new(Reason::Rollback, begun), || None);
     warn!(target: "hot_reload::rolled_back", source = source.map(display), generation, to, probation, "an earlier value serves again");
     RolledBack::To(generation)
