@@ -2,10 +2,10 @@
 
 use std::{
     any::Any,
-    future::poll_fn,
+    ops::{Deref, DerefMut},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    task::Poll,
+    task::{Context, Poll, ready},
 };
 
 use tracing::error;
@@ -27,15 +27,60 @@ pub(crate) fn caught<R>(work: impl FnOnce() -> R) -> Result<R, String> {
     caught.map_err(|panic| format!("it panicked: {}", words(&*panic)))
 }
 
-/// Drives a user's future; one that panics is never polled again.
-pub(crate) async fn caught_future<F: Future + Unpin>(mut future: F) -> Result<F::Output, String> {
-    poll_fn(|cx| match caught(|| Pin::new(&mut future).poll(cx)) {
-        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-        Ok(Poll::Pending) => Poll::Pending,
-        Err(words) => Poll::Ready(Err(words)),
-    })
-    .await
+/// What is a user's, and held where no panic may come from: one in its `Drop` is logged, wherever it is
+/// let go of, and as a future it may panic as well, which is its output then.
+pub(crate) struct Guarded<T>(Option<T>);
+
+impl<T> Guarded<T> {
+    pub(crate) fn new(held: T) -> Self {
+        Self(Some(held))
+    }
+
+    /// Returns what was held, which is guarded no more.
+    pub(crate) fn into_inner(mut self) -> T {
+        self.0.take().expect(HELD)
+    }
 }
+
+impl<T> Deref for Guarded<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect(HELD)
+    }
+}
+
+impl<T> DerefMut for Guarded<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect(HELD)
+    }
+}
+
+impl<F: Future + Unpin> Future for Guarded<F> {
+    type Output = Result<F::Output, String>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let polled = caught(|| Pin::new(&mut **self).poll(cx));
+        let output = match polled {
+            Ok(polled) => Ok(ready!(polled)),
+            Err(words) => Err(words),
+        };
+        // One that is over, or has panicked, is never polled again.
+        drop_guarded(self.0.take());
+        Poll::Ready(output)
+    }
+}
+
+impl<T> Drop for Guarded<T> {
+    fn drop(&mut self) {
+        if let Some(held) = self.0.take() {
+            drop_guarded(held);
+        }
+    }
+}
+
+/// Why there is something: what takes it ends the guard, or a future that is not polled again.
+const HELD: &str = "it is held until it is over";
 
 /// Drops what may be a user's, whose `Drop` may panic.
 pub(crate) fn drop_guarded<T>(value: T) {

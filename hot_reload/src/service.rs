@@ -28,6 +28,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use tracing::error;
+
 #[cfg(feature = "last-good")]
 pub use self::last_good::read_last_good;
 pub use self::{
@@ -54,6 +56,8 @@ use crate::{
     config::{ReloaderConfig, WatchStrategy},
     error::{ReloadResult, ReloaderError},
     options::ReloaderOptions,
+    panic::Guarded,
+    redact::mask,
     reload::{RealtimeWatch, Reload},
 };
 
@@ -117,7 +121,7 @@ where
 }
 
 /// What a service ends with.
-type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Ending = Guarded<Pin<Box<dyn Future<Output = ()> + Send>>>;
 
 impl<T, V, S> ReloaderService<T, V, S>
 where
@@ -283,8 +287,13 @@ where
         let mut ending = Box::pin(self.ending.lock()).await;
         let end = async {
             if let Some(ending) = ending.as_mut() {
-                ending.await;
-                self.control.end();
+                match ending.await {
+                    Ok(()) => self.control.end(),
+                    Err(words) => {
+                        let panic = mask(&words);
+                        error!(target: "hot_reload::panicked", panic, "what was to end the service panicked");
+                    }
+                }
             }
             // Not to be polled again once it is over.
             *ending = None;

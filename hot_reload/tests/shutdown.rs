@@ -24,7 +24,11 @@ use hot_reload::{
     Health, RealtimeWatch, RealtimeWatchHandle, Reload, ReloadResult, ReloaderHandle,
     ReloaderOptions, ReloaderReceiver, ReloaderService, TomlFile, Triggered,
 };
-use tokio::{sync::oneshot, task::JoinHandle, time::sleep};
+use tokio::{
+    sync::oneshot,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -92,6 +96,23 @@ async fn reached(flag: &AtomicBool) {
         }
     })
     .await;
+}
+
+/// It ended then, and so did every later start.
+#[tokio::test(start_paused = true)]
+async fn not_by_what_would_have_ended_it_and_panics() {
+    let store = Store::of(Held::Value(0));
+    let (service, rx) = ReloaderService::<_, u32>::from_reloader(store.clone(), never());
+    let service = service.with_shutdown(async {
+        sleep(Duration::from_secs(1)).await;
+        panic!("on purpose")
+    });
+    for value in 1..=2 {
+        store.holds(Held::Value(value));
+        let stopped = timeout(Duration::from_secs(2), service.start()).await;
+        assert!(stopped.is_err(), "{stopped:?}");
+        assert_eq!((rx.get(), rx.status().health), (Some(value), Health::Stopped));
+    }
 }
 
 #[tokio::test(start_paused = true)]

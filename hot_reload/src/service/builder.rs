@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt::Display, sync::Arc, time::Duration};
 
 use super::{Candidate, ReloaderService};
-use crate::{channel::Snapshot, options::LONGEST, reload::Reload};
+use crate::{channel::Snapshot, options::LONGEST, panic::Guarded, reload::Reload};
 
 impl<T, V, S> ReloaderService<T, V, S>
 where
@@ -14,7 +14,8 @@ where
     /// Has the service end once `over` does: a channel, a signal, a `CancellationToken` of
     /// `tokio-util`.
     ///
-    /// `start` returns `Ok(())` then, and so does every later one.
+    /// `start` returns `Ok(())` then, and so does every later one. Should `over`
+    /// panic, that is logged, and the service goes on.
     ///
     /// # Examples
     ///
@@ -42,7 +43,7 @@ where
     /// ```
     #[must_use]
     pub fn with_shutdown(mut self, over: impl Future<Output = ()> + Send + 'static) -> Self {
-        *self.ending.get_mut() = Some(Box::pin(over));
+        *self.ending.get_mut() = Some(Guarded::new(Box::pin(over)));
         self
     }
 

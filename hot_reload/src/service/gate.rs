@@ -17,7 +17,7 @@ use tracing::{debug, error};
 use crate::{
     channel::Snapshot,
     lock::lock,
-    panic::{caught, caught_future, words},
+    panic::{Guarded, caught, words},
     redact::mask,
 };
 
@@ -182,7 +182,7 @@ const VALIDATION: &str = "validation";
 
 /// Runs a step that may panic or hang.
 async fn guarded(step: impl FnOnce() -> Checking, limit: Duration) -> Passed {
-    let checked = caught_future(caught(step)?);
+    let checked = Guarded::new(caught(step)?);
     let late = |_| Err(format!("it did not answer within {limit:?}"));
     timeout(limit, checked).await.unwrap_or_else(late)?
 }

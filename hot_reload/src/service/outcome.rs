@@ -18,7 +18,7 @@ use crate::{
     change::{Origin, Reason},
     error::ReloaderError,
     follow::{Look, Mechanism},
-    panic::caught,
+    panic::{Guarded, caught},
     redact::{for_log, mask},
     status::{Health, Location, Problem, Status},
 };
@@ -69,17 +69,18 @@ pub(super) struct Failing {
 
 impl Failing {
     #[cold]
-    pub(super) fn of<V, S: Display>(error: &ReloaderError<V, S>) -> Self {
+    pub(super) fn of<V, S: Display>(error: ReloaderError<V, S>) -> Self {
+        let error = Guarded::new(error);
         // A user's `Display` that panics has told nothing.
-        let told = caught(|| (error.words(), for_log(error)));
+        let told = caught(|| (error.words(), for_log(&error)));
         let (words, for_log) = told.unwrap_or_else(|words| {
             let words = format!("the load has failed, and can't say why: {words}");
             (words.clone(), mask(&words))
         });
         Self {
-            problem: Problem { words: words.into(), at: location(error), refused_by: None },
+            problem: Problem { words: words.into(), at: location(&error), refused_by: None },
             for_log,
-            is_missing: is_missing(error),
+            is_missing: is_missing(&error),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::{
     change::{Origin, Reason},
     channel::{ReloaderSender, Snapshot},
     lock::lock,
-    panic::{caught, drop_guarded},
+    panic::{Guarded, caught, drop_guarded},
     status::Status,
 };
 
@@ -38,7 +38,7 @@ pub(crate) struct Publish<'a, V> {
 
 /// A value that was let in, what was prepared for it by what it has passed, and where it is from.
 pub(crate) struct Admitted<V> {
-    value: Snapshot<V>,
+    value: Guarded<Snapshot<V>>,
     /// `None` before it has passed, and where there is no gate.
     prepared: Option<Prepared>,
     home: Home,
@@ -76,7 +76,8 @@ impl<V: Eq> Publish<'_, V> {
 
     /// Makes the next generation of `value`, which has to pass yet.
     fn candidate(&self, value: V, origin: Origin, home: Home) -> Admitted<V> {
-        Admitted { value: self.sender.candidate(value, origin), prepared: None, home }
+        let value = Guarded::new(self.sender.candidate(value, origin));
+        Admitted { value, prepared: None, home }
     }
 }
 
@@ -107,10 +108,10 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
     }
 
     fn admit(&self, value: V, origin: Origin) -> Result<Found<Admitted<V>>, Refusal> {
+        let value = Guarded::new(value);
         if let Some((bad, why)) = self.bad()
-            && guarded("comparison", || *bad == value)?
+            && guarded("comparison", || *bad == *value)?
         {
-            drop_guarded(value);
             // In the place of one that was refused since.
             self.hold(Some(bad));
             return Ok(Found::Bad(why));
@@ -118,10 +119,9 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         if !self.force && guarded("comparison", || self.sender.holds(&value))? {
             self.record.inspect(|record| record.forget_bad());
             self.hold(None);
-            drop_guarded(value);
             return Ok(Found::Same);
         }
-        Ok(Found::New(self.candidate(value, origin, Home::Source)))
+        Ok(Found::New(self.candidate(value.into_inner(), origin, Home::Source)))
     }
 
     fn has_gate(&self) -> bool {
@@ -211,7 +211,7 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         let trial =
             self.record.zip(until).and_then(|(record, until)| record.try_out(&value, until));
         if trial.is_none() && home != Home::Disk {
-            self.keep(value);
+            self.keep(value.into_inner());
         }
         trial
     }

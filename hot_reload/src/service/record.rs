@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::{
     channel::Snapshot,
     lock::lock,
-    panic::{caught, caught_future, drop_guarded},
+    panic::{Guarded, caught, drop_guarded},
 };
 
 /// How much of the past is kept.
@@ -128,9 +128,10 @@ impl<V> Record<V> {
         self.lock().on_trial = Some(new.clone());
         let check = caught(|| (probation.check)(new.clone()))
             .unwrap_or_else(|words| Box::pin(std::future::ready(Err(words))));
+        // Here, since its value may be replaced before it is polled.
+        let mut check = Guarded::new(check);
         Some(Box::pin(async move {
-            let mut checked = pin!(caught_future(check));
-            if let Ok(outcome) = timeout_at(until, &mut checked).await {
+            if let Ok(outcome) = timeout_at(until, &mut check).await {
                 return outcome?;
             }
             let late = until.elapsed();
@@ -138,7 +139,7 @@ impl<V> Record<V> {
                 return Ok(());
             }
             // Nobody polled it for that long, so it could not fail in that time.
-            timeout(late.min(window), checked).await.unwrap_or(Ok(Ok(())))?
+            timeout(late.min(window), check).await.unwrap_or(Ok(Ok(())))?
         }))
     }
 

@@ -32,7 +32,7 @@ use crate::{
     error::ReloaderError,
     follow::{Follow, Hint, Look, Patience},
     options::ReloaderOptions,
-    panic::drop_guarded,
+    panic::Guarded,
     status::{Health, Status},
 };
 
@@ -169,7 +169,7 @@ where
         }
         let has_value = matches!(found, Ok(Found::New(_) | Found::Same));
         let shortfall = if has_value { self.source.shortfall() } else { None };
-        let shortfall = shortfall.map(|error| Box::new(Failing::of(&error)));
+        let shortfall = shortfall.map(|error| Box::new(Failing::of(error)));
         let is_good = has_value && shortfall.is_none();
         if !is_good {
             // First, so that whoever hears of the one finds the other.
@@ -248,7 +248,7 @@ where
         under_way: UnderWay,
     ) -> Result<Looked<K::Admitted>, Interruption> {
         let Surroundings { source: name, limit, .. } = self.around;
-        let failing = |error| Box::new(Failing::of::<V, S>(&error));
+        let failing = |error| Box::new(Failing::of::<V, S>(error));
         let refused = |refusal| Box::new(Failing::refused(&refusal));
         let reason = origin.reason.as_str();
         let span = debug_span!("hot_reload.load", source = name, reason);
@@ -456,14 +456,11 @@ async fn unless_better<V, K: Sink<V>>(
     around: &Surroundings<'_>,
     sink: &K,
 ) -> Option<Look<V>> {
+    let look = Guarded::new(look);
     if is_first {
         restore(around, sink).await;
     }
-    if sink.status().is_restored {
-        drop_guarded(look);
-        return None;
-    }
-    Some(look)
+    (!sink.status().is_restored).then(|| look.into_inner())
 }
 
 fn lacks_a_part<V, S>() -> ReloaderError<V, S> {

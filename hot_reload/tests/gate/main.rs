@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod drops;
 mod hangs;
 mod history;
 mod interrupted;

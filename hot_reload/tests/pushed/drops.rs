@@ -1,6 +1,7 @@
-//! What a user's `Drop` does when a watch, or what it has told of, is let go of: nothing to the service.
+//! What a user's `Drop` does when a watch, what it has told of, or an error is let go of: nothing to the
+//! service.
 
-use std::any::Any;
+use std::{any::Any, borrow::Cow, fmt};
 
 use super::*;
 
@@ -120,4 +121,81 @@ async fn an_event_that_panics_when_it_is_dropped_ends_no_service() {
     }
     handle.shutdown().await;
     timeout(PATIENCE, task).await.unwrap().expect("no panic").unwrap();
+}
+
+/// An error that panics: when it is dropped, or when it has to say why.
+struct Erratic {
+    at_drop: bool,
+}
+
+impl fmt::Display for Erratic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        assert!(self.at_drop, "no words");
+        f.write_str("out of reach")
+    }
+}
+
+impl From<Erratic> for Cow<'static, str> {
+    fn from(_: Erratic) -> Self {
+        "out of reach".into()
+    }
+}
+
+impl Drop for Erratic {
+    fn drop(&mut self) {
+        assert!(!self.at_drop || std::thread::panicking(), "no end");
+    }
+}
+
+/// A source that can't be watched, as it finds out after a while.
+#[derive(Clone)]
+struct Unwatched {
+    at_drop: bool,
+    watch_takes: Duration,
+    is_loaded: bool,
+}
+
+#[async_trait]
+impl Reload<u32, Erratic> for Unwatched {
+    type Source = Self;
+
+    async fn new(source: &Self) -> ReloadResult<Self, u32, Erratic> {
+        Ok(source.clone())
+    }
+
+    async fn reload(&self) -> ReloadResult<Option<u32>, u32, Erratic> {
+        let at_drop = self.at_drop;
+        if self.is_loaded { Ok(Some(1)) } else { Err(ReloaderError::Reload(Erratic { at_drop })) }
+    }
+}
+
+#[async_trait]
+impl RealtimeWatch<u32, Erratic> for Unwatched {
+    async fn watch_realtime(&self) -> ReloadResult<RealtimeWatchHandle<u32>, u32, Erratic> {
+        sleep(self.watch_takes).await;
+        Err(ReloaderError::Reload(Erratic { at_drop: self.at_drop }))
+    }
+}
+
+/// Of a watch that fails while the loop waits for a hint, and of a load.
+#[tokio::test(start_paused = true)]
+async fn an_error_that_panics_ends_no_service() {
+    for (at_drop, seconds, is_loaded) in [
+        (false, 3, true),
+        (true, 3, true),
+        (false, 0, true),
+        (true, 0, true),
+        (false, 0, false),
+        (true, 0, false),
+    ] {
+        let source = Unwatched { at_drop, watch_takes: Duration::from_secs(seconds), is_loaded };
+        let options = ReloaderOptions::hybrid().load_timeout(Duration::from_secs(10));
+        let (service, values) = ReloaderService::<_, u32, Erratic>::from_reloader(source, options);
+        let handle = service.handle();
+        let task = tokio::spawn(async move { service.start_with_realtime().await.is_ok() });
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(values.get(), is_loaded.then_some(1));
+        handle.shutdown().await;
+        assert_eq!(timeout(PATIENCE, task).await.unwrap().ok(), Some(true), "{seconds} {at_drop}");
+    }
 }

@@ -12,7 +12,10 @@ use std::{
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::Pending;
-use crate::{panic::words, reload::RealtimeWatchHandle};
+use crate::{
+    panic::{Guarded, words},
+    reload::RealtimeWatchHandle,
+};
 
 /// Longer than a server on the other side of the world takes, short enough for a status that still says
 /// that all is well.
@@ -45,9 +48,14 @@ impl<V, S: Display> Arming<'_, V, S> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<RealtimeWatchHandle<V>, String>> {
+        let setting = || {
+            // The words are a user's as well.
+            let set = self.setting.as_mut().poll(cx);
+            set.map_err(|error| Guarded::new(error).to_string())
+        };
         // What panicked is dropped, and never polled again.
-        match catch_unwind(AssertUnwindSafe(|| self.setting.as_mut().poll(cx))) {
-            Ok(Poll::Ready(set)) => return Poll::Ready(set.map_err(|error| error.to_string())),
+        match catch_unwind(AssertUnwindSafe(setting)) {
+            Ok(Poll::Ready(set)) => return Poll::Ready(set),
             Ok(Poll::Pending) => {}
             Err(panic) => {
                 let words = words(&*panic);
