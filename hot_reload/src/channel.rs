@@ -15,7 +15,7 @@ use tokio::{
     time::Instant,
 };
 
-use self::projection::Projections;
+use self::projection::{OfPart, Part, Projections};
 #[cfg(feature = "stream")]
 pub use self::stream::ReloaderStream;
 pub use self::{
@@ -25,7 +25,7 @@ pub use self::{
 use crate::{
     change::{Origin, Reason},
     lock::lock,
-    panic::drop_guarded,
+    panic::Guarded,
     status::{Alive, Health, Statement, Status},
 };
 
@@ -64,6 +64,14 @@ struct Cell<V> {
     projections: Mutex<Projections<V>>,
 }
 
+/// What a publication lets go of: a user's, whose `Drop` may take a lock that somebody holds who
+/// projects a value, so that it is dropped once nothing is locked here.
+pub(crate) struct LetGo<V> {
+    _last: Guarded<Option<Arc<Generation<V>>>>,
+    _unwanted: Vec<Part<V>>,
+    _of_parts: Vec<OfPart>,
+}
+
 /// The sending half of a service: publishes values to every receiver.
 pub struct ReloaderSender<V> {
     cell: Arc<Cell<V>>,
@@ -80,21 +88,21 @@ impl<V> ReloaderSender<V> {
     /// Returns the value when every receiver is gone.
     pub fn send(&self, value: Option<V>) -> Result<(), SendError<Option<V>>> {
         let origin = Origin::new(Reason::Sent, Instant::now());
-        self.send_with(value, origin, |_| {})
+        self.send_with(value, origin, |_| {}).map(drop)
     }
 
-    /// Publishes `value` and changes the status, which whoever is woken finds changed.
+    /// Publishes `value` and changes the status, which whoever is woken finds changed; returns what is
+    /// let go of.
     pub(crate) fn send_with(
         &self,
         value: Option<V>,
         origin: Origin,
         change: impl FnOnce(&mut Status),
-    ) -> Result<(), SendError<Option<V>>> {
+    ) -> Result<LetGo<V>, SendError<Option<V>>> {
         if self.published.is_closed() {
             return Err(SendError(value));
         }
-        self.put(&self.next(value, origin), change);
-        Ok(())
+        Ok(self.put(&self.next(value, origin), change))
     }
 
     /// Makes the next generation, for others to look at before it is published.
@@ -120,13 +128,13 @@ impl<V> ReloaderSender<V> {
         })
     }
 
-    fn put(&self, next: &Arc<Generation<V>>, change: impl FnOnce(&mut Status)) {
+    fn put(&self, next: &Arc<Generation<V>>, change: impl FnOnce(&mut Status)) -> LetGo<V> {
         // One publication after another, so that projections see them in order.
         let mut projections = lock(&self.cell.projections);
         let number = next.number;
         let published = *next.published.get_or_init(Instant::now);
         // First, so that whoever sees a new whole sees its new part as well.
-        projections.publish(next);
+        let (unwanted, of_parts) = projections.publish(next);
         let mut last = None;
         self.cell.statement.change(|status| {
             // Under its lock, so that whoever sees the new value finds this status, and the other
@@ -142,7 +150,7 @@ impl<V> ReloaderSender<V> {
         // Whoever is woken finds all of it in place.
         self.published.send_replace(number);
         // What may take long to free holds up nobody, and what panics at it ends nothing.
-        drop_guarded(last);
+        LetGo { _last: Guarded::new(last), _unwanted: unwanted, _of_parts: of_parts }
     }
 
     /// What receivers hold.
@@ -182,8 +190,8 @@ impl<V> ReloaderSender<V> {
 impl<V> Drop for ReloaderSender<V> {
     fn drop(&mut self) {
         let ended = lock(&self.cell.projections).end();
-        // A user's closures: not under the lock, and one that panics at it ends nothing else.
-        ended.into_iter().for_each(drop_guarded);
+        // A user's closures: not under the lock.
+        drop(ended);
         if !self.is_part {
             self.cell.statement.change(|status| status.health = Health::Ended);
         }

@@ -7,16 +7,22 @@ use tracing::error;
 use super::{Generation, ReloaderReceiver, ReloaderSender};
 use crate::{
     lock::lock,
-    panic::{caught, drop_guarded},
+    panic::{Guarded, caught},
     redact::mask,
 };
 
 /// What is made of each value that a channel publishes.
 pub(super) struct Projections<V> {
-    all: Vec<Box<dyn Project<V> + Send>>,
+    all: Vec<Part<V>>,
     /// Whether the sender is gone, so that nothing will be published any more.
     is_over: bool,
 }
+
+/// One of them, of which a user's closure is a part.
+pub(super) type Part<V> = Guarded<Box<dyn Project<V> + Send>>;
+
+/// What publishing to one lets go of.
+pub(super) type OfPart = Box<dyn Send>;
 
 impl<V> Default for Projections<V> {
     fn default() -> Self {
@@ -25,19 +31,14 @@ impl<V> Default for Projections<V> {
 }
 
 impl<V> Projections<V> {
-    /// Publishes to each that somebody still has.
-    pub(super) fn publish(&mut self, next: &Generation<V>) {
-        if self.all.is_empty() {
-            return;
-        }
-        self.all.extract_if(.., |one| !one.is_wanted()).for_each(drop_guarded);
-        for projection in &self.all {
-            projection.publish(next);
-        }
+    /// Publishes to each that somebody still has; returns what is let go of.
+    pub(super) fn publish(&mut self, next: &Generation<V>) -> (Vec<Part<V>>, Vec<OfPart>) {
+        let unwanted = self.all.extract_if(.., |one| !one.is_wanted()).collect();
+        (unwanted, self.all.iter().filter_map(|one| one.publish(next)).collect())
     }
 
     /// Adds one, unless nothing will be published any more; returns what is let go of.
-    fn add(&mut self, one: Box<dyn Project<V> + Send>) -> Vec<Box<dyn Project<V> + Send>> {
+    fn add(&mut self, one: Part<V>) -> Vec<Part<V>> {
         if self.is_over {
             return vec![one];
         }
@@ -52,7 +53,7 @@ impl<V> Projections<V> {
     }
 
     /// Lets go of all; what is returned is dropped by the caller, and their receivers hear of the end.
-    pub(super) fn end(&mut self) -> Vec<Box<dyn Project<V> + Send>> {
+    pub(super) fn end(&mut self) -> Vec<Part<V>> {
         self.is_over = true;
         std::mem::take(&mut self.all)
     }
@@ -61,7 +62,8 @@ impl<V> Projections<V> {
 pub(super) trait Project<V> {
     fn is_wanted(&self) -> bool;
 
-    fn publish(&self, next: &Generation<V>);
+    /// Returns what is let go of.
+    fn publish(&self, next: &Generation<V>) -> Option<OfPart>;
 }
 
 struct Projection<P, F> {
@@ -71,35 +73,38 @@ struct Projection<P, F> {
 
 impl<P, F> Projection<P, F>
 where
-    P: Eq + PartialEq + Clone,
+    P: Eq + PartialEq + Clone + Send + Sync + 'static,
 {
-    /// Publishes the part of `next`, if it is another than before.
-    fn take<V>(&self, next: &Generation<V>)
+    /// Publishes the part of `next`, if it is another than before; returns what is let go of.
+    fn take<V>(&self, next: &Generation<V>) -> Option<OfPart>
     where
         F: Fn(&V) -> &P,
     {
         let part = next.value.as_ref().map(&self.part);
-        if self.sender.cell.current.load().value.as_ref() != part {
-            // Refused only when the last receiver has just gone.
-            let _gone = self.sender.send_with(part.cloned(), next.origin, |_| {});
+        if self.sender.cell.current.load().value.as_ref() == part {
+            return None;
         }
+        // Refused only when the last receiver has just gone.
+        let sent = self.sender.send_with(part.cloned(), next.origin, |_| {});
+        Some(Box::new(Guarded::new(sent)))
     }
 }
 
 impl<V, P, F> Project<V> for Projection<P, F>
 where
-    P: Eq + PartialEq + Clone,
+    P: Eq + PartialEq + Clone + Send + Sync + 'static,
     F: Fn(&V) -> &P,
 {
     fn is_wanted(&self) -> bool {
         !self.sender.published.is_closed()
     }
 
-    fn publish(&self, next: &Generation<V>) {
+    fn publish(&self, next: &Generation<V>) -> Option<OfPart> {
         // A part that can't be had stays as it was; the others and the whole are as good as ever.
-        if let Err(words) = caught(|| self.take(next)) {
+        caught(|| self.take(next)).unwrap_or_else(|words| {
             error!(target: "hot_reload::panicked", generation = next.number, panic = mask(&words), "a projection panicked");
-        }
+            None
+        })
     }
 }
 
@@ -163,11 +168,11 @@ where
         receiver.whole = Some(Arc::new(whole));
         let projection = Projection { sender, part };
         let mut projections = lock(&self.cell.projections);
-        projection.take(&self.cell.current.load());
-        let unwanted = projections.add(Box::new(projection));
+        let of_part = projection.take(&self.cell.current.load());
+        let unwanted = projections.add(Guarded::new(Box::new(projection)));
         drop(projections);
-        // A user's closures: not under the lock.
-        unwanted.into_iter().for_each(drop_guarded);
+        // A user's: not under the lock.
+        drop((unwanted, of_part));
         receiver
     }
 }

@@ -1,8 +1,9 @@
 //! What can be done with a receiver beside reading it.
 
-#[path = "common/patience.rs"]
+mod drops;
+#[path = "../common/patience.rs"]
 mod patience;
-#[path = "common/source.rs"]
+#[path = "../common/source.rs"]
 mod source;
 
 use std::{
@@ -241,43 +242,6 @@ async fn a_projection_that_panics_stays_as_it_was_and_harms_nobody() {
     lab.publish(config("antidote", 3, 3)).await;
     within(fragile.changed()).await.unwrap();
     assert_eq!(fragile.get().as_deref(), Some("antidote"));
-}
-
-/// What a projection holds may be a user's, whose `Drop` panics.
-struct Fragile;
-
-impl Drop for Fragile {
-    fn drop(&mut self) {
-        panic!("it breaks");
-    }
-}
-
-/// Of two that panicked in one go, the process once died.
-#[tokio::test]
-async fn projections_that_panic_when_they_are_dropped_harm_nobody() {
-    for goes_on in [true, false] {
-        let mut lab = Lab::new().await;
-        let fragile = || {
-            let held = Fragile;
-            lab.rx.project(move |config| {
-                let _held = &held;
-                &config.name
-            })
-        };
-        let unwanted = [fragile(), fragile()];
-        let mut body = lab.rx.project(|config| &config.limits.body);
-        within(body.changed()).await.unwrap();
-        if goes_on {
-            drop(unwanted);
-            lab.publish(config("two", 2, 2)).await;
-            assert_eq!(body.get(), Some(2));
-        } else {
-            lab.task.abort();
-            assert!(within(body.changed()).await.is_err());
-            let ended = lab.rx.status();
-            assert_eq!(ended.health, Health::Ended);
-        }
-    }
 }
 
 #[tokio::test]
