@@ -54,22 +54,26 @@ pub(crate) async fn run<V, S>(
         return;
     }
     let limit = options.load_timeout.unwrap_or_else(|| source.load_timeout());
+    let _running = control.run();
+    let trial = sink.on_trial();
+    // Once, and after what a user's check does first.
+    let is_paused = control.is_paused();
+    let pinned = if is_paused { control.pinned() } else { None };
     // What an earlier run has said is over.
     sink.report(&mut |status| {
-        let pinned = control.pinned();
         *status = Status {
             health: if pinned.is_some() { Health::RolledBack } else { Health::Starting },
             source: name.clone(),
             strategy: Some(options.strategy),
-            is_paused: control.is_paused(),
+            is_paused,
             pinned,
             generation: status.generation,
             is_restored: status.is_restored,
             last_change: status.last_change,
+            probation_until: status.probation_until.filter(|_| trial.is_some()),
             ..Status::default()
         };
     });
-    let _running = control.run();
     let closed = pin!(sink.closed());
     let changed = pin!(control.changed());
     let mut shell = Shell {
@@ -78,7 +82,7 @@ pub(crate) async fn run<V, S>(
         beside: Beside {
             ears: Ears::new(control, closed, changed),
             doubt: Doubt::new(options.max_staleness),
-            trial: sink.on_trial(),
+            trial,
             withdrawal: None,
         },
         timing: Timing {
@@ -92,7 +96,7 @@ pub(crate) async fn run<V, S>(
         may_restore: true,
         _values: PhantomData,
     };
-    let mut state = if control.is_paused() {
+    let mut state = if is_paused {
         State::Paused { failures: 0 }
     } else {
         State::start(Instant::now(), &shell.timing)

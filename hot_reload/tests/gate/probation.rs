@@ -1,15 +1,17 @@
 //! Values that turn out bad after they were published.
 
 use std::{
+    future::pending,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
 
 use hot_reload::{
-    Group, Health, Reason, ReloaderOptions, ReloaderService, Triggered, WatchStrategy,
+    Group, Health, Reason, ReloaderHandle, ReloaderOptions, ReloaderService, Triggered,
+    WatchStrategy,
 };
 use tokio::{
     task::yield_now,
@@ -367,6 +369,28 @@ async fn a_time_in_which_nobody_attended_to_a_check_prolongs_it_by_its_window_at
     let mut status = idle.rx.watch_status();
     within(status.wait_for(|status| status.probation_until.is_none())).await.unwrap();
     assert_eq!(begun.elapsed(), WINDOW);
+}
+
+/// The service was paused and said that it starts, for as long as that took.
+#[tokio::test(start_paused = true)]
+async fn a_check_that_pauses_a_service_that_starts_is_seen_to_have() {
+    let store = Store::of(Held::Value(1));
+    let options = never_by_itself().poll_interval(NEVER);
+    let (service, mut rx) = ReloaderService::<_, u32>::from_reloader(store.clone(), options);
+    let control = Arc::new(OnceLock::<ReloaderHandle>::new());
+    let pausing = Arc::clone(&control);
+    let service = service.probation(NEVER, move |_| {
+        pausing.get().inspect(|handle| handle.pause());
+        pending::<Result<(), String>>()
+    });
+    assert!(timeout(WINDOW, service.start()).await.is_err());
+    within(rx.changed()).await.unwrap();
+    control.set(service.handle()).unwrap();
+    let _running = tokio::spawn(async move { service.start().await.unwrap() });
+    sleep(WINDOW).await;
+    let status = rx.status();
+    assert!(status.is_paused && status.probation_until.is_some(), "{status:?}");
+    assert_eq!(store.loads(), 1);
 }
 
 #[tokio::test(start_paused = true)]
