@@ -8,6 +8,7 @@ use super::{
     control::{Ask, Wish},
     doubt::Doubt,
     ears::{Ears, Woken},
+    metrics::Metrics,
     recall::{PROBATION, not_kept},
     record::Trial,
     sink::{Report, Sink},
@@ -23,6 +24,7 @@ pub(super) struct Beside<'a, 'n, C> {
     pub(super) trial: Option<Trial>,
     /// A bad value that could not be taken back yet.
     pub(super) withdrawal: Option<Box<Withdrawal>>,
+    pub(super) metrics: &'n Metrics,
 }
 
 /// A bad value to be taken back.
@@ -144,6 +146,8 @@ impl<C: Future<Output = ()>> Beside<'_, '_, C> {
     pub(super) fn tell_staleness(&mut self, sink: &impl Report, source: Option<&str>) {
         if self.doubt.limit().is_some_and(|limit| limit <= Instant::now()) {
             self.doubt.tell_staleness(sink, source);
+            // What is waited for may take long yet.
+            self.metrics.state(|| sink.status());
         }
     }
 }

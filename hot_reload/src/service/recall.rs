@@ -107,7 +107,7 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
             biased;
             end = beside.ears.interrupt(beside.doubt.limit()) => match end {
                 Some(end) => return RolledBack::Ended(end),
-                None => beside.doubt.tell_staleness(sink, source),
+                None => beside.tell_staleness(sink, source),
             },
             recalled = &mut recalling => break recalled,
         }

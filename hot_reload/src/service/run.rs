@@ -84,6 +84,7 @@ pub(crate) async fn run<V, S>(
             doubt: Doubt::new(options.max_staleness),
             trial,
             withdrawal: None,
+            metrics: &metrics,
         },
         timing: Timing {
             settle_window: options.settle_window,

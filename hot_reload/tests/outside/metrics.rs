@@ -1,11 +1,20 @@
 //! Its metrics.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use hot_reload::WatchStrategy;
-use metrics_util::debugging::DebugValue;
+use hot_reload::{Health, ReloaderOptions, ReloaderService, WatchStrategy};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use tokio::sync::Mutex;
 
-use super::{Lab, common::options, observe};
+use super::{
+    Lab,
+    common::{
+        options,
+        source::{Held, Store},
+        within,
+    },
+    observe,
+};
 
 #[test]
 fn metrics_have_names_and_labels() {
@@ -57,4 +66,37 @@ fn metrics_have_names_and_labels() {
     assert_eq!(take("hot_reload_mechanism mechanism=polling"), 0);
     // Of each edit, but not of what was there before, nor of what was rolled back to.
     assert_eq!(take("hot_reload_edit_to_visible_seconds"), 4);
+}
+
+/// It was told once the load, or the roll-back, was over.
+#[tokio::test(start_paused = true)]
+async fn a_value_that_gets_stale_while_something_waits_is_not_ready() {
+    let second = Duration::from_secs(1);
+    for is_load in [true, false] {
+        let recorder = DebuggingRecorder::new();
+        let measured = recorder.snapshotter();
+        let _recording = ::metrics::set_default_local_recorder(&recorder);
+        let (store, turn) = (Store::of(Held::Value(1)), Arc::new(Mutex::new(())));
+        let options = ReloaderOptions::polling()
+            .poll_interval(second)
+            .max_staleness(10 * second)
+            .load_timeout(1000 * second);
+        let (service, mut rx) = ReloaderService::<_, u32>::from_reloader(store.clone(), options);
+        let service = service.history(3).in_turn(Arc::clone(&turn));
+        let handle = service.handle();
+        let running = tokio::spawn(async move { service.start().await.unwrap() });
+        within(rx.changed()).await.unwrap();
+        let _held = turn.lock().await;
+        store.holds(if is_load { Held::Hangs } else { Held::Nothing });
+        let mut status = rx.watch_status();
+        if !is_load {
+            within(status.wait_for(|status| status.failures > 0)).await.unwrap();
+            tokio::spawn(async move { handle.rollback(1).await });
+        }
+        within(status.wait_for(|status| status.health == Health::Stale)).await.unwrap();
+        let all = measured.snapshot().into_vec();
+        let mut ready = all.iter().filter(|(key, ..)| key.key().name() == "hot_reload_ready");
+        assert_eq!(ready.next().map(|(.., value)| value), Some(&DebugValue::Gauge(0.0.into())));
+        running.abort();
+    }
 }
