@@ -20,15 +20,9 @@ impl Doubt {
         Self { max_staleness, since: None, is_told: false }
     }
 
+    /// Takes note that it is in doubt, unless it has been since earlier.
     pub(super) fn arises(&mut self, now: Instant) {
         self.since.get_or_insert(now);
-    }
-
-    /// As if it had arisen `now`, unless the service is stale by now.
-    pub(super) fn begins_anew(&mut self, now: Instant) {
-        if !self.is_told {
-            self.since = Some(now);
-        }
     }
 
     /// Has the status show that there is a change that is not applied yet, or a failure.

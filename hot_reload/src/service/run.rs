@@ -371,7 +371,7 @@ where
     /// Takes back the newest value, which is bad.
     async fn withdraw(&mut self, mut withdrawal: Box<Withdrawal>) -> Option<Event> {
         if withdrawal.attempts == 0 {
-            self.beside.doubt.begins_anew(Instant::now());
+            self.beside.doubt.arises(Instant::now());
             self.beside.doubt.show(self.sink);
         }
         let words = Some(withdrawal.words.as_str());

@@ -293,6 +293,28 @@ async fn what_is_stale_stays_so_when_a_bad_value_is_taken_back_at_last() {
     assert_eq!(status.refused_by.as_deref(), Some("probation"));
 }
 
+/// It was stale as much later as the value had served.
+#[tokio::test(start_paused = true)]
+async fn a_source_out_of_reach_makes_a_value_stale_on_time_though_that_is_found_bad_meanwhile() {
+    let lab = Idle::new(never_by_itself().max_staleness(WINDOW), |service| {
+        service.probation(NEVER, |value| async move {
+            sleep(WINDOW / 2).await;
+            if *value == 2 { Err("it answers 503") } else { Ok(()) }
+        })
+    })
+    .await;
+    sleep(WINDOW).await;
+    assert_eq!(lab.load(2).await, Triggered::Published(2));
+    lab.store.holds(Held::Nothing);
+    assert!(matches!(within(lab.handle.trigger()).await, Triggered::Failed(_)));
+    let begun = Instant::now();
+    let mut status = lab.rx.watch_status();
+    let back = within(status.wait_for(|status| status.generation == 3)).await.unwrap();
+    assert_eq!((begun.elapsed(), back.unapplied_since), (WINDOW / 2, Some(begun)));
+    within(status.wait_for(|status| status.health == Health::Stale)).await.unwrap();
+    assert_eq!(begun.elapsed(), WINDOW);
+}
+
 /// It was bad for as long as the service lived.
 #[tokio::test(start_paused = true)]
 async fn a_bad_value_that_passes_in_a_later_start_is_good() {
