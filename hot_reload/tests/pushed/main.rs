@@ -5,6 +5,7 @@ mod asked;
 mod drops;
 mod errors;
 mod gone;
+mod hung;
 mod storm;
 
 use std::{

@@ -182,6 +182,10 @@ where
     S: Into<Cow<'static, str>> + Display,
 {
     fn poll_hint(&mut self, cx: &mut Context<'_>) -> Poll<Hint> {
+        if self.event.is_some() {
+            // The last look took an older value; what is heard next would take the place of this event.
+            return Poll::Ready(Hint::Finished);
+        }
         if let Some(arming) = &mut self.arming
             && let Poll::Ready(set) = arming.poll(cx)
         {
