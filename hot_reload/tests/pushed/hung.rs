@@ -31,3 +31,13 @@ async fn an_event_after_a_load_that_hung_is_taken_after_what_was_passed_over_for
         assert_eq!(*lab.published.lock().unwrap(), [1, 2, 3], "then errs: {then_errs}");
     }
 }
+
+/// All was once said to be well.
+#[tokio::test(start_paused = true)]
+async fn an_error_that_came_after_what_was_passed_over_is_told_of_with_it() {
+    let error = WatchEvent::Error("a hiccup".into());
+    let (lab, _events) = with_given_up(&[WatchEvent::Changed(2), error]).await;
+    let status = lab.says(|status| status.generation == 2).await;
+    assert_eq!(status.health, Health::Degraded, "{status:?}");
+    assert!(format!("{:?}", status.mechanism).contains("a hiccup"), "{status:?}");
+}

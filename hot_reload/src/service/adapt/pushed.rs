@@ -222,8 +222,8 @@ where
     ) -> Poll<ReloadResult<Look<V>, V, S>> {
         let source = self.source;
         if self.loading.is_none() {
-            if let Some(event) = ready!(self.poll_to_take(cx)) {
-                return Poll::Ready(self.take(event));
+            if let Some(taken) = ready!(self.poll_take(cx)) {
+                return Poll::Ready(taken);
             }
             // The watch stands before the load, so that no change falls in between.
             if self.may_arm() {

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use tokio::sync::mpsc::error::TryRecvError;
 
 use super::Pushed;
-use crate::reload::WatchEvent;
+use crate::{error::ReloadResult, follow::Look, reload::WatchEvent};
 
 impl<T, V, S> Pushed<'_, T, V, S> {
     /// Takes note of what the watch that stands has told of.
@@ -47,17 +47,21 @@ impl<T, V, S> Pushed<'_, T, V, S> {
         self.event.take()
     }
 
-    /// Takes what is to be taken before anything is loaded.
-    pub(super) fn poll_to_take(&mut self, cx: &mut Context<'_>) -> Poll<Option<WatchEvent<V>>> {
+    /// Takes the oldest of what is known, before anything is loaded, unless somebody asks for that.
+    pub(super) fn poll_take(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<ReloadResult<Look<V>, V, S>>> {
         if self.is_asked {
             return self.poll_pass_over(cx).map(|()| None);
         }
         // A load for which it was passed over has hung, or panicked.
         if let Some(value) = self.take_passed() {
-            return Poll::Ready(Some(WatchEvent::Changed(value)));
+            return Poll::Ready(Some(Ok(Look::Value(value))));
         }
         let is_overdue = self.is_overdue();
-        Poll::Ready(if is_overdue { self.next_but_errors() } else { self.next_event() })
+        let event = if is_overdue { self.next_but_errors() } else { self.next_event() };
+        Poll::Ready(event.map(|event| self.take(event)))
     }
 
     /// Takes the oldest event that is no error; of the errors before it note is taken.
