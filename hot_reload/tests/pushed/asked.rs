@@ -125,3 +125,27 @@ async fn a_value_that_was_refused_has_the_next_not_wait_for_a_load() {
     timeout(PATIENCE, values.wait_for(|value| *value == 3)).await.unwrap().unwrap();
     assert_eq!(source.loads.asked(), 1);
 }
+
+/// A watch in doubt once told of them after the load, while the next was late.
+#[tokio::test(start_paused = true)]
+async fn values_that_waited_for_room_when_the_source_went_are_older_than_a_load_too() {
+    let mut lab = Lab::start();
+    let (events, watch) = mpsc::channel(1);
+    lab.watches.send(watch).unwrap();
+    lab.loads.send(Ok(Some(1))).unwrap();
+    timeout(PATIENCE, lab.values.changed()).await.unwrap().unwrap();
+    lab.handle.pause();
+    lab.says(|status| status.is_paused).await;
+    tokio::spawn(async move {
+        events.send(WatchEvent::Removed).await.unwrap();
+        for n in 2..=9 {
+            events.send(WatchEvent::Changed(n)).await.unwrap();
+        }
+        events.closed().await;
+    });
+    sleep(Duration::from_secs(1)).await;
+    lab.loads.send(Ok(Some(9))).unwrap();
+    lab.handle.resume();
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(*lab.published.lock().unwrap(), [1, 9]);
+}

@@ -32,9 +32,10 @@ impl<T, V, S> Pushed<'_, T, V, S> {
         Poll::Ready(())
     }
 
-    /// Whether somebody has been given room on the channel, and has yet to use it.
+    /// Whether somebody has been given room on the channel that is heard, and has yet to use it.
     fn is_about_to_tell(&self) -> bool {
-        let rx = self.watch.as_ref().map(|watch| &watch.rx);
+        let doubted = self.doubted.as_ref().map(|doubted| &doubted.watch);
+        let rx = self.watch.as_ref().or(doubted).map(|watch| &watch.rx);
         rx.is_some_and(|rx| rx.capacity() + rx.len() < rx.max_capacity())
     }
 
