@@ -149,3 +149,35 @@ async fn values_that_waited_for_room_when_the_source_went_are_older_than_a_load_
     sleep(Duration::from_secs(60)).await;
     assert_eq!(*lab.published.lock().unwrap(), [1, 9]);
 }
+
+/// It was once dropped, and what the service had before was said to be fresh.
+#[tokio::test(start_paused = true)]
+async fn what_was_loaded_once_outlives_the_end_of_the_source_meanwhile() {
+    let (lab, events) = Lab::new().await;
+    let handle = lab.handle.clone();
+    let asked = tokio::spawn(async move { handle.trigger().await });
+    lab.until(|| lab.source.loads.asked() == 2).await;
+    events.send(WatchEvent::Removed).await.unwrap();
+    lab.loads.send(Ok(Some(5))).unwrap();
+    let Triggered::Failed(why) = asked.await.unwrap() else { panic!("it is gone") };
+    assert!(why.contains("gone"), "{why}");
+    let _next = lab.watch();
+    lab.loads.send(Ok(None)).unwrap();
+    lab.says(|status| status.generation == 2 && status.health == Health::Fresh).await;
+    assert_eq!(*lab.published.lock().unwrap(), [1, 5]);
+}
+
+/// What it finds is newer, though nothing came of it.
+#[tokio::test(start_paused = true)]
+async fn what_was_loaded_once_takes_the_place_of_what_was_told_of_before() {
+    let (lab, events) = with_untaken().await;
+    lab.handle.resume();
+    lab.until(|| lab.source.loads.asked() == 2).await;
+    events.send(WatchEvent::Removed).await.unwrap();
+    lab.loads.send(Ok(Some(5))).unwrap();
+    lab.says(|status| status.health == Health::Retrying).await;
+    let _next = lab.watch();
+    lab.loads.send(Ok(None)).unwrap();
+    lab.says(|status| status.generation == 2).await;
+    assert_eq!(*lab.published.lock().unwrap(), [1, 5]);
+}

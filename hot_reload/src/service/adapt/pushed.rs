@@ -256,7 +256,11 @@ where
         self.loading = None;
         // What has arrived meanwhile is newer than what was loaded, or leads to it. An error is neither.
         if let Some(event) = self.next_but_errors() {
-            drop_guarded(loaded);
+            match loaded {
+                // It is older than that, but may be had no more.
+                Ok(Some(value)) => self.keep(value),
+                other => drop_guarded(other),
+            }
             return Poll::Ready(self.take(event));
         }
         if self.watch.is_some() && matches!(loaded, Ok(Some(_))) {

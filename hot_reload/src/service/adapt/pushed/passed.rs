@@ -1,4 +1,4 @@
-//! Values that are passed over for a load that somebody has asked for.
+//! Values that are passed over, for a load that somebody has asked for or the end of the source.
 
 use std::task::{Context, Poll};
 
@@ -9,10 +9,11 @@ use crate::{error::ReloadResult, panic::drop_guarded, reload::WatchEvent};
 /// may never rest.
 const MOST_TURNS: u32 = 1024;
 
-/// The newest value that a watch has told of before a load that was asked for.
+/// The newest value that a watch has told of before a load that was asked for, or that was loaded before
+/// the end of the source was told of.
 ///
-/// What that finds is newer. But a source may load what is new only, so that this is kept until
-/// something newer is had.
+/// What a load finds after that is newer. But a source may load what is new only, so that this is kept
+/// until something newer is had.
 pub(super) struct Passed<V> {
     pub(super) value: V,
     /// Whether the source was gone after that: it is no proof that all is well, then.
@@ -47,13 +48,18 @@ impl<T, V, S> Pushed<'_, T, V, S> {
                     if self.watch.is_some() {
                         self.degraded = None;
                     }
-                    drop_guarded(self.passed.replace(Passed { value, is_gone: false }));
+                    self.keep(value);
                 }
                 Some(WatchEvent::Removed) => self.pass_end(),
                 Some(WatchEvent::Error(words)) => self.degraded = Some(words),
                 None => return,
             }
         }
+    }
+
+    /// Keeps a value that is newer than what was kept before.
+    pub(super) fn keep(&mut self, value: V) {
+        drop_guarded(self.passed.replace(Passed { value, is_gone: false }));
     }
 
     /// Takes note of the end of what the source has held.
