@@ -14,7 +14,8 @@ const BUSY: Duration = Duration::from_millis(10);
 /// After how many quiet windows a writer that was waited for up to the ceiling, and still has the
 /// file open, is taken to rest: on a busy machine one is easily stopped for longer than a window.
 const REST: u32 = 10;
-/// After how many ceilings a writer that neither rests nor closes is read between two writes.
+/// After how many ceilings a writer that neither rests nor closes is read between two writes, and one that
+/// leaves the file empty is not waited for.
 const RESTLESS: u32 = 2;
 
 /// What is waited for before a file is read.
@@ -26,6 +27,8 @@ pub(super) struct Settle {
     ceiling: Duration,
     /// Since when every look has found somebody writing.
     busy_since: Option<Instant>,
+    /// Since when every look has found it empty.
+    empty_since: Option<Instant>,
 }
 
 /// What a look knows of a file, or of the main file of a set.
@@ -42,7 +45,7 @@ pub(super) struct Facts {
 
 impl Settle {
     pub(super) fn new(window: Duration, ceiling: Duration) -> Self {
-        Self { window, ceiling, busy_since: None }
+        Self { window, ceiling, busy_since: None, empty_since: None }
     }
 
     /// Says how much longer to wait before the file is read; `writers` and the time are asked for only
@@ -51,8 +54,13 @@ impl Settle {
         &mut self,
         facts: Facts,
         writers: impl FnOnce() -> Writers,
-        now: impl FnOnce() -> Instant,
+        now: impl Fn() -> Instant,
     ) -> Option<Duration> {
+        if !facts.is_empty {
+            self.empty_since = None;
+        } else if self.has_been_empty(now()) {
+            return None;
+        }
         // Whoever has it open for that long without a write is not about to finish one.
         if facts.patience == Patience::Exhausted || facts.age >= self.ceiling {
             // In a storm it is empty most of the time, and never for long.
@@ -108,9 +116,17 @@ impl Settle {
         if is_enough { Ok(()) } else { Err(busy()) }
     }
 
-    /// Takes note that a whole version was read.
+    /// Whether it has been empty for so long that whoever touches it is not about to fill it.
+    #[cold]
+    fn has_been_empty(&mut self, now: Instant) -> bool {
+        let since = *self.empty_since.get_or_insert(now);
+        let enough = (RESTLESS * self.ceiling).max(REST * self.window);
+        now.saturating_duration_since(since) >= enough
+    }
+
+    /// Takes note that a whole version was read, or that there is none to wait for.
     pub(super) fn is_over(&mut self) {
-        self.busy_since = None;
+        (self.busy_since, self.empty_since) = (None, None);
     }
 }
 
@@ -172,6 +188,30 @@ mod tests {
         ] {
             let wait = settle().before_reading(facts, || writers, Instant::now);
             assert_eq!(wait.is_some(), waits, "{facts:?} {writers:?}");
+        }
+    }
+
+    /// It was once waited for as long as somebody touched it.
+    #[test]
+    fn a_file_that_is_never_but_empty_is_not_waited_for_without_end() {
+        let exhausted = Patience::Exhausted;
+        let empty = Facts { is_empty: true, ..FRESH };
+        let start = Instant::now();
+        let waits = |settle: &mut Settle, facts, after| {
+            settle.before_reading(facts, || Writers::Unknown, || start + after * MS).is_some()
+        };
+        let mut settle = settle();
+        for (facts, after, waited_for) in [
+            (empty, 0, true),
+            (Facts { patience: exhausted, ..empty }, 5999, true),
+            (Facts { patience: exhausted, ..empty }, 6000, false),
+            // Nor is it when it is touched again.
+            (empty, 6001, false),
+            // Somebody has filled it.
+            (Facts { age: 50 * MS, ..FRESH }, 6002, false),
+            (empty, 6003, true),
+        ] {
+            assert_eq!(waits(&mut settle, facts, after), waited_for, "{facts:?} {after}");
         }
     }
 
