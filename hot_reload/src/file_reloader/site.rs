@@ -273,6 +273,10 @@ impl Site {
             Lead::Replaced => false,
             Lead::Elsewhere => true,
         };
+        if lead == Lead::Elsewhere {
+            // Another may rest, while of this one not everything is told by its directory.
+            self.rests_until = None;
+        }
         if must_arm && arm != Arm::All {
             *survey = self.survey_with(Arm::All, how)?;
             return Ok(());

@@ -282,3 +282,71 @@ fn a_set_whose_main_file_has_two_names_is_not_read_half_written() {
         timeout(PATIENCE, values.wait_for(is_whole)).await.unwrap().unwrap();
     });
 }
+
+/// Gives `other` the name of the file that is followed, in the place of that.
+fn link(lab: &Lab, other: &std::path::Path) {
+    let next = lab.root.join(".next");
+    fs::hard_link(other, &next).unwrap();
+    fs::rename(next, &lab.path).unwrap();
+}
+
+/// While another rested, that came before it, it was once not watched itself.
+#[test]
+fn what_has_another_name_is_heard_by_it_though_it_replaced_a_file_that_rested() {
+    if !alone_under(
+        "names::what_has_another_name_is_heard_by_it_though_it_replaced_a_file_that_rested",
+        &[],
+    ) {
+        return;
+    }
+    block_on(async {
+        let mut lab = Lab::with_one(WatchStrategy::Realtime).await;
+        fs::create_dir(lab.root.join("other")).unwrap();
+        let mut late = 0;
+        for n in 0..10 {
+            // What came before has rested, and is watched.
+            sleep(UNTIL_ASKED_AGAIN + UNTIL_ASKED_AGAIN).await;
+            lab.replace(text("first"));
+            lab.expect(config("first")).await;
+            let other = lab.root.join(format!("other/{n}"));
+            fs::write(&other, text("linked")).unwrap();
+            link(&lab, &other);
+            lab.expect(config("linked")).await;
+            let begun = Instant::now();
+            fs::write(&other, text("edited")).unwrap();
+            lab.expect(config("edited")).await;
+            late += u32::from(begun.elapsed() > UNTIL_ASKED_AGAIN / 2);
+        }
+        assert!(late < 5, "{late}");
+    });
+}
+
+#[test]
+fn half_of_what_has_another_name_and_replaced_a_file_that_rested_is_not_published() {
+    if !alone_under(
+        "names::half_of_what_has_another_name_and_replaced_a_file_that_rested_is_not_published",
+        WITHOUT_LEASES,
+    ) {
+        return;
+    }
+    block_on(async {
+        let mut lab = Lab::with_one(WatchStrategy::Realtime).await;
+        sleep(UNTIL_ASKED_AGAIN).await;
+        fs::create_dir(lab.root.join("other")).unwrap();
+        let other = lab.root.join("other/file");
+        fs::write(&other, text("linked")).unwrap();
+        chown(&other, Some(SOMEBODY), None).unwrap();
+        // Our own, of which leases tell.
+        lab.replace(text("first"));
+        lab.expect(config("first")).await;
+        link(&lab, &other);
+        lab.expect(config("linked")).await;
+        let before = lab.generation();
+        let mut writer = OpenOptions::new().write(true).truncate(true).open(&other).unwrap();
+        writer.write_all(b"name = \"edited\"\n").unwrap();
+        lab.expect_silence(PAUSE).await;
+        writer.write_all(b"rest = \"whole\"\n").unwrap();
+        drop(writer);
+        lab.expect_next(before, config("edited")).await;
+    });
+}
