@@ -5,6 +5,8 @@
 mod common;
 #[cfg(target_os = "linux")]
 mod held_up;
+#[cfg(target_os = "linux")]
+mod restless;
 
 use std::{
     fs::{File, FileTimes, OpenOptions},

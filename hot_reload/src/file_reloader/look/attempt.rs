@@ -210,12 +210,15 @@ impl<L> Looker<L> {
         survey: Box<Survey>,
     ) -> ControlFlow<Result<Look<V>, FileError>, Readable> {
         if self.is_as_applied(&survey) {
+            self.settle.is_over();
             self.set_baseline(&survey.identities, survey.is_racy);
             return Break(Ok(Look::Unchanged));
         }
         let main = match survey.main {
             Ok(ref main) => Arc::clone(main),
             Err(trouble) => {
+                // Whoever was at it is not who will be at the next.
+                self.settle.is_over();
                 self.set_baseline(&survey.identities, survey.is_racy);
                 return Break(Err(trouble));
             }
