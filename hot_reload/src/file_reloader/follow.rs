@@ -83,8 +83,14 @@ where
         };
         let looked = ready!(look.as_mut().poll(cx));
         // It has ended, and given the looker back.
-        self.abandon_look();
+        self.end_long_look();
         Poll::Ready(looked)
+    }
+
+    fn end_long_look(&mut self) {
+        // It has the looker until it is dropped.
+        drop_guarded(self.look.take());
+        self.looker.take_back();
     }
 }
 
@@ -127,9 +133,10 @@ where
     }
 
     fn abandon_look(&mut self) {
-        // It has the looker until it is dropped.
-        drop_guarded(self.look.take());
-        self.looker.take_back();
+        self.end_long_look();
+        if let Some(looker) = self.looker.get_mut() {
+            looker.end_in_vain();
+        }
     }
 
     fn must_load(&mut self) {

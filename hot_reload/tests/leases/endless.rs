@@ -1,12 +1,22 @@
 //! Writers whose end is not what it seems, or who have none.
 
-use std::{fs, os::unix::fs::chown, process::Command, time::Duration};
+use std::{
+    convert::Infallible,
+    fs::{self, OpenOptions},
+    io,
+    os::unix::fs::chown,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
-use hot_reload::WatchStrategy;
+use async_trait::async_trait;
+use hot_reload::{AsyncFileLoad, FileReloader, ReloaderService, WatchStrategy};
+use tokio::time::{sleep, timeout};
 
 use crate::{
-    SOMEBODY, WITHOUT_LEASES,
-    common::{Lab, alone_under, block_on, config, options, text},
+    PAUSE, SOMEBODY, WITHOUT_LEASES,
+    common::{Lab, PATIENCE, alone_under, block_on, config, map::Mapping, options, text},
 };
 
 /// It was once waited for as long as somebody touched it, and nobody was told.
@@ -40,6 +50,71 @@ fn an_empty_file_that_is_touched_again_and_again_is_told_of() {
             assert!(why.contains("empty"), "{why}");
             lab.write(text("two"));
             lab.expect(config("two")).await;
+        });
+    }
+}
+
+/// The text of a file, unless it makes its loader misbehave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Text(String);
+
+#[async_trait]
+impl AsyncFileLoad for Text {
+    type Error = io::Error;
+
+    async fn async_load_from<T: AsRef<Path> + Send>(path: T) -> io::Result<Self> {
+        let text = fs::read_to_string(path)?;
+        assert!(!text.starts_with("panic"), "as ordered");
+        if text.starts_with("hang") {
+            std::future::pending::<Infallible>().await;
+        }
+        Ok(Self(text))
+    }
+}
+
+impl TryFrom<&PathBuf> for Text {
+    type Error = io::Error;
+
+    fn try_from(path: &PathBuf) -> io::Result<Self> {
+        fs::read_to_string(path).map(Self)
+    }
+}
+
+/// As after one that fails: what was written next, unheard, was once read without a quiet window.
+#[test]
+fn a_file_is_not_read_before_it_was_quiet_after_a_load_that_came_to_no_end() {
+    if !alone_under(
+        "endless::a_file_is_not_read_before_it_was_quiet_after_a_load_that_came_to_no_end",
+        WITHOUT_LEASES,
+    ) {
+        return;
+    }
+    for bad in ["panic", "hang"] {
+        block_on(async {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("file");
+            fs::write(&path, "one").unwrap();
+            chown(&path, Some(SOMEBODY), None).unwrap();
+            // Longer than any pause of the writer.
+            let options = options(WatchStrategy::Realtime)
+                .settle_window(PAUSE)
+                .load_timeout(Duration::from_millis(100))
+                .backoff(Duration::from_millis(50), Duration::from_millis(50));
+            let file = FileReloader::<Text>::from_path(&path).unwrap();
+            let (service, mut values) = ReloaderService::from_reloader(file, options);
+            tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
+            timeout(PATIENCE, values.changed()).await.unwrap().unwrap();
+            let (half, whole) = ("half      ", "both halves");
+            fs::write(&path, format!("{bad:<0$}", whole.len())).unwrap();
+            let failed = values.watch_status().wait_for(|status| status.last_error.is_some()).await;
+            failed.unwrap();
+            let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+            let mut mapping = Mapping::new(&file, whole.len());
+            mapping.bytes()[..half.len()].copy_from_slice(half.as_bytes());
+            sleep(PAUSE / 4).await;
+            mapping.bytes().copy_from_slice(whole.as_bytes());
+            timeout(PATIENCE, values.changed()).await.unwrap().unwrap();
+            assert_eq!(values.get(), Some(Text(whole.to_owned())), "{bad}");
         });
     }
 }
