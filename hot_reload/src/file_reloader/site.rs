@@ -37,6 +37,8 @@ pub(super) struct Site {
     rests_until: Option<Instant>,
     /// Where it is known that writers are told of.
     told: Option<Domain>,
+    /// What tells of the writers of the files, by what is watched.
+    telling: Telling,
     /// What is known of filesystems.
     known: Arc<Filesystems>,
     /// One on the way to the files whose server may not answer, if any is; `None` before the way was
@@ -73,6 +75,7 @@ impl Site {
             places: Vec::new(),
             rests_until: None,
             told: None,
+            telling: Telling::ByEventsAlone,
             known: Arc::default(),
             way: None,
             has_links: false,
@@ -147,6 +150,15 @@ impl Site {
     /// Whether it is yet to be found out what to watch, or not all of it could be watched.
     pub(super) fn is_unwatched(&self) -> bool {
         self.way.is_none() || self.no_events.is_some()
+    }
+
+    /// Takes note that leases tell of no writers; false where they were not relied on.
+    pub(super) fn distrust_leases(&mut self) -> bool {
+        if self.telling == Telling::ByEventsAlone {
+            return false;
+        }
+        (self.telling, self.told, self.rests_until) = (Telling::ByEventsAlone, None, None);
+        true
     }
 
     /// Looks at the files, with watches on the way to them as `arm` says; `None` where that has to
@@ -362,6 +374,7 @@ impl Site {
         let files = if self.rests_until.is_some() { Files::Later } else { Files::Now };
         let way = || chain::stops(&self.paths, how, &self.known);
         self.no_events = subscription.arm(way, files, telling)?.err();
+        self.telling = telling;
         Ok(())
     }
 }

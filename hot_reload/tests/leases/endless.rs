@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     fs::{self, OpenOptions},
     io,
-    os::unix::fs::chown,
+    os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use crate::{
     PAUSE, SOMEBODY, WITHOUT_LEASES,
     common::{Lab, PATIENCE, alone_under, block_on, config, map::Mapping, options, text},
+    expect_no_half, replace, with_one,
 };
 
 /// It was once waited for as long as somebody touched it, and nobody was told.
@@ -117,4 +118,39 @@ fn a_file_is_not_read_before_it_was_quiet_after_a_load_that_came_to_no_end() {
             assert_eq!(values.get(), Some(Text(whole.to_owned())), "{bad}");
         });
     }
+}
+
+/// As a daemon that starts as root and is somebody from then on: what leases told of once, they were taken to
+/// tell of for ever.
+#[test]
+fn half_a_file_is_not_published_once_leases_are_no_longer_had() {
+    // Root may have them all.
+    let root = ["setpriv", "--reuid=0", "--clear-groups"];
+    if !alone_under("endless::half_a_file_is_not_published_once_leases_are_no_longer_had", &root) {
+        return;
+    }
+    block_on(async {
+        let mut lab = with_one(WatchStrategy::Realtime).await;
+        replace(&lab, &text("two"));
+        lab.expect(config("two")).await;
+        let next = lab.root.join("next");
+        fs::write(&next, text("three")).unwrap();
+        chown(&next, Some(SOMEBODY), None).unwrap();
+        for (path, mode) in [(&lab.root, 0o777), (&next, 0o666)] {
+            fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+        }
+        sleep(Duration::from_millis(500)).await;
+        become_somebody_else();
+        fs::rename(next, &lab.path).unwrap();
+        lab.expect(config("three")).await;
+        sleep(Duration::from_millis(50)).await;
+        expect_no_half(&mut lab).await;
+    });
+}
+
+#[allow(unsafe_code, reason = "what changes all threads can be had of the C library alone")]
+fn become_somebody_else() {
+    let other = SOMEBODY + 1;
+    // SAFETY: it takes numbers only.
+    assert_eq!(unsafe { libc::setresuid(other, other, other) }, 0);
 }

@@ -36,7 +36,7 @@ pub(crate) async fn with_one(strategy: WatchStrategy) -> Lab {
     lab
 }
 
-fn replace(lab: &Lab, text: &str) {
+pub(crate) fn replace(lab: &Lab, text: &str) {
     let next = lab.root.join(".next");
     fs::write(&next, text).unwrap();
     chown(&next, Some(SOMEBODY), None).unwrap();
