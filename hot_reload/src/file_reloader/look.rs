@@ -20,6 +20,7 @@ use super::{
     open::Filesystem,
     settle::Settle,
     site::Site,
+    survey::Holds,
     watcher::{Audited, Follower, NoWatch, Opaque, Rule},
 };
 use crate::{config::WatchStrategy, follow::Mechanism, options::ReloaderOptions};
@@ -30,6 +31,10 @@ const WITHOUT_EVENTS: Duration = Duration::from_millis(500);
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How often files are looked at whose filesystem does not tell all.
 const WITHOUT_TRUST: Duration = Duration::from_secs(1);
+
+/// By now a page of a mapping that was written to is back in its file, if that is on a disk, and the next
+/// write to it moves the file's time (`vm.dirty_expire_centisecs`, and how long the kernel takes to find it).
+const WRITTEN_BACK: Duration = Duration::from_secs(40);
 
 /// Looks at one file, and whatever belongs to it, with a memory of the last time.
 pub(super) struct Looker<L> {
@@ -56,6 +61,7 @@ pub(super) struct Looker<L> {
     echo: Echo,
     /// Whether the last load was given up for a newer version of the file.
     preempted: bool,
+    /// There while the files are to be read now and then, though they look unchanged.
     opaque: Option<Opaque>,
 }
 
@@ -151,7 +157,7 @@ impl<L> Looker<L> {
         }
         match self.site.filesystem() {
             _ if self.strategy == WatchStrategy::Hybrid => Some(self.poll_interval),
-            Filesystem::Local => None,
+            Filesystem::Local | Filesystem::Memory => None,
             Filesystem::Layered => Some(self.poll_interval),
             Filesystem::Remote(_) => Some(self.poll_interval.min(WITHOUT_TRUST)),
         }
@@ -177,14 +183,14 @@ impl<L> Looker<L> {
     #[inline(never)]
     fn set_baseline(&mut self, identities: &[Option<Identity>], is_racy: bool) {
         self.baseline_is_due = false;
-        let is_doubtful = is_racy || self.proof != Proof::Sound;
+        let is_doubtful = is_racy || self.proof.is_doubtful();
         self.site.set_interval(self.audit_interval());
         let identities = identities.iter();
         let files = identities.map(|identity| Audited::new(*identity, is_doubtful));
         let rule = match self.site.filesystem() {
             _ if self.force => Rule::Read,
             Filesystem::Remote(_) => Rule::Delegate,
-            Filesystem::Local | Filesystem::Layered => Rule::Compare,
+            Filesystem::Local | Filesystem::Memory | Filesystem::Layered => Rule::Compare,
         };
         let read_at = self.opaque.as_ref().map(|_| Instant::now());
         self.follower.set_baseline(self.site.paths(), files, rule, read_at);
@@ -201,10 +207,53 @@ fn heard_in_part(name: &str) -> Mechanism {
 enum Proof {
     /// That the file is unchanged.
     Sound,
+    /// The same, save for what is written through a mapping of a file in memory, by a process that
+    /// nothing tells of: however long ago the file changed, that moves no time.
+    SaveInMemory,
     /// Nothing yet: it was taken too soon after a change, or after one that may have been made through a
     /// mapping, by a process that nothing tells of.
     Racy,
     /// Nothing: the value was read while somebody had a file open for writing, who may yet change
     /// it through a mapping, which moves no time.
     UnderWriters,
+}
+
+impl Proof {
+    /// What an identity proves that was taken this long after a change, and `holds`, though not for writers.
+    fn of(holds: Holds, age: Duration, is_racy: bool, is_in_memory: bool) -> Self {
+        match holds {
+            _ if is_racy => Self::Racy,
+            Holds::AsFarAsKnown if age < WRITTEN_BACK => Self::Racy,
+            Holds::AsFarAsKnown if is_in_memory => Self::SaveInMemory,
+            _ => Self::Sound,
+        }
+    }
+
+    fn is_doubtful(self) -> bool {
+        matches!(self, Self::Racy | Self::UnderWriters)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_written_through_a_mapping_is_proved_by_no_time_in_memory() {
+        let aged = |holds, age, is_in_memory| Proof::of(holds, age, false, is_in_memory);
+        let young = WRITTEN_BACK.mul_f64(0.99);
+        for (holds, age, is_in_memory, want) in [
+            (Holds::AsFarAsKnown, young, false, Proof::Racy),
+            (Holds::AsFarAsKnown, WRITTEN_BACK, false, Proof::Sound),
+            (Holds::AsFarAsKnown, young, true, Proof::Racy),
+            (Holds::AsFarAsKnown, WRITTEN_BACK, true, Proof::SaveInMemory),
+            (Holds::AsFarAsKnown, 1000 * WRITTEN_BACK, true, Proof::SaveInMemory),
+            // Nobody has it open, and whoever has it mapped has.
+            (Holds::Yes, young, true, Proof::Sound),
+            (Holds::HeldUp, young, true, Proof::Sound),
+        ] {
+            assert_eq!(aged(holds, age, is_in_memory), want, "{holds:?} {age:?} {is_in_memory}");
+            assert_eq!(Proof::of(holds, age, true, is_in_memory), Proof::Racy);
+        }
+    }
 }

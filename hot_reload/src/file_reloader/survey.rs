@@ -134,6 +134,11 @@ impl Survey {
         self.files().map(|file| file.filesystem).max()
     }
 
+    /// Whether any of the files is in memory alone.
+    pub(super) fn is_in_memory(&self) -> bool {
+        self.files().any(|file| file.filesystem == Filesystem::Memory)
+    }
+
     /// Whether every path still leads to what was found, unchanged.
     pub(super) fn is_still_there(&self) -> bool {
         are_still_there(&self.paths, &self.identities)

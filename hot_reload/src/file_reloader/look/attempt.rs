@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Looker, Proof};
+use super::{Looker, Opaque, Proof};
 use crate::{
     at_once::at_once,
     file_reloader::{
@@ -35,10 +35,6 @@ const RESTLESS: Duration = Duration::from_millis(1);
 const NEWS: Duration = Duration::from_millis(20);
 /// A load that has taken longer than this is given up when the file is written anew.
 const PREEMPTED_AFTER: Duration = Duration::from_secs(1);
-
-/// By now a page of a mapping that was written to is back in its file, and the next write to it moves the
-/// file's time (`vm.dirty_expire_centisecs`, and the time that the kernel takes to find it).
-const WRITTEN_BACK: Duration = Duration::from_secs(40);
 
 /// A look on its way.
 pub(in crate::file_reloader) struct Attempt {
@@ -233,7 +229,7 @@ impl<L> Looker<L> {
 
     /// Whether the files are what they were when the last good value was read, and that is enough.
     fn is_as_applied(&self, survey: &Survey) -> bool {
-        let must_read = self.unmet.must_read || self.force || self.proof != Proof::Sound;
+        let must_read = self.unmet.must_read || self.force || self.proof.is_doubtful();
         !must_read && self.applied.as_ref() == Some(&survey.identities)
     }
 
@@ -317,10 +313,12 @@ impl<L> Looker<L> {
                 }
                 Proof::UnderWriters
             }
-            _ if found.survey.is_racy => Proof::Racy,
-            Holds::AsFarAsKnown if found.facts.age < WRITTEN_BACK => Proof::Racy,
-            Holds::Yes | Holds::AsFarAsKnown | Holds::HeldUp => Proof::Sound,
+            holds => {
+                let Survey { age, is_racy, .. } = *found.survey;
+                Proof::of(holds, age, is_racy, found.survey.is_in_memory())
+            }
         };
+        self.reread_if(self.proof == Proof::SaveInMemory);
         if self.proof != Proof::UnderWriters {
             self.settle.is_over();
         }
@@ -343,6 +341,14 @@ impl<L> Looker<L> {
         self.applied = Some(found.survey.identities);
         self.baseline_is_due = true;
         Break(Ok(Look::Value(value)))
+    }
+
+    /// Has the files read now and then, though they look unchanged, if `may_change` unseen.
+    fn reread_if(&mut self, may_change: bool) {
+        let is_due = may_change || self.settings.is_opaque;
+        if is_due != self.opaque.is_some() {
+            self.opaque = is_due.then(Opaque::new);
+        }
     }
 
     /// What events add to whether what was found is still so.

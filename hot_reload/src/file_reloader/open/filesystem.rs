@@ -7,6 +7,9 @@ use crate::file_reloader::chain::Stop;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::file_reloader) enum Filesystem {
     Local,
+    /// One in memory: nothing is ever written back, and so a write through a mapping moves no time, save the
+    /// first.
+    Memory,
     /// An overlay: changes made to a layer below it are not reported.
     Layered,
     /// The one named: changes made elsewhere are not reported, and a server may not answer.

@@ -156,7 +156,7 @@ fn device_of(found: &Statx) -> u64 {
 /// Whether no server has to be asked for what is on `device`.
 fn answers(device: u64, filesystems: &Filesystems) -> Result<(), WouldBlock> {
     match filesystems.get(device) {
-        Some(Filesystem::Local | Filesystem::Layered) => Ok(()),
+        Some(Filesystem::Local | Filesystem::Memory | Filesystem::Layered) => Ok(()),
         None | Some(Filesystem::Remote(_)) => Err(WouldBlock),
     }
 }
@@ -274,6 +274,8 @@ fn filesystem_of(file: &OwnedFd) -> Filesystem {
 #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, reason = "the type differs by platform")]
 fn kind(found: &StatFs) -> Filesystem {
     match (found.f_type as u64) & 0xffff_ffff {
+        // tmpfs and ramfs.
+        0x0102_1994 | 0x8584_58f6 => Filesystem::Memory,
         0x794c_7630 => Filesystem::Layered,
         0x6969 => Filesystem::Remote("NFS"),
         0x517b | 0xff53_4d42 | 0xfe53_4d42 => Filesystem::Remote("SMB"),

@@ -30,7 +30,7 @@ pub(super) struct Audit {
     /// How often that was replaced.
     version: u64,
     rule: Rule,
-    /// When the files were last read, where their loader may read more than these.
+    /// When the files were last read, where these may change unseen, or their loader read more than these.
     read_at: Option<Instant>,
 }
 
@@ -144,13 +144,13 @@ fn compare(files: &mut [Audited], paths: &[PathBuf]) -> Option<Notice> {
     })
 }
 
-/// Followers whose loader may read more files than it names.
+/// Followers whose loader may read more files than it names, or whose files may change unseen.
 static OPAQUE: AtomicU32 = AtomicU32::new(0);
 /// How many of them are had read in a second, in the whole process, though their files look
 /// unchanged: enough that a few are read at every look, too few to be felt when they are thousands.
 const REREADS_PER_SECOND: u32 = 100;
 
-/// Counts a follower whose loader is somebody else's code, for as long as it lives.
+/// Counts a follower that is to be given the chance to read again, for as long as it lives.
 #[derive(Debug)]
 pub(in crate::file_reloader) struct Opaque(());
 
@@ -169,7 +169,7 @@ impl Drop for Opaque {
 }
 
 impl Follower {
-    /// Whether a loader that may read more than it names is to be given the chance again.
+    /// Whether what has changed may not be seen, and is to be given the chance to be read again.
     fn reread_is_due(&self, read_at: Option<Instant>) -> bool {
         let Some(read_at) = read_at else { return false };
         let turn = Duration::from_secs(1) * OPAQUE.load(Ordering::Relaxed) / REREADS_PER_SECOND;
