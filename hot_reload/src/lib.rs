@@ -114,7 +114,8 @@
 //! - A writer that keeps the file open is waited for up to 3 s
 //!   ([`settle_ceiling`](ReloaderOptions::settle_ceiling)); then what is there is read, and taken if
 //!   it parses. One that opens it again and again then waits in its next opening while it is read, by
-//!   a lease of this process.
+//!   a lease of this process. Where nothing tells who has it open, a file that is shortened by its path
+//!   (`truncate(2)`) is waited for as well, since no close follows.
 //! - [`start`](ReloaderService::start) has a `FileReloader` load by `TryFrom`, which names no other files:
 //!   those of `dependent_paths` are read as one set by
 //!   [`start_with_realtime`](ReloaderService::start_with_realtime) alone, which polls as well.
