@@ -226,6 +226,20 @@ async fn a_directory_that_is_made_is_looked_into_at_once() {
     lab.expect(config("one")).await;
 }
 
+/// What can't be watched was once taken for a way that changes, and looked at twenty times a second.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_in_the_place_of_a_directory_is_looked_at_no_more_often_than_is_due() {
+    let options = options(WatchStrategy::Realtime).backoff(2 * PATIENCE, 2 * PATIENCE);
+    let mut lab = Lab::following(options, NAME, |dir| fs::write(dir.join("a"), "").unwrap()).await;
+    lab.expect_failure().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(lab.rx.status().failures, 1);
+    fs::remove_file(lab.root.join("a")).unwrap();
+    with(&lab.root, NAME, "one");
+    lab.expect(config("one")).await;
+}
+
 async fn recreate(strategy: WatchStrategy, pause: Duration) {
     let mut lab = Lab::with_one(strategy).await;
     for name in ["two", "six"] {

@@ -259,3 +259,20 @@ in_every_strategy! {
         shelf.expect(&["1", "1", "2"]).await;
     }
 }
+
+/// It was once taken for one whose way changes whenever it is looked at.
+#[tokio::test]
+async fn a_member_that_can_not_be_where_a_file_is_has_the_set_looked_at_no_more_often() {
+    let files = [("main", "0\ninclude b/c?"), ("b", "0")];
+    let mut shelf = Shelf::new(WatchStrategy::Realtime, &files).await;
+    shelf.expect(&["0"]).await;
+    // Those that follow from the start are over.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = shelf.rx.status().last_load;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(shelf.rx.status().last_load, before);
+    fs::remove_file(shelf.root.join("b")).unwrap();
+    fs::create_dir(shelf.root.join("b")).unwrap();
+    shelf.write("b/c", "1");
+    shelf.expect(&["0", "1"]).await;
+}

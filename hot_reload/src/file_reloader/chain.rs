@@ -51,8 +51,8 @@ pub(super) enum Kind {
 /// filesystems that are known to answer.
 ///
 /// Where a name is missing a way ends with the deepest directory that exists, so that its watch
-/// tells when the name appears; the same where a name can't be looked at. Why it leads nowhere is
-/// what reading it will say.
+/// tells when the name appears; the same where a name can't be looked at, or is that of a file where
+/// a directory has to be. Why it leads nowhere is what reading it will say.
 pub(super) fn stops(
     paths: &[PathBuf],
     how: How,
@@ -99,7 +99,9 @@ impl Walk<'_> {
             };
             let turned = found.filter(|found| found.is_link).map(|found| found.changed);
             stops.push(Stop { turned, ..self.at.stop(Some(name), kind) });
-            if found.is_none() {
+            // Nothing is below a file, and nothing there can be watched.
+            let leads_on = is_dir || is_link || self.ahead.is_empty();
+            if found.is_none() || !leads_on {
                 return Ok(());
             }
             if is_link {
@@ -203,6 +205,15 @@ mod tests {
     #[test]
     fn ends_at_the_deepest_directory_that_exists() {
         let (_dir, root) = real_tempdir();
+        let stops = stops(&root.join("a/b/config.toml"));
+        assert_eq!(names(&stops, &root), ["a"]);
+        assert_eq!(target(&stops), None);
+    }
+
+    #[test]
+    fn ends_where_a_file_is_in_the_place_of_a_directory() {
+        let (_dir, root) = real_tempdir();
+        std::fs::write(root.join("a"), "").unwrap();
         let stops = stops(&root.join("a/b/config.toml"));
         assert_eq!(names(&stops, &root), ["a"]);
         assert_eq!(target(&stops), None);
