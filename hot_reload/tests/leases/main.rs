@@ -5,6 +5,7 @@
 mod common;
 mod endless;
 mod names;
+mod noise;
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -4,7 +4,6 @@ use std::{
     fs::{self, File, OpenOptions},
     io::Write,
     os::unix::fs::{OpenOptionsExt, PermissionsExt, chown},
-    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -14,9 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     PAUSE, SOMEBODY, WITHOUT_LEASES,
-    common::{
-        Lab, PATIENCE, alone_under, block_on, book::Book, config, options, processor_time, text,
-    },
+    common::{Lab, PATIENCE, alone_under, block_on, book::Book, config, options, text},
     expect_no_half, set_of_three, with_one,
 };
 
@@ -160,34 +157,6 @@ fn a_storm_under_polling_does_not_starve_the_readers() {
     });
 }
 
-/// Each of its writes once woke the watcher.
-#[test]
-fn who_writes_beside_a_file_without_a_rest_costs_little() {
-    if !alone_under("names::who_writes_beside_a_file_without_a_rest_costs_little", WITHOUT_LEASES) {
-        return;
-    }
-    block_on(async {
-        let mut lab = with_one(WatchStrategy::Realtime).await;
-        let log = lab.root.join("log");
-        let mut writer = Command::new("sh")
-            .args(["-c", "while :; do echo line; done >\"$0\""])
-            .arg(log)
-            .spawn()
-            .unwrap();
-        sleep(Duration::from_millis(500)).await;
-        let before = processor_time();
-        sleep(Duration::from_secs(1)).await;
-        let spent = processor_time().saturating_sub(before);
-        for n in 0..20 {
-            lab.write(text(&n.to_string()));
-            lab.expect(config(&n.to_string())).await;
-        }
-        writer.kill().unwrap();
-        writer.wait().unwrap();
-        assert!(spent < Duration::from_millis(100), "{spent:?}");
-    });
-}
-
 const NOBODY: &[&str] = &["setpriv", "--reuid=65534", "--clear-groups"];
 
 /// Options that have only events make a test pass.
@@ -229,6 +198,47 @@ fn a_file_that_may_be_read_only_later_is_taken_then() {
             late += u32::from(begun.elapsed() > UNTIL_ASKED_AGAIN);
         }
         assert!(late < 20, "{late}");
+    });
+}
+
+/// A watch that could not be had for more was once let go.
+#[test]
+fn a_directory_that_may_no_longer_be_listed_is_watched_on() {
+    let wrapper = ["setpriv", "--bounding-set=-lease,-dac_override,-dac_read_search"];
+    if !alone_under("names::a_directory_that_may_no_longer_be_listed_is_watched_on", &wrapper) {
+        return;
+    }
+    block_on(async {
+        let mut lab = Lab::following(by_events_alone(), "app/config.toml", |dir| {
+            fs::create_dir(dir.join("app")).unwrap();
+            fs::write(dir.join("app/config.toml"), text("one")).unwrap();
+        })
+        .await;
+        lab.expect(config("one")).await;
+        let app = lab.root.join("app");
+        // Others may enter it, and make files there.
+        fs::set_permissions(&app, PermissionsExt::from_mode(0o733)).unwrap();
+        chown(&app, Some(SOMEBODY), None).unwrap();
+        let path = lab.path.clone();
+        let replace = |name: &str| {
+            let next = app.join(".next");
+            fs::write(&next, text(name)).unwrap();
+            fs::set_permissions(&next, PermissionsExt::from_mode(0o666)).unwrap();
+            chown(&next, Some(SOMEBODY), None).unwrap();
+            fs::rename(next, &path).unwrap();
+        };
+        replace("two");
+        lab.expect(config("two")).await;
+        let mut late = 0;
+        for n in 0..20 {
+            // At no particular time after it was asked last.
+            sleep(Duration::from_millis(n * 10)).await;
+            let begun = Instant::now();
+            replace(&n.to_string());
+            lab.expect(config(&n.to_string())).await;
+            late += u32::from(begun.elapsed() > UNTIL_ASKED_AGAIN / 4);
+        }
+        assert!(late < 10, "{late}");
     });
 }
 

@@ -165,7 +165,7 @@ pub(super) async fn read_events(watcher: Arc<Watcher>) {
     let instance = Descriptor(watcher.events.instance().await);
     let here = catch_unwind(AssertUnwindSafe(|| register(instance.clone())));
     if let Ok(Ok(readable)) = here {
-        return read_from(&readable, &watcher).await;
+        return read_from(readable, &watcher).await;
     }
     // This runtime was built without I/O, of which tokio tells by a panic alone, or its poller is
     // full. Then a thread reads, and ends when this task drops the other end of the channel.
@@ -200,7 +200,7 @@ fn read_until(
         let readable = register(instance)?;
         tokio::select! {
             _ = stopped => {}
-            () = read_from(&readable, watcher) => {}
+            () = read_from(readable, watcher) => {}
         }
         Ok(())
     })
@@ -212,22 +212,52 @@ fn register(instance: Descriptor) -> io::Result<AsyncFd<Descriptor>> {
     Ok(unsafe { AsyncFd::register_with_interest(instance, Interest::READABLE)? })
 }
 
-async fn read_from(readable: &AsyncFd<Descriptor>, watcher: &Watcher) {
+async fn read_from(mut readable: AsyncFd<Descriptor>, watcher: &Watcher) {
     let mut noise = Noise::default();
     loop {
         // It fails only when the runtime shuts down, and this task with it.
         let Ok(mut ready) = poll_fn(|cx| readable.poll_read_ready(cx)).await else { return };
-        let Batch { was_all, concerns } = read_batch(&readable.get_ref().0, watcher);
-        if was_all {
+        let batch = read_batch(&readable.get_ref().0, watcher);
+        if batch.was_all {
             ready.clear_ready();
         } else {
             tokio::task::yield_now().await;
         }
         drop(ready);
-        if concerns {
+        if batch.concerns {
             noise = Noise::default();
         } else if noise.goes_on(Instant::now()) {
-            sleep(LULL).await;
+            readable = let_gather(readable.into_inner(), watcher, &mut noise).await;
+        }
+    }
+}
+
+/// Reads what has gathered, for as long as it is noise.
+///
+/// Nothing is asked to tell of events meanwhile: `epoll(7)` would wake for each, read or not.
+async fn let_gather(
+    instance: Descriptor,
+    watcher: &Watcher,
+    noise: &mut Noise,
+) -> AsyncFd<Descriptor> {
+    loop {
+        sleep(LULL).await;
+        let batch = loop {
+            let batch = read_batch(&instance.0, watcher);
+            if batch.was_all || batch.concerns {
+                break batch;
+            }
+            tokio::task::yield_now().await;
+        };
+        if batch.concerns {
+            *noise = Noise::default();
+        } else if !batch.is_empty {
+            noise.goes_on(Instant::now());
+            continue;
+        }
+        // What came since is told of at once. Should the poller be full, the next lull is as good.
+        if let Ok(readable) = register(instance.clone()) {
+            return readable;
         }
     }
 }
@@ -280,6 +310,7 @@ pub(super) fn catch_up(watcher: &Watcher) {
 
 /// What was read in one go.
 struct Batch {
+    is_empty: bool,
     was_all: bool,
     /// Whether any of it may concern anybody.
     concerns: bool,
@@ -290,16 +321,21 @@ fn read_batch(instance: impl AsFd, watcher: &Watcher) -> Batch {
     let _one_at_a_time = lock(&watcher.events.reading);
     let mut buffer = [MaybeUninit::uninit(); BUFFER];
     let mut reader = Reader::new(instance, &mut buffer);
+    let mut batch = Batch { is_empty: true, was_all: true, concerns: false };
     // What was read into the buffer has to be passed on with it.
-    let (mut read, mut concerns) = (0, false);
+    let mut read = 0;
+    // Held for as many events as were read at once, since of noise there are many.
+    let mut registry = None;
     for n in 0.. {
         if reader.is_buffer_empty() {
+            registry = None;
             // A buffer with room for another event got all there were.
             if read > 0 && read + LONGEST_EVENT <= BUFFER {
                 break;
             }
             if n >= BATCH {
-                return Batch { was_all: false, concerns };
+                batch.was_all = false;
+                break;
             }
             read = 0;
         }
@@ -308,14 +344,16 @@ fn read_batch(instance: impl AsFd, watcher: &Watcher) -> Batch {
                 let (key, flags) = (Key(event.wd()), event.events());
                 let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
                 read += EVENT + name.map_or(0, |name| (name.len() + 1).next_multiple_of(EVENT));
-                concerns |= watcher.dispatch(translate(&key, flags, name));
+                let registry = registry.get_or_insert_with(|| lock(&watcher.registry));
+                batch.concerns |= registry.ring(translate(&key, flags, name));
+                batch.is_empty = false;
             }
             Err(Errno::INTR) => {}
             // WOULDBLOCK: that was all. Nothing else is to be expected of an inotify descriptor.
             Err(_) => break,
         }
     }
-    Batch { was_all: true, concerns }
+    batch
 }
 
 /// Bytes of an event without a name; a name is padded to a multiple of it (`inotify(7)`).
