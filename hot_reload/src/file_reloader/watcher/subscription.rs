@@ -132,10 +132,13 @@ impl Subscription {
             };
             let is_enough = |armed: &Armed| armed.kind == kind || armed.kind == Kind::Untold;
             // One from before an overflow may have ended unheard, and another file have its number.
-            if let Some(n) =
-                had.iter().position(|armed| armed.sum == stop.sum && armed.overflows == overflows)
+            let is_same = |armed: &Armed| armed.sum == stop.sum && armed.overflows == overflows;
+            let same = had
+                .iter()
+                .position(is_same)
+                .filter(|&n| lock(&watcher.registry).has(&had[n].key, &place, &self.follower));
+            if let Some(n) = same
                 && is_enough(&had[n])
-                && lock(&watcher.registry).has(&had[n].key, &place, &self.follower)
             {
                 self.places.push(had.swap_remove(n));
                 continue;
@@ -152,7 +155,13 @@ impl Subscription {
                     }
                 }
                 Ok(None) => outcome = outcome.map(|_| Way::Changed),
-                Err(error) => outcome = Err(error),
+                Err(error) => {
+                    outcome = Err(error);
+                    // What was told there before is told still.
+                    if let Some(n) = same {
+                        self.places.push(had.swap_remove(n));
+                    }
+                }
             }
         }
         // One inode may be had by two names: what is still needed stays.
