@@ -11,6 +11,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -24,9 +25,13 @@ struct Small {
     n: u64,
 }
 
+/// After that long, what starting needed for a moment is given back: threads of the pool, buffers.
+const SETTLED: Duration = Duration::from_secs(11);
 /// How long an idle process is watched.
 const IDLE: Duration = Duration::from_secs(5);
 const EDITS: u64 = 200;
+/// Where nothing of ours runs.
+const BARE: &str = "bare stat";
 
 fn file(dir: &Path, layout: &str, n: usize) -> PathBuf {
     match layout {
@@ -35,13 +40,40 @@ fn file(dir: &Path, layout: &str, n: usize) -> PathBuf {
     }
 }
 
-async fn measure(services: usize, layout: &str, strategy: &str) {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    for n in 0..services {
-        let path = file(dir.path(), layout, n);
+/// Makes that many files.
+fn files(dir: &Path, layout: &str, number: usize) {
+    for n in 0..number {
+        let path = file(dir, layout, n);
         fs::create_dir_all(path.parent().expect("a directory")).expect("a writable directory");
         fs::write(path, "n = 0\n").expect("a writable directory");
     }
+}
+
+/// What it takes at the least to poll: a thread that asks for the status of each file every second.
+fn measure_bare(number: usize, layout: &str) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    files(dir.path(), layout, number);
+    let paths: Vec<_> = (0..number).map(|n| file(dir.path(), layout, n)).collect();
+    thread::spawn(move || {
+        loop {
+            for path in &paths {
+                if fs::metadata(path).is_err() {
+                    return;
+                }
+            }
+            thread::sleep(Duration::from_secs(1));
+        }
+    });
+    thread::sleep(SETTLED);
+    let running = Usage::now();
+    thread::sleep(IDLE);
+    let cpu = Usage::now().cpu.saturating_sub(running.cpu).as_secs_f64() / IDLE.as_secs_f64();
+    println!("{BARE:<9} {layout:<12} {number:>6} {:>42.2}", cpu * 100.0);
+}
+
+async fn measure(services: usize, layout: &str, strategy: &str) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    files(dir.path(), layout, services);
     let config = match strategy {
         "polling" => ReloaderConfig::polling(1),
         _ => ReloaderConfig::realtime(),
@@ -59,8 +91,7 @@ async fn measure(services: usize, layout: &str, strategy: &str) {
         receiver.changed().await.expect("a service");
     }
     let up = from.elapsed();
-    // What starting needed for a moment is given back: threads of the pool, buffers.
-    sleep(Duration::from_secs(11)).await;
+    sleep(SETTLED).await;
     let running = Usage::now();
     sleep(IDLE).await;
     let idle = Usage::now();
@@ -98,6 +129,9 @@ fn main() {
     if let [_, services, layout, strategy] = &args[..]
         && let Ok(services) = services.parse()
     {
+        if strategy == BARE {
+            return measure_bare(services, layout);
+        }
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         return runtime.block_on(measure(services, layout, strategy));
     }
@@ -120,7 +154,7 @@ fn main() {
         "{:<9} {:<12} {:>6} {:>8} {:>8} {:>7} {:>7} {:>8} {:>9} {:>9}",
         "", "", "", "s", "KiB each", "", "", "% CPU", "per s", "us CPU"
     );
-    for strategy in ["realtime", "polling"] {
+    for strategy in ["realtime", "polling", BARE] {
         for layout in ["one_folder", "own_folders"] {
             for services in sizes {
                 let this = std::env::current_exe().expect("this program");
