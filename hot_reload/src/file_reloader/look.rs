@@ -1,7 +1,6 @@
 //! Who looks at a file, with a memory of the last time.
 
 mod attempt;
-mod echo;
 
 use std::{
     path::PathBuf,
@@ -12,7 +11,6 @@ use std::{
 use tokio::time::Instant;
 
 pub(super) use self::attempt::Attempt;
-use self::echo::Echo;
 use super::{
     FileSettings,
     bell::Reasons,
@@ -56,9 +54,6 @@ pub(super) struct Looker<L> {
     proof: Proof,
     /// What the files were when they were last read in vain, as somebody had one open for writing.
     in_vain: Option<Vec<Option<Identity>>>,
-    /// What they were when they were last read and came to no value, unless they came to one since.
-    unfit: Option<Vec<Option<Identity>>>,
-    echo: Echo,
     /// Whether the last load was given up for a newer version of the file.
     preempted: bool,
     /// There while the files are to be read now and then, though they look unchanged.
@@ -101,8 +96,6 @@ impl<L> Looker<L> {
             baseline_is_due: false,
             proof: Proof::Sound,
             in_vain: None,
-            unfit: None,
-            echo: Echo::default(),
             preempted: false,
         }
     }

@@ -255,28 +255,13 @@ impl<L> Looker<L> {
             patience: attempt.patience,
         };
         let writers = || survey.writers();
-        let wait = self.settle.before_reading(facts, writers, Instant::now);
-        if let Some(wait) = wait.or_else(|| self.before_repeating(facts, survey)) {
+        if let Some(wait) = self.settle.before_reading(facts, writers, Instant::now) {
             return Break(Ok(Look::Unsettled(wait)));
         }
         match self.settings.admit(&self.site.paths()[0], survey, main) {
             Ok(()) => Continue(facts),
             Err(error) => Break(Err(error)),
         }
-    }
-
-    /// Says how long to wait before what was read is read again for nothing but that a writer is done, who may
-    /// be our own loader.
-    fn before_repeating(&mut self, facts: Facts, survey: &Survey) -> Option<Duration> {
-        if !facts.reasons.is_finished {
-            return None;
-        }
-        let mut read = self.applied.iter().chain(&self.unfit);
-        if read.any(|read| *read == survey.identities) {
-            return self.echo.before_reading(Instant::now());
-        }
-        self.echo.is_over();
-        None
     }
 
     /// Whether a file that is written anew while it is read shows it in more than its content: not
@@ -301,10 +286,7 @@ impl<L> Looker<L> {
         }
         // A failure counts as little as a value if the file was being written.
         self.proof = match self.by_hearsay(holds, &found) {
-            Holds::No => {
-                self.unfit = Some(found.survey.identities);
-                return Continue(());
-            }
+            Holds::No => return Continue(()),
             Holds::ButForWriters => {
                 if let Err(wait) = self.settle.despite_writers(found.facts, Instant::now()) {
                     attempt.wait = Some(wait);
@@ -326,7 +308,6 @@ impl<L> Looker<L> {
             Ok(loaded) => loaded,
             Err(error) => {
                 self.set_baseline(&found.survey.identities, found.survey.is_racy);
-                self.unfit = Some(found.survey.identities);
                 return Break(Err(error));
             }
         };
@@ -336,7 +317,7 @@ impl<L> Looker<L> {
             return Continue(());
         }
         self.settle.is_over();
-        (self.preempted, self.in_vain, self.unfit) = (false, None, None);
+        (self.preempted, self.in_vain) = (false, None);
         self.follower.bell.was_read();
         self.applied = Some(found.survey.identities);
         self.baseline_is_due = true;
