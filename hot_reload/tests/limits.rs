@@ -4,9 +4,8 @@
 mod common;
 
 use std::{
-    fs::{self, File},
-    io::Write,
-    os::unix::fs::{MetadataExt, chown},
+    fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -165,32 +164,6 @@ fn an_edit_that_overflowed_is_found() {
         lab.expect(config("six")).await;
         lab.write(text("ten"));
         lab.expect(config("ten")).await;
-    });
-}
-
-/// Whoever was heard to begin was once waited for up to the ceiling, as no event of the end came.
-#[test]
-fn a_writer_whose_end_overflowed_is_not_waited_for() {
-    let name = "a_writer_whose_end_overflowed_is_not_waited_for";
-    if !alone_under(name, &["setpriv", "--bounding-set=-lease"]) {
-        return;
-    }
-    undriven(async {
-        let options = options(WatchStrategy::Realtime).settle_ceiling(2 * PATIENCE);
-        let mut lab = Lab::following(options, "config.toml", |dir| {
-            let path = dir.join("config.toml");
-            fs::write(&path, text("one")).unwrap();
-            // No lease tells of the writers of another's file.
-            chown(path, Some(12_345), None).unwrap();
-        })
-        .await;
-        lab.expect(config("one")).await;
-        let mut writer = File::create(&lab.path).unwrap();
-        writer.write_all(b"name = \"two\"\n").unwrap();
-        overflow(&lab.root);
-        writer.write_all(b"rest = \"whole\"\n").unwrap();
-        drop(writer);
-        lab.expect(config("two")).await;
     });
 }
 

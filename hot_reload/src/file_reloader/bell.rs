@@ -66,8 +66,6 @@ enum Writer {
     MadeIt,
     /// Nobody is at it any more.
     IsDone,
-    /// That the end of any of them, anywhere, may have been lost; who goes on is heard again.
-    MayBeDone,
     /// Nothing.
     Unmentioned,
 }
@@ -96,10 +94,7 @@ impl Notice {
             Self::Differs => Meaning { arm: Arm::All, is_news: true, ..due },
             Self::Due => due,
             Self::Doubtful => Meaning { must_read: true, ..due },
-            Self::Lost => {
-                let lost = meaning(Hint::Due, Writer::MayBeDone);
-                Meaning { must_read: true, arm: Arm::All, is_news: true, ..lost }
-            }
+            Self::Lost => Meaning { must_read: true, arm: Arm::All, is_news: true, ..due },
         }
     }
 
@@ -181,12 +176,8 @@ impl Bell {
     pub(super) fn ring(&self, notice: Notice, whence: Whence) {
         let Meaning { hint, must_read, is_finished, arm, is_news, writer } = notice.meaning();
         let mut heard = self.lock();
-        match writer {
-            Writer::MayBeDone => heard.writing.clear(),
-            Writer::Unmentioned => {}
-            Writer::Writes | Writer::MadeIt | Writer::IsDone => {
-                heard.writing.retain(|(at, _)| *at != whence);
-            }
+        if writer != Writer::Unmentioned {
+            heard.writing.retain(|(at, _)| *at != whence);
         }
         if matches!(writer, Writer::Writes | Writer::MadeIt) {
             heard.writing.push((whence, writer == Writer::Writes));
