@@ -139,6 +139,7 @@
 
 mod at_once;
 mod backoff;
+#[cfg(feature = "file-reloader")]
 mod busy;
 mod change;
 mod channel;

@@ -1,13 +1,13 @@
 //! What is attended to while a look waits.
 
-use std::pin::Pin;
+use std::{future::poll_fn, pin::Pin};
 
 use tokio::{task::unconstrained, time::Instant};
 
 use super::{
     control::{Ask, Wish},
     doubt::Doubt,
-    ears::{Ears, Woken},
+    ears::{Ears, Woken, proof},
     metrics::Metrics,
     recall::{PROBATION, not_kept},
     record::Trial,
@@ -81,9 +81,11 @@ impl<C: Future<Output = ()>> Beside<'_, '_, C> {
             let time = [self.doubt.limit(), again].into_iter().flatten().min();
             let woken = tokio::select! {
                 biased;
+                // First, since a load that is ever busy leaves nothing of the task's budget
+                // (`tokio::task::coop`), while a check that is has its window.
+                outcome = poll_fn(|cx| proof(&mut self.trial, cx)) => Woken::Proof(outcome),
                 found = &mut look => return Ok(found),
-                // Whatever a load that is ever busy has left of the task's budget (`tokio::task::coop`).
-                woken = unconstrained(self.ears.overhear(time, &mut self.trial)) => woken,
+                woken = unconstrained(self.ears.overhear(time)) => woken,
             };
             let bad = match woken {
                 Woken::NoReceivers => return Err(Interruption::End(Event::NoReceivers)),
@@ -96,7 +98,8 @@ impl<C: Future<Output = ()>> Beside<'_, '_, C> {
                     drop(ask.send(not_kept(generation, source)));
                     None
                 }
-                Woken::Proof(outcome) => self.judge(outcome, sink),
+                // How the source is, the look will tell.
+                Woken::Proof(outcome) => self.judge(outcome, sink).0,
                 Woken::Time => {
                     self.tell_staleness(sink, source);
                     if part == Part::Source { self.take_due() } else { None }
@@ -110,24 +113,27 @@ impl<C: Future<Output = ()>> Beside<'_, '_, C> {
         }
     }
 
-    /// Does what the outcome of the trial calls for; returns a value that is bad.
+    /// Does what the outcome of the trial calls for; returns a value that is bad, and whether it is good
+    /// that was found bad before.
     pub(super) fn judge<V>(
         &mut self,
         outcome: Result<(), String>,
         sink: &impl Sink<V>,
-    ) -> Option<Box<Withdrawal>> {
+    ) -> (Option<Box<Withdrawal>>, bool) {
         self.trial = None;
         match outcome {
-            Ok(()) => {
-                let is_all = sink.status().refused_by.as_deref() == Some(PROBATION);
-                // It was what the source holds when that was last looked at.
-                if sink.acquit() && is_all {
-                    self.doubt.clear();
-                    sink.report(&mut Status::set_good);
-                }
-                None
+            Ok(()) => (None, sink.acquit()),
+            Err(words) => {
+                (Some(Box::new(Withdrawal { words, attempts: 0, again: Instant::now() })), false)
             }
-            Err(words) => Some(Box::new(Withdrawal { words, attempts: 0, again: Instant::now() })),
+        }
+    }
+
+    /// Takes note that the newest value is good, which was bad when the source was last looked at.
+    pub(super) fn rehabilitate(&mut self, sink: &impl Report) {
+        if sink.status().refused_by.as_deref() == Some(PROBATION) {
+            self.doubt.clear();
+            sink.report(&mut Status::set_good);
         }
     }
 

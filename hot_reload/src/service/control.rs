@@ -87,7 +87,9 @@ impl Wanted {
 
     fn resume(&mut self) {
         if self.hold != Hold::Nothing {
-            self.resumed_from = Some(mem::replace(&mut self.hold, Hold::Nothing));
+            // What was pinned is to be seen to be no more, whatever it was since.
+            let held = mem::replace(&mut self.hold, Hold::Nothing);
+            self.resumed_from.get_or_insert(held);
         }
     }
 

@@ -72,16 +72,11 @@ impl<'a, 'n, C: Future<Output = ()>> Ears<'a, 'n, C> {
     }
 
     /// Waits, while a look takes long, for what does not wait for its end.
-    pub(super) async fn overhear(
-        &mut self,
-        until: Option<Instant>,
-        trial: &mut Option<Trial>,
-    ) -> Woken {
+    pub(super) async fn overhear(&mut self, until: Option<Instant>) -> Woken {
         tokio::select! {
             biased;
             () = self.closed.as_mut() => Woken::NoReceivers,
             wish = self.control.next_urgent(self.changed.as_mut()) => Woken::Wish(wish),
-            outcome = poll_fn(|cx| proof(trial, cx)) => Woken::Proof(outcome),
             () = ring_at(until, &mut self.timer) => Woken::Time,
         }
     }
@@ -135,7 +130,7 @@ impl<'a, 'n, C: Future<Output = ()>> Ears<'a, 'n, C> {
 }
 
 /// Waits until the value on trial has proved itself, or failed to.
-fn proof(trial: &mut Option<Trial>, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
+pub(super) fn proof(trial: &mut Option<Trial>, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
     trial.as_mut().map_or(Poll::Pending, |trial| trial.as_mut().poll(cx))
 }
 

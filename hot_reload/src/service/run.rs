@@ -341,9 +341,12 @@ where
             Woken::NoReceivers => Some(Event::NoReceivers),
             Woken::Wish(wish) => self.grant(wish).await,
             Woken::Proof(outcome) => {
-                let bad = self.beside.judge(outcome, self.sink)?;
+                let (bad, is_good_again) = self.beside.judge(outcome, self.sink);
+                if is_good_again {
+                    self.beside.rehabilitate(self.sink);
+                }
                 // Seldom, and large.
-                Box::pin(self.withdraw(bad)).await
+                Box::pin(self.withdraw(bad?)).await
             }
             Woken::Time => self.is_time(*state).await,
         }
