@@ -75,7 +75,7 @@ pub(crate) enum Fault {
     Hammers,
     /// Talks all the time to the server that it watches.
     Chatters,
-    /// Asks six times for one answer.
+    /// Asks so often for one answer that a rule which allows for a few polls hears of it by one.
     AsksTooOften,
     /// Reads a hundred times a second, by a connection that lasts.
     ReadsAllTheTime,
@@ -249,7 +249,7 @@ impl Reload<Sample, String> for Source {
         let command = if self.has(Fault::ReadsByItsChannel) { "WATCH" } else { "GET" };
         let (line, _) = self.ask(command).await?;
         if self.has(Fault::AsksTooOften) {
-            for _ in 1..6 {
+            for _ in 1..20 {
                 drop(self.ask("GET").await?);
             }
         }
