@@ -16,8 +16,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     PAUSE, SOMEBODY, WITHOUT_LEASES,
-    common::{Lab, PATIENCE, alone_under, block_on, config, map::Mapping, options, text},
-    expect_no_half, replace, with_one,
+    common::{PATIENCE, alone_under, block_on, config, map::Mapping, options, text},
+    expect_no_half, replace, with_one, with_one_by,
 };
 
 /// It was once waited for as long as somebody touched it, and nobody was told.
@@ -32,13 +32,7 @@ fn an_empty_file_that_is_touched_again_and_again_is_told_of() {
     for strategy in [WatchStrategy::Realtime, WatchStrategy::Hybrid, WatchStrategy::Polling] {
         block_on(async {
             let options = options(strategy).settle_ceiling(Duration::from_millis(500));
-            let mut lab = Lab::following(options, "config.toml", |dir| {
-                let path = dir.join("config.toml");
-                fs::write(&path, text("one")).unwrap();
-                chown(path, Some(SOMEBODY), None).unwrap();
-            })
-            .await;
-            lab.expect(config("one")).await;
+            let mut lab = with_one_by(options).await;
             lab.write("");
             let mut toucher = Command::new("sh")
                 .args(["-c", "while sleep 0.1 && [ -e \"$0\" ]; do touch \"$0\"; done"])

@@ -17,7 +17,7 @@ use std::{
 use common::{
     Config, Lab, PATIENCE, alone_under, block_on, book::Book, config, map, options, text,
 };
-use hot_reload::{FileReloader, ReloaderService, TomlFile, WatchStrategy};
+use hot_reload::{FileReloader, ReloaderOptions, ReloaderService, TomlFile, WatchStrategy};
 use tokio::time::{sleep, timeout};
 
 /// A process that gets no lease on a file that it does not own (`fcntl(2)`), as any service that
@@ -26,8 +26,13 @@ pub(crate) const WITHOUT_LEASES: &[&str] = &["setpriv", "--bounding-set=-lease"]
 pub(crate) const SOMEBODY: u32 = 12_345;
 pub(crate) const PAUSE: Duration = Duration::from_secs(2);
 
+/// One that follows somebody else's file, which holds `config("one")`.
 pub(crate) async fn with_one(strategy: WatchStrategy) -> Lab {
-    let mut lab = Lab::new(strategy, |dir| {
+    with_one_by(options(strategy)).await
+}
+
+pub(crate) async fn with_one_by(options: ReloaderOptions) -> Lab {
+    let mut lab = Lab::following(options, "config.toml", |dir| {
         let path = dir.join("config.toml");
         fs::write(&path, text("one")).unwrap();
         chown(path, Some(SOMEBODY), None).unwrap();
@@ -194,13 +199,7 @@ fn a_file_is_not_read_before_it_was_quiet_after_a_bad_one() {
         let options = options(WatchStrategy::Realtime)
             .settle_window(PAUSE)
             .backoff(Duration::from_millis(50), Duration::from_millis(50));
-        let mut lab = Lab::following(options, "config.toml", |dir| {
-            let path = dir.join("config.toml");
-            fs::write(&path, text("one")).unwrap();
-            chown(path, Some(SOMEBODY), None).unwrap();
-        })
-        .await;
-        lab.expect(config("one")).await;
+        let mut lab = with_one_by(options).await;
         let before = lab.generation();
         let (half, whole) = ("name = \"two\"\n", text("two"));
         lab.write("= =".to_owned() + &"#".repeat(whole.len() - 3));

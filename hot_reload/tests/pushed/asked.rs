@@ -13,6 +13,27 @@ async fn with_untaken() -> (Lab, mpsc::Sender<WatchEvent<u32>>) {
     (lab, events)
 }
 
+/// One that is paused, whose watch has room for one event, while the others wait.
+async fn with_room_for_one(
+    told: impl IntoIterator<Item = WatchEvent<u32>, IntoIter: Send> + Send + 'static,
+) -> Lab {
+    let mut lab = Lab::start();
+    let (events, watch) = mpsc::channel(1);
+    lab.watches.send(watch).unwrap();
+    lab.loads.send(Ok(Some(1))).unwrap();
+    timeout(PATIENCE, lab.values.changed()).await.unwrap().unwrap();
+    lab.handle.pause();
+    lab.says(|status| status.is_paused).await;
+    tokio::spawn(async move {
+        for event in told {
+            events.send(event).await.unwrap();
+        }
+        events.closed().await;
+    });
+    sleep(Duration::from_secs(1)).await;
+    lab
+}
+
 /// The oldest was once taken for the answer, and the service, which is paused, stayed with it.
 #[tokio::test(start_paused = true)]
 async fn a_trigger_of_a_paused_service_publishes_nothing_older_than_the_source_holds() {
@@ -28,20 +49,7 @@ async fn a_trigger_of_a_paused_service_publishes_nothing_older_than_the_source_h
 /// Whoever tells of values one by one had the rest arrive while the load ran, as if they were newer.
 #[tokio::test(start_paused = true)]
 async fn values_that_waited_for_room_are_older_than_a_load_too() {
-    let mut lab = Lab::start();
-    let (events, watch) = mpsc::channel(1);
-    lab.watches.send(watch).unwrap();
-    lab.loads.send(Ok(Some(1))).unwrap();
-    timeout(PATIENCE, lab.values.changed()).await.unwrap().unwrap();
-    lab.handle.pause();
-    lab.says(|status| status.is_paused).await;
-    tokio::spawn(async move {
-        for n in [2, 3, 4] {
-            events.send(WatchEvent::Changed(n)).await.unwrap();
-        }
-        events.closed().await;
-    });
-    sleep(Duration::from_secs(1)).await;
+    let lab = with_room_for_one([2, 3, 4].map(WatchEvent::Changed)).await;
     let handle = lab.handle.clone();
     let asked = tokio::spawn(async move { handle.trigger().await });
     lab.until(|| lab.source.loads.asked() == 2).await;
@@ -129,21 +137,8 @@ async fn a_value_that_was_refused_has_the_next_not_wait_for_a_load() {
 /// A watch in doubt once told of them after the load, while the next was late.
 #[tokio::test(start_paused = true)]
 async fn values_that_waited_for_room_when_the_source_went_are_older_than_a_load_too() {
-    let mut lab = Lab::start();
-    let (events, watch) = mpsc::channel(1);
-    lab.watches.send(watch).unwrap();
-    lab.loads.send(Ok(Some(1))).unwrap();
-    timeout(PATIENCE, lab.values.changed()).await.unwrap().unwrap();
-    lab.handle.pause();
-    lab.says(|status| status.is_paused).await;
-    tokio::spawn(async move {
-        events.send(WatchEvent::Removed).await.unwrap();
-        for n in 2..=9 {
-            events.send(WatchEvent::Changed(n)).await.unwrap();
-        }
-        events.closed().await;
-    });
-    sleep(Duration::from_secs(1)).await;
+    let told = (2..=9).map(WatchEvent::Changed);
+    let lab = with_room_for_one([WatchEvent::Removed].into_iter().chain(told)).await;
     lab.loads.send(Ok(Some(9))).unwrap();
     lab.handle.resume();
     sleep(Duration::from_secs(60)).await;
