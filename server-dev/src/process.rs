@@ -138,6 +138,13 @@ impl Program {
         let mut command = tokio::process::Command::from(command);
         let mut child = orphans::start(|| command.spawn())?;
         let stdin = child.stdin.take();
+        let group = child
+            .id()
+            .and_then(|id| Pid::from_raw(id.cast_signed()))
+            .ok_or_else(|| io::Error::other("it has ended already"))?;
+        // Whoever hears of what it writes finds it known.
+        end.guarded.register(group, end.grace);
+        output.started(number(group));
         let (mut reading, progress) = (JoinSet::new(), Arc::<Progress>::default());
         if let Some(stdout) = child.stdout.take() {
             reading.spawn(pass_on(stdout, false, Arc::clone(output), Arc::clone(&progress)));
@@ -145,11 +152,6 @@ impl Program {
         if let Some(stderr) = child.stderr.take() {
             reading.spawn(pass_on(stderr, true, Arc::clone(output), Arc::clone(&progress)));
         }
-        let group = child
-            .id()
-            .and_then(|id| Pid::from_raw(id.cast_signed()))
-            .ok_or_else(|| io::Error::other("it has ended already"))?;
-        end.guarded.register(group, end.grace);
         let (told, hears) = oneshot::channel();
         let attended = Attended {
             child,

@@ -14,6 +14,9 @@ pub(crate) const LONGEST_LINE: usize = 64 * 1024;
 
 /// Takes what a process writes.
 pub(crate) trait Output: Send + Sync + 'static {
+    /// The process was started, and nothing was read of it yet.
+    fn started(&self, _pid: u32) {}
+
     /// Takes a line; as long as it doesn't return, the process is held up.
     fn line(&self, line: Line) -> impl Future<Output = ()> + Send;
 

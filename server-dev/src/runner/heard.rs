@@ -9,6 +9,7 @@ use super::Runner;
 use crate::{
     diagnostics::{self, Diagnostic},
     process::{Line, Output},
+    report::Told,
 };
 
 /// Lines that are kept: as many as the errors of a build that anybody reads.
@@ -104,6 +105,10 @@ impl Heard {
 }
 
 impl Output for Heard {
+    fn started(&self, pid: u32) {
+        self.runner.report.tell(&self.runner.name, Told::Starting { pid });
+    }
+
     async fn line(&self, line: Line) {
         self.keep(&line, false);
         self.runner.line(line).await;

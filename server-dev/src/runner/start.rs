@@ -15,7 +15,6 @@ use crate::{
     process::{Program, Running},
     proxy::Upstream,
     ready::{self, LastLook, MainProcess, Notified, Private, Sign},
-    report::Told,
     sockets::{Sockets, unused_port},
 };
 
@@ -116,7 +115,6 @@ impl Work {
             };
             let inodes = sockets.inodes()?;
             let mut running = program.start(&end, &output)?;
-            runner.report.tell(&runner.name, Told::Starting { pid: running.pid() });
             let group = running.group;
             // From here on it alone holds what was made for it.
             drop(sockets);
