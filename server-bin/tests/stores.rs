@@ -9,6 +9,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use common::{Daemon, File, program, run, text, until};
@@ -232,11 +233,15 @@ fn a_store_that_is_away_is_tried_as_often_as_the_command_line_says() {
     let mut command = program();
     command.args(["--config", &store.url(), "--reconnect-ceiling", "10ms"]).args(kept);
     let _daemon = Daemon::spawn(&mut command);
-    let mut attempts = 0;
-    // By default it would be some fifty in that time.
-    until("a hundred and fifty attempts", || {
-        attempts += usize::from(store.0.accept().is_ok());
-        attempts == 150
+    let (mut attempts, mut in_a_row, mut last) = (0, 0, Instant::now());
+    // By default a pause is as likely as any up to 800 ms by then.
+    until("after ten attempts five pauses in a row of less than 100 ms", || {
+        let Ok(_refused) = store.0.accept() else { return false };
+        let pause = std::mem::replace(&mut last, Instant::now()).elapsed();
+        attempts += 1;
+        in_a_row =
+            if attempts > 10 && pause < Duration::from_millis(100) { in_a_row + 1 } else { 0 };
+        in_a_row == 5
     });
 }
 
