@@ -17,6 +17,7 @@ mod hash;
 mod identity;
 mod load;
 mod look;
+mod noise;
 mod open;
 mod settle;
 mod site;

@@ -107,6 +107,26 @@ fn instances_that_are_freed_while_the_file_is_missing_are_found() {
     });
 }
 
+/// A file that is missing takes a second one, where there is any.
+#[test]
+fn one_inotify_instance_is_enough() {
+    if !alone_under("one_inotify_instance_is_enough", OWN_LIMITS) {
+        return;
+    }
+    limit("max_inotify_instances", 1);
+    block_on(async {
+        let mut lab = Lab::new(WatchStrategy::Realtime, |_dir| {}).await;
+        lab.expect_failure().await;
+        for name in ["one", "two"] {
+            lab.write(text(name));
+            lab.expect(config(name)).await;
+            assert_eq!(lab.rx.status().mechanism, Some(Mechanism::Events));
+            fs::remove_file(&lab.path).unwrap();
+            lab.expect_failure().await;
+        }
+    });
+}
+
 #[test]
 fn without_descriptors_the_last_value_serves_until_there_are_some() {
     let name = "without_descriptors_the_last_value_serves_until_there_are_some";

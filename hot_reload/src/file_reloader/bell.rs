@@ -200,6 +200,22 @@ impl Bell {
         self.lock().writing.retain(|(at, _)| *at != whence);
     }
 
+    /// Takes note that what is told from `old` is told from `new` as well; returns whether a writer is at work
+    /// there that has not said that it is done.
+    pub(super) fn hears_as(&self, old: Whence, new: Whence) -> bool {
+        let mut heard = self.lock();
+        let Some((_, was_heard)) = heard.writing.iter().find(|(at, _)| *at == old).copied() else {
+            return false;
+        };
+        heard.writing.push((new, was_heard));
+        true
+    }
+
+    /// Whether somebody was heard to write or to make a name there, and not to be done.
+    pub(super) fn hears_writers_at(&self, whence: Whence) -> bool {
+        self.lock().writing.iter().any(|(at, _)| *at == whence)
+    }
+
     /// Takes note that what has the name there is written by nobody, unless there is `news` since.
     pub(super) fn is_unwritten(&self, whence: Whence, news: u64) {
         let mut heard = self.lock();

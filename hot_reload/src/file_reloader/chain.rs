@@ -154,7 +154,7 @@ impl Place {
     fn stop(&self, name: Option<OsString>, kind: Kind) -> Stop {
         let number = self.found.map(|found| (found.device, found.inode));
         let mut sum = DefaultHasher::new();
-        (&self.path, number, &name, kind).hash(&mut sum);
+        (&self.path, number, &name).hash(&mut sum);
         let device = self.found.map(|found| found.device);
         Stop { path: self.path.clone(), name, kind, device, turned: None, sum: sum.finish() }
     }

@@ -119,8 +119,8 @@ impl<L> Looker<L> {
     pub(super) fn look_again_after(&self) -> Option<Duration> {
         // Every look asks for the watches that are missing.
         let ask_again = self.site.no_events().map(|_| ASK_AGAIN);
-        let rest = self.site.rests_until().map(|until| until.duration_since(Instant::now()));
-        ask_again.into_iter().chain(rest).min()
+        let arm = self.site.arms_at().map(|at| at.duration_since(Instant::now()));
+        ask_again.into_iter().chain(arm).min()
     }
 
     pub(super) fn mechanism(&self) -> Mechanism {

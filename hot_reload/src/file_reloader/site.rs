@@ -35,6 +35,8 @@ pub(super) struct Site {
     places: Vec<Option<Place>>,
     /// When a file that took another's place is to be watched itself.
     rests_until: Option<Instant>,
+    /// When the directories of the files may be watched for less.
+    less_at: Option<Instant>,
     /// Where it is known that writers are told of.
     told: Option<Domain>,
     /// What tells of the writers of the files, by what is watched.
@@ -74,6 +76,7 @@ impl Site {
             no_events: None,
             places: Vec::new(),
             rests_until: None,
+            less_at: None,
             told: None,
             telling: Telling::ByEventsAlone,
             known: Arc::default(),
@@ -134,9 +137,10 @@ impl Site {
         self.no_events.as_ref()
     }
 
-    /// When a file that took another's place is to be watched itself.
-    pub(super) fn rests_until(&self) -> Option<Instant> {
-        self.rests_until
+    /// When to see what is to be watched, though nothing happens: a file that took another's place is then
+    /// watched itself, and a directory for no more than it has to be.
+    pub(super) fn arms_at(&self) -> Option<Instant> {
+        self.rests_until.into_iter().chain(self.less_at).min()
     }
 
     /// Sets how often the files are compared with what they were.
@@ -374,6 +378,7 @@ impl Site {
         let files = if self.rests_until.is_some() { Files::Later } else { Files::Now };
         let way = || chain::stops(&self.paths, how, &self.known);
         self.no_events = subscription.arm(way, files, telling)?.err();
+        self.less_at = subscription.less_at();
         self.telling = telling;
         Ok(())
     }

@@ -2,17 +2,20 @@
 
 use std::{
     fs,
+    os::unix::fs::chown,
     path::Path,
     process::{Child, Command},
     time::Duration,
 };
 
-use hot_reload::WatchStrategy;
-use tokio::time::sleep;
+use hot_reload::{ReloaderService, TomlFile, WatchStrategy};
+use tokio::time::{sleep, timeout};
 
 use crate::{
-    WITHOUT_LEASES,
-    common::{alone_under, block_on, config, processor_time, text},
+    SOMEBODY, WITHOUT_LEASES,
+    common::{
+        Config, Lab, PATIENCE, alone, alone_under, block_on, config, options, processor_time, text,
+    },
     with_one,
 };
 
@@ -63,6 +66,9 @@ fn wakes() -> u64 {
     waits.sum()
 }
 
+/// More than those of a process that nothing is told, fewer than those of one that is told of noise.
+const FEW_WAKES: u64 = 100;
+
 /// Each of its writes once woke the watcher.
 #[test]
 fn who_writes_beside_a_file_without_a_rest_costs_little() {
@@ -101,5 +107,65 @@ fn who_writes_two_logs_beside_a_file_in_turn_wakes_it_no_more_often() {
         }
         drop(noise);
         assert!(woken < 2000, "{woken}");
+    });
+}
+
+/// While it was missing, whatever was written beside it was told, and once was from then on.
+#[test]
+fn a_file_that_was_removed_once_is_not_woken_by_noise() {
+    if !alone("noise::a_file_that_was_removed_once_is_not_woken_by_noise") {
+        return;
+    }
+    block_on(async {
+        let mut lab = Lab::with_one(WatchStrategy::Realtime).await;
+        fs::remove_file(&lab.path).unwrap();
+        lab.expect_failure().await;
+        lab.write(text("two"));
+        lab.expect(config("two")).await;
+        // Until it has rested.
+        sleep(Duration::from_secs(1)).await;
+        let noise = Noise::of(ONE_LOG, &lab.root);
+        let woken = woken().await;
+        for n in 0..20 {
+            lab.write(text(&n.to_string()));
+            lab.expect(config(&n.to_string())).await;
+        }
+        drop(noise);
+        assert!(woken < FEW_WAKES, "{woken}");
+    });
+}
+
+/// What one of them needed was once told the others after it had left.
+#[test]
+fn who_leaves_a_directory_leaves_no_noise_to_those_on_their_way_through_it() {
+    if !alone_under(
+        "noise::who_leaves_a_directory_leaves_no_noise_to_those_on_their_way_through_it",
+        WITHOUT_LEASES,
+    ) {
+        return;
+    }
+    block_on(async {
+        let mut lab = Lab::following(options(WatchStrategy::Realtime), "sub/config.toml", |dir| {
+            fs::create_dir(dir.join("sub")).unwrap();
+            fs::write(dir.join("sub/config.toml"), text("one")).unwrap();
+        })
+        .await;
+        lab.expect(config("one")).await;
+        let path = lab.root.join("other.toml");
+        fs::write(&path, text("one")).unwrap();
+        chown(&path, Some(SOMEBODY), None).unwrap();
+        let source = TomlFile::<Config>::from_path(&path).unwrap();
+        let (service, mut values) =
+            ReloaderService::from_reloader(source, options(WatchStrategy::Realtime));
+        let other = tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
+        timeout(PATIENCE, values.changed()).await.unwrap().unwrap();
+        other.abort();
+        let _stopped = other.await;
+        let noise = Noise::of(ONE_LOG, &lab.root);
+        let woken = woken().await;
+        drop(noise);
+        assert!(woken < FEW_WAKES, "{woken}");
+        fs::rename(lab.root.join("sub"), lab.root.join("away")).unwrap();
+        lab.expect_failure().await;
     });
 }

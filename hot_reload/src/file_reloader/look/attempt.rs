@@ -86,8 +86,8 @@ impl<L> Looker<L> {
     /// Begins a look.
     pub(in crate::file_reloader) fn begin(&mut self, patience: Patience) -> Attempt {
         self.unmet = self.follower.bell.take_reasons().after(self.unmet);
-        let has_rested = self.site.rests_until().is_some_and(|until| until <= Instant::now());
-        let arm = if has_rested || self.site.is_unwatched() { Arm::All } else { self.unmet.arm };
+        let is_due = self.site.arms_at().is_some_and(|at| at <= Instant::now());
+        let arm = if is_due || self.site.is_unwatched() { Arm::All } else { self.unmet.arm };
         Attempt { patience, arm, found: None, wait: None }
     }
 

@@ -34,28 +34,50 @@ use tokio::{
 use tracing::warn;
 
 use super::{Event, Kind, Notice, Registry, Watcher, What};
-use crate::lock::lock;
+use crate::{file_reloader::noise::Noise, lock::lock};
 
-/// A watch descriptor: one number for one inode, however many paths lead to it.
+/// A watch descriptor: one number for one inode in one queue, however many paths lead to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key(i32);
+pub(super) struct Key {
+    queue: Queue,
+    watch: i32,
+}
 
 #[cfg(test)]
 impl Key {
-    pub(super) fn of(descriptor: i32) -> Self {
-        Self(descriptor)
+    pub(super) fn of(watch: i32) -> Self {
+        Self { queue: Queue::Sparse, watch }
     }
+}
+
+/// An inode has one watch in each queue, and what that tells is never less than what was ever asked of it:
+/// to replace its mask is not atomic for whoever else needs more. So what is told of each write in a
+/// directory has a queue of its own, which is there once anybody needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Queue {
+    /// Whoever writes to a log beside a file wakes nobody.
+    Sparse,
+    /// Every write to whatever is in a directory.
+    Dense,
 }
 
 /// Why there are no events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::file_reloader) struct NoWatch(pub(in crate::file_reloader) &'static str);
 
-/// The inotify instance of the process.
+/// The inotify instances of the process.
+#[derive(Default)]
 pub(super) struct Events {
-    /// Unset while the system has no instance to give.
-    instance: OnceLock<Arc<OwnedFd>>,
-    /// Held while an instance is asked for.
+    sparse: Instance,
+    dense: Instance,
+}
+
+/// The instance behind a queue.
+#[derive(Default)]
+struct Instance {
+    /// Unset until somebody needs it, and while the system has none to give.
+    descriptor: OnceLock<Arc<OwnedFd>>,
+    /// Held while it is asked for.
     connecting: Mutex<()>,
     /// Held from the reading of events until all are passed on.
     reading: Mutex<()>,
@@ -66,45 +88,37 @@ pub(super) struct Events {
 const BUFFER: usize = 16 * 1024;
 
 impl Events {
-    /// Creates it unconnected; its events go to whoever reads them, so nobody is rung from here.
+    /// Creates them unconnected; their events go to whoever reads them, so nobody is rung from here.
     pub(super) fn new(_rings: Weak<Mutex<Registry>>) -> Self {
-        Self {
-            instance: OnceLock::new(),
-            connecting: Mutex::new(()),
-            reading: Mutex::new(()),
-            connected: Notify::new(),
+        Self::default()
+    }
+
+    /// Asks for the instance that everybody needs, unless it is there.
+    pub(super) fn connect(&self) -> Result<(), NoWatch> {
+        self.sparse.connect().map(drop)
+    }
+
+    fn of(&self, queue: Queue) -> &Instance {
+        match queue {
+            Queue::Sparse => &self.sparse,
+            Queue::Dense => &self.dense,
         }
     }
 
-    /// Asks for an instance, unless there is one.
-    pub(super) fn connect(&self) -> Result<(), NoWatch> {
-        if self.instance.get().is_some() {
-            return Ok(());
+    /// Where what a place is watched for is told.
+    fn queue_for(&self, kind: Kind) -> Result<(Queue, &Arc<OwnedFd>), NoWatch> {
+        if matches!(kind, Kind::Untold | Kind::Directory)
+            && let Ok(dense) = self.dense.connect()
+        {
+            return Ok((Queue::Dense, dense));
         }
-        let _one_at_a_time = lock(&self.connecting);
-        if self.instance.get().is_some() {
-            return Ok(());
-        }
-        match inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK) {
-            Ok(instance) => {
-                self.instance.get_or_init(|| Arc::new(instance));
-                self.connected.notify_waiters();
-                Ok(())
-            }
-            Err(Errno::MFILE) => Err(NoWatch(
-                "out of inotify instances, or of descriptors: raise \
-                 fs.inotify.max_user_instances, or ulimit -n",
-            )),
-            Err(Errno::NFILE) => Err(NoWatch("out of file descriptors: raise fs.file-max")),
-            Err(_) => Err(NoWatch("inotify is not to be had here")),
-        }
+        // Where there is but one to be had, everybody is woken by what some need.
+        self.sparse.connect().map(|sparse| (Queue::Sparse, sparse))
     }
 
     /// Watches `path`; `None` where there is nothing of that kind, or nothing that may be watched.
     pub(super) fn add(&self, path: &Path, kind: Kind) -> Result<Option<Key>, NoWatch> {
-        let Some(instance) = self.instance.get() else {
-            return Err(NoWatch("inotify is not connected"));
-        };
+        let (queue, instance) = self.queue_for(kind)?;
         let names = WatchFlags::CREATE
             | WatchFlags::DELETE
             | WatchFlags::MOVED_FROM
@@ -117,8 +131,7 @@ impl Events {
         let mask = match kind {
             Kind::Through => own | WatchFlags::ONLYDIR,
             Kind::Way => own | names | WatchFlags::ATTRIB,
-            // Modifications are watched on the content itself: whoever writes to a log beside it
-            // wakes nobody.
+            // Modifications are watched on the content itself.
             Kind::Parent => own | names | WatchFlags::ATTRIB | WatchFlags::CLOSE_WRITE,
             Kind::Untold => own | names | WatchFlags::ATTRIB | content,
             Kind::Directory => own | names | content | WatchFlags::ATTRIB,
@@ -127,7 +140,7 @@ impl Events {
         };
         // One inode has one watch: what others want of it stays.
         match inotify::add_watch(instance, path, mask | WatchFlags::MASK_ADD) {
-            Ok(key) => Ok(Some(Key(key))),
+            Ok(watch) => Ok(Some(Key { queue, watch })),
             Err(Errno::NOSPC) => {
                 Err(NoWatch("out of inotify watches: raise fs.inotify.max_user_watches"))
             }
@@ -142,18 +155,44 @@ impl Events {
 
     /// Ends a watch.
     pub(super) fn remove(&self, key: &Key) {
-        if let Some(instance) = self.instance.get() {
+        if let Some(instance) = self.of(key.queue).descriptor.get() {
             // It fails only where the watch has ended by itself.
-            let _ended = inotify::remove_watch(instance, key.0);
+            let _ended = inotify::remove_watch(instance, key.watch);
+        }
+    }
+}
+
+impl Instance {
+    /// Asks for it, unless it is there.
+    fn connect(&self) -> Result<&Arc<OwnedFd>, NoWatch> {
+        if let Some(descriptor) = self.descriptor.get() {
+            return Ok(descriptor);
+        }
+        let _one_at_a_time = lock(&self.connecting);
+        if let Some(descriptor) = self.descriptor.get() {
+            return Ok(descriptor);
+        }
+        match inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK) {
+            Ok(made) => {
+                let descriptor = self.descriptor.get_or_init(|| Arc::new(made));
+                self.connected.notify_waiters();
+                Ok(descriptor)
+            }
+            Err(Errno::MFILE) => Err(NoWatch(
+                "out of inotify instances, or of descriptors: raise \
+                 fs.inotify.max_user_instances, or ulimit -n",
+            )),
+            Err(Errno::NFILE) => Err(NoWatch("out of file descriptors: raise fs.file-max")),
+            Err(_) => Err(NoWatch("inotify is not to be had here")),
         }
     }
 
-    /// Waits until there is an instance.
-    async fn instance(&self) -> Arc<OwnedFd> {
+    /// Waits until it is there.
+    async fn descriptor(&self) -> Descriptor {
         loop {
             let connected = self.connected.notified();
-            if let Some(instance) = self.instance.get() {
-                return Arc::clone(instance);
+            if let Some(descriptor) = self.descriptor.get() {
+                return Descriptor(Arc::clone(descriptor));
             }
             connected.await;
         }
@@ -162,10 +201,10 @@ impl Events {
 
 /// Reads events and dispatches them until it is aborted.
 pub(super) async fn read_events(watcher: Arc<Watcher>) {
-    let instance = Descriptor(watcher.events.instance().await);
+    let instance = watcher.events.sparse.descriptor().await;
     let here = catch_unwind(AssertUnwindSafe(|| register(instance.clone())));
     if let Ok(Ok(readable)) = here {
-        return read_from(readable, &watcher).await;
+        return read_both(readable, &watcher).await;
     }
     // This runtime was built without I/O, of which tokio tells by a panic alone, or its poller is
     // full. Then a thread reads, and ends when this task drops the other end of the channel.
@@ -200,7 +239,7 @@ fn read_until(
         let readable = register(instance)?;
         tokio::select! {
             _ = stopped => {}
-            () = read_from(readable, watcher) => {}
+            () = read_both(readable, watcher) => {}
         }
         Ok(())
     })
@@ -212,12 +251,25 @@ fn register(instance: Descriptor) -> io::Result<AsyncFd<Descriptor>> {
     Ok(unsafe { AsyncFd::register_with_interest(instance, Interest::READABLE)? })
 }
 
-async fn read_from(mut readable: AsyncFd<Descriptor>, watcher: &Watcher) {
+/// Reads from the one queue, and from the other once there is one.
+async fn read_both(sparse: AsyncFd<Descriptor>, watcher: &Watcher) {
+    let dense = async {
+        let instance = watcher.events.dense.descriptor().await;
+        let readable = match register(instance.clone()) {
+            Ok(readable) => readable,
+            Err(_) => let_gather(instance, watcher, Queue::Dense, &mut Noise::default()).await,
+        };
+        read_from(readable, watcher, Queue::Dense).await;
+    };
+    tokio::join!(read_from(sparse, watcher, Queue::Sparse), dense);
+}
+
+async fn read_from(mut readable: AsyncFd<Descriptor>, watcher: &Watcher, queue: Queue) {
     let mut noise = Noise::default();
     loop {
         // It fails only when the runtime shuts down, and this task with it.
         let Ok(mut ready) = poll_fn(|cx| readable.poll_read_ready(cx)).await else { return };
-        let batch = read_batch(&readable.get_ref().0, watcher);
+        let batch = read_batch(&readable.get_ref().0, watcher, queue);
         if batch.was_all {
             ready.clear_ready();
         } else {
@@ -227,7 +279,7 @@ async fn read_from(mut readable: AsyncFd<Descriptor>, watcher: &Watcher) {
         if batch.concerns {
             noise = Noise::default();
         } else if noise.goes_on(Instant::now()) {
-            readable = let_gather(readable.into_inner(), watcher, &mut noise).await;
+            readable = let_gather(readable.into_inner(), watcher, queue, &mut noise).await;
         }
     }
 }
@@ -238,12 +290,13 @@ async fn read_from(mut readable: AsyncFd<Descriptor>, watcher: &Watcher) {
 async fn let_gather(
     instance: Descriptor,
     watcher: &Watcher,
+    queue: Queue,
     noise: &mut Noise,
 ) -> AsyncFd<Descriptor> {
     loop {
         sleep(LULL).await;
         let batch = loop {
-            let batch = read_batch(&instance.0, watcher);
+            let batch = read_batch(&instance.0, watcher, queue);
             if batch.was_all || batch.concerns {
                 break batch;
             }
@@ -262,30 +315,8 @@ async fn let_gather(
     }
 }
 
-/// Events that concern nobody, as of whoever writes to a log beside a file.
-#[derive(Debug, Default)]
-struct Noise {
-    /// How many batches in a row were of nothing else, without a rest between them.
-    batches: u32,
-    last: Option<Instant>,
-}
-
-/// So many batches of noise in a row are followed by pauses; a file that is replaced makes a few.
-const NOISY: u32 = 100;
-/// How long events are left to gather amid noise.
+/// How long events that concern nobody are left to gather.
 const LULL: Duration = Duration::from_millis(2);
-/// After so long without any, what comes next may be the first of an edit, and is not left to gather.
-const REST: Duration = Duration::from_millis(20);
-
-impl Noise {
-    /// Takes note of a batch that came `now`, and returns whether there is so much of it that it is to be
-    /// left to gather.
-    fn goes_on(&mut self, now: Instant) -> bool {
-        let has_rested = self.last.replace(now).is_none_or(|last| now - last > REST);
-        self.batches = if has_rested { 1 } else { self.batches.saturating_add(1) };
-        self.batches > NOISY
-    }
-}
 
 /// Shares one descriptor among the pollers of several runtimes.
 #[derive(Debug, Clone)]
@@ -302,9 +333,11 @@ const BATCH: usize = 1024;
 
 /// Passes on what is queued by now, before it returns.
 pub(super) fn catch_up(watcher: &Watcher) {
-    if let Some(instance) = watcher.events.instance.get() {
-        // What is too much for one batch is not waited for.
-        read_batch(instance, watcher);
+    for queue in [Queue::Sparse, Queue::Dense] {
+        if let Some(instance) = watcher.events.of(queue).descriptor.get() {
+            // What is too much for one batch is not waited for.
+            read_batch(instance, watcher, queue);
+        }
     }
 }
 
@@ -317,8 +350,8 @@ struct Batch {
 }
 
 /// Passes on what is queued.
-fn read_batch(instance: impl AsFd, watcher: &Watcher) -> Batch {
-    let _one_at_a_time = lock(&watcher.events.reading);
+fn read_batch(instance: impl AsFd, watcher: &Watcher, queue: Queue) -> Batch {
+    let _one_at_a_time = lock(&watcher.events.of(queue).reading);
     let mut buffer = [MaybeUninit::uninit(); BUFFER];
     let mut reader = Reader::new(instance, &mut buffer);
     let mut batch = Batch { is_empty: true, was_all: true, concerns: false };
@@ -341,7 +374,7 @@ fn read_batch(instance: impl AsFd, watcher: &Watcher) -> Batch {
         }
         match reader.next() {
             Ok(event) => {
-                let (key, flags) = (Key(event.wd()), event.events());
+                let (key, flags) = (Key { queue, watch: event.wd() }, event.events());
                 let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
                 read += EVENT + name.map_or(0, |name| (name.len() + 1).next_multiple_of(EVENT));
                 let registry = registry.get_or_insert_with(|| lock(&watcher.registry));
@@ -390,22 +423,4 @@ fn translate<'a>(key: &'a Key, flags: ReadFlags, name: Option<&'a OsStr>) -> Eve
         Notice::Moved
     };
     Event::At(key, name.map_or(What::Own(notice), |name| What::Named(name, notice)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn noise_is_left_to_gather_only_while_it_goes_on() {
-        let (mut now, mut noise) = (Instant::now(), Noise::default());
-        let mut gathers = |pause| {
-            now += pause;
-            noise.goes_on(now)
-        };
-        // However much there was in an hour.
-        assert!((0..10 * NOISY).all(|_| !gathers(REST + LULL)));
-        assert_eq!((0..2 * NOISY).filter(|_| gathers(LULL)).count(), NOISY as usize + 1);
-        assert!(!gathers(REST + LULL));
-    }
 }

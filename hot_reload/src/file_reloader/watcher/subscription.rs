@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 use super::{AsOf, Follower, NoWatch, Notice, Whence, host::Host, platform, registry::Place};
 use crate::{
     file_reloader::{
@@ -16,7 +18,7 @@ use crate::{
 struct Armed {
     key: platform::Key,
     place: Place,
-    /// Equal for the same place of the same directory or file.
+    /// Equal for the same name in the same directory, and for the same file.
     sum: u64,
     kind: Kind,
     /// How many overflows there had been when it was set.
@@ -31,6 +33,10 @@ pub(in crate::file_reloader) struct Subscription {
     places: Vec<Armed>,
     /// How often its files are looked at.
     interval: Option<Duration>,
+    /// What its directories are watched for.
+    telling: Telling,
+    /// When they may be watched for less.
+    less_at: Option<Instant>,
 }
 
 impl Subscription {
@@ -40,7 +46,14 @@ impl Subscription {
     ///
     /// Outside a tokio runtime.
     pub(in crate::file_reloader) fn new(follower: Arc<Follower>) -> Self {
-        Self { follower, host: Host::here(), places: Vec::new(), interval: None }
+        Self {
+            follower,
+            host: Host::here(),
+            places: Vec::new(),
+            interval: None,
+            telling: Telling::ByLease,
+            less_at: None,
+        }
     }
 
     /// Sets how often the follower's files are looked at; `None`: never.
@@ -52,6 +65,7 @@ impl Subscription {
     }
 
     /// Watches every place on the `way`, and no other; `telling` says whether leases tell of the files' writers.
+    /// That they do is relied on once it has been so for a while.
     ///
     /// When it returns, any later change of what a path means rings the follower; with
     /// [`Files::Later`] save an edit through another name of a file that was not watched before.
@@ -69,10 +83,11 @@ impl Subscription {
         if let Err(none) = self.host.watcher.events.connect() {
             return Ok(Err(none));
         }
+        self.tell(telling);
         // A directory that was replaced while its watch was set leads elsewhere by now.
         for _ in 0..MOST_ROUNDS {
             let news = self.follower.bell.news();
-            match self.move_to(way()?, files, telling) {
+            match self.move_to(way()?, files) {
                 Ok(Way::Changed) => {}
                 Ok(Way::AsBefore) => {
                     self.trust_links(news);
@@ -83,6 +98,24 @@ impl Subscription {
         }
         self.follower.bell.ring(Notice::Gone, Whence::ANYWHERE);
         Ok(Ok(()))
+    }
+
+    /// When its directories may be watched for less than they are.
+    pub(in crate::file_reloader) fn less_at(&self) -> Option<Instant> {
+        self.less_at
+    }
+
+    /// Has directories watched for what `telling` takes; for less than before once it has been so for a while.
+    fn tell(&mut self, telling: Telling) {
+        let takes_less = self.telling == Telling::ByEventsAlone && telling == Telling::ByLease;
+        if takes_less {
+            let now = Instant::now();
+            let at = *self.less_at.get_or_insert(now + REST);
+            if now < at {
+                return;
+            }
+        }
+        (self.telling, self.less_at) = (telling, None);
     }
 
     /// Takes note that nobody writes to the links on the way, unless there is `news` since it was
@@ -111,34 +144,35 @@ impl Subscription {
     }
 
     /// Sets the watches that are missing, then lets go of those that are no longer needed.
-    fn move_to(&mut self, way: Vec<Stop>, files: Files, telling: Telling) -> Result<Way, NoWatch> {
+    fn move_to(&mut self, way: Vec<Stop>, files: Files) -> Result<Way, NoWatch> {
         let watcher = &self.host.watcher;
         let mut had = std::mem::take(&mut self.places);
         let overflows = lock(&watcher.registry).overflows();
         let mut outcome = Ok(Way::AsBefore);
         for stop in way {
-            if self.places.iter().any(|armed| armed.sum == stop.sum) {
+            let kind = match stop.kind {
+                Kind::Parent if self.telling == Telling::ByEventsAlone => Kind::Untold,
+                kind => kind,
+            };
+            let is_it = |armed: &Armed| (armed.sum, armed.kind) == (stop.sum, kind);
+            if self.places.iter().any(is_it) {
                 continue;
             }
             let place = match &stop.name {
-                None if stop.kind == Kind::File => Place::File,
+                None if kind == Kind::File => Place::File,
                 None => Place::Own,
-                Some(name) if stop.kind == Kind::Parent => Place::Content(name.as_os_str().into()),
+                Some(name) if matches!(kind, Kind::Parent | Kind::Untold) => {
+                    Place::Content(name.as_os_str().into())
+                }
                 Some(name) => Place::Way(name.as_os_str().into()),
             };
-            let kind = match stop.kind {
-                Kind::Parent if telling == Telling::ByEventsAlone => Kind::Untold,
-                kind => kind,
-            };
-            let is_enough = |armed: &Armed| armed.kind == kind || armed.kind == Kind::Untold;
             // One from before an overflow may have ended unheard, and another file have its number.
             let is_same = |armed: &Armed| armed.sum == stop.sum && armed.overflows == overflows;
-            let same = had
-                .iter()
-                .position(is_same)
-                .filter(|&n| lock(&watcher.registry).has(&had[n].key, &place, &self.follower));
-            if let Some(n) = same
-                && is_enough(&had[n])
+            let is_told = |armed: &Armed| {
+                lock(&watcher.registry).has(&armed.key, &armed.place, &self.follower)
+            };
+            if let Some(n) = had.iter().position(|armed| is_it(armed) && is_same(armed))
+                && is_told(&had[n])
             {
                 self.places.push(had.swap_remove(n));
                 continue;
@@ -158,6 +192,7 @@ impl Subscription {
                 Err(error) => {
                     outcome = Err(error);
                     // What was told there before is told still.
+                    let same = had.iter().position(|armed| is_same(armed) && is_told(armed));
                     if let Some(n) = same {
                         self.places.push(had.swap_remove(n));
                     }
@@ -168,11 +203,36 @@ impl Subscription {
         had.retain(|old| {
             !self.places.iter().any(|new| (&new.key, &new.place) == (&old.key, &old.place))
         });
+        self.hand_over(&had);
         let unneeded = had.iter().map(|armed| (&armed.key, &armed.place));
         watcher.forget(unneeded, &self.follower);
         outcome
     }
+
+    /// Has who was heard to write by a watch that is let go waited for by the one that takes its place.
+    fn hand_over(&self, had: &[Armed]) {
+        let bell = &self.follower.bell;
+        let taken_over = had.iter().filter_map(|old| {
+            let new = self.places.iter().find(|new| new.sum == old.sum && new.key != old.key)?;
+            Some((old.place.whence(&old.key), new.place.whence(&new.key)))
+        });
+        let heard: Vec<_> = taken_over.filter(|(old, new)| bell.hears_as(*old, *new)).collect();
+        if heard.is_empty() {
+            return;
+        }
+        // The end may have been told by the former alone, and after this is told by the new one.
+        self.catch_up();
+        for (old, new) in heard {
+            if !bell.hears_writers_at(old) {
+                bell.is_deaf_to(new);
+            }
+        }
+    }
 }
+
+/// Leases are relied on once they have told of a file for this long: whoever made it may yet give it to another
+/// user, of whose writing only events tell; and who replaces it again pays for no watch that ends.
+const REST: Duration = Duration::from_millis(250);
 
 /// Whether files that are not watched themselves yet are to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
