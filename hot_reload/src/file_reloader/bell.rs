@@ -1,7 +1,7 @@
 //! What wakes the follower of a file, and what it was woken for.
 
 use std::{
-    hash::{Hash, Hasher},
+    hash::Hash,
     sync::{Mutex, MutexGuard},
     task::{Context, Poll, Waker},
 };
@@ -131,9 +131,7 @@ impl Whence {
     pub(super) const ANYWHERE: Self = Self(0);
 
     pub(super) fn of(place: impl Hash) -> Self {
-        let mut hash = Fnv::default();
-        place.hash(&mut hash);
-        Self(hash.finish())
+        Self(Fnv::of(place))
     }
 }
 

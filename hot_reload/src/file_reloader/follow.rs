@@ -9,6 +9,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use tokio::time::{Sleep, sleep};
+
 use super::{
     FileSettings,
     error::FileError,
@@ -37,6 +39,8 @@ pub(super) struct FileFollow<L, V> {
     /// Lent to a look that has to wait.
     looker: Slot<Looker<L>>,
     look: Option<Looking<V>>,
+    /// There while nothing is heard.
+    lull: Option<Pin<Box<Sleep>>>,
 }
 
 impl<L, V> FileFollow<L, V> {
@@ -50,7 +54,7 @@ impl<L, V> FileFollow<L, V> {
         let name = path.display().to_string().into();
         let follower = Arc::default();
         let looker = Looker::watched(path, &follower, loader, settings, options);
-        Self { name, follower, looker: Slot::new(looker), look: None }
+        Self { name, follower, looker: Slot::new(looker), look: None, lull: None }
     }
 }
 
@@ -103,6 +107,10 @@ where
         if let Some(looker) = self.looker.get_mut() {
             looker.follow_up();
         }
+        if let Some(lull) = &mut self.lull {
+            ready!(lull.as_mut().poll(cx));
+            self.lull = None;
+        }
         self.follower.bell.poll(cx).map(|hint| {
             // Files that belong together are given the time to arrive together. A look that is due
             // finds out by itself how long they need.
@@ -123,6 +131,7 @@ where
             None => ready!(self.poll_long_look(cx)),
         };
         if let Some(looker) = self.looker.get_mut() {
+            self.lull = looker.lull().map(|lull| Box::pin(sleep(lull)));
             match looked {
                 Ok(Look::Value(_) | Look::Unchanged) => looker.end(),
                 Ok(Look::Unsettled(_)) => {}

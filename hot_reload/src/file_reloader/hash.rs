@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasherDefault, Hasher},
+    hash::{BuildHasherDefault, Hash, Hasher},
 };
 
 /// A map by whatever is watched.
@@ -18,6 +18,12 @@ pub(super) struct Fnv(u64);
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Fnv {
+    pub(super) fn of(what: impl Hash) -> u64 {
+        let mut hash = Self::default();
+        what.hash(&mut hash);
+        hash.finish()
+    }
+
     fn add(&mut self, part: u64) {
         self.0 = (self.0 ^ part).wrapping_mul(0x0100_0000_01b3);
     }

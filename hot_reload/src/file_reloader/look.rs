@@ -15,6 +15,7 @@ use super::{
     FileSettings,
     bell::Reasons,
     identity::Identity,
+    noise::Echo,
     open::Filesystem,
     settle::Settle,
     site::Site,
@@ -56,6 +57,7 @@ pub(super) struct Looker<L> {
     in_vain: Option<Vec<Option<Identity>>>,
     /// Whether the last load was given up for a newer version of the file.
     preempted: bool,
+    echo: Echo,
     /// There while the files are to be read now and then, though they look unchanged.
     opaque: Option<Opaque>,
 }
@@ -97,6 +99,7 @@ impl<L> Looker<L> {
             proof: Proof::Sound,
             in_vain: None,
             preempted: false,
+            echo: Echo::default(),
         }
     }
 
@@ -107,6 +110,11 @@ impl<L> Looker<L> {
     /// Whether other files belong to the main one.
     pub(super) fn follows_a_set(&self) -> bool {
         self.site.paths().len() > 1
+    }
+
+    /// How long nothing is to be heard after the last look.
+    pub(super) fn lull(&mut self) -> Option<Duration> {
+        self.echo.lull()
     }
 
     /// Whether an event tells of every write.

@@ -17,6 +17,7 @@ use crate::{
         FileSettings,
         bell::{Arm, Reasons},
         error::FileError,
+        hash::Fnv,
         load::{Load, Loaded},
         open::{HeldUp, Opened},
         settle::Facts,
@@ -279,6 +280,7 @@ impl<L> Looker<L> {
         holds: Holds,
     ) -> ControlFlow<Result<Look<V>, FileError>> {
         (attempt.arm, attempt.wait) = (Arm::None, None);
+        self.echo.was_read(Fnv::of(&found.survey.identities), self.unmet.is_finished);
         if holds == Holds::AsFarAsKnown && self.site.distrust_leases() {
             // As once privileges are dropped: events have to tell of the next writer, before this is out.
             attempt.arm = Arm::All;

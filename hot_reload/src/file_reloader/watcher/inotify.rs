@@ -278,7 +278,7 @@ async fn read_from(mut readable: AsyncFd<Descriptor>, watcher: &Watcher, queue: 
         drop(ready);
         if batch.concerns {
             noise = Noise::default();
-        } else if noise.goes_on(Instant::now()) {
+        } else if noise.goes_on(Instant::now(), REST) {
             readable = let_gather(readable.into_inner(), watcher, queue, &mut noise).await;
         }
     }
@@ -305,7 +305,7 @@ async fn let_gather(
         if batch.concerns {
             *noise = Noise::default();
         } else if !batch.is_empty {
-            noise.goes_on(Instant::now());
+            noise.goes_on(Instant::now(), REST);
             continue;
         }
         // What came since is told of at once. Should the poller be full, the next lull is as good.
@@ -317,6 +317,8 @@ async fn let_gather(
 
 /// How long events that concern nobody are left to gather.
 const LULL: Duration = Duration::from_millis(2);
+/// After so long without any they are not.
+const REST: Duration = Duration::from_millis(20);
 
 /// Shares one descriptor among the pollers of several runtimes.
 #[derive(Debug, Clone)]
