@@ -69,7 +69,8 @@
 //! | `hot_reload::hung_up` | info | `outcome` | a `SIGHUP` was answered |
 //! | `hot_reload::ended` | debug | `source` | the service ends |
 //!
-//! Loading is in a span `hot_reload.load` of level debug, with `source` and `reason`.
+//! Loading is in a span `hot_reload.load` of level debug, with `source` and `reason`. The `source` is the path of a
+//! file or the URL of a key; a source of your own is [named](ReloaderService::named) by you.
 //!
 //! With the feature `metrics`, each with the label `source`:
 //!

@@ -115,6 +115,8 @@ where
     record: Option<Box<Record<V>>>,
     keeper: Option<Box<dyn Keeper<V>>>,
     held: Mutex<Option<Snapshot<V>>>,
+    /// What its source is called, in place of what that calls itself.
+    name: Option<Arc<str>>,
     /// What it ends with. Locked while it runs.
     ending: tokio::sync::Mutex<Option<Ending>>,
     _error: PhantomData<S>,
@@ -209,6 +211,7 @@ where
             record: None,
             keeper: None,
             held: Mutex::new(None),
+            name: None,
             ending: tokio::sync::Mutex::new(None),
             _error: PhantomData,
         };
@@ -314,6 +317,7 @@ where
             control: &self.control,
             keeper: self.keeper.as_deref(),
             held: &self.held,
+            name: self.name.as_ref(),
             force: self.options.force_reload,
         }
     }

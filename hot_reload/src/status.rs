@@ -17,7 +17,7 @@ pub struct Status {
     /// Whether the newest value is what the source holds.
     pub health: Health,
     /// What the source is called, as logs have it; `None` until the service has started, and for one
-    /// without a name.
+    /// of your own that was not [named](crate::ReloaderService::named).
     pub source: Option<Arc<str>>,
     /// How changes were asked to be noticed; `None` until the service has started.
     pub strategy: Option<WatchStrategy>,

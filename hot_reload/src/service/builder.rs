@@ -47,6 +47,47 @@ where
         self
     }
 
+    /// Calls the source `name` in the log, the status and the metrics. A file is called by its path there and a
+    /// key by its URL, unless it is given a name; a source of one's own has none but this.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # tokio::time::timeout(std::time::Duration::from_secs(10), async {
+    /// use hot_reload::{Reload, ReloadResult, ReloaderOptions, ReloaderService};
+    ///
+    /// #[derive(Clone)]
+    /// struct Clock;
+    ///
+    /// #[async_trait::async_trait]
+    /// impl Reload<u64> for Clock {
+    ///     type Source = ();
+    ///
+    ///     async fn new((): &()) -> ReloadResult<Self, u64> {
+    ///         Ok(Self)
+    ///     }
+    ///
+    ///     async fn reload(&self) -> ReloadResult<Option<u64>, u64> {
+    ///         Ok(Some(12))
+    ///     }
+    /// }
+    ///
+    /// let (service, mut hour) = ReloaderService::from_reloader(Clock, ReloaderOptions::polling());
+    /// let service = service.named("the clock");
+    /// tokio::spawn(async move { service.start().await });
+    ///
+    /// hour.changed().await?;
+    /// assert_eq!(hour.status().source.as_deref(), Some("the clock"));
+    /// # Ok(()) }).await? }
+    /// ```
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
     /// Has each value pass `check` before it is published: the candidate, and the value that serves
     /// now, if any. What it refuses is told by the status, and the last good value keeps serving.
     ///

@@ -32,6 +32,8 @@ pub(crate) struct Publish<'a, V> {
     pub(crate) keeper: Option<&'a dyn Keeper<V>>,
     /// What the source holds, where that is not what serves.
     pub(crate) held: &'a Mutex<Option<Snapshot<V>>>,
+    /// What the source was named.
+    pub(crate) name: Option<&'a Arc<str>>,
     /// Publishes a value that equals the last as well.
     pub(crate) force: bool,
 }
@@ -98,6 +100,10 @@ impl<V> Report for Publish<'_, V> {
 
 impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
     type Admitted = Admitted<V>;
+
+    fn name(&self) -> Option<Arc<str>> {
+        self.name.cloned()
+    }
 
     async fn closed(&self) {
         self.sender.closed().await;

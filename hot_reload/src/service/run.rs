@@ -47,7 +47,7 @@ pub(crate) async fn run<V, S>(
 ) where
     S: Display,
 {
-    let name = source.name();
+    let name = sink.name().or_else(|| source.name());
     let metrics = Metrics::of(name.as_ref());
     let _stopped = StopGuard { sink, control, metrics: &metrics };
     if control.is_over() {

@@ -59,6 +59,11 @@ pub(crate) trait Sink<V>: Report {
     /// published.
     type Admitted;
 
+    /// What the source is to be called, if not as it calls itself.
+    fn name(&self) -> Option<Arc<str>> {
+        None
+    }
+
     /// Resolves once nobody is left to take anything.
     async fn closed(&self);
 

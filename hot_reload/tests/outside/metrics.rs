@@ -100,3 +100,31 @@ async fn a_value_that_gets_stale_while_something_waits_is_not_ready() {
         running.abort();
     }
 }
+
+/// What two sources of one's own have measured was once taken for what one has.
+#[tokio::test]
+async fn sources_of_ones_own_are_told_apart_by_their_names() {
+    let recorder = DebuggingRecorder::new();
+    let measured = recorder.snapshotter();
+    let _recording = ::metrics::set_default_local_recorder(&recorder);
+    for name in ["one", "two"] {
+        let store = Store::of(Held::Value(1));
+        let (service, mut values) =
+            ReloaderService::from_reloader(store, options(WatchStrategy::Polling));
+        let service = service.named(name);
+        tokio::select! {
+            ended = service.start() => unreachable!("{ended:?}"),
+            changed = within(values.changed()) => changed.unwrap(),
+        }
+        assert_eq!(values.status().source.as_deref(), Some(name));
+    }
+    let all = measured.snapshot().into_vec();
+    let generations = all.iter().filter(|(key, ..)| key.key().name() == "hot_reload_generation");
+    let mut sources: Vec<_> = generations
+        .flat_map(|(key, ..)| key.key().labels())
+        .filter(|label| label.key() == "source")
+        .map(::metrics::Label::value)
+        .collect();
+    sources.sort_unstable();
+    assert_eq!(sources, ["one", "two"]);
+}
