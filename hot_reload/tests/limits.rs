@@ -127,6 +127,49 @@ fn one_inotify_instance_is_enough() {
     });
 }
 
+/// The watches of this process (`proc_pid_fdinfo(5)`).
+fn watches() -> u32 {
+    let infos = fs::read_dir("/proc/self/fdinfo").unwrap();
+    let infos = infos.filter_map(|info| fs::read_to_string(info.unwrap().path()).ok());
+    let lines = |info: String| info.lines().filter(|line| line.starts_with("inotify wd")).count();
+    infos.map(lines).sum::<usize>().try_into().unwrap()
+}
+
+/// One that is told of more, or of less, takes another watch, where there is any.
+#[test]
+fn a_directory_goes_on_to_be_watched_where_there_is_no_other_watch() {
+    let name = "a_directory_goes_on_to_be_watched_where_there_is_no_other_watch";
+    if !alone_under(name, OWN_LIMITS) {
+        return;
+    }
+    block_on(async {
+        // For more, while it is missing.
+        let mut lab = Lab::with_one(WatchStrategy::Realtime).await;
+        let all = watches();
+        limit("max_inotify_watches", all - 1);
+        fs::remove_file(&lab.path).unwrap();
+        lab.expect_failure().await;
+        assert_eq!(lab.rx.status().mechanism, Some(Mechanism::Events));
+        limit("max_inotify_watches", all);
+        lab.write(text("two"));
+        lab.expect(config("two")).await;
+        assert_eq!(lab.rx.status().mechanism, Some(Mechanism::Events));
+    });
+    block_on(async {
+        // For less, once it is there.
+        limit("max_inotify_watches", 1_000);
+        let mut lab = Lab::new(WatchStrategy::Realtime, |_dir| {}).await;
+        lab.expect_failure().await;
+        limit("max_inotify_watches", watches() + 1);
+        lab.write(text("one"));
+        lab.expect(config("one")).await;
+        sleep(Duration::from_millis(600)).await;
+        assert_eq!(lab.rx.status().mechanism, Some(Mechanism::Events));
+        lab.write(text("two"));
+        lab.expect(config("two")).await;
+    });
+}
+
 #[test]
 fn without_descriptors_the_last_value_serves_until_there_are_some() {
     let name = "without_descriptors_the_last_value_serves_until_there_are_some";

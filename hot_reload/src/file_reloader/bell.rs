@@ -116,10 +116,19 @@ struct Heard {
     must_read: bool,
     is_finished: bool,
     arm: Arm,
-    /// Where writers are at work that have not said that they are done, and whether they were heard to write;
-    /// if not, to make a name.
-    writing: Vec<(Whence, bool)>,
+    /// Writers that have not said that they are done.
+    writing: Vec<AtWork>,
     waker: Option<Waker>,
+}
+
+/// A writer at work.
+#[derive(Debug)]
+struct AtWork {
+    at: Whence,
+    /// Whether it was heard to write; if not, to make a name.
+    was_heard: bool,
+    /// Where it was heard, if not there.
+    from: Option<Whence>,
 }
 
 /// Tells the places apart that one bell is rung from.
@@ -175,10 +184,11 @@ impl Bell {
         let Meaning { hint, must_read, is_finished, arm, is_news, writer } = notice.meaning();
         let mut heard = self.lock();
         if writer != Writer::Unmentioned {
-            heard.writing.retain(|(at, _)| *at != whence);
+            heard.writing.retain(|writer| writer.at != whence);
         }
         if matches!(writer, Writer::Writes | Writer::MadeIt) {
-            heard.writing.push((whence, writer == Writer::Writes));
+            let was_heard = writer == Writer::Writes;
+            heard.writing.push(AtWork { at: whence, was_heard, from: None });
         }
         heard.must_read |= must_read;
         heard.is_finished |= is_finished;
@@ -195,30 +205,34 @@ impl Bell {
 
     /// Takes note that nothing more is told from there, not even that a writer is done.
     pub(super) fn is_deaf_to(&self, whence: Whence) {
-        self.lock().writing.retain(|(at, _)| *at != whence);
+        self.lock().writing.retain(|writer| writer.at != whence);
     }
 
-    /// Takes note that what is told from `old` is told from `new` as well; returns whether a writer is at work
-    /// there that has not said that it is done.
-    pub(super) fn hears_as(&self, old: Whence, new: Whence) -> bool {
-        let mut heard = self.lock();
-        let Some((_, was_heard)) = heard.writing.iter().find(|(at, _)| *at == old).copied() else {
-            return false;
-        };
-        heard.writing.push((new, was_heard));
-        true
+    /// Takes note that what is told from `old` is told from `new` as well: whoever was heard to be at work there
+    /// says here that it is done.
+    pub(super) fn hears_as(&self, old: Whence, new: Whence) {
+        let writing = &mut self.lock().writing;
+        let of_old = writing.iter().find(|writer| writer.at == old).map(|writer| writer.was_heard);
+        if let Some(was_heard) = of_old
+            && writing.iter().all(|writer| writer.at != new)
+        {
+            writing.push(AtWork { at: new, was_heard, from: Some(old) });
+        }
     }
 
-    /// Whether somebody was heard to write or to make a name there, and not to be done.
-    pub(super) fn hears_writers_at(&self, whence: Whence) -> bool {
-        self.lock().writing.iter().any(|(at, _)| *at == whence)
+    /// Takes note that all was told from `old` that happened before it was told from elsewhere as well.
+    pub(super) fn has_heard(&self, old: Whence) {
+        let writing = &mut self.lock().writing;
+        if writing.iter().all(|writer| writer.at != old) {
+            writing.retain(|writer| writer.from != Some(old));
+        }
     }
 
     /// Takes note that what has the name there is written by nobody, unless there is `news` since.
     pub(super) fn is_unwritten(&self, whence: Whence, news: u64) {
         let mut heard = self.lock();
         if heard.news == news {
-            heard.writing.retain(|(at, _)| *at != whence);
+            heard.writing.retain(|writer| writer.at != whence);
         }
     }
 
@@ -268,7 +282,7 @@ impl Bell {
 
     /// Whether somebody was heard to write, and not to be done.
     pub(super) fn heard_writing(&self) -> bool {
-        self.lock().writing.iter().any(|(_, was_heard)| *was_heard)
+        self.lock().writing.iter().any(|writer| writer.was_heard)
     }
 
     /// How often a newer version was heard of; more than before, and there is one.
@@ -279,5 +293,42 @@ impl Bell {
     fn lock(&self) -> MutexGuard<'_, Heard> {
         // Nothing in here can panic half-way.
         lock(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: Whence = Whence(1);
+    const NEW: Whence = Whence(2);
+
+    /// What is heard of a writer that was told of from elsewhere, and then `so` from there or here.
+    fn heard(so: &[(Notice, Whence)]) -> bool {
+        let bell = Bell::default();
+        bell.ring(Notice::Appeared, OLD);
+        bell.hears_as(OLD, NEW);
+        for (notice, whence) in so {
+            bell.ring(*notice, *whence);
+        }
+        bell.has_heard(OLD);
+        bell.is_deaf_to(OLD);
+        bell.heard_writers()
+    }
+
+    #[test]
+    fn a_writer_that_is_told_of_from_elsewhere_is_waited_for_once() {
+        assert!(heard(&[]));
+        for (so, want) in [
+            (&[(Notice::Finished, OLD)][..], false),
+            (&[(Notice::Finished, NEW)], false),
+            (&[(Notice::Finished, OLD), (Notice::Finished, NEW)], false),
+            // Another is at work by then.
+            (&[(Notice::Modified, NEW), (Notice::Finished, OLD)], true),
+            (&[(Notice::Finished, NEW), (Notice::Modified, NEW), (Notice::Finished, OLD)], true),
+            (&[(Notice::Finished, OLD), (Notice::Appeared, OLD)], true),
+        ] {
+            assert_eq!(heard(so), want, "{so:?}");
+        }
     }
 }

@@ -105,20 +105,8 @@ impl Events {
         }
     }
 
-    /// Where what a place is watched for is told.
-    fn queue_for(&self, kind: Kind) -> Result<(Queue, &Arc<OwnedFd>), NoWatch> {
-        if matches!(kind, Kind::Untold | Kind::Directory)
-            && let Ok(dense) = self.dense.connect()
-        {
-            return Ok((Queue::Dense, dense));
-        }
-        // Where there is but one to be had, everybody is woken by what some need.
-        self.sparse.connect().map(|sparse| (Queue::Sparse, sparse))
-    }
-
     /// Watches `path`; `None` where there is nothing of that kind, or nothing that may be watched.
     pub(super) fn add(&self, path: &Path, kind: Kind) -> Result<Option<Key>, NoWatch> {
-        let (queue, instance) = self.queue_for(kind)?;
         let names = WatchFlags::CREATE
             | WatchFlags::DELETE
             | WatchFlags::MOVED_FROM
@@ -138,9 +126,17 @@ impl Events {
             // Its end is told by the watch's own.
             Kind::File => content | WatchFlags::ATTRIB,
         };
-        // One inode has one watch: what others want of it stays.
-        match inotify::add_watch(instance, path, mask | WatchFlags::MASK_ADD) {
-            Ok(watch) => Ok(Some(Key { queue, watch })),
+        // One inode has one watch in a queue: what others want of it stays.
+        let mask = mask | WatchFlags::MASK_ADD;
+        if matches!(kind, Kind::Untold | Kind::Directory)
+            && let Ok(dense) = self.dense.connect()
+            && let Ok(watch) = inotify::add_watch(dense, path, mask)
+        {
+            return Ok(Some(Key { queue: Queue::Dense, watch }));
+        }
+        // Where there is no more to be had, everybody is woken by what some need.
+        match inotify::add_watch(self.sparse.connect()?, path, mask) {
+            Ok(watch) => Ok(Some(Key { queue: Queue::Sparse, watch })),
             Err(Errno::NOSPC) => {
                 Err(NoWatch("out of inotify watches: raise fs.inotify.max_user_watches"))
             }
@@ -278,6 +274,10 @@ async fn read_from(mut readable: AsyncFd<Descriptor>, watcher: &Watcher, queue: 
         drop(ready);
         if batch.concerns {
             noise = Noise::default();
+            if watcher.events.dense.descriptor.get().is_some() {
+                // What the other tells of the same edit is heard with it.
+                catch_up(watcher);
+            }
         } else if noise.goes_on(Instant::now(), REST) {
             readable = let_gather(readable.into_inner(), watcher, queue, &mut noise).await;
         }

@@ -190,12 +190,15 @@ impl Subscription {
                 }
                 Ok(None) => outcome = outcome.map(|_| Way::Changed),
                 Err(error) => {
-                    outcome = Err(error);
                     // What was told there before is told still.
                     let same = had.iter().position(|armed| is_same(armed) && is_told(armed));
-                    if let Some(n) = same {
-                        self.places.push(had.swap_remove(n));
+                    let kept = same.map(|n| had.swap_remove(n));
+                    let is_enough =
+                        |armed: &Armed| (armed.kind, kind) == (Kind::Untold, Kind::Parent);
+                    if !kept.as_ref().is_some_and(is_enough) {
+                        outcome = Err(error);
                     }
+                    self.places.extend(kept);
                 }
             }
         }
@@ -209,23 +212,33 @@ impl Subscription {
         outcome
     }
 
-    /// Has who was heard to write by a watch that is let go waited for by the one that takes its place.
+    /// Has who is heard to write by a watch that is let go waited for by the one that takes its place.
     fn hand_over(&self, had: &[Armed]) {
-        let bell = &self.follower.bell;
-        let taken_over = had.iter().filter_map(|old| {
-            let new = self.places.iter().find(|new| new.sum == old.sum && new.key != old.key)?;
-            Some((old.place.whence(&old.key), new.place.whence(&new.key)))
-        });
-        let heard: Vec<_> = taken_over.filter(|(old, new)| bell.hears_as(*old, *new)).collect();
-        if heard.is_empty() {
+        let is_told = |old: &&Armed| {
+            lock(&self.host.watcher.registry).has(&old.key, &old.place, &self.follower)
+        };
+        let taken_over: Vec<_> = had
+            .iter()
+            .filter(is_told)
+            .filter_map(|old| {
+                let new =
+                    self.places.iter().find(|new| new.sum == old.sum && new.key != old.key)?;
+                Some((old.place.whence(&old.key), new.place.whence(&new.key)))
+            })
+            .collect();
+        if taken_over.is_empty() {
             return;
         }
-        // The end may have been told by the former alone, and after this is told by the new one.
+        let bell = &self.follower.bell;
+        // What the new one was too late for is told by the former alone, and by nobody once that is gone.
         self.catch_up();
-        for (old, new) in heard {
-            if !bell.hears_writers_at(old) {
-                bell.is_deaf_to(new);
-            }
+        for (old, new) in &taken_over {
+            bell.hears_as(*old, *new);
+        }
+        // The same goes for the end of it, up to here.
+        self.catch_up();
+        for (old, _new) in taken_over {
+            bell.has_heard(old);
         }
     }
 }
@@ -273,6 +286,27 @@ mod tests {
 
     use super::*;
     use crate::file_reloader::{chain, open::How};
+
+    /// Who made the file was once told of by a watch that was let go before it was read.
+    #[tokio::test]
+    async fn who_is_at_work_when_a_directory_is_watched_for_more_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = [dir.path().join("config.toml")];
+        fs::write(&paths[0], "one").unwrap();
+        let follower = Arc::<Follower>::default();
+        let mut subscription = Subscription::new(Arc::clone(&follower));
+        let way = || chain::stops(&paths, How::Blocking, &Filesystems::default());
+        subscription.arm(way, Files::Now, Telling::ByLease).unwrap().unwrap();
+        // Nobody reads of it meanwhile.
+        fs::remove_file(&paths[0]).unwrap();
+        let writer = fs::File::create(&paths[0]).unwrap();
+        subscription.arm(way, Files::Now, Telling::ByEventsAlone).unwrap().unwrap();
+        subscription.catch_up();
+        assert!(follower.bell.heard_writers());
+        drop(writer);
+        subscription.catch_up();
+        assert!(!follower.bell.heard_writers());
+    }
 
     /// It is there whenever the way is walked, and gone whenever it is to be watched.
     #[tokio::test]
