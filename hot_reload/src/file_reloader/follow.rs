@@ -91,6 +91,12 @@ where
         Poll::Ready(looked)
     }
 
+    /// Hears nothing for a while, should that have become too much.
+    fn take_a_lull(&mut self) {
+        let lull = self.looker.get_mut().and_then(Looker::lull);
+        self.lull = lull.map(|lull| Box::pin(sleep(lull)));
+    }
+
     fn end_long_look(&mut self) {
         // It has the looker until it is dropped.
         drop_guarded(self.look.take());
@@ -131,13 +137,13 @@ where
             None => ready!(self.poll_long_look(cx)),
         };
         if let Some(looker) = self.looker.get_mut() {
-            self.lull = looker.lull().map(|lull| Box::pin(sleep(lull)));
             match looked {
                 Ok(Look::Value(_) | Look::Unchanged) => looker.end(),
                 Ok(Look::Unsettled(_)) => {}
                 Err(_) => looker.end_in_vain(),
             }
         }
+        self.take_a_lull();
         Poll::Ready(looked.map_err(FileError::into))
     }
 
@@ -146,6 +152,7 @@ where
         if let Some(looker) = self.looker.get_mut() {
             looker.end_in_vain();
         }
+        self.take_a_lull();
     }
 
     fn must_load(&mut self) {

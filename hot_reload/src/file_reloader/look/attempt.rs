@@ -225,6 +225,9 @@ impl<L> Looker<L> {
         if considered.is_break() || self.applied.is_none() {
             self.set_baseline(&survey.identities, survey.is_racy);
         }
+        if considered.is_continue() {
+            self.echo.is_read(Fnv::of(&survey.identities), self.unmet.is_finished);
+        }
         considered.map_continue(|facts| Readable { main, survey, facts, news })
     }
 
@@ -280,7 +283,6 @@ impl<L> Looker<L> {
         holds: Holds,
     ) -> ControlFlow<Result<Look<V>, FileError>> {
         (attempt.arm, attempt.wait) = (Arm::None, None);
-        self.echo.was_read(Fnv::of(&found.survey.identities), self.unmet.is_finished);
         if holds == Holds::AsFarAsKnown && self.site.distrust_leases() {
             // As once privileges are dropped: events have to tell of the next writer, before this is out.
             attempt.arm = Arm::All;
