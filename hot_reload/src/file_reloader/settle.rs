@@ -27,8 +27,8 @@ pub(super) struct Settle {
     ceiling: Duration,
     /// Since when every look has found somebody writing.
     busy_since: Option<Instant>,
-    /// Since when every look has found it empty.
-    empty_since: Option<Instant>,
+    /// Since when every look has found it empty, and when the last has.
+    empty: Option<(Instant, Instant)>,
 }
 
 /// What a look knows of a file, or of the main file of a set.
@@ -45,7 +45,7 @@ pub(super) struct Facts {
 
 impl Settle {
     pub(super) fn new(window: Duration, ceiling: Duration) -> Self {
-        Self { window, ceiling, busy_since: None, empty_since: None }
+        Self { window, ceiling, busy_since: None, empty: None }
     }
 
     /// Says how much longer to wait before the file is read; `writers` and the time are asked for only
@@ -57,7 +57,7 @@ impl Settle {
         now: impl Fn() -> Instant,
     ) -> Option<Duration> {
         if !facts.is_empty {
-            self.empty_since = None;
+            self.empty = None;
         } else if self.has_been_empty(now()) {
             return None;
         }
@@ -119,14 +119,18 @@ impl Settle {
     /// Whether it has been empty for so long that whoever touches it is not about to fill it.
     #[cold]
     fn has_been_empty(&mut self, now: Instant) -> bool {
-        let since = *self.empty_since.get_or_insert(now);
         let enough = (RESTLESS * self.ceiling).max(REST * self.window);
+        // Between looks that are further apart, as around a pause, it may have been filled.
+        let apart = (enough / 2).max(REST * BUSY);
+        let goes_on = |empty: &(Instant, Instant)| now.saturating_duration_since(empty.1) <= apart;
+        let since = self.empty.filter(goes_on).map_or(now, |(since, _)| since);
+        self.empty = Some((since, now));
         now.saturating_duration_since(since) >= enough
     }
 
     /// Takes note that a whole version was read, or that there is none to wait for.
     pub(super) fn is_over(&mut self) {
-        (self.busy_since, self.empty_since) = (None, None);
+        (self.busy_since, self.empty) = (None, None);
     }
 }
 
@@ -203,6 +207,7 @@ mod tests {
         let mut settle = settle();
         for (facts, after, waited_for) in [
             (empty, 0, true),
+            (empty, 3000, true),
             (Facts { patience: exhausted, ..empty }, 5999, true),
             (Facts { patience: exhausted, ..empty }, 6000, false),
             // Nor is it when it is touched again.
@@ -212,6 +217,21 @@ mod tests {
             (empty, 6003, true),
         ] {
             assert_eq!(waits(&mut settle, facts, after), waited_for, "{facts:?} {after}");
+        }
+    }
+
+    /// As those before and after a pause of the service, in which somebody filled it.
+    #[test]
+    fn looks_far_apart_do_not_tell_that_a_file_was_empty_in_between() {
+        let empty = Facts { is_empty: true, ..FRESH };
+        let start = Instant::now();
+        let mut settle = settle();
+        for (after, waited_for) in
+            [(0, true), (3001, true), (6001, true), (9000, true), (9001, false), (12_002, true)]
+        {
+            let wait =
+                settle.before_reading(empty, || Writers::Unknown, || start + after * MS).is_some();
+            assert_eq!(wait, waited_for, "{after}");
         }
     }
 

@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod emptied;
 #[cfg(target_os = "linux")]
 mod echo;
 #[cfg(target_os = "linux")]
