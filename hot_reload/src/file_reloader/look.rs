@@ -58,6 +58,8 @@ pub(super) struct Looker<L> {
     /// Whether the last load was given up for a newer version of the file.
     preempted: bool,
     echo: Echo,
+    /// When a look was begun last that was to watch what is due, which it can't on a disk that does not answer.
+    armed: Option<Instant>,
     /// There while the files are to be read now and then, though they look unchanged.
     opaque: Option<Opaque>,
 }
@@ -100,6 +102,7 @@ impl<L> Looker<L> {
             in_vain: None,
             preempted: false,
             echo: Echo::default(),
+            armed: None,
         }
     }
 
@@ -127,7 +130,10 @@ impl<L> Looker<L> {
     pub(super) fn look_again_after(&self) -> Option<Duration> {
         // Every look asks for the watches that are missing.
         let ask_again = self.site.no_events().map(|_| ASK_AGAIN);
-        let arm = self.site.arms_at().map(|at| at.duration_since(Instant::now()));
+        let arm = self.site.arms_at().map(|at| {
+            let could_not = self.armed.is_some_and(|armed| at <= armed);
+            if could_not { ASK_AGAIN } else { at.duration_since(Instant::now()) }
+        });
         ask_again.into_iter().chain(arm).min()
     }
 
@@ -238,6 +244,30 @@ impl Proof {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// It was looked at a thousand times a second.
+    #[cfg(all(target_os = "linux", not(hot_reload_portable), not(miri)))]
+    #[tokio::test(start_paused = true)]
+    async fn a_rest_that_no_look_could_end_is_no_reason_to_look_at_once() {
+        use crate::{file_reloader::bell::Arm, follow::Patience};
+
+        let dir = tempfile::tempdir().unwrap();
+        let (path, next) = (dir.path().join("config.toml"), dir.path().join("next"));
+        let options = ReloaderOptions::realtime();
+        let (follower, settings) = (Arc::default(), FileSettings::new(false));
+        std::fs::write(&path, "one").unwrap();
+        let mut looker = Looker::watched(path.clone(), &follower, (), settings, &options);
+        looker.site.survey(Arm::All).await;
+        std::fs::write(&next, "two").unwrap();
+        std::fs::rename(&next, &path).unwrap();
+        looker.site.survey(Arm::None).await;
+        let left = looker.look_again_after().unwrap();
+        assert!(!left.is_zero() && left < ASK_AGAIN, "{left:?}");
+        tokio::time::advance(left).await;
+        assert_eq!(looker.look_again_after(), Some(Duration::ZERO));
+        looker.begin(Patience::Left);
+        assert_eq!(looker.look_again_after(), Some(ASK_AGAIN));
+    }
 
     #[test]
     fn what_may_be_written_through_a_mapping_is_proved_by_no_time_in_memory() {

@@ -87,8 +87,9 @@ impl<L> Looker<L> {
     /// Begins a look.
     pub(in crate::file_reloader) fn begin(&mut self, patience: Patience) -> Attempt {
         self.unmet = self.follower.bell.take_reasons().after(self.unmet);
-        let is_due = self.site.arms_at().is_some_and(|at| at <= Instant::now());
-        let arm = if is_due || self.site.is_unwatched() { Arm::All } else { self.unmet.arm };
+        let due = self.site.arms_at().map(|at| (at, Instant::now())).filter(|(at, now)| at <= now);
+        self.armed = due.map(|(_, now)| now).or(self.armed);
+        let arm = if due.is_some() || self.site.is_unwatched() { Arm::All } else { self.unmet.arm };
         Attempt { patience, arm, found: None, wait: None }
     }
 
