@@ -31,7 +31,7 @@ pub(super) fn admit<V, K: Sink<V>>(
 ) -> Result<Found<K::Admitted>, Refusal> {
     let value = match look {
         Look::Unsettled(retry) => return Ok(Found::Unsettled(retry)),
-        Look::Unchanged => match sink.standing() {
+        Look::Unchanged => match sink.standing()? {
             Standing::Serves => return Ok(Found::Same),
             Standing::Bad(why) => return Ok(Found::Bad(why)),
             // A source that gives what is new only gives it once.

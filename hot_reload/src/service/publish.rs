@@ -222,18 +222,16 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         trial
     }
 
-    fn standing(&self) -> Standing<V> {
+    fn standing(&self) -> Result<Standing<V>, Refusal> {
         let held = lock(self.held).clone();
         if let Some((bad, why)) = self.bad()
             // Else it holds one that was refused after the bad one.
             && held.as_ref().is_none_or(|held| held.generation() == bad.generation())
         {
-            return Standing::Bad(why);
+            return Ok(Standing::Bad(why));
         }
-        match held.map(|held| guarded("cloning", || (*held).clone())) {
-            Some(Ok(held)) => Standing::Held(held),
-            Some(Err(_)) | None => Standing::Serves,
-        }
+        let Some(held) = held else { return Ok(Standing::Serves) };
+        Ok(Standing::Held(guarded("cloning", || (*held).clone())?))
     }
 
     fn on_trial(&self) -> Option<Trial> {

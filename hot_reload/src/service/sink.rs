@@ -95,8 +95,12 @@ pub(crate) trait Sink<V>: Report {
     async fn failed(&self, _failure: Failure) {}
 
     /// What the source holds, compared with what serves.
-    fn standing(&self) -> Standing<V> {
-        Standing::Serves
+    ///
+    /// # Errors
+    ///
+    /// Where it can't be had.
+    fn standing(&self) -> Result<Standing<V>, Refusal> {
+        Ok(Standing::Serves)
     }
 
     /// Whether that generation can be had again.

@@ -21,23 +21,23 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Gives each value once, as sources do that ask for what is new.
 #[derive(Clone, Default)]
-struct Once(Arc<Mutex<Option<u32>>>);
+struct Once<V = u32>(Arc<Mutex<Option<V>>>);
 
 #[async_trait]
-impl Reload<u32> for Once {
+impl<V: Eq + Clone + Send> Reload<V> for Once<V> {
     type Source = ();
 
-    async fn new((): &()) -> ReloadResult<Self, u32> {
-        Ok(Self::default())
+    async fn new((): &()) -> ReloadResult<Self, V> {
+        Ok(Self(Arc::default()))
     }
 
-    async fn reload(&self) -> ReloadResult<Option<u32>, u32> {
+    async fn reload(&self) -> ReloadResult<Option<V>, V> {
         Ok(self.0.lock().unwrap().take())
     }
 }
 
-impl Once {
-    fn gives(&self, value: u32) {
+impl<V: Eq + Clone + Send> Once<V> {
+    fn gives(&self, value: V) {
         *self.0.lock().unwrap() = Some(value);
     }
 
@@ -52,7 +52,7 @@ impl Once {
     }
 
     /// A service that polls it every second.
-    fn service(&self) -> (ReloaderService<Self, u32>, ReloaderReceiver<u32>) {
+    fn service(&self) -> (ReloaderService<Self, V>, ReloaderReceiver<V>) {
         let options = ReloaderOptions::polling().poll_interval(SECOND).backoff(SECOND, SECOND);
         ReloaderService::from_reloader(self.clone(), options)
     }
@@ -169,5 +169,42 @@ async fn what_was_on_its_way_at_a_rollback_is_taken_once_that_is_over() {
     assert_eq!((rx.get(), rx.status().pinned), (Some(1), Some(1)));
     handle.resume();
     within(rx.wait_for(|value| *value == 2)).await.unwrap();
+    task.abort();
+}
+
+/// Whether the next clone of a [`Fragile`] panics.
+static BREAKS: AtomicBool = AtomicBool::new(false);
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Fragile(u32);
+
+impl Clone for Fragile {
+    fn clone(&self) -> Self {
+        assert!(!BREAKS.swap(false, Ordering::SeqCst), "it breaks");
+        Self(self.0)
+    }
+}
+
+/// It was taken to serve, since it could not be had.
+#[tokio::test(start_paused = true)]
+async fn what_was_on_its_way_and_can_not_be_cloned_is_tried_again() {
+    let source = Once::<Fragile>::default();
+    let (service, mut rx) = source.service();
+    let service = service.history(3).prepare("slow", |candidate| async move {
+        sleep(if candidate.new.0 == 2 { SECOND / 2 } else { Duration::ZERO }).await;
+        Ok::<_, &str>(|| ())
+    });
+    let handle = service.handle();
+    let task = tokio::spawn(async move { service.start().await.unwrap() });
+    source.gives(Fragile(1));
+    within(rx.wait_for(|value| value.0 == 1)).await.unwrap();
+    source.gives(Fragile(2));
+    source.is_taken().await;
+    assert_eq!(within(handle.rollback(1)).await, Triggered::Published(2));
+    BREAKS.store(true, Ordering::SeqCst);
+    let why = "refused by cloning: it panicked: it breaks";
+    assert_eq!(within(handle.resume_and_trigger()).await, Triggered::Failed(why.into()));
+    assert_eq!(rx.status().last_error.as_deref(), Some(why));
+    within(rx.wait_for(|value| value.0 == 2)).await.unwrap();
     task.abort();
 }
