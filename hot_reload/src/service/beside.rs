@@ -99,7 +99,7 @@ impl<C: Future<Output = ()>> Beside<'_, '_, C> {
                     None
                 }
                 // How the source is, the look will tell.
-                Woken::Proof(outcome) => self.judge(outcome, sink).0,
+                Woken::Proof(outcome) => self.judge(outcome, sink).err(),
                 Woken::Time => {
                     self.tell_staleness(sink, source);
                     if part == Part::Source { self.take_due() } else { None }
@@ -113,19 +113,20 @@ impl<C: Future<Output = ()>> Beside<'_, '_, C> {
         }
     }
 
-    /// Does what the outcome of the trial calls for; returns a value that is bad, and whether it is good
-    /// that was found bad before.
+    /// Does what the outcome of the trial calls for; true if a value is good that was found bad before.
+    ///
+    /// # Errors
+    ///
+    /// Where it is bad.
     pub(super) fn judge<V>(
         &mut self,
         outcome: Result<(), String>,
         sink: &impl Sink<V>,
-    ) -> (Option<Box<Withdrawal>>, bool) {
+    ) -> Result<bool, Box<Withdrawal>> {
         self.trial = None;
         match outcome {
-            Ok(()) => (None, sink.acquit()),
-            Err(words) => {
-                (Some(Box::new(Withdrawal { words, attempts: 0, again: Instant::now() })), false)
-            }
+            Ok(()) => Ok(sink.acquit()),
+            Err(words) => Err(Box::new(Withdrawal { words, attempts: 0, again: Instant::now() })),
         }
     }
 

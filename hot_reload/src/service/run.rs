@@ -340,14 +340,15 @@ where
             }
             Woken::NoReceivers => Some(Event::NoReceivers),
             Woken::Wish(wish) => self.grant(wish).await,
-            Woken::Proof(outcome) => {
-                let (bad, is_good_again) = self.beside.judge(outcome, self.sink);
-                if is_good_again {
+            Woken::Proof(outcome) => match self.beside.judge(outcome, self.sink) {
+                Ok(true) => {
                     self.beside.rehabilitate(self.sink);
+                    None
                 }
+                Ok(false) => None,
                 // Seldom, and large.
-                Box::pin(self.withdraw(bad?)).await
-            }
+                Err(bad) => Box::pin(self.withdraw(bad)).await,
+            },
             Woken::Time => self.is_time(*state).await,
         }
     }
