@@ -440,6 +440,8 @@ where
                     status.pinned = None;
                 });
             }
+            // What is asked for while it is paused changes nothing of that.
+            Event::Pause if self.sink.status().is_paused => {}
             Event::Pause => {
                 info!(target: "hot_reload::paused", source = self.around.source.map(display), "paused");
                 self.sink.report(&mut |status| status.is_paused = true);
