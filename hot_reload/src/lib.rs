@@ -67,6 +67,7 @@
 //! | `hot_reload::no_events` | warn | `error` | no thread is to be had for a runtime without I/O |
 //! | `hot_reload::paused`, `hot_reload::resumed` | info | `source` | somebody paused the service, or had it go on |
 //! | `hot_reload::hung_up` | info | `outcome` | a `SIGHUP` was answered |
+//! | `hot_reload::not_started` | error | `source`, `error` | [`start`](ReloaderService::start) only polls, and was called for another strategy |
 //! | `hot_reload::ended` | debug | `source` | the service ends |
 //!
 //! Loading is in a span `hot_reload.load` of level debug, with `source` and `reason`. The `source` is the path of a

@@ -238,8 +238,12 @@ where
                  call start_with_realtime()",
                 self.options.strategy
             );
-            // Whoever spawns it seldom looks at what it returns; its receivers can.
-            self.sender.set_status(|status| status.last_error = Some(words.as_str().into()));
+            // Whoever spawns it seldom looks at what it returns.
+            error!(target: "hot_reload::not_started", source = self.name.as_deref().map(display), error = words, "the service does not start");
+            self.sender.set_status(|status| {
+                status.source.clone_from(&self.name);
+                status.last_error = Some(words.as_str().into());
+            });
             return Err(ReloaderError::Other(anyhow::anyhow!(words)));
         }
         let run = pin!(async {

@@ -203,6 +203,39 @@ fn no_event_is_undocumented() {
 }
 
 #[test]
+fn a_pause_is_told_once_whatever_is_asked_for_meanwhile() {
+    let (log, _) = observe(options(WatchStrategy::Realtime), |lab| async move {
+        lab.until(|status| status.generation == 1).await;
+        for _ in 0..2 {
+            lab.handle.pause();
+            lab.until(|status| status.is_paused).await;
+            within(lab.handle.trigger()).await;
+        }
+        lab.handle.resume();
+        lab.until(|status| !status.is_paused).await;
+    });
+    let lines = log.0.lock().unwrap();
+    let told = |name: &str| lines.iter().filter(|line| line.name == name).count();
+    assert_eq!((told("hot_reload::paused"), told("hot_reload::resumed")), (1, 1));
+}
+
+#[test]
+fn a_start_that_can_not_be_is_told() {
+    let log = Log::default();
+    let logging = tracing_subscriber::registry().with(log.clone());
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let values = tracing::subscriber::with_default(logging, || {
+        let file = TomlFile::<Config>::from_path("config.toml").unwrap();
+        let (service, values) = ReloaderService::from_reloader(file, ReloaderOptions::hybrid());
+        let service = service.named("limits");
+        assert!(runtime.block_on(service.start()).is_err());
+        values
+    });
+    log.tells("hot_reload::not_started", Level::ERROR, &["source", "error"]);
+    assert_eq!(values.status().source.as_deref(), Some("limits"));
+}
+
+#[test]
 fn a_stale_value_is_told() {
     let options = options(WatchStrategy::Realtime).max_staleness(Duration::from_millis(100));
     let (log, _) = observe(options, |lab| async move {
