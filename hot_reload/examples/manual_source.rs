@@ -38,6 +38,7 @@ async fn main() -> Result<(), ReloaderError<u32>> {
 
     let options = ReloaderOptions::polling().poll_interval(Duration::from_millis(100));
     let (service, mut limit) = ReloaderService::<Limit, u32>::with_options(&store, options).await?;
+    let service = service.named("limit"); // in the log, the status and the metrics
     tokio::spawn(async move { service.start().await });
 
     // A source that can't be read yet is waited for.

@@ -53,7 +53,8 @@ where
     V: Eq + PartialEq,
     S: Into<Cow<'static, str>> + Display,
 {
-    /// What names the source: a path, a key, a URL.
+    /// What a reloader is made of: a path, a key, a URL. What the log calls the source is up to
+    /// [`named`](crate::ReloaderService::named).
     type Source;
 
     /// Creates a reloader for `src`; it need not be reachable yet.

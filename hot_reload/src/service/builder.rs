@@ -48,7 +48,8 @@ where
     }
 
     /// Calls the source `name` in the log, the status and the metrics. A file is called by its path there and a
-    /// key by its URL, unless it is given a name; a source of one's own has none but this.
+    /// key by its URL, unless it is given a name; a source of your own has none but this, and its lines in the log
+    /// none either.
     ///
     /// # Examples
     ///
@@ -75,11 +76,11 @@ where
     /// }
     ///
     /// let (service, mut hour) = ReloaderService::from_reloader(Clock, ReloaderOptions::polling());
-    /// let service = service.named("the clock");
+    /// let service = service.named("clock");
     /// tokio::spawn(async move { service.start().await });
     ///
     /// hour.changed().await?;
-    /// assert_eq!(hour.status().source.as_deref(), Some("the clock"));
+    /// assert_eq!(hour.status().source.as_deref(), Some("clock"));
     /// # Ok(()) }).await? }
     /// ```
     #[must_use]
