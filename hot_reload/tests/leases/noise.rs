@@ -66,6 +66,13 @@ fn wakes() -> u64 {
     waits.sum()
 }
 
+async fn follows_edits(lab: &mut Lab) {
+    for n in 0..20 {
+        lab.write(text(&n.to_string()));
+        lab.expect(config(&n.to_string())).await;
+    }
+}
+
 /// More than those of a process that nothing is told, fewer than those of one that is told of noise.
 const FEW_WAKES: u64 = 100;
 
@@ -79,10 +86,7 @@ fn who_writes_beside_a_file_without_a_rest_costs_little() {
         let mut lab = with_one(WatchStrategy::Realtime).await;
         let noise = Noise::of(ONE_LOG, &lab.root);
         let spent = spent().await;
-        for n in 0..20 {
-            lab.write(text(&n.to_string()));
-            lab.expect(config(&n.to_string())).await;
-        }
+        follows_edits(&mut lab).await;
         drop(noise);
         assert!(spent < Duration::from_millis(100), "{spent:?}");
     });
@@ -101,10 +105,7 @@ fn who_writes_two_logs_beside_a_file_in_turn_wakes_it_no_more_often() {
         let mut lab = with_one(WatchStrategy::Realtime).await;
         let noise = Noise::of(TWO_LOGS, &lab.root);
         let woken = woken().await;
-        for n in 0..20 {
-            lab.write(text(&n.to_string()));
-            lab.expect(config(&n.to_string())).await;
-        }
+        follows_edits(&mut lab).await;
         drop(noise);
         assert!(woken < 2000, "{woken}");
     });
@@ -126,10 +127,7 @@ fn a_file_that_was_removed_once_is_not_woken_by_noise() {
         sleep(Duration::from_secs(1)).await;
         let noise = Noise::of(ONE_LOG, &lab.root);
         let woken = woken().await;
-        for n in 0..20 {
-            lab.write(text(&n.to_string()));
-            lab.expect(config(&n.to_string())).await;
-        }
+        follows_edits(&mut lab).await;
         drop(noise);
         assert!(woken < FEW_WAKES, "{woken}");
     });
