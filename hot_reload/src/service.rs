@@ -241,7 +241,7 @@ where
             // Whoever spawns it seldom looks at what it returns.
             error!(target: "hot_reload::not_started", source = self.name.as_deref().map(display), error = words, "the service does not start");
             self.sender.set_status(|status| {
-                status.source.clone_from(&self.name);
+                status.source = self.name.clone().or_else(|| status.source.take());
                 status.last_error = Some(words.as_str().into());
             });
             return Err(ReloaderError::Other(anyhow::anyhow!(words)));
