@@ -278,7 +278,7 @@ async fn read_from(mut readable: AsyncFd<Descriptor>, watcher: &Watcher, queue: 
                 // What the other tells of the same edit is heard with it.
                 catch_up(watcher);
             }
-        } else if noise.goes_on(Instant::now(), REST) {
+        } else if !batch.is_empty && noise.goes_on(Instant::now(), REST) {
             readable = let_gather(readable.into_inner(), watcher, queue, &mut noise).await;
         }
     }
