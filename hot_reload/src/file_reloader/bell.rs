@@ -213,10 +213,10 @@ impl Bell {
     pub(super) fn hears_as(&self, old: Whence, new: Whence) {
         let writing = &mut self.lock().writing;
         let of_old = writing.iter().find(|writer| writer.at == old).map(|writer| writer.was_heard);
-        if let Some(was_heard) = of_old
-            && writing.iter().all(|writer| writer.at != new)
-        {
-            writing.push(AtWork { at: new, was_heard, from: Some(old) });
+        let Some(was_heard) = of_old else { return };
+        match writing.iter_mut().find(|writer| writer.at == new) {
+            Some(writer) => writer.was_heard |= was_heard,
+            None => writing.push(AtWork { at: new, was_heard, from: Some(old) }),
         }
     }
 
@@ -314,6 +314,17 @@ mod tests {
         bell.has_heard(OLD);
         bell.is_deaf_to(OLD);
         bell.heard_writers()
+    }
+
+    /// As a file's maker is by a watch that tells of no writes.
+    #[test]
+    fn a_writer_that_only_one_place_tells_of_was_heard_to_write() {
+        let bell = Bell::default();
+        bell.ring(Notice::Modified, OLD);
+        bell.ring(Notice::Appeared, NEW);
+        bell.hears_as(OLD, NEW);
+        bell.is_deaf_to(OLD);
+        assert!(bell.heard_writing());
     }
 
     #[test]
