@@ -121,7 +121,7 @@ impl Settle {
     fn has_been_empty(&mut self, now: Instant) -> bool {
         let enough = (RESTLESS * self.ceiling).max(REST * self.window);
         // Between looks that are further apart, as around a pause, it may have been filled.
-        let apart = enough / 2 + REST * BUSY;
+        let apart = (enough / 2).max(REST * BUSY);
         let goes_on = |empty: &(Instant, Instant)| now.saturating_duration_since(empty.1) <= apart;
         let since = self.empty.filter(goes_on).map_or(now, |(since, _)| since);
         self.empty = Some((since, now));
@@ -227,7 +227,7 @@ mod tests {
         let start = Instant::now();
         let mut settle = settle();
         for (after, waited_for) in
-            [(0, true), (3101, true), (6201, true), (9100, true), (9101, false), (12_202, true)]
+            [(0, true), (3001, true), (6001, true), (9000, true), (9001, false), (12_002, true)]
         {
             let wait =
                 settle.before_reading(empty, || Writers::Unknown, || start + after * MS).is_some();
