@@ -6,7 +6,9 @@ use std::{
     path::Path,
 };
 
-use super::{Identity, identity};
+use rustix::fs::stat;
+
+use super::{Identity, identity_of};
 
 /// Longest path that is kept in place, with the NUL at its end; of those of services, most are
 /// shorter.
@@ -34,7 +36,7 @@ impl Address {
 
     /// Returns the identity of what is there, or `None` where nothing is.
     pub(in crate::file_reloader) fn identity(&self) -> Option<Identity> {
-        identity(self.as_c_str())
+        stat(self.as_c_str()).ok().map(|found| identity_of(&found))
     }
 
     fn as_c_str(&self) -> &CStr {
