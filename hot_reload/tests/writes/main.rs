@@ -3,9 +3,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-mod emptied;
 #[cfg(target_os = "linux")]
 mod echo;
+mod emptied;
 #[cfg(target_os = "linux")]
 mod held_up;
 #[cfg(target_os = "linux")]
