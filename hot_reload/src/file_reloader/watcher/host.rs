@@ -95,6 +95,6 @@ async fn keep_schedule(schedule: Arc<Schedule>) {
             () = async { sleep_until(next.unwrap_or_else(Instant::now)).await }, if next.is_some() => {}
         }
         let due = lock(&schedule.audits).take_due(Instant::now());
-        rounds.look(due, |follower| follower.look_at_files()).await;
+        rounds.look(due.len(), move |n| due[n].look_at_files()).await;
     }
 }

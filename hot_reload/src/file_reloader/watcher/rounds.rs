@@ -32,15 +32,16 @@ impl Default for Rounds {
 }
 
 impl Rounds {
-    /// Looks at each of `things` where blocking is allowed; returns when all is done but what hangs.
-    pub(super) async fn look<T>(&mut self, things: Vec<T>, look: fn(&T))
+    /// Looks at each of a `number` of things where blocking is allowed; returns when all is done but what
+    /// hangs.
+    pub(super) async fn look<F>(&mut self, number: usize, look: F)
     where
-        T: Send + Sync + 'static,
+        F: Fn(usize) + Send + Sync + 'static,
     {
-        let round = Arc::new(Round { things, begun: AtomicUsize::new(0) });
+        let round = Arc::new(Round { number, look, begun: AtomicUsize::new(0) });
         loop {
             let ours = Arc::clone(&round);
-            let mut thread = spawn_blocking(move || ours.look(look));
+            let mut thread = spawn_blocking(move || ours.look());
             loop {
                 let begun = round.begun();
                 // A thread fails only when the runtime shuts down, and this task with it.
@@ -57,17 +58,25 @@ impl Rounds {
     }
 }
 
-struct Round<T> {
-    things: Vec<T>,
+struct Round<F> {
+    number: usize,
+    look: F,
     begun: AtomicUsize,
 }
 
-impl<T> Round<T> {
+impl<F> Round<F> {
     /// Looks at whatever no other thread has begun with.
-    fn look(&self, look: fn(&T)) {
-        // Relaxed: a number that nothing else depends on.
-        while let Some(thing) = self.things.get(self.begun.fetch_add(1, Ordering::Relaxed)) {
-            look(thing);
+    fn look(&self)
+    where
+        F: Fn(usize),
+    {
+        loop {
+            // Relaxed: a number that nothing else depends on.
+            let next = self.begun.fetch_add(1, Ordering::Relaxed);
+            if next >= self.number {
+                return;
+            }
+            (self.look)(next);
         }
     }
 
@@ -102,6 +111,10 @@ mod tests {
         }
     }
 
+    async fn look_at(rounds: &mut Rounds, things: Vec<Thing>) {
+        rounds.look(things.len(), move |n| things[n].look()).await;
+    }
+
     /// One more than may hang does; once the others are over, the rest is looked at.
     #[tokio::test]
     async fn threads_that_hang_no_more_are_made_use_of() {
@@ -117,9 +130,9 @@ mod tests {
         let (let_last_go, last) = channel();
         let rest = vec![thing(100, Some(last)), thing(101, None)];
         let mut rounds = Rounds { most_hung: 2, ..Rounds::default() };
-        rounds.look(hanging, Thing::look).await;
+        look_at(&mut rounds, hanging).await;
         assert_eq!(heard.try_iter().count(), 0);
-        let rest = tokio::spawn(async move { rounds.look(rest, Thing::look).await });
+        let rest = tokio::spawn(async move { look_at(&mut rounds, rest).await });
         tokio::time::sleep(HUNG * 3 / 2).await;
         assert_eq!(heard.try_iter().count(), 0);
         drop(let_go);
@@ -139,12 +152,12 @@ mod tests {
             said: Mutex::new(said.clone()),
         });
         let mut rounds = Rounds::default();
-        rounds.look(things.collect(), Thing::look).await;
+        look_at(&mut rounds, things.collect()).await;
         assert_eq!(heard.try_iter().collect::<Vec<_>>(), [0, 2, 3]);
         drop(let_go);
         assert_eq!(heard.recv_timeout(Duration::from_secs(10)), Ok(1));
         let last = Thing { number: 4, hang: None, said: Mutex::new(said) };
-        rounds.look(vec![last], Thing::look).await;
+        look_at(&mut rounds, vec![last]).await;
         assert_eq!(heard.try_recv(), Ok(4));
     }
 }
