@@ -141,8 +141,6 @@
 
 mod at_once;
 mod backoff;
-#[cfg(feature = "file-reloader")]
-mod busy;
 mod change;
 mod channel;
 mod config;

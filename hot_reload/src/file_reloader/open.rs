@@ -8,11 +8,14 @@ mod portable;
 
 use std::{fs::File, io, path::Path, sync::Arc};
 
-pub(super) use self::filesystem::{Filesystem, Filesystems};
 #[cfg(all(target_os = "linux", not(hot_reload_portable)))]
 use self::linux as platform;
 #[cfg(not(all(target_os = "linux", not(hot_reload_portable))))]
 use self::portable as platform;
+pub(super) use self::{
+    filesystem::{Filesystem, Filesystems},
+    platform::Address,
+};
 use super::identity::Identity;
 
 /// Whether a step may wait for a disk or a server.

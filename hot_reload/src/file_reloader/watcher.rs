@@ -14,6 +14,7 @@ mod portable;
 mod registry;
 mod rounds;
 mod subscription;
+mod table;
 
 use std::{
     ffi::OsStr,
@@ -25,30 +26,29 @@ use std::{
 use self::inotify as platform;
 #[cfg(not(all(target_os = "linux", not(hot_reload_portable))))]
 use self::portable as platform;
-use self::{
-    audit::Audit,
-    mounts::Mounts,
-    registry::{Place, Registry},
-};
 pub(super) use self::{
     audit::{Audited, Opaque, Rule},
     mounts::AsOf,
     platform::NoWatch,
     subscription::{Files, Subscription, Telling},
 };
+use self::{
+    mounts::Mounts,
+    registry::{Place, Registry},
+    table::Seat,
+};
 use super::{
     bell::{Bell, Notice, Whence},
     chain::Kind,
 };
-use crate::{busy::Busy, lock::lock};
+use crate::lock::lock;
 
 /// One follower as the watcher knows it.
 #[derive(Debug, Default)]
 pub(super) struct Follower {
     pub(super) bell: Bell,
-    audit: Mutex<Audit>,
-    /// Whether its files are being looked at, which on a dead disk may take for ever.
-    looking: Busy,
+    /// Where its files are compared with what they were, while they are looked at now and then.
+    seat: Mutex<Option<Seat>>,
 }
 
 /// An event of the platform.

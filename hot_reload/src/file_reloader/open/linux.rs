@@ -1,5 +1,6 @@
 //! Linux: nothing that is not in the kernel's memory is waited for on an async worker.
 
+mod address;
 mod lease;
 
 use std::{
@@ -20,6 +21,7 @@ use rustix::{
     io::{Errno, ReadWriteFlags, preadv2},
 };
 
+pub(in crate::file_reloader) use self::address::Address;
 use super::{
     Failed, Filesystem, Filesystems, Found, Glance, How, Identity, Opened, WouldBlock, Writers,
 };

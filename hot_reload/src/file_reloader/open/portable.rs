@@ -12,6 +12,21 @@ use super::{
     Failed, Filesystem, Filesystems, Found, Glance, How, Identity, Opened, WouldBlock, Writers,
 };
 
+/// Where a file is.
+#[derive(Debug)]
+pub(in crate::file_reloader) struct Address(Box<Path>);
+
+impl Address {
+    pub(in crate::file_reloader) fn of(path: &Path) -> Self {
+        Self(path.into())
+    }
+
+    /// Returns the identity of what is there, or `None` where nothing is.
+    pub(in crate::file_reloader) fn identity(&self) -> Option<Identity> {
+        identity(&self.0)
+    }
+}
+
 pub(super) fn hold_up_writers(_file: &File) -> bool {
     false
 }

@@ -1,12 +1,11 @@
 //! Periodic looks at files: identities are compared, contents never read.
 
 use std::{
-    collections::{BTreeSet, HashMap},
     hash::{DefaultHasher, Hash, Hasher},
     mem,
     path::PathBuf,
     sync::{
-        Arc,
+        Mutex, Weak,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -14,28 +13,48 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Follower, Notice, Whence, registry::ByAddress};
+use super::{Follower, Notice, Whence};
 use crate::{
-    busy::Busy,
-    file_reloader::{identity::Identity, open},
+    file_reloader::{identity::Identity, open::Address},
     lock::lock,
 };
 
-/// What a follower has its files compared with.
+/// What a follower has its files compared with: all that it takes to find them unchanged, so that the
+/// follower itself, wherever in memory that is, is left alone.
 #[derive(Debug, Default)]
-pub(super) struct Audit {
-    /// Where they are, in the same order.
-    paths: Arc<[PathBuf]>,
-    files: Vec<Audited>,
-    /// How often that was replaced.
-    version: u64,
+pub(super) struct Audit(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    files: Files,
+    /// How often these were replaced, by whichever follower.
+    version: u32,
+    /// The version that is being compared, which on a dead disk may take for ever.
+    looking: Option<u32>,
     rule: Rule,
     /// When the files were last read, where these may change unseen, or their loader read more than these.
     read_at: Option<Instant>,
+    /// Who is rung.
+    follower: Weak<Follower>,
 }
 
-/// A file, and what it was when it was last looked at.
-#[derive(Debug, Clone, Copy)]
+/// Files that belong together.
+#[derive(Debug, Default)]
+struct Files {
+    main: Option<File>,
+    /// Mostly none.
+    others: Box<[File]>,
+}
+
+/// Where a file is, and what it was.
+#[derive(Debug)]
+struct File {
+    address: Address,
+    was: Audited,
+}
+
+/// A file as it was when it was last looked at.
+#[derive(Debug)]
 pub(in crate::file_reloader) struct Audited {
     /// `None`: it was not there.
     identity: Option<Identity>,
@@ -52,11 +71,11 @@ impl Audited {
 }
 
 /// What a follower was told of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Told {
     Nothing,
     /// That it is this, or is not there; the same again where that was doubtful.
-    Of(Option<Identity>),
+    Of(Box<Option<Identity>>),
 }
 
 /// What else an audit does.
@@ -72,76 +91,117 @@ pub(in crate::file_reloader) enum Rule {
 }
 
 impl Follower {
-    /// Has the files at `paths` compared with what they were `found` to be.
+    /// Has the files at `paths` compared with what they were `found` to be, if they are looked at now
+    /// and then.
     pub(in crate::file_reloader) fn set_baseline(
         &self,
-        paths: &Arc<[PathBuf]>,
-        found: impl ExactSizeIterator<Item = Audited>,
+        paths: &[PathBuf],
+        found: impl Iterator<Item = Audited>,
         rule: Rule,
         read_at: Option<Instant>,
     ) {
-        let mut audit = lock(&self.audit);
-        // Mostly they are the same, and the count that all copies share is left alone.
-        if !Arc::ptr_eq(&audit.paths, paths) {
-            audit.paths = Arc::clone(paths);
-        }
-        audit.files.clear();
-        audit.files.reserve_exact(found.len());
-        audit.files.extend(found);
-        audit.version += 1;
-        audit.rule = rule;
-        audit.read_at = read_at;
-    }
-
-    /// Looks at the files once, and rings if they are not what they were.
-    pub(super) fn look_at_files(&self) {
-        if let Some(_at_work) = Busy::begin(&self.looking) {
-            self.look_at_each();
-        }
-    }
-
-    fn look_at_each(&self) {
-        if let Some(notice) = self.audited() {
-            self.bell.ring(notice, Whence::ANYWHERE);
-        }
-    }
-
-    fn audited(&self) -> Option<Notice> {
-        let mut audit = lock(&self.audit);
-        match audit.rule {
-            Rule::Read => Some(Notice::Doubtful),
-            Rule::Delegate => Some(Notice::Due),
-            Rule::Compare => {
-                let paths = Arc::clone(&audit.paths);
-                // Looks without the lock, since a file may be on a server that does not answer. Nobody else
-                // needs these meanwhile: who has newer ones replaces them.
-                let mut files = mem::take(&mut audit.files);
-                let version = audit.version;
-                drop(audit);
-                let notice = compare(&mut files, &paths);
-                let mut audit = lock(&self.audit);
-                if audit.version != version {
-                    return None;
-                }
-                audit.files = files;
-                notice.or_else(|| self.reread_is_due(audit.read_at).then_some(Notice::Doubtful))
-            }
+        if let Some(seat) = &*lock(&self.seat) {
+            seat.audit().compare_with(Files::new(paths, found), rule, read_at);
         }
     }
 }
 
-/// Looks for a file that is not what it was.
-fn compare(files: &mut [Audited], paths: &[PathBuf]) -> Option<Notice> {
-    files.iter_mut().zip(paths).find_map(|(file, path)| {
-        let found = open::identity(path);
-        let is_doubt = found == file.identity;
-        // Told once: until it has looked, the follower may be waiting for quiet.
-        if (is_doubt && !file.doubtful) || file.told == Told::Of(found) {
+impl Audit {
+    /// Has the files of another follower compared, as soon as it says with what; those of the one
+    /// before are forgotten, also where they are being looked at.
+    pub(super) fn is_for(&self, follower: Weak<Follower>) {
+        let mut state = lock(&self.0);
+        let version = state.version.wrapping_add(1);
+        *state = State { version, follower, ..State::default() };
+    }
+
+    fn compare_with(&self, files: Files, rule: Rule, read_at: Option<Instant>) {
+        let mut state = lock(&self.0);
+        state.version = state.version.wrapping_add(1);
+        (state.files, state.rule, state.read_at) = (files, rule, read_at);
+    }
+
+    /// Looks at the files once, and rings if they are not what they were.
+    pub(super) fn look(&self) {
+        let mut state = lock(&self.0);
+        if state.looking.is_some() {
+            return;
+        }
+        let notice = match state.rule {
+            Rule::Read => Some(Notice::Doubtful),
+            Rule::Delegate => Some(Notice::Due),
+            Rule::Compare => {
+                // Looks without the lock, since a file may be on a server that does not answer.
+                let mut look = state.begin();
+                drop(state);
+                let notice = look.files.compare();
+                state = lock(&self.0);
+                state.end(look, notice)
+            }
+        };
+        let Some(notice) = notice else { return };
+        let follower = Weak::clone(&state.follower);
+        drop(state);
+        if let Some(follower) = follower.upgrade() {
+            follower.bell.ring(notice, Whence::ANYWHERE);
+        }
+    }
+}
+
+/// Files that are being looked at.
+struct Looking {
+    files: Files,
+    version: u32,
+}
+
+impl State {
+    fn begin(&mut self) -> Looking {
+        self.looking = Some(self.version);
+        // Nobody else needs them meanwhile: who has newer ones replaces them.
+        Looking { files: mem::take(&mut self.files), version: self.version }
+    }
+
+    /// Returns what is to be told of what was noticed; nothing if the files were replaced meanwhile.
+    fn end(&mut self, look: Looking, notice: Option<Notice>) -> Option<Notice> {
+        self.looking.take_if(|version| *version == look.version);
+        if self.version != look.version {
             return None;
         }
-        file.told = Told::Of(found);
+        self.files = look.files;
+        notice.or_else(|| self.reread_is_due().then_some(Notice::Doubtful))
+    }
+}
+
+impl Files {
+    fn new(paths: &[PathBuf], found: impl Iterator<Item = Audited>) -> Self {
+        let files = paths.iter().zip(found);
+        let mut files = files.map(|(path, was)| File { address: Address::of(path), was });
+        Self { main: files.next(), others: files.collect() }
+    }
+
+    /// Looks for a file that is not what it was.
+    fn compare(&mut self) -> Option<Notice> {
+        self.main.iter_mut().chain(&mut self.others).find_map(File::compare)
+    }
+}
+
+impl File {
+    fn compare(&mut self) -> Option<Notice> {
+        let found = self.address.identity();
+        let is_doubt = found == self.was.identity;
+        // Told once: until it has looked, the follower may be waiting for quiet.
+        if (is_doubt && !self.was.doubtful) || self.was.told.is_of(found) {
+            return None;
+        }
+        self.was.told = Told::Of(Box::new(found));
         Some(if is_doubt { Notice::Doubtful } else { Notice::Differs })
-    })
+    }
+}
+
+impl Told {
+    fn is_of(&self, found: Option<Identity>) -> bool {
+        matches!(self, Self::Of(told) if **told == found)
+    }
 }
 
 /// Followers whose loader may read more files than it names, or whose files may change unseen.
@@ -168,14 +228,14 @@ impl Drop for Opaque {
     }
 }
 
-impl Follower {
+impl State {
     /// Whether what has changed may not be seen, and is to be given the chance to be read again.
-    fn reread_is_due(&self, read_at: Option<Instant>) -> bool {
-        let Some(read_at) = read_at else { return false };
+    fn reread_is_due(&self) -> bool {
+        let Some(read_at) = self.read_at else { return false };
         let turn = Duration::from_secs(1) * OPAQUE.load(Ordering::Relaxed) / REREADS_PER_SECOND;
         // Those that were started together take their turns one after another.
         let mut spread = DefaultHasher::new();
-        std::ptr::from_ref(self).hash(&mut spread);
+        self.follower.as_ptr().hash(&mut spread);
         let turn = turn + turn * u32::from(spread.finish().to_ne_bytes()[0]) / 512;
         read_at.elapsed() >= turn.max(SHORTEST_TURN)
     }
@@ -184,70 +244,14 @@ impl Follower {
 /// As often as 0.3.6 could be told to poll; a little less, so that a poll every second is enough.
 const SHORTEST_TURN: Duration = Duration::from_millis(900);
 
-/// Every follower whose files are looked at, by how often.
-///
-/// Followers with the same interval are looked at together, so that ten thousand of them wake the
-/// process as often as one.
-#[derive(Default)]
-pub(super) struct Audits {
-    groups: HashMap<Duration, Group>,
-}
-
-struct Group {
-    due: Instant,
-    /// In the order of their memory, which is mostly the one in which they were made: a walk through
-    /// thousands of them in another order waits for each.
-    followers: BTreeSet<ByAddress>,
-}
-
-impl Audits {
-    /// Enters a follower; true if that may make the next look due earlier.
-    pub(super) fn add(
-        &mut self,
-        interval: Duration,
-        follower: &Arc<Follower>,
-        now: Instant,
-    ) -> bool {
-        let is_new = !self.groups.contains_key(&interval);
-        let group = self
-            .groups
-            .entry(interval)
-            .or_insert_with(|| Group { due: now + interval, followers: BTreeSet::new() });
-        group.followers.insert(ByAddress(Arc::clone(follower)));
-        is_new
-    }
-
-    pub(super) fn remove(&mut self, interval: Duration, follower: &Arc<Follower>) {
-        if let Some(group) = self.groups.get_mut(&interval) {
-            group.followers.remove(&ByAddress(Arc::clone(follower)));
-            if group.followers.is_empty() {
-                self.groups.remove(&interval);
-            }
-        }
-    }
-
-    /// When the next look is due.
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        self.groups.values().map(|group| group.due).min()
-    }
-
-    /// Takes every follower that is due by `now`.
-    pub(super) fn take_due(&mut self, now: Instant) -> Vec<Arc<Follower>> {
-        let mut due = Vec::new();
-        for (interval, group) in &mut self.groups {
-            if group.due <= now {
-                due.extend(group.followers.iter().map(|ByAddress(one)| Arc::clone(one)));
-                // Counted from now: after a pause of the machine, one look makes up for all.
-                group.due = now + *interval;
-            }
-        }
-        due
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path};
+    use std::{
+        fs,
+        path::Path,
+        sync::Arc,
+        task::{Context, Waker},
+    };
 
     use super::*;
     use crate::{
@@ -256,7 +260,7 @@ mod tests {
             error::FileError,
             load::{Load, Loaded},
             look::Looker,
-            open::{How, Opened},
+            open::{self, How, Opened},
         },
         follow::{Look, Patience},
         options::ReloaderOptions,
@@ -283,7 +287,9 @@ mod tests {
 
     /// Audits once, and looks if that rings; returns the value that was found, once it is out.
     async fn audit(follower: &Arc<Follower>, looker: &mut Looker<Text>) -> Option<Look<Vec<u8>>> {
-        follower.look_at_files();
+        if let Some(seat) = &*lock(&follower.seat) {
+            seat.audit().look();
+        }
         let hint = std::future::poll_fn(|cx| follower.bell.poll(cx));
         tokio::time::timeout(Duration::ZERO, hint).await.ok()?;
         loop {
@@ -303,8 +309,68 @@ mod tests {
         }
     }
 
+    fn baseline(follower: &Follower) -> Option<Identity> {
+        let seat = lock(&follower.seat);
+        let state = lock(&seat.as_ref()?.audit().0);
+        state.files.main.as_ref()?.was.identity
+    }
+
     fn is(found: Option<Look<Vec<u8>>>, want: &str) -> bool {
         matches!(found, Some(Look::Value(value)) if value == want.as_bytes())
+    }
+
+    fn file(is_doubtful: bool) -> Files {
+        let found = Audited::new(None, is_doubtful);
+        Files::new(&["/nowhere".into()], [found].into_iter())
+    }
+
+    fn is_rung(follower: &Follower) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        follower.bell.poll(&mut cx).is_ready()
+    }
+
+    /// Of thousands, each line has to come from memory.
+    #[test]
+    #[cfg(all(target_os = "linux", target_pointer_width = "64", not(hot_reload_portable)))]
+    fn takes_no_more_than_three_lines() {
+        assert!(size_of::<Audit>() <= 3 * 64);
+    }
+
+    /// As on a dead disk.
+    #[test]
+    fn what_hangs_is_not_looked_at_again_until_it_has_ended() {
+        let (audit, follower) = (Audit::default(), Arc::<Follower>::default());
+        audit.is_for(Arc::downgrade(&follower));
+        audit.compare_with(file(false), Rule::Compare, None);
+        let hanging = lock(&audit.0).begin();
+        for rule in [Rule::Compare, Rule::Delegate, Rule::Read] {
+            audit.compare_with(file(true), rule, None);
+            audit.look();
+            assert!(!is_rung(&follower), "{rule:?}");
+        }
+        // What it was compared with was replaced meanwhile.
+        assert_eq!(lock(&audit.0).end(hanging, Some(Notice::Differs)), None);
+        audit.look();
+        assert!(is_rung(&follower));
+    }
+
+    #[test]
+    fn who_takes_the_place_of_one_that_hangs_is_not_held_up_by_it() {
+        let (audit, one, next) = (Audit::default(), Arc::default(), Arc::default());
+        audit.is_for(Arc::downgrade(&one));
+        audit.compare_with(file(false), Rule::Compare, None);
+        let hanging = lock(&audit.0).begin();
+        audit.is_for(Arc::downgrade(&next));
+        audit.compare_with(file(false), Rule::Compare, None);
+        let look = lock(&audit.0).begin();
+        assert_eq!(lock(&audit.0).end(hanging, Some(Notice::Differs)), None);
+        // That the later one is under way is known still, and so is what it compares with.
+        assert!(lock(&audit.0).looking.is_some());
+        assert_eq!(lock(&audit.0).end(look, Some(Notice::Differs)), Some(Notice::Differs));
+        assert!(lock(&audit.0).files.main.is_some());
+        audit.compare_with(file(false), Rule::Read, None);
+        audit.look();
+        assert!(is_rung(&next) && !is_rung(&one));
     }
 
     #[tokio::test]
@@ -326,7 +392,7 @@ mod tests {
             // The baseline is set later only for a file whose times prove something.
             tokio::time::sleep(Duration::from_millis(50)).await;
             assert!(is(audit(&follower, &mut looker).await, edit), "{edit}");
-            assert_eq!(lock(&follower.audit).files[0].identity, open::identity(&path));
+            assert_eq!(baseline(&follower), open::identity(&path));
         }
         // What is too fresh to prove anything is read again; where nothing tells of writers, for as long as
         // one may be at it through a mapping.

@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Follower, Watcher, audit::Audits, platform, rounds::Rounds};
+use super::{Follower, Watcher, platform, rounds::Rounds, table::Audits};
 use crate::lock::lock;
 
 /// What the watcher does on one runtime, for as long as anyone there follows a file.
@@ -95,6 +95,6 @@ async fn keep_schedule(schedule: Arc<Schedule>) {
             () = async { sleep_until(next.unwrap_or_else(Instant::now)).await }, if next.is_some() => {}
         }
         let due = lock(&schedule.audits).take_due(Instant::now());
-        rounds.look(due.len(), move |n| due[n].look_at_files()).await;
+        rounds.look(due.number(), move |n| due.look_at(n)).await;
     }
 }

@@ -1,0 +1,222 @@
+//! Every follower whose files are looked at, by how often, and what these are compared with.
+//!
+//! Followers with the same interval are looked at together, so that ten thousand of them wake the
+//! process as often as one. What their files are compared with is side by side in memory, in the order
+//! of the walk, so that a processor fetches it ahead: of what lies anywhere, a walk through thousands
+//! waits for each line, and in all for as long as for what the kernel says.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{Follower, audit::Audit};
+use crate::lock::lock;
+
+/// How many are side by side: enough for a processor to run ahead on, and few enough, some 3 KiB, to be
+/// kept for as long as one of them is taken.
+const ROWS: usize = 16;
+
+/// What the followers have compared whose files are looked at, by how often.
+#[derive(Default)]
+pub(super) struct Audits {
+    groups: HashMap<Duration, Group>,
+}
+
+/// Those with one interval.
+struct Group {
+    due: Instant,
+    pages: Vec<Page>,
+}
+
+/// A part of a group, of which one at least is taken.
+#[derive(Default)]
+struct Page {
+    rows: Arc<Rows>,
+    taken: [bool; ROWS],
+}
+
+#[derive(Debug, Default)]
+struct Rows([Audit; ROWS]);
+
+/// Where a follower has its files compared.
+#[derive(Debug)]
+pub(super) struct Seat {
+    rows: Arc<Rows>,
+    n: usize,
+}
+
+/// Audits that are due; some may be nobody's.
+pub(super) struct Due(Vec<Arc<Rows>>);
+
+impl Audits {
+    /// Gives a follower a seat; true if that may make the next look due earlier.
+    pub(super) fn add(
+        &mut self,
+        interval: Duration,
+        follower: &Arc<Follower>,
+        now: Instant,
+    ) -> bool {
+        let is_new = !self.groups.contains_key(&interval);
+        let group = self
+            .groups
+            .entry(interval)
+            .or_insert_with(|| Group { due: now + interval, pages: Vec::new() });
+        let seat = group.take_seat();
+        seat.audit().is_for(Arc::downgrade(follower));
+        *lock(&follower.seat) = Some(seat);
+        is_new
+    }
+
+    /// Takes a follower from its seat.
+    pub(super) fn remove(&mut self, interval: Duration, follower: &Follower) {
+        let Some(seat) = lock(&follower.seat).take() else { return };
+        seat.audit().is_for(Weak::new());
+        if let Some(group) = self.groups.get_mut(&interval) {
+            group.give_back(&seat);
+            if group.pages.is_empty() {
+                self.groups.remove(&interval);
+            }
+        }
+    }
+
+    /// When the next look is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.groups.values().map(|group| group.due).min()
+    }
+
+    /// Takes everything that is due by `now`.
+    pub(super) fn take_due(&mut self, now: Instant) -> Due {
+        let mut due = Vec::new();
+        for (interval, group) in &mut self.groups {
+            if group.due <= now {
+                due.extend(group.pages.iter().map(|page| Arc::clone(&page.rows)));
+                // Counted from now: after a pause of the machine, one look makes up for all.
+                group.due = now + *interval;
+            }
+        }
+        Due(due)
+    }
+}
+
+impl Group {
+    fn take_seat(&mut self) -> Seat {
+        // There is room in the last page, unless somebody left one of the others.
+        if let Some(seat) = self.pages.iter_mut().rev().find_map(Page::take_seat) {
+            return seat;
+        }
+        let mut page = Page::default();
+        page.taken[0] = true;
+        let seat = Seat { rows: Arc::clone(&page.rows), n: 0 };
+        self.pages.push(page);
+        seat
+    }
+
+    fn give_back(&mut self, seat: &Seat) {
+        let is_of = |page: &Page| Arc::ptr_eq(&page.rows, &seat.rows);
+        let Some(n) = self.pages.iter().position(is_of) else { return };
+        self.pages[n].taken[seat.n] = false;
+        if self.pages[n].taken == [false; ROWS] {
+            self.pages.swap_remove(n);
+        }
+    }
+}
+
+impl Page {
+    fn take_seat(&mut self) -> Option<Seat> {
+        let n = self.taken.iter().position(|taken| !taken)?;
+        self.taken[n] = true;
+        Some(Seat { rows: Arc::clone(&self.rows), n })
+    }
+}
+
+impl Seat {
+    pub(super) fn audit(&self) -> &Audit {
+        &self.rows.0[self.n]
+    }
+}
+
+impl Due {
+    pub(super) fn number(&self) -> usize {
+        self.0.len() * ROWS
+    }
+
+    pub(super) fn look_at(&self, n: usize) {
+        self.0[n / ROWS].0[n % ROWS].look();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVERY: Duration = Duration::from_secs(1);
+
+    fn rows(audits: &Audits) -> Vec<Weak<Rows>> {
+        let pages = audits.groups.values().flat_map(|group| &group.pages);
+        pages.map(|page| Arc::downgrade(&page.rows)).collect()
+    }
+
+    fn seat_of(follower: &Follower) -> *const Audit {
+        lock(&follower.seat).as_ref().unwrap().audit()
+    }
+
+    #[test]
+    fn a_seat_is_taken_again_and_pages_go_with_the_last_of_them() {
+        let (mut audits, now) = (Audits::default(), Instant::now());
+        let followers: Vec<Arc<Follower>> = (0..3 * ROWS).map(|_| Arc::default()).collect();
+        for (n, follower) in followers.iter().enumerate() {
+            assert_eq!(audits.add(EVERY, follower, now), n == 0);
+        }
+        assert_eq!(rows(&audits).len(), 3);
+        let left = seat_of(&followers[5]);
+        audits.remove(EVERY, &followers[5]);
+        let next = Arc::default();
+        assert!(!audits.add(EVERY, &next, now));
+        assert_eq!(seat_of(&next), left);
+
+        let pages = rows(&audits);
+        for follower in &followers[ROWS..] {
+            audits.remove(EVERY, follower);
+        }
+        let is_there = |page: &Weak<Rows>| page.strong_count() > 0;
+        assert_eq!(pages.iter().map(is_there).collect::<Vec<_>>(), [true, false, false]);
+        for follower in followers[..ROWS].iter().chain([&next]) {
+            audits.remove(EVERY, follower);
+        }
+        assert!(!is_there(&pages[0]));
+        assert_eq!(audits.next_due(), None);
+    }
+
+    /// What is under way keeps no more than the memory that they were compared in.
+    #[test]
+    fn who_leaves_during_a_round_is_let_go() {
+        let (mut audits, now) = (Audits::default(), Instant::now());
+        let followers: Vec<Arc<Follower>> = (0..2).map(|_| Arc::default()).collect();
+        for follower in &followers {
+            audits.add(EVERY, follower, now);
+        }
+        assert_eq!(audits.take_due(now).number(), 0);
+        let due = audits.take_due(now + EVERY);
+        assert_eq!(due.number(), ROWS);
+        for follower in followers {
+            audits.remove(EVERY, &follower);
+            assert_eq!((Arc::strong_count(&follower), Arc::weak_count(&follower)), (1, 0));
+        }
+        (0..due.number()).for_each(|n| due.look_at(n));
+    }
+
+    #[test]
+    fn a_follower_with_another_interval_is_looked_at_by_that() {
+        let (mut audits, now, follower) = (Audits::default(), Instant::now(), Arc::default());
+        audits.add(EVERY, &follower, now);
+        audits.remove(EVERY, &follower);
+        assert!(audits.add(2 * EVERY, &follower, now));
+        assert_eq!(audits.next_due(), Some(now + 2 * EVERY));
+        assert_eq!(audits.take_due(now + EVERY).number(), 0);
+        assert_eq!(audits.take_due(now + 2 * EVERY).number(), ROWS);
+    }
+}
