@@ -108,7 +108,7 @@ impl Follower {
 
 impl Audit {
     /// Has the files of another follower compared, as soon as it says with what; those of the one
-    /// before are forgotten, also where they are being looked at.
+    /// before are forgotten, also where they are being looked at, be it the same one with another interval.
     pub(super) fn is_for(&self, follower: Weak<Follower>) {
         let mut state = lock(&self.0);
         let version = state.version.wrapping_add(1);
