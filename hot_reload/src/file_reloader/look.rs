@@ -191,7 +191,7 @@ impl<L> Looker<L> {
     fn set_baseline(&mut self, identities: &[Option<Identity>], is_racy: bool) {
         self.baseline_is_due = false;
         let is_doubtful = is_racy || self.proof.is_doubtful();
-        // First, since what is looked at never has nothing to be compared with.
+        // First: what is looked at at no interval is compared with nothing, and that is not kept.
         self.site.set_interval(self.audit_interval());
         let identities = identities.iter();
         let files = identities.map(|identity| Audited::new(*identity, is_doubtful));
