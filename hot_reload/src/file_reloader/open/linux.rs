@@ -19,6 +19,7 @@ use rustix::{
         StatxFlags, fstat, fstatfs, lstat, makedev, openat, openat2, stat, statfs, statx,
     },
     io::{Errno, ReadWriteFlags, preadv2},
+    path::Arg,
 };
 
 pub(in crate::file_reloader) use self::address::Address;
@@ -224,7 +225,7 @@ pub(super) fn read(opened: &Opened, limit: u64, how: How) -> Result<Vec<u8>, Fai
     Ok(bytes)
 }
 
-pub(super) fn identity(path: &Path) -> Option<Identity> {
+pub(super) fn identity(path: impl Arg) -> Option<Identity> {
     stat(path).ok().map(|found| identity_of(&found))
 }
 

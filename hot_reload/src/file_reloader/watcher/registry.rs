@@ -62,7 +62,7 @@ enum Followers {
 
 /// A follower that equals only itself.
 #[derive(Debug, Clone)]
-pub(super) struct ByAddress(pub(super) Arc<Follower>);
+struct ByAddress(Arc<Follower>);
 
 impl Registry {
     /// Counts the watches that have ended; while it stays, so does every key.

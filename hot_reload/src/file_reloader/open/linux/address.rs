@@ -6,9 +6,7 @@ use std::{
     path::Path,
 };
 
-use rustix::fs::stat;
-
-use super::{Identity, identity_of};
+use super::{Identity, identity};
 
 /// Longest path that is kept in place, with the NUL at its end; of those of services, most are
 /// shorter.
@@ -36,7 +34,7 @@ impl Address {
 
     /// Returns the identity of what is there, or `None` where nothing is.
     pub(in crate::file_reloader) fn identity(&self) -> Option<Identity> {
-        stat(self.as_c_str()).ok().map(|found| identity_of(&found))
+        identity(self.as_c_str())
     }
 
     fn as_c_str(&self) -> &CStr {
