@@ -144,16 +144,30 @@ impl Survey {
         are_still_there(&self.paths, &self.identities)
     }
 
+    /// The main file, if it was filled between its status and its first byte: that it is empty again shows
+    /// in its time no sooner than its blocks are free, and on ext4 that may wait for a disk.
+    fn filled(&self) -> Option<&Arc<Opened>> {
+        let is_filled = |main: &&Arc<Opened>| main.identity.size == 0 && !self.main_is_empty;
+        self.main.as_ref().ok().filter(is_filled)
+    }
+
     /// Whether every path still leads to what was found, unchanged, and nobody is writing.
     pub(super) fn holds(&self) -> Holds {
-        holds(&self.paths, &self.identities, self.files())
+        let is_emptied = self.filled().is_some_and(|main| is_emptied(main, How::Cached));
+        if is_emptied { Holds::No } else { holds(&self.paths, &self.identities, self.files()) }
     }
 
     /// The same, where that may have to wait.
     pub(super) async fn holds_elsewhere(&self) -> Holds {
         let (paths, identities) = (Arc::clone(&self.paths), self.identities.clone());
         let files: Vec<_> = self.files().cloned().collect();
-        unblock(move || holds(&paths, &identities, &files)).await.unwrap_or(Holds::No)
+        let filled = self.filled().cloned();
+        unblock(move || {
+            let is_emptied = filled.is_some_and(|main| is_emptied(&main, How::Blocking));
+            if is_emptied { Holds::No } else { holds(&paths, &identities, &files) }
+        })
+        .await
+        .unwrap_or(Holds::No)
     }
 }
 
@@ -173,6 +187,11 @@ fn look_at(path: &Path, how: How, filesystems: &Filesystems) -> Result<Sight, Wo
 
 fn writers<'a>(files: impl IntoIterator<Item = &'a Arc<Opened>>) -> Writers {
     files.into_iter().map(|file| file.writers()).max().unwrap_or(Writers::None)
+}
+
+/// Those of /proc that can't be asked without waiting are not emptied by anybody.
+fn is_emptied(file: &Opened, how: How) -> bool {
+    file.is_empty(how).unwrap_or(false)
 }
 
 fn are_still_there(paths: &[PathBuf], identities: &[Option<Identity>]) -> bool {
@@ -226,4 +245,37 @@ pub(super) enum Holds {
     /// It is, and nobody could write since before it was looked at.
     HeldUp,
     No,
+}
+
+#[cfg(test)]
+#[cfg(not(miri))]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Its half was once taken, or that it is empty, where nothing tells of writers.
+    #[test]
+    fn a_file_that_is_emptied_right_after_it_was_filled_does_not_hold() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        fs::write(&path, "").unwrap();
+        let paths: Arc<[PathBuf]> = [path.clone()].into();
+        let filesystems = Filesystems::default();
+        let mut survey = Survey::of(&paths, How::Blocking, &filesystems).unwrap();
+        assert_eq!(survey.holds(), Holds::Yes);
+        // As if it had held a byte when that was asked for, between a write and the next truncation.
+        survey.main_is_empty = false;
+        assert_eq!(survey.holds(), Holds::No);
+    }
+
+    /// Such as those of /proc, whose size says nothing.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_file_that_has_no_size_and_is_not_empty_holds() {
+        let paths: Arc<[PathBuf]> = [PathBuf::from("/proc/self/limits")].into();
+        let survey = Survey::of(&paths, How::Blocking, &Filesystems::default()).unwrap();
+        assert!(!survey.main_is_empty && survey.main.as_ref().unwrap().identity.size == 0);
+        assert_ne!(survey.holds(), Holds::No);
+    }
 }
