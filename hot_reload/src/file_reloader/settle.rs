@@ -11,6 +11,10 @@ use crate::follow::Patience;
 /// once and twice this, so as not to keep step with the writer.
 const BUSY: Duration = Duration::from_millis(10);
 
+/// How soon a file is looked at again that a storm leaves empty most of the time, where nobody is told of writers
+/// and it was waited for up to the ceiling: what it holds in between is there for less than this.
+const SHORT_LIVED: Duration = Duration::from_millis(1);
+
 /// After how many quiet windows a writer that was waited for up to the ceiling, and still has the
 /// file open, is taken to rest: on a busy machine one is easily stopped for longer than a window.
 const REST: u32 = 10;
@@ -64,8 +68,15 @@ impl Settle {
         // Whoever has it open for that long without a write is not about to finish one.
         if facts.patience == Patience::Exhausted || facts.age >= self.ceiling {
             // In a storm it is empty most of the time, and never for long.
-            let is_written = facts.is_empty && facts.age < REST * self.window;
-            return (is_written && writers() != Writers::None).then(busy);
+            if !facts.is_empty || facts.age >= REST * self.window {
+                return None;
+            }
+            return match writers() {
+                Writers::None => None,
+                // Every look holds them up for a while.
+                Writers::Some => Some(busy()),
+                Writers::Unknown => Some(SHORT_LIVED),
+            };
         }
         // It may be about to be written, or have lost what it held.
         if facts.is_empty {
@@ -192,6 +203,22 @@ mod tests {
         ] {
             let wait = settle().before_reading(facts, || writers, Instant::now);
             assert_eq!(wait.is_some(), waits, "{facts:?} {writers:?}");
+        }
+    }
+
+    /// Between two writes of a storm it holds something for some microseconds; that was once looked for 60 times
+    /// a second, for ten seconds in vain.
+    #[test]
+    fn a_file_that_a_storm_leaves_empty_is_looked_at_often_once_the_ceiling_is_reached() {
+        let empty = Facts { is_empty: true, ..FRESH };
+        let exhausted = Facts { patience: Patience::Exhausted, ..empty };
+        for (facts, writers, want) in [
+            (empty, Writers::Unknown, BUSY..2 * BUSY),
+            (exhausted, Writers::Unknown, SHORT_LIVED..BUSY),
+            (exhausted, Writers::Some, BUSY..2 * BUSY),
+        ] {
+            let wait = settle().before_reading(facts, || writers, Instant::now).unwrap();
+            assert!(want.contains(&wait), "{facts:?} {writers:?} {wait:?}");
         }
     }
 
