@@ -25,10 +25,18 @@ struct Small {
     n: u64,
 }
 
-/// After that long, what starting needed for a moment is given back: threads of the pool, buffers.
-const SETTLED: Duration = Duration::from_secs(11);
-/// How long an idle process is watched.
-const IDLE: Duration = Duration::from_secs(5);
+/// How long a process is waited for and watched.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// After that long, what starting needed for a moment is given back: threads of the pool, buffers.
+    settled: Duration,
+    /// How long it is watched while it is idle.
+    idle: Duration,
+}
+
+const LONG: Pace = Pace { settled: Duration::from_secs(11), idle: Duration::from_secs(5) };
+/// Enough to see that it runs.
+const SHORT: Pace = Pace { settled: Duration::from_secs(1), idle: Duration::from_secs(1) };
 const EDITS: u64 = 200;
 /// Where nothing of ours runs.
 const BARE: &str = "bare stat";
@@ -50,7 +58,7 @@ fn files(dir: &Path, layout: &str, number: usize) {
 }
 
 /// What it takes at the least to poll: a thread that asks for the status of each file every second.
-fn measure_bare(number: usize, layout: &str) {
+fn measure_bare(number: usize, layout: &str, pace: Pace) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     files(dir.path(), layout, number);
     let paths: Vec<_> = (0..number).map(|n| file(dir.path(), layout, n)).collect();
@@ -64,14 +72,14 @@ fn measure_bare(number: usize, layout: &str) {
             thread::sleep(Duration::from_secs(1));
         }
     });
-    thread::sleep(SETTLED);
+    thread::sleep(pace.settled);
     let running = Usage::now();
-    thread::sleep(IDLE);
-    let cpu = Usage::now().cpu.saturating_sub(running.cpu).as_secs_f64() / IDLE.as_secs_f64();
+    thread::sleep(pace.idle);
+    let cpu = Usage::now().cpu.saturating_sub(running.cpu).as_secs_f64() / pace.idle.as_secs_f64();
     println!("{BARE:<9} {layout:<12} {number:>6} {:>42.2}", cpu * 100.0);
 }
 
-async fn measure(services: usize, layout: &str, strategy: &str) {
+async fn measure(services: usize, layout: &str, strategy: &str, pace: Pace) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     files(dir.path(), layout, services);
     let config = match strategy {
@@ -91,9 +99,9 @@ async fn measure(services: usize, layout: &str, strategy: &str) {
         receiver.changed().await.expect("a service");
     }
     let up = from.elapsed();
-    sleep(SETTLED).await;
+    sleep(pace.settled).await;
     let running = Usage::now();
-    sleep(IDLE).await;
+    sleep(pace.idle).await;
     let idle = Usage::now();
 
     let edited = &mut receivers[services / 2];
@@ -118,24 +126,25 @@ async fn measure(services: usize, layout: &str, strategy: &str) {
         up.as_secs_f64(),
         running.descriptors,
         running.threads,
-        cpu(running, idle) / IDLE.as_secs_f64() * 100.0,
-        per(idle.wakeups.saturating_sub(running.wakeups), IDLE.as_secs_f64()),
+        cpu(running, idle) / pace.idle.as_secs_f64() * 100.0,
+        per(idle.wakeups.saturating_sub(running.wakeups), pace.idle.as_secs_f64()),
         cpu(idle, done) * 1e6 / per(edits, 1.0),
     );
 }
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
-    if let [_, services, layout, strategy] = &args[..]
+    let short = args.iter().any(|arg| arg == "--short");
+    if let [_, services, layout, strategy, ..] = &args[..]
         && let Ok(services) = services.parse()
     {
+        let pace = if short { SHORT } else { LONG };
         if strategy == BARE {
-            return measure_bare(services, layout);
+            return measure_bare(services, layout, pace);
         }
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        return runtime.block_on(measure(services, layout, strategy));
+        return runtime.block_on(measure(services, layout, strategy, pace));
     }
-    let short = args.iter().any(|arg| arg == "--short");
     let sizes: &[usize] = if short { &[1, 1_000] } else { &[1, 100, 1_000, 10_000] };
     println!(
         "{:<9} {:<12} {:>6} {:>8} {:>8} {:>7} {:>7} {:>8} {:>9} {:>9}",
@@ -160,6 +169,7 @@ fn main() {
                 let this = std::env::current_exe().expect("this program");
                 let ran = Command::new(this)
                     .args([&services.to_string(), layout, strategy])
+                    .args(short.then_some("--short"))
                     .status()
                     .expect("this program runs");
                 assert!(ran.success(), "{services} services failed");
