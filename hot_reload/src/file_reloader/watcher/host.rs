@@ -95,6 +95,6 @@ async fn keep_schedule(schedule: Arc<Schedule>) {
             () = async { sleep_until(next.unwrap_or_else(Instant::now)).await }, if next.is_some() => {}
         }
         let due = lock(&schedule.audits).take_due(Instant::now());
-        rounds.look(due.number(), move |n| due.look_at(n)).await;
+        rounds.look(due.number(), move |n| due.audit(n).look()).await;
     }
 }

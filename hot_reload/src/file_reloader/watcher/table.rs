@@ -7,6 +7,7 @@
 
 use std::{
     collections::HashMap,
+    iter,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -16,9 +17,11 @@ use tokio::time::Instant;
 use super::{Follower, audit::Audit};
 use crate::lock::lock;
 
-/// How many are side by side: enough for a processor to run ahead on, and few enough, some 3 KiB, to be
-/// kept for as long as one of them is taken.
-const ROWS: usize = 16;
+/// How many are side by side at first: few, as most services have few files.
+const FEWEST: usize = 16;
+/// How many are at most: some 50 KiB, so that the processor's tables for them are side by side as well, and no more
+/// is kept for as long as one of them is taken.
+const MOST: usize = 256;
 
 /// What the followers have compared whose files are looked at, by how often.
 #[derive(Default)]
@@ -33,24 +36,26 @@ struct Group {
 }
 
 /// A part of a group, of which one at least is taken.
-#[derive(Default)]
 struct Page {
-    rows: Arc<Rows>,
-    taken: [bool; ROWS],
+    rows: Arc<[Audit]>,
+    /// The numbers of those that nobody has.
+    free: Vec<usize>,
 }
-
-#[derive(Debug, Default)]
-struct Rows([Audit; ROWS]);
 
 /// Where a follower has its files compared.
 #[derive(Debug)]
 pub(super) struct Seat {
-    rows: Arc<Rows>,
+    rows: Arc<[Audit]>,
     n: usize,
 }
 
 /// Audits that are due; some may be nobody's.
-pub(super) struct Due(Vec<Arc<Rows>>);
+#[derive(Default)]
+pub(super) struct Due {
+    /// Each with the number of its first.
+    pages: Vec<(usize, Arc<[Audit]>)>,
+    number: usize,
+}
 
 impl Audits {
     /// Gives a follower a seat; true if that may make the next look due earlier.
@@ -90,15 +95,15 @@ impl Audits {
 
     /// Takes everything that is due by `now`.
     pub(super) fn take_due(&mut self, now: Instant) -> Due {
-        let mut due = Vec::new();
+        let mut due = Due::default();
         for (interval, group) in &mut self.groups {
             if group.due <= now {
-                due.extend(group.pages.iter().map(|page| Arc::clone(&page.rows)));
+                group.pages.iter().for_each(|page| due.add(&page.rows));
                 // Counted from now: after a pause of the machine, one look makes up for all.
                 group.due = now + *interval;
             }
         }
-        Due(due)
+        due
     }
 }
 
@@ -108,9 +113,10 @@ impl Group {
         if let Some(seat) = self.pages.iter_mut().rev().find_map(Page::take_seat) {
             return seat;
         }
-        let mut page = Page::default();
-        page.taken[0] = true;
-        let seat = Seat { rows: Arc::clone(&page.rows), n: 0 };
+        // As many as there are: of all, half at most is nobody's.
+        let rows = self.pages.iter().map(|page| page.rows.len()).sum::<usize>();
+        let mut page = Page::new(rows.clamp(FEWEST, MOST));
+        let seat = page.take_seat().expect("a page with room");
         self.pages.push(page);
         seat
     }
@@ -118,34 +124,50 @@ impl Group {
     fn give_back(&mut self, seat: &Seat) {
         let is_of = |page: &Page| Arc::ptr_eq(&page.rows, &seat.rows);
         let Some(n) = self.pages.iter().position(is_of) else { return };
-        self.pages[n].taken[seat.n] = false;
-        if self.pages[n].taken == [false; ROWS] {
+        self.pages[n].free.push(seat.n);
+        if self.pages[n].is_left() {
             self.pages.swap_remove(n);
         }
     }
 }
 
 impl Page {
+    fn new(rows: usize) -> Self {
+        // Taken from the end, so in the order of their memory.
+        let free = (0..rows).rev().collect();
+        Self { rows: iter::repeat_with(Audit::default).take(rows).collect(), free }
+    }
+
     fn take_seat(&mut self) -> Option<Seat> {
-        let n = self.taken.iter().position(|taken| !taken)?;
-        self.taken[n] = true;
+        let n = self.free.pop()?;
         Some(Seat { rows: Arc::clone(&self.rows), n })
+    }
+
+    fn is_left(&self) -> bool {
+        self.free.len() == self.rows.len()
     }
 }
 
 impl Seat {
     pub(super) fn audit(&self) -> &Audit {
-        &self.rows.0[self.n]
+        &self.rows[self.n]
     }
 }
 
 impl Due {
-    pub(super) fn number(&self) -> usize {
-        self.0.len() * ROWS
+    fn add(&mut self, rows: &Arc<[Audit]>) {
+        self.pages.push((self.number, Arc::clone(rows)));
+        self.number += rows.len();
     }
 
-    pub(super) fn look_at(&self, n: usize) {
-        self.0[n / ROWS].0[n % ROWS].look();
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
+    pub(super) fn audit(&self, n: usize) -> &Audit {
+        let later = self.pages.partition_point(|(first, _)| *first <= n);
+        let (first, rows) = &self.pages[later - 1];
+        &rows[n - first]
     }
 }
 
@@ -155,9 +177,13 @@ mod tests {
 
     const EVERY: Duration = Duration::from_secs(1);
 
-    fn rows(audits: &Audits) -> Vec<Weak<Rows>> {
+    fn rows(audits: &Audits) -> Vec<Weak<[Audit]>> {
         let pages = audits.groups.values().flat_map(|group| &group.pages);
         pages.map(|page| Arc::downgrade(&page.rows)).collect()
+    }
+
+    fn sizes(audits: &Audits) -> Vec<usize> {
+        rows(audits).iter().map(|page| page.upgrade().unwrap().len()).collect()
     }
 
     fn seat_of(follower: &Follower) -> *const Audit {
@@ -167,11 +193,11 @@ mod tests {
     #[test]
     fn a_seat_is_taken_again_and_pages_go_with_the_last_of_them() {
         let (mut audits, now) = (Audits::default(), Instant::now());
-        let followers: Vec<Arc<Follower>> = (0..3 * ROWS).map(|_| Arc::default()).collect();
+        let followers: Vec<Arc<Follower>> = (0..4 * FEWEST).map(|_| Arc::default()).collect();
         for (n, follower) in followers.iter().enumerate() {
             assert_eq!(audits.add(EVERY, follower, now), n == 0);
         }
-        assert_eq!(rows(&audits).len(), 3);
+        assert_eq!(sizes(&audits), [FEWEST, FEWEST, 2 * FEWEST]);
         let left = seat_of(&followers[5]);
         audits.remove(EVERY, &followers[5]);
         let next = Arc::default();
@@ -179,16 +205,37 @@ mod tests {
         assert_eq!(seat_of(&next), left);
 
         let pages = rows(&audits);
-        for follower in &followers[ROWS..] {
+        for follower in &followers[FEWEST..] {
             audits.remove(EVERY, follower);
         }
-        let is_there = |page: &Weak<Rows>| page.strong_count() > 0;
+        let is_there = |page: &Weak<[Audit]>| page.strong_count() > 0;
         assert_eq!(pages.iter().map(is_there).collect::<Vec<_>>(), [true, false, false]);
-        for follower in followers[..ROWS].iter().chain([&next]) {
+        for follower in followers[..FEWEST].iter().chain([&next]) {
             audits.remove(EVERY, follower);
         }
         assert!(!is_there(&pages[0]));
         assert_eq!(audits.next_due(), None);
+    }
+
+    /// Side by side in memory, but for few no more than these need.
+    #[test]
+    fn of_many_as_many_are_together_as_there_are_already_up_to_a_limit() {
+        let (mut audits, now) = (Audits::default(), Instant::now());
+        let followers: Vec<Arc<Follower>> = (0..3 * MOST).map(|_| Arc::default()).collect();
+        for follower in &followers {
+            audits.add(EVERY, follower, now);
+        }
+        let sizes = sizes(&audits);
+        let all = sizes.iter().sum::<usize>();
+        assert!(sizes.is_sorted() && sizes.ends_with(&[MOST / 2, MOST, MOST]), "{sizes:?}");
+        // Each is looked at, and each once.
+        let due = audits.take_due(now + EVERY);
+        assert_eq!(due.number(), all);
+        let mut seen: Vec<_> = (0..all).map(|n| std::ptr::from_ref(due.audit(n))).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), all);
+        assert!(followers.iter().all(|follower| seen.binary_search(&seat_of(follower)).is_ok()));
     }
 
     /// What is under way keeps no more than the memory that they were compared in.
@@ -201,12 +248,12 @@ mod tests {
         }
         assert_eq!(audits.take_due(now).number(), 0);
         let due = audits.take_due(now + EVERY);
-        assert_eq!(due.number(), ROWS);
+        assert_eq!(due.number(), FEWEST);
         for follower in followers {
             audits.remove(EVERY, &follower);
             assert_eq!((Arc::strong_count(&follower), Arc::weak_count(&follower)), (1, 0));
         }
-        (0..due.number()).for_each(|n| due.look_at(n));
+        (0..due.number()).for_each(|n| due.audit(n).look());
     }
 
     #[test]
@@ -217,6 +264,6 @@ mod tests {
         assert!(audits.add(2 * EVERY, &follower, now));
         assert_eq!(audits.next_due(), Some(now + 2 * EVERY));
         assert_eq!(audits.take_due(now + EVERY).number(), 0);
-        assert_eq!(audits.take_due(now + 2 * EVERY).number(), ROWS);
+        assert_eq!(audits.take_due(now + 2 * EVERY).number(), FEWEST);
     }
 }
