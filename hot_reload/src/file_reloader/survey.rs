@@ -263,7 +263,7 @@ mod tests {
         let paths: Arc<[PathBuf]> = [path.clone()].into();
         let filesystems = Filesystems::default();
         let mut survey = Survey::of(&paths, How::Blocking, &filesystems).unwrap();
-        assert_eq!(survey.holds(), Holds::Yes);
+        assert_ne!(survey.holds(), Holds::No);
         // As if it had held a byte when that was asked for, between a write and the next truncation.
         survey.main_is_empty = false;
         assert_eq!(survey.holds(), Holds::No);
