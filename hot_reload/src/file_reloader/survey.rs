@@ -247,8 +247,7 @@ pub(super) enum Holds {
     No,
 }
 
-#[cfg(test)]
-#[cfg(not(miri))]
+#[cfg(all(test, target_os = "linux", not(hot_reload_portable), not(miri)))]
 mod tests {
     use std::fs;
 
@@ -271,7 +270,6 @@ mod tests {
 
     /// Such as those of /proc, whose size says nothing.
     #[test]
-    #[cfg(target_os = "linux")]
     fn a_file_that_has_no_size_and_is_not_empty_holds() {
         let paths: Arc<[PathBuf]> = [PathBuf::from("/proc/self/limits")].into();
         let survey = Survey::of(&paths, How::Blocking, &Filesystems::default()).unwrap();
