@@ -162,16 +162,16 @@ impl Daemon {
         successor.release();
     }
 
-    /// Says why a reload has come to nothing: of what is wrong, the place, as the reloader has logged
-    /// the rest when it was found.
+    /// Says why a reload has come to nothing: of what is wrong, one line, as the reloader has logged all of it when
+    /// it was found, which may be long ago.
     fn tell_failure(&self) {
         let status = self.reloader.get();
         let (pinned, refused_by) = (status.pinned, status.refused_by.as_deref());
-        let at = status.last_error_at.map(|at| at.to_string());
+        let error = status.last_error.as_deref().and_then(|error| error.lines().next());
         if let Some(generation) = pinned {
             warn!(generation, "SIGHUP: an earlier configuration serves until it is told to resume");
         } else {
-            warn!(at, refused_by, "SIGHUP: the last good configuration goes on");
+            warn!(error, refused_by, "SIGHUP: the last good configuration goes on");
         }
     }
 
