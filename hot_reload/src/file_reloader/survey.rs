@@ -253,7 +253,7 @@ mod tests {
 
     use super::*;
 
-    /// Its half was once taken, or that it is empty, where nothing tells of writers.
+    /// That it is empty was once taken for what it holds, where nothing tells of writers.
     #[test]
     fn a_file_that_is_emptied_right_after_it_was_filled_does_not_hold() {
         let dir = tempfile::tempdir().unwrap();
