@@ -177,6 +177,7 @@ impl<M: Members> Group<M> {
             status.strategy = worst.strategy;
             status.mechanism.clone_from(&worst.mechanism);
             status.last_error.clone_from(&worst.last_error);
+            status.last_error_masked.clone_from(&worst.last_error_masked);
             status.last_error_at.clone_from(&worst.last_error_at);
             status.refused_by.clone_from(&worst.refused_by);
             status.failures = worst.failures;

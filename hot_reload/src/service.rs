@@ -243,6 +243,7 @@ where
             self.sender.set_status(|status| {
                 status.source = self.name.clone().or_else(|| status.source.take());
                 status.last_error = Some(words.as_str().into());
+                status.last_error_masked.clone_from(&status.last_error);
             });
             return Err(ReloaderError::Other(anyhow::anyhow!(words)));
         }

@@ -42,6 +42,8 @@ pub struct Status {
     /// The newest failure since the last good load. It may quote the source's text: show it to
     /// whoever may read the source.
     pub last_error: Option<Arc<str>>,
+    /// The same as a log may have it: its first line, without what it quotes.
+    pub last_error_masked: Option<Arc<str>>,
     /// Where in the source that failure is, where that is known.
     pub last_error_at: Option<Location>,
     /// Who refused the value, where it could be loaded: `validation`, `probation`, or the part of
@@ -182,10 +184,14 @@ impl Status {
     }
 
     pub(crate) fn set_problem(&mut self, problem: Option<Problem>) {
-        (self.last_error, self.last_error_at, self.refused_by) = match problem {
-            Some(Problem { words, at, refused_by }) => (Some(words), at, refused_by),
-            None => (None, None, None),
+        let (words, masked, at, refused_by) = match problem {
+            Some(Problem { words, masked, at, refused_by }) => {
+                (Some(words), Some(masked), at, refused_by)
+            }
+            None => (None, None, None, None),
         };
+        (self.last_error, self.last_error_masked) = (words, masked);
+        (self.last_error_at, self.refused_by) = (at, refused_by);
     }
 }
 
@@ -225,6 +231,7 @@ impl Default for Status {
             pinned: None,
             failures: 0,
             last_error: None,
+            last_error_masked: None,
             last_error_at: None,
             refused_by: None,
             probation_until: None,
@@ -239,6 +246,8 @@ impl Default for Status {
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
     pub(crate) words: Arc<str>,
+    /// As a log may have it.
+    pub(crate) masked: Arc<str>,
     pub(crate) at: Option<Location>,
     pub(crate) refused_by: Option<Arc<str>>,
 }

@@ -8,7 +8,7 @@ use tokio::{
     sync::{OwnedMutexGuard, watch},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, field::display, info, warn};
 
 use crate::{
     site::Site,
@@ -162,12 +162,12 @@ impl Daemon {
         successor.release();
     }
 
-    /// Says why a reload has come to nothing: of what is wrong, one line, as the reloader has logged all of it when
-    /// it was found, which may be long ago.
+    /// Says why a reload has come to nothing, in the words that the reloader has logged when that was found, which
+    /// may be long ago.
     fn tell_failure(&self) {
         let status = self.reloader.get();
         let (pinned, refused_by) = (status.pinned, status.refused_by.as_deref());
-        let error = status.last_error.as_deref().and_then(|error| error.lines().next());
+        let error = status.last_error_masked.as_ref().map(display);
         if let Some(generation) = pinned {
             warn!(generation, "SIGHUP: an earlier configuration serves until it is told to resume");
         } else {

@@ -63,7 +63,6 @@ pub(super) type Looked<A> = Result<Found<A>, Box<Failing>>;
 #[derive(Clone)]
 pub(super) struct Failing {
     problem: Problem,
-    for_log: String,
     is_missing: bool,
 }
 
@@ -73,23 +72,23 @@ impl Failing {
         let error = Guarded::new(error);
         // A user's `Display` that panics has told nothing.
         let told = caught(|| (error.words(), for_log(&error)));
-        let (words, for_log) = told.unwrap_or_else(|words| {
+        let (words, masked) = told.unwrap_or_else(|words| {
             let words = format!("the load has failed, and can't say why: {words}");
             (words.clone(), mask(&words))
         });
+        let (words, masked, at) = (words.into(), masked.into(), location(&error));
         Self {
-            problem: Problem { words: words.into(), at: location(&error), refused_by: None },
-            for_log,
+            problem: Problem { words, masked, at, refused_by: None },
             is_missing: is_missing(&error),
         }
     }
 
     #[cold]
     pub(super) fn refused(refusal: &Refusal) -> Self {
-        let (words, by) = (refusal.to_string(), Arc::clone(&refusal.by));
+        let (words, refused_by) = (refusal.to_string(), Some(Arc::clone(&refusal.by)));
+        let masked = mask(&words).into();
         Self {
-            for_log: mask(&words),
-            problem: Problem { words: words.into(), at: None, refused_by: Some(by) },
+            problem: Problem { words: words.into(), masked, at: None, refused_by },
             is_missing: false,
         }
     }
@@ -152,8 +151,9 @@ impl News {
                 sink.report(&mut |status| {
                     self.note(status, mechanism);
                     status.worsen(health);
-                    let (words, refused_by) = (Arc::clone(&why), Some(PROBATION.into()));
-                    status.set_problem(Some(Problem { words, at: None, refused_by }));
+                    let (words, masked) = (Arc::clone(&why), mask(&why).into());
+                    let refused_by = Some(PROBATION.into());
+                    status.set_problem(Some(Problem { words, masked, at: None, refused_by }));
                     status.failures = 0;
                 });
                 self.words = Some(why);
@@ -250,7 +250,7 @@ impl News {
             info!(target: "hot_reload::has_events", source, "events are to be had again");
         }
         if let Some(failing) = self.failed {
-            let why = failing.for_log;
+            let why = failing.problem.masked;
             if self.had_value {
                 warn!(target: "hot_reload::failed", source, error = %why, "the last good value keeps serving");
             } else {

@@ -94,10 +94,10 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
 ) -> RolledBack {
     let Surroundings { source, limit, control, metrics } = *around;
     let begun = Instant::now();
-    let problem = failed_check.map(|words| Problem {
-        words: format!("refused by {PROBATION}: {words}").into(),
-        at: None,
-        refused_by: Some(PROBATION.into()),
+    let problem = failed_check.map(|words| {
+        let words = format!("refused by {PROBATION}: {words}");
+        let (masked, refused_by) = (mask(&words).into(), Some(PROBATION.into()));
+        Problem { words: words.into(), masked, at: None, refused_by }
     });
     let why = problem.as_ref().map_or("rolled back".into(), |problem| Arc::clone(&problem.words));
     let mut recalling = pin!(sink.recall(recall, &why, limit));
