@@ -65,6 +65,7 @@
 //! | `hot_reload::kept`, `hot_reload::not_kept` | debug, warn | `path`, `generation`, `error` | it was written, or can't be |
 //! | `hot_reload::panicked` | error | `panic`, `part`, `generation` | code of yours panicked where nothing can be refused any more |
 //! | `hot_reload::no_events` | warn | `error` | no thread is to be had for a runtime without I/O |
+//! | `hot_reload::no_looks` | warn | `error` | no thread is to be had to look at files by time |
 //! | `hot_reload::paused`, `hot_reload::resumed` | info | `source` | somebody paused the service, or had it go on |
 //! | `hot_reload::hung_up` | info | `outcome` | a `SIGHUP` was answered |
 //! | `hot_reload::not_started` | error | `source`, `error` | [`start`](ReloaderService::start) only polls, and was called for another strategy |

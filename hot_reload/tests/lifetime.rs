@@ -290,3 +290,26 @@ fn a_thread_that_is_not_to_be_had_is_asked_for_again() {
         });
     }
 }
+
+/// The task that looks at all files of a runtime ended with the one look that had no thread.
+#[test]
+fn looks_that_had_no_thread_for_a_while_go_on() {
+    if !common::alone_under("looks_that_had_no_thread_for_a_while_go_on", NOBODY) {
+        return;
+    }
+    let mut runtime = Builder::new_current_thread();
+    // Shorter than the poll interval, so that none is left from the look before.
+    let runtime =
+        runtime.enable_time().thread_keep_alive(Duration::from_millis(5)).build().unwrap();
+    runtime.block_on(async {
+        let mut lab = Lab::with_one(WatchStrategy::Polling).await;
+        let limit = getrlimit(Resource::Nproc);
+        setrlimit(Resource::Nproc, Rlimit { current: Some(1), ..limit }).unwrap();
+        sleep(Duration::from_millis(500)).await;
+        setrlimit(Resource::Nproc, limit).unwrap();
+        for name in ["two", "six"] {
+            lab.write(text(name));
+            lab.expect(config(name)).await;
+        }
+    });
+}

@@ -426,6 +426,32 @@ fn a_thread_for_events_that_is_not_to_be_had_is_told() {
     log.tells("hot_reload::no_events", Level::WARN, &["error"]);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_thread_for_looks_that_is_not_to_be_had_is_told() {
+    let name = "a_thread_for_looks_that_is_not_to_be_had_is_told";
+    if !common::alone_under(name, &["setpriv", "--reuid=65534", "--clear-groups"]) {
+        return;
+    }
+    let log = Log::default();
+    let _logging = tracing_subscriber::registry().with(log.clone()).set_default();
+    let mut runtime = Builder::new_current_thread();
+    let runtime =
+        runtime.enable_time().thread_keep_alive(Duration::from_millis(5)).build().unwrap();
+    runtime.block_on(async {
+        let _lab = common::Lab::with_one(WatchStrategy::Polling).await;
+        let limit = getrlimit(Resource::Nproc);
+        setrlimit(Resource::Nproc, Rlimit { current: Some(1), ..limit }).unwrap();
+        within(async {
+            while !log.names().contains("hot_reload::no_looks") {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    });
+    log.tells("hot_reload::no_looks", Level::WARN, &["error"]);
+}
+
 #[test]
 fn whoever_waits_has_the_value_before_it_is_told_of() {
     let plain = |service: Service, _: &Path| service;

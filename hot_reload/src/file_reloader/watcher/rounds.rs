@@ -10,13 +10,18 @@ use std::{
 
 use tokio::{
     task::{JoinHandle, spawn_blocking},
-    time::timeout,
+    time::{sleep, timeout},
 };
+use tracing::warn;
+
+use crate::panic::caught;
 
 /// A round that gets on to no other look within this has hung: a thread more takes up the rest.
 const HUNG: Duration = Duration::from_secs(1);
 /// No more threads than this are left to hang; further looks wait for one of them.
 const MOST_HUNG: usize = 16;
+/// How often a thread is asked for that is not to be had.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Rounds of looks, one round after another.
 #[derive(Debug)]
@@ -32,16 +37,29 @@ impl Default for Rounds {
 }
 
 impl Rounds {
-    /// Looks at each of a `number` of things where blocking is allowed; returns when all is done but what
-    /// hangs.
+    /// Looks at each of a `number` of things where blocking is allowed, once there is a thread for it;
+    /// returns when all is done but what hangs.
     pub(super) async fn look<F>(&mut self, number: usize, look: F)
     where
         F: Fn(usize) + Send + Sync + 'static,
     {
         let round = Arc::new(Round { number, look, begun: AtomicUsize::new(0) });
+        let mut is_said = false;
         loop {
             let ours = Arc::clone(&round);
-            let mut thread = spawn_blocking(move || ours.look());
+            // Of a thread that is not to be had tokio tells by a panic alone, which would end whoever keeps
+            // the schedule.
+            let mut thread = match caught(|| spawn_blocking(move || ours.look())) {
+                Ok(thread) => thread,
+                Err(error) => {
+                    if !is_said {
+                        warn!(target: "hot_reload::no_looks", %error, "files can't be looked at: changes that no event tells of are not noticed until they can");
+                        is_said = true;
+                    }
+                    sleep(ASK_AGAIN).await;
+                    continue;
+                }
+            };
             loop {
                 let begun = round.begun();
                 // A thread fails only when the runtime shuts down, and this task with it.
