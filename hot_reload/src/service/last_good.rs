@@ -12,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::{sync::Notify, task::spawn_blocking};
 use tracing::{debug, warn};
 
-use super::publish::Keeper;
+use super::{publish::Keeper, sink::NotRestored};
 use crate::{
     channel::Snapshot,
     lock::lock,
@@ -37,9 +37,13 @@ where
         Writer::want(&self.0, value);
     }
 
-    fn load(&self) -> Pin<Box<dyn Future<Output = Option<V>> + Send>> {
+    fn load(&self) -> Pin<Box<dyn Future<Output = Result<Option<V>, NotRestored>> + Send>> {
         let path = Arc::clone(&self.0.path);
-        Box::pin(async move { spawn_blocking(move || load(&path)).await.ok().flatten() })
+        Box::pin(async move {
+            // Of a thread that is not to be had tokio tells by a panic alone, which would end the service.
+            let thread = caught(|| spawn_blocking(move || load(&path)));
+            Ok(thread.map_err(NotRestored::NoThread)?.await.ok().flatten())
+        })
     }
 
     fn flush(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {

@@ -12,7 +12,7 @@ use super::{
     control::Control,
     gate::{Candidate, Gate, Prepared, Refusal},
     record::{Home, Record, Trial},
-    sink::{Found, OnPublish, Recall, Report, Sink, Standing},
+    sink::{Found, NotRestored, OnPublish, Recall, Report, Sink, Standing},
 };
 use crate::{
     change::{Origin, Reason},
@@ -52,7 +52,11 @@ pub(crate) trait Keeper<V>: Send + Sync {
     fn save(&self, value: Snapshot<V>);
 
     /// Reads what an earlier run has left, if it is whole.
-    fn load(&self) -> Pin<Box<dyn Future<Output = Option<V>> + Send>>;
+    ///
+    /// # Errors
+    ///
+    /// Where there is no thread for it.
+    fn load(&self) -> Pin<Box<dyn Future<Output = Result<Option<V>, NotRestored>> + Send>>;
 
     /// Waits until nothing is to be written any more.
     fn flush(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
@@ -177,13 +181,13 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         Ok(Some((admitted, number)))
     }
 
-    async fn restore(&self, limit: Duration) -> Result<Option<Admitted<V>>, Refusal> {
+    async fn restore(&self, limit: Duration) -> Result<Option<Admitted<V>>, NotRestored> {
         let Some(keeper) = self.keeper else { return Ok(None) };
         let loaded = timeout(limit, keeper.load()).await.map_err(|_| Refusal {
             by: "its disk".into(),
             words: format!("it did not answer within {limit:?}"),
         })?;
-        let Some(value) = loaded else { return Ok(None) };
+        let Some(value) = loaded? else { return Ok(None) };
         let origin = Origin::new(Reason::Restored, Instant::now());
         let mut admitted = self.candidate(value, origin, Home::Disk);
         self.pass(&mut admitted, limit).await?;

@@ -12,7 +12,7 @@ use super::{
     handle::Triggered,
     metrics::Metrics,
     outcome::bad_health,
-    sink::{Recall, Sink},
+    sink::{NotRestored, Recall, Sink},
     state::Event,
 };
 use crate::{
@@ -31,26 +31,32 @@ pub(super) struct Surroundings<'a> {
     pub(super) metrics: &'a Metrics,
 }
 
-/// Publishes the last good value of an earlier run, where nothing is published yet.
-pub(super) async fn restore<V, K: Sink<V>>(around: &Surroundings<'_>, sink: &K) {
+/// Publishes the last good value of an earlier run, where nothing is published yet; true if that was not
+/// to be had for now, and is worth another try.
+pub(super) async fn restore<V, K: Sink<V>>(around: &Surroundings<'_>, sink: &K) -> bool {
     let Surroundings { source, limit, metrics, .. } = *around;
     let begun = Instant::now();
     if sink.status().generation > 0 {
-        return;
+        return false;
     }
-    match sink.restore(limit).await {
-        Ok(None) => {}
+    let error = match sink.restore(limit).await {
+        Ok(None) => return false,
         Ok(Some(admitted)) => {
             let mut change = |status: &mut Status, _is_new: bool| status.is_restored = true;
             sink.publish(admitted, &mut change).await;
             metrics.published(Origin::new(Reason::Restored, begun), || None);
             warn!(target: "hot_reload::restored", source = source.map(display), "the last good value of an earlier run serves");
+            return false;
         }
-        Err(refusal) => {
-            let error = mask(&refusal.to_string());
-            warn!(target: "hot_reload::not_restored", source = source.map(display), %error, "ignoring the last good value on disk");
-        }
-    }
+        Err(error) => error,
+    };
+    let (words, is_for_now) = match error {
+        NotRestored::NoThread(words) => (words, true),
+        NotRestored::Refused(refusal) => (refusal.to_string(), false),
+    };
+    let error = mask(&words);
+    warn!(target: "hot_reload::not_restored", source = source.map(display), %error, "ignoring the last good value on disk");
+    is_for_now
 }
 
 /// Says that a generation can't be had again.

@@ -208,7 +208,7 @@ where
                 () = control.shutdown() => {}
                 () = self.sink.closed() => {}
                 // Once in the life of a service, and large.
-                () = Box::pin(restore(&self.around, self.sink)) => {}
+                again = Box::pin(restore(&self.around, self.sink)) => self.may_restore = again,
             }
         }
         Some(event)
@@ -279,8 +279,7 @@ where
         let origin = Origin { is_partial: self.source.is_partial(), ..origin };
         if origin.is_partial && matches!(look, Look::Value(_)) {
             // Large, and seldom needed.
-            let is_first = std::mem::take(&mut self.may_restore);
-            let better = unless_better(look, is_first, &self.around, self.sink);
+            let better = unless_better(look, &mut self.may_restore, &self.around, self.sink);
             let better = pin!(Box::pin(better).instrument(span.clone()));
             look = match self.beside.until(better, (Part::Gate, show), to).await {
                 Ok(Some(look)) => look,
@@ -289,7 +288,6 @@ where
                 }
                 Err(interruption) => {
                     // What was found is to be found again.
-                    self.may_restore = is_first;
                     self.source.must_load();
                     return Err(interruption);
                 }
@@ -463,13 +461,13 @@ where
 /// whole.
 async fn unless_better<V, K: Sink<V>>(
     look: Look<V>,
-    is_first: bool,
+    may_restore: &mut bool,
     around: &Surroundings<'_>,
     sink: &K,
 ) -> Option<Look<V>> {
     let look = Guarded::new(look);
-    if is_first {
-        restore(around, sink).await;
+    if *may_restore {
+        *may_restore = restore(around, sink).await;
     }
     (!sink.status().is_restored).then(|| look.into_inner())
 }

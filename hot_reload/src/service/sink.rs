@@ -53,6 +53,20 @@ pub(crate) enum Recall {
     LastGood,
 }
 
+/// Why the last good value of an earlier run does not serve.
+pub(crate) enum NotRestored {
+    /// It was not read, since there is no thread for it, as this says.
+    #[cfg_attr(not(feature = "last-good"), expect(dead_code, reason = "nothing is kept"))]
+    NoThread(String),
+    Refused(Refusal),
+}
+
+impl From<Refusal> for NotRestored {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
 /// Takes the values; what it remembers of those that it took is up to it.
 pub(crate) trait Sink<V>: Report {
     /// A value that is let in: where there is a gate, it has to [pass](Self::pass) before it is
@@ -120,7 +134,7 @@ pub(crate) trait Sink<V>: Report {
     }
 
     /// Has the last good value of an earlier run pass it; `None` if there is none.
-    async fn restore(&self, _limit: Duration) -> Result<Option<Self::Admitted>, Refusal> {
+    async fn restore(&self, _limit: Duration) -> Result<Option<Self::Admitted>, NotRestored> {
         Ok(None)
     }
 

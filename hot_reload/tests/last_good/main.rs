@@ -4,6 +4,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod drops;
+#[cfg(target_os = "linux")]
+mod threads;
 
 use std::{
     collections::BTreeSet,
