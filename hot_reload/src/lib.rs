@@ -64,7 +64,7 @@
 //! | `hot_reload::restored`, `hot_reload::not_restored` | warn | `source` or `path`, `error` | the last good value on disk serves, or is ignored |
 //! | `hot_reload::kept`, `hot_reload::not_kept` | debug, warn | `path`, `generation`, `error` | it was written, or can't be |
 //! | `hot_reload::panicked` | error | `panic`, `part`, `generation` | code of yours panicked where nothing can be refused any more |
-//! | `hot_reload::no_events` | warn | `error` | no thread is to be had for a runtime without I/O |
+//! | `hot_reload::no_events` | warn | `error` | no thread, or no descriptor for it, is to be had for a runtime without I/O |
 //! | `hot_reload::no_looks` | warn | `error` | no thread is to be had to look at files by time |
 //! | `hot_reload::paused`, `hot_reload::resumed` | info | `source` | somebody paused the service, or had it go on |
 //! | `hot_reload::hung_up` | info | `outcome` | a `SIGHUP` was answered |

@@ -4,7 +4,7 @@
 mod common;
 
 use std::{
-    fs,
+    env, fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -12,6 +12,7 @@ use std::{
 
 use common::{Config, Lab, PATIENCE, alone_under, block_on, config, options, text};
 use hot_reload::{Mechanism, ReloaderReceiver, WatchStrategy};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     runtime::Builder,
     time::{sleep, timeout},
@@ -194,6 +195,38 @@ fn without_descriptors_the_last_value_serves_until_there_are_some() {
             lab.expect(config("six")).await;
         });
     }
+}
+
+/// How many descriptors a process of its own has left.
+const FREE: &str = "HOT_RELOAD_TEST_FREE";
+
+/// The descriptors that this process has, besides the one by which they are counted.
+fn descriptors() -> u64 {
+    fs::read_dir("/proc/self/fd").unwrap().count() as u64 - 1
+}
+
+/// The thread that reads events where the runtime has no I/O ended, and nobody asked for another.
+#[test]
+fn events_that_no_descriptor_is_left_to_read_by_are_read_once_there_is_one() {
+    let name = "events_that_no_descriptor_is_left_to_read_by_are_read_once_there_is_one";
+    // A process each, since it keeps some of those that its first runtime with I/O takes.
+    if !(3..=7).any(|free| alone_under(name, &["env", &format!("{FREE}={free}")])) {
+        return;
+    }
+    let free: u64 = env::var(FREE).unwrap().parse().unwrap();
+    Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+        let limit = getrlimit(Resource::Nofile);
+        let lack = Rlimit { current: Some(descriptors() + free), ..limit };
+        setrlimit(Resource::Nofile, lack).unwrap();
+        let mut lab = Lab::with_one(WatchStrategy::Realtime).await;
+        lab.write(text("two"));
+        sleep(Duration::from_millis(100)).await;
+        setrlimit(Resource::Nofile, limit).unwrap();
+        // What was told meanwhile is not lost either.
+        lab.expect(config("two")).await;
+        lab.write(text("six"));
+        lab.expect(config("six")).await;
+    });
 }
 
 /// Fills the queue of a runtime that is not driven meanwhile.

@@ -7,7 +7,7 @@
 use std::{
     convert::Infallible,
     ffi::OsStr,
-    future::{pending, poll_fn},
+    future::poll_fn,
     io,
     mem::MaybeUninit,
     os::{
@@ -34,7 +34,7 @@ use tokio::{
 use tracing::warn;
 
 use super::{Event, Kind, Notice, Registry, Watcher, What};
-use crate::{file_reloader::noise::Noise, lock::lock};
+use crate::{file_reloader::noise::Noise, lock::lock, panic::caught};
 
 /// A watch descriptor: one number for one inode in one queue, however many paths lead to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -203,26 +203,42 @@ pub(super) async fn read_events(watcher: Arc<Watcher>) {
         return read_both(readable, &watcher).await;
     }
     // This runtime was built without I/O, of which tokio tells by a panic alone, or its poller is
-    // full. Then a thread reads, and ends when this task drops the other end of the channel.
+    // full. Then a thread reads.
     let mut is_said = false;
     loop {
-        let (instance, watcher) = (instance.clone(), Arc::clone(&watcher));
-        let (_stop, stopped) = oneshot::channel();
-        let thread = thread::Builder::new().name("hot-reload-events".to_owned());
-        match thread.spawn(move || read_until(stopped, instance, &watcher)) {
-            Ok(_thread) => pending().await,
-            Err(error) if !is_said => {
-                warn!(target: "hot_reload::no_events", %error, "inotify can't be read: changes are not noticed until it can");
-                is_said = true;
-            }
-            Err(_) => {}
+        let error = read_in_thread(instance.clone(), Arc::clone(&watcher)).await;
+        if !is_said {
+            warn!(target: "hot_reload::no_events", %error, "inotify can't be read: changes are not noticed until it can");
+            is_said = true;
         }
+        // What happens meanwhile stays in the queue, or overflows, which is told as well.
         sleep(ASK_AGAIN).await;
     }
 }
 
-/// How often a thread is asked for that is not to be had.
+/// How often a thread is asked for that is not to be had, or has not what it takes to read.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Has a thread read events until this is dropped; returns why none does.
+async fn read_in_thread(instance: Descriptor, watcher: Arc<Watcher>) -> String {
+    let (_stop, stopped) = oneshot::channel();
+    let (ends, ended) = oneshot::channel();
+    let read = move || {
+        // That there are too few descriptors tokio tells by an error, or by a panic.
+        let end = caught(|| read_until(stopped, instance, &watcher));
+        let end = end.and_then(|end| end.map_err(|error| error.to_string()));
+        // Nobody waits for it any more where it was told to stop.
+        let _told = ends.send(end);
+    };
+    let thread = thread::Builder::new().name("hot-reload-events".to_owned());
+    if let Err(error) = thread.spawn(read) {
+        return error.to_string();
+    }
+    match ended.await {
+        Ok(Err(error)) => error,
+        Ok(Ok(())) | Err(_) => "the thread that reads it has ended".to_owned(),
+    }
+}
 
 /// Reads events on a runtime of its own.
 fn read_until(
