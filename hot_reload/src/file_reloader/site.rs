@@ -219,7 +219,7 @@ impl Site {
     /// Tells whether what was found is still so; `None` where that has to wait.
     pub(super) fn holds_at_once(&self, survey: &Survey) -> Option<Holds> {
         // The way to each file has just been walked.
-        (self.how() == How::Cached).then(|| survey.holds())
+        if self.how() == How::Cached { survey.holds().ok() } else { None }
     }
 
     /// The same, however long it takes.

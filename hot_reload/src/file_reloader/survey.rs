@@ -144,17 +144,22 @@ impl Survey {
         are_still_there(&self.paths, &self.identities)
     }
 
-    /// The main file, if it was filled between its status and its first byte: that it is empty again shows
-    /// in its time no sooner than its blocks are free, and on ext4 that may wait for a disk.
+    /// The main file, if it was filled between its status and its first byte.
+    ///
+    /// On ext4 the time of what is emptied again is visible only once its blocks are freed, which may wait
+    /// for a disk: until then size and time are those of the empty file before.
     fn filled(&self) -> Option<&Arc<Opened>> {
         let is_filled = |main: &&Arc<Opened>| main.identity.size == 0 && !self.main_is_empty;
         self.main.as_ref().ok().filter(is_filled)
     }
 
     /// Whether every path still leads to what was found, unchanged, and nobody is writing.
-    pub(super) fn holds(&self) -> Holds {
-        let is_emptied = self.filled().is_some_and(|main| is_emptied(main, How::Cached));
-        if is_emptied { Holds::No } else { holds(&self.paths, &self.identities, self.files()) }
+    ///
+    /// # Errors
+    ///
+    /// Where a file would have to be read for that, and can't without waiting.
+    pub(super) fn holds(&self) -> Result<Holds, WouldBlock> {
+        holds(&self.paths, &self.identities, self.files(), self.filled(), How::Cached)
     }
 
     /// The same, where that may have to wait.
@@ -162,12 +167,11 @@ impl Survey {
         let (paths, identities) = (Arc::clone(&self.paths), self.identities.clone());
         let files: Vec<_> = self.files().cloned().collect();
         let filled = self.filled().cloned();
-        unblock(move || {
-            let is_emptied = filled.is_some_and(|main| is_emptied(&main, How::Blocking));
-            if is_emptied { Holds::No } else { holds(&paths, &identities, &files) }
-        })
-        .await
-        .unwrap_or(Holds::No)
+        unblock(move || holds(&paths, &identities, &files, filled.as_ref(), How::Blocking))
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .unwrap_or(Holds::No)
     }
 }
 
@@ -189,11 +193,6 @@ fn writers<'a>(files: impl IntoIterator<Item = &'a Arc<Opened>>) -> Writers {
     files.into_iter().map(|file| file.writers()).max().unwrap_or(Writers::None)
 }
 
-/// Those of /proc that can't be asked without waiting are not emptied by anybody.
-fn is_emptied(file: &Opened, how: How) -> bool {
-    file.is_empty(how).unwrap_or(false)
-}
-
 fn are_still_there(paths: &[PathBuf], identities: &[Option<Identity>]) -> bool {
     let mut found = identities.iter().zip(paths);
     found.all(|(found, path)| *found == open::identity(path))
@@ -203,15 +202,22 @@ fn holds<'a>(
     paths: &[PathBuf],
     identities: &[Option<Identity>],
     files: impl IntoIterator<Item = &'a Arc<Opened>>,
-) -> Holds {
+    filled: Option<&Arc<Opened>>,
+    how: How,
+) -> Result<Holds, WouldBlock> {
+    if let Some(main) = filled
+        && main.is_empty(how)?
+    {
+        return Ok(Holds::No);
+    }
     // In this order: a writer that finishes in between has changed what is there.
     let writers = writers(files);
-    match (are_still_there(paths, identities), writers) {
+    Ok(match (are_still_there(paths, identities), writers) {
         (false, _) => Holds::No,
         (true, Writers::None) => Holds::Yes,
         (true, Writers::Unknown) => Holds::AsFarAsKnown,
         (true, Writers::Some) => Holds::ButForWriters,
-    }
+    })
 }
 
 #[cold]
@@ -247,33 +253,37 @@ pub(super) enum Holds {
     No,
 }
 
-#[cfg(all(test, target_os = "linux", not(hot_reload_portable), not(miri)))]
+#[cfg(all(test, unix, not(miri)))]
 mod tests {
     use std::fs;
 
     use super::*;
 
-    /// That it is empty was once taken for what it holds, where nothing tells of writers.
-    #[test]
-    fn a_file_that_is_emptied_right_after_it_was_filled_does_not_hold() {
+    fn survey_of(path: PathBuf) -> Survey {
+        *Survey::of(&[path].into(), How::Blocking, &Filesystems::default()).unwrap()
+    }
+
+    /// That it is empty was once taken for what it holds, where nothing tells of writers; and off Linux it
+    /// was not asked.
+    #[tokio::test]
+    async fn a_file_that_is_emptied_right_after_it_was_filled_does_not_hold() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.toml");
         fs::write(&path, "").unwrap();
-        let paths: Arc<[PathBuf]> = [path.clone()].into();
-        let filesystems = Filesystems::default();
-        let mut survey = Survey::of(&paths, How::Blocking, &filesystems).unwrap();
-        assert_ne!(survey.holds(), Holds::No);
+        let mut survey = survey_of(path);
+        assert_ne!(survey.holds_elsewhere().await, Holds::No);
         // As if it had held a byte when that was asked for, between a write and the next truncation.
         survey.main_is_empty = false;
-        assert_eq!(survey.holds(), Holds::No);
+        assert_eq!(survey.holds().unwrap_or(Holds::No), Holds::No);
+        assert_eq!(survey.holds_elsewhere().await, Holds::No);
     }
 
     /// Such as those of /proc, whose size says nothing.
-    #[test]
-    fn a_file_that_has_no_size_and_is_not_empty_holds() {
-        let paths: Arc<[PathBuf]> = [PathBuf::from("/proc/self/limits")].into();
-        let survey = Survey::of(&paths, How::Blocking, &Filesystems::default()).unwrap();
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_file_that_has_no_size_and_is_not_empty_holds() {
+        let survey = survey_of("/proc/self/limits".into());
         assert!(!survey.main_is_empty && survey.main.as_ref().unwrap().identity.size == 0);
-        assert_ne!(survey.holds(), Holds::No);
+        assert_ne!(survey.holds_elsewhere().await, Holds::No);
     }
 }

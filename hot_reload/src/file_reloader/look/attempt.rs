@@ -139,8 +139,8 @@ impl<L> Looker<L> {
             attempt.found = Some(found);
             return None;
         };
-        // `None` only where they turned out to be on a server: they are looked at again, in a look that
-        // may wait for it.
+        // `None` only where they turned out to be on a server, or not to be in memory any more: they are looked at
+        // again, in a look that may wait.
         let mut holds = holds?;
         if is_held_up && holds != Holds::No {
             holds = Holds::HeldUp;
