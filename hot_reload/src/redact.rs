@@ -22,10 +22,10 @@ where
 /// Returns the first line of `text`, with `…` for all from the first quote to the last of its kind.
 ///
 /// What is quoted may hold quotes itself, so nothing in between is trusted to be outside; save what
-/// the program was made with, in the words that serde puts it into.
+/// the program was made with, in the words that serde puts it into, and symbols that a parser expects.
 pub(crate) fn mask(text: &str) -> String {
     let text = text.lines().next().unwrap_or_default();
-    if text.starts_with("missing field `") {
+    if text.starts_with("missing field `") || names_symbols(text) {
         return text.to_owned();
     }
     let told = ["invalid type: ", "invalid value: ", "unknown field `", "unknown variant `"];
@@ -34,6 +34,22 @@ pub(crate) fn mask(text: &str) -> String {
         Some(at) => mask_quoted(&text[..at]) + &text[at..],
         None => mask_quoted(text),
     }
+}
+
+/// Whether all that is quoted are symbols, of a character each, behind the only "expected": a parser's
+/// own words, as no secret is so short.
+fn names_symbols(text: &str) -> bool {
+    let Some((at, _)) = first_quote(text) else { return false };
+    let (before, quoted) = text.split_at(at);
+    let before = before.strip_suffix("newline, ").unwrap_or(before);
+    let is_expected = before == "expected " || before.ends_with(" expected ");
+    is_expected && quoted.split(" or ").flat_map(|some| some.split(", ")).all(is_symbol)
+}
+
+/// Whether it is a character in quotes, which may be a quote of another kind.
+fn is_symbol(quoted: &str) -> bool {
+    let &[open, symbol, close] = quoted.as_bytes() else { return false };
+    open == close && matches!(open, b'"' | b'\'' | b'`') && symbol.is_ascii_punctuation()
 }
 
 fn mask_quoted(text: &str) -> String {
@@ -88,6 +104,20 @@ mod tests {
                 "unknown variant `…`, expected `on` or `off`",
             ),
             ("custom `hunter2`, expected `hunter3`", "custom `…`"),
+            ("key with no value, expected `=`", "key with no value, expected `=`"),
+            ("invalid basic string, expected `\"`", "invalid basic string, expected `\"`"),
+            ("invalid literal string, expected `'`", "invalid literal string, expected `'`"),
+            ("an odd one, expected '`'", "an odd one, expected '`'"),
+            ("expected `,` or `}`", "expected `,` or `}`"),
+            ("a second value, expected newline, `#`", "a second value, expected newline, `#`"),
+            ("no header, expected `]]`", "no header, expected `…`"),
+            ("no key, expected `a`", "no key, expected `…`"),
+            ("no key, expected `=` and `hunter2`", "no key, expected `…`"),
+            ("no key, expected `=`hunter2", "no key, expected `…`hunter2"),
+            ("no key, expected `=", "no key, expected `…"),
+            ("unexpected `=`", "unexpected `…`"),
+            ("custom `a` hunter2, expected `=`", "custom `…`"),
+            ("open \"hunter2, expected `=`", "open \"…"),
             ("string \"a\\\"hunter2\" ends", "string \"…\" ends"),
             ("open \"hunter2", "open \"…"),
             ("'it's hunter2' here", "'…' here"),
