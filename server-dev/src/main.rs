@@ -25,6 +25,7 @@ mod machine;
 mod migrate;
 mod never;
 mod orphans;
+mod over;
 mod process;
 mod proxy;
 mod ready;

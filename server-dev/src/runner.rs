@@ -28,6 +28,7 @@ use crate::{
     input::Input,
     machine::{Event, Need, Phase},
     never::or_never,
+    over::{Over, Why},
     process::{Line, Output},
     proxy::{Behind, Publisher},
     ready::Place,
@@ -53,6 +54,8 @@ pub(crate) struct Runner {
     pub(crate) asked: broadcast::Receiver<Need>,
     /// What the server reads, if it is passed on.
     pub(crate) input: Option<Input>,
+    /// Once this has come, it ends.
+    pub(crate) over: Over,
     /// Once this is cancelled, whatever runs is killed.
     pub(crate) hurry: CancellationToken,
     /// Who ends what runs if this process can't.
@@ -71,12 +74,9 @@ impl Output for Runner {
 }
 
 impl Runner {
-    /// Runs the service until `over` is cancelled, and returns once nothing of it is left.
-    pub(crate) async fn run(
-        self,
-        mut edits: ReloaderReceiver<Edits, String>,
-        over: CancellationToken,
-    ) {
+    /// Runs the service until it is to end, and returns once nothing of it is left.
+    pub(crate) async fn run(self, mut edits: ReloaderReceiver<Edits, String>) {
+        let over = self.over.clone();
         let mut asked = self.asked.resubscribe();
         let mut work = Work::new(Arc::new(self));
         let mut is_followed = true;
@@ -86,7 +86,7 @@ impl Runner {
             let put_off = work.put_off.as_ref().and_then(|put_off| put_off.until);
             let event = tokio::select! {
                 biased;
-                () = over.cancelled(), if work.machine.phase != Phase::Ending => Event::Shutdown,
+                () = over.come(), if work.machine.phase != Phase::Ending => Event::Shutdown,
                 event = work.happens() => event,
                 Ok(need) = asked.recv() => {
                     work.own_writes.asked();
@@ -111,6 +111,8 @@ impl Runner {
             };
             work.take(event).await;
         }
-        work.tell(Told::Ended);
+        if over.why() != Why::Edited {
+            work.tell(Told::Ended);
+        }
     }
 }

@@ -212,7 +212,11 @@ impl Services {
         }
         for name in removed.iter().chain(&waiting) {
             if let Some(live) = self.running.remove(name) {
-                live.end_for(None);
+                if waiting.contains(name) {
+                    live.end_for(None);
+                } else {
+                    live.end();
+                }
                 self.leaving.push((name.clone(), live));
                 self.replaced.insert(name.clone());
             }
@@ -255,7 +259,7 @@ impl Services {
             let told = Told::Listening { name: socket.to_owned(), address };
             self.given.report.tell(&name, told);
         }
-        let (over, gone, used) = (live.over.clone(), live.gone.clone(), live.proxy.clone());
+        let (gone, used) = (live.gone.clone(), live.proxy.clone());
         if let Some(before) = self.running.insert(name.clone(), Arc::new(live)) {
             before.end_for(used.as_ref());
             after.push(before.gone.clone());
@@ -278,7 +282,7 @@ impl Services {
             let _gone = gone.drop_guard();
             let _used = used;
             is_free.await;
-            serve(runner, over).await
+            serve(runner).await
         });
     }
 

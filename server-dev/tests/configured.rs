@@ -113,7 +113,11 @@ fn only_the_service_whose_part_was_edited_is_started_anew_and_no_connection_is_r
     let configured = dev.wait("configured");
     assert_eq!(configured["changed"], json!(["web"]));
     assert_eq!((&configured["added"], &configured["removed"]), (&json!([]), &json!([])));
+    // As if all had ended, it was once said how to be faster about it.
+    assert_eq!(dev.wait("ending")["because"], "edited");
     let new = ready(&mut dev, "web");
+    let is_ended = |event: &Value| event["event"] == "ended";
+    assert!(!dev.told.iter().any(is_ended), "{:#?}", dev.told);
     assert_eq!(get(&address).unwrap(), "two");
     asking.end();
     assert!(!runs(pids[1]) && runs(new) && runs(pids[0]));
@@ -174,6 +178,8 @@ fn a_new_service_is_started_and_one_that_is_gone_is_ended() {
     assert!(runs(other) && runs(web));
     configure(&folder, &[&self::web("two", "sockets = ['http::0']\nproxy = 'socket'")]);
     assert_eq!(dev.wait("configured")["removed"], json!(["other"]));
+    let ending = dev.wait_for("ending", |event| event["service"] == "other");
+    assert_eq!(ending["because"], "removed");
     dev.wait_for("ended", |event| event["service"] == "other");
     assert!(!runs(other) && runs(web));
     assert!(dev.end().success());

@@ -78,6 +78,7 @@ fn who_does_not_end_within_the_grace_is_killed() {
     dev.signal(Signal::INT);
     // It is said what it waits for, and what came of it.
     let ending = dev.wait("ending");
+    assert_eq!(ending["because"], "told");
     assert_eq!((&ending["pids"][0], &ending["milliseconds"]), (&pid, &300.into()), "{ending}");
     assert_eq!(dev.wait("drained")["killed"], true);
     assert!(dev.wait_for_end().success());

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{diagnostics::Diagnostic, ready::Sign};
+use crate::{diagnostics::Diagnostic, over::Why, ready::Sign};
 
 /// Something that happened to a service.
 #[derive(Debug, Serialize)]
@@ -102,13 +102,15 @@ pub(crate) enum Told {
     Left {
         pids: Vec<u32>,
     },
-    /// Told to end, by a signal or a key.
+    /// Told to end, by a signal or a key, or by an edit of the file of services.
     Ending {
+        because: Why,
         /// The leaders of what has to end first.
         pids: Vec<u32>,
         /// How long they may take.
         milliseconds: u64,
     },
+    /// For good: nothing follows where another takes its place.
     Ended,
 }
 

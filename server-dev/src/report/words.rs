@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use super::{Asked, Told, WatchedBy};
-use crate::ready::Sign;
+use crate::{over::Why, ready::Sign};
 
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -89,13 +89,9 @@ impl fmt::Display for Told {
                     joined(pids, ",")
                 )
             }
-            Self::Ending { pids, .. } if pids.is_empty() => f.write_str("ends"),
-            Self::Ending { pids, milliseconds } => write!(
-                f,
-                "ends: waits for pid {}, {} at most; Ctrl-C once more ends it at once",
-                joined(pids, ", "),
-                seconds(*milliseconds)
-            ),
+            Self::Ending { because, pids, milliseconds } => {
+                ending(f, *because, pids, *milliseconds)
+            }
             Self::Ended => f.write_str("has ended"),
         }
     }
@@ -146,6 +142,27 @@ fn nothing_counts(
         [] => f.write_str(" that is not ignored; see `watch` (-w) and `ignore` (-i)"),
         some => write!(f, " that ends in .{}; see `extensions` (-e)", some.join(" or .")),
     }
+}
+
+fn ending(
+    f: &mut fmt::Formatter<'_>,
+    because: Why,
+    pids: &[u32],
+    milliseconds: u64,
+) -> fmt::Result {
+    f.write_str(match because {
+        Why::Told => "ends",
+        Why::Edited => "the service ends, to start by its new settings",
+        Why::Removed => "the service ends, as the file has it no more",
+    })?;
+    if !pids.is_empty() {
+        let (pids, within) = (joined(pids, ", "), seconds(milliseconds));
+        write!(f, ": waits for pid {pids}, {within} at most")?;
+        if because == Why::Told {
+            f.write_str("; Ctrl-C once more ends it at once")?;
+        }
+    }
+    Ok(())
 }
 
 fn by_words(sign: Sign) -> &'static str {
@@ -213,9 +230,25 @@ mod tests {
     /// Who was killed had "ended, as it was told".
     #[test]
     fn says_what_the_end_waits_for_and_who_was_killed() {
-        let ending = |pids| Told::Ending { pids, milliseconds: 10_000 }.to_string();
-        assert!(ending(vec![7, 8]).starts_with("ends: waits for pid 7, 8, 10.0 s at most; Ctrl-C"));
-        assert_eq!(ending(vec![]), "ends");
+        let ending =
+            |because, pids| Told::Ending { because, pids, milliseconds: 10_000 }.to_string();
+        for (because, pids, want) in [
+            (
+                Why::Told,
+                vec![7, 8],
+                "ends: waits for pid 7, 8, 10.0 s at most; Ctrl-C once more ends it at once",
+            ),
+            (Why::Told, vec![], "ends"),
+            (
+                Why::Edited,
+                vec![7],
+                "the service ends, to start by its new settings: waits for pid 7, 10.0 s at most",
+            ),
+            (Why::Edited, vec![], "the service ends, to start by its new settings"),
+            (Why::Removed, vec![], "the service ends, as the file has it no more"),
+        ] {
+            assert_eq!(ending(because, pids), want);
+        }
         let drained =
             |killed| Told::Drained { pid: 7, status: "so".to_owned(), killed }.to_string();
         assert_eq!(drained(true), "pid 7 had not ended, and was killed: so");

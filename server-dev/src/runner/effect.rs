@@ -33,7 +33,8 @@ impl Work {
             Effect::End => {
                 let pids = self.runner.guarded.at_work();
                 let within = milliseconds(*self.runner.service.grace);
-                self.tell(Told::Ending { pids, milliseconds: within });
+                let because = self.runner.over.why();
+                self.tell(Told::Ending { because, pids, milliseconds: within });
                 self.cancel_build();
                 self.cancel_start();
                 self.stop();

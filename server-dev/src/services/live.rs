@@ -9,6 +9,7 @@ use super::{Given, checked};
 use crate::{
     config::Service,
     failure::Failure,
+    over::Over,
     proxy::{Behind, Fronted, Publisher, Site},
     runner::Runner,
     sockets::Sockets,
@@ -23,7 +24,7 @@ pub(super) struct Live {
     pub(super) sockets: Sockets,
     site: Publisher,
     pub(super) proxy: Option<LiveProxy>,
-    pub(super) over: CancellationToken,
+    over: Over,
     /// Cancelled once nothing of it is left.
     pub(super) gone: CancellationToken,
 }
@@ -86,6 +87,7 @@ impl Opened {
                 new = Some((fronted, ended));
             }
         }
+        let live_over = Over::with(over);
         let runner = Runner {
             name: name.clone(),
             service: service.clone(),
@@ -97,20 +99,31 @@ impl Opened {
             report: Arc::clone(report),
             asked: asked.resubscribe(),
             input: input.clone(),
+            over: live_over.clone(),
             hurry: hurry.clone(),
             guarded: guarded.of_another(),
         };
         *spare = kept;
-        let (over, gone) = (over.child_token(), CancellationToken::new());
-        let live = Live { service, sockets, site, proxy, over, gone };
+        let gone = CancellationToken::new();
+        let live = Live { service, sockets, site, proxy, over: live_over, gone };
         Ok(Self { name, live, runner, proxy: new, after: Vec::new() })
     }
 }
 
 impl Live {
-    /// Has it end, and its proxy as well, unless that goes on for the next.
+    /// Has it end for good, and its proxy as well.
+    pub(super) fn end(&self) {
+        self.over.removed();
+        self.end_proxy(None);
+    }
+
+    /// Has it end because another takes its place, and its proxy as well, unless that goes on for the next.
     pub(super) fn end_for(&self, next: Option<&LiveProxy>) {
-        self.over.cancel();
+        self.over.edited();
+        self.end_proxy(next);
+    }
+
+    fn end_proxy(&self, next: Option<&LiveProxy>) {
         let is_next =
             |proxy: &LiveProxy| next.is_some_and(|next| Arc::ptr_eq(&next.used, &proxy.used));
         if let Some(proxy) = self.proxy.as_ref().filter(|proxy| !is_next(proxy)) {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use hot_reload::{ReloaderOptions, ReloaderService};
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     failure::Failure,
@@ -16,17 +16,21 @@ use crate::{
 const LONGEST_LOOK: Duration = Duration::from_secs(3600);
 
 /// Follows the files of a service, and runs it.
-pub(super) async fn serve(runner: Runner, over: CancellationToken) -> Result<(), Failure> {
-    let tree = runner.tree.clone();
+pub(super) async fn serve(runner: Runner) -> Result<(), Failure> {
+    let (tree, over) = (runner.tree.clone(), runner.over.clone());
     let options = ReloaderOptions::realtime().load_timeout(LONGEST_LOOK);
     let (service, mut edits) = ReloaderService::from_reloader(tree.clone(), options);
-    let service = service.with_shutdown(over.clone().cancelled_owned());
+    let service = service.with_shutdown({
+        let over = over.clone();
+        async move { over.come().await }
+    });
     let following = tokio::spawn(async move { service.start_with_realtime().await });
     // The files as they were before the first build.
     tokio::select! {
         biased;
-        () = over.cancelled() => {
-            runner.report.tell(&runner.name, Told::Ending { pids: Vec::new(), milliseconds: 0 });
+        () = over.come() => {
+            let (because, pids) = (over.why(), Vec::new());
+            runner.report.tell(&runner.name, Told::Ending { because, pids, milliseconds: 0 });
             return Ok(());
         }
         read = edits.changed() => read?,
@@ -47,7 +51,7 @@ pub(super) async fn serve(runner: Runner, over: CancellationToken) -> Result<(),
             }
         }
     }));
-    runner.run(edits, over).await;
+    runner.run(edits).await;
     following.await??;
     Ok(())
 }
