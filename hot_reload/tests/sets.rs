@@ -81,6 +81,21 @@ impl Drop for Shelf {
 }
 
 in_every_strategy! {
+    /// The rest was once published without it after 50 ms.
+    async fn an_included_file_that_is_emptied_has_its_time_to_be_filled(strategy) {
+        let mut shelf = Shelf::new(strategy, &[("main", "a\ninclude b"), ("b", "1")]).await;
+        shelf.expect(&["a", "1"]).await;
+        let before = shelf.rx.status().generation;
+        shelf.write("b", "");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        shelf.write("b", "2");
+        shelf.expect(&["a", "2"]).await;
+        assert_eq!(shelf.rx.status().generation, before + 1);
+        // Unlike the main file it may be empty, if it stays so.
+        shelf.write("b", "");
+        shelf.expect(&["a"]).await;
+    }
+
     async fn an_included_file_is_followed(strategy) {
         let mut shelf = Shelf::new(strategy, &[("main", "a\ninclude b"), ("b", "1")]).await;
         shelf.expect(&["a", "1"]).await;

@@ -43,6 +43,11 @@ impl Identity {
         age < TICK || age < COARSE && is_whole(self.modified) && is_whole(self.changed)
     }
 
+    /// Whether it is the same file, whatever it holds.
+    pub(super) fn is_of_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
     /// How long ago the file changed, as far as the clock can tell; nothing for the future.
     pub(super) fn age_at(&self, now: i64) -> Duration {
         Duration::from_nanos(now.saturating_sub(self.changed).try_into().unwrap_or(0))

@@ -128,8 +128,7 @@ pub(super) struct HeldUp(Arc<Opened>);
 impl HeldUp {
     /// Whether it is that file.
     pub(super) fn is_of(&self, opened: &Opened) -> bool {
-        let place = |opened: &Opened| (opened.identity.device, opened.identity.inode);
-        place(&self.0) == place(opened)
+        self.0.identity.is_of_same_file(&opened.identity)
     }
 }
 

@@ -40,6 +40,7 @@ pub(super) struct Settle {
 pub(super) struct Facts {
     /// Time since it changed; of a set, since any of it did.
     pub(super) age: Duration,
+    /// Whether it holds nothing; of a set, whether any of it has lost what it held.
     pub(super) is_empty: bool,
     /// Whether it is of a set.
     pub(super) is_of_set: bool,

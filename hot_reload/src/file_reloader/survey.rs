@@ -120,9 +120,8 @@ impl Survey {
     /// Whether each of the files that are new has other names as well; of files that are all `known`, whether
     /// each of them has.
     pub(super) fn is_linked(&self, known: &[Option<Identity>]) -> bool {
-        let place = |identity: &Identity| (identity.device, identity.inode);
         let is_known = |file: &&Arc<Opened>| {
-            known.iter().flatten().any(|known| place(known) == place(&file.identity))
+            known.iter().flatten().any(|known| known.is_of_same_file(&file.identity))
         };
         let (known, new): (Vec<_>, Vec<_>) = self.files().partition(is_known);
         let asked = if new.is_empty() { known } else { new };

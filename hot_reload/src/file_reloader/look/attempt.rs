@@ -254,7 +254,7 @@ impl<L> Looker<L> {
         let reasons = Reasons { must_read, is_finished, writing, ..self.unmet };
         let facts = Facts {
             age: survey.age,
-            is_empty: survey.main_is_empty,
+            is_empty: survey.main_is_empty || self.lost_what_it_held(survey),
             is_of_set: self.follows_a_set(),
             reasons,
             patience: attempt.patience,
@@ -267,6 +267,13 @@ impl<L> Looker<L> {
             Ok(()) => Continue(facts),
             Err(error) => Break(Err(error)),
         }
+    }
+
+    /// Whether one that belongs to the main file is empty, and was not when the last good value was read.
+    fn lost_what_it_held(&self, survey: &Survey) -> bool {
+        let held = self.applied.iter().flatten().flatten().filter(|was| was.size > 0);
+        let mut others = survey.identities.iter().skip(1).flatten().filter(|now| now.size == 0);
+        others.any(|now| held.clone().any(|was| was.is_of_same_file(now)))
     }
 
     /// Whether a file that is written anew while it is read shows it in more than its content: not
