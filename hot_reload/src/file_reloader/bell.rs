@@ -204,7 +204,7 @@ impl Bell {
     }
 
     /// Takes note that nothing more is told from there, not even that a writer is done.
-    pub(super) fn is_deaf_to(&self, whence: Whence) {
+    pub(super) fn forget_writers_at(&self, whence: Whence) {
         self.lock().writing.retain(|writer| writer.at != whence);
     }
 
@@ -221,7 +221,7 @@ impl Bell {
     }
 
     /// Takes note that all was told from `old` that happened before it was told from elsewhere as well.
-    pub(super) fn has_heard(&self, old: Whence) {
+    pub(super) fn end_hand_over(&self, old: Whence) {
         let writing = &mut self.lock().writing;
         if writing.iter().all(|writer| writer.at != old) {
             writing.retain(|writer| writer.from != Some(old));
@@ -229,7 +229,7 @@ impl Bell {
     }
 
     /// Takes note that what has the name there is written by nobody, unless there is `news` since.
-    pub(super) fn is_unwritten(&self, whence: Whence, news: u64) {
+    pub(super) fn note_unwritten(&self, whence: Whence, news: u64) {
         let mut heard = self.lock();
         if heard.news == news {
             heard.writing.retain(|writer| writer.at != whence);
@@ -268,7 +268,7 @@ impl Bell {
     }
 
     /// Takes note that a whole version was read: who was writing it is done, unless there is news.
-    pub(super) fn was_read(&self) {
+    pub(super) fn note_read(&self) {
         let mut heard = self.lock();
         if heard.hint.is_none() {
             heard.writing.clear();
@@ -311,19 +311,19 @@ mod tests {
         for (notice, whence) in so {
             bell.ring(*notice, *whence);
         }
-        bell.has_heard(OLD);
-        bell.is_deaf_to(OLD);
+        bell.end_hand_over(OLD);
+        bell.forget_writers_at(OLD);
         bell.heard_writers()
     }
 
-    /// As a file's maker is by a watch that tells of no writes.
+    /// The other tells only that it made the name.
     #[test]
     fn a_writer_that_only_one_place_tells_of_was_heard_to_write() {
         let bell = Bell::default();
         bell.ring(Notice::Modified, OLD);
         bell.ring(Notice::Appeared, NEW);
         bell.hears_as(OLD, NEW);
-        bell.is_deaf_to(OLD);
+        bell.forget_writers_at(OLD);
         assert!(bell.heard_writing());
     }
 

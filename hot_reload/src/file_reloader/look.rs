@@ -58,7 +58,8 @@ pub(super) struct Looker<L> {
     /// Whether the last load was given up for a newer version of the file.
     preempted: bool,
     echo: Echo,
-    /// When a look was begun last that was to watch what is due, which it can't on a disk that does not answer.
+    /// When the last look was begun that was to set the watches that were due; where they are due still, it could
+    /// not, as on a disk that does not answer.
     armed: Option<Instant>,
     /// There while the files are to be read now and then, though they look unchanged.
     opaque: Option<Opaque>,

@@ -41,7 +41,7 @@ pub(super) struct Echo {
 
 impl Echo {
     /// Takes note that files with this hash are read, and whether somebody `was_done` with them.
-    pub(super) fn is_read(&mut self, files: u64, was_done: bool) {
+    pub(super) fn note_read(&mut self, files: u64, was_done: bool) {
         let is_same = std::mem::replace(&mut self.read, files) == files;
         self.goes_on = is_same && was_done && self.noise.goes_on(Instant::now(), REST);
     }

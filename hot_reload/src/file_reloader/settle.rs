@@ -141,7 +141,7 @@ impl Settle {
     }
 
     /// Takes note that a whole version was read, or that there is none to wait for.
-    pub(super) fn is_over(&mut self) {
+    pub(super) fn reset(&mut self) {
         (self.busy_since, self.empty) = (None, None);
     }
 }

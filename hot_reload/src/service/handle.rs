@@ -90,7 +90,7 @@ impl ReloaderHandle {
     ///
     /// # Cancel safety
     ///
-    /// When the future is dropped, the load goes on.
+    /// When the future is dropped after it was polled, the load goes on.
     ///
     /// # Examples
     ///
@@ -249,7 +249,7 @@ impl ReloaderHandle {
     ///
     /// # Cancel safety
     ///
-    /// When the future is dropped, the service rolls back all the same.
+    /// When the future is dropped after it was polled, the service rolls back all the same.
     ///
     /// # Examples
     ///
@@ -332,7 +332,7 @@ impl ReloaderHandle {
     ///
     /// # Cancel safety
     ///
-    /// When the future is dropped, the service ends all the same.
+    /// When the future is dropped after it was polled, the service ends all the same.
     ///
     /// # Examples
     ///

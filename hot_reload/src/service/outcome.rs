@@ -131,7 +131,7 @@ impl News {
         let event = match found {
             Ok(Found::New(admitted)) => {
                 let mut has_value = |status: &mut Status, is_new: bool| {
-                    self.has_value(status, is_new, mechanism, shortfall.as_deref());
+                    self.note_value(status, is_new, mechanism, shortfall.as_deref());
                 };
                 let trial = sink.publish(admitted, &mut has_value).await;
                 self.trial = trial;
@@ -139,7 +139,7 @@ impl News {
             }
             Ok(Found::Same) => {
                 sink.report(&mut |status| {
-                    self.has_value(status, false, mechanism, shortfall.as_deref());
+                    self.note_value(status, false, mechanism, shortfall.as_deref());
                 });
                 // Whoever has asked is not told that all is as it was.
                 self.words = shortfall.map(|failing| failing.problem.words);
@@ -179,7 +179,7 @@ impl News {
     }
 
     /// Puts into the status that there is a value, which may fall short of something.
-    fn has_value(
+    fn note_value(
         &mut self,
         status: &mut Status,
         is_new: bool,

@@ -55,9 +55,9 @@ struct Probation<V> {
     check: Box<dyn Fn(Snapshot<V>) -> HealthCheck + Send + Sync>,
 }
 
-/// A loop that has nothing else to do notices sooner than this that a value's time is over.
+/// A loop that notices this much later that a value's time is over was elsewhere, and did not attend to its check.
 const HELD_UP: Duration = Duration::from_millis(100);
-/// So often its time is prolonged for that: where the loop is held up again and again, it ends all the same.
+/// A value's time ends once it was prolonged for that so often: a loop that is always busy would never end it.
 const MOST_TIMES: usize = 8;
 
 /// A health check of the user's that is under way; an error says why the value is not healthy.

@@ -347,12 +347,12 @@ where
                 // Seldom, and large.
                 Err(bad) => Box::pin(self.withdraw(bad)).await,
             },
-            Woken::Time => self.is_time(*state).await,
+            Woken::Time => self.keep_time(*state).await,
         }
     }
 
     /// Does what it is time for.
-    async fn is_time(&mut self, state: State) -> Option<Event> {
+    async fn keep_time(&mut self, state: State) -> Option<Event> {
         self.beside.tell_staleness(self.sink, self.around.source);
         if let Some(bad) = self.beside.take_due() {
             let end = Box::pin(self.withdraw(bad)).await;

@@ -208,7 +208,7 @@ impl<L> Looker<L> {
         survey: Box<Survey>,
     ) -> ControlFlow<Result<Look<V>, FileError>, Readable> {
         if self.is_as_applied(&survey) {
-            self.settle.is_over();
+            self.settle.reset();
             self.set_baseline(&survey.identities, survey.is_racy);
             return Break(Ok(Look::Unchanged));
         }
@@ -216,7 +216,7 @@ impl<L> Looker<L> {
             Ok(ref main) => Arc::clone(main),
             Err(trouble) => {
                 // Whoever was at it is not who will be at the next.
-                self.settle.is_over();
+                self.settle.reset();
                 self.set_baseline(&survey.identities, survey.is_racy);
                 return Break(Err(trouble));
             }
@@ -227,7 +227,7 @@ impl<L> Looker<L> {
             self.set_baseline(&survey.identities, survey.is_racy);
         }
         if considered.is_continue() {
-            self.echo.is_read(Fnv::of(&survey.identities), self.unmet.is_finished);
+            self.echo.note_read(Fnv::of(&survey.identities), self.unmet.is_finished);
         }
         considered.map_continue(|facts| Readable { main, survey, facts, news })
     }
@@ -314,7 +314,7 @@ impl<L> Looker<L> {
         };
         self.reread_if(self.proof == Proof::SaveInMemory);
         if self.proof != Proof::UnderWriters {
-            self.settle.is_over();
+            self.settle.reset();
         }
         let Loaded { value, dependencies } = match loaded {
             Ok(loaded) => loaded,
@@ -328,9 +328,9 @@ impl<L> Looker<L> {
             attempt.arm = Arm::All;
             return Continue(());
         }
-        self.settle.is_over();
+        self.settle.reset();
         (self.preempted, self.in_vain) = (false, None);
-        self.follower.bell.was_read();
+        self.follower.bell.note_read();
         self.applied = Some(found.survey.identities);
         self.baseline_is_due = true;
         Break(Ok(Look::Value(value)))

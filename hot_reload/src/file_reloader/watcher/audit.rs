@@ -109,7 +109,7 @@ impl Follower {
 impl Audit {
     /// Has the files of another follower compared, as soon as it says with what; those of the one
     /// before are forgotten, also where they are being looked at, be it the same one with another interval.
-    pub(super) fn is_for(&self, follower: Weak<Follower>) {
+    pub(super) fn assign_to(&self, follower: Weak<Follower>) {
         let mut state = lock(&self.0);
         let version = state.version.wrapping_add(1);
         *state = State { version, follower, ..State::default() };
@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn what_hangs_is_not_looked_at_again_until_it_has_ended() {
         let (audit, follower) = (Audit::default(), Arc::<Follower>::default());
-        audit.is_for(Arc::downgrade(&follower));
+        audit.assign_to(Arc::downgrade(&follower));
         audit.compare_with(file(false), Rule::Compare, None);
         let hanging = lock(&audit.0).begin();
         for rule in [Rule::Compare, Rule::Delegate, Rule::Read] {
@@ -357,10 +357,10 @@ mod tests {
     #[test]
     fn who_takes_the_place_of_one_that_hangs_is_not_held_up_by_it() {
         let (audit, one, next) = (Audit::default(), Arc::default(), Arc::default());
-        audit.is_for(Arc::downgrade(&one));
+        audit.assign_to(Arc::downgrade(&one));
         audit.compare_with(file(false), Rule::Compare, None);
         let hanging = lock(&audit.0).begin();
-        audit.is_for(Arc::downgrade(&next));
+        audit.assign_to(Arc::downgrade(&next));
         audit.compare_with(file(false), Rule::Compare, None);
         let look = lock(&audit.0).begin();
         assert_eq!(lock(&audit.0).end(hanging, Some(Notice::Differs)), None);

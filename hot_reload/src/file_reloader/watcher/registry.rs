@@ -88,7 +88,7 @@ impl Registry {
     /// Takes a follower out; true if the watch has none left, and is forgotten.
     pub(super) fn leave(&mut self, key: &Key, place: &Place, follower: &Arc<Follower>) -> bool {
         let Some(watch) = self.watches.get_mut(key) else {
-            follower.bell.is_deaf_to(place.whence(key));
+            follower.bell.forget_writers_at(place.whence(key));
             return false;
         };
         match place {
@@ -100,7 +100,7 @@ impl Registry {
         // Whoever made a file in the place of a link is heard still.
         let is_heard = matches!(place, Place::Way(name) if watch.contents.has(name, follower));
         if !is_heard {
-            follower.bell.is_deaf_to(place.whence(key));
+            follower.bell.forget_writers_at(place.whence(key));
         }
         let unused = watch.is_unused();
         if unused {

@@ -123,7 +123,7 @@ impl Subscription {
     fn trust_links(&self, news: u64) {
         for Armed { key, place, .. } in &self.places {
             if let Place::Way(_) = place {
-                self.follower.bell.is_unwritten(place.whence(key), news);
+                self.follower.bell.note_unwritten(place.whence(key), news);
             }
         }
     }
@@ -238,7 +238,7 @@ impl Subscription {
         // The same goes for the end of it, up to here.
         self.catch_up();
         for (old, _new) in taken_over {
-            bell.has_heard(old);
+            bell.end_hand_over(old);
         }
     }
 }

@@ -19,8 +19,8 @@ use crate::lock::lock;
 
 /// How many are side by side at first: few, as most services have few files.
 const FEWEST: usize = 16;
-/// How many are at most: some 50 KiB, so that the processor's tables for them are side by side as well, and no more
-/// is kept for as long as one of them is taken.
+/// How many are at most: some 50 KiB, so that few entries of the processor's page tables (its TLB) lead to all of
+/// them, and no more is kept for as long as one of them is taken.
 const MOST: usize = 256;
 
 /// What the followers have compared whose files are looked at, by how often.
@@ -35,7 +35,7 @@ struct Group {
     pages: Vec<Page>,
 }
 
-/// A part of a group, of which one at least is taken.
+/// A part of a group, dropped once nobody has any of its rows.
 struct Page {
     rows: Arc<[Audit]>,
     /// The numbers of those that nobody has.
@@ -71,7 +71,7 @@ impl Audits {
             .entry(interval)
             .or_insert_with(|| Group { due: now + interval, pages: Vec::new() });
         let seat = group.take_seat();
-        seat.audit().is_for(Arc::downgrade(follower));
+        seat.audit().assign_to(Arc::downgrade(follower));
         *lock(&follower.seat) = Some(seat);
         is_new
     }
@@ -79,7 +79,7 @@ impl Audits {
     /// Takes a follower from its seat.
     pub(super) fn remove(&mut self, interval: Duration, follower: &Follower) {
         let Some(seat) = lock(&follower.seat).take() else { return };
-        seat.audit().is_for(Weak::new());
+        seat.audit().assign_to(Weak::new());
         if let Some(group) = self.groups.get_mut(&interval) {
             group.give_back(&seat);
             if group.pages.is_empty() {
@@ -113,7 +113,7 @@ impl Group {
         if let Some(seat) = self.pages.iter_mut().rev().find_map(Page::take_seat) {
             return seat;
         }
-        // As many as there are: of all, half at most is nobody's.
+        // As many as there are: of all, about half is nobody's now.
         let rows = self.pages.iter().map(|page| page.rows.len()).sum::<usize>();
         let mut page = Page::new(rows.clamp(FEWEST, MOST));
         let seat = page.take_seat().expect("a page with room");
@@ -125,7 +125,7 @@ impl Group {
         let is_of = |page: &Page| Arc::ptr_eq(&page.rows, &seat.rows);
         let Some(n) = self.pages.iter().position(is_of) else { return };
         self.pages[n].free.push(seat.n);
-        if self.pages[n].is_left() {
+        if self.pages[n].is_vacant() {
             self.pages.swap_remove(n);
         }
     }
@@ -143,7 +143,7 @@ impl Page {
         Some(Seat { rows: Arc::clone(&self.rows), n })
     }
 
-    fn is_left(&self) -> bool {
+    fn is_vacant(&self) -> bool {
         self.free.len() == self.rows.len()
     }
 }
