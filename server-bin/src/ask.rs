@@ -91,7 +91,12 @@ pub(crate) async fn order(at: &Where, order: Order) -> Result<ExitCode, Failure>
         print(said)?;
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("error: {}", said.trim_end());
+    // That it has failed is said already.
+    let said = said.trim_end();
+    eprintln!("error: {}", said.strip_prefix("failed: ").unwrap_or(said));
+    if matches!(order, Order::Rollback(_)) {
+        eprintln!("\n  tip: 'server-bin status' shows the history, with the number of each");
+    }
     Ok(AMISS.into())
 }
 
