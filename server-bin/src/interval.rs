@@ -6,7 +6,8 @@ use std::time::Duration;
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let interval = match text.parse() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string()),
-        Err(_not_a_number) => humantime::parse_duration(text).map_err(|error| error.to_string()),
+        Err(_not_a_number) => humantime::parse_duration(text)
+            .map_err(|error| format!("{error}; a time is such as 500ms or 10s")),
     }?;
     if interval.is_zero() { Err("an interval is longer than 0".to_owned()) } else { Ok(interval) }
 }
@@ -14,6 +15,12 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn says_how_a_time_is_written() {
+        let told = parse("abc").unwrap_err();
+        assert_eq!(told, "expected number at 0; a time is such as 500ms or 10s");
+    }
 
     #[test]
     fn takes_units_and_plain_seconds() {

@@ -48,6 +48,9 @@ impl TryFrom<OsString> for Place {
         if written == OsStr::new("-") {
             return Err("standard input can't be followed; the file of that name is ./-");
         }
+        if written.is_empty() {
+            return Err("it is empty; name a file, or the URL of a place in a store");
+        }
         Ok(match written.into_string() {
             Ok(text) if is_url(&text) => Self::Store(Url::new(text)),
             Ok(text) => Self::File(text.into()),
@@ -98,7 +101,9 @@ mod tests {
             let place = Place::try_from(OsString::from(written)).unwrap();
             assert_eq!(matches!(place, Place::Store(_)), is_url, "{written}");
         }
-        assert!(Place::try_from(OsString::from("-")).is_err());
+        for written in ["-", ""] {
+            assert!(Place::try_from(OsString::from(written)).is_err(), "{written:?}");
+        }
     }
 
     #[cfg(feature = "redis")]
