@@ -1,8 +1,15 @@
 //! What the command line asks for.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use clap::{Args, CommandFactory, FromArgMatches, Id, error::ErrorKind};
+use clap::{
+    Args, CommandFactory, FromArgMatches, Id,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use clap_complete::Shell;
 use server_lib::Address;
 
@@ -70,7 +77,7 @@ impl Task {
         args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
         let mut line = Cli::command();
-        let matches = line.try_get_matches_from_mut(args)?;
+        let matches = line.try_get_matches_from_mut(args).map_err(named_file)?;
         let Cli { config, daemon, command } = Cli::from_arg_matches(&matches)?;
         let Some(command) = command else { return Self::of_daemon(config, &daemon, &mut line) };
         // Otherwise they would be taken and do nothing. Defaults are not among them.
@@ -140,6 +147,17 @@ impl Task {
             Command::Man => Self::Man,
         })
     }
+}
+
+/// Says how a file is named where a command was looked for.
+fn named_file(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
+        && Path::new(word).is_file()
+    {
+        let tip = format!("a configuration is named by '--config {word}'").into();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+    error
 }
 
 #[cfg(test)]
@@ -222,6 +240,10 @@ mod tests {
         ] {
             assert_eq!(read(line).unwrap_err().kind(), want, "{line}");
         }
+        // Beside the crate's own files, where tests run.
+        let told = read("s Cargo.toml").unwrap_err().to_string();
+        assert!(told.contains("'--config Cargo.toml'"), "{told}");
+        assert!(!read("s nowhere.toml").unwrap_err().to_string().contains("--config nowhere"));
         let told = read("s -c one -w polling reload").unwrap_err().to_string();
         assert!(told.contains("--watch-mode is for the daemon itself"), "{told}");
     }
