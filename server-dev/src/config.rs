@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use hot_reload::FileError;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -41,8 +42,8 @@ pub(crate) enum ConfigError {
     Above(PathBuf),
     #[error("{} can't be read", .0.display())]
     Read(PathBuf, #[source] std::io::Error),
-    #[error("{}: {}", .0.display(), .1.to_string().trim_end())]
-    Parse(PathBuf, toml::de::Error),
+    #[error(transparent)]
+    Parse(FileError),
     #[error("{}: there is no service in it, such as [services.web] with a line command = \"./web\"", .0.display())]
     Empty(PathBuf),
 }
@@ -51,8 +52,11 @@ impl Config {
     pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError::Read(path.to_owned(), error))?;
-        let config: Self =
-            toml::from_str(&text).map_err(|error| ConfigError::Parse(path.to_owned(), error))?;
+        let config: Self = toml::from_str(&text).map_err(|error| {
+            // As it is told of an edit.
+            let span = error.span().unwrap_or_default();
+            ConfigError::Parse(FileError::at(path, &text, span, error.message()))
+        })?;
         config.of_file(path)
     }
 
@@ -110,6 +114,18 @@ mod tests {
         assert_eq!((service.proxy, service.proxy_wait), (Some(ProxyMode::Socket), proxy_wait()));
         let probed = one("command = \"a\"\nready = { http = \"/up\" }").unwrap();
         assert_eq!(probed.ready, Ready::Http("/up".into()));
+    }
+
+    /// At the start it was once told in another way than of an edit.
+    #[test]
+    fn what_is_wrong_in_a_file_is_told_with_its_place_as_of_an_edit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("server-dev.toml");
+        std::fs::write(&path, "[services.web]\ncommand = 'a'\nsettle = 'soon'\n").unwrap();
+        let error = Config::read(&path).unwrap_err().to_string();
+        let start = format!("{}:3:10: ", path.display());
+        assert!(error.starts_with(&start) && error.contains("soon is no duration"), "{error}");
+        assert!(!error.ends_with('\n') && !error.contains("TOML parse error"), "{error}");
     }
 
     #[test]
