@@ -97,7 +97,7 @@ impl Entry {
         Self {
             generation: past.generation,
             reason: past.reason.as_str(),
-            age: past.published_at.elapsed().as_secs_f64(),
+            age: seconds(past.published_at.elapsed()),
             of: past.of,
             bad: past.is_bad,
             changed,
@@ -116,7 +116,7 @@ impl Report {
             pinned: status.pinned,
             paused: status.is_paused,
             restored: status.is_restored,
-            age: status.age().as_ref().map(Duration::as_secs_f64),
+            age: status.age().map(seconds),
             source: status.source.map(|source| source.to_string()),
             strategy: status.strategy.map(WatchStrategy::as_str),
             mechanism: status.mechanism.map(|mechanism| mechanism.to_string()),
@@ -128,13 +128,36 @@ impl Report {
                 column: at.column,
             }),
             refused_by: status.refused_by.map(|by| by.to_string()),
-            unapplied_for: status.unapplied_since.map(|since| since.elapsed().as_secs_f64()),
+            unapplied_for: status.unapplied_since.map(|since| seconds(since.elapsed())),
             needs_restart: server.needs_restart.clone(),
             generations_alive: status.alive,
             addresses: server.local_addresses.clone(),
             connections: moment.connections,
             admin_address: server.admin_address.clone(),
             certificates: server.certificates.iter().map(CertificateReport::from).collect(),
+        }
+    }
+}
+
+/// To a millisecond, as nobody reads more.
+fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_to_a_millisecond() {
+        for (nanoseconds, want) in [
+            (1_079_220_701, "1.079"),
+            (999_600_000, "1.0"),
+            (0, "0.0"),
+            (90_000_000_000_001, "90000.0"),
+        ] {
+            let told = serde_json::to_string(&seconds(Duration::from_nanos(nanoseconds))).unwrap();
+            assert_eq!(told, want);
         }
     }
 }
