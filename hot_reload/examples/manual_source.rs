@@ -43,7 +43,7 @@ async fn main() -> Result<(), ReloaderError<u32>> {
 
     // A source that can't be read yet is waited for.
     tokio::time::sleep(Duration::from_millis(50)).await;
-    println!("before there is one: {:?}", limit.status());
+    println!("before there is one: {}", limit.status());
 
     for value in [10, 20] {
         put(value);
