@@ -93,7 +93,14 @@ in_every_strategy! {
     /// On most mounts the first read after an edit moves that time, as the kernel writes to the disk.
     #[cfg(not(hot_reload_portable))]
     async fn a_file_of_ones_own_is_read_without_a_trace(strategy) {
-        let mut lab = Lab::with_one(strategy).await;
+        let mut lab = Lab::new(strategy, |dir| {
+            fs::write(dir.join("config.toml"), text("one")).unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+        })
+        .await;
+        lab.expect(config("one")).await;
+        let first = fs::metadata(&lab.path).unwrap();
+        assert!(first.accessed().unwrap() <= first.modified().unwrap(), "{first:?}");
         let before = lab.generation();
         let next = lab.root.join(".next");
         fs::write(&next, text("two")).unwrap();

@@ -45,12 +45,11 @@ pub(super) fn let_writers_go(file: &File) {
 
 pub(super) fn open(path: &Path, how: How, filesystems: &Filesystems) -> Result<Found, Failed> {
     // Opening a FIFO or a device does something to it, so what it is decides first.
-    let (by_own_name, flags) = match inspect(path, how, filesystems)? {
-        Inspected::File { by_own_name, flags } => (by_own_name, flags),
+    let (by_own_name, owner) = match inspect(path, how, filesystems)? {
+        Inspected::File { by_own_name, owner } => (by_own_name, owner),
         Inspected::Other(other) => return Ok(other),
     };
-    // Should a FIFO take its place right now, NONBLOCK keeps the opening from waiting for a writer.
-    let file = open_with(path, flags | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, how)?;
+    let file = open_file(path, owner, how)?;
     let found = fstat(&file).map_err(failed)?;
     if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
         return Ok(Found::Special("replaced by something else", identity_of(&found)));
@@ -64,18 +63,31 @@ pub(super) fn open(path: &Path, how: How, filesystems: &Filesystems) -> Result<F
 
 /// What a path leads to, as far as that decides whether it is opened.
 enum Inspected {
-    File { by_own_name: bool, flags: OFlags },
+    File { by_own_name: bool, owner: u32 },
     Other(Found),
+}
+
+/// Opens a file of that owner for reading, if it may be without a time of access: that would cost the kernel a change
+/// of the inode after every edit, and nobody needs it of a look.
+fn open_file(path: &Path, owner: u32, how: How) -> Result<OwnedFd, Failed> {
+    // Should a FIFO take its place right now, NONBLOCK keeps the opening from waiting for a writer.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    // It is the owner's to leave out (open(2), `O_NOATIME`).
+    if owner == geteuid().as_raw() {
+        match open_with(path, flags | OFlags::NOATIME, how) {
+            // It is another's by now, or on a server that sees another user.
+            Err(Failed::Io(error)) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            opened => return opened,
+        }
+    }
+    open_with(path, flags, how)
 }
 
 fn inspect(path: &Path, how: How, filesystems: &Filesystems) -> Result<Inspected, Failed> {
     if how == How::Cached
         && let Some(owner) = owner_of_plain(path, filesystems)
     {
-        // A time of access costs the kernel a change of the inode after every edit, and nobody needs
-        // that of a look; it is the owner's to leave out (open(2), `O_NOATIME`).
-        let flags = if owner == geteuid().as_raw() { OFlags::NOATIME } else { OFlags::empty() };
-        return Ok(Inspected::File { by_own_name: true, flags });
+        return Ok(Inspected::File { by_own_name: true, owner });
     }
     inspect_closely(path, how, filesystems)
 }
@@ -93,7 +105,7 @@ fn inspect_closely(path: &Path, how: How, filesystems: &Filesystems) -> Result<I
     let special = |what| Found::Special(what, identity_of(&found));
     Ok(Inspected::Other(match FileType::from_raw_mode(found.st_mode) {
         FileType::RegularFile => {
-            return Ok(Inspected::File { by_own_name, flags: OFlags::empty() });
+            return Ok(Inspected::File { by_own_name, owner: found.st_uid });
         }
         FileType::Directory => Found::Directory(identity_of(&found)),
         FileType::Fifo => special("a FIFO"),
