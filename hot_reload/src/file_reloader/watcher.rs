@@ -20,6 +20,7 @@ use std::{
     ffi::OsStr,
     path::Path,
     sync::{Arc, Mutex, Weak},
+    time::Duration,
 };
 
 #[cfg(all(target_os = "linux", not(hot_reload_portable)))]
@@ -42,6 +43,9 @@ use super::{
     chain::Kind,
 };
 use crate::lock::lock;
+
+/// How often a thread is asked for that is not to be had, or has not what it takes for its work.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// One follower as the watcher knows it.
 #[derive(Debug, Default)]

@@ -33,7 +33,7 @@ use tokio::{
 };
 use tracing::warn;
 
-use super::{Event, Kind, Notice, Registry, Watcher, What};
+use super::{ASK_AGAIN, Event, Kind, Notice, Registry, Watcher, What};
 use crate::{file_reloader::noise::Noise, lock::lock, panic::caught};
 
 /// A watch descriptor: one number for one inode in one queue, however many paths lead to it.
@@ -215,9 +215,6 @@ pub(super) async fn read_events(watcher: Arc<Watcher>) {
         sleep(ASK_AGAIN).await;
     }
 }
-
-/// How often a thread is asked for that is not to be had, or has not what it takes to read.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Has a thread read events until this is dropped; returns why none does.
 async fn read_in_thread(instance: Descriptor, watcher: Arc<Watcher>) -> String {

@@ -14,14 +14,13 @@ use tokio::{
 };
 use tracing::warn;
 
+use super::ASK_AGAIN;
 use crate::panic::caught;
 
 /// A round that gets on to no other look within this has hung: a thread more takes up the rest.
 const HUNG: Duration = Duration::from_secs(1);
 /// No more threads than this are left to hang; further looks wait for one of them.
 const MOST_HUNG: usize = 16;
-/// How often a thread is asked for that is not to be had.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Rounds of looks, one round after another.
 #[derive(Debug)]
