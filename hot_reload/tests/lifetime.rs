@@ -5,7 +5,7 @@ mod common;
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
-use common::{Config, Lab, PATIENCE, config, options, text};
+use common::{Config, Lab, NOBODY, PATIENCE, config, options, text};
 use hot_reload::{Health, RealtimeWatch, ReloaderService, TomlFile, WatchEvent, WatchStrategy};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
@@ -263,8 +263,6 @@ fn a_runtime_without_io_has_events_too() {
 }
 
 /// The limit on processes counts threads, and does not hold for root.
-const NOBODY: &[&str] = &["setpriv", "--reuid=65534", "--clear-groups"];
-
 #[test]
 fn a_thread_that_is_not_to_be_had_is_asked_for_again() {
     if !common::alone_under("a_thread_that_is_not_to_be_had_is_asked_for_again", NOBODY) {

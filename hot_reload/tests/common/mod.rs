@@ -182,6 +182,9 @@ pub fn has_tool(tool: &str) -> bool {
 /// Tells a test that it runs in a process of its own.
 const ALONE: &str = "HOT_RELOAD_TEST_ALONE";
 
+/// Starts a test as a user for whom permissions and limits hold, as they don't for root.
+pub const NOBODY: &[&str] = &["setpriv", "--reuid=65534", "--clear-groups"];
+
 /// Runs the test `name`, which calls this, again in a process of its own; true in that process.
 ///
 /// `wrapper` is the command that starts it there, none if empty. Where that command can't run, the

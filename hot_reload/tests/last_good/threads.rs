@@ -6,10 +6,8 @@ use tokio::runtime::Builder;
 
 use crate::{
     Run, after_a_run,
-    common::{alone_under, within},
+    common::{NOBODY, alone_under, within},
 };
-
-const NOBODY: &[&str] = &["setpriv", "--reuid=65534", "--clear-groups"];
 
 /// The service ended, with neither the value on disk nor the source once it was there.
 #[test]

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     PAUSE, SOMEBODY, WITHOUT_LEASES,
-    common::{Lab, PATIENCE, alone_under, block_on, book::Book, config, options, text},
+    common::{Lab, NOBODY, PATIENCE, alone_under, block_on, book::Book, config, options, text},
     expect_no_half, set_of_three, with_one,
 };
 
@@ -156,8 +156,6 @@ fn a_storm_under_polling_does_not_starve_the_readers() {
         lab.expect(config(&format!("storm {last}"))).await;
     });
 }
-
-const NOBODY: &[&str] = &["setpriv", "--reuid=65534", "--clear-groups"];
 
 /// Options that have only events make a test pass.
 fn by_events_alone() -> hot_reload::ReloaderOptions {

@@ -62,6 +62,16 @@ impl Log {
         self.0.lock().unwrap().iter().map(|line| line.name).collect()
     }
 
+    #[cfg(target_os = "linux")]
+    async fn comes_to_tell(&self, name: &str) {
+        within(async {
+            while !self.names().contains(name) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    }
+
     fn first(&self, name: &str) -> Line {
         let lines = self.0.lock().unwrap();
         lines.iter().find(|line| line.name == name).unwrap_or_else(|| panic!("{name}")).clone()
@@ -399,7 +409,7 @@ fn events_that_can_not_be_had_are_told_and_so_are_those_that_can_again() {
 #[test]
 fn a_thread_for_events_that_is_not_to_be_had_is_told() {
     let name = "a_thread_for_events_that_is_not_to_be_had_is_told";
-    if !common::alone_under(name, &["setpriv", "--reuid=65534", "--clear-groups"]) {
+    if !common::alone_under(name, common::NOBODY) {
         return;
     }
     let log = Log::default();
@@ -414,12 +424,7 @@ fn a_thread_for_events_that_is_not_to_be_had_is_told() {
             fs::write(dir.join("config.toml"), text("one")).unwrap();
         })
         .await;
-        within(async {
-            while !log.names().contains("hot_reload::no_events") {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        })
-        .await;
+        log.comes_to_tell("hot_reload::no_events").await;
         setrlimit(Resource::Nproc, limit).unwrap();
         within(lab.rx.clone().changed()).await.unwrap();
     });
@@ -430,7 +435,7 @@ fn a_thread_for_events_that_is_not_to_be_had_is_told() {
 #[test]
 fn a_thread_for_looks_that_is_not_to_be_had_is_told() {
     let name = "a_thread_for_looks_that_is_not_to_be_had_is_told";
-    if !common::alone_under(name, &["setpriv", "--reuid=65534", "--clear-groups"]) {
+    if !common::alone_under(name, common::NOBODY) {
         return;
     }
     let log = Log::default();
@@ -442,12 +447,7 @@ fn a_thread_for_looks_that_is_not_to_be_had_is_told() {
         let _lab = common::Lab::with_one(WatchStrategy::Polling).await;
         let limit = getrlimit(Resource::Nproc);
         setrlimit(Resource::Nproc, Rlimit { current: Some(1), ..limit }).unwrap();
-        within(async {
-            while !log.names().contains("hot_reload::no_looks") {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        })
-        .await;
+        log.comes_to_tell("hot_reload::no_looks").await;
     });
     log.tells("hot_reload::no_looks", Level::WARN, &["error"]);
 }
