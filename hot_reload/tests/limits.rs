@@ -218,8 +218,14 @@ fn events_that_no_descriptor_is_left_to_read_by_are_read_once_there_is_one() {
         let limit = getrlimit(Resource::Nofile);
         let lack = Rlimit { current: Some(descriptors() + free), ..limit };
         setrlimit(Resource::Nofile, lack).unwrap();
-        let mut lab = Lab::with_one(WatchStrategy::Realtime).await;
-        lab.write(text("two"));
+        let mut lab = Lab::new(WatchStrategy::Realtime, |dir| {
+            fs::write(dir.join("config.toml"), text("one")).unwrap();
+            fs::write(dir.join("next"), text("two")).unwrap();
+        })
+        .await;
+        sleep(Duration::from_millis(200)).await;
+        // Which takes none, as this process has none left either.
+        fs::rename(lab.root.join("next"), &lab.path).unwrap();
         sleep(Duration::from_millis(100)).await;
         setrlimit(Resource::Nofile, limit).unwrap();
         // What was told meanwhile is not lost either.
