@@ -28,7 +28,7 @@ use crate::{
     input::Input,
     machine::{Event, Need, Phase},
     never::or_never,
-    over::{Over, Why},
+    over::Over,
     process::{Line, Output},
     proxy::{Behind, Publisher},
     ready::Place,
@@ -111,8 +111,6 @@ impl Runner {
             };
             work.take(event).await;
         }
-        if over.why() != Why::Edited {
-            work.tell(Told::Ended);
-        }
+        work.tell(Told::Ended { because: over.why() });
     }
 }

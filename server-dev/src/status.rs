@@ -90,7 +90,7 @@ impl Service {
             }
             Told::GaveUp => "has ended too often",
             Told::Ending { .. } => "ends",
-            Told::Ended => "has ended",
+            Told::Ended { .. } => "has ended",
             _ => return,
         };
     }
@@ -126,6 +126,7 @@ impl Service {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::over::Why;
     use crate::ready::Sign;
 
     fn ready(pid: u32, generation: u64, since_save_milliseconds: Option<u64>) -> Told {
@@ -151,13 +152,13 @@ mod tests {
     fn says_how_each_service_is() {
         let mut status = Status::of(&["api".to_owned(), "web".to_owned()]);
         assert_eq!(status.line(100), "api: begins | web: begins (? for keys)");
-        status.take_note("web", &Told::Ended);
+        status.take_note("web", &Told::Ended { because: Why::Told });
         status.rename(&["new".to_owned(), "web".to_owned()]);
         assert_eq!(status.line(100), "new: begins | web: has ended (? for keys)");
         status.rename(&["api".to_owned(), "web".to_owned()]);
         status.take_note("web", &Told::Built { milliseconds: 700 });
         status.take_note("web", &ready(1, 3, Some(1250)));
-        status.take_note("nobody", &Told::Ended);
+        status.take_note("nobody", &Told::Ended { because: Why::Told });
         status.take_note("api", &build_failed());
         let whole = "api: build failed | web: serves generation 3, built in 700 ms, ready 1.2 s after \
                      the save (? for keys)";

@@ -110,8 +110,10 @@ pub(crate) enum Told {
         /// How long they may take.
         milliseconds: u64,
     },
-    /// For good: nothing follows where another takes its place.
-    Ended,
+    /// Nothing of it is left.
+    Ended {
+        because: Why,
+    },
 }
 
 /// What is done about an edit, or for a key.

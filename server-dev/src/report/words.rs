@@ -92,7 +92,10 @@ impl fmt::Display for Told {
             Self::Ending { because, pids, milliseconds } => {
                 ending(f, *because, pids, *milliseconds)
             }
-            Self::Ended => f.write_str("has ended"),
+            Self::Ended { because: Why::Edited } => {
+                f.write_str("the one before the edit has ended")
+            }
+            Self::Ended { .. } => f.write_str("has ended"),
         }
     }
 }

@@ -31,6 +31,7 @@ pub(super) async fn serve(runner: Runner) -> Result<(), Failure> {
         () = over.come() => {
             let (because, pids) = (over.why(), Vec::new());
             runner.report.tell(&runner.name, Told::Ending { because, pids, milliseconds: 0 });
+            runner.report.tell(&runner.name, Told::Ended { because });
             return Ok(());
         }
         read = edits.changed() => read?,
