@@ -74,10 +74,9 @@ fn open_file(path: &Path, owner: u32, how: How) -> Result<OwnedFd, Failed> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
     // It is the owner's to leave out (open(2), `O_NOATIME`).
     if owner == geteuid().as_raw() {
-        match open_with(path, flags | OFlags::NOATIME, how) {
-            // It is another's by now, or on a server that sees another user.
-            Err(Failed::Io(error)) if error.kind() == io::ErrorKind::PermissionDenied => {}
-            opened => return opened,
+        // It may be another's by now, or on a server that sees another user, or does not know the flag.
+        if let Ok(file) = open_with(path, flags | OFlags::NOATIME, how) {
+            return Ok(file);
         }
     }
     open_with(path, flags, how)
