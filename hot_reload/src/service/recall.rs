@@ -50,13 +50,18 @@ pub(super) async fn restore<V, K: Sink<V>>(around: &Surroundings<'_>, sink: &K) 
         }
         Err(error) => error,
     };
-    let (words, is_for_now) = match error {
-        NotRestored::NoThread(words) => (words, true),
-        NotRestored::Refused(refusal) => (refusal.to_string(), false),
-    };
-    let error = mask(&words);
-    warn!(target: "hot_reload::not_restored", source = source.map(display), %error, "ignoring the last good value on disk");
-    is_for_now
+    match error {
+        NotRestored::NoThread(words) => {
+            let error = mask(&words);
+            warn!(target: "hot_reload::not_restored", source = source.map(display), %error, "the last good value on disk can't be read yet");
+            true
+        }
+        NotRestored::Refused(refusal) => {
+            let error = mask(&refusal.to_string());
+            warn!(target: "hot_reload::not_restored", source = source.map(display), %error, "ignoring the last good value on disk");
+            false
+        }
+    }
 }
 
 /// Says that a generation can't be had again.
