@@ -91,9 +91,27 @@ in_every_strategy! {
         shelf.write("b", "2");
         shelf.expect(&["a", "2"]).await;
         assert_eq!(shelf.rx.status().generation, before + 1);
+        // The same where it is made anew.
+        fs::remove_file(shelf.root.join("b")).unwrap();
+        shelf.write("b", "");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        shelf.write("b", "3");
+        shelf.expect(&["a", "3"]).await;
+        assert_eq!(shelf.rx.status().generation, before + 2);
         // Unlike the main file it may be empty, if it stays so.
         shelf.write("b", "");
         shelf.expect(&["a"]).await;
+    }
+
+    /// Each edit after that was once held back for as long.
+    async fn an_included_file_that_was_empty_in_vain_is_not_waited_for_again(strategy) {
+        let mut shelf = Shelf::new(strategy, &[("main", "a\ninclude b"), ("b", "1")]).await;
+        shelf.expect(&["a", "1"]).await;
+        shelf.write("b", "");
+        shelf.write("main", "a\ninclude b\ninclude c");
+        shelf.expect_health(Health::Retrying).await;
+        shelf.write("main", "z\ninclude b");
+        timeout(Duration::from_secs(2), shelf.expect(&["z"])).await.expect("no wait of 3 s");
     }
 
     async fn an_included_file_is_followed(strategy) {

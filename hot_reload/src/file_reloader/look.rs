@@ -55,6 +55,8 @@ pub(super) struct Looker<L> {
     proof: Proof,
     /// What the files were when they were last read in vain, as somebody had one open for writing.
     in_vain: Option<Vec<Option<Identity>>>,
+    /// Those besides the main file that held something when they were read last, good or bad; in order.
+    filled: Vec<PathBuf>,
     /// Whether the last load was given up for a newer version of the file.
     preempted: bool,
     echo: Echo,
@@ -101,6 +103,7 @@ impl<L> Looker<L> {
             baseline_is_due: false,
             proof: Proof::Sound,
             in_vain: None,
+            filled: Vec::new(),
             preempted: false,
             echo: Echo::default(),
             armed: None,

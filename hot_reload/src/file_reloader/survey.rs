@@ -21,8 +21,8 @@ pub(super) struct Survey {
     paths: Arc<[PathBuf]>,
     /// The main file, or why it can't be read.
     pub(super) main: Result<Arc<Opened>, FileError>,
-    /// The regular files that belong to it.
-    others: Vec<Arc<Opened>>,
+    /// The regular files that belong to it, each with the number of its path.
+    others: Vec<(usize, Arc<Opened>)>,
     /// One a path; `None` where nothing is.
     pub(super) identities: Vec<Option<Identity>>,
     /// How long ago any of them changed.
@@ -48,11 +48,11 @@ impl Survey {
         let (identity, main) = look_at(&paths[0], how, filesystems)?;
         let mut survey = Box::new(Self::nothing(paths, main));
         survey.add(identity, now);
-        for path in &paths[1..] {
+        for (n, path) in paths.iter().enumerate().skip(1) {
             // A loader may do without one of these.
             let (identity, other) = look_at(path, how, filesystems)?;
             survey.add(identity, now);
-            survey.others.extend(other);
+            survey.others.extend(other.ok().map(|other| (n, other)));
         }
         if let Ok(main) = &survey.main {
             survey.main_is_empty = main.is_empty(how)?;
@@ -83,7 +83,14 @@ impl Survey {
 
     /// The regular files of the set.
     pub(super) fn files(&self) -> impl Iterator<Item = &Arc<Opened>> {
-        self.main.iter().chain(&self.others)
+        self.main.iter().chain(self.others.iter().map(|(_, file)| file))
+    }
+
+    /// The paths of those besides the main file that hold nothing, or of those that hold something.
+    pub(super) fn others(&self, are_empty: bool) -> impl Iterator<Item = &PathBuf> {
+        let is_so = move |file: &Opened| (file.identity.size == 0) == are_empty;
+        let others = self.others.iter().filter(move |(_, file)| is_so(file));
+        others.map(|(n, _)| &self.paths[*n])
     }
 
     /// Reads the files, of each no more than `limit` bytes, and sums up what they hold; `None` if

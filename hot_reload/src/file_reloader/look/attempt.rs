@@ -269,11 +269,9 @@ impl<L> Looker<L> {
         }
     }
 
-    /// Whether one that belongs to the main file is empty, and was not when the last good value was read.
+    /// Whether one that belongs to the main file is empty, and was not when they were read last.
     fn lost_what_it_held(&self, survey: &Survey) -> bool {
-        let held = self.applied.iter().flatten().flatten().filter(|was| was.size > 0);
-        let mut others = survey.identities.iter().skip(1).flatten().filter(|now| now.size == 0);
-        others.any(|now| held.clone().any(|was| was.is_of_same_file(now)))
+        survey.others(true).any(|path| self.filled.binary_search(path).is_ok())
     }
 
     /// Whether a file that is written anew while it is read shows it in more than its content: not
@@ -316,6 +314,7 @@ impl<L> Looker<L> {
         if self.proof != Proof::UnderWriters {
             self.settle.reset();
         }
+        self.filled = found.survey.others(false).cloned().collect();
         let Loaded { value, dependencies } = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
