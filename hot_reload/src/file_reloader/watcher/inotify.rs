@@ -29,6 +29,7 @@ use tokio::{
     io::{Interest, unix::AsyncFd},
     runtime,
     sync::{Notify, oneshot},
+    task::JoinSet,
     time::{Instant, sleep},
 };
 use tracing::warn;
@@ -200,7 +201,7 @@ pub(super) async fn read_events(watcher: Arc<Watcher>) {
     let instance = watcher.events.sparse.descriptor().await;
     let here = catch_unwind(AssertUnwindSafe(|| register(instance.clone())));
     if let Ok(Ok(readable)) = here {
-        return read_both(readable, &watcher).await;
+        return read_both(readable, watcher).await;
     }
     // This runtime was built without I/O, of which tokio tells by a panic alone, or its poller is
     // full. Then a thread reads.
@@ -222,7 +223,7 @@ async fn read_in_thread(instance: Descriptor, watcher: Arc<Watcher>) -> String {
     let (ends, ended) = oneshot::channel();
     let read = move || {
         // That there are too few descriptors tokio tells by an error, or by a panic.
-        let end = caught(|| read_until(stopped, instance, &watcher));
+        let end = caught(|| read_until(stopped, instance, watcher));
         let end = end.and_then(|end| end.map_err(|error| error.to_string()));
         // Nobody waits for it any more where it was told to stop.
         let _told = ends.send(end);
@@ -241,7 +242,7 @@ async fn read_in_thread(instance: Descriptor, watcher: Arc<Watcher>) -> String {
 fn read_until(
     stopped: oneshot::Receiver<Infallible>,
     instance: Descriptor,
-    watcher: &Watcher,
+    watcher: Arc<Watcher>,
 ) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     runtime.block_on(async {
@@ -261,16 +262,19 @@ fn register(instance: Descriptor) -> io::Result<AsyncFd<Descriptor>> {
 }
 
 /// Reads from the one queue, and from the other once there is one.
-async fn read_both(sparse: AsyncFd<Descriptor>, watcher: &Watcher) {
-    let dense = async {
-        let instance = watcher.events.dense.descriptor().await;
+async fn read_both(sparse: AsyncFd<Descriptor>, watcher: Arc<Watcher>) {
+    // A task of its own, which what the one queue tells does not wake.
+    let mut other = JoinSet::new();
+    let its_watcher = Arc::clone(&watcher);
+    other.spawn(async move {
+        let instance = its_watcher.events.dense.descriptor().await;
         let readable = match register(instance.clone()) {
             Ok(readable) => readable,
-            Err(_) => let_gather(instance, watcher, Queue::Dense, &mut Noise::default()).await,
+            Err(_) => let_gather(instance, &its_watcher, Queue::Dense, &mut Noise::default()).await,
         };
-        read_from(readable, watcher, Queue::Dense).await;
-    };
-    tokio::join!(read_from(sparse, watcher, Queue::Sparse), dense);
+        read_from(readable, &its_watcher, Queue::Dense).await;
+    });
+    read_from(sparse, &watcher, Queue::Sparse).await;
 }
 
 async fn read_from(mut readable: AsyncFd<Descriptor>, watcher: &Watcher, queue: Queue) {
