@@ -68,14 +68,25 @@ impl<C: Future<Output = ()>> Beside<'_, '_, C> {
         (part, show): (Part, bool),
         (sink, source): (&K, Option<&str>),
     ) -> Result<R, Interruption> {
-        // Most wait for nothing.
+        // Most wait for nothing, and are over before anybody could see that there is something.
         if let Some(found) = at_once(look.as_mut()).await {
             return Ok(found);
         }
+        // Large.
+        Box::pin(self.attend(look, (part, show), (sink, source))).await
+    }
+
+    /// Attends to all else while a part of a look waits.
+    async fn attend<V, K: Sink<V>, R>(
+        &mut self,
+        mut look: Pin<&mut impl Future<Output = R>>,
+        (part, show): (Part, bool),
+        (sink, source): (&K, Option<&str>),
+    ) -> Result<R, Interruption> {
         if show {
-            // What waits for nothing is over before anybody could see that there is something.
             self.doubt.show(sink);
         }
+        self.metrics.state(|| sink.status());
         loop {
             let again = self.again().filter(|_| part == Part::Source);
             let time = [self.doubt.limit(), again].into_iter().flatten().min();

@@ -1,9 +1,10 @@
 //! What a service counts and measures, through the [`metrics`] facade; nothing without the feature.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+#[cfg(feature = "metrics")]
+use std::time::Duration;
+use std::{sync::Arc, time::SystemTime};
+
+use tokio::time::Instant;
 
 #[cfg(feature = "metrics")]
 use crate::change::Reason;
@@ -77,30 +78,34 @@ impl Metrics {
         Self { source }
     }
 
-    /// Takes note of a load that is over.
-    pub(super) fn loaded(&self, outcome: Outcome, took: Duration) {
-        let outcome = match outcome {
-            Outcome::Published => "published",
-            Outcome::Unchanged => "unchanged",
-            Outcome::Failed => "failed",
-            Outcome::Refused => "refused",
-        };
-        self.count(name::LOADS, ("outcome", outcome));
-        self.record(name::LOAD_DURATION, took);
+    /// Takes note of a load that is over, and of when it has `published` its value, if it has.
+    pub(super) fn tally(
+        &self,
+        outcome: Outcome,
+        origin: Origin,
+        begun: Instant,
+        published: Option<Instant>,
+    ) -> Tally<'_> {
+        Tally { metrics: self, outcome, origin, begun, published, edited: None }
     }
 
-    /// Takes note of a publication, just now, of what may be known to have been `edited` then.
-    pub(super) fn published(&self, origin: Origin, edited: impl FnOnce() -> Option<SystemTime>) {
-        let now = SystemTime::now();
+    /// Takes note of a publication, just now, of what no load has found.
+    pub(super) fn published(&self, origin: Origin) {
+        self.count_publication(origin, Instant::now(), None);
+    }
+
+    fn count_publication(&self, origin: Origin, at: Instant, edited: Option<SystemTime>) {
         self.count(name::PUBLICATIONS, ("reason", origin.reason.as_str()));
-        self.record(name::APPLY, origin.seen.elapsed());
-        let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.record(name::APPLY, at.saturating_duration_since(origin.seen));
+        let now = SystemTime::now();
+        let at = now.checked_sub(at.elapsed()).unwrap_or(now);
+        let since_1970 = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         metrics::gauge!(name::LAST_CHANGE, "source" => self.source.clone()).set(since_1970);
         // What was there before the service says nothing of how fast that is; neither does a clock
         // that was set back.
         if origin.reason != Reason::Initial
-            && let Some(edited) = edited()
-            && let Ok(age) = now.duration_since(edited)
+            && let Some(edited) = edited
+            && let Ok(age) = at.duration_since(edited)
         {
             self.record(name::EDIT_TO_VISIBLE, age);
         }
@@ -144,6 +149,43 @@ impl Metrics {
     }
 }
 
+/// A load that is over, counted when this is dropped: later, so that whoever waits for its value has it first.
+#[cfg(feature = "metrics")]
+pub(super) struct Tally<'a> {
+    metrics: &'a Metrics,
+    outcome: Outcome,
+    origin: Origin,
+    begun: Instant,
+    published: Option<Instant>,
+    edited: Option<SystemTime>,
+}
+
+#[cfg(feature = "metrics")]
+impl Tally<'_> {
+    /// Takes note of when what is published was `edited`, where that is known.
+    pub(super) fn end(mut self, edited: impl FnOnce() -> Option<SystemTime>) {
+        self.edited = self.published.and_then(|_| edited());
+    }
+}
+
+#[cfg(feature = "metrics")]
+impl Drop for Tally<'_> {
+    fn drop(&mut self) {
+        let outcome = match self.outcome {
+            Outcome::Published => "published",
+            Outcome::Unchanged => "unchanged",
+            Outcome::Failed => "failed",
+            Outcome::Refused => "refused",
+        };
+        let ended = self.published.unwrap_or_else(Instant::now);
+        self.metrics.count(name::LOADS, ("outcome", outcome));
+        self.metrics.record(name::LOAD_DURATION, ended.saturating_duration_since(self.begun));
+        if let Some(at) = self.published {
+            self.metrics.count_publication(self.origin, at, self.edited);
+        }
+    }
+}
+
 #[cfg(not(feature = "metrics"))]
 #[allow(clippy::unused_self, reason = "the same calls with and without")]
 impl Metrics {
@@ -151,9 +193,26 @@ impl Metrics {
         Self {}
     }
 
-    pub(super) fn loaded(&self, _outcome: Outcome, _took: Duration) {}
+    pub(super) fn tally(
+        &self,
+        _outcome: Outcome,
+        _origin: Origin,
+        _begun: Instant,
+        _published: Option<Instant>,
+    ) -> Tally {
+        Tally
+    }
 
-    pub(super) fn published(&self, _origin: Origin, _edited: impl FnOnce() -> Option<SystemTime>) {}
+    pub(super) fn published(&self, _origin: Origin) {}
 
     pub(super) fn state(&self, _status: impl FnOnce() -> Status) {}
+}
+
+#[cfg(not(feature = "metrics"))]
+pub(super) struct Tally;
+
+#[cfg(not(feature = "metrics"))]
+#[allow(clippy::unused_self, reason = "the same calls with and without")]
+impl Tally {
+    pub(super) fn end(self, _edited: impl FnOnce() -> Option<SystemTime>) {}
 }

@@ -3,7 +3,7 @@
 use std::{fmt::Display, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
-use tracing::{Level, enabled, field::display, info, warn};
+use tracing::{field::display, info, warn};
 
 use super::{
     gate::Refusal,
@@ -113,7 +113,8 @@ pub(super) struct News {
     failed: Option<Box<Failing>>,
     had_value: bool,
     failures_over: u32,
-    pub(super) published: Option<u64>,
+    /// The new generation, and when it was published.
+    pub(super) published: Option<(u64, Instant)>,
 }
 
 impl News {
@@ -188,9 +189,10 @@ impl News {
     ) {
         self.note(status, mechanism);
         self.outcome = Some(if is_new { Outcome::Published } else { Outcome::Unchanged });
-        self.published = is_new.then_some(status.generation);
         status.is_restored = false;
-        status.last_load = Some(Instant::now());
+        let now = if is_new { status.last_change } else { None }.unwrap_or_else(Instant::now);
+        status.last_load = Some(now);
+        self.published = is_new.then_some((status.generation, now));
         if let Some(failing) = shortfall {
             return self.fails(status, failing);
         }
@@ -231,14 +233,9 @@ impl News {
     pub(super) fn answer(&self) -> Option<Triggered> {
         match (self.outcome?, &self.words, self.published) {
             (_, Some(words), _) => Some(Triggered::Failed(Arc::clone(words))),
-            (_, None, Some(generation)) => Some(Triggered::Published(generation)),
+            (_, None, Some((generation, _))) => Some(Triggered::Published(generation)),
             (_, None, None) => Some(Triggered::Unchanged),
         }
-    }
-
-    /// Whether there is a new value, and somebody who logs that.
-    pub(super) fn is_published_and_logged(&self) -> bool {
-        self.published.is_some() && enabled!(target: "hot_reload::published", Level::INFO)
     }
 
     pub(super) fn log(self, source: Option<&str>, reason: Reason) {
@@ -260,7 +257,7 @@ impl News {
         if self.failures_over > 0 {
             info!(target: "hot_reload::recovered", source, failures = self.failures_over, "the source is good again");
         }
-        if let Some(generation) = self.published {
+        if let Some((generation, _)) = self.published {
             info!(target: "hot_reload::published", source, generation, reason = reason.as_str(), "published");
         }
     }

@@ -41,8 +41,8 @@ pub(crate) struct Publish<'a, V> {
 /// A value that was let in, what was prepared for it by what it has passed, and where it is from.
 pub(crate) struct Admitted<V> {
     value: Guarded<Snapshot<V>>,
-    /// `None` before it has passed, and where there is no gate.
-    prepared: Option<Prepared>,
+    /// `None` before it has passed, and where there is no gate; boxed, since a value is passed on at every edit.
+    prepared: Option<Box<Prepared>>,
     home: Home,
 }
 
@@ -145,7 +145,7 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         if admitted.home == Home::Source {
             self.hold(Some(candidate.new.clone()));
         }
-        admitted.prepared = Some(self.gate.pass(&candidate, limit).await?);
+        admitted.prepared = Some(Box::new(self.gate.pass(&candidate, limit).await?));
         Ok(())
     }
 
@@ -197,7 +197,7 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
     async fn publish(&self, admitted: Admitted<V>, change: OnPublish<'_>) -> Option<Trial> {
         let Admitted { value, prepared, home } = admitted;
         // Until it can be seen to serve.
-        let _turns = prepared.map(Prepared::commit);
+        let _turns = prepared.map(|prepared| prepared.commit());
         match home {
             Home::Source => self.hold(None),
             // What a source that gives what is new only will not give again.

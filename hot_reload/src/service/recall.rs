@@ -44,7 +44,7 @@ pub(super) async fn restore<V, K: Sink<V>>(around: &Surroundings<'_>, sink: &K) 
         Ok(Some(admitted)) => {
             let mut change = |status: &mut Status, _is_new: bool| status.is_restored = true;
             sink.publish(admitted, &mut change).await;
-            metrics.published(Origin::new(Reason::Restored, begun), || None);
+            metrics.published(Origin::new(Reason::Restored, begun));
             warn!(target: "hot_reload::restored", source = source.map(display), "the last good value of an earlier run serves");
             return false;
         }
@@ -162,7 +162,7 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
     sink.publish(admitted, &mut change).await;
     // As whoever asked knows it, who may know it by an earlier number.
     let to = if let Recall::Generation(number) = recall { number } else { to };
-    metrics.published(Origin::new(Reason::Rollback, begun), || None);
+    metrics.published(Origin::new(Reason::Rollback, begun));
     warn!(target: "hot_reload::rolled_back", source = source.map(display), generation, to, probation, "an earlier value serves again");
     RolledBack::To(generation)
 }

@@ -104,14 +104,20 @@ pub(crate) async fn run<V, S>(
     };
     while state != State::Done {
         let event = match state {
-            // Boxed, so that a service that waits, as most do, takes no room for a look.
-            State::Loading(round) => Box::pin(shell.load(round)).await,
+            // Boxed, so that a service that waits, as most do, takes no room for a look; and made in its
+            // place, since to move it would touch all of it.
+            State::Loading(round) => {
+                Box::into_pin(Box::write(Box::new_uninit(), shell.load(round))).await
+            }
             ref waiting => shell.wait(waiting).await,
         };
         if let Some(event) = event {
             state = next(state, event, Instant::now(), &shell.timing);
         }
-        metrics.state(|| sink.status());
+        // A look tells for itself, before it waits or once it is over.
+        if !matches!(state, State::Loading(_)) {
+            metrics.state(|| sink.status());
+        }
     }
     // What is yet to be written is, unless the disk hangs.
     let _late = timeout(shell.around.limit, sink.flush()).await;
@@ -153,7 +159,6 @@ where
     /// Looks at the source, and publishes what it finds if that may be; `None` where something else
     /// came first, and it has yet to be found.
     async fn load(&mut self, round: Round) -> Option<Event> {
-        let Surroundings { source: name, control, metrics, .. } = self.around;
         let under_way = self.under_way.take().unwrap_or_else(|| self.begin());
         let begun = under_way.begun;
         let patience = if begun < round.ceiling { Patience::Left } else { Patience::Exhausted };
@@ -164,6 +169,16 @@ where
             // Seldom, and large.
             Err(interruption) => return Box::pin(self.give_way(interruption)).await,
         };
+        Some(self.conclude(found, origin, begun).await)
+    }
+
+    /// Publishes what was found, if that may be, and tells of it.
+    async fn conclude(
+        &mut self,
+        found: Looked<K::Admitted>,
+        origin: Origin,
+        begun: Instant,
+    ) -> Event {
         let (mechanism, again) = (self.source.mechanism(), self.source.look_again_after());
         let is_refused = found.as_ref().is_err_and(|failing| failing.is_refusal());
         // What was refused is not the source's to pace.
@@ -182,13 +197,10 @@ where
         }
         let (pace, mut news) = (Pace { again, pause }, News::default());
         let event = news.take(found, shortfall, &mechanism, pace, self.sink).await;
-        if news.published.is_some() {
-            (self.beside.trial, self.beside.withdrawal) = (news.trial.take(), None);
-            metrics.published(origin, || self.source.edited());
-        }
-        if let Some(outcome) = news.counted() {
-            metrics.loaded(outcome, begun.elapsed());
-        }
+        let tally = news.counted().map(|outcome| {
+            let published = news.published.map(|(_, at)| at);
+            self.around.metrics.tally(outcome, origin, begun, published)
+        });
         if !self.asked.is_empty()
             && let Some(answer) = news.answer()
         {
@@ -197,21 +209,32 @@ where
         if is_good {
             self.beside.doubt.clear();
         }
-        if self.beside.trial.is_none() && news.is_published_and_logged() {
-            // Whoever waits for the value has it before it is told of. One on trial is tried first.
-            yield_now().await;
-        }
-        news.log(name, round.reason);
-        if matches!(event, Event::Failed { .. }) && std::mem::take(&mut self.may_restore) {
-            tokio::select! {
-                biased;
-                () = control.shutdown() => {}
-                () = self.sink.closed() => {}
-                // Once in the life of a service, and large.
-                again = Box::pin(restore(&self.around, self.sink)) => self.may_restore = again,
+        if news.published.is_some() {
+            (self.beside.trial, self.beside.withdrawal) = (news.trial.take(), None);
+            if self.beside.trial.is_none() {
+                // Whoever waits for the value has it before it is told of. One on trial is tried first.
+                yield_now().await;
             }
         }
-        Some(event)
+        if let Some(tally) = tally {
+            tally.end(|| self.source.edited());
+        }
+        news.log(self.around.source, origin.reason);
+        if matches!(event, Event::Failed { .. }) && std::mem::take(&mut self.may_restore) {
+            // Once in the life of a service, and large.
+            self.may_restore = Box::pin(self.restore()).await;
+        }
+        event
+    }
+
+    /// Has the last good value of an earlier run serve; true if that is to be tried again.
+    async fn restore(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            () = self.around.control.shutdown() => false,
+            () = self.sink.closed() => false,
+            again = restore(&self.around, self.sink) => again,
+        }
     }
 
     /// Begins a look.

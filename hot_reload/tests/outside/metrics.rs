@@ -101,6 +101,41 @@ async fn a_value_that_gets_stale_while_something_waits_is_not_ready() {
     }
 }
 
+/// It is counted after whoever waits for the value has it.
+#[tokio::test]
+async fn a_publication_is_counted_of_a_service_that_is_dropped_right_after() {
+    let recorder = DebuggingRecorder::new();
+    let measured = recorder.snapshotter();
+    let _recording = ::metrics::set_default_local_recorder(&recorder);
+    let store = Store::of(Held::Value(1));
+    let (service, mut values) =
+        ReloaderService::from_reloader(store, options(WatchStrategy::Polling));
+    tokio::select! {
+        ended = service.start() => unreachable!("{ended:?}"),
+        changed = within(values.changed()) => changed.unwrap(),
+    }
+    let all = measured.snapshot().into_vec();
+    for name in ["hot_reload_loads_total", "hot_reload_publications_total"] {
+        let mut counts = all.iter().filter(|(key, ..)| key.key().name() == name);
+        assert_eq!(counts.next().map(|(.., value)| value), Some(&DebugValue::Counter(1)), "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_whose_first_load_hangs_is_measured_as_not_ready() {
+    let recorder = DebuggingRecorder::new();
+    let measured = recorder.snapshotter();
+    let _recording = ::metrics::set_default_local_recorder(&recorder);
+    let store = Store::of(Held::<u32>::Hangs);
+    let (service, _values) = ReloaderService::from_reloader(store, options(WatchStrategy::Polling));
+    let service = tokio::spawn(async move { service.start().await });
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let all = measured.snapshot().into_vec();
+    let mut ready = all.iter().filter(|(key, ..)| key.key().name() == "hot_reload_ready");
+    assert_eq!(ready.next().map(|(.., value)| value), Some(&DebugValue::Gauge(0.0.into())));
+    service.abort();
+}
+
 /// What two sources of one's own have measured was once taken for what one has.
 #[tokio::test]
 async fn sources_of_ones_own_are_told_apart_by_their_names() {
