@@ -7,13 +7,7 @@ mod snapshot;
 #[cfg(feature = "stream")]
 mod stream;
 
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
 use tokio::{
@@ -44,31 +38,10 @@ pub(crate) struct Generation<V> {
     /// 0 before the first publication, then one more at each.
     number: u64,
     origin: Origin,
-    /// When it was published.
-    published: Moment,
+    /// Unset until it is published.
+    published: OnceLock<Instant>,
     /// Counts it; `None` where it is not one of a service, but of a part.
     _alive: Option<Alive>,
-}
-
-/// A moment that comes at most once, after another: nanoseconds from that on, and one more; 0 until it comes.
-#[derive(Default)]
-struct Moment(AtomicU64);
-
-impl Moment {
-    /// Says that it is now.
-    fn comes(&self, after: Instant) -> Instant {
-        let now = Instant::now();
-        let nanos = now.saturating_duration_since(after).as_nanos();
-        let nanos = u64::try_from(nanos).unwrap_or(u64::MAX).saturating_add(1);
-        // Relaxed: whoever has it to itself sees no more by it.
-        self.0.store(nanos, Ordering::Relaxed);
-        now
-    }
-
-    fn get(&self, after: Instant) -> Option<Instant> {
-        let nanos = self.0.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(after + Duration::from_nanos(nanos))
-    }
 }
 
 /// Keeps a value off the cache line, of 64 bytes, that the counts of its [`Arc`] are at the start of.
@@ -150,7 +123,7 @@ impl<V> ReloaderSender<V> {
             value,
             number,
             origin,
-            published: Moment::default(),
+            published: OnceLock::new(),
             _alive: alive,
         })
     }
@@ -159,7 +132,7 @@ impl<V> ReloaderSender<V> {
         // One publication after another, so that projections see them in order.
         let mut projections = lock(&self.cell.projections);
         let number = next.number;
-        let published = next.published.comes(next.origin.seen);
+        let published = *next.published.get_or_init(Instant::now);
         // First, so that whoever sees a new whole sees its new part as well.
         let (unwanted, of_parts) = projections.publish(next);
         let mut last = None;
@@ -245,7 +218,7 @@ fn halves<V, S>(
         value: None,
         number: 0,
         origin,
-        published: Moment::default(),
+        published: OnceLock::new(),
         _alive: None,
     };
     let cell = Arc::new(Cell {

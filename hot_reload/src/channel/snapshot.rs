@@ -137,7 +137,7 @@ impl<V> Snapshot<V> {
     /// Says when it was published.
     pub fn published_at(&self) -> Instant {
         // One that is yet to be published would be at this moment.
-        self.generation.published.get(self.seen_at()).unwrap_or_else(Instant::now)
+        self.generation.published.get().copied().unwrap_or_else(Instant::now)
     }
 
     /// Says how long it took from the first hint to the publication.
