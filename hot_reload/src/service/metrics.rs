@@ -78,36 +78,32 @@ impl Metrics {
         Self { source }
     }
 
-    /// Takes note of a load that is over, and of when it has `published` its value, if it has.
+    /// Measures a load that ends now, and whose value, if it has published one, may be known to have been `edited`
+    /// then.
     pub(super) fn tally(
         &self,
         outcome: Outcome,
         origin: Origin,
         begun: Instant,
-        published: Option<Instant>,
+        edited: impl FnOnce() -> Option<SystemTime>,
     ) -> Tally<'_> {
-        Tally { metrics: self, outcome, origin, begun, published, edited: None }
+        let is_new = outcome == Outcome::Published;
+        let publication = is_new.then(|| Publication::new(origin, edited));
+        Tally { metrics: self, outcome, took: begun.elapsed(), publication }
     }
 
     /// Takes note of a publication, just now, of what no load has found.
     pub(super) fn published(&self, origin: Origin) {
-        self.count_publication(origin, Instant::now(), None);
+        self.count_publication(&Publication::new(origin, || None));
     }
 
-    fn count_publication(&self, origin: Origin, at: Instant, edited: Option<SystemTime>) {
-        self.count(name::PUBLICATIONS, ("reason", origin.reason.as_str()));
-        self.record(name::APPLY, at.saturating_duration_since(origin.seen));
-        let now = SystemTime::now();
-        let at = now.checked_sub(at.elapsed()).unwrap_or(now);
+    fn count_publication(&self, Publication { reason, at, apply, age }: &Publication) {
+        self.count(name::PUBLICATIONS, ("reason", reason.as_str()));
+        self.record(name::APPLY, *apply);
         let since_1970 = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         metrics::gauge!(name::LAST_CHANGE, "source" => self.source.clone()).set(since_1970);
-        // What was there before the service says nothing of how fast that is; neither does a clock
-        // that was set back.
-        if origin.reason != Reason::Initial
-            && let Some(edited) = edited
-            && let Ok(age) = at.duration_since(edited)
-        {
-            self.record(name::EDIT_TO_VISIBLE, age);
+        if let Some(age) = age {
+            self.record(name::EDIT_TO_VISIBLE, *age);
         }
     }
 
@@ -149,22 +145,19 @@ impl Metrics {
     }
 }
 
-/// A load that is over, counted when this is dropped: later, so that whoever waits for its value has it first.
+/// A load that is over, to be counted once whoever waits for its value has it; or once this is dropped.
 #[cfg(feature = "metrics")]
 pub(super) struct Tally<'a> {
     metrics: &'a Metrics,
     outcome: Outcome,
-    origin: Origin,
-    begun: Instant,
-    published: Option<Instant>,
-    edited: Option<SystemTime>,
+    took: Duration,
+    publication: Option<Publication>,
 }
 
 #[cfg(feature = "metrics")]
 impl Tally<'_> {
-    /// Takes note of when what is published was `edited`, where that is known.
-    pub(super) fn end(mut self, edited: impl FnOnce() -> Option<SystemTime>) {
-        self.edited = self.published.and_then(|_| edited());
+    pub(super) fn count(self) {
+        drop(self);
     }
 }
 
@@ -177,12 +170,35 @@ impl Drop for Tally<'_> {
             Outcome::Failed => "failed",
             Outcome::Refused => "refused",
         };
-        let ended = self.published.unwrap_or_else(Instant::now);
         self.metrics.count(name::LOADS, ("outcome", outcome));
-        self.metrics.record(name::LOAD_DURATION, ended.saturating_duration_since(self.begun));
-        if let Some(at) = self.published {
-            self.metrics.count_publication(self.origin, at, self.edited);
+        self.metrics.record(name::LOAD_DURATION, self.took);
+        if let Some(publication) = &self.publication {
+            self.metrics.count_publication(publication);
         }
+    }
+}
+
+/// What is measured of a publication.
+#[cfg(feature = "metrics")]
+struct Publication {
+    reason: Reason,
+    at: SystemTime,
+    /// Since the change was heard of.
+    apply: Duration,
+    /// Since it was made, where that is known.
+    age: Option<Duration>,
+}
+
+#[cfg(feature = "metrics")]
+impl Publication {
+    /// Measures one that was just now.
+    fn new(origin: Origin, edited: impl FnOnce() -> Option<SystemTime>) -> Self {
+        let at = SystemTime::now();
+        // What was there before the service says nothing of how fast that is; neither does a clock
+        // that was set back.
+        let edited = if origin.reason == Reason::Initial { None } else { edited() };
+        let age = edited.and_then(|edited| at.duration_since(edited).ok());
+        Self { reason: origin.reason, at, apply: origin.seen.elapsed(), age }
     }
 }
 
@@ -198,7 +214,7 @@ impl Metrics {
         _outcome: Outcome,
         _origin: Origin,
         _begun: Instant,
-        _published: Option<Instant>,
+        _edited: impl FnOnce() -> Option<SystemTime>,
     ) -> Tally {
         Tally
     }
@@ -214,5 +230,5 @@ pub(super) struct Tally;
 #[cfg(not(feature = "metrics"))]
 #[allow(clippy::unused_self, reason = "the same calls with and without")]
 impl Tally {
-    pub(super) fn end(self, _edited: impl FnOnce() -> Option<SystemTime>) {}
+    pub(super) fn count(self) {}
 }

@@ -113,8 +113,7 @@ pub(super) struct News {
     failed: Option<Box<Failing>>,
     had_value: bool,
     failures_over: u32,
-    /// The new generation, and when it was published.
-    pub(super) published: Option<(u64, Instant)>,
+    pub(super) published: Option<u64>,
 }
 
 impl News {
@@ -189,10 +188,9 @@ impl News {
     ) {
         self.note(status, mechanism);
         self.outcome = Some(if is_new { Outcome::Published } else { Outcome::Unchanged });
+        self.published = is_new.then_some(status.generation);
         status.is_restored = false;
-        let now = if is_new { status.last_change } else { None }.unwrap_or_else(Instant::now);
-        status.last_load = Some(now);
-        self.published = is_new.then_some((status.generation, now));
+        status.last_load = Some(Instant::now());
         if let Some(failing) = shortfall {
             return self.fails(status, failing);
         }
@@ -233,9 +231,16 @@ impl News {
     pub(super) fn answer(&self) -> Option<Triggered> {
         match (self.outcome?, &self.words, self.published) {
             (_, Some(words), _) => Some(Triggered::Failed(Arc::clone(words))),
-            (_, None, Some((generation, _))) => Some(Triggered::Published(generation)),
+            (_, None, Some(generation)) => Some(Triggered::Published(generation)),
             (_, None, None) => Some(Triggered::Unchanged),
         }
+    }
+
+    /// Whether there is a new value, and no more to tell than after most edits.
+    pub(super) fn is_but_a_value(&self) -> bool {
+        let is_first = self.published == Some(1);
+        let is_other = self.degraded.is_some() || self.has_events_again || self.failed.is_some();
+        self.published.is_some() && !is_first && !is_other && self.failures_over == 0
     }
 
     pub(super) fn log(self, source: Option<&str>, reason: Reason) {
@@ -257,7 +262,7 @@ impl News {
         if self.failures_over > 0 {
             info!(target: "hot_reload::recovered", source, failures = self.failures_over, "the source is good again");
         }
-        if let Some((generation, _)) = self.published {
+        if let Some(generation) = self.published {
             info!(target: "hot_reload::published", source, generation, reason = reason.as_str(), "published");
         }
     }

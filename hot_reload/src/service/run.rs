@@ -198,26 +198,24 @@ where
         let (pace, mut news) = (Pace { again, pause }, News::default());
         let event = news.take(found, shortfall, &mechanism, pace, self.sink).await;
         let tally = news.counted().map(|outcome| {
-            let published = news.published.map(|(_, at)| at);
-            self.around.metrics.tally(outcome, origin, begun, published)
+            self.around.metrics.tally(outcome, origin, begun, || self.source.edited())
         });
-        if !self.asked.is_empty()
-            && let Some(answer) = news.answer()
-        {
-            self.answer(&answer);
-        }
         if is_good {
             self.beside.doubt.clear();
         }
         if news.published.is_some() {
             (self.beside.trial, self.beside.withdrawal) = (news.trial.take(), None);
-            if self.beside.trial.is_none() {
-                // Whoever waits for the value has it before it is told of. One on trial is tried first.
-                yield_now().await;
-            }
+        }
+        let is_asked = !self.asked.is_empty();
+        if self.beside.trial.is_none() && !is_asked && news.is_but_a_value() {
+            // Whoever waits for it has it before it is told of. One on trial is tried first.
+            yield_now().await;
         }
         if let Some(tally) = tally {
-            tally.end(|| self.source.edited());
+            tally.count();
+        }
+        if is_asked && let Some(answer) = news.answer() {
+            self.answer(&answer);
         }
         news.log(self.around.source, origin.reason);
         if matches!(event, Event::Failed { .. }) && std::mem::take(&mut self.may_restore) {

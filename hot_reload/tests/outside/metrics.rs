@@ -103,21 +103,38 @@ async fn a_value_that_gets_stale_while_something_waits_is_not_ready() {
 
 /// It is counted after whoever waits for the value has it.
 #[tokio::test]
-async fn a_publication_is_counted_of_a_service_that_is_dropped_right_after() {
+async fn an_edit_is_counted_of_a_service_that_is_dropped_right_after() {
     let recorder = DebuggingRecorder::new();
     let measured = recorder.snapshotter();
     let _recording = ::metrics::set_default_local_recorder(&recorder);
-    let store = Store::of(Held::Value(1));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, "1").unwrap();
+    let file = hot_reload::JsonFile::<u32>::from_path(&path).unwrap();
     let (service, mut values) =
-        ReloaderService::from_reloader(store, options(WatchStrategy::Polling));
+        ReloaderService::from_reloader(file, options(WatchStrategy::Realtime));
     tokio::select! {
-        ended = service.start() => unreachable!("{ended:?}"),
-        changed = within(values.changed()) => changed.unwrap(),
+        ended = service.start_with_realtime() => unreachable!("{ended:?}"),
+        () = within(async {
+            values.wait_for(|value| value == &1).await.unwrap();
+            std::fs::write(&path, "2").unwrap();
+            values.wait_for(|value| value == &2).await.unwrap();
+        }) => {}
     }
     let all = measured.snapshot().into_vec();
-    for name in ["hot_reload_loads_total", "hot_reload_publications_total"] {
-        let mut counts = all.iter().filter(|(key, ..)| key.key().name() == name);
-        assert_eq!(counts.next().map(|(.., value)| value), Some(&DebugValue::Counter(1)), "{name}");
+    let number = |name, value: &DebugValue| match value {
+        DebugValue::Counter(count) => *count,
+        DebugValue::Histogram(all) => all.len() as u64,
+        DebugValue::Gauge(_) => unreachable!("{name} is none"),
+    };
+    for (name, want) in [
+        ("hot_reload_loads_total", 2),
+        ("hot_reload_publications_total", 2),
+        ("hot_reload_edit_to_visible_seconds", 1),
+    ] {
+        let counts = all.iter().filter(|(key, ..)| key.key().name() == name);
+        let count: u64 = counts.map(|(.., value)| number(name, value)).sum();
+        assert_eq!(count, want, "{name}");
     }
 }
 
