@@ -141,7 +141,8 @@ fn main() {
     for (name, turns, edits, pause) in kinds {
         for edit in Edit::ALL {
             in_turns(&format!("{name}/{}", edit.name()), subjects, turns / part, |subject| {
-                bench.single(subject, edit, edits, pause)
+                let latencies = bench.single(subject, edit, edits, pause);
+                latencies.unwrap_or_else(|lost| panic!("{} lost edit {lost}", subject.name()))
             });
         }
     }

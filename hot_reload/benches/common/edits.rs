@@ -176,15 +176,18 @@ impl Bench {
         Self { _dir: dir, path, sequence: 0 }
     }
 
-    /// Single edits with a pause between: how long each takes to be seen. Nothing may be lost or
-    /// torn.
+    /// Single edits with a pause between: how long each takes to be seen. None may be torn.
+    ///
+    /// # Errors
+    ///
+    /// The number of an edit that was lost.
     pub fn single(
         &mut self,
         subject: &dyn Subject,
         edit: Edit,
         edits: u64,
         pause: Duration,
-    ) -> Vec<Duration> {
+    ) -> Result<Vec<Duration>, u64> {
         let seen = subject.follow(&self.path);
         wait_for(&seen, self.sequence).expect("the subject starts");
         let mut latencies = Vec::new();
@@ -196,11 +199,11 @@ impl Bench {
             let from = edit.make(&self.path, &text);
             match wait_for(&seen, self.sequence) {
                 Some(seen) => latencies.push(seen.at.saturating_duration_since(from)),
-                None => panic!("{} lost edit {}", subject.name(), self.sequence),
+                None => return Err(self.sequence),
             }
         }
         self.finish(seen);
-        latencies
+        Ok(latencies)
     }
 
     /// Edits every 25 to 75 ms without a pause: how long until each, or a newer one, is seen.

@@ -86,8 +86,14 @@ fn edit_to_visible(short: bool) {
     let subject = Published(Runtime::new().expect("a runtime"));
     let mut bench = Bench::new();
     for edit in Edit::ALL {
-        let latencies = bench.single(&subject, edit, if short { 5 } else { 50 }, SHORT_PAUSE);
-        row(&format!("single/{}", edit.name()), subject.name(), latencies);
+        let scenario = format!("single/{}", edit.name());
+        match bench.single(&subject, edit, if short { 5 } else { 50 }, SHORT_PAUSE) {
+            Ok(latencies) => {
+                row(&scenario, subject.name(), latencies);
+            }
+            // As it does now and then.
+            Err(lost) => println!("{scenario:<24} {} lost edit {lost}", subject.name()),
+        }
     }
     for edit in Edit::ALL {
         let latencies = bench.steady(&subject, edit, if short { 40 } else { 200 });
