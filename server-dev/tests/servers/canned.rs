@@ -1,5 +1,6 @@
-//! A server that answers with the bytes of the file `answer`, and keeps in `asked.log` what it was asked
-//! last: `server-dev -s http::3000 --proxy -- cargo run -p server-dev --example canned`
+//! A server that answers with the bytes of the file `answer`, or never if there are none, and keeps in
+//! `asked.log` what it was asked last:
+//! `server-dev -s http::3000 --proxy -- cargo run -p server-dev --example canned`
 
 mod own_address;
 
@@ -22,6 +23,11 @@ fn main() -> io::Result<()> {
         if !head.is_empty() {
             fs::write("asked.log", head)?;
             stream.get_mut().write_all(&answer)?;
+        }
+        // To close the connection would be an answer.
+        if answer.is_empty() {
+            // However whoever asks ends it.
+            let _end = io::copy(&mut stream, &mut io::sink());
         }
     }
     Ok(())
