@@ -1,9 +1,12 @@
 //! From the writer's `close()` or `rename()` to the parsed value in the application.
 //!
 //! `cargo bench -p hot_reload --bench edit_to_visible`; `-- --short` for a run of
-//! seconds. Beside ours, in turns within one run: a bare loop of inotify, read and parse, which is
-//! the physical limit; and version 0.3.6, built apart because a workspace can't name two packages
-//! alike.
+//! seconds. Beside ours, edit by edit in turns, each on a file of its own: a bare loop of inotify, read
+//! and parse, which is the physical limit. Then version 0.3.6, built apart because a workspace can't name
+//! two packages alike.
+//!
+//! The subjects are bound to one processor, and the writer to another or to the same: where a system runs
+//! them decides more than what they do.
 
 #[path = "common/edits.rs"]
 mod edits;
@@ -17,15 +20,18 @@ use std::{
 };
 
 use async_trait::async_trait;
-use edits::{Bench, Config, Edit, LONG_PAUSE, SHORT_PAUSE, Seen, Subject, head, row};
+use edits::{Config, Edit, LONG_PAUSE, SHORT_PAUSE, Seen, Subject, head, row, single, steady};
 use hot_reload::{
     AsyncFileLoad, FileReloader, RealtimeWatch, ReloaderConfig, ReloaderService, TomlFile,
 };
-use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags, add_watch, init};
+use rustix::{
+    fs::inotify::{CreateFlags, Reader, WatchFlags, add_watch, init},
+    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
+};
 use tokio::runtime::Runtime;
 
-/// A thread that waits for the event, reads and parses, and does nothing else.
-struct Bare;
+/// A thread that waits for the event, reads and parses, and does nothing else; on these processors.
+struct Bare(CpuSet);
 
 impl Subject for Bare {
     fn name(&self) -> &'static str {
@@ -34,8 +40,9 @@ impl Subject for Bare {
 
     fn follow(&self, path: &Path) -> Receiver<Seen> {
         let (tx, rx) = channel();
-        let path = path.to_owned();
+        let (path, processors) = (path.to_owned(), self.0);
         thread::spawn(move || {
+            run_on(&processors);
             let inotify = init(CreateFlags::CLOEXEC).expect("an inotify instance");
             let dir = path.parent().expect("a file in a directory");
             add_watch(&inotify, dir, WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO)
@@ -129,30 +136,61 @@ where
     rx
 }
 
+/// Where the subjects run, and who writes to their files.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// Each on a processor of its own, as where a system wakes whoever waits on one that is idle.
+    Apart,
+    /// On one processor, where nothing is done about an edit until its writer has left that.
+    Together,
+}
+
+/// Has this thread, and those that it makes from now on, run on these processors.
+fn run_on(processors: &CpuSet) {
+    sched_setaffinity(None, processors).expect("processors of this thread's own");
+}
+
 fn main() {
     let short = std::env::args().any(|arg| arg == "--short");
     let part = if short { 10 } else { 1 };
+    let all = sched_getaffinity(None).expect("processors");
+    let mut each = (0..CpuSet::MAX_CPU).filter(|n| all.is_set(*n)).map(|n| {
+        let mut one = CpuSet::new();
+        one.set(n);
+        one
+    });
+    let first = each.next().expect("a processor");
+    let second = each.next();
+    // The threads of the subjects are made here.
+    run_on(&first);
     let runtime = || Runtime::new().expect("a runtime");
-    let subjects: [&dyn Subject; 3] = [&Bare, &Toml(runtime()), &HandWritten(runtime())];
-    let mut bench = Bench::new();
+    let (bare, toml, hand_written) = (Bare(first), Toml(runtime()), HandWritten(runtime()));
 
     head();
-    let kinds = [("single", 40, 25, SHORT_PAUSE), ("rested", 16, 5, LONG_PAUSE)];
-    for (name, turns, edits, pause) in kinds {
+    let runs: [(&dyn Subject, Place); 3] =
+        [(&toml, Place::Apart), (&toml, Place::Together), (&hand_written, Place::Apart)];
+    for (ours, place) in runs {
+        let both: [&dyn Subject; 2] = [&bare, ours];
+        match (place, second) {
+            (Place::Apart, Some(second)) => run_on(&second),
+            (Place::Apart, None) => continue,
+            (Place::Together, _) => run_on(&first),
+        }
+        let named = |name: &str, edit: Edit| format!("{name}/{}/{place:?}", edit.name());
+        for (name, edits, pause) in [("single", 500, SHORT_PAUSE), ("rested", 60, LONG_PAUSE)] {
+            for edit in Edit::ALL {
+                let latencies = single(&both, edit, edits / part, pause);
+                let latencies = latencies.unwrap_or_else(|who| panic!("{who} lost an edit"));
+                rows(&named(name, edit), both, latencies);
+            }
+        }
         for edit in Edit::ALL {
-            in_turns(&format!("{name}/{}", edit.name()), subjects, turns / part, |subject| {
-                let latencies = bench.single(subject, edit, edits, pause);
-                latencies.unwrap_or_else(|lost| panic!("{} lost edit {lost}", subject.name()))
-            });
+            let latencies = steady(&both, edit, 200 / part);
+            rows(&named("steady", edit), both, latencies);
         }
     }
-    for edit in Edit::ALL {
-        in_turns(&format!("steady/{}", edit.name()), subjects, 10 / part, |subject| {
-            bench.steady(subject, edit, 21)
-        });
-    }
-    drop(bench);
 
+    run_on(&all);
     let peer = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peer/Cargo.toml");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["run", "--quiet", "--release", "--manifest-path", peer]);
@@ -161,38 +199,16 @@ fn main() {
     assert!(ran.success(), "the peer failed");
 }
 
-/// Measures the subjects in turns, so that what else the machine does hits each alike; prints a row for
-/// each, and how it compares with the first, which is the limit.
-///
-/// Medians are compared within a turn, since the speed of a shared machine changes by a factor of two
-/// between them; the median of these is printed.
-fn in_turns(
-    scenario: &str,
-    subjects: [&dyn Subject; 3],
-    turns: usize,
-    mut measure: impl FnMut(&dyn Subject) -> Vec<Duration>,
-) {
-    let mut all = [const { Vec::new() }; 3];
-    let mut ratios = [const { Vec::new() }; 3];
-    for _ in 0..turns {
-        let mut limit = None;
-        for ((subject, all), ratios) in subjects.iter().zip(&mut all).zip(&mut ratios) {
-            let latencies = measure(*subject);
-            let median = median(latencies.iter().map(Duration::as_secs_f64));
-            ratios.push(median / *limit.get_or_insert(median));
-            all.extend(latencies);
+/// Prints a row for the limit and one for ours, and how the one compares with the other.
+fn rows(scenario: &str, both: [&dyn Subject; 2], latencies: Vec<Vec<Duration>>) {
+    let mut limit = None;
+    for (subject, latencies) in both.into_iter().zip(latencies) {
+        let (median, p99) = row(scenario, subject.name(), latencies);
+        match limit {
+            None => limit = Some((median, p99)),
+            Some((bare, its_p99)) => {
+                println!("{:>53} {:>8.2}x {:>8.2}x", "of bare", median / bare, p99 / its_p99);
+            }
         }
     }
-    let mut limit = None;
-    for ((subject, latencies), ratios) in subjects.into_iter().zip(all).zip(ratios) {
-        let p99 = row(scenario, subject.name(), latencies);
-        let p99 = p99 / *limit.get_or_insert(p99);
-        println!("{:>53} {:>8.2}x {:>8.2}x", "of bare", median(ratios), p99);
-    }
-}
-
-fn median(values: impl IntoIterator<Item = f64>) -> f64 {
-    let mut values: Vec<_> = values.into_iter().collect();
-    values.sort_unstable_by(f64::total_cmp);
-    values[values.len() / 2]
 }

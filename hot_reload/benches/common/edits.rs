@@ -6,7 +6,7 @@ use std::{
     fs::{self, File},
     io::Write,
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, RecvTimeoutError},
+    sync::mpsc::{Receiver, channel},
     thread,
     time::{Duration, Instant},
 };
@@ -161,106 +161,117 @@ pub const SHORT_PAUSE: Duration = Duration::from_millis(5);
 /// A pause after which a service has come to rest.
 pub const LONG_PAUSE: Duration = Duration::from_millis(300);
 
-/// A file in a directory of its own, and the number of the last edit.
-pub struct Bench {
+/// A file in a directory of its own that a subject follows, and what was made of it.
+struct Followed {
     _dir: tempfile::TempDir,
     path: PathBuf,
+    name: &'static str,
+    seen: Receiver<Seen>,
     sequence: u64,
+    made: Vec<Instant>,
+    latencies: Vec<Duration>,
 }
 
-impl Bench {
-    pub fn new() -> Self {
+impl Followed {
+    fn by(subject: &dyn Subject) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("config.toml");
         fs::write(&path, text(0)).expect("a writable directory");
-        Self { _dir: dir, path, sequence: 0 }
+        let seen = subject.follow(&path);
+        let name = subject.name();
+        let (made, latencies) = (Vec::new(), Vec::new());
+        let followed = Self { _dir: dir, path, name, seen, sequence: 0, made, latencies };
+        followed.await_last().expect("the subject starts");
+        followed
     }
 
-    /// Single edits with a pause between: how long each takes to be seen. None may be torn.
-    ///
-    /// # Errors
-    ///
-    /// The number of an edit that was lost.
-    pub fn single(
-        &mut self,
-        subject: &dyn Subject,
-        edit: Edit,
-        edits: u64,
-        pause: Duration,
-    ) -> Result<Vec<Duration>, u64> {
-        let seen = subject.follow(&self.path);
-        wait_for(&seen, self.sequence).expect("the subject starts");
-        let mut latencies = Vec::new();
-        for n in 0..edits {
+    /// Makes the next edit; returns the moment right before the call that ends it.
+    fn edit(&mut self, edit: Edit) -> Instant {
+        self.sequence += 1;
+        edit.make(&self.path, &text(self.sequence))
+    }
+
+    /// Waits until the last edit is seen, which may not be torn; returns when it was.
+    fn await_last(&self) -> Option<Instant> {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let seen = self.seen.recv_timeout(left).ok()?;
+            assert!(seen.whole, "{} saw a torn value", self.name);
+            if seen.sequence == self.sequence {
+                return Some(seen.at);
+            }
+        }
+    }
+
+    /// Lets the subject notice that nobody listens any more; returns the latencies.
+    fn end(mut self) -> Vec<Duration> {
+        let (_gone, nobody) = channel();
+        drop(std::mem::replace(&mut self.seen, nobody));
+        self.edit(Edit::CloseWrite);
+        thread::sleep(Duration::from_millis(300));
+        self.latencies
+    }
+}
+
+/// Single edits with a pause before each, of the subjects in turns: how long each takes to be seen.
+///
+/// # Errors
+///
+/// Who lost an edit.
+pub fn single(
+    subjects: &[&dyn Subject],
+    edit: Edit,
+    edits: u64,
+    pause: Duration,
+) -> Result<Vec<Vec<Duration>>, &'static str> {
+    let mut all: Vec<_> = subjects.iter().map(|subject| Followed::by(*subject)).collect();
+    for n in 0..edits {
+        for followed in &mut all {
             // Off the beat of any timer.
             thread::sleep(pause + Duration::from_micros(n * 617 % 7_000));
-            self.sequence += 1;
-            let text = text(self.sequence);
-            let from = edit.make(&self.path, &text);
-            match wait_for(&seen, self.sequence) {
-                Some(seen) => latencies.push(seen.at.saturating_duration_since(from)),
-                None => return Err(self.sequence),
-            }
+            let from = followed.edit(edit);
+            let seen = followed.await_last().ok_or(followed.name)?;
+            followed.latencies.push(seen.saturating_duration_since(from));
         }
-        self.finish(seen);
-        Ok(latencies)
     }
+    Ok(all.into_iter().map(Followed::end).collect())
+}
 
-    /// Edits every 25 to 75 ms without a pause: how long until each, or a newer one, is seen.
-    pub fn steady(&mut self, subject: &dyn Subject, edit: Edit, edits: u64) -> Vec<Duration> {
-        let seen = subject.follow(&self.path);
-        wait_for(&seen, self.sequence).expect("the subject starts");
-        let mut made = Vec::new();
-        for n in 0..edits {
-            self.sequence += 1;
-            let text = text(self.sequence);
-            made.push((self.sequence, edit.make(&self.path, &text)));
-            thread::sleep(Duration::from_millis(25 + n * 37 % 51));
+/// Edits every 25 to 75 ms without a pause, of the subjects in turns: how long until each, or a newer
+/// one, is seen.
+pub fn steady(subjects: &[&dyn Subject], edit: Edit, edits: u64) -> Vec<Vec<Duration>> {
+    let mut all: Vec<_> = subjects.iter().map(|subject| Followed::by(*subject)).collect();
+    let each = u32::try_from(all.len()).expect("a few subjects");
+    for n in 0..edits {
+        for followed in &mut all {
+            let from = followed.edit(edit);
+            followed.made.push(from);
+            thread::sleep(Duration::from_millis(25 + n * 37 % 51) / each);
         }
-        // What comes only after the edits have stopped counts as it comes.
+    }
+    let latencies = all.into_iter().map(|mut followed| {
         let mut arrived: Vec<Seen> = Vec::new();
-        while arrived.last().is_none_or(|last| last.sequence < self.sequence) {
-            match seen.recv_timeout(Duration::from_secs(5)) {
+        // What comes only after the edits have stopped counts as it comes.
+        while arrived.last().is_none_or(|last| last.sequence < followed.sequence) {
+            match followed.seen.recv_timeout(Duration::from_secs(5)) {
                 Ok(seen) => arrived.push(seen),
-                Err(error) => panic!("{} lost the last edit: {error}", subject.name()),
+                Err(error) => panic!("{} lost the last edit: {error}", followed.name),
             }
         }
-        assert!(arrived.iter().all(|seen| seen.whole), "{} saw a torn value", subject.name());
-        let latencies = made.iter().filter_map(|(sequence, from)| {
-            let first = arrived.iter().find(|seen| seen.sequence >= *sequence)?;
-            Some(first.at.saturating_duration_since(*from))
-        });
-        let latencies = latencies.collect();
-        self.finish(seen);
-        latencies
-    }
-
-    /// Lets the subject notice that nobody listens any more.
-    fn finish(&mut self, seen: Receiver<Seen>) {
-        drop(seen);
-        self.sequence += 1;
-        fs::write(&self.path, text(self.sequence)).expect("a writable directory");
-        thread::sleep(Duration::from_millis(300));
-    }
-}
-
-fn wait_for(seen: &Receiver<Seen>, sequence: u64) -> Option<Seen> {
-    let deadline = Instant::now() + Duration::from_secs(5);
-    loop {
-        match seen.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(seen) => {
-                assert!(seen.whole, "a torn value");
-                if seen.sequence == sequence {
-                    return Some(seen);
-                }
-            }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
+        assert!(arrived.iter().all(|seen| seen.whole), "{} saw a torn value", followed.name);
+        for (sequence, from) in (1..).zip(&followed.made) {
+            let first = arrived.iter().find(|seen| seen.sequence >= sequence);
+            followed.latencies.extend(first.map(|seen| seen.at.saturating_duration_since(*from)));
         }
-    }
+        followed.end()
+    });
+    latencies.collect()
 }
 
-/// Prints the figures of one subject in one scenario, and returns the 99th percentile in milliseconds.
-pub fn row(scenario: &str, subject: &str, mut latencies: Vec<Duration>) -> f64 {
+/// Prints the figures of one subject in one scenario, and returns the median and the 99th percentile, in
+/// milliseconds.
+pub fn row(scenario: &str, subject: &str, mut latencies: Vec<Duration>) -> (f64, f64) {
     latencies.sort_unstable();
     let at = |part: f64| {
         #[allow(
@@ -271,12 +282,12 @@ pub fn row(scenario: &str, subject: &str, mut latencies: Vec<Duration>) -> f64 {
         let index = ((latencies.len() - 1) as f64 * part).round() as usize;
         latencies[index].as_secs_f64() * 1e3
     };
-    let p99 = at(0.99);
-    println!("{scenario:<24} {subject:<28} {:>9.3} {p99:>9.3} {:>9.3}", at(0.5), at(1.0));
-    p99
+    let (median, p99) = (at(0.5), at(0.99));
+    println!("{scenario:<28} {subject:<26} {median:>9.3} {p99:>9.3} {:>9.3}", at(1.0));
+    (median, p99)
 }
 
 pub fn head() {
-    println!("{:<24} {:<28} {:>9} {:>9} {:>9}", "scenario", "subject", "median", "p99", "max");
-    println!("{:<24} {:<28} {:>9} {:>9} {:>9}", "", "", "ms", "ms", "ms");
+    println!("{:<28} {:<26} {:>9} {:>9} {:>9}", "scenario", "subject", "median", "p99", "max");
+    println!("{:<28} {:<26} {:>9} {:>9} {:>9}", "", "", "ms", "ms", "ms");
 }

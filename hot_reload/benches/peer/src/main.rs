@@ -13,7 +13,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use edits::{Bench, Config, Edit, SHORT_PAUSE, Seen, Subject, row};
+use edits::{Config, Edit, SHORT_PAUSE, Seen, Subject, row, single, steady};
 use hot_reload::{
     AsyncFileLoad, FileReloader, Reload, ReloaderConfig, ReloaderError, ReloaderService,
 };
@@ -84,20 +84,23 @@ fn main() {
 
 fn edit_to_visible(short: bool) {
     let subject = Published(Runtime::new().expect("a runtime"));
-    let mut bench = Bench::new();
     for edit in Edit::ALL {
         let scenario = format!("single/{}", edit.name());
-        match bench.single(&subject, edit, if short { 5 } else { 50 }, SHORT_PAUSE) {
-            Ok(latencies) => {
-                row(&scenario, subject.name(), latencies);
-            }
+        match single(&[&subject], edit, if short { 5 } else { 50 }, SHORT_PAUSE) {
+            Ok(latencies) => rows(&scenario, &subject, latencies),
             // As it does now and then.
-            Err(lost) => println!("{scenario:<24} {} lost edit {lost}", subject.name()),
+            Err(who) => println!("{scenario:<28} {who} lost an edit"),
         }
     }
     for edit in Edit::ALL {
-        let latencies = bench.steady(&subject, edit, if short { 40 } else { 200 });
-        row(&format!("steady/{}", edit.name()), subject.name(), latencies);
+        let latencies = steady(&[&subject], edit, if short { 40 } else { 200 });
+        rows(&format!("steady/{}", edit.name()), &subject, latencies);
+    }
+}
+
+fn rows(scenario: &str, subject: &dyn Subject, latencies: Vec<Vec<Duration>>) {
+    for latencies in latencies {
+        row(scenario, subject.name(), latencies);
     }
 }
 
