@@ -261,28 +261,29 @@ fn register(instance: Descriptor) -> io::Result<AsyncFd<Descriptor>> {
     Ok(unsafe { AsyncFd::register_with_interest(instance, Interest::READABLE)? })
 }
 
-/// Reads from the one queue, and from the other once there is one.
+/// Reads from the one queue, and from the other once there is one; until this is dropped, or the runtime
+/// shuts down.
 async fn read_both(sparse: AsyncFd<Descriptor>, watcher: Arc<Watcher>) {
-    // A task of its own, which what the one queue tells does not wake.
-    let mut other = JoinSet::new();
-    let its_watcher = Arc::clone(&watcher);
-    other.spawn(async move {
-        let instance = its_watcher.events.dense.descriptor().await;
+    // A task each, which what the other queue tells does not wake, and nothing is around.
+    let mut queues = JoinSet::new();
+    queues.spawn(read_from(sparse, Arc::clone(&watcher), Queue::Sparse));
+    queues.spawn(async move {
+        let instance = watcher.events.dense.descriptor().await;
         let readable = match register(instance.clone()) {
             Ok(readable) => readable,
-            Err(_) => let_gather(instance, &its_watcher, Queue::Dense, &mut Noise::default()).await,
+            Err(_) => let_gather(instance, &watcher, Queue::Dense, &mut Noise::default()).await,
         };
-        read_from(readable, &its_watcher, Queue::Dense).await;
+        read_from(readable, watcher, Queue::Dense).await;
     });
-    read_from(sparse, &watcher, Queue::Sparse).await;
+    while queues.join_next().await.is_some() {}
 }
 
-async fn read_from(mut readable: AsyncFd<Descriptor>, watcher: &Watcher, queue: Queue) {
+async fn read_from(mut readable: AsyncFd<Descriptor>, watcher: Arc<Watcher>, queue: Queue) {
     let mut noise = Noise::default();
     loop {
         // It fails only when the runtime shuts down, and this task with it.
         let Ok(mut ready) = poll_fn(|cx| readable.poll_read_ready(cx)).await else { return };
-        let batch = read_batch(&readable.get_ref().0, watcher, queue);
+        let batch = read_batch(&readable.get_ref().0, &watcher, queue);
         if batch.was_all {
             ready.clear_ready();
         } else {
@@ -293,10 +294,10 @@ async fn read_from(mut readable: AsyncFd<Descriptor>, watcher: &Watcher, queue: 
             noise = Noise::default();
             if watcher.events.dense.descriptor.get().is_some() {
                 // What the other tells of the same edit is heard with it.
-                catch_up(watcher);
+                catch_up(&watcher);
             }
         } else if !batch.is_empty && noise.goes_on(Instant::now(), REST) {
-            readable = let_gather(readable.into_inner(), watcher, queue, &mut noise).await;
+            readable = let_gather(readable.into_inner(), &watcher, queue, &mut noise).await;
         }
     }
 }
