@@ -41,7 +41,7 @@ pub(crate) struct Generation<V> {
     /// Unset until it is published.
     published: OnceLock<Instant>,
     /// Counts it; `None` where it is not one of a service, but of a part.
-    _alive: Option<Alive>,
+    alive: Option<Alive>,
 }
 
 /// Keeps a value off the cache line, of 64 bytes, that the counts of its [`Arc`] are at the start of.
@@ -111,8 +111,12 @@ impl<V> ReloaderSender<V> {
     }
 
     /// Publishes the last candidate that was made, as [`send_with`](Self::send_with) does.
-    pub(crate) fn publish(&self, candidate: &Snapshot<V>, change: impl FnOnce(&mut Status)) {
-        self.put(candidate.inside(), change);
+    pub(crate) fn publish(
+        &self,
+        candidate: &Snapshot<V>,
+        change: impl FnOnce(&mut Status),
+    ) -> LetGo<V> {
+        self.put(candidate.inside(), change)
     }
 
     fn next(&self, value: Option<V>, origin: Origin) -> Arc<Generation<V>> {
@@ -124,7 +128,7 @@ impl<V> ReloaderSender<V> {
             number,
             origin,
             published: OnceLock::new(),
-            _alive: alive,
+            alive,
         })
     }
 
@@ -147,6 +151,10 @@ impl<V> ReloaderSender<V> {
             change(status);
         });
         drop(projections);
+        // What nobody holds any more is only to be freed.
+        if let Some(unheld) = last.as_mut().and_then(Arc::get_mut) {
+            unheld.alive = None;
+        }
         // Whoever is woken finds all of it in place.
         self.published.send_replace(number);
         // What may take long to free holds up nobody, and what panics at it ends nothing.
@@ -219,7 +227,7 @@ fn halves<V, S>(
         number: 0,
         origin,
         published: OnceLock::new(),
-        _alive: None,
+        alive: None,
     };
     let cell = Arc::new(Cell {
         current: ArcSwap::from_pointee(nothing),

@@ -90,7 +90,9 @@ impl<V: Eq> Sink<V> for Forward<V> {
     }
 
     async fn publish(&self, value: V, change: OnPublish<'_>) -> Option<Trial> {
-        self.report(&mut |status| change(status, false));
+        self.report(&mut |status| {
+            change(status, false);
+        });
         // Refused only when the receiver has just gone, which `closed` reports next.
         let _gone = self.events.send(WatchEvent::Changed(value)).await;
         None

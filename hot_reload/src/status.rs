@@ -179,7 +179,9 @@ impl Status {
     pub(crate) fn set_good(&mut self) {
         let is_degraded = matches!(self.mechanism, Some(Mechanism::Degraded(_)));
         self.health = if is_degraded { Health::Degraded } else { Health::Fresh };
-        self.set_problem(None);
+        if self.last_error.is_some() {
+            self.set_problem(None);
+        }
         self.unapplied_since = None;
     }
 

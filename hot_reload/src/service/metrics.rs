@@ -1,5 +1,7 @@
 //! What a service counts and measures, through the [`metrics`] facade; nothing without the feature.
 
+#[cfg(not(feature = "metrics"))]
+use std::marker::PhantomData;
 #[cfg(feature = "metrics")]
 use std::time::Duration;
 use std::{sync::Arc, time::SystemTime};
@@ -78,32 +80,34 @@ impl Metrics {
         Self { source }
     }
 
-    /// Measures a load that ends now, and whose value, if it has published one, may be known to have been `edited`
-    /// then.
+    /// Measures a load, whose value, if it publishes one, may be known to have been `edited` then.
     pub(super) fn tally(
         &self,
-        outcome: Outcome,
         origin: Origin,
         begun: Instant,
         edited: impl FnOnce() -> Option<SystemTime>,
     ) -> Tally<'_> {
-        let is_new = outcome == Outcome::Published;
-        let publication = is_new.then(|| Publication::new(origin, edited));
-        Tally { metrics: self, outcome, took: begun.elapsed(), publication }
+        Tally { metrics: self, origin, begun, edited: edited(), ended: None }
     }
 
     /// Takes note of a publication, just now, of what no load has found.
     pub(super) fn published(&self, origin: Origin) {
-        self.count_publication(&Publication::new(origin, || None));
+        self.count_publication(origin, None, Instant::now());
     }
 
-    fn count_publication(&self, Publication { reason, at, apply, age }: &Publication) {
-        self.count(name::PUBLICATIONS, ("reason", reason.as_str()));
-        self.record(name::APPLY, *apply);
+    /// Counts a publication of what was `edited` then, where that is known.
+    fn count_publication(&self, origin: Origin, edited: Option<SystemTime>, published: Instant) {
+        self.count(name::PUBLICATIONS, ("reason", origin.reason.as_str()));
+        self.record(name::APPLY, published.saturating_duration_since(origin.seen));
+        let now = SystemTime::now();
+        let at = now.checked_sub(published.elapsed()).unwrap_or(now);
         let since_1970 = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         metrics::gauge!(name::LAST_CHANGE, "source" => self.source.clone()).set(since_1970);
-        if let Some(age) = age {
-            self.record(name::EDIT_TO_VISIBLE, *age);
+        // What was there before the service says nothing of how fast that is; neither does a clock
+        // that was set back.
+        let edited = edited.filter(|_| origin.reason != Reason::Initial);
+        if let Some(age) = edited.and_then(|edited| at.duration_since(edited).ok()) {
+            self.record(name::EDIT_TO_VISIBLE, age);
         }
     }
 
@@ -145,60 +149,44 @@ impl Metrics {
     }
 }
 
-/// A load that is over, to be counted once whoever waits for its value has it; or once this is dropped.
+/// What is measured of a load: counted at the latest when this is dropped, if it came to anything.
 #[cfg(feature = "metrics")]
 pub(super) struct Tally<'a> {
     metrics: &'a Metrics,
-    outcome: Outcome,
-    took: Duration,
-    publication: Option<Publication>,
+    origin: Origin,
+    begun: Instant,
+    edited: Option<SystemTime>,
+    /// What it came to, and when; until that is counted.
+    ended: Option<(Outcome, Instant)>,
 }
 
 #[cfg(feature = "metrics")]
 impl Tally<'_> {
-    pub(super) fn count(self) {
-        drop(self);
+    /// Takes note of what the load has come to.
+    pub(super) fn end_in(&mut self, outcome: Outcome, now: Instant) {
+        self.ended = Some((outcome, now));
+    }
+
+    pub(super) fn count(&mut self) {
+        let Some((outcome, at)) = self.ended.take() else { return };
+        let words = match outcome {
+            Outcome::Published => "published",
+            Outcome::Unchanged => "unchanged",
+            Outcome::Failed => "failed",
+            Outcome::Refused => "refused",
+        };
+        self.metrics.count(name::LOADS, ("outcome", words));
+        self.metrics.record(name::LOAD_DURATION, at.saturating_duration_since(self.begun));
+        if outcome == Outcome::Published {
+            self.metrics.count_publication(self.origin, self.edited, at);
+        }
     }
 }
 
 #[cfg(feature = "metrics")]
 impl Drop for Tally<'_> {
     fn drop(&mut self) {
-        let outcome = match self.outcome {
-            Outcome::Published => "published",
-            Outcome::Unchanged => "unchanged",
-            Outcome::Failed => "failed",
-            Outcome::Refused => "refused",
-        };
-        self.metrics.count(name::LOADS, ("outcome", outcome));
-        self.metrics.record(name::LOAD_DURATION, self.took);
-        if let Some(publication) = &self.publication {
-            self.metrics.count_publication(publication);
-        }
-    }
-}
-
-/// What is measured of a publication.
-#[cfg(feature = "metrics")]
-struct Publication {
-    reason: Reason,
-    at: SystemTime,
-    /// Since the change was heard of.
-    apply: Duration,
-    /// Since it was made, where that is known.
-    age: Option<Duration>,
-}
-
-#[cfg(feature = "metrics")]
-impl Publication {
-    /// Measures one that was just now.
-    fn new(origin: Origin, edited: impl FnOnce() -> Option<SystemTime>) -> Self {
-        let at = SystemTime::now();
-        // What was there before the service says nothing of how fast that is; neither does a clock
-        // that was set back.
-        let edited = if origin.reason == Reason::Initial { None } else { edited() };
-        let age = edited.and_then(|edited| at.duration_since(edited).ok());
-        Self { reason: origin.reason, at, apply: origin.seen.elapsed(), age }
+        self.count();
     }
 }
 
@@ -211,12 +199,11 @@ impl Metrics {
 
     pub(super) fn tally(
         &self,
-        _outcome: Outcome,
         _origin: Origin,
         _begun: Instant,
         _edited: impl FnOnce() -> Option<SystemTime>,
-    ) -> Tally {
-        Tally
+    ) -> Tally<'_> {
+        Tally(PhantomData)
     }
 
     pub(super) fn published(&self, _origin: Origin) {}
@@ -225,10 +212,12 @@ impl Metrics {
 }
 
 #[cfg(not(feature = "metrics"))]
-pub(super) struct Tally;
+pub(super) struct Tally<'a>(PhantomData<&'a Metrics>);
 
 #[cfg(not(feature = "metrics"))]
 #[allow(clippy::unused_self, reason = "the same calls with and without")]
-impl Tally {
-    pub(super) fn count(self) {}
+impl Tally<'_> {
+    pub(super) fn end_in(&mut self, _outcome: Outcome, _now: Instant) {}
+
+    pub(super) fn count(&mut self) {}
 }

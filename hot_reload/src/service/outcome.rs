@@ -8,7 +8,7 @@ use tracing::{field::display, info, warn};
 use super::{
     gate::Refusal,
     handle::Triggered,
-    metrics::Outcome,
+    metrics::{Outcome, Tally},
     recall::PROBATION,
     record::Trial,
     sink::{Failure, Found, Sink, Standing},
@@ -100,10 +100,12 @@ impl Failing {
 }
 
 /// What a look has changed that somebody waits for, or that is worth a line in the log.
-#[derive(Default)]
-pub(super) struct News {
+pub(super) struct News<'a> {
     /// What came of the look, if it came to anything.
     outcome: Option<Outcome>,
+    tally: Tally<'a>,
+    /// Whether somebody waits for what is told of it, who comes first.
+    is_asked: bool,
     /// Why it came to nothing good.
     words: Option<Arc<str>>,
     /// What the new value has to prove.
@@ -116,8 +118,28 @@ pub(super) struct News {
     pub(super) published: Option<u64>,
 }
 
-impl News {
+impl<'a> News<'a> {
+    /// Those of a look that is measured by `tally`.
+    pub(super) fn new(tally: Tally<'a>, is_asked: bool) -> Self {
+        Self {
+            outcome: None,
+            tally,
+            is_asked,
+            words: None,
+            trial: None,
+            degraded: None,
+            has_events_again: false,
+            failed: None,
+            had_value: false,
+            failures_over: 0,
+            published: None,
+        }
+    }
+
     /// Publishes what was found, and puts it into the status, together with what it falls short of.
+    ///
+    /// Whoever waits for a value has it before anything else is done for it, unless there is more to tell than after
+    /// most edits.
     pub(super) async fn take<V, K: Sink<V>>(
         &mut self,
         found: Looked<K::Admitted>,
@@ -132,6 +154,7 @@ impl News {
             Ok(Found::New(admitted)) => {
                 let mut has_value = |status: &mut Status, is_new: bool| {
                     self.note_value(status, is_new, mechanism, shortfall.as_deref());
+                    self.is_but_a_value()
                 };
                 let trial = sink.publish(admitted, &mut has_value).await;
                 self.trial = trial;
@@ -157,7 +180,7 @@ impl News {
                     status.failures = 0;
                 });
                 self.words = Some(why);
-                self.outcome = Some(Outcome::Refused);
+                self.end_in(Outcome::Refused, Instant::now());
                 Event::Loaded { look_again }
             }
             Err(failing) => {
@@ -167,7 +190,8 @@ impl News {
                 });
                 self.words = Some(Arc::clone(&failing.problem.words));
                 let is_refusal = failing.is_refusal();
-                self.outcome = Some(if is_refusal { Outcome::Refused } else { Outcome::Failed });
+                let outcome = if is_refusal { Outcome::Refused } else { Outcome::Failed };
+                self.end_in(outcome, Instant::now());
                 Event::Failed { luck: fastrand::u16(0..=1000), look_again, pause }
             }
         };
@@ -187,10 +211,11 @@ impl News {
         shortfall: Option<&Failing>,
     ) {
         self.note(status, mechanism);
-        self.outcome = Some(if is_new { Outcome::Published } else { Outcome::Unchanged });
+        let now = Instant::now();
+        self.end_in(if is_new { Outcome::Published } else { Outcome::Unchanged }, now);
         self.published = is_new.then_some(status.generation);
         status.is_restored = false;
-        status.last_load = Some(Instant::now());
+        status.last_load = Some(now);
         if let Some(failing) = shortfall {
             return self.fails(status, failing);
         }
@@ -222,9 +247,15 @@ impl News {
         status.mechanism = Some(mechanism.clone());
     }
 
-    /// What is counted of the look.
-    pub(super) fn counted(&self) -> Option<Outcome> {
-        self.outcome
+    /// Takes note of what has come of the look.
+    fn end_in(&mut self, outcome: Outcome, now: Instant) {
+        self.outcome = Some(outcome);
+        self.tally.end_in(outcome, now);
+    }
+
+    /// Counts the look.
+    pub(super) fn count(&mut self) {
+        self.tally.count();
     }
 
     /// What is told whoever has asked for the look.
@@ -237,10 +268,11 @@ impl News {
     }
 
     /// Whether there is a new value, and no more to tell than after most edits.
-    pub(super) fn is_but_a_value(&self) -> bool {
+    fn is_but_a_value(&self) -> bool {
         let is_first = self.published == Some(1);
         let is_other = self.degraded.is_some() || self.has_events_again || self.failed.is_some();
-        self.published.is_some() && !is_first && !is_other && self.failures_over == 0
+        let is_plain = !is_first && !is_other && !self.is_asked;
+        self.published.is_some() && is_plain && self.failures_over == 0
     }
 
     pub(super) fn log(self, source: Option<&str>, reason: Reason) {

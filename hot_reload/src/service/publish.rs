@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, timeout};
+use tokio::{
+    task::yield_now,
+    time::{Instant, timeout},
+};
 
 use super::{
     control::Control,
@@ -69,9 +72,9 @@ impl<V: Eq> Publish<'_, V> {
     }
 
     /// Keeps a value that has proved itself for a later run, unless it lacks a part.
-    fn keep(&self, value: Snapshot<V>) {
+    fn keep(&self, value: &Snapshot<V>) {
         if let Some(keeper) = self.keeper.filter(|_| !value.is_partial()) {
-            keeper.save(value);
+            keeper.save(value.clone());
         }
     }
 
@@ -197,7 +200,7 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
     async fn publish(&self, admitted: Admitted<V>, change: OnPublish<'_>) -> Option<Trial> {
         let Admitted { value, prepared, home } = admitted;
         // Until it can be seen to serve.
-        let _turns = prepared.map(|prepared| prepared.commit());
+        let turns = prepared.map(|prepared| prepared.commit());
         match home {
             Home::Source => self.hold(None),
             // What a source that gives what is new only will not give again.
@@ -214,15 +217,22 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
             until = record.publish(&value, home);
             self.control.set_past(record.past());
         }
-        self.sender.publish(&value, |status| {
-            change(status, true);
+        let mut is_awaited = false;
+        let over = self.sender.publish(&value, |status| {
+            is_awaited = change(status, true);
             status.probation_until = until;
         });
         let trial =
             self.record.zip(until).and_then(|(record, until)| record.try_out(&value, until));
         if trial.is_none() && home != Home::Disk {
-            self.keep(value.into_inner());
+            self.keep(&value);
         }
+        // One on trial is tried first.
+        if is_awaited && trial.is_none() {
+            drop(turns);
+            yield_now().await;
+        }
+        drop(over);
         trial
     }
 
@@ -250,7 +260,7 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         let Some(record) = self.record else { return false };
         let Some((good, was_bad)) = record.acquit() else { return false };
         self.control.set_past(record.past());
-        self.keep(good);
+        self.keep(&good);
         was_bad
     }
 

@@ -42,7 +42,10 @@ pub(super) async fn restore<V, K: Sink<V>>(around: &Surroundings<'_>, sink: &K) 
     let error = match sink.restore(limit).await {
         Ok(None) => return false,
         Ok(Some(admitted)) => {
-            let mut change = |status: &mut Status, _is_new: bool| status.is_restored = true;
+            let mut change = |status: &mut Status, _is_new: bool| {
+                status.is_restored = true;
+                false
+            };
             sink.publish(admitted, &mut change).await;
             metrics.published(Origin::new(Reason::Restored, begun));
             warn!(target: "hot_reload::restored", source = source.map(display), "the last good value of an earlier run serves");
@@ -158,6 +161,7 @@ pub(super) async fn roll_back<V, K: Sink<V>>(
             status.worsen(Health::RolledBack);
         }
         status.set_problem(problem.clone());
+        false
     };
     sink.publish(admitted, &mut change).await;
     // As whoever asked knows it, who may know it by an earlier number.

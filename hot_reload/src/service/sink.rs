@@ -20,8 +20,9 @@ pub(crate) struct Failure {
     pub(crate) is_missing: bool,
 }
 
-/// What publishing does to the status.
-pub(crate) type OnPublish<'a> = &'a mut (dyn FnMut(&mut Status, bool) + Send);
+/// What publishing does to the status; says whether who waits for the value is to have it before anything
+/// else is done.
+pub(crate) type OnPublish<'a> = &'a mut (dyn FnMut(&mut Status, bool) -> bool + Send);
 
 /// What a look has found, and whether it may be published.
 pub(crate) enum Found<A> {

@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, pin::pin, time::Duration};
 
-use tokio::{task::yield_now, time::Instant};
+use tokio::time::Instant;
 use tracing::{Instrument, debug_span};
 
 use super::Shell;
@@ -78,24 +78,16 @@ where
             // First, so that whoever hears of the one finds the other.
             self.beside.doubt.show(self.sink);
         }
-        let (pace, mut news) = (Pace { again, pause }, News::default());
+        let tally = self.around.metrics.tally(origin, begun, || self.source.edited());
+        let is_asked = !self.asked.is_empty();
+        let (pace, mut news) = (Pace { again, pause }, News::new(tally, is_asked));
         let event = news.take(found, shortfall, &mechanism, pace, self.sink).await;
-        let tally = news.counted().map(|outcome| {
-            self.around.metrics.tally(outcome, origin, begun, || self.source.edited())
-        });
+        news.count();
         if is_good {
             self.beside.doubt.clear();
         }
         if news.published.is_some() {
             (self.beside.trial, self.beside.withdrawal) = (news.trial.take(), None);
-        }
-        let is_asked = !self.asked.is_empty();
-        if self.beside.trial.is_none() && !is_asked && news.is_but_a_value() {
-            // Whoever waits for it has it before it is told of. One on trial is tried first.
-            yield_now().await;
-        }
-        if let Some(tally) = tally {
-            tally.count();
         }
         if is_asked && let Some(answer) = news.answer() {
             self.answer(&answer);
