@@ -10,6 +10,9 @@ use crate::follow::Patience;
 /// How soon a file that somebody has open for writing is looked at again, without a hint: between
 /// once and twice this, so as not to keep step with the writer.
 const BUSY: Duration = Duration::from_millis(10);
+/// The same where the writer was found only now. Most are on their way out: the kernel says that a file is closed
+/// before its writer is gone, which takes until what it wrote is on its way to the disk.
+const JUST_FOUND: Duration = Duration::from_millis(1);
 
 /// How soon a file is looked at again that a storm leaves empty most of the time, where nobody is told of writers
 /// and it was waited for up to the ceiling: what it holds in between is there for less than this.
@@ -103,8 +106,9 @@ impl Settle {
             // The reading tells whether it was at it: in a storm few moments are left between two.
             Writers::Some if facts.reasons.must_read && !facts.reasons.writing => None,
             Writers::Some => {
-                self.busy_since.get_or_insert_with(now);
-                Some(busy())
+                let now = now();
+                let busy_since = *self.busy_since.get_or_insert(now);
+                Some(busy_for(now.saturating_duration_since(busy_since)))
             }
             // Events tell what a lease could not.
             Writers::Unknown if facts.reasons.writing => Some(busy()),
@@ -120,12 +124,13 @@ impl Settle {
             if facts.patience == Patience::Exhausted { self.ceiling } else { Duration::ZERO };
         let began = || now.checked_sub(before).unwrap_or(now);
         let busy_since = *self.busy_since.get_or_insert_with(began);
+        let found_at_work = now.saturating_duration_since(busy_since);
         let is_enough = facts.age >= self.ceiling
             || facts.patience == Patience::Exhausted
                 && (facts.age >= REST * self.window
                     // One that neither rests nor ever closes leaves no better moment.
-                    || now.saturating_duration_since(busy_since) >= RESTLESS * self.ceiling);
-        if is_enough { Ok(()) } else { Err(busy()) }
+                    || found_at_work >= RESTLESS * self.ceiling);
+        if is_enough { Ok(()) } else { Err(busy_for(found_at_work)) }
     }
 
     /// Whether it has been empty for so long that whoever touches it is not about to fill it.
@@ -148,7 +153,13 @@ impl Settle {
 
 #[cold]
 fn busy() -> Duration {
-    BUSY.mul_f64(1.0 + fastrand::f64())
+    busy_for(BUSY)
+}
+
+/// How soon to look again for a writer that was at it for that long.
+#[cold]
+fn busy_for(time: Duration) -> Duration {
+    time.clamp(JUST_FOUND, BUSY).mul_f64(1.0 + fastrand::f64())
 }
 
 #[cfg(test)]
@@ -281,6 +292,25 @@ mod tests {
             settle.before_reading(FRESH, || Writers::Some, || start);
             let outcome = settle.despite_writers(facts, start + busy_for * MS);
             assert_eq!(outcome.is_ok(), taken, "{facts:?} {busy_for}");
+        }
+    }
+
+    /// It was once waited for as long as one that had been at it for a second, though all it still did was to close
+    /// the file.
+    #[test]
+    fn a_writer_that_was_found_only_now_is_looked_for_soon() {
+        let (start, mut before, mut after) = (Instant::now(), settle(), settle());
+        for (time, want) in [
+            (0, JUST_FOUND..2 * JUST_FOUND),
+            (4, 4 * MS..8 * MS),
+            (10, BUSY..2 * BUSY),
+            (1000, BUSY..2 * BUSY),
+        ] {
+            let now = start + time * MS;
+            let wait = before.before_reading(FRESH, || Writers::Some, || now).unwrap();
+            assert!(want.contains(&wait), "{time} {wait:?}");
+            let wait = after.despite_writers(FRESH, now).unwrap_err();
+            assert!(want.contains(&wait), "{time} {wait:?}");
         }
     }
 

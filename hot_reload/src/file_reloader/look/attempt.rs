@@ -5,6 +5,7 @@ use std::{
     path::PathBuf,
     pin::pin,
     sync::Arc,
+    thread,
     time::Duration,
 };
 
@@ -19,7 +20,7 @@ use crate::{
         error::FileError,
         hash::Fnv,
         load::{Load, Loaded},
-        open::{HeldUp, Opened},
+        open::{HeldUp, Opened, Writers},
         settle::Facts,
         site::Site,
         survey::{Holds, Survey},
@@ -37,6 +38,9 @@ const NEWS: Duration = Duration::from_millis(20);
 /// A load that has taken longer than this is given up when the file is written anew.
 const PREEMPTED_AFTER: Duration = Duration::from_secs(1);
 
+/// For how long it is asked again and again whether a writer is gone that has said that it is done.
+const PARTING: Duration = Duration::from_micros(200);
+
 /// A look on its way.
 pub(in crate::file_reloader) struct Attempt {
     patience: Patience,
@@ -44,8 +48,8 @@ pub(in crate::file_reloader) struct Attempt {
     arm: Arm,
     /// What was found, and is yet to be read.
     found: Option<Readable>,
-    /// How soon to look again for the sake of a writer that was still at it when the files were read.
-    wait: Option<Duration>,
+    /// What was read in vain, as a writer was still at it, and how soon to look again for its sake.
+    in_vain: Option<(Box<Survey>, Duration)>,
 }
 
 /// Files that are fit to be read, as they were found.
@@ -90,7 +94,7 @@ impl<L> Looker<L> {
         let due = self.site.arms_at().map(|at| (at, Instant::now())).filter(|(at, now)| at <= now);
         self.armed = due.map(|(_, now)| now).or(self.armed);
         let arm = if due.is_some() || self.site.is_unwatched() { Arm::All } else { self.unmet.arm };
-        Attempt { patience, arm, found: None, wait: None }
+        Attempt { patience, arm, found: None, in_vain: None }
     }
 
     /// Ends a look that came to something; what one was for that did not is left to the next.
@@ -172,9 +176,8 @@ impl<L> Looker<L> {
             let found = if let Some(found) = attempt.found.take() {
                 found
             } else {
-                if attempt.wait.is_some() {
-                    // The kernel reports a close a moment before the writer is gone for good.
-                    tokio::task::yield_now().await;
+                if let Some((survey, _)) = &attempt.in_vain {
+                    see_off_writers(survey).await;
                 }
                 let news = self.follower.bell.news();
                 let survey = self.site.survey(attempt.arm).await;
@@ -197,7 +200,7 @@ impl<L> Looker<L> {
                 return outcome;
             }
         }
-        Ok(Look::Unsettled(attempt.wait.unwrap_or(RESTLESS)))
+        Ok(Look::Unsettled(attempt.in_vain.map_or(RESTLESS, |(_, wait)| wait)))
     }
 
     /// Says what is to be read, or what the look came to without that.
@@ -288,7 +291,7 @@ impl<L> Looker<L> {
         loaded: Result<Loaded<V>, FileError>,
         holds: Holds,
     ) -> ControlFlow<Result<Look<V>, FileError>> {
-        (attempt.arm, attempt.wait) = (Arm::None, None);
+        (attempt.arm, attempt.in_vain) = (Arm::None, None);
         if holds == Holds::AsFarAsKnown && self.site.distrust_leases() {
             // As once privileges are dropped: events have to tell of the next writer, before this is out.
             attempt.arm = Arm::All;
@@ -299,8 +302,8 @@ impl<L> Looker<L> {
             Holds::No => return Continue(()),
             Holds::ButForWriters => {
                 if let Err(wait) = self.settle.despite_writers(found.facts, Instant::now()) {
-                    attempt.wait = Some(wait);
-                    self.in_vain = Some(found.survey.identities);
+                    self.in_vain = Some(found.survey.identities.clone());
+                    attempt.in_vain = Some((found.survey, wait));
                     return Continue(());
                 }
                 Proof::UnderWriters
@@ -403,5 +406,20 @@ impl<L> Looker<L> {
                 }
             }
         }
+    }
+}
+
+/// Waits for a moment until nobody is at these files any more: the kernel says that a file is closed before its
+/// writer is gone for good, since that has yet to see what it wrote on its way to the disk.
+async fn see_off_writers(survey: &Survey) {
+    // Also where the clock of the runtime is paused.
+    let start = std::time::Instant::now();
+    loop {
+        tokio::task::yield_now().await;
+        if survey.writers() != Writers::Some || start.elapsed() >= PARTING {
+            return;
+        }
+        // It may be on this processor.
+        thread::yield_now();
     }
 }
