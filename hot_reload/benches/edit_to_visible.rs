@@ -5,8 +5,8 @@
 //! and parse, which is the physical limit. Then version 0.3.6, built apart because a workspace can't name
 //! two packages alike.
 //!
-//! The subjects are bound to one processor, and the writer to another or to the same: where a system runs
-//! them decides more than what they do.
+//! The subjects are bound to one processor and the writer to another, all to the same, or nobody to any:
+//! where a system runs them decides more than what they do.
 
 #[path = "common/edits.rs"]
 mod edits;
@@ -139,10 +139,13 @@ where
 /// Where the subjects run, and who writes to their files.
 #[derive(Debug, Clone, Copy)]
 enum Place {
-    /// Each on a processor of its own, as where a system wakes whoever waits on one that is idle.
+    /// Each on a processor of its own, as where a system wakes whoever waits on one that is idle; a
+    /// runtime has one worker then.
     Apart,
     /// On one processor, where nothing is done about an edit until its writer has left that.
     Together,
+    /// Wherever the system has them.
+    Anywhere,
 }
 
 /// Has this thread, and those that it makes from now on, run on these processors.
@@ -161,42 +164,48 @@ fn main() {
     });
     let first = each.next().expect("a processor");
     let second = each.next();
-    // The threads of the subjects are made here.
-    run_on(&first);
-    let runtime = || Runtime::new().expect("a runtime");
-    let (bare, toml, hand_written) = (Bare(first), Toml(runtime()), HandWritten(runtime()));
 
     head();
-    let runs: [(&dyn Subject, Place); 3] =
-        [(&toml, Place::Apart), (&toml, Place::Together), (&hand_written, Place::Apart)];
-    for (ours, place) in runs {
-        let both: [&dyn Subject; 2] = [&bare, ours];
-        match (place, second) {
-            (Place::Apart, Some(second)) => run_on(&second),
+    for place in [Place::Apart, Place::Together, Place::Anywhere] {
+        let (subjects, writer) = match (place, second) {
+            (Place::Apart, Some(second)) => (first, second),
             (Place::Apart, None) => continue,
-            (Place::Together, _) => run_on(&first),
-        }
-        let named = |name: &str, edit: Edit| format!("{name}/{}/{place:?}", edit.name());
-        for (name, edits, pause) in [("single", 500, SHORT_PAUSE), ("rested", 60, LONG_PAUSE)] {
-            for edit in Edit::ALL {
-                let latencies = single(&both, edit, edits / part, pause);
-                let latencies = latencies.unwrap_or_else(|who| panic!("{who} lost an edit"));
-                rows(&named(name, edit), both, latencies);
-            }
-        }
-        for edit in Edit::ALL {
-            let latencies = steady(&both, edit, 200 / part);
-            rows(&named("steady", edit), both, latencies);
+            (Place::Together, _) => (first, first),
+            (Place::Anywhere, _) => (all, all),
+        };
+        run_on(&subjects);
+        let runtime = || Runtime::new().expect("a runtime");
+        let (bare, toml, hand_written) = (Bare(subjects), Toml(runtime()), HandWritten(runtime()));
+        run_on(&writer);
+        measure(&bare, &toml, place, part);
+        if let Place::Anywhere = place {
+            measure(&bare, &hand_written, place, part);
         }
     }
 
-    run_on(&all);
     let peer = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peer/Cargo.toml");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["run", "--quiet", "--release", "--manifest-path", peer]);
     cargo.args(["--", "edit_to_visible"]).args(short.then_some("--short"));
     let ran = cargo.status().expect("cargo runs");
     assert!(ran.success(), "the peer failed");
+}
+
+/// Measures ours beside the limit, in every scenario.
+fn measure(bare: &dyn Subject, ours: &dyn Subject, place: Place, part: u64) {
+    let both = [bare, ours];
+    let named = |name: &str, edit: Edit| format!("{name}/{}/{place:?}", edit.name());
+    for (name, edits, pause) in [("single", 500, SHORT_PAUSE), ("rested", 60, LONG_PAUSE)] {
+        for edit in Edit::ALL {
+            let latencies = single(&both, edit, edits / part, pause);
+            let latencies = latencies.unwrap_or_else(|who| panic!("{who} lost an edit"));
+            rows(&named(name, edit), both, latencies);
+        }
+    }
+    for edit in Edit::ALL {
+        let latencies = steady(&both, edit, 200 / part);
+        rows(&named("steady", edit), both, latencies);
+    }
 }
 
 /// Prints a row for the limit and one for ours, and how the one compares with the other.

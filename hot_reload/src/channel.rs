@@ -143,7 +143,12 @@ impl<V> ReloaderSender<V> {
         self.cell.statement.change(|status| {
             // Under its lock, so that whoever sees the new value finds this status, and the other
             // way round.
-            last = Some(self.cell.current.swap(Arc::clone(next)));
+            let mut over = self.cell.current.swap(Arc::clone(next));
+            // What nobody holds any more is only to be freed.
+            if let Some(unheld) = Arc::get_mut(&mut over) {
+                unheld.alive = None;
+            }
+            last = Some(over);
             if !self.is_part {
                 status.generation = number;
                 status.last_change = Some(published);
@@ -151,10 +156,6 @@ impl<V> ReloaderSender<V> {
             change(status);
         });
         drop(projections);
-        // What nobody holds any more is only to be freed.
-        if let Some(unheld) = last.as_mut().and_then(Arc::get_mut) {
-            unheld.alive = None;
-        }
         // Whoever is woken finds all of it in place.
         self.published.send_replace(number);
         // What may take long to free holds up nobody, and what panics at it ends nothing.

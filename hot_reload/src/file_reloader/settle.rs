@@ -117,8 +117,12 @@ impl Settle {
     }
 
     /// Whether what was read is taken though somebody has the file open for writing; otherwise how
-    /// soon to look again.
-    pub(super) fn despite_writers(&mut self, facts: Facts, now: Instant) -> Result<(), Duration> {
+    /// soon to look again, and whether that one was found only now.
+    pub(super) fn despite_writers(
+        &mut self,
+        facts: Facts,
+        now: Instant,
+    ) -> Result<(), (Duration, bool)> {
         // Where patience is at its end, that is a ceiling after the first that was heard of it.
         let before =
             if facts.patience == Patience::Exhausted { self.ceiling } else { Duration::ZERO };
@@ -130,7 +134,7 @@ impl Settle {
                 && (facts.age >= REST * self.window
                     // One that neither rests nor ever closes leaves no better moment.
                     || found_at_work >= RESTLESS * self.ceiling);
-        if is_enough { Ok(()) } else { Err(busy_for(found_at_work)) }
+        if is_enough { Ok(()) } else { Err((busy_for(found_at_work), found_at_work < JUST_FOUND)) }
     }
 
     /// Whether it has been empty for so long that whoever touches it is not about to fill it.
@@ -309,8 +313,9 @@ mod tests {
             let now = start + time * MS;
             let wait = before.before_reading(FRESH, || Writers::Some, || now).unwrap();
             assert!(want.contains(&wait), "{time} {wait:?}");
-            let wait = after.despite_writers(FRESH, now).unwrap_err();
+            let (wait, is_just_found) = after.despite_writers(FRESH, now).unwrap_err();
             assert!(want.contains(&wait), "{time} {wait:?}");
+            assert_eq!(is_just_found, time == 0);
         }
     }
 

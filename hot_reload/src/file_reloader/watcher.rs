@@ -1,7 +1,7 @@
 //! The one watcher of the process: turns filesystem events and periodic looks into rung bells.
 //!
 //! It has no thread of its own, save under a runtime without I/O. Events are read where the services
-//! run, by one task a runtime, so that from the kernel to a service there is a single wake-up; every
+//! run, by one task a runtime and queue, so that from the kernel to a service there is a single wake-up; every
 //! task reads for all, and a runtime that is busy holds up no other.
 
 mod audit;

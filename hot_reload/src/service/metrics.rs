@@ -80,14 +80,16 @@ impl Metrics {
         Self { source }
     }
 
-    /// Measures a load, whose value, if it publishes one, may be known to have been `edited` then.
+    /// Measures a load, whose value, if it has a new one, may be known to have been `edited` then.
     pub(super) fn tally(
         &self,
         origin: Origin,
         begun: Instant,
         edited: impl FnOnce() -> Option<SystemTime>,
     ) -> Tally<'_> {
-        Tally { metrics: self, origin, begun, edited: edited(), ended: None }
+        // What was there before the service says nothing of how fast that is.
+        let edited = if origin.reason == Reason::Initial { None } else { edited() };
+        Tally { metrics: self, origin, begun, edited, ended: None }
     }
 
     /// Takes note of a publication, just now, of what no load has found.
@@ -103,9 +105,7 @@ impl Metrics {
         let at = now.checked_sub(published.elapsed()).unwrap_or(now);
         let since_1970 = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         metrics::gauge!(name::LAST_CHANGE, "source" => self.source.clone()).set(since_1970);
-        // What was there before the service says nothing of how fast that is; neither does a clock
-        // that was set back.
-        let edited = edited.filter(|_| origin.reason != Reason::Initial);
+        // A clock that was set back says nothing of how fast that was.
         if let Some(age) = edited.and_then(|edited| at.duration_since(edited).ok()) {
             self.record(name::EDIT_TO_VISIBLE, age);
         }

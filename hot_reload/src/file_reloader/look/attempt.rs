@@ -48,8 +48,10 @@ pub(in crate::file_reloader) struct Attempt {
     arm: Arm,
     /// What was found, and is yet to be read.
     found: Option<Readable>,
-    /// What was read in vain, as a writer was still at it, and how soon to look again for its sake.
-    in_vain: Option<(Box<Survey>, Duration)>,
+    /// How soon to look again for the sake of a writer that was still at it when the files were read.
+    wait: Option<Duration>,
+    /// The files, if that was found only now: it may be on its way out.
+    parting: Option<Box<Survey>>,
 }
 
 /// Files that are fit to be read, as they were found.
@@ -94,7 +96,7 @@ impl<L> Looker<L> {
         let due = self.site.arms_at().map(|at| (at, Instant::now())).filter(|(at, now)| at <= now);
         self.armed = due.map(|(_, now)| now).or(self.armed);
         let arm = if due.is_some() || self.site.is_unwatched() { Arm::All } else { self.unmet.arm };
-        Attempt { patience, arm, found: None, in_vain: None }
+        Attempt { patience, arm, found: None, wait: None, parting: None }
     }
 
     /// Ends a look that came to something; what one was for that did not is left to the next.
@@ -176,8 +178,10 @@ impl<L> Looker<L> {
             let found = if let Some(found) = attempt.found.take() {
                 found
             } else {
-                if let Some((survey, _)) = &attempt.in_vain {
-                    see_off_writers(survey).await;
+                if let Some(survey) = attempt.parting.take() {
+                    see_off_writers(&survey).await;
+                } else if attempt.wait.is_some() {
+                    tokio::task::yield_now().await;
                 }
                 let news = self.follower.bell.news();
                 let survey = self.site.survey(attempt.arm).await;
@@ -200,7 +204,7 @@ impl<L> Looker<L> {
                 return outcome;
             }
         }
-        Ok(Look::Unsettled(attempt.in_vain.map_or(RESTLESS, |(_, wait)| wait)))
+        Ok(Look::Unsettled(attempt.wait.unwrap_or(RESTLESS)))
     }
 
     /// Says what is to be read, or what the look came to without that.
@@ -291,7 +295,7 @@ impl<L> Looker<L> {
         loaded: Result<Loaded<V>, FileError>,
         holds: Holds,
     ) -> ControlFlow<Result<Look<V>, FileError>> {
-        (attempt.arm, attempt.in_vain) = (Arm::None, None);
+        (attempt.arm, attempt.wait) = (Arm::None, None);
         if holds == Holds::AsFarAsKnown && self.site.distrust_leases() {
             // As once privileges are dropped: events have to tell of the next writer, before this is out.
             attempt.arm = Arm::All;
@@ -301,9 +305,12 @@ impl<L> Looker<L> {
         self.proof = match self.by_hearsay(holds, &found) {
             Holds::No => return Continue(()),
             Holds::ButForWriters => {
-                if let Err(wait) = self.settle.despite_writers(found.facts, Instant::now()) {
+                if let Err((wait, is_just_found)) =
+                    self.settle.despite_writers(found.facts, Instant::now())
+                {
                     self.in_vain = Some(found.survey.identities.clone());
-                    attempt.in_vain = Some((found.survey, wait));
+                    (attempt.wait, attempt.parting) =
+                        (Some(wait), is_just_found.then_some(found.survey));
                     return Continue(());
                 }
                 Proof::UnderWriters
@@ -414,12 +421,12 @@ impl<L> Looker<L> {
 async fn see_off_writers(survey: &Survey) {
     // Also where the clock of the runtime is paused.
     let start = std::time::Instant::now();
+    // It may have been on this processor.
+    thread::yield_now();
     loop {
         tokio::task::yield_now().await;
         if survey.writers() != Writers::Some || start.elapsed() >= PARTING {
             return;
         }
-        // It may be on this processor.
-        thread::yield_now();
     }
 }

@@ -14,7 +14,7 @@ use std::{
         fd::{AsFd, AsRawFd, OwnedFd, RawFd},
         unix::ffi::OsStrExt,
     },
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::Path,
     sync::{Arc, Mutex, OnceLock, Weak},
     thread,
@@ -275,7 +275,13 @@ async fn read_both(sparse: AsyncFd<Descriptor>, watcher: Arc<Watcher>) {
         };
         read_from(readable, watcher, Queue::Dense).await;
     });
-    while queues.join_next().await.is_some() {}
+    while let Some(ended) = queues.join_next().await {
+        if let Err(error) = ended
+            && let Ok(panic) = error.try_into_panic()
+        {
+            resume_unwind(panic);
+        }
+    }
 }
 
 async fn read_from(mut readable: AsyncFd<Descriptor>, watcher: Arc<Watcher>, queue: Queue) {

@@ -78,7 +78,9 @@ where
             // First, so that whoever hears of the one finds the other.
             self.beside.doubt.show(self.sink);
         }
-        let tally = self.around.metrics.tally(origin, begun, || self.source.edited());
+        let is_new = matches!(found, Ok(Found::New(_)));
+        let edited = || if is_new { self.source.edited() } else { None };
+        let tally = self.around.metrics.tally(origin, begun, edited);
         let is_asked = !self.asked.is_empty();
         let (pace, mut news) = (Pace { again, pause }, News::new(tally, is_asked));
         let event = news.take(found, shortfall, &mechanism, pace, self.sink).await;
