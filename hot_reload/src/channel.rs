@@ -25,7 +25,7 @@ pub use self::{
 use crate::{
     change::{Origin, Reason},
     lock::lock,
-    panic::Guarded,
+    panic::{Guarded, drop_guarded},
     status::{Alive, Health, Statement, Status},
 };
 
@@ -139,14 +139,15 @@ impl<V> ReloaderSender<V> {
         let published = *next.published.get_or_init(Instant::now);
         // First, so that whoever sees a new whole sees its new part as well.
         let (unwanted, of_parts) = projections.publish(next);
-        let mut last = None;
+        let (mut last, mut is_held) = (None, false);
         self.cell.statement.change(|status| {
             // Under its lock, so that whoever sees the new value finds this status, and the other
             // way round.
             let mut over = self.cell.current.swap(Arc::clone(next));
-            // What nobody holds any more is only to be freed.
-            if let Some(unheld) = Arc::get_mut(&mut over) {
-                unheld.alive = None;
+            match Arc::get_mut(&mut over) {
+                // It is only to be freed.
+                Some(unheld) => unheld.alive = None,
+                None => is_held = true,
             }
             last = Some(over);
             if !self.is_part {
@@ -156,6 +157,10 @@ impl<V> ReloaderSender<V> {
             change(status);
         });
         drop(projections);
+        if is_held {
+            // Whoever holds it frees it.
+            drop_guarded(last.take());
+        }
         // Whoever is woken finds all of it in place.
         self.published.send_replace(number);
         // What may take long to free holds up nobody, and what panics at it ends nothing.
