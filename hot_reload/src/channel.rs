@@ -40,7 +40,7 @@ pub(crate) struct Generation<V> {
     origin: Origin,
     /// Unset until it is published.
     published: OnceLock<Instant>,
-    /// Counts it; `None` where it is not one of a service, but of a part.
+    /// Counts it; `None` where it is not one of a service, but of a part, or nobody holds it any more.
     alive: Option<Alive>,
 }
 
@@ -67,7 +67,7 @@ struct Cell<V> {
 /// What a publication lets go of: a user's, whose `Drop` may take a lock that somebody holds who
 /// projects a value, so that it is dropped once nothing is locked here.
 pub(crate) struct LetGo<V> {
-    _last: Guarded<Option<Arc<Generation<V>>>>,
+    _unheld: Guarded<Option<Arc<Generation<V>>>>,
     _unwanted: Vec<Part<V>>,
     _of_parts: Vec<OfPart>,
 }
@@ -139,17 +139,18 @@ impl<V> ReloaderSender<V> {
         let published = *next.published.get_or_init(Instant::now);
         // First, so that whoever sees a new whole sees its new part as well.
         let (unwanted, of_parts) = projections.publish(next);
-        let (mut last, mut is_held) = (None, false);
+        let (mut unheld, mut held) = (None, None);
         self.cell.statement.change(|status| {
             // Under its lock, so that whoever sees the new value finds this status, and the other
             // way round.
-            let mut over = self.cell.current.swap(Arc::clone(next));
-            match Arc::get_mut(&mut over) {
+            let mut last = self.cell.current.swap(Arc::clone(next));
+            if let Some(generation) = Arc::get_mut(&mut last) {
                 // It is only to be freed.
-                Some(unheld) => unheld.alive = None,
-                None => is_held = true,
+                generation.alive = None;
+                unheld = Some(last);
+            } else {
+                held = Some(last);
             }
-            last = Some(over);
             if !self.is_part {
                 status.generation = number;
                 status.last_change = Some(published);
@@ -157,14 +158,12 @@ impl<V> ReloaderSender<V> {
             change(status);
         });
         drop(projections);
-        if is_held {
-            // Whoever holds it frees it.
-            drop_guarded(last.take());
-        }
+        // Whoever holds it frees it.
+        drop_guarded(held);
         // Whoever is woken finds all of it in place.
         self.published.send_replace(number);
         // What may take long to free holds up nobody, and what panics at it ends nothing.
-        LetGo { _last: Guarded::new(last), _unwanted: unwanted, _of_parts: of_parts }
+        LetGo { _unheld: Guarded::new(unheld), _unwanted: unwanted, _of_parts: of_parts }
     }
 
     /// What receivers hold.

@@ -179,9 +179,7 @@ impl Status {
     pub(crate) fn set_good(&mut self) {
         let is_degraded = matches!(self.mechanism, Some(Mechanism::Degraded(_)));
         self.health = if is_degraded { Health::Degraded } else { Health::Fresh };
-        if self.last_error.is_some() {
-            self.set_problem(None);
-        }
+        self.set_problem(None);
         self.unapplied_since = None;
     }
 

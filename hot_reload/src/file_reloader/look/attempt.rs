@@ -181,6 +181,7 @@ impl<L> Looker<L> {
                 if let Some(survey) = attempt.parting.take() {
                     see_off_writers(&survey).await;
                 } else if attempt.wait.is_some() {
+                    // One that has long been at it may have ended as the files were read.
                     tokio::task::yield_now().await;
                 }
                 let news = self.follower.bell.news();
