@@ -149,14 +149,14 @@ impl Metrics {
     }
 }
 
-/// What is measured of a load: counted at the latest when this is dropped, if it came to anything.
+/// What is measured of a load, which is counted as this is dropped, if it came to anything.
 #[cfg(feature = "metrics")]
 pub(super) struct Tally<'a> {
     metrics: &'a Metrics,
     origin: Origin,
     begun: Instant,
     edited: Option<SystemTime>,
-    /// What it came to, and when; until that is counted.
+    /// What it came to, and when.
     ended: Option<(Outcome, Instant)>,
 }
 
@@ -166,8 +166,11 @@ impl Tally<'_> {
     pub(super) fn end_in(&mut self, outcome: Outcome, now: Instant) {
         self.ended = Some((outcome, now));
     }
+}
 
-    pub(super) fn count(&mut self) {
+#[cfg(feature = "metrics")]
+impl Drop for Tally<'_> {
+    fn drop(&mut self) {
         let Some((outcome, at)) = self.ended.take() else { return };
         let words = match outcome {
             Outcome::Published => "published",
@@ -180,13 +183,6 @@ impl Tally<'_> {
         if outcome == Outcome::Published {
             self.metrics.count_publication(self.origin, self.edited, at);
         }
-    }
-}
-
-#[cfg(feature = "metrics")]
-impl Drop for Tally<'_> {
-    fn drop(&mut self) {
-        self.count();
     }
 }
 
@@ -218,6 +214,4 @@ pub(super) struct Tally<'a>(PhantomData<&'a Metrics>);
 #[allow(clippy::unused_self, reason = "the same calls with and without")]
 impl Tally<'_> {
     pub(super) fn end_in(&mut self, _outcome: Outcome, _now: Instant) {}
-
-    pub(super) fn count(&mut self) {}
 }

@@ -100,10 +100,12 @@ impl Failing {
 }
 
 /// What a look has changed that somebody waits for, or that is worth a line in the log.
+#[derive(Default)]
 pub(super) struct News<'a> {
     /// What came of the look, if it came to anything.
     outcome: Option<Outcome>,
-    tally: Tally<'a>,
+    /// There until the look is counted.
+    tally: Option<Tally<'a>>,
     /// Whether somebody waits for what is told of it, who comes first.
     is_asked: bool,
     /// Why it came to nothing good.
@@ -121,19 +123,7 @@ pub(super) struct News<'a> {
 impl<'a> News<'a> {
     /// Those of a look that is measured by `tally`.
     pub(super) fn new(tally: Tally<'a>, is_asked: bool) -> Self {
-        Self {
-            outcome: None,
-            tally,
-            is_asked,
-            words: None,
-            trial: None,
-            degraded: None,
-            has_events_again: false,
-            failed: None,
-            had_value: false,
-            failures_over: 0,
-            published: None,
-        }
+        Self { tally: Some(tally), is_asked, ..Self::default() }
     }
 
     /// Publishes what was found, and puts it into the status, together with what it falls short of.
@@ -250,12 +240,14 @@ impl<'a> News<'a> {
     /// Takes note of what has come of the look.
     fn end_in(&mut self, outcome: Outcome, now: Instant) {
         self.outcome = Some(outcome);
-        self.tally.end_in(outcome, now);
+        if let Some(tally) = &mut self.tally {
+            tally.end_in(outcome, now);
+        }
     }
 
     /// Counts the look.
     pub(super) fn count(&mut self) {
-        self.tally.count();
+        self.tally = None;
     }
 
     /// What is told whoever has asked for the look.
