@@ -9,9 +9,9 @@ use std::{
     fs,
     os::unix::ffi::OsStrExt,
     path::PathBuf,
-    sync::{Condvar, Mutex, mpsc},
+    sync::{Arc, Condvar, Mutex, mpsc},
     thread,
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use common::{Lab, PATIENCE, alone_under, config, options, text};
@@ -20,7 +20,10 @@ use fuser::{
     INodeNo, LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyEntry, Request,
 };
 use hot_reload::{Mechanism, WatchStrategy};
-use tokio::{runtime::Builder, time::sleep};
+use tokio::{
+    runtime::Builder,
+    time::{sleep, timeout},
+};
 
 const OWN_MOUNTS: &[&str] =
     &["unshare", "--user", "--map-root-user", "--mount", "--propagation", "private"];
@@ -34,12 +37,42 @@ fn set_hanging(hangs: bool) {
     ANSWERS.notify_all();
 }
 
-/// Has the names `file`, which holds `text("one")`, and `link`, which leads to `target`.
+/// Has the names `file` and `link`, which leads to `target`.
 struct Server {
     target: PathBuf,
+    file: Arc<Mutex<Written>>,
     /// For how long the kernel may believe in a name, and in what is behind it.
     names: Duration,
     attributes: Duration,
+}
+
+/// What a writer elsewhere has written, by the clock of the server.
+struct Written {
+    text: String,
+    at: SystemTime,
+    /// What it goes on to write, a while after what it wrote by then was first seen here.
+    rest: Option<String>,
+    seen: Option<Instant>,
+}
+
+/// For how long a writer elsewhere leaves its file half-written.
+const HALFWAY: Duration = Duration::from_millis(20);
+
+impl Written {
+    fn once(text: String) -> Self {
+        Self { text, at: UNIX_EPOCH, rest: None, seen: None }
+    }
+
+    fn see(&mut self) -> &Self {
+        let seen = *self.seen.get_or_insert_with(Instant::now);
+        if seen.elapsed() >= HALFWAY
+            && let Some(rest) = self.rest.take()
+        {
+            self.text = rest;
+            self.at += HALFWAY;
+        }
+        self
+    }
 }
 
 const FILE: INodeNo = INodeNo(2);
@@ -51,9 +84,15 @@ fn wait_while_it_hangs() {
 
 impl Server {
     fn attributes_of(&self, ino: INodeNo) -> Option<FileAttr> {
+        let mut at = UNIX_EPOCH;
         let (kind, perm, size) = match ino {
             INodeNo::ROOT => (FileType::Directory, 0o755, 0),
-            FILE => (FileType::RegularFile, 0o644, text("one").len()),
+            FILE => {
+                let mut file = self.file.lock().unwrap();
+                let found = file.see();
+                at = found.at;
+                (FileType::RegularFile, 0o644, found.text.len())
+            }
             LINK => (FileType::Symlink, 0o777, self.target.as_os_str().len()),
             _ => return None,
         };
@@ -61,10 +100,10 @@ impl Server {
             ino,
             size: size as u64,
             blocks: 1,
-            atime: UNIX_EPOCH,
-            mtime: UNIX_EPOCH,
-            ctime: UNIX_EPOCH,
-            crtime: UNIX_EPOCH,
+            atime: at,
+            mtime: at,
+            ctime: at,
+            crtime: at,
             kind,
             perm,
             nlink: 1,
@@ -118,9 +157,10 @@ impl Filesystem for Server {
         reply: ReplyData,
     ) {
         wait_while_it_hangs();
-        let text = text("one");
+        let mut file = self.file.lock().unwrap();
+        let text = file.see().text.as_bytes();
         let from = usize::try_from(offset).unwrap().min(text.len());
-        reply.data(&text.as_bytes()[from..]);
+        reply.data(&text[from..]);
     }
 }
 
@@ -130,18 +170,22 @@ const BELIEFS: [(u64, u64); 3] = [(0, 0), (3600, 0), (3600, 3600)];
 /// Follows a file of its own, as well as one that `name` on the server leads to.
 struct Beside {
     own: Lab,
+    /// What the server has.
+    file: Arc<Mutex<Written>>,
     _mount: BackgroundSession,
 }
 
 impl Beside {
     async fn new((names, attributes): (u64, u64)) -> Self {
         let mut mount = None;
+        let file = Arc::new(Mutex::new(Written::once(text("one"))));
         let own = Lab::new(WatchStrategy::Realtime, |dir| {
             fs::create_dir(dir.join("mount")).unwrap();
             fs::write(dir.join("target"), text("one")).unwrap();
             fs::write(dir.join("config.toml"), text("one")).unwrap();
             let server = Server {
                 target: dir.join("target"),
+                file: Arc::clone(&file),
                 names: Duration::from_secs(names),
                 attributes: Duration::from_secs(attributes),
             };
@@ -150,7 +194,7 @@ impl Beside {
         });
         let mut own = own.await;
         own.expect(config("one")).await;
-        Self { own, _mount: mount.unwrap() }
+        Self { own, file, _mount: mount.unwrap() }
     }
 
     async fn other(&self, name: &str, strategy: WatchStrategy) -> Lab {
@@ -228,5 +272,30 @@ fn a_service_that_starts_on_a_server_that_hangs_holds_up_no_other() {
             beside.goes_on(&format!("{name}, {belief:?}")).await;
             other.expect(config(if name == "link" { "two" } else { "one" })).await;
         });
+    }
+}
+
+/// Its server's clock said how long ago that was, and who here has the file open that nobody is at it.
+#[test]
+fn what_a_writer_elsewhere_has_written_by_half_is_not_published() {
+    if !alone_under("what_a_writer_elsewhere_has_written_by_half_is_not_published", OWN_MOUNTS) {
+        return;
+    }
+    let hour = Duration::from_secs(3600);
+    let now = SystemTime::now();
+    for (clock, at) in [("right", now), ("behind", now - hour), ("ahead", now + hour)] {
+        for strategy in [WatchStrategy::Realtime, WatchStrategy::Hybrid, WatchStrategy::Polling] {
+            block_on(async {
+                let beside = Beside::new((0, 0)).await;
+                let path = beside.own.root.join("mount").join("file");
+                let options = options(strategy).settle_ceiling(hour);
+                let mut other = Lab::following(options, path, |_| {}).await;
+                other.expect(config("one")).await;
+                let (half, whole) = (text("half"), Some(text("whole")));
+                *beside.file.lock().unwrap() = Written { text: half, at, rest: whole, seen: None };
+                let seen = timeout(PATIENCE, other.rx.changed()).await.map(|_| other.rx.get());
+                assert_eq!(seen, Ok(Some(config("whole"))), "{clock}, {strategy:?}");
+            });
+        }
     }
 }

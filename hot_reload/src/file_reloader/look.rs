@@ -57,6 +57,9 @@ pub(super) struct Looker<L> {
     in_vain: Option<Vec<Option<Identity>>>,
     /// Those besides the main file that held something when they were read last, good or bad; in order.
     filled: Vec<PathBuf>,
+    /// What was last found on a server, and when first: of how long ago that changed, its times say nothing, as
+    /// they are by another clock.
+    first_seen: Option<Box<(Vec<Option<Identity>>, Instant)>>,
     /// Whether the last load was given up for a newer version of the file.
     preempted: bool,
     echo: Echo,
@@ -104,6 +107,7 @@ impl<L> Looker<L> {
             proof: Proof::Sound,
             in_vain: None,
             filled: Vec::new(),
+            first_seen: None,
             preempted: false,
             echo: Echo::default(),
             armed: None,

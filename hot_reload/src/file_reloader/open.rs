@@ -79,7 +79,7 @@ pub(super) type Domain = (u64, u32);
 impl Opened {
     /// Tells whether anyone has the file open for writing.
     pub(super) fn writers(&self) -> Writers {
-        platform::writers(&self.file)
+        self.filesystem.believe(platform::writers(&self.file))
     }
 
     /// Keeps everybody from opening the file for writing, until what is returned is dropped; `None` where

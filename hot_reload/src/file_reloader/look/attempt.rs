@@ -20,7 +20,7 @@ use crate::{
         error::FileError,
         hash::Fnv,
         load::{Load, Loaded},
-        open::{HeldUp, Opened, Writers},
+        open::{Filesystem, HeldUp, Opened, Writers},
         settle::Facts,
         site::Site,
         survey::{Holds, Survey},
@@ -261,7 +261,7 @@ impl<L> Looker<L> {
         let is_finished = self.unmet.is_finished && is_new;
         let reasons = Reasons { must_read, is_finished, writing, ..self.unmet };
         let facts = Facts {
-            age: survey.age,
+            age: self.age(survey),
             is_empty: survey.main_is_empty || self.lost_what_it_held(survey),
             is_of_set: self.follows_a_set(),
             reasons,
@@ -275,6 +275,29 @@ impl<L> Looker<L> {
             Ok(()) => Continue(facts),
             Err(error) => Break(Err(error)),
         }
+    }
+
+    /// How long ago any of the files changed.
+    fn age(&mut self, survey: &Survey) -> Duration {
+        if survey.filesystem().is_some_and(Filesystem::is_remote) {
+            self.age_by_own_clock(survey)
+        } else {
+            survey.age
+        }
+    }
+
+    /// For how long they have been seen to be as they are; at the first look, nothing else is known than what
+    /// the server says.
+    #[cold]
+    fn age_by_own_clock(&mut self, survey: &Survey) -> Duration {
+        let now = Instant::now();
+        let seen = match self.first_seen.take() {
+            Some(seen) if seen.0 == survey.identities => seen,
+            _ => Box::new((survey.identities.clone(), now)),
+        };
+        let seen_for = now.saturating_duration_since(seen.1);
+        self.first_seen = Some(seen);
+        if self.applied.is_none() { survey.age.max(seen_for) } else { seen_for }
     }
 
     /// Whether one that belongs to the main file is empty, and was not when they were read last.
@@ -317,8 +340,8 @@ impl<L> Looker<L> {
                 Proof::UnderWriters
             }
             holds => {
-                let Survey { age, is_racy, .. } = *found.survey;
-                Proof::of(holds, age, is_racy, found.survey.is_in_memory())
+                let Readable { facts: Facts { age, .. }, survey, .. } = &found;
+                Proof::of(holds, *age, survey.is_racy, survey.is_in_memory())
             }
         };
         self.reread_if(self.proof == Proof::SaveInMemory);

@@ -1,6 +1,6 @@
 //! What is known of the filesystems that a path goes through.
 
-use super::platform;
+use super::{Writers, platform};
 use crate::file_reloader::chain::Stop;
 
 /// Whether a filesystem reports every change here.
@@ -20,7 +20,21 @@ impl Filesystem {
     pub(in crate::file_reloader) fn is_remote(self) -> bool {
         matches!(self, Self::Remote(_))
     }
+
+    /// What is known of the writers of a file on it, of which this system knows `local`.
+    pub(super) fn believe(self, local: Writers) -> Writers {
+        match (self, local) {
+            // These grant a lease only with the consent of the server, which may have other reasons to refuse.
+            (Self::Remote(NFS | SMB), Writers::Some) | (Self::Remote(_), Writers::None) => {
+                Writers::Unknown
+            }
+            _ => local,
+        }
+    }
 }
+
+pub(super) const NFS: &str = "NFS";
+pub(super) const SMB: &str = "SMB";
 
 /// The filesystems that are known, by device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,6 +59,26 @@ impl Filesystems {
             if self.get(*device).is_none() {
                 self.0.push((*device, *filesystem));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_writers_elsewhere_no_lease_tells() {
+        for (filesystem, local, want) in [
+            (Filesystem::Local, Writers::None, Writers::None),
+            (Filesystem::Layered, Writers::Some, Writers::Some),
+            (Filesystem::Remote("FUSE"), Writers::None, Writers::Unknown),
+            (Filesystem::Remote("FUSE"), Writers::Some, Writers::Some),
+            (Filesystem::Remote(NFS), Writers::None, Writers::Unknown),
+            (Filesystem::Remote(NFS), Writers::Some, Writers::Unknown),
+            (Filesystem::Remote(SMB), Writers::Some, Writers::Unknown),
+        ] {
+            assert_eq!(filesystem.believe(local), want, "{filesystem:?} {local:?}");
         }
     }
 }

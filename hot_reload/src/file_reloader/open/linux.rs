@@ -26,6 +26,7 @@ use rustix::{
 pub(in crate::file_reloader) use self::address::Address;
 use super::{
     Failed, Filesystem, Filesystems, Found, Glance, How, Identity, Opened, WouldBlock, Writers,
+    filesystem::{NFS, SMB},
 };
 
 /// Smallest buffer for a file that says it is empty: those of /proc and /sys do, and are not.
@@ -299,8 +300,8 @@ fn kind(found: &StatFs) -> Filesystem {
         // tmpfs and ramfs.
         0x0102_1994 | 0x8584_58f6 => Filesystem::Memory,
         0x794c_7630 => Filesystem::Layered,
-        0x6969 => Filesystem::Remote("NFS"),
-        0x517b | 0xff53_4d42 | 0xfe53_4d42 => Filesystem::Remote("SMB"),
+        0x6969 => Filesystem::Remote(NFS),
+        0x517b | 0xff53_4d42 | 0xfe53_4d42 => Filesystem::Remote(SMB),
         // virtiofs, and the shared folders of desktop container engines, are FUSE as well.
         0x6573_5546 => Filesystem::Remote("FUSE"),
         0x0102_1997 => Filesystem::Remote("9p"),
