@@ -201,8 +201,9 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
         let Admitted { value, prepared, home } = admitted;
         // Until it can be seen to serve.
         let turns = prepared.map(|prepared| prepared.commit());
+        let mut held_before = None;
         match home {
-            Home::Source => self.hold(None),
+            Home::Source => held_before = lock(self.held).take(),
             // What a source that gives what is new only will not give again.
             Home::History(_) | Home::LastGood(_) => {
                 let mut held = lock(self.held);
@@ -212,16 +213,16 @@ impl<V: Eq + Clone> Sink<V> for Publish<'_, V> {
             }
             Home::Disk => {}
         }
-        let mut until = None;
-        if let Some(record) = self.record {
-            until = record.publish(&value, home);
-            self.control.set_past(record.past());
-        }
+        let (until, displaced) = self.record.map(|record| record.publish(&value, home)).unzip();
+        let until = until.flatten();
+        self.record.inspect(|record| self.control.set_past(record.past()));
         let mut is_awaited = false;
         let over = self.sender.publish(&value, |status| {
             is_awaited = change(status, true);
             status.probation_until = until;
         });
+        // Once the new one serves, since to free them may take long.
+        drop_guarded((displaced, held_before));
         let trial =
             self.record.zip(until).and_then(|(record, until)| record.try_out(&value, until));
         if trial.is_none() && home != Home::Disk {

@@ -99,8 +99,13 @@ impl<V> Record<V> {
         self.probation = Some(Probation { window, check });
     }
 
-    /// Takes note of a value that is published; returns until when it is on probation, if it is.
-    pub(super) fn publish(&self, new: &Snapshot<V>, home: Home) -> Option<Instant> {
+    /// Takes note of a value that is published; returns until when it is on probation, if it is, and what is
+    /// over with it.
+    pub(super) fn publish(
+        &self,
+        new: &Snapshot<V>,
+        home: Home,
+    ) -> (Option<Instant>, impl Sized + use<V>) {
         let size = self.size(new);
         let mut kept = self.lock();
         let over = size.map(|size| kept.keep(new.clone(), size, home, &self.limits));
@@ -108,12 +113,9 @@ impl<V> Record<V> {
         let was = if has_proved_itself { kept.good.replace(new.clone()) } else { None };
         // It stays bad as long as the source holds it.
         let bad = if let Home::LastGood(_) = home { None } else { kept.bad.take() };
-        let over = (over, was, bad, kept.on_trial.take());
-        drop(kept);
-        // Freed without the lock, since that may take long.
-        drop_guarded(over);
-        let probation = self.probation.as_ref().filter(|_| home == Home::Source)?;
-        Some(Instant::now() + probation.window)
+        let over = Guarded::new((over, was, bad, kept.on_trial.take()));
+        let probation = self.probation.as_ref().filter(|_| home == Home::Source);
+        (probation.map(|probation| Instant::now() + probation.window), over)
     }
 
     /// The value that is on trial, which gets its time anew.

@@ -3,7 +3,7 @@
 use std::{
     future::pending,
     sync::{
-        Arc,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -146,16 +146,21 @@ impl Drop for Touchy {
 struct Source(Arc<AtomicU32>);
 
 #[async_trait]
-impl Reload<Touchy> for Source {
+impl<V: Eq + From<u32> + Send + 'static> Reload<V> for Source {
     type Source = ();
 
-    async fn new((): &()) -> ReloadResult<Self, Touchy> {
+    async fn new((): &()) -> ReloadResult<Self, V> {
         Ok(Self(Arc::new(AtomicU32::new(1))))
     }
 
-    async fn reload(&self) -> ReloadResult<Option<Touchy>, Touchy> {
-        let number = self.0.load(Ordering::SeqCst);
-        Ok(Some(Touchy { number, breaks: number == 9 }))
+    async fn reload(&self) -> ReloadResult<Option<V>, V> {
+        Ok(Some(self.0.load(Ordering::SeqCst).into()))
+    }
+}
+
+impl From<u32> for Touchy {
+    fn from(number: u32) -> Self {
+        Self { number, breaks: number == 9 }
     }
 }
 
@@ -165,7 +170,7 @@ type Parts = (Source, ReloaderReceiver<Touchy>, ReloaderHandle, JoinHandle<()>);
 async fn touchy() -> Parts {
     let source = Source(Arc::new(AtomicU32::new(1)));
     let options = never_by_itself().poll_interval(NEVER);
-    let (service, mut rx) = ReloaderService::from_reloader(source.clone(), options);
+    let (service, mut rx) = ReloaderService::<_, Touchy>::from_reloader(source.clone(), options);
     let service = service.history(4).prepare("listener", |candidate| {
         let is_back = candidate.new.number == 1 && candidate.current.is_some();
         async move { if is_back { Err("the port is not free") } else { Ok(|| ()) } }
@@ -197,6 +202,48 @@ async fn a_value_that_can_not_be_compared_is_dropped() {
     assert!(matches!(&refused, Triggered::Failed(why) if why.contains("compar")), "{refused:?}");
     source.0.store(3, Ordering::SeqCst);
     assert_eq!(within(handle.trigger()).await, Triggered::Published(2));
+    within(handle.shutdown()).await;
+    within(task).await.unwrap();
+}
+
+/// A number that tells which one serves when it is freed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Large(u32);
+
+static SERVES: OnceLock<ReloaderReceiver<Large>> = OnceLock::new();
+static FREED: Mutex<Vec<(u32, u32)>> = Mutex::new(Vec::new());
+
+impl From<u32> for Large {
+    fn from(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+impl Drop for Large {
+    fn drop(&mut self) {
+        if let Some(serves) = SERVES.get().and_then(|rx| rx.borrow().as_ref().map(|large| large.0))
+        {
+            FREED.lock().unwrap().push((self.0, serves));
+        }
+    }
+}
+
+/// Which may take long; the new one was once not to be had before.
+#[tokio::test(start_paused = true)]
+async fn a_value_that_is_not_kept_any_longer_is_freed_once_the_new_one_serves() {
+    let source = Source(Arc::new(AtomicU32::new(1)));
+    let options = never_by_itself().poll_interval(NEVER);
+    let (service, mut rx) = ReloaderService::from_reloader(source.clone(), options);
+    let service = service.history(2);
+    let handle = service.handle();
+    let task = tokio::spawn(async move { service.start().await.unwrap() });
+    within(rx.changed()).await.unwrap();
+    assert!(SERVES.set(rx).is_ok());
+    for number in 2..=4 {
+        source.0.store(number, Ordering::SeqCst);
+        assert_eq!(within(handle.trigger()).await, Triggered::Published(number.into()));
+    }
+    assert_eq!(*FREED.lock().unwrap(), [(1, 3), (2, 4)]);
     within(handle.shutdown()).await;
     within(task).await.unwrap();
 }
