@@ -7,7 +7,10 @@ mod snapshot;
 #[cfg(feature = "stream")]
 mod stream;
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, OnceLock},
+};
 
 use arc_swap::ArcSwap;
 use tokio::{
@@ -208,6 +211,14 @@ impl<V> Drop for ReloaderSender<V> {
         if !self.is_part {
             self.cell.statement.change(|status| status.health = Health::Ended);
         }
+    }
+}
+
+impl<V> fmt::Debug for ReloaderSender<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReloaderSender")
+            .field("generation", &*self.published.borrow())
+            .finish_non_exhaustive()
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod members;
 
-use std::{future::poll_fn, pin::Pin, task::Poll, time::Duration};
+use std::{fmt, future::poll_fn, pin::Pin, task::Poll, time::Duration};
 
 use tokio::{
     task::yield_now,
@@ -184,6 +184,12 @@ impl<M: Members> Group<M> {
             status.unapplied_since =
                 members.iter().filter_map(|member| member.unapplied_since).min();
         });
+    }
+}
+
+impl<M: Members> fmt::Debug for Group<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group").field("sender", &self.sender).finish_non_exhaustive()
     }
 }
 

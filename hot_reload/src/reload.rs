@@ -1,6 +1,10 @@
 //! The two traits that a source of values implements.
 
-use std::{any::Any, borrow::Cow, fmt::Display};
+use std::{
+    any::Any,
+    borrow::Cow,
+    fmt::{self, Display},
+};
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
@@ -226,5 +230,13 @@ impl<V> RealtimeWatchHandle<V> {
         }
         drop_guarded(rx);
         drop_guarded(cleanup);
+    }
+}
+
+impl<V> fmt::Debug for RealtimeWatchHandle<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RealtimeWatchHandle")
+            .field("is_closed", &self.rx.is_closed())
+            .finish_non_exhaustive()
     }
 }

@@ -22,7 +22,7 @@ mod state;
 
 use std::{
     borrow::Cow,
-    fmt::Display,
+    fmt::{self, Display},
     marker::PhantomData,
     pin::{Pin, pin},
     sync::{Arc, Mutex},
@@ -120,6 +120,21 @@ where
     /// What it ends with. Locked while it runs.
     ending: tokio::sync::Mutex<Option<Ending>>,
     _error: PhantomData<S>,
+}
+
+impl<T, V, S> fmt::Debug for ReloaderService<T, V, S>
+where
+    T: Reload<V, S>,
+    V: Eq + PartialEq + Clone,
+    S: Into<Cow<'static, str>> + Display,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReloaderService")
+            .field("name", &self.name)
+            .field("options", &self.options)
+            .field("sender", &self.sender)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a service ends with.

@@ -1,6 +1,9 @@
 //! What a server runs in.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+};
 
 use axum::Router;
 use hot_reload::ReloaderReceiver;
@@ -223,5 +226,23 @@ impl<V, S> Default for ServerContextBuilder<V, S> {
             is_daemon: false,
             inherited: Inherited::default(),
         }
+    }
+}
+
+impl<V, S> fmt::Debug for ServerContext<V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerContext")
+            .field("receiver", &self.receiver)
+            .field("is_daemon", &self.is_daemon)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<V, S> fmt::Debug for ServerContextBuilder<V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerContextBuilder")
+            .field("receiver", &self.receiver)
+            .field("is_daemon", &self.is_daemon)
+            .finish_non_exhaustive()
     }
 }

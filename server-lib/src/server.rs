@@ -27,6 +27,7 @@ use crate::{
 /// It runs for as long as its entrypoint is polled, and ends when its
 /// [shutdown](ServerContext::shutdown) is cancelled. `V` is whatever the reloader service loads; a
 /// value that makes the same [`ServerConfig`] as the one in use opens and closes nothing.
+#[derive(Debug)]
 pub struct Server<V, S = &'static str> {
     /// What it runs in.
     pub context: Arc<ServerContext<V, S>>,

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    fmt::Display,
+    fmt::{self, Display},
     marker::PhantomData,
     panic::{RefUnwindSafe, UnwindSafe},
     sync::Arc,
@@ -383,5 +383,13 @@ impl<V, S> Clone for ReloaderReceiver<V, S> {
             whole: self.whole.clone(),
             _error: PhantomData,
         }
+    }
+}
+
+impl<V, S> fmt::Debug for ReloaderReceiver<V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReloaderReceiver")
+            .field("generation", &self.borrow().generation())
+            .finish_non_exhaustive()
     }
 }

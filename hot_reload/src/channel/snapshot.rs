@@ -199,6 +199,12 @@ impl<V> CachedReader<V> {
     }
 }
 
+impl<V> fmt::Debug for CachedReader<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedReader").finish_non_exhaustive()
+    }
+}
+
 impl<V> Clone for CachedReader<V> {
     fn clone(&self) -> Self {
         Self { cache: self.cache.clone() }

@@ -1,6 +1,7 @@
 //! A live value as a stream of its generations.
 
 use std::{
+    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -79,5 +80,11 @@ where
             }
         }
         Poll::Ready(None)
+    }
+}
+
+impl<V, S> fmt::Debug for ReloaderStream<V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReloaderStream").field("generation", &self.last).finish_non_exhaustive()
     }
 }

@@ -1,8 +1,11 @@
 //! The status of one service, shared by all who ask for it.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, OnceLock,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::sync::watch;
@@ -217,5 +220,13 @@ impl StatusReceiver {
 
     fn has_ended(&self) -> bool {
         self.get().health == Health::Ended
+    }
+}
+
+impl fmt::Debug for StatusReceiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Status { health, generation, .. } = self.get();
+        let mut debug = f.debug_struct("StatusReceiver");
+        debug.field("health", &health).field("generation", &generation).finish_non_exhaustive()
     }
 }

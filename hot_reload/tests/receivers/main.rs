@@ -92,6 +92,22 @@ async fn whoever_asks_on_after_the_end_holds_nobody_up() {
     assert!(asking.await.unwrap_err().is_cancelled());
 }
 
+/// As whatever has one in it may be logged.
+#[tokio::test]
+async fn what_is_printed_of_a_receiver_is_not_its_value() {
+    let mut lab = Lab::new().await;
+    lab.publish(config("secret", 1, 1)).await;
+    let read = (lab.rx.cached(), lab.rx.project(|config| &config.name), lab.rx.watch_status());
+    for printed in [
+        format!("{:?}", lab.rx),
+        format!("{read:?}"),
+        format!("{:?}", lab.rx.clone().into_stream()),
+    ] {
+        assert!(!printed.contains("secret"), "{printed}");
+    }
+    assert_eq!(format!("{:?}", lab.rx), "ReloaderReceiver { generation: 2, .. }");
+}
+
 #[tokio::test]
 async fn waits_for_what_a_predicate_accepts() {
     let mut lab = Lab::new().await;
