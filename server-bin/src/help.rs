@@ -82,7 +82,7 @@ HUP and USR2 do nothing until the first configuration is loaded.",
         "Environment",
         "\
 RUST_LOG       what is logged, such as debug or server_lib=debug, where
-               the configuration has no log
+               the configuration has no log; h2 only where it is named
 NO_COLOR       no colours, also in a terminal
 LISTEN_FDS     sockets to take over, with LISTEN_PID and LISTEN_FDNAMES
 NOTIFY_SOCKET  whom to tell of readiness and reloads, with WATCHDOG_USEC

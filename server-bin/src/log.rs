@@ -1,11 +1,18 @@
 //! What is logged, which follows the configuration.
 
-use std::io::{IsTerminal, stderr};
+mod queue;
+
+use std::{
+    env,
+    io::{IsTerminal, stderr},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use hot_reload::{Reload, ReloaderService};
 use server_lib::ServerConfig;
 use tokio::task::spawn_blocking;
 use tracing::warn;
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::{
     EnvFilter, Registry, filter::LevelFilter, fmt, layer::SubscriberExt, reload,
     util::SubscriberInitExt,
@@ -20,15 +27,28 @@ const PART: &str = "log";
 #[derive(Clone)]
 pub(crate) struct Filter(reload::Handle<EnvFilter, Registry>);
 
-impl Filter {
-    /// Starts to log to stderr, by `RUST_LOG`.
-    pub(crate) fn to_stderr() -> Self {
-        let (filter, handle) = reload::Layer::new(from_env());
-        let lines = fmt::layer().with_writer(stderr).with_ansi(is_coloured());
-        tracing_subscriber::registry().with(filter).with(lines).init();
-        Self(handle)
-    }
+/// The end of the log.
+#[derive(Clone)]
+pub(crate) struct Written(Arc<Mutex<Option<WorkerGuard>>>);
 
+impl Written {
+    /// Waits until all that was logged is written, for a second at the most; nothing is logged from then on.
+    pub(crate) fn wait(&self) {
+        let guard = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(guard);
+    }
+}
+
+/// Starts to log to stderr, by `RUST_LOG`.
+pub(crate) fn to_stderr() -> (Filter, Written) {
+    let (filter, handle) = reload::Layer::new(from_env());
+    let (lines, written) = queue::to_stderr();
+    let lines = fmt::layer().with_writer(move || lines.clone()).with_ansi(is_coloured());
+    tracing_subscriber::registry().with(filter).with(lines).init();
+    (Filter(handle), Written(Arc::new(Mutex::new(Some(written)))))
+}
+
+impl Filter {
     /// Logs by `filter` from here on.
     fn set(&self, filter: EnvFilter) {
         if let Err(error) = self.0.reload(filter) {
@@ -64,19 +84,47 @@ impl Filter {
 /// A failure is told as the parser's errors are told: file, line, column and the line itself.
 pub(crate) fn parse(source: &Source, directives: Option<&str>) -> Result<EnvFilter, String> {
     let Some(directives) = directives else { return Ok(from_env()) };
-    builder().parse(directives).map_err(|error| locate::tell_log(source, directives, &error))
+    builder()
+        .parse(without_clients(directives))
+        .map_err(|error| locate::tell_log(source, directives, &error))
 }
 
 fn from_env() -> EnvFilter {
-    builder().from_env_lossy()
+    let directives = env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    builder().parse_lossy(without_clients(&directives))
 }
 
 fn builder() -> tracing_subscriber::filter::Builder {
     EnvFilter::builder().with_default_directive(LevelFilter::INFO.into())
 }
 
+/// Adds that nothing is logged that any client can cause as often as it likes, as h2 warns of each that resets
+/// many streams; unless that is asked for.
+fn without_clients(directives: &str) -> String {
+    let directives = if directives.trim().is_empty() { "info" } else { directives };
+    if directives.contains("h2") { directives.to_owned() } else { format!("{directives},h2=error") }
+}
+
 /// Whether whoever reads the log wants colours (<https://no-color.org>).
 fn is_coloured() -> bool {
-    let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     !is_refused && stderr().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_can_cause_is_logged_only_where_it_is_asked_for() {
+        for (directives, want) in [
+            ("", "h2=error,info"),
+            ("debug", "h2=error,debug"),
+            ("info,h2=debug", "h2=debug,info"),
+            ("server_lib=trace", "server_lib=trace,h2=error"),
+        ] {
+            let filter = builder().parse(without_clients(directives)).unwrap();
+            assert_eq!(filter.to_string(), want, "{directives:?}");
+        }
+    }
 }

@@ -30,16 +30,19 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let task = Task::read();
-    let filter = log::Filter::to_stderr();
-    carry_out(task, filter).unwrap_or_else(|failure| {
+    let (filter, written) = log::to_stderr();
+    let carried_out = carry_out(task, filter, &written);
+    // What went before an error is above it.
+    written.wait();
+    carried_out.unwrap_or_else(|failure| {
         print_error(failure.as_ref());
         ExitCode::FAILURE
     })
 }
 
-fn carry_out(task: Task, filter: log::Filter) -> Result<ExitCode, Failure> {
+fn carry_out(task: Task, filter: log::Filter, written: &log::Written) -> Result<ExitCode, Failure> {
     match task {
-        Task::Serve(following) => serve::serve(following, filter)?,
+        Task::Serve(following) => serve::serve(following, filter, written)?,
         Task::Check { place, patience } => check::check(&place, patience)?,
         Task::Schema => print(schema::text())?,
         Task::Status { at, as_json } => {

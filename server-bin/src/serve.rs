@@ -26,13 +26,17 @@ const LAST_WORK: Duration = Duration::from_secs(1);
 
 /// Loads the configuration once, and runs the daemon on as many threads as that asks for, until it is
 /// told to end.
-pub(crate) fn serve(following: Following, filter: log::Filter) -> Result<(), Failure> {
+pub(crate) fn serve(
+    following: Following,
+    filter: log::Filter,
+    written: &log::Written,
+) -> Result<(), Failure> {
     // Before anything else is opened.
     let inherited = Inherited::from_env();
     descriptors::allow_all();
     let source = Source::at(&following.place, following.patience)?;
     let loading = on_this_thread()?;
-    let loaded = loading.block_on(load(&source));
+    let loaded = loading.block_on(load(&source, written));
     // Somebody may be looking up a name still, for longer than anybody waits.
     loading.shutdown_background();
     let Some((loaded, signals)) = loaded? else { return Ok(()) };
@@ -60,8 +64,8 @@ type Loaded = ReloadResult<Option<ServerConfig>, ServerConfig, String>;
 /// Loads what there is, and hears signals from then on; `None` if one has told it to end meanwhile.
 ///
 /// A service waits for a bad file to become good; whoever starts a daemon is told at once.
-async fn load(source: &Source) -> io::Result<Option<(Loaded, Signals)>> {
-    let mut signals = Signals::new()?;
+async fn load(source: &Source, written: &log::Written) -> io::Result<Option<(Loaded, Signals)>> {
+    let mut signals = Signals::new(written.clone())?;
     tokio::select! {
         biased;
         () = signals.told() => Ok(None),
