@@ -71,6 +71,8 @@ struct Cell<V> {
 /// projects a value, so that it is dropped once nothing is locked here.
 pub(crate) struct LetGo<V> {
     _unheld: Guarded<Option<Arc<Generation<V>>>>,
+    /// What somebody else held as well.
+    held: Guarded<Option<Arc<Generation<V>>>>,
     _unwanted: Vec<Part<V>>,
     _of_parts: Vec<OfPart>,
 }
@@ -138,10 +140,27 @@ impl<V> ReloaderSender<V> {
     fn put(&self, next: &Arc<Generation<V>>, change: impl FnOnce(&mut Status)) -> LetGo<V> {
         // One publication after another, so that projections see them in order.
         let mut projections = lock(&self.cell.projections);
+        let mut let_go = self.place(&mut projections, next, change);
+        // Whoever is woken, by the whole or by a part, finds all of it in place.
+        projections.wake();
+        drop(projections);
+        // Whoever holds it frees it.
+        drop_guarded(let_go.held.take());
+        self.published.send_replace(next.number);
+        let_go
+    }
+
+    /// Has whoever reads the whole, or a part of it, find this; wakes nobody.
+    fn place(
+        &self,
+        projections: &mut Projections<V>,
+        next: &Arc<Generation<V>>,
+        change: impl FnOnce(&mut Status),
+    ) -> LetGo<V> {
         let number = next.number;
         let published = *next.published.get_or_init(Instant::now);
         // First, so that whoever sees a new whole sees its new part as well.
-        let (unwanted, of_parts) = projections.publish(next);
+        let (unwanted, of_parts) = projections.place(next);
         let (mut unheld, mut held) = (None, None);
         self.cell.statement.change(|status| {
             // Under its lock, so that whoever sees the new value finds this status, and the other
@@ -160,13 +179,16 @@ impl<V> ReloaderSender<V> {
             }
             change(status);
         });
-        drop(projections);
-        // Whoever holds it frees it.
-        drop_guarded(held);
-        // Whoever is woken finds all of it in place.
-        self.published.send_replace(number);
         // What may take long to free holds up nobody, and what panics at it ends nothing.
-        LetGo { _unheld: Guarded::new(unheld), _unwanted: unwanted, _of_parts: of_parts }
+        let (unheld, held) = (Guarded::new(unheld), Guarded::new(held));
+        LetGo { _unheld: unheld, held, _unwanted: unwanted, _of_parts: of_parts }
+    }
+
+    /// Wakes whoever waits for what was put in place, or for a part of it.
+    fn wake(&self) {
+        lock(&self.cell.projections).wake();
+        let number = self.cell.current.load().number;
+        self.published.send_if_modified(|told| std::mem::replace(told, number) != number);
     }
 
     /// What receivers hold.

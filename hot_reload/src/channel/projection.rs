@@ -31,10 +31,17 @@ impl<V> Default for Projections<V> {
 }
 
 impl<V> Projections<V> {
-    /// Publishes to each that somebody still has; returns what is let go of.
-    pub(super) fn publish(&mut self, next: &Generation<V>) -> (Vec<Part<V>>, Vec<OfPart>) {
+    /// Puts its part in place in each that somebody still has; returns what is let go of.
+    pub(super) fn place(&mut self, next: &Generation<V>) -> (Vec<Part<V>>, Vec<OfPart>) {
         let unwanted = self.all.extract_if(.., |one| !one.is_wanted()).collect();
-        (unwanted, self.all.iter().filter_map(|one| one.publish(next)).collect())
+        (unwanted, self.all.iter().filter_map(|one| one.place(next)).collect())
+    }
+
+    /// Wakes whoever waits for a part that is new.
+    pub(super) fn wake(&self) {
+        for one in &self.all {
+            one.wake();
+        }
     }
 
     /// Adds one, unless nothing will be published any more; returns what is let go of.
@@ -62,8 +69,10 @@ impl<V> Projections<V> {
 pub(super) trait Project<V> {
     fn is_wanted(&self) -> bool;
 
-    /// Returns what is let go of.
-    fn publish(&self, next: &Generation<V>) -> Option<OfPart>;
+    /// Wakes nobody yet; returns what is let go of.
+    fn place(&self, next: &Generation<V>) -> Option<OfPart>;
+
+    fn wake(&self);
 }
 
 struct Projection<P, F> {
@@ -75,7 +84,7 @@ impl<P, F> Projection<P, F>
 where
     P: Eq + PartialEq + Clone + Send + Sync + 'static,
 {
-    /// Publishes the part of `next`, if it is another than before; returns what is let go of.
+    /// Puts the part of `next` in place, if it is another than before; returns what is let go of.
     fn take<V>(&self, next: &Generation<V>) -> Option<OfPart>
     where
         F: Fn(&V) -> &P,
@@ -84,9 +93,9 @@ where
         if self.sender.cell.current.load().value.as_ref() == part {
             return None;
         }
-        // Refused only when the last receiver has just gone.
-        let sent = self.sender.send_with(part.cloned(), next.origin, |_| {});
-        Some(Box::new(Guarded::new(sent)))
+        let next = self.sender.next(part.cloned(), next.origin);
+        let mut projections = lock(&self.sender.cell.projections);
+        Some(Box::new(self.sender.place(&mut projections, &next, |_| {})))
     }
 }
 
@@ -99,12 +108,16 @@ where
         !self.sender.published.is_closed()
     }
 
-    fn publish(&self, next: &Generation<V>) -> Option<OfPart> {
+    fn place(&self, next: &Generation<V>) -> Option<OfPart> {
         // A part that can't be had stays as it was; the others and the whole are as good as ever.
         caught(|| self.take(next)).unwrap_or_else(|words| {
             error!(target: "hot_reload::panicked", generation = next.number, panic = mask(&words), "a projection panicked");
             None
         })
+    }
+
+    fn wake(&self) {
+        self.sender.wake();
     }
 }
 
@@ -117,7 +130,8 @@ where
     ///
     /// It is a receiver like any other, counts generations of its own, and may be projected again.
     /// Its [`status`](Self::status) is that of the service, which goes on for as long as any
-    /// projection is held. Whoever sees a new whole sees its new part as well.
+    /// projection is held. Whoever sees a new whole sees its new part as well, and whoever is woken, by the
+    /// whole or by any part, finds all of them in place.
     ///
     /// `part` is called at each publication, before anyone is woken, so it has to be quick. Should
     /// it panic then, the panic is logged and the part stays as it was. It may not project the same
@@ -169,6 +183,7 @@ where
         let projection = Projection { sender, part };
         let mut projections = lock(&self.cell.projections);
         let of_part = projection.take(&self.cell.current.load());
+        projection.sender.wake();
         let unwanted = projections.add(Guarded::new(Box::new(projection)));
         drop(projections);
         // A user's: not under the lock.

@@ -7,11 +7,13 @@ mod patience;
 mod source;
 
 use std::{
+    pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
         mpsc,
     },
+    task::{Context, Wake, Waker},
     thread,
     time::{Duration, Instant},
 };
@@ -203,6 +205,47 @@ async fn a_projection_is_in_place_before_anyone_is_woken() {
         lab.publish(config("first", 1, n)).await;
         assert_eq!(rate.get(), Some(n));
     }
+}
+
+/// Looks at the whole and at its parts as it is woken.
+struct AtWake {
+    whole: ReloaderReceiver<Config>,
+    name: ReloaderReceiver<String>,
+    body: ReloaderReceiver<u64>,
+    seen: Mutex<Vec<(Option<Config>, Option<String>, Option<u64>)>>,
+}
+
+impl Wake for AtWake {
+    fn wake(self: Arc<Self>) {
+        let Self { whole, name, body, seen } = &*self;
+        seen.lock().unwrap().push((whole.get(), name.get(), body.get()));
+    }
+}
+
+/// The whole was once the one before, for whoever a part had woken, and so was another part.
+#[tokio::test]
+async fn whoever_a_part_wakes_finds_the_whole_and_every_other_part_in_place() {
+    let mut lab = Lab::new().await;
+    let mut name = lab.rx.project(|config| &config.name);
+    let mut limits = lab.rx.project(|config| &config.limits);
+    let mut body = limits.project(|limits| &limits.body);
+    let (whole, name_too, body_too) = (lab.rx.clone(), name.clone(), body.clone());
+    let at_wake = AtWake { whole, name: name_too, body: body_too, seen: Mutex::default() };
+    let at_wake = Arc::new(at_wake);
+    let waker = Waker::from(Arc::clone(&at_wake));
+    name.changed().await.unwrap();
+    limits.changed().await.unwrap();
+    body.changed().await.unwrap();
+    let mut name = pin!(name.changed());
+    let mut limits = pin!(limits.changed());
+    let mut body = pin!(body.changed());
+    let cx = &mut Context::from_waker(&waker);
+    assert!(name.as_mut().poll(cx).is_pending());
+    assert!(limits.as_mut().poll(cx).is_pending());
+    assert!(body.as_mut().poll(cx).is_pending());
+    lab.publish(config("next", 2, 2)).await;
+    let want = (Some(config("next", 2, 2)), Some("next".to_owned()), Some(2));
+    assert_eq!(*at_wake.seen.lock().unwrap(), vec![want; 3]);
 }
 
 #[tokio::test]
