@@ -10,6 +10,7 @@ use tracing::info;
 use super::{control::Control, record::Past};
 use crate::{
     change::Reason,
+    redact::mask,
     status::{Health, Statement},
 };
 
@@ -30,6 +31,29 @@ pub enum Triggered {
 
 /// What a trigger is answered while a value is pinned.
 pub(super) const PINNED: &str = "pinned to an earlier generation until it is resumed";
+
+impl Triggered {
+    /// Returns the same as a log may have it: a failure by its first line, without what it quotes.
+    ///
+    /// In full it may quote the source's text: tell it whoever may read the source.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use hot_reload::Triggered;
+    ///
+    /// let failed = Triggered::Failed("port: invalid type: string \"hunter2\"\n | port = …".into());
+    /// let told = failed.without_content().to_string();
+    /// assert_eq!(told, "failed: port: invalid type: string \"…\"");
+    /// ```
+    #[must_use]
+    pub fn without_content(&self) -> Self {
+        match self {
+            Self::Failed(why) => Self::Failed(mask(why).into()),
+            Self::Published(_) | Self::Unchanged | Self::Stopped => self.clone(),
+        }
+    }
+}
 
 impl fmt::Display for Triggered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
