@@ -1,12 +1,13 @@
 //! What whoever looks after the server can see, and have done.
 
+mod asker;
 mod events;
 mod guard;
 mod page;
 mod report;
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{Path, State},
     http::{StatusCode, header},
     middleware::from_fn,
@@ -17,6 +18,7 @@ use hot_reload::{ReloaderHandle, Status, StatusReceiver, Triggered};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::asker::Asker;
 use self::report::{Entry, Moment, Report};
 use crate::{metrics::Exporter, shared::Shared, status::ServerStatus};
 
@@ -32,6 +34,7 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
+    /// What is answered; each request takes an [`Asker`] as an extension.
     pub(crate) fn router(self) -> Router {
         Router::new()
             .route("/", get(page::page))
@@ -53,9 +56,10 @@ impl Admin {
         serves && status.is_ready() && !self.shutdown.is_cancelled()
     }
 
-    fn report(&self) -> Report {
+    fn report(&self, asker: Asker) -> Report {
         let status = self.reloader.get();
         let moment = Moment {
+            asker,
             ready: self.is_ready(&status),
             draining: self.shutdown.is_cancelled(),
             connections: self.shared.slots.taken(),
@@ -80,8 +84,8 @@ async fn ready(State(admin): State<Admin>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response()
 }
 
-async fn status(State(admin): State<Admin>) -> Json<Report> {
-    Json(admin.report())
+async fn status(State(admin): State<Admin>, Extension(asker): Extension<Asker>) -> Json<Report> {
+    Json(admin.report(asker))
 }
 
 async fn history(State(admin): State<Admin>) -> Json<Vec<Entry>> {
@@ -98,21 +102,25 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     (StatusCode::NOT_IMPLEMENTED, why).into_response()
 }
 
-async fn reload(State(admin): State<Admin>) -> Response {
-    outcome(&admin.handle.trigger().await)
+async fn reload(State(admin): State<Admin>, Extension(asker): Extension<Asker>) -> Response {
+    outcome("", &asker.outcome(admin.handle.trigger().await))
 }
 
-async fn rollback(State(admin): State<Admin>, Path(generation): Path<u64>) -> Response {
-    outcome(&admin.handle.rollback(generation).await)
+async fn rollback(
+    State(admin): State<Admin>,
+    Extension(asker): Extension<Asker>,
+    Path(generation): Path<u64>,
+) -> Response {
+    outcome("", &asker.outcome(admin.handle.rollback(generation).await))
 }
 
-async fn resume(State(admin): State<Admin>) -> Response {
-    let outcome = admin.handle.resume_and_trigger().await;
-    (code(&outcome), format!("resumed; {outcome}\n")).into_response()
+async fn resume(State(admin): State<Admin>, Extension(asker): Extension<Asker>) -> Response {
+    outcome("resumed; ", &asker.outcome(admin.handle.resume_and_trigger().await))
 }
 
-fn outcome(outcome: &Triggered) -> Response {
-    (code(outcome), format!("{outcome}\n")).into_response()
+/// Says what came of an order, after what is certain.
+fn outcome(before: &str, outcome: &Triggered) -> Response {
+    (code(outcome), format!("{before}{outcome}\n")).into_response()
 }
 
 fn code(outcome: &Triggered) -> StatusCode {

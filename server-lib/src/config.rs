@@ -82,8 +82,9 @@ pub struct ServerConfig {
     pub https_addresses: Vec<Address>,
     /// Which certificates are served over TLS.
     pub tls: TlsConfig,
-    /// Where whoever looks after the server is listened to: a loopback address, or a socket of the
-    /// file system, which only its owner can connect to; nowhere by default.
+    /// Where whoever looks after the server is listened to: a loopback address, which is open to every
+    /// user of the machine, or a socket of the file system, which only its owner can connect to;
+    /// nowhere by default.
     #[serde(deserialize_with = "admin::address")]
     #[cfg_attr(feature = "schema", schemars(schema_with = "schema::local_address"))]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -66,7 +66,9 @@
 //! | `POST /reload` | the configuration is loaded now |
 //! | `POST /rollback/{generation}`, `POST /resume` | an earlier one serves again; the source is followed again |
 //!
-//! What changes something takes a header `X-Requested-By`, with any value.
+//! What changes something takes a header `X-Requested-By`, with any value. A loopback address is open
+//! to every user of the machine, so that an error is told there as a log may have it, without what the
+//! source holds; at a socket of the file system, which is for its owner alone, it is told in full.
 //!
 //! A [daemon](ServerContextBuilder::daemon) records metrics, unless the application has installed
 //! a recorder of the [`metrics`](https://docs.rs/metrics) facade, which then has them:

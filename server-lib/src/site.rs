@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock},
 };
 
-use axum::Router;
+use axum::{Extension, Router};
 use tokio::{
     runtime::Handle,
     sync::{oneshot, watch},
@@ -25,7 +25,7 @@ use tracing::info;
 
 use self::open::{Bound, Open};
 use crate::{
-    accept::Acceptor, address::Address, config::ServerConfig, error::ServerError,
+    accept::Acceptor, address::Address, admin::Asker, config::ServerConfig, error::ServerError,
     inherit::Inherited, lock::lock, metrics::Metrics, role::Role, router, shared::Shared,
     status::ServerStatus, tls::Tls, upgrade,
 };
@@ -142,10 +142,15 @@ impl Site {
         // Whoever looks after the server is no part of what is measured.
         let metrics =
             if is_admin { Arc::new(Metrics::none()) } else { Arc::clone(&self.shared.metrics) };
+        let router = if is_admin {
+            self.admin.clone().layer(Extension(Asker::at(&local)))
+        } else {
+            self.router.clone()
+        };
         let tasks = if is_admin { &self.admin_tasks } else { &self.tasks };
         let acceptor = Acceptor {
             listener,
-            router: if is_admin { &self.admin } else { &self.router }.clone(),
+            router,
             live: Arc::clone(&self.shared.live),
             metrics,
             connections: tasks.clone(),

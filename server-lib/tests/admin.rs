@@ -4,7 +4,7 @@ mod common;
 
 use std::os::unix::fs::PermissionsExt;
 
-use common::{Client, Lab, PATIENCE, admin, ask, json, text, with_admin};
+use common::{Client, Lab, PATIENCE, admin, ask, ask_at, json, text, with_admin};
 use hot_reload::WatchStrategy::Realtime;
 use tokio::{net::TcpStream, time::timeout};
 
@@ -170,6 +170,46 @@ async fn its_socket_is_for_its_owner_alone() {
     assert_eq!(mode & 0o777, 0o600);
     lab.end().await;
     assert!(!path.exists());
+}
+
+/// A line of the file that is wrong may hold a secret, and the file may be for its owner alone.
+#[tokio::test]
+async fn at_an_address_for_every_user_nothing_is_told_of_what_the_file_holds() {
+    let lab = Lab::new(Realtime, &with_admin("one")).await;
+    lab.break_by(&format!("id = 'hunter2'\n{}", with_admin("two"))).await;
+    for (method, path) in [("GET", "/status"), ("POST", "/reload"), ("POST", "/resume")] {
+        let said = ask(&lab, method, path).await.body;
+        assert!(!said.contains("hunter2"), "{path}: {said}");
+        let place = format!("{}:1:6: invalid type: string ", lab.path.display());
+        assert!(said.contains(&place) && said.contains('…'), "{path}: {said}");
+    }
+    let mut reader = Client::connect(admin(&lab)).await;
+    reader.send("GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    assert_eq!(reader.response().await.status, 200);
+    loop {
+        let told = reader.read_line().await;
+        assert!(!told.contains("hunter2"), "{told}");
+        if told.starts_with("data: ") {
+            break;
+        }
+    }
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn at_its_socket_an_error_is_told_with_the_line_of_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("admin.sock");
+    let text = |name| {
+        format!("{}admin_address = 'unix:{}'\n", text(name, &["127.0.0.1:0"]), path.display())
+    };
+    let lab = Lab::new(Realtime, &text("one")).await;
+    lab.break_by(&format!("id = 'hunter2'\n{}", text("two"))).await;
+    for (method, of) in [("GET", "/status"), ("POST", "/reload"), ("POST", "/resume")] {
+        let said = ask_at(&path, method, of).await.body;
+        assert!(said.contains("1 | id = 'hunter2'"), "{of}: {said}");
+    }
+    lab.end().await;
 }
 
 #[tokio::test]

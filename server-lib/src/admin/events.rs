@@ -3,6 +3,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use axum::{
+    Extension,
     extract::State,
     response::sse::{Event, KeepAlive, Sse},
 };
@@ -11,7 +12,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Admin,
+    Admin, Asker,
     report::{Entry, Report},
 };
 use crate::address::Address;
@@ -39,9 +40,10 @@ struct Picture {
 /// It ends as soon as the server is to end or another address is for this, so that it holds up nothing.
 pub(super) async fn events(
     State(admin): State<Admin>,
+    Extension(asker): Extension<Asker>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let address = admin.server.borrow().admin_address.clone();
-    let feed = Feed { admin, address, told: None, is_followed: true };
+    let feed = Feed { admin, asker, address, told: None, is_followed: true };
     let events = stream::unfold(feed, |mut feed| async {
         let event = feed.next().await?;
         Some((Ok(event), feed))
@@ -52,6 +54,7 @@ pub(super) async fn events(
 /// What one reader is told.
 struct Feed {
     admin: Admin,
+    asker: Asker,
     /// Where it asked; elsewhere, it is told so and no more.
     address: Option<Address>,
     /// When it was told something last.
@@ -75,11 +78,11 @@ impl Feed {
             }
         }
         self.told = Some(Instant::now());
-        let Self { admin, .. } = self;
+        let Self { admin, asker, .. } = self;
         // Whatever has changed by now is in what is told now.
         admin.server.mark_unchanged();
         let _ = admin.reloader.changed().now_or_never();
-        let picture = Picture { report: admin.report(), history: admin.history() };
+        let picture = Picture { report: admin.report(*asker), history: admin.history() };
         let event = Event::default().retry(COME_BACK).json_data(picture);
         Some(event.expect("it is made of numbers, texts and lists"))
     }

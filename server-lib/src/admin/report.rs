@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use hot_reload::{Past, Status, WatchStrategy};
 use serde::Serialize;
 
+use super::asker::Asker;
 use crate::{address::Address, status::ServerStatus, tls::CertificateStatus};
 
 /// What `GET /status` says; durations are in seconds.
@@ -68,6 +69,7 @@ impl From<&CertificateStatus> for CertificateReport {
 /// What takes more than the statuses to know.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
+    pub(super) asker: Asker,
     pub(super) ready: bool,
     pub(super) draining: bool,
     pub(super) connections: u64,
@@ -107,6 +109,7 @@ impl Entry {
 
 impl Report {
     pub(super) fn new(name: String, status: Status, server: &ServerStatus, moment: Moment) -> Self {
+        let error = moment.asker.error(&status);
         Self {
             name,
             health: status.health.as_str(),
@@ -121,7 +124,7 @@ impl Report {
             strategy: status.strategy.map(WatchStrategy::as_str),
             mechanism: status.mechanism.map(|mechanism| mechanism.to_string()),
             failures: status.failures,
-            error: status.last_error.map(|error| error.to_string()),
+            error,
             error_at: status.last_error_at.map(|at| SourcePosition {
                 source: at.source.to_string(),
                 line: at.line,

@@ -1,6 +1,11 @@
 //! Asking as whoever looks after a server does.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::Path};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::UnixStream,
+};
 
 use super::{Client, Lab, Response, text};
 
@@ -14,7 +19,20 @@ pub fn admin(lab: &Lab) -> SocketAddr {
 }
 
 pub async fn ask(lab: &Lab, method: &str, path: &str) -> Response {
-    let mut client = Client::connect(admin(lab)).await;
+    ask_by(Client::connect(admin(lab)).await, method, path).await
+}
+
+/// Asks at a socket of the file system.
+pub async fn ask_at(socket: &Path, method: &str, path: &str) -> Response {
+    let stream = UnixStream::connect(socket).await.unwrap();
+    ask_by(Client::over(stream), method, path).await
+}
+
+async fn ask_by<S: AsyncRead + AsyncWrite + Unpin>(
+    mut client: Client<S>,
+    method: &str,
+    path: &str,
+) -> Response {
     let request =
         format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nx-requested-by: a test\r\n\r\n");
     client.send(&request).await;

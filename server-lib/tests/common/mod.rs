@@ -19,7 +19,7 @@ use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    admin::{admin, ask, json, with_admin},
+    admin::{admin, ask, ask_at, json, with_admin},
     client::{Client, Response},
     renewal::{NAME, Renewal},
 };
