@@ -33,8 +33,10 @@ pub(crate) struct Acceptor {
     /// What a handshake goes by, where there is one.
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
     pub(crate) connections: TaskTracker,
-    /// What each connection takes one of, where they are limited.
-    pub(crate) slots: Option<Arc<Slots>>,
+    /// What each connection takes one of.
+    pub(crate) slots: Arc<Slots>,
+    /// How many of them there are, where the configuration doesn't say it.
+    pub(crate) fixed: Option<u64>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -88,10 +90,8 @@ impl Acceptor {
         loop {
             // However few connections there may be: these were accepted long ago, to their clients.
             // All descriptors are not for them.
-            let slot = match &self.slots {
-                Some(slots) => Some(slots.take_late(|| most_connections(u64::MAX)).await),
-                None => None,
-            };
+            let most = || self.fixed.unwrap_or_else(|| most_connections(u64::MAX));
+            let slot = self.slots.take_late(most).await;
             let stream = match self.listener.accept_now() {
                 Ok(stream) => stream,
                 Err(error) if is_of_the_client(&error) => continue,
@@ -122,19 +122,20 @@ impl Acceptor {
     }
 
     fn guest(&self, client: Option<SocketAddr>) -> Result<Option<Guest>, TooMany> {
-        let Some((slots, client)) = self.slots.as_deref().zip(client) else { return Ok(None) };
+        // What one client may have is said of the application's.
+        let Some(client) = client.filter(|_| self.fixed.is_none()) else { return Ok(None) };
         let limit = self.live.load().config.limits.max_connections_per_client;
-        slots.clients.admit(client.ip(), limit.map(NonZeroU64::get)).map(Some).ok_or(TooMany)
+        let clients = &self.slots.clients;
+        clients.admit(client.ip(), limit.map(NonZeroU64::get)).map(Some).ok_or(TooMany)
     }
 
-    async fn slot(&self) -> Option<Slot> {
-        let slots = self.slots.as_deref()?;
-        let room =
-            slots.take(|| most_connections(self.live.load().config.limits.max_connections.get()));
+    async fn slot(&self) -> Slot {
+        let configured = || self.live.load().config.limits.max_connections.get();
+        let most = || self.fixed.unwrap_or_else(|| most_connections(configured()));
         tokio::select! {
             biased;
-            slot = room => Some(slot),
-            () = self.stop.cancelled() => Some(slots.take_anyway()),
+            slot = self.slots.take(most) => slot,
+            () = self.stop.cancelled() => self.slots.take_anyway(),
         }
     }
 
@@ -147,7 +148,7 @@ impl Acceptor {
         deadline: Option<Instant>,
     ) {
         let (router, live, stop) = (self.router.clone(), Arc::clone(&self.live), self.stop.clone());
-        let (slots, tls) = (self.slots.clone(), self.tls.clone());
+        let (slots, tls) = (Arc::clone(&self.slots), self.tls.clone());
         let connected = self.metrics.connected();
         self.connections.spawn(async move {
             let _until_its_end = (place, connected);
@@ -185,7 +186,7 @@ async fn until(time: Option<Instant>) {
 
 /// What a connection takes up for as long as it lasts.
 struct Place {
-    _slot: Option<Slot>,
+    _slot: Slot,
     _guest: Option<Guest>,
 }
 

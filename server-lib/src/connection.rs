@@ -63,7 +63,7 @@ pub(crate) async fn serve(
     client: Option<SocketAddr>,
     router: Router,
     live: Arc<Live>,
-    slots: Option<Arc<Slots>>,
+    slots: Arc<Slots>,
     stop: CancellationToken,
 ) {
     let applied = live.load_full();
@@ -141,7 +141,7 @@ struct Noting<S> {
     pace: Arc<Pace>,
     client: Client,
     draining: Draining,
-    slots: Option<Arc<Slots>>,
+    slots: Arc<Slots>,
     answers: S,
 }
 
@@ -160,14 +160,13 @@ where
         let under_way = UnderWay::begin(&self.pace, is_http2, !has_body);
         request.extensions_mut().insert(self.client);
         request.extensions_mut().insert(self.draining.clone());
-        let (draining, slots) = (self.draining.clone(), self.slots.clone());
+        let (draining, slots) = (self.draining.clone(), Arc::clone(&self.slots));
         let answer = self.answers.call(request.map(|body| Question::new(body, &self.pace)));
         Box::pin(async move {
             let mut response = answer.await?;
             // Others get a turn, rather than wait until this one has been idle for long enough.
-            let is_full = || slots.is_some_and(|slots| slots.is_full());
             // The connection of which it is (RFC 9112, section 9.6); HTTP/2 has no such header.
-            if !is_http2 && (draining.has_begun() || is_full()) {
+            if !is_http2 && (draining.has_begun() || slots.is_full()) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             if has_body && response.status().is_client_error() {

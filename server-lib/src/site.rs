@@ -25,9 +25,21 @@ use tracing::info;
 
 use self::open::{Bound, Open};
 use crate::{
-    accept::Acceptor, address::Address, admin::Asker, config::ServerConfig, error::ServerError,
-    inherit::Inherited, lock::lock, metrics::Metrics, role::Role, router, shared::Shared,
-    status::ServerStatus, tls::Tls, upgrade,
+    accept::Acceptor,
+    address::Address,
+    admin::Asker,
+    config::ServerConfig,
+    error::ServerError,
+    inherit::Inherited,
+    limits::{ADMIN_CONNECTIONS, Slots},
+    lock::lock,
+    metrics::Metrics,
+    role::Role,
+    router,
+    shared::Shared,
+    status::ServerStatus,
+    tls::Tls,
+    upgrade,
 };
 
 /// The configuration in use and the listeners it asks for, always both of the same generation.
@@ -38,6 +50,7 @@ pub(crate) struct Site {
     shared: Shared,
     router: Router,
     admin: Router,
+    admin_slots: Arc<Slots>,
     tls: Tls,
     runtime: Handle,
     open: Mutex<Vec<Open>>,
@@ -80,6 +93,7 @@ impl Site {
             tls: Tls::new(&shared.live, &status),
             shared,
             admin,
+            admin_slots: Arc::new(Slots::of(Role::Admin.as_str())),
             runtime,
             open: Mutex::default(),
             inherited: Mutex::new(inherited),
@@ -154,8 +168,10 @@ impl Site {
             live: Arc::clone(&self.shared.live),
             metrics,
             connections: tasks.clone(),
-            // However many clients there are, whoever looks after the server gets through.
-            slots: (!is_admin).then(|| Arc::clone(&self.shared.slots)),
+            // However many clients there are, whoever looks after the server gets through; and however
+            // many look after it, there are descriptors for clients.
+            slots: Arc::clone(if is_admin { &self.admin_slots } else { &self.shared.slots }),
+            fixed: is_admin.then_some(ADMIN_CONNECTIONS),
             tls: (role == Role::Https).then(|| Arc::clone(&self.tls.config)),
             stop: stop.clone(),
         };

@@ -212,6 +212,30 @@ async fn at_its_socket_an_error_is_told_with_the_line_of_the_file() {
     lab.end().await;
 }
 
+/// Connections that say nothing would take the descriptors of the application's.
+#[tokio::test]
+async fn it_has_few_connections_at_once() {
+    let lab = Lab::new(Realtime, &with_admin("one")).await;
+    let mut idle = Vec::new();
+    for _ in 0..32 {
+        let mut client = Client::connect(admin(&lab)).await;
+        assert_eq!(client.get_from("localhost", "/livez").await.status, 200);
+        idle.push(client);
+    }
+    let mut waiting = Client::connect(admin(&lab)).await;
+    waiting.send("GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    // It may not have been seen yet.
+    let kept = &mut idle[0];
+    let told = timeout(PATIENCE, async {
+        while kept.get_from("localhost", "/livez").await.header("connection").is_none() {}
+    });
+    told.await.expect("there is room for any number");
+    kept.closed().await;
+    assert_eq!(waiting.response().await.status, 200);
+    assert_eq!(lab.name().await, "one");
+    lab.end().await;
+}
+
 #[tokio::test]
 async fn an_address_that_others_can_reach_is_refused() {
     let lab = Lab::new(Realtime, &with_admin("one")).await;

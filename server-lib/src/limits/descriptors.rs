@@ -7,6 +7,10 @@ use tracing::warn;
 /// server, and what the application has open.
 const RESERVED: u64 = 64;
 
+/// Connections of whoever looks after the server: a browser takes six, whoever scrapes or asks one or
+/// two, and half of what is reserved is left for all the rest.
+pub(crate) const ADMIN_CONNECTIONS: u64 = RESERVED / 2;
+
 /// Returns how many of `wanted` connections the process may have open, each by one descriptor, so
 /// that it can still read its configuration and be asked how it is doing when all of them are.
 pub(crate) fn most_connections(wanted: u64) -> u64 {

@@ -17,6 +17,8 @@ pub(crate) struct Slots {
     taken: watch::Sender<u64>,
     /// Whether there were no more, and there has been no room to spare since.
     is_full: AtomicBool,
+    /// What they are for, where that is not the application.
+    purpose: Option<&'static str>,
     /// Whose they are.
     pub(crate) clients: Clients,
 }
@@ -26,6 +28,10 @@ pub(crate) struct Slots {
 pub(crate) struct Slot(watch::Sender<u64>);
 
 impl Slots {
+    pub(crate) fn of(purpose: &'static str) -> Self {
+        Self { purpose: Some(purpose), ..Self::default() }
+    }
+
     /// How many there are.
     pub(crate) fn taken(&self) -> u64 {
         *self.taken.borrow()
@@ -45,7 +51,7 @@ impl Slots {
             if slot.is_some() {
                 self.tell_of_room(limit);
             } else if !self.is_full.swap(true, Ordering::Relaxed) {
-                warn!(limit, "no more connections: further ones wait until one ends");
+                warn!(limit, self.purpose, "no more connections: further ones wait until one ends");
             }
             slot
         })
@@ -78,7 +84,7 @@ impl Slots {
     fn tell_of_room(&self, limit: u64) {
         let has_room = has_room_to_spare(self.taken(), limit);
         if has_room && self.is_full.swap(false, Ordering::Relaxed) {
-            info!("there is room for connections again");
+            info!(self.purpose, "there is room for connections again");
         }
     }
 
