@@ -148,6 +148,7 @@ mod draining;
 mod endpoint;
 mod error;
 mod example;
+mod host;
 mod inherit;
 mod limits;
 mod live;

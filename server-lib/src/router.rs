@@ -17,7 +17,7 @@ use axum::{
 use http_body_util::Limited;
 use tokio::time::timeout;
 
-use crate::{live::Live, metrics::Metrics};
+use crate::{host, live::Live, metrics::Metrics};
 
 /// What stands around the application's routes.
 struct Around {
@@ -51,6 +51,8 @@ async fn with_snapshot(
     let admitted = applied.rate.as_ref().map_or(Ok(()), |rate| rate.admit(client));
     let mut response = if let Err(wait) = admitted {
         too_many(wait)
+    } else if host::of(&request).is_err() {
+        StatusCode::BAD_REQUEST.into_response()
     // What it says of itself, before any of it is taken.
     } else if request.body().size_hint().lower() > config.max_body_bytes {
         StatusCode::PAYLOAD_TOO_LARGE.into_response()

@@ -150,6 +150,7 @@ async fn nobody_gets_through_whom_a_page_may_have_sent() {
     for request in [
         "POST /reload HTTP/1.1\r\nhost: localhost\r\n\r\n",
         "GET /status HTTP/1.1\r\nhost: rebound.example\r\n\r\n",
+        "GET http://rebound.example/status HTTP/1.1\r\nhost: localhost\r\n\r\n",
         "GET /status HTTP/1.1\r\nhost: localhost\r\norigin: http://example.com\r\n\r\n",
     ] {
         let mut client = Client::connect(admin(&lab)).await;

@@ -2,10 +2,12 @@
 
 use axum::{
     extract::Request,
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+
+use crate::host;
 
 /// What a request that changes something has to have: no page of another site can send it without
 /// asking first, which nobody here answers (<https://fetch.spec.whatwg.org/#cors-preflight-fetch>).
@@ -13,9 +15,9 @@ const HEADER: &str = "x-requested-by";
 
 /// Lets nobody through whom a web page of another site may have sent.
 pub(super) async fn guarded(request: Request, next: Next) -> Response {
-    match admit(request.method(), request.headers()) {
+    match admit(&request) {
         Ok(()) => next.run(request).await,
-        Err(why) => (StatusCode::FORBIDDEN, format!("{why}\n")).into_response(),
+        Err((code, why)) => (code, format!("{why}\n")).into_response(),
     }
 }
 
@@ -23,20 +25,24 @@ pub(super) async fn guarded(request: Request, next: Next) -> Response {
 ///
 /// By a name that was made to lead here (DNS rebinding) the page of another site would be of the
 /// same origin, so only names that nobody can point elsewhere are taken.
-fn admit(method: &Method, headers: &HeaderMap) -> Result<(), &'static str> {
-    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-    let host = text(header::HOST).unwrap_or("localhost");
+fn admit(request: &Request) -> Result<(), (StatusCode, &'static str)> {
+    let forbidden = |why| Err((StatusCode::FORBIDDEN, why));
+    let headers = request.headers();
+    let Ok(host) = host::of(request) else {
+        return Err((StatusCode::BAD_REQUEST, "say once which host is asked"));
+    };
+    let host = host.unwrap_or("localhost");
     if !is_local(host) {
-        return Err("ask by the name of localhost, or by a loopback address");
+        return forbidden("ask by the name of localhost, or by a loopback address");
     }
-    let origin = text(header::ORIGIN);
+    let origin = headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or("?"));
     let is_own = |origin: &str| origin.split_once("://").is_some_and(|(_, from)| from == host);
     if origin.is_some_and(|origin| !is_own(origin)) {
-        return Err("pages of other sites have no business here");
+        return forbidden("pages of other sites have no business here");
     }
-    let changes = *method != Method::GET && *method != Method::HEAD;
+    let changes = *request.method() != Method::GET && *request.method() != Method::HEAD;
     if changes && !headers.contains_key(HEADER) {
-        return Err("send the header X-Requested-By, with any value, to change something");
+        return forbidden("send the header X-Requested-By, with any value, to change something");
     }
     Ok(())
 }
@@ -54,31 +60,38 @@ fn is_local(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+
     use super::*;
 
     #[test]
     fn lets_nobody_through_whom_another_site_may_have_sent() {
         let get = Method::GET;
         let post = Method::POST;
-        for (method, headers, is_let) in [
-            (&get, &[("host", "127.0.0.1:9000")][..], true),
-            (&get, &[("host", "[::1]:9000")], true),
-            (&get, &[("host", "localhost")], true),
-            (&get, &[], true),
-            (&get, &[("host", "rebound.example:9000")], false),
-            (&get, &[("host", "127.0.0.1.example")], false),
-            (&get, &[("host", "localhost:9"), ("origin", "http://localhost:9")], true),
-            (&get, &[("host", "localhost:9"), ("origin", "http://localhost:10")], false),
-            (&get, &[("host", "localhost"), ("origin", "null")], false),
-            (&post, &[("host", "localhost")], false),
-            (&post, &[("host", "localhost"), ("x-requested-by", "me")], true),
+        for (method, target, headers, want) in [
+            (&get, "/", &[("host", "127.0.0.1:9000")][..], 200),
+            (&get, "/", &[("host", "[::1]:9000")], 200),
+            (&get, "/", &[("host", "localhost")], 200),
+            (&get, "/", &[], 400),
+            (&get, "/", &[("host", "localhost"), ("host", "rebound.example")], 400),
+            (&get, "/", &[("host", "rebound.example:9000")], 403),
+            (&get, "/", &[("host", "127.0.0.1.example")], 403),
+            (&get, "http://rebound.example/", &[("host", "localhost")], 403),
+            (&get, "http://localhost:9@rebound.example/", &[("host", "localhost")], 403),
+            (&get, "http://localhost:9/", &[("host", "rebound.example")], 200),
+            (&get, "/", &[("host", "localhost:9"), ("origin", "http://localhost:9")], 200),
+            (&get, "/", &[("host", "localhost:9"), ("origin", "http://localhost:10")], 403),
+            (&get, "/", &[("host", "localhost"), ("origin", "null")], 403),
+            (&post, "/", &[("host", "localhost")], 403),
+            (&post, "/", &[("host", "localhost"), ("x-requested-by", "me")], 200),
         ] {
-            let map = headers.iter().map(|(name, value)| {
-                (name.parse().unwrap(), value.parse::<axum::http::HeaderValue>().unwrap())
-            });
-            let map: HeaderMap =
-                map.collect::<Vec<(header::HeaderName, _)>>().into_iter().collect();
-            assert_eq!(admit(method, &map).is_ok(), is_let, "{method} {headers:?}");
+            let request = Request::builder().method(method).uri(target);
+            let request = headers
+                .iter()
+                .fold(request, |request, (name, value)| request.header(*name, *value));
+            let request = request.body(Body::empty()).unwrap();
+            let code = admit(&request).map_or_else(|(code, _why)| code.as_u16(), |()| 200);
+            assert_eq!(code, want, "{method} {target} {headers:?}");
         }
     }
 }
