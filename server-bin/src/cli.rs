@@ -96,6 +96,7 @@ pub(crate) enum Command {
     #[command(after_help = help::ORDER)]
     Rollback {
         /// Which one, by its number in the history that status shows, or by an earlier one
+        #[arg(value_parser = generation)]
         generation: u64,
         #[command(flatten)]
         whom: Whom,
@@ -150,4 +151,8 @@ impl From<WatchMode> for WatchStrategy {
 /// Takes a path or a URL, and not what other programs take for standard input.
 fn place() -> impl TypedValueParser<Value = Place> {
     OsStringValueParser::new().try_map(Place::try_from)
+}
+
+fn generation(text: &str) -> Result<u64, &'static str> {
+    text.parse().map_err(|_| "a generation is a number, such as 3")
 }

@@ -152,6 +152,12 @@ fn it_is_told_to_roll_back_and_to_resume() {
 }
 
 #[test]
+fn a_generation_is_a_number() {
+    let answer = said(&run(&["rollback", "abc", "-c", "config.toml"]), 2);
+    assert!(answer.contains(": a generation is a number, such as 3\n"), "{answer}");
+}
+
+#[test]
 fn an_address_of_the_machine_can_be_asked_as_well() {
     let file = File::new(&format!("{}admin_address = '[::1]:0'\n", text("one")));
     let mut daemon = Daemon::start(&file.path, &[]);

@@ -8,7 +8,7 @@ mod report;
 
 use axum::{
     Extension, Json, Router,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     http::{StatusCode, header},
     middleware::from_fn,
     response::{IntoResponse, Response},
@@ -109,8 +109,12 @@ async fn reload(State(admin): State<Admin>, Extension(asker): Extension<Asker>) 
 async fn rollback(
     State(admin): State<Admin>,
     Extension(asker): Extension<Asker>,
-    Path(generation): Path<u64>,
+    generation: Result<Path<u64>, PathRejection>,
 ) -> Response {
+    let Ok(Path(generation)) = generation else {
+        let why = "a generation is a number, such as 3\n";
+        return (StatusCode::BAD_REQUEST, why).into_response();
+    };
     outcome("", &asker.outcome(admin.handle.rollback(generation).await))
 }
 

@@ -44,6 +44,9 @@ async fn it_reloads_and_rolls_back() {
     let answer = ask(&lab, "POST", "/reload").await;
     assert!(answer.status == 409 && answer.body.contains("pinned"), "{answer:?}");
     assert_eq!(ask(&lab, "POST", "/rollback/9").await.status, 409);
+    let answer = ask(&lab, "POST", "/rollback/abc").await;
+    let want = "a generation is a number, such as 3\n";
+    assert_eq!((answer.status, answer.body.as_str()), (400, want));
     assert_eq!(ask(&lab, "POST", "/resume").await.status, 200);
     lab.until("it is resumed", |status| status.generation == 4).await;
     assert_eq!(lab.name().await, "two");
