@@ -93,9 +93,11 @@ pub(crate) async fn order(at: &Where, order: Order) -> Result<ExitCode, Failure>
     }
     // That it has failed is said already.
     let said = said.trim_end();
-    eprintln!("error: {}", said.strip_prefix("failed: ").unwrap_or(said));
-    if matches!(order, Order::Rollback(_)) {
-        eprintln!("\n  tip: 'server-bin status' shows the history, with the number of each");
+    let said = said.strip_prefix("failed: ").unwrap_or(said);
+    eprintln!("error: {said}");
+    let is_not_kept = |to| said.starts_with(&format!("generation {to} is not kept"));
+    if matches!(order, Order::Rollback(to) if is_not_kept(to)) {
+        eprintln!("\n  tip: 'server-bin status' lists those that are");
     }
     Ok(AMISS.into())
 }

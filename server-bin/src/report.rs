@@ -4,7 +4,7 @@ use std::{fmt::Write, time::Duration};
 
 use serde::Deserialize;
 
-/// How many lines of the history are worth reading at a glance; `/history` has all.
+/// How many lines of the history are worth reading at a glance; of those before, the numbers are told.
 const LINES_OF_HISTORY: usize = 5;
 
 /// Where the second column begins.
@@ -96,7 +96,7 @@ pub(crate) fn report(status: &Status, history: &[Entry]) -> String {
     let since = status.age.map(|age| format!(", for {}", short(age))).unwrap_or_default();
     report.row("generation", &format!("{}{since}", status.generation));
     if let Some(pinned) = status.pinned {
-        let words = format!("to {pinned}, whatever its source says, until it is resumed");
+        let words = format!("to {pinned}, whatever its source says, until 'server-bin resume'");
         report.row("pinned", &words);
     }
     if let Some(source) = &status.source {
@@ -116,8 +116,9 @@ pub(crate) fn report(status: &Status, history: &[Entry]) -> String {
         report.row("error", &placed(error, status.error_at.as_ref()));
     }
     let (earlier, newest) = history.split_at(history.len().saturating_sub(LINES_OF_HISTORY));
-    let earlier = (!earlier.is_empty()).then(|| format!("{} earlier", earlier.len()));
-    let lines: Vec<_> = earlier.into_iter().chain(newest.iter().map(Entry::line)).collect();
+    let numbers: Vec<_> = earlier.iter().map(Entry::numbers).collect();
+    report.row("earlier", &numbers.join(", "));
+    let lines: Vec<_> = newest.iter().map(Entry::line).collect();
     report.row("history", &lines.join("\n"));
     report.0
 }
@@ -150,6 +151,12 @@ impl Certificate {
 }
 
 impl Entry {
+    /// By which it can be gone back to.
+    fn numbers(&self) -> String {
+        let Self { generation, of, .. } = self;
+        of.map_or_else(|| generation.to_string(), |of| format!("{generation} (or {of})"))
+    }
+
     fn line(&self) -> String {
         let Self { generation, reason, age, of, bad, changed } = self;
         let of = of.map(|of| format!(" to {of}")).unwrap_or_default();
@@ -245,12 +252,15 @@ mod tests {
 
     #[test]
     fn how_much_of_the_history_is_left_out_is_said() {
-        let entry = |n| format!(r#"{{"generation": {n}, "reason": "event", "age": 1}}"#);
-        let entries: Vec<_> = (1..=7).map(entry).collect();
+        let entry =
+            |(n, of)| format!(r#"{{"generation": {n}, "reason": "event", "age": 1, "of": {of}}}"#);
+        let numbers = [(2, "null"), (4, "1"), (5, "null")];
+        let numbers = numbers.into_iter().chain((6..=10).map(|n| (n, "null")));
+        let entries: Vec<_> = numbers.map(entry).collect();
         let history: Vec<Entry> =
             serde_json::from_str(&format!("[{}]", entries.join(","))).unwrap();
         let said = report(&status(""), &history);
-        let want = "\nhistory     2 earlier\n            3    event ";
+        let want = "\nearlier     2, 4 (or 1), 5\nhistory     6    event ";
         assert!(said.contains(want), "{said}");
     }
 

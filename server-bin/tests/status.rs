@@ -46,6 +46,11 @@ impl Asked {
     }
 }
 
+/// An address at which nobody listens.
+fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
 #[track_caller]
 fn said(output: &Output, code: i32) -> String {
     assert_eq!(output.status.code(), Some(code), "{output:?}");
@@ -134,12 +139,13 @@ fn it_is_told_to_roll_back_and_to_resume() {
     asked.daemon.expect("one");
     let report = said(&asked.ask(&["status"]), 1);
     assert!(report.starts_with("health      rolled back, ready\n"), "{report}");
-    assert!(report.contains("\npinned      to 1,"), "{report}");
+    let pinned = "\npinned      to 1, whatever its source says, until 'server-bin resume'\n";
+    assert!(report.contains(pinned), "{report}");
     assert!(report.contains("3    rollback to 1 "), "{report}");
     assert!(said(&asked.ask(&["reload"]), 1).starts_with("error: pinned"));
     let answer = said(&asked.ask(&["rollback", "99"]), 1);
     assert!(answer.starts_with("error: generation 99 is not kept"), "{answer}");
-    assert!(answer.contains("'server-bin status' shows the history"), "{answer}");
+    assert!(answer.contains("tip: 'server-bin status' lists those that are"), "{answer}");
     assert_eq!(said(&asked.ask(&["resume"]), 0), "resumed; published generation 4\n");
     asked.daemon.expect("two");
     said(&asked.ask(&["status"]), 0);
@@ -149,6 +155,27 @@ fn it_is_told_to_roll_back_and_to_resume() {
     let answer = said(&asked.ask(&["resume"]), 1);
     let place = format!("{}:1:1: unknown field `naem`", asked.file.name());
     assert!(answer.starts_with("error: resumed; failed: ") && answer.contains(&place), "{answer}");
+}
+
+/// Whoever is refused another one already knows its number.
+#[test]
+fn what_can_be_gone_back_to_is_told_where_it_is_not_kept_alone() {
+    let mut asked = Asked::new();
+    let address = free_address();
+    asked.file.write(&Asked::text(&asked.socket, "two").replace("127.0.0.1:0", &address));
+    asked.daemon.until("in use generation=2");
+    asked.file.write(&Asked::text(&asked.socket, "three"));
+    asked.daemon.until("in use generation=3");
+    let deadline = Instant::now() + PATIENCE;
+    // Once the daemon has closed it, somebody else has it.
+    let _taken = loop {
+        match TcpListener::bind(&address) {
+            Ok(taken) => break taken,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+    };
+    let answer = said(&asked.ask(&["rollback", "2"]), 1);
+    assert!(answer.contains(&address) && !answer.contains("tip:"), "{answer}");
 }
 
 #[test]
