@@ -1,6 +1,6 @@
 //! `status`, `reload`, `rollback` and `resume`: what the daemon that runs is asked.
 
-use std::{ops::Range, process::ExitCode, time::Duration};
+use std::{io, ops::Range, process::ExitCode, time::Duration};
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{
@@ -194,9 +194,18 @@ async fn ask(
     };
     match timeout(deadline, answered).await {
         Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(failure)) if is_not_there(&failure) => {
+            Err(nobody(format!("{failure}; does the daemon run?")))
+        }
         Ok(Err(failure)) => Err(nobody(failure.to_string())),
         Err(_elapsed) => Err(nobody(format!("not within {} s", deadline.as_secs()))),
     }
+}
+
+/// Whether nobody listens there: of a socket of the file system there may not even be the file.
+fn is_not_there(failure: &Failure) -> bool {
+    let kind = failure.downcast_ref::<io::Error>().map(io::Error::kind);
+    matches!(kind, Some(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound))
 }
 
 /// Sends a request on a connection of its own.

@@ -203,7 +203,10 @@ fn nobody_answers() {
         let answer = said(&run(&[args, &["-c", file.name()]].concat()), 3);
         let want = format!("error: nobody answers at unix:{}: ", socket.display());
         assert!(answer.starts_with(&want), "{answer}");
+        assert!(answer.ends_with("; does the daemon run?\n"), "{answer}");
     }
+    let answer = said(&run(&["status", "--admin", &free_address()]), 3);
+    assert!(answer.contains("refused") && answer.ends_with("; does the daemon run?\n"), "{answer}");
 }
 
 #[test]
