@@ -34,9 +34,9 @@ pub(super) enum Kind {
     /// A directory on the way to another: for its own moves and its end. The other one tells of
     /// its own, so what else happens in a busy directory such as /tmp wakes nobody.
     Through,
-    /// A directory on the way to a link, or to nothing yet: for names that come and go.
+    /// A directory on the way to a link to another, or to nothing yet: for names that come and go.
     Way,
-    /// The directory of the content: for the end of the writing of a new file as well.
+    /// The directory of the content, or of a link to it: for the end of the writing of a new file as well.
     Parent,
     /// The same where nothing else tells of the writers of a content that is not watched itself yet: for its
     /// modification as well.
@@ -92,10 +92,11 @@ impl Walk<'_> {
             let found = self.glance(&here)?;
             let is_link = found.is_some_and(|found| found.is_link);
             let is_dir = found.is_some_and(|found| found.is_dir);
-            let kind = match (self.ahead.is_empty(), is_link, is_dir) {
-                (true, false, _) => Kind::Parent,
-                (false, _, true) => Kind::Through,
-                _ => Kind::Way,
+            let kind = match (self.ahead.is_empty(), is_dir) {
+                // Also where it is a link: the next to have its name may be the content.
+                (true, _) => Kind::Parent,
+                (false, true) => Kind::Through,
+                (false, false) => Kind::Way,
             };
             let turned = found.filter(|found| found.is_link).map(|found| found.changed);
             stops.push(Stop { turned, ..self.at.stop(Some(name), kind) });

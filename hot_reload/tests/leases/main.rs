@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod endless;
+mod fresh;
 mod names;
 mod noise;
 

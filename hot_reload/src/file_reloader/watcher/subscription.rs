@@ -154,18 +154,20 @@ impl Subscription {
                 Kind::Parent if self.telling == Telling::ByEventsAlone => Kind::Untold,
                 kind => kind,
             };
-            let is_it = |armed: &Armed| (armed.sum, armed.kind) == (stop.sum, kind);
-            if self.places.iter().any(is_it) {
-                continue;
-            }
+            let is_link = stop.turned.is_some();
             let place = match &stop.name {
                 None if kind == Kind::File => Place::File,
                 None => Place::Own,
-                Some(name) if matches!(kind, Kind::Parent | Kind::Untold) => {
+                Some(name) if matches!(kind, Kind::Parent | Kind::Untold) && !is_link => {
                     Place::Content(name.as_os_str().into())
                 }
                 Some(name) => Place::Way(name.as_os_str().into()),
             };
+            let is_it =
+                |armed: &Armed| (armed.sum, armed.kind, &armed.place) == (stop.sum, kind, &place);
+            if self.places.iter().any(is_it) {
+                continue;
+            }
             // One from before an overflow may have ended unheard, and another file have its number.
             let is_same = |armed: &Armed| armed.sum == stop.sum && armed.overflows == overflows;
             let is_told = |armed: &Armed| {
@@ -193,8 +195,9 @@ impl Subscription {
                     // What was told there before is told still.
                     let same = had.iter().position(|armed| is_same(armed) && is_told(armed));
                     let kept = same.map(|n| had.swap_remove(n));
-                    let is_enough =
-                        |armed: &Armed| (armed.kind, kind) == (Kind::Untold, Kind::Parent);
+                    let is_enough = |armed: &Armed| {
+                        (armed.kind, kind) == (Kind::Untold, Kind::Parent) && armed.place == place
+                    };
                     if !kept.as_ref().is_some_and(is_enough) {
                         outcome = Err(error);
                     }

@@ -1,0 +1,102 @@
+//! Files that take the place of a link: their writers are heard.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    os::unix::fs::{chown, symlink},
+    path::Path,
+    thread,
+    time::Duration,
+};
+
+use hot_reload::WatchStrategy;
+use tokio::time::sleep;
+
+use crate::{
+    SOMEBODY, WITHOUT_LEASES,
+    common::{Lab, PATIENCE, alone_under, block_on, config, options, text},
+};
+
+const BY_EVENTS: [WatchStrategy; 2] = [WatchStrategy::Realtime, WatchStrategy::Hybrid];
+
+/// Makes a file that is somebody else's before it holds anything.
+fn make(path: &Path, text: &str) {
+    let mut made = File::create(path).unwrap();
+    chown(path, Some(SOMEBODY), None).unwrap();
+    made.write_all(text.as_bytes()).unwrap();
+}
+
+/// Follows a link to somebody else's file, and waits for no writer in vain for less than a test has patience.
+async fn behind_a_link(strategy: WatchStrategy) -> Lab {
+    let options = options(strategy).settle_ceiling(2 * PATIENCE);
+    let mut lab = Lab::following(options, "config.toml", |dir| {
+        make(&dir.join("real.toml"), &text("one"));
+        symlink("real.toml", dir.join("config.toml")).unwrap();
+    })
+    .await;
+    lab.expect(config("one")).await;
+    lab
+}
+
+/// Puts a link to the file that `behind_a_link` began with back in its place.
+async fn link_again(lab: &mut Lab) {
+    let next = lab.root.join(".next");
+    symlink("real.toml", &next).unwrap();
+    fs::rename(next, &lab.path).unwrap();
+    lab.expect(config("one")).await;
+}
+
+/// The close of such a file was once told of by nothing, and waited for up to the ceiling.
+#[test]
+fn who_made_a_file_in_the_place_of_a_link_is_heard_to_be_done() {
+    if !alone_under(
+        "fresh::who_made_a_file_in_the_place_of_a_link_is_heard_to_be_done",
+        WITHOUT_LEASES,
+    ) {
+        return;
+    }
+    for strategy in BY_EVENTS {
+        block_on(async {
+            let mut lab = behind_a_link(strategy).await;
+            // Before it is looked at without the link, and right after.
+            for gap in [0, 2, 20, 55] {
+                fs::remove_file(&lab.path).unwrap();
+                thread::sleep(Duration::from_millis(gap));
+                make(&lab.path, &text(&gap.to_string()));
+                lab.expect(config(&gap.to_string())).await;
+                link_again(&mut lab).await;
+            }
+        });
+    }
+}
+
+/// What its next writer does is heard before the new file is watched itself.
+#[test]
+fn half_of_a_file_that_was_just_made_in_the_place_of_a_link_is_never_published() {
+    if !alone_under(
+        "fresh::half_of_a_file_that_was_just_made_in_the_place_of_a_link_is_never_published",
+        WITHOUT_LEASES,
+    ) {
+        return;
+    }
+    for strategy in BY_EVENTS {
+        block_on(async {
+            let mut lab = behind_a_link(strategy).await;
+            for n in 0..20 {
+                fs::remove_file(&lab.path).unwrap();
+                make(&lab.path, &text(&format!("whole {n}")));
+                // Within the time that it takes to notice.
+                thread::sleep(Duration::from_micros(n * 50));
+                let mut writer =
+                    OpenOptions::new().write(true).truncate(true).open(&lab.path).unwrap();
+                writer.write_all(format!("name = \"{n}\"\n").as_bytes()).unwrap();
+                sleep(Duration::from_millis(100)).await;
+                assert_eq!(lab.rx.get().unwrap().rest, "whole", "{n}");
+                writer.write_all(b"rest = \"whole\"\n").unwrap();
+                drop(writer);
+                lab.expect(config(&n.to_string())).await;
+                link_again(&mut lab).await;
+            }
+        });
+    }
+}
