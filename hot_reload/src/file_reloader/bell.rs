@@ -22,6 +22,12 @@ pub(super) enum Notice {
     Rerouted,
     /// A name appeared; whether its content is finished has to be looked at.
     Appeared,
+    /// The same where every write to what has that name is told.
+    #[cfg_attr(
+        not(all(target_os = "linux", not(hot_reload_portable))),
+        allow(dead_code, reason = "only of inotify is that known")
+    )]
+    AppearedInEarshot,
     /// A directory did, which nobody writes.
     Made,
     /// Its attributes changed, or what leads to it was moved.
@@ -64,6 +70,8 @@ enum Writer {
     Writes,
     /// Somebody made its name, and is at it unless that is a new one for an old file.
     MadeIt,
+    /// The same where every write is told: without one since, what is there was written before it had the name.
+    MadeItInEarshot,
     /// Nobody is at it any more.
     IsDone,
     /// Nothing.
@@ -86,6 +94,9 @@ impl Notice {
             Self::Rerouted => Meaning { arm: Arm::All, ..whole },
             // Whoever created a name has it open, unless it is a link.
             Self::Appeared => Meaning { arm: Arm::All, ..finished(Writer::MadeIt) },
+            Self::AppearedInEarshot => {
+                Meaning { writer: Writer::MadeItInEarshot, ..Self::Appeared.meaning() }
+            }
             Self::Made => Meaning { arm: Arm::All, ..finished(Writer::IsDone) },
             Self::Moved => Meaning { arm: Arm::All, ..touched(Writer::Unmentioned) },
             Self::Gone => Meaning { arm: Arm::All, ..touched(Writer::IsDone) },
@@ -125,10 +136,19 @@ struct Heard {
 #[derive(Debug)]
 struct AtWork {
     at: Whence,
-    /// Whether it was heard to write; if not, to make a name.
-    was_heard: bool,
+    deed: Deed,
     /// Where it was heard, if not there.
     from: Option<Whence>,
+}
+
+/// What a writer was heard to do, beginning with what leaves the least in doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Deed {
+    /// It made a name, and no write is told of since, as any would be.
+    OnlyName,
+    /// It made a name, and may have written since.
+    Name,
+    Write,
 }
 
 /// Tells the places apart that one bell is rung from.
@@ -186,9 +206,16 @@ impl Bell {
         if writer != Writer::Unmentioned {
             heard.writing.retain(|writer| writer.at != whence);
         }
-        if matches!(writer, Writer::Writes | Writer::MadeIt) {
-            let was_heard = writer == Writer::Writes;
-            heard.writing.push(AtWork { at: whence, was_heard, from: None });
+        let deed = match writer {
+            Writer::Writes => Some(Deed::Write),
+            Writer::MadeIt => Some(Deed::Name),
+            Writer::MadeItInEarshot => Some(Deed::OnlyName),
+            Writer::IsDone | Writer::Unmentioned => None,
+        };
+        heard.writing.extend(deed.map(|deed| AtWork { at: whence, deed, from: None }));
+        if notice == Notice::Lost {
+            // A write may have been among it.
+            heard.writing.iter_mut().for_each(|writer| writer.deed = writer.deed.max(Deed::Name));
         }
         heard.must_read |= must_read;
         heard.is_finished |= is_finished;
@@ -212,11 +239,12 @@ impl Bell {
     /// says here that it is done.
     pub(super) fn hears_as(&self, old: Whence, new: Whence) {
         let writing = &mut self.lock().writing;
-        let of_old = writing.iter().find(|writer| writer.at == old).map(|writer| writer.was_heard);
-        let Some(was_heard) = of_old else { return };
+        let of_old = writing.iter().find(|writer| writer.at == old).map(|writer| writer.deed);
+        // Of what it wrote before it was told from here, nothing is known.
+        let Some(deed) = of_old.map(|deed| deed.max(Deed::Name)) else { return };
         match writing.iter_mut().find(|writer| writer.at == new) {
-            Some(writer) => writer.was_heard |= was_heard,
-            None => writing.push(AtWork { at: new, was_heard, from: Some(old) }),
+            Some(writer) => writer.deed = writer.deed.max(deed),
+            None => writing.push(AtWork { at: new, deed, from: Some(old) }),
         }
     }
 
@@ -282,7 +310,12 @@ impl Bell {
 
     /// Whether somebody was heard to write, and not to be done.
     pub(super) fn heard_writing(&self) -> bool {
-        self.lock().writing.iter().any(|writer| writer.was_heard)
+        self.lock().writing.iter().any(|writer| writer.deed == Deed::Write)
+    }
+
+    /// Whether somebody may have written to what it was heard to make, and was not heard to be done.
+    pub(super) fn may_have_missed_writing(&self) -> bool {
+        self.lock().writing.iter().any(|writer| writer.deed != Deed::OnlyName)
     }
 
     /// How often a newer version was heard of; more than before, and there is one.
@@ -325,6 +358,28 @@ mod tests {
         bell.hears_as(OLD, NEW);
         bell.forget_writers_at(OLD);
         assert!(bell.heard_writing());
+    }
+
+    #[test]
+    fn who_made_a_name_is_known_not_to_write_only_where_every_write_is_told() {
+        for (so, want) in [
+            (&[(Notice::AppearedInEarshot, NEW)][..], false),
+            (&[(Notice::Appeared, NEW)], true),
+            (&[(Notice::AppearedInEarshot, NEW), (Notice::Modified, NEW)], true),
+            (&[(Notice::AppearedInEarshot, NEW), (Notice::Lost, Whence::ANYWHERE)], true),
+            (&[(Notice::AppearedInEarshot, NEW), (Notice::Appeared, OLD)], true),
+            (&[(Notice::AppearedInEarshot, NEW), (Notice::AppearedInEarshot, OLD)], true),
+            (&[(Notice::AppearedInEarshot, OLD)], true),
+        ] {
+            let bell = Bell::default();
+            for (notice, whence) in so {
+                bell.ring(*notice, *whence);
+            }
+            bell.hears_as(OLD, NEW);
+            bell.forget_writers_at(OLD);
+            assert!(bell.heard_writers(), "{so:?}");
+            assert_eq!(bell.may_have_missed_writing(), want, "{so:?}");
+        }
     }
 
     #[test]

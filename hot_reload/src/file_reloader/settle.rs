@@ -137,6 +137,11 @@ impl Settle {
         if is_enough { Ok(()) } else { Err((busy_for(found_at_work), found_at_work < JUST_FOUND)) }
     }
 
+    /// Whether what changed that long ago has been quiet since.
+    pub(super) fn is_quiet(&self, age: Duration) -> bool {
+        age >= self.window
+    }
+
     /// Whether it has been empty for so long that whoever touches it is not about to fill it.
     #[cold]
     fn has_been_empty(&mut self, now: Instant) -> bool {

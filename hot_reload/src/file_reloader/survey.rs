@@ -135,6 +135,11 @@ impl Survey {
         !asked.is_empty() && asked.iter().all(|file| file.links > 1)
     }
 
+    /// Whether each of the files is there and holds something.
+    pub(super) fn is_filled(&self) -> bool {
+        self.identities.iter().all(|found| found.is_some_and(|found| found.size > 0))
+    }
+
     /// Returns the least trustworthy filesystem of the set; `None` if no file was found.
     pub(super) fn filesystem(&self) -> Option<Filesystem> {
         self.files().map(|file| file.filesystem).max()

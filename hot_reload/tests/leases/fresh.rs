@@ -1,20 +1,25 @@
-//! Files that take the place of a link: their writers are heard.
+//! Files in the place of a link, and such as were written before they had a name: who is told of their writers.
 
 use std::{
     fs::{self, File, OpenOptions},
     io::Write,
-    os::unix::fs::{chown, symlink},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{OpenOptionsExt, chown, fchown, symlink},
+    },
     path::Path,
     thread,
     time::Duration,
 };
 
 use hot_reload::WatchStrategy;
+use rustix::fs::{AtFlags, CWD, linkat};
 use tokio::time::sleep;
 
 use crate::{
     SOMEBODY, WITHOUT_LEASES,
     common::{Lab, PATIENCE, alone_under, block_on, config, options, text},
+    with_one_by,
 };
 
 const BY_EVENTS: [WatchStrategy; 2] = [WatchStrategy::Realtime, WatchStrategy::Hybrid];
@@ -96,6 +101,39 @@ fn half_of_a_file_that_was_just_made_in_the_place_of_a_link_is_never_published()
                 drop(writer);
                 lab.expect(config(&n.to_string())).await;
                 link_again(&mut lab).await;
+            }
+        });
+    }
+}
+
+/// A file that had no name while it was written, which no event tells of either; its writer was once waited for up
+/// to the ceiling, though it had one name.
+#[test]
+fn what_was_written_before_it_had_a_name_waits_for_quiet_alone() {
+    if !alone_under(
+        "fresh::what_was_written_before_it_had_a_name_waits_for_quiet_alone",
+        WITHOUT_LEASES,
+    ) {
+        return;
+    }
+    for strategy in BY_EVENTS {
+        block_on(async {
+            let mut lab = with_one_by(options(strategy).settle_ceiling(2 * PATIENCE)).await;
+            for gap in [0, 2, 20, 55] {
+                let name = gap.to_string();
+                let mut nameless = OpenOptions::new()
+                    .write(true)
+                    .custom_flags(libc::O_TMPFILE)
+                    .open(&lab.root)
+                    .unwrap();
+                fchown(&nameless, Some(SOMEBODY), None).unwrap();
+                nameless.write_all(text(&name).as_bytes()).unwrap();
+                fs::remove_file(&lab.path).unwrap();
+                thread::sleep(Duration::from_millis(gap));
+                let by_number = format!("/proc/self/fd/{}", nameless.as_raw_fd());
+                linkat(CWD, by_number, CWD, &lab.path, AtFlags::SYMLINK_FOLLOW).unwrap();
+                drop(nameless);
+                lab.expect(config(&name)).await;
             }
         });
     }

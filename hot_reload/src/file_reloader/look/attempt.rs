@@ -253,15 +253,16 @@ impl<L> Looker<L> {
         survey: &Survey,
         main: &Opened,
     ) -> ControlFlow<Result<Look<V>, FileError>, Facts> {
+        let age = self.age(survey);
         // What was found on the way may have shown that nobody is.
-        let writing = self.unmet.writing && self.hears_writers(survey);
+        let writing = self.unmet.writing && self.hears_writers(survey, age);
         // What was read in vain is read again once it is another, or nobody is at it.
         let is_new = self.in_vain.as_ref() != Some(&survey.identities);
         let must_read = self.unmet.must_read && is_new;
         let is_finished = self.unmet.is_finished && is_new;
         let reasons = Reasons { must_read, is_finished, writing, ..self.unmet };
         let facts = Facts {
-            age: self.age(survey),
+            age,
             is_empty: survey.main_is_empty || self.lost_what_it_held(survey),
             is_of_set: self.follows_a_set(),
             reasons,
@@ -379,7 +380,7 @@ impl<L> Looker<L> {
 
     /// What events add to whether what was found is still so.
     fn by_hearsay(&self, holds: Holds, found: &Readable) -> Holds {
-        let Readable { survey, news, .. } = found;
+        let Readable { survey, news, facts, .. } = found;
         if !matches!(holds, Holds::Yes | Holds::AsFarAsKnown) {
             return holds;
         }
@@ -391,18 +392,22 @@ impl<L> Looker<L> {
         if survey.is_racy && bell.news() != *news {
             return Holds::No;
         }
-        if !is_told_of_writers && self.hears_writers(survey) {
+        if !is_told_of_writers && self.hears_writers(survey, facts.age) {
             return Holds::ButForWriters;
         }
         holds
     }
 
-    /// Whether somebody was heard to be at what was found, and not to be done.
-    fn hears_writers(&self, survey: &Survey) -> bool {
+    /// Whether somebody was heard to be at what was found, that age ago, and not to be done.
+    fn hears_writers(&self, survey: &Survey, age: Duration) -> bool {
         let bell = &self.follower.bell;
         // Of whoever gave an old file a new name, no end of a writing comes.
         let is_linked = || survey.is_linked(self.applied.as_deref().unwrap_or_default());
-        bell.heard_writing() || bell.heard_writers() && !is_linked()
+        // Nor of whoever wrote to one without a name first (`O_TMPFILE`, `open(2)`): what is made by its name holds
+        // nothing before a write to it, which is told of a little later than it shows.
+        let was_filled_before =
+            || !bell.may_have_missed_writing() && self.settle.is_quiet(age) && survey.is_filled();
+        bell.heard_writing() || bell.heard_writers() && !is_linked() && !was_filled_before()
     }
 
     /// Loads; `None` where a newer version has arrived while a slow load was at it.

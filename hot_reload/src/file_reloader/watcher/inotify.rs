@@ -440,7 +440,11 @@ fn translate<'a>(key: &'a Key, flags: ReadFlags, name: Option<&'a OsStr>) -> Eve
     } else if flags.contains(ReadFlags::MOVED_TO) {
         Notice::Replaced
     } else if flags.contains(ReadFlags::CREATE) {
-        if flags.contains(ReadFlags::ISDIR) { Notice::Made } else { Notice::Appeared }
+        match key.queue {
+            _ if flags.contains(ReadFlags::ISDIR) => Notice::Made,
+            Queue::Sparse => Notice::Appeared,
+            Queue::Dense => Notice::AppearedInEarshot,
+        }
     } else if flags.contains(ReadFlags::MODIFY) {
         Notice::Modified
     } else if flags.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM) {
