@@ -23,7 +23,7 @@ use std::{
 
 use rustix::{
     fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags},
-    io::Errno,
+    io::{Errno, ioctl_fionread},
 };
 use tokio::{
     io::{Interest, unix::AsyncFd},
@@ -289,7 +289,7 @@ async fn read_from(mut readable: AsyncFd<Descriptor>, watcher: Arc<Watcher>, que
     loop {
         // It fails only when the runtime shuts down, and this task with it.
         let Ok(mut ready) = poll_fn(|cx| readable.poll_read_ready(cx)).await else { return };
-        let batch = read_batch(&readable.get_ref().0, &watcher, queue);
+        let batch = read_batch(&readable.get_ref().0, &watcher, queue, 0);
         if batch.was_all {
             ready.clear_ready();
         } else {
@@ -320,7 +320,7 @@ async fn let_gather(
     loop {
         sleep(LULL).await;
         let batch = loop {
-            let batch = read_batch(&instance.0, watcher, queue);
+            let batch = read_batch(&instance.0, watcher, queue, 0);
             if batch.was_all || batch.concerns {
                 break batch;
             }
@@ -357,12 +357,13 @@ impl AsRawFd for Descriptor {
 /// Events passed on before others on the runtime get their turn.
 const BATCH: usize = 1024;
 
-/// Passes on what is queued by now, before it returns.
+/// Passes on what is queued by now, before it returns; what comes meanwhile, only as far as a batch goes.
 pub(super) fn catch_up(watcher: &Watcher) {
     for queue in [Queue::Sparse, Queue::Dense] {
         if let Some(instance) = watcher.events.of(queue).descriptor.get() {
-            // What is too much for one batch is not waited for.
-            read_batch(instance, watcher, queue);
+            // `FIONREAD` (inotify(7)); the kernel queues no more than `fs.inotify.max_queued_events`.
+            let queued = ioctl_fionread(instance).unwrap_or(0);
+            read_batch(instance, watcher, queue, queued);
         }
     }
 }
@@ -375,14 +376,14 @@ struct Batch {
     concerns: bool,
 }
 
-/// Passes on what is queued.
-fn read_batch(instance: impl AsFd, watcher: &Watcher, queue: Queue) -> Batch {
+/// Passes on what is queued: a batch, or more where it takes that to pass on so many bytes.
+fn read_batch(instance: impl AsFd, watcher: &Watcher, queue: Queue, queued: u64) -> Batch {
     let _one_at_a_time = lock(&watcher.events.of(queue).reading);
     let mut buffer = [MaybeUninit::uninit(); BUFFER];
     let mut reader = Reader::new(instance, &mut buffer);
     let mut batch = Batch { is_empty: true, was_all: true, concerns: false };
     // What was read into the buffer has to be passed on with it.
-    let mut read = 0;
+    let (mut read, mut passed_on) = (0, 0);
     // Held for as many events as were read at once, since of noise there are many.
     let mut registry = None;
     for n in 0.. {
@@ -392,7 +393,8 @@ fn read_batch(instance: impl AsFd, watcher: &Watcher, queue: Queue) -> Batch {
             if read > 0 && read + LONGEST_EVENT <= BUFFER {
                 break;
             }
-            if n >= BATCH {
+            passed_on += read as u64;
+            if n >= BATCH && passed_on >= queued {
                 batch.was_all = false;
                 break;
             }

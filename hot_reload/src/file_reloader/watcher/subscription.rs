@@ -311,6 +311,24 @@ mod tests {
         assert!(!follower.bell.heard_writers());
     }
 
+    /// As where a directory beside it is busy; half of a file was once published for want of it.
+    #[tokio::test]
+    async fn who_is_at_work_is_heard_however_much_else_is_to_be_heard_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = [dir.path().join("config.toml")];
+        let follower = Arc::<Follower>::default();
+        let mut subscription = Subscription::new(Arc::clone(&follower));
+        let way = || chain::stops(&paths, How::Blocking, &Filesystems::default());
+        subscription.arm(way, Files::Now, Telling::ByLease).unwrap().unwrap();
+        // Nobody reads of it meanwhile.
+        for n in 0..2000 {
+            fs::write(dir.path().join(n.to_string()), "").unwrap();
+        }
+        let _writer = fs::File::create(&paths[0]).unwrap();
+        subscription.catch_up();
+        assert!(follower.bell.heard_writers());
+    }
+
     /// It is there whenever the way is walked, and gone whenever it is to be watched.
     #[tokio::test]
     async fn a_way_that_changes_in_every_round_rings() {
