@@ -3,13 +3,21 @@
 
 mod common;
 
-use std::{fs, io, os::unix::fs::symlink, path::PathBuf, time::Duration};
+use std::{
+    fs, io,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use async_trait::async_trait;
 
 use common::{PATIENCE, book::Book, options};
 use hot_reload::{
-    FileReloader, Health, ReloaderOptions, ReloaderReceiver, ReloaderService, WatchStrategy,
+    AsyncFileLoad, FileReloader, Health, ReloaderOptions, ReloaderReceiver, ReloaderService,
+    WatchStrategy,
 };
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::fs::{CWD, FileType, Mode, RenameFlags, mknodat, renameat_with};
 use tempfile::TempDir;
 use tokio::{
     task::JoinHandle,
@@ -308,4 +316,74 @@ async fn a_member_that_can_not_be_where_a_file_is_has_the_set_looked_at_no_more_
     fs::create_dir(shelf.root.join("b")).unwrap();
     shelf.write("b/c", "1");
     shelf.expect(&["0", "1"]).await;
+}
+
+/// What a directory holds that is reached by a link, while another takes its place and goes again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Pages {
+    texts: [String; 3],
+    paths: [PathBuf; 2],
+}
+
+fn exchange(dir: &Path) {
+    renameat_with(CWD, dir.join("data"), CWD, dir.join("other"), RenameFlags::EXCHANGE).unwrap();
+}
+
+impl TryFrom<&PathBuf> for Pages {
+    type Error = io::Error;
+
+    fn try_from(main: &PathBuf) -> io::Result<Self> {
+        let dir = main.parent().unwrap();
+        let paths = ["data/a", "data/b"].map(|name| dir.join(name));
+        let main = fs::read_to_string(main)?;
+        let first = fs::read_to_string(&paths[0])?;
+        let is_exchanged = fs::remove_file(dir.join("exchange")).is_ok();
+        if is_exchanged {
+            exchange(dir);
+        }
+        let second = fs::read_to_string(&paths[1])?;
+        if is_exchanged {
+            exchange(dir);
+        }
+        Ok(Self { texts: [main, first, second], paths })
+    }
+}
+
+#[async_trait]
+impl AsyncFileLoad for Pages {
+    type Error = io::Error;
+
+    async fn async_load_from<T: AsRef<Path> + Send>(path: T) -> io::Result<Self> {
+        Self::try_from(&path.as_ref().to_owned())
+    }
+
+    fn dependent_paths(&self) -> Vec<PathBuf> {
+        self.paths.to_vec()
+    }
+}
+
+/// Once it was over, everything looked as it did before.
+#[tokio::test]
+async fn a_set_in_whose_place_there_was_another_for_a_while_is_read_again() {
+    for strategy in [WatchStrategy::Realtime, WatchStrategy::Hybrid] {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        for (of, link, text) in [("one", "data", "1"), ("two", "other", "2")] {
+            fs::create_dir(root.join(of)).unwrap();
+            fs::write(root.join(of).join("a"), text).unwrap();
+            fs::write(root.join(of).join("b"), text).unwrap();
+            symlink(of, root.join(link)).unwrap();
+        }
+        fs::write(root.join("main"), "first").unwrap();
+        let reloader = FileReloader::<Pages>::from_path(root.join("main")).unwrap();
+        let (service, mut rx) = ReloaderService::from_reloader(reloader, options(strategy));
+        let task = tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
+        timeout(PATIENCE, rx.changed()).await.unwrap().unwrap();
+        fs::write(root.join("exchange"), "").unwrap();
+        fs::write(root.join("main"), "next").unwrap();
+        timeout(PATIENCE, rx.changed()).await.unwrap().unwrap();
+        let read = rx.get().unwrap().texts;
+        assert_eq!(read, ["next", "1", "1"], "{strategy:?}");
+        task.abort();
+    }
 }

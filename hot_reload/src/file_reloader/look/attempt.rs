@@ -385,11 +385,14 @@ impl<L> Looker<L> {
             return holds;
         }
         let is_told_of_writers = holds == Holds::Yes;
-        if survey.is_racy || !is_told_of_writers {
+        // Of a set, others may have had these names while it was read, and not any more.
+        let may_look_alike =
+            survey.is_racy || self.follows_a_set() && facts.patience == Patience::Left;
+        if may_look_alike || !is_told_of_writers {
             self.site.catch_up();
         }
         let bell = &self.follower.bell;
-        if survey.is_racy && bell.news() != *news {
+        if may_look_alike && bell.news() != *news {
             return Holds::No;
         }
         if !is_told_of_writers && self.hears_writers(survey, facts.age) {
