@@ -248,7 +248,7 @@ where
         self.load_with(ByTryFrom::default()).await
     }
 
-    fn follow(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, F, String>> {
+    fn __follow(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, F, String>> {
         Some(self.follow_with(ByTryFrom::default(), options))
     }
 }
@@ -264,7 +264,7 @@ where
         Ok(forward(|options| self.follow_with(ByAsyncLoad, options)))
     }
 
-    fn follow_realtime(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, F, String>> {
+    fn __follow_realtime(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, F, String>> {
         Some(self.follow_with(ByAsyncLoad, options))
     }
 }

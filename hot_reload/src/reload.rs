@@ -93,7 +93,7 @@ where
     ///
     /// Seam between the service and the file source, not part of the stable interface.
     #[doc(hidden)]
-    fn follow(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, S>> {
+    fn __follow(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, S>> {
         // A source that only loads has no use for them.
         let _ = options;
         None
@@ -183,7 +183,7 @@ where
 
     /// As [`Reload::follow`], with what only a source that is watched can know.
     #[doc(hidden)]
-    fn follow_realtime(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, S>> {
+    fn __follow_realtime(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, S>> {
         // A source that pushes values has no use for them.
         let _ = options;
         None

@@ -264,7 +264,7 @@ where
         }
         let run = pin!(async {
             let options = &self.options;
-            if let Some(mut source) = self.source.follow(options) {
+            if let Some(mut source) = self.source.__follow(options) {
                 run(&mut *source, &self.sink(), options, &self.control).await;
             } else {
                 let mut source = Polled::new(&self.source, options.poll_interval);
@@ -363,7 +363,7 @@ where
     pub async fn start_with_realtime(&self) -> ReloadResult<(), V, S> {
         let run = pin!(async {
             let options = &self.options;
-            if let Some(mut source) = self.source.follow_realtime(options) {
+            if let Some(mut source) = self.source.__follow_realtime(options) {
                 run(&mut *source, &self.sink(), options, &self.control).await;
             } else if options.strategy == WatchStrategy::Polling {
                 // Boxed, as they are large, and a source that follows itself has no need of the room.

@@ -181,7 +181,7 @@ where
         Ok(Some(self.value(&entry)?))
     }
 
-    fn follow(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, String>> {
+    fn __follow(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, String>> {
         Some(Box::new(FollowStore::new(self.clone(), options, false)))
     }
 }
@@ -198,7 +198,7 @@ where
         }))
     }
 
-    fn follow_realtime(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, String>> {
+    fn __follow_realtime(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, String>> {
         Some(Box::new(FollowStore::new(self.clone(), options, true)))
     }
 }

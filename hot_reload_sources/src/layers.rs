@@ -247,7 +247,7 @@ where
         }
     }
 
-    fn follow(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, String>> {
+    fn __follow(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, String>> {
         Some(Box::new(FollowLayers::new(self, options)))
     }
 }
@@ -261,7 +261,7 @@ where
         Ok(forward_source(self.clone()))
     }
 
-    fn follow_realtime(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, String>> {
+    fn __follow_realtime(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, String>> {
         Some(Box::new(FollowLayers::new(self, options)))
     }
 }

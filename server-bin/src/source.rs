@@ -165,10 +165,10 @@ impl Reload<ServerConfig, String> for Source {
         }
     }
 
-    fn follow(&self, options: &ReloaderOptions) -> Followed<'_> {
+    fn __follow(&self, options: &ReloaderOptions) -> Followed<'_> {
         match &self.kind {
-            Kind::File(file) => file.follow(options),
-            Kind::Store { store, .. } => store.follow(options),
+            Kind::File(file) => file.__follow(options),
+            Kind::Store { store, .. } => store.__follow(options),
         }
     }
 }
@@ -182,10 +182,10 @@ impl RealtimeWatch<ServerConfig, String> for Source {
         }
     }
 
-    fn follow_realtime(&self, options: &ReloaderOptions) -> Followed<'_> {
+    fn __follow_realtime(&self, options: &ReloaderOptions) -> Followed<'_> {
         match &self.kind {
-            Kind::File(file) => file.follow_realtime(options),
-            Kind::Store { store, .. } => store.follow_realtime(options),
+            Kind::File(file) => file.__follow_realtime(options),
+            Kind::Store { store, .. } => store.__follow_realtime(options),
         }
     }
 }

@@ -187,7 +187,7 @@ where
         self.file.load_with(self.loader()).await
     }
 
-    fn follow(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, String>> {
+    fn __follow(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, String>> {
         Some(self.file.follow_with(self.loader(), options))
     }
 }
@@ -202,7 +202,7 @@ where
         Ok(forward(|options| self.file.follow_with(self.loader(), options)))
     }
 
-    fn follow_realtime(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, String>> {
+    fn __follow_realtime(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, String>> {
         Some(self.file.follow_with(self.loader(), options))
     }
 }

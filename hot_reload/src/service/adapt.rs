@@ -34,10 +34,10 @@ where
 {
     if options.strategy == WatchStrategy::Polling {
         let polled = || Box::new(Polled::new(source, options.poll_interval));
-        source.follow(options).unwrap_or_else(|| polled())
+        source.__follow(options).unwrap_or_else(|| polled())
     } else {
         let pushed = || Box::new(Pushed::new(source, options));
-        source.follow_realtime(options).unwrap_or_else(|| pushed())
+        source.__follow_realtime(options).unwrap_or_else(|| pushed())
     }
 }
 
