@@ -75,7 +75,7 @@ impl<V, S> ReloaderReceiver<V, S> {
     /// # Ok(()) }).await? }
     /// ```
     pub fn borrow(&self) -> Ref<'_, V> {
-        Ref::new(&self.cell)
+        Ref::new(&self.cell, &self.changes)
     }
 
     /// Clones the newest value; `None` until the first is published.

@@ -1,10 +1,9 @@
 //! Three ways to hold a published value without cloning it.
 
-use std::{fmt, marker::PhantomData, ops::Deref, sync::Arc, time::Duration};
+use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, Cache, Guard};
-
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use super::{Cell, Generation};
 use crate::change::Reason;
@@ -35,17 +34,22 @@ use crate::change::Reason;
 /// ```
 pub struct Ref<'a, V> {
     guard: Guard<Arc<Generation<V>>>,
-    _receiver: PhantomData<&'a ()>,
+    changes: &'a watch::Receiver<u64>,
 }
 
-impl<V> Ref<'_, V> {
-    pub(super) fn new(cell: &Cell<V>) -> Self {
-        Self { guard: cell.current.load(), _receiver: PhantomData }
+impl<'a, V> Ref<'a, V> {
+    pub(super) fn new(cell: &Cell<V>, changes: &'a watch::Receiver<u64>) -> Self {
+        Self { guard: cell.current.load(), changes }
     }
 
     /// Returns the number of this generation: 0 before the first, then one more at each.
     pub fn generation(&self) -> u64 {
         self.guard.number
+    }
+
+    /// Whether there is a value that the receiver has not awaited yet.
+    pub fn has_changed(&self) -> bool {
+        self.changes.borrow().has_changed()
     }
 }
 

@@ -94,6 +94,17 @@ async fn whoever_asks_on_after_the_end_holds_nobody_up() {
     assert!(asking.await.unwrap_err().is_cancelled());
 }
 
+#[tokio::test]
+async fn a_borrowed_value_tells_whether_one_is_yet_to_be_awaited() {
+    let mut lab = Lab::new().await;
+    let mut other = lab.rx.clone();
+    assert!(!other.borrow().has_changed());
+    lab.publish(config("next", 1, 1)).await;
+    assert!(other.borrow().has_changed() && !lab.rx.borrow().has_changed());
+    within(other.changed()).await.unwrap();
+    assert!(!other.borrow().has_changed());
+}
+
 /// As whatever has one in it may be logged.
 #[tokio::test]
 async fn what_is_printed_of_a_receiver_is_not_its_value() {
