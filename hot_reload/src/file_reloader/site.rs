@@ -156,6 +156,11 @@ impl Site {
         self.way.is_none() || self.no_events.is_some()
     }
 
+    /// Whether leases tell of the writers of the files, as far as is known.
+    pub(super) fn leases_tell(&self) -> bool {
+        self.telling == Telling::ByLease
+    }
+
     /// Takes note that leases tell of no writers; false where they were not relied on.
     pub(super) fn distrust_leases(&mut self) -> bool {
         if self.telling == Telling::ByEventsAlone {

@@ -307,9 +307,10 @@ impl<L> Looker<L> {
     }
 
     /// Whether a file that is written anew while it is read shows it in more than its content: not
-    /// within one tick of the clock that its times are from.
+    /// within one tick of the clock that its times are from, unless a lease tells of who does, as an event
+    /// comes only once a write is over.
     fn shows_all(&self, survey: &Survey) -> bool {
-        !survey.is_racy || self.hears_all()
+        !survey.is_racy || self.hears_all() && self.site.leases_tell()
     }
 
     /// Takes what was loaded for what the look came to, unless the files are to be looked at again.
