@@ -102,6 +102,9 @@ fn what_the_daemon_refuses_is_refused() {
         ("response_headers = { '' = 'c' }", false),
         ("response_headers = { Content-Length = '3' }", false),
         ("response_headers = { content-lengths = '3' }", true),
+        ("response_headers = { admin_address = '127.0.0.1:1' }", false),
+        ("response_headers = { log = 'info' }", false),
+        ("response_headers = { x-log = 'info' }", true),
         ("response_headers = { x = \"a\\nb\" }", false),
         ("response_headers = { x = 3 }", false),
     ] {

@@ -8,6 +8,7 @@ mod listen;
 mod parts;
 #[cfg(feature = "schema")]
 mod schema;
+mod table;
 mod threads;
 mod tls;
 mod validate;
@@ -81,6 +82,7 @@ pub struct ServerConfig {
     #[cfg_attr(feature = "schema", schemars(length(min = 1), extend("uniqueItems" = true)))]
     pub https_addresses: Vec<Address>,
     /// Which certificates are served over TLS.
+    #[serde(deserialize_with = "table::table")]
     pub tls: TlsConfig,
     /// Where whoever looks after the server is listened to: a loopback address, which is open to every
     /// user of the machine, or a socket of the file system, which only its owner can connect to;
@@ -109,6 +111,7 @@ pub struct ServerConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_threads: Option<NonZeroUsize>,
     /// What a client may ask of the server, and all of them together.
+    #[serde(deserialize_with = "table::table")]
     pub limits: Limits,
     /// Headers of every response; none by default.
     #[serde(deserialize_with = "headers::pairs")]
@@ -197,6 +200,16 @@ mod tests {
             ("limits.max_connections = 0", "0", "invalid value: integer `0`, expected a nonzero"),
             ("limits.max_header_bytes = 1", "1", "it is at least 8192 and at most 1048576"),
             ("worker_threads = 1025", "1025", "there are at most 1024 threads"),
+            ("limits = 3", "3", "invalid type: integer `3`, expected a table"),
+            ("[limits]\nmax_conections = 1", "max_conections", "unknown field `max_conections`"),
+            ("[limits]\nlog = 'info'", "log", "log is a key of the file itself: write it above"),
+            ("[limits.rate]\nid = 1", "id", "id is a key of the file itself: write it above"),
+            ("[tls]\nname = 'one'", "name", "name is a key of the file itself: write it above"),
+            (
+                "[[tls.certificates]]\ngreeting = 'hello'",
+                "greeting",
+                "greeting is a key of the file itself: write it above the first [table]",
+            ),
         ] {
             let (said, span) = problem(line);
             assert!(said.starts_with(says), "{line}: {said}");

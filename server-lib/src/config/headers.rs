@@ -8,6 +8,8 @@ use serde::{
     de::{DeserializeSeed, Error, MapAccess, Visitor},
 };
 
+use super::table;
+
 /// Those that frame a message or belong to one connection: RFC 9110, sections 7.6.1 and 8.6.
 pub(super) const OURS: [HeaderName; 6] = [
     header::CONNECTION,
@@ -24,8 +26,9 @@ const TWICE: &str = "this header is listed twice; keep one";
 pub(super) fn map(pairs: &BTreeMap<String, String>) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::with_capacity(pairs.len());
     for (key, text) in pairs {
-        let told = |problem| format!("{key:?}: {problem}");
-        if headers.insert(name(key).map_err(told)?, value(text).map_err(told)?).is_some() {
+        let told = |problem: &str| format!("{key:?}: {problem}");
+        let name = name(key).map_err(|problem| told(&problem))?;
+        if headers.insert(name, value(text).map_err(told)?).is_some() {
             return Err(told(TWICE));
         }
     }
@@ -40,9 +43,14 @@ where
     deserializer.deserialize_map(Pairs)
 }
 
-fn name(text: &str) -> Result<HeaderName, &'static str> {
+fn name(text: &str) -> Result<HeaderName, String> {
     let name: HeaderName = text.parse().map_err(|_invalid| "not a name of a header")?;
-    if OURS.contains(&name) { Err("this header is the server's own") } else { Ok(name) }
+    if OURS.contains(&name) {
+        return Err("this header is the server's own".to_owned());
+    }
+    // Whatever is written below the table would be sent to every client, and nothing be set by it.
+    table::check(text)?;
+    Ok(name)
 }
 
 // A value may be a secret, so no error of it quotes it.
@@ -109,6 +117,16 @@ mod tests {
             ("x = \"a\\nb\"", "\"a\\nb\"", "not a value of a header"),
             ("Content-Length = '3'", "Content-Length", "this header is the server's own"),
             ("X-A = '1'\nx-a = '2'", "x-a", super::TWICE),
+            (
+                "admin_address = '127.0.0.1:1'",
+                "admin_address",
+                "admin_address is a key of the file itself: write it above the first [table]",
+            ),
+            (
+                "worker_threads = 2",
+                "worker_threads",
+                "worker_threads is a key of the file itself: write it above the first [table]",
+            ),
         ] {
             let text = format!("[response_headers]\n{pairs}");
             assert_eq!(problem(&text), (says.to_owned(), at), "{text}");

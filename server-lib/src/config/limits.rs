@@ -7,6 +7,8 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
+use super::table;
+
 /// What hyper takes for the head of a request at the least.
 const LEAST_HEADER_BYTES: u32 = 8192;
 
@@ -65,6 +67,7 @@ pub struct Limits {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_connections_per_client: Option<NonZeroU64>,
     /// How many requests are answered in a time; all of them by default.
+    #[serde(deserialize_with = "table::optional")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<RateLimit>,
 }

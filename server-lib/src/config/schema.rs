@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::headers;
+use super::{headers, table};
 use crate::address::Address;
 
 const UNIX: &str = "unix:/.+";
@@ -48,12 +48,13 @@ fn one_of(ipv4: &str, ipv6: &str, examples: [&str; 2]) -> Schema {
 /// Headers and their values.
 pub(super) fn headers(_: &mut SchemaGenerator) -> Schema {
     let ours: Vec<String> = headers::OURS.iter().map(|name| in_any_case(name.as_str())).collect();
+    let not_here = [ours, table::top_keys().iter().map(|&key| key.to_owned()).collect()].concat();
     json_schema!({
         "type": "object",
         // RFC 9110, section 5.6.2.
         "propertyNames": {
             "pattern": "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$",
-            "not": { "pattern": format!("^({})$", ours.join("|")) },
+            "not": { "pattern": format!("^({})$", not_here.join("|")) },
         },
         "additionalProperties": {
             "type": "string",

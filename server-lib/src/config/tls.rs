@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::table;
+
 /// Those who renew certificates do so a month before their end: this is when they have failed for a
 /// while, and there is time left to find out why.
 const EXPIRY_WARNING_DAYS: u32 = 21;
@@ -16,6 +18,7 @@ const EXPIRY_WARNING_DAYS: u32 = 21;
 pub struct TlsConfig {
     /// Certificates to choose from, each for the names that it has; clients that ask for none of
     /// them, or for no name, get the first. None by default.
+    #[serde(deserialize_with = "table::list")]
     pub certificates: Vec<CertificatePaths>,
     /// How long before its end a certificate is warned of, in days; 21 by default.
     pub expiry_warning_days: u32,
