@@ -190,6 +190,27 @@ fn an_address_in_use_is_a_warning_to_check_and_an_error_to_start() {
     assert!(said(&output.stderr).contains(&want), "{output:?}");
 }
 
+/// Once called good: bind(2) says the same of it as of a socket that somebody listens on.
+#[test]
+fn a_file_where_a_socket_is_to_be_is_an_error() {
+    let file = File::new("");
+    let path = file.path.with_file_name("http.sock");
+    std::fs::write(&path, "somebody's").unwrap();
+    file.write(&format!("listen_addresses = ['unix:{}']\n", path.display()));
+    for args in [&["-c", file.name(), "--check"][..], &["-c", file.name()]] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let want = format!(
+            "error: {}:1:21: unix:{} can't be bound: it is a file and no socket: remove it, or name \
+             another path",
+            file.name(),
+            path.display()
+        );
+        assert!(said(&output.stderr).contains(&want), "{output:?}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "somebody's");
+    }
+}
+
 #[test]
 fn an_address_that_this_machine_lacks_is_an_error() {
     let file =

@@ -72,7 +72,10 @@ fn next_step(address: &Address, cause: &io::Error) -> &'static str {
             ": end whoever listens there, or list another port"
         }
         (io::ErrorKind::AddrInUse, Address::Unix(_)) => {
-            ": end whoever listens there, or remove the file if it is no socket"
+            ": end whoever listens there, or list another path"
+        }
+        (io::ErrorKind::AlreadyExists, Address::Unix(_)) => {
+            ": it is a file and no socket: remove it, or name another path"
         }
         (io::ErrorKind::AddrNotAvailable, _) => ": list an address that this machine has",
         (io::ErrorKind::PermissionDenied, Address::Tcp(_)) => {
@@ -104,7 +107,7 @@ mod tests {
     #[test]
     fn says_what_to_do_next_where_that_can_be_told() {
         use io::ErrorKind::{
-            AddrInUse, AddrNotAvailable, InvalidInput, NotFound, PermissionDenied,
+            AddrInUse, AddrNotAvailable, AlreadyExists, InvalidInput, NotFound, PermissionDenied,
         };
         for (address, cause, next) in [
             ("127.0.0.1:80", AddrInUse, ": end whoever listens there, or list another port"),
@@ -114,10 +117,11 @@ mod tests {
                 ": list a higher port, or grant CAP_NET_BIND_SERVICE",
             ),
             ("192.0.2.1:80", AddrNotAvailable, ": list an address that this machine has"),
+            ("unix:/a/b", AddrInUse, ": end whoever listens there, or list another path"),
             (
                 "unix:/a/b",
-                AddrInUse,
-                ": end whoever listens there, or remove the file if it is no socket",
+                AlreadyExists,
+                ": it is a file and no socket: remove it, or name another path",
             ),
             ("unix:/a/b", PermissionDenied, ": let this user write to the directory"),
             ("unix:/a/b", NotFound, ": make its directory first"),

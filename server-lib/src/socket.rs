@@ -231,7 +231,7 @@ fn open_unix(path: &Path, role: Role) -> io::Result<(SocketFile, Socket)> {
     // A socket outlives the process that bound it (unix(7)); one that nobody answers is a left-over.
     // Of a file that is no socket connect(2) says the same, and that is somebody's.
     let address = socket2::SockAddr::unix(path)?;
-    if path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket()) {
+    if is_socket(path) == Some(true) {
         let asking = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         // Somebody whose queue is full would otherwise be waited for.
         asking.set_nonblocking(true)?;
@@ -242,7 +242,13 @@ fn open_unix(path: &Path, role: Role) -> io::Result<(SocketFile, Socket)> {
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&address)?;
+    socket.bind(&address).map_err(|error| match error.kind() {
+        // It does not pass by itself, as what somebody listens on does.
+        io::ErrorKind::AddrInUse if is_socket(path) == Some(false) => {
+            io::ErrorKind::AlreadyExists.into()
+        }
+        _ => error,
+    })?;
     let file = SocketFile::new(path);
     if role == Role::Admin {
         // Nobody can connect before it is listened on.
@@ -250,6 +256,11 @@ fn open_unix(path: &Path, role: Role) -> io::Result<(SocketFile, Socket)> {
     }
     socket.listen(BACKLOG)?;
     Ok((file, socket))
+}
+
+/// Whether what is at `path`, if anything is, is a socket itself.
+fn is_socket(path: &Path) -> Option<bool> {
+    path.symlink_metadata().ok().map(|found| found.file_type().is_socket())
 }
 
 #[cfg(test)]
