@@ -58,7 +58,7 @@ pub(crate) fn tell(source: &Source, failure: &BindError) -> String {
 
 /// Tells in the same way which certificate can't be served.
 pub(crate) fn tell_certificate(source: &Source, failure: &CertificateError) -> String {
-    tell_at(source, failure, |text| path_span(failure.path(), text))
+    tell_at(source, failure, |text| path_span(failure.path(), failure.is_of_key(), text))
 }
 
 /// Tells in the same way what makes a configuration invalid as a whole.
@@ -118,10 +118,11 @@ fn span(address: &Address, text: &str) -> Option<Range<usize>> {
     Some(found.span())
 }
 
-/// The bytes of `text` that are the path of a certificate or a key.
-fn path_span(path: &Path, text: &str) -> Option<Range<usize>> {
+/// The bytes of `text` that are the path of a certificate, or of a key: both may be in one file.
+fn path_span(path: &Path, is_of_key: bool, text: &str) -> Option<Range<usize>> {
     let listed: Places = toml::from_str(text).ok()?;
-    let mut all = listed.tls.certificates.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
+    let pairs = listed.tls.certificates.iter();
+    let mut all = pairs.map(|pair| if is_of_key { &pair.key } else { &pair.certificate });
     all.find(|listed| listed.as_ref() == path).map(Spanned::span)
 }
 

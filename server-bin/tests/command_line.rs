@@ -165,6 +165,20 @@ fn check_and_start_say_where_it_is_bad() {
     }
 }
 
+/// Once at the line of the certificate, which comes first.
+#[test]
+fn what_is_wrong_with_a_key_is_told_at_the_key_though_both_are_in_one_file() {
+    let pem = rcgen::generate_simple_self_signed(["example.com".to_owned()]).unwrap().cert.pem();
+    let both = File::new(&pem);
+    let file = File::new(&format!(
+        "https_addresses = ['127.0.0.1:0']\n[[tls.certificates]]\ncertificate = '{0}'\nkey = '{0}'\n",
+        both.name()
+    ));
+    let output = run(&["-c", file.name(), "--check"]);
+    let want = format!("error: {}:4:7: {}: no private key in it", file.name(), both.name());
+    assert!(said(&output.stderr).starts_with(&want), "{output:?}");
+}
+
 #[test]
 fn a_file_that_is_missing_is_an_error() {
     for args in [&["-c", "/nowhere/config.toml", "--check"][..], &["-c", "/nowhere/config.toml"]] {

@@ -13,6 +13,7 @@ use std::{
 #[derive(Debug, Clone)]
 pub struct CertificateError {
     path: PathBuf,
+    is_of_key: bool,
     problem: Problem,
 }
 
@@ -35,12 +36,21 @@ pub(super) enum Problem {
 
 impl CertificateError {
     pub(super) fn new(path: &Path, problem: Problem) -> Self {
-        Self { path: path.to_owned(), problem }
+        Self { path: path.to_owned(), is_of_key: false, problem }
+    }
+
+    pub(super) fn of_key(path: &Path, problem: Problem) -> Self {
+        Self { is_of_key: true, ..Self::new(path, problem) }
     }
 
     /// Returns the file that is meant.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether it is about the key, which may be in the same file as the certificate.
+    pub fn is_of_key(&self) -> bool {
+        self.is_of_key
     }
 
     /// Whether each file is good, and the key is one of another certificate: as for a moment while

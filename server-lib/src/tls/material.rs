@@ -36,7 +36,7 @@ impl Material {
         key: &Pem,
     ) -> Result<Self, CertificateError> {
         let of_certificate = |problem| CertificateError::new(&paths.certificate, problem);
-        let of_key = |problem| CertificateError::new(&paths.key, problem);
+        let of_key = |problem| CertificateError::of_key(&paths.key, problem);
 
         let chain = chain(certificate.bytes()).map_err(of_certificate)?;
         let key = private_key(key.bytes()).map_err(of_key)?;

@@ -108,9 +108,10 @@ impl Pair {
 }
 
 fn read(paths: &CertificatePaths) -> Result<Material, CertificateError> {
-    let read = |path: &PathBuf| {
-        Pem::try_from(path)
-            .map_err(|cause| CertificateError::new(path, Problem::Unreadable(Arc::new(cause))))
-    };
-    Material::new(paths, &read(&paths.certificate)?, &read(&paths.key)?)
+    let read =
+        |path: &PathBuf| Pem::try_from(path).map_err(|cause| Problem::Unreadable(Arc::new(cause)));
+    let certificate = read(&paths.certificate)
+        .map_err(|problem| CertificateError::new(&paths.certificate, problem))?;
+    let key = read(&paths.key).map_err(|problem| CertificateError::of_key(&paths.key, problem))?;
+    Material::new(paths, &certificate, &key)
 }
