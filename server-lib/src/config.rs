@@ -113,7 +113,8 @@ pub struct ServerConfig {
     /// What a client may ask of the server, and all of them together.
     #[serde(deserialize_with = "table::table")]
     pub limits: Limits,
-    /// Headers of every response; none by default.
+    /// Headers of every response to a request that could be read: the 400 and the 431 to one that could
+    /// not have none of them. None by default.
     #[serde(deserialize_with = "headers::pairs")]
     #[cfg_attr(feature = "schema", schemars(schema_with = "schema::headers"))]
     pub response_headers: BTreeMap<String, String>,
