@@ -5,6 +5,7 @@ mod headers;
 mod invalid;
 mod limits;
 mod listen;
+mod number;
 mod parts;
 #[cfg(feature = "schema")]
 mod schema;
@@ -69,6 +70,7 @@ const DRAIN_TIMEOUT_MS: u64 = 10_000;
 #[serde(deny_unknown_fields, default)]
 pub struct ServerConfig {
     /// Number of this server; 0 by default.
+    #[serde(deserialize_with = "number::number")]
     pub id: u32,
     /// Name of this server; `server` by default.
     pub name: String,
@@ -94,11 +96,14 @@ pub struct ServerConfig {
     /// What `GET /` says beside id and name; empty by default.
     pub greeting: String,
     /// How long a request may take in all, in milliseconds; 30 000 by default.
+    #[serde(deserialize_with = "number::number")]
     pub request_timeout_ms: NonZeroU64,
     /// Size up to which the body of a request is taken, in bytes; 1 MiB by default.
+    #[serde(deserialize_with = "number::number")]
     pub max_body_bytes: u64,
     /// How long requests under way may go on once their address is closed, in milliseconds;
     /// 10 000 by default.
+    #[serde(deserialize_with = "number::number")]
     pub drain_timeout_ms: u64,
     /// What is logged, such as `info` or `server_lib=debug,info`; for the program to check, to apply,
     /// and to choose where it is not set.
@@ -197,8 +202,31 @@ mod tests {
     fn points_at_what_is_wrong() {
         for (line, at, says) in [
             ("greating = 'hello'", "greating", "unknown field `greating`"),
-            ("request_timeout_ms = 0", "0", "invalid value: integer `0`, expected a nonzero u64"),
-            ("limits.max_connections = 0", "0", "invalid value: integer `0`, expected a nonzero"),
+            (
+                "request_timeout_ms = 0",
+                "0",
+                "invalid value: integer `0`, expected a whole number, at least 1",
+            ),
+            (
+                "limits.max_connections = 0",
+                "0",
+                "invalid value: integer `0`, expected a whole number, at least 1",
+            ),
+            (
+                "worker_threads = 0",
+                "0",
+                "invalid value: integer `0`, expected a whole number, at least 1",
+            ),
+            (
+                "id = -1",
+                "-1",
+                "invalid value: integer `-1`, expected a whole number, at least 0 and at most 4294967295",
+            ),
+            (
+                "limits.rate.requests_per_second = 'many'",
+                "'many'",
+                "invalid type: string \"many\", expected a whole number, at least 1 and at most",
+            ),
             ("limits.max_header_bytes = 1", "1", "it is at least 8192 and at most 1048576"),
             ("worker_threads = 1025", "1025", "there are at most 1024 threads"),
             ("limits = 3", "3", "invalid type: integer `3`, expected a table"),

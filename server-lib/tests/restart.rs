@@ -33,7 +33,7 @@ async fn what_needs_a_restart_is_said_until_it_is_undone() {
 #[tokio::test]
 async fn a_number_of_threads_that_makes_no_sense_is_refused_with_its_place() {
     let lab = Lab::new(Realtime, &with("one", "")).await;
-    for (bad, want) in [("0", "expected a nonzero"), ("100_000", "at most 1024 threads")] {
+    for (bad, want) in [("0", "at least 1"), ("100_000", "at most 1024 threads")] {
         lab.break_by(&with("two", &format!("worker_threads = {bad}"))).await;
         let error = lab.receiver.status().last_error.unwrap();
         assert!(error.contains(":4:18: ") && error.contains(want), "{error}");

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-use super::table;
+use super::{number, table};
 
 /// What hyper takes for the head of a request at the least.
 const LEAST_HEADER_BYTES: u32 = 8192;
@@ -42,12 +42,15 @@ const CONNECTIONS: NonZeroU64 = NonZeroU64::new(10_000).unwrap();
 pub struct Limits {
     /// How long the head of a request may take from its first byte to its last, and the first one
     /// from the beginning of its connection, in milliseconds; 10 000 by default. Of a connection.
+    #[serde(deserialize_with = "number::number")]
     pub header_timeout_ms: NonZeroU64,
     /// How long a connection may lie idle between two requests, in milliseconds; 75 000 by default.
     /// Of a connection.
+    #[serde(deserialize_with = "number::number")]
     pub keep_alive_timeout_ms: NonZeroU64,
     /// How long a client may take nothing of an answer that is on its way, or send nothing of a body that
     /// is waited for once the answer has begun, in milliseconds; 30 000 by default. Of a connection.
+    #[serde(deserialize_with = "number::number")]
     pub write_timeout_ms: NonZeroU64,
     /// Size up to which the head of a request is taken, in bytes; a larger one is answered 431.
     /// 16 KiB by default, at least 8 KiB and at most 1 MiB. Of a connection.
@@ -61,9 +64,11 @@ pub struct Limits {
     /// not have as many descriptors and some to spare. Further ones wait to be accepted, in the
     /// system's queue, until one ends; once any wait, each of HTTP/1 ends after its next answer, until
     /// there is room to spare. Those to the admin address don't count; of these there are 32.
+    #[serde(deserialize_with = "number::number")]
     pub max_connections: NonZeroU64,
     /// How many of them one client may have, as a [`RateLimit`] counts clients; all of them by
     /// default. Further ones are closed at once.
+    #[serde(deserialize_with = "number::optional")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_connections_per_client: Option<NonZeroU64>,
     /// How many requests are answered in a time; all of them by default.
@@ -82,9 +87,10 @@ pub struct Limits {
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
     /// How many requests in a second, over a longer time.
+    #[serde(deserialize_with = "number::number")]
     pub requests_per_second: NonZeroU32,
     /// How many at once, after a time of none; as many as in a second by default.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number::optional")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burst: Option<NonZeroU32>,
     /// Who is counted as one; each client by default.
@@ -142,7 +148,7 @@ pub(super) fn check_header_bytes(bytes: u32) -> Result<(), String> {
 }
 
 fn header_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    let bytes = u32::deserialize(deserializer)?;
+    let bytes = number::number(deserializer)?;
     check_header_bytes(bytes).map_err(D::Error::custom)?;
     Ok(bytes)
 }

@@ -2,7 +2,9 @@
 
 use std::num::NonZeroUsize;
 
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::{Deserializer, de::Error};
+
+use super::number;
 
 /// More than any machine has cores; a number that is meant for something else starts no threads.
 const MOST_THREADS: usize = 1024;
@@ -18,7 +20,7 @@ pub(super) fn threads<'de, D>(deserializer: D) -> Result<Option<NonZeroUsize>, D
 where
     D: Deserializer<'de>,
 {
-    let threads = Some(NonZeroUsize::deserialize(deserializer)?);
+    let threads = number::optional(deserializer)?;
     check(threads).map_err(D::Error::custom)?;
     Ok(threads)
 }

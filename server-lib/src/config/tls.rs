@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::table;
+use super::{number, table};
 
 /// Those who renew certificates do so a month before their end: this is when they have failed for a
 /// while, and there is time left to find out why.
@@ -21,6 +21,7 @@ pub struct TlsConfig {
     #[serde(deserialize_with = "table::list")]
     pub certificates: Vec<CertificatePaths>,
     /// How long before its end a certificate is warned of, in days; 21 by default.
+    #[serde(deserialize_with = "number::number")]
     pub expiry_warning_days: u32,
 }
 
