@@ -138,7 +138,10 @@ fn check_and_start_say_where_it_is_bad() {
             ":2:36: 127.0.0.1:0 is listed twice\n  |\n2 | listen_addresses = \
              ['127.0.0.1:0', '127.0.0.1:0']\n  |                                    ^^^^^^^^^^^^^\n",
         ),
-        ("listen_addresses = []\n", ":1:20: no address to listen on\n"),
+        (
+            "listen_addresses = []\n",
+            ":1:20: no address to listen on: add listen_addresses = [\"127.0.0.1:8080\"]\n",
+        ),
         ("listen_addresses = ['127.0.0.1:0']\nnaem = 'one'\n", ":2:1: unknown field `naem`"),
         ("name = 'one'\n", ": listen_addresses: no address to listen on"),
         (

@@ -9,7 +9,7 @@ use serde::{
 
 use crate::address::Address;
 
-const NONE: &str = "no address to listen on";
+const NONE: &str = "no address to listen on: add listen_addresses = [\"127.0.0.1:8080\"]";
 
 /// Checks a list of addresses, in its order; it may be empty if there are `others`.
 pub(super) fn check(addresses: &[Address], others: &[Address]) -> Result<(), String> {
