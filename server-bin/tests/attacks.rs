@@ -115,7 +115,9 @@ fn a_full_descriptor_table_is_waited_out() {
     // Hardly more than it takes without any connection.
     let mut daemon = with_descriptors(descriptors + 4, &file);
     let flood = flood(daemon.address, 60);
-    daemon.until("connections can't be accepted for now");
+    let told = daemon.until("connections can't be accepted for now");
+    assert!(told.contains(": raise RLIMIT_NOFILE (LimitNOFILE= of systemd)"), "{told}");
+    assert!(told.contains(&format!("address={}", daemon.address)), "{told}");
     sleep(Duration::from_millis(500));
     drop(flood);
     daemon.until("connections are accepted again");

@@ -5,10 +5,11 @@ use std::{future::pending, io, net::SocketAddr, num::NonZeroU64, sync::Arc, time
 use axum::Router;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::{either::Either, sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, info, warn};
+use tracing::{debug, field::display, info, warn};
 
 use crate::{
     connection,
+    error::{RAISE_DESCRIPTORS, is_without_descriptors},
     limits::{Guest, Slot, Slots, most_connections},
     live::Live,
     metrics::Metrics,
@@ -64,7 +65,7 @@ impl Acceptor {
                 Err(error) if is_of_the_client(&error) => debug!(%error, "a client was gone"),
                 Err(error) => {
                     if calm.is_none() {
-                        warn!(%error, "connections can't be accepted for now");
+                        self.tell_refused(&error);
                     }
                     calm = Some(Instant::now() + CALM);
                     tokio::select! {
@@ -84,6 +85,13 @@ impl Acceptor {
         }
     }
 
+    fn tell_refused(&self, error: &io::Error) {
+        let address = self.listener.local_address().ok();
+        let address = address.as_ref().map(display);
+        let next = if is_without_descriptors(error) { RAISE_DESCRIPTORS } else { "" };
+        warn!(address, %error, "connections can't be accepted for now{next}");
+    }
+
     /// Serves whoever has connected already.
     async fn accept_the_rest(&self, deadline: Instant) {
         let mut is_told = false;
@@ -98,7 +106,7 @@ impl Acceptor {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) => {
                     if !std::mem::replace(&mut is_told, true) {
-                        warn!(%error, "connections can't be accepted for now");
+                        self.tell_refused(&error);
                     }
                     sleep(PAUSE_WITHOUT_DESCRIPTORS).await;
                     continue;

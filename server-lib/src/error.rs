@@ -2,6 +2,8 @@
 
 use std::{error::Error, io};
 
+use rustix::io::Errno;
+
 use crate::{address::Address, config::InvalidConfig, tls::CertificateError};
 
 /// Why a server didn't start, or had to end.
@@ -67,6 +69,9 @@ impl BindError {
 
 /// What to do next, where that can be told from the cause: bind(2), ip(7), unix(7).
 fn next_step(address: &Address, cause: &io::Error) -> &'static str {
+    if is_without_descriptors(cause) {
+        return RAISE_DESCRIPTORS;
+    }
     match (cause.kind(), address) {
         (io::ErrorKind::AddrInUse, Address::Tcp(_)) => {
             ": end whoever listens there, or list another port"
@@ -87,6 +92,14 @@ fn next_step(address: &Address, cause: &io::Error) -> &'static str {
         (io::ErrorKind::NotFound, Address::Unix(_)) => ": make its directory first",
         _ => "",
     }
+}
+
+/// What to do next where a process has no descriptors left.
+pub(crate) const RAISE_DESCRIPTORS: &str = ": raise RLIMIT_NOFILE (LimitNOFILE= of systemd)";
+
+/// Whether the process has as many descriptors as it may have: errno(3).
+pub(crate) fn is_without_descriptors(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::MFILE.raw_os_error())
 }
 
 /// Returns an error and all its causes on one line.
@@ -130,5 +143,9 @@ mod tests {
             let failure = BindError::new(address.parse().unwrap(), cause.into());
             assert_eq!(failure.to_string(), format!("{address} can't be bound{next}"));
         }
+        let cause = io::Error::from(Errno::MFILE);
+        let failure = BindError::new("127.0.0.1:80".parse().unwrap(), cause);
+        let want = "127.0.0.1:80 can't be bound: raise RLIMIT_NOFILE (LimitNOFILE= of systemd)";
+        assert_eq!(failure.to_string(), want);
     }
 }
