@@ -229,6 +229,16 @@ fn a_file_where_a_socket_is_to_be_is_an_error() {
 }
 
 #[test]
+fn a_path_that_no_socket_can_have_is_told_by_its_length() {
+    let path = format!("unix:/{}", "a".repeat(108));
+    let file = File::new(&format!("listen_addresses = ['{path}']\n"));
+    let output = run(&["-c", file.name(), "--check"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let want = format!("{path} can't be bound: the path is longer than 107 bytes\n");
+    assert!(said(&output.stderr).contains(&want), "{output:?}");
+}
+
+#[test]
 fn an_address_that_this_machine_lacks_is_an_error() {
     let file =
         File::new("name = 'one'\nlisten_addresses = [\n  '127.0.0.1:0',\n  '192.0.2.1:80',\n]\n");

@@ -21,6 +21,10 @@ use crate::{address::Address, endpoint::Endpoint, error::BindError, role::Role};
 /// Connections that wait to be accepted; Linux cuts it to `net.core.somaxconn`, 4096 by default.
 const BACKLOG: i32 = 4096;
 
+/// How long the path of a socket may be, in bytes, so that a zero fits behind it: unix(7), and `sun_path` of
+/// the BSDs.
+const LONGEST_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+
 /// What a socket that is listened on is to take no notice of, as a program of linux/filter.h that is
 /// given what begins with the head of TCP: SYN without ACK (RFC 9293, section 3.1).
 #[cfg(target_os = "linux")]
@@ -230,7 +234,10 @@ fn open_tcp(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
 fn open_unix(path: &Path, role: Role) -> io::Result<(SocketFile, Socket)> {
     // A socket outlives the process that bound it (unix(7)); one that nobody answers is a left-over.
     // Of a file that is no socket connect(2) says the same, and that is somebody's.
-    let address = socket2::SockAddr::unix(path)?;
+    let address = socket2::SockAddr::unix(path).map_err(|_too_long| {
+        let told = format!("the path is longer than {LONGEST_PATH} bytes");
+        io::Error::new(io::ErrorKind::InvalidInput, told)
+    })?;
     if is_socket(path) == Some(true) {
         let asking = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         // Somebody whose queue is full would otherwise be waited for.
