@@ -1,10 +1,10 @@
 //! The command line, as it is written.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use clap::{
     Args, Parser, Subcommand, ValueEnum, ValueHint,
-    builder::{OsStringValueParser, TypedValueParser},
+    builder::{OsStringValueParser, PossibleValue, TypedValueParser},
 };
 use clap_complete::Shell;
 use hot_reload::WatchStrategy;
@@ -145,6 +145,14 @@ impl From<WatchMode> for WatchStrategy {
             WatchMode::Realtime => Self::Realtime,
             WatchMode::Hybrid => Self::Hybrid,
         }
+    }
+}
+
+/// As the command line has it.
+impl fmt::Display for WatchMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", PossibleValue::get_name))
     }
 }
 

@@ -91,7 +91,7 @@ async fn run(
 ) -> Result<(), Failure> {
     let shutdown = signals.shutdown();
     let options = ReloaderOptions::polling().strategy(mode.into()).poll_interval(poll_interval);
-    info!(config = source.name(), ?mode, "following");
+    info!(config = %source.name(), %mode, "following");
     let (service, receiver) = ReloaderService::from_reloader(source.clone(), options);
     let mut service = filter.follow(&source, service).history(HISTORY);
     if let Some(path) = last_good {

@@ -62,6 +62,14 @@ fn a_filter_that_is_none_is_refused_with_its_place() {
 }
 
 #[test]
+fn the_first_line_says_what_is_followed_and_how_as_the_command_line_does() {
+    let file = File::new(&text("one"));
+    let daemon = Daemon::start(&file.path, &["--watch-mode", "hybrid"]);
+    daemon.expect("one");
+    assert!(daemon.log.contains(&format!("config={} mode=hybrid", file.name())), "{}", daemon.log);
+}
+
+#[test]
 fn what_is_not_hot_says_so_when_it_changes() {
     let file = File::new(&text("one"));
     let mut daemon = Daemon::start(&file.path, &[]);
