@@ -6,7 +6,7 @@ use hot_reload::Reload;
 use server_lib::{Endpoint, Expiry, probe, probe_certificates};
 
 use crate::{
-    Failure, locate, log, on_this_thread,
+    Failure, levels, locate, log, on_this_thread,
     place::Place,
     print::print,
     source::{Patience, Source},
@@ -21,6 +21,9 @@ pub(crate) fn check(place: &Place, patience: Patience) -> Result<(), Failure> {
     let config = on_this_thread()?.block_on(source.reload())?.ok_or("nothing to load")?;
     config.validate().map_err(|invalid| locate::tell_invalid(&source, &invalid))?;
     log::parse(&source, config.log.as_deref())?;
+    for doubt in config.log.as_deref().map(levels::doubts).unwrap_or_default() {
+        eprintln!("warning: {doubt}");
+    }
     for probed in probe_certificates(&config) {
         let status = probed.map_err(|failure| locate::tell_certificate(&source, &failure))?;
         let (file, days) = (status.certificate.display(), status.days_left());

@@ -9,6 +9,7 @@ mod descriptors;
 mod development;
 mod help;
 mod interval;
+mod levels;
 mod locate;
 mod log;
 mod place;

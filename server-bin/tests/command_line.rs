@@ -239,6 +239,16 @@ fn a_path_that_no_socket_can_have_is_told_by_its_length() {
 }
 
 #[test]
+fn a_typo_in_the_filter_of_the_log_is_warned_of() {
+    let file = File::new("listen_addresses = ['127.0.0.1:0']\nlog = 'inof'\n");
+    let output = run(&["-c", file.name(), "--check"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let want = "warning: log: \"inof\" is taken for a part of the program; the levels are error, warn, \
+                info, debug, trace\n";
+    assert_eq!(said(&output.stderr), want);
+}
+
+#[test]
 fn an_address_that_this_machine_lacks_is_an_error() {
     let file =
         File::new("name = 'one'\nlisten_addresses = [\n  '127.0.0.1:0',\n  '192.0.2.1:80',\n]\n");

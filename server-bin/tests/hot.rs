@@ -61,6 +61,21 @@ fn a_filter_that_is_none_is_refused_with_its_place() {
     }
 }
 
+/// By the filter before it: by its own, nothing is said at all.
+#[test]
+fn a_typo_in_the_filter_is_told_before_it_silences_the_log() {
+    let typo = format!("{}log = 'inof'\n", text("two"));
+    let want = "log: \"inof\" is taken for a part of the program; the levels are error, warn, info";
+    let file = File::new(&text("one"));
+    let mut daemon = Daemon::start(&file.path, &[]);
+    file.write(&typo);
+    daemon.until(want);
+    daemon.expect("two");
+
+    let file = File::new(&typo);
+    Daemon::spawn(program().arg("-c").arg(&file.path)).until(want);
+}
+
 #[test]
 fn the_first_line_says_what_is_followed_and_how_as_the_command_line_does() {
     let file = File::new(&text("one"));

@@ -1,0 +1,64 @@
+//! What of a filter of the log is no level, though it may have been meant as one.
+
+use hot_reload::Candidate;
+use server_lib::ServerConfig;
+use tracing::level_filters::LevelFilter;
+
+/// What there is to choose from.
+const LEVELS: &str = "the levels are error, warn, info, debug, trace";
+
+/// The parts of the program that one may want to hear alone.
+const PARTS: [&str; 4] = ["hot_reload", "hot_reload_sources", "server_bin", "server_lib"];
+
+/// Tells of each word in `directives` that is no level and no part of ours, since a typo is taken as well:
+/// as a part of the program that nobody has heard of, which silences all others.
+pub(crate) fn doubts(directives: &str) -> Vec<String> {
+    directives.split(',').map(str::trim).filter(|word| is_doubtful(word)).map(doubt).collect()
+}
+
+/// Warns of them where they are new, before any of it is in use: by then it may be that nothing is heard.
+pub(crate) fn warn(candidate: &Candidate<ServerConfig>) {
+    let before = candidate.current.as_ref().and_then(|current| current.log.as_deref());
+    let directives = candidate.new.log.as_deref().filter(|new| Some(*new) != before);
+    for doubt in directives.map(doubts).unwrap_or_default() {
+        tracing::warn!("{doubt}");
+    }
+}
+
+fn doubt(word: &str) -> String {
+    format!("log: {word:?} is taken for a part of the program; {LEVELS}")
+}
+
+fn is_doubtful(word: &str) -> bool {
+    // What has more to it, as `part=level`, `part[span]` and `part::module`, was not meant as a level.
+    let is_word = !word.is_empty() && !word.contains(['=', '[', ']', '{', '}', ':']);
+    // A filter holds for every part that begins with its name.
+    is_word
+        && word.parse::<LevelFilter>().is_err()
+        && !PARTS.iter().any(|part| part.starts_with(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_a_typo_from_a_level_and_from_a_part() {
+        for (directives, want) in [
+            ("inof", &["inof"][..]),
+            ("server_lib=debug, verbose", &["verbose"]),
+            ("warning,loud", &["warning", "loud"]),
+            ("info", &[]),
+            ("OFF", &[]),
+            ("3", &[]),
+            ("", &[]),
+            ("server_lib=debug,info", &[]),
+            ("server_lib", &[]),
+            ("hyper::proto,warn", &[]),
+            ("server_lib[served]=debug,[{status=200}]=trace", &[]),
+        ] {
+            let want: Vec<_> = want.iter().map(|word| doubt(word)).collect();
+            assert_eq!(doubts(directives), want, "{directives}");
+        }
+    }
+}
