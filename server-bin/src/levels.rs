@@ -1,8 +1,10 @@
 //! What of a filter of the log is no level, though it may have been meant as one.
 
+use std::error::Error;
+
 use hot_reload::Candidate;
 use server_lib::ServerConfig;
-use tracing::level_filters::LevelFilter;
+use tracing::level_filters::{LevelFilter, ParseLevelFilterError};
 
 /// What there is to choose from.
 const LEVELS: &str = "the levels are error, warn, info, debug, trace";
@@ -23,6 +25,14 @@ pub(crate) fn warn(candidate: &Candidate<ServerConfig>) {
     for doubt in directives.map(doubts).unwrap_or_default() {
         tracing::warn!("{doubt}");
     }
+}
+
+/// Returns what is wrong with a filter, without the quotes around the levels: what is quoted is masked in
+/// a log, as if it were of the file, and these words are the program's own.
+pub(crate) fn unquoted(failure: &dyn Error) -> String {
+    let words = failure.to_string();
+    let is_of_levels = |error: ParseLevelFilterError| error.to_string() == words;
+    if "?".parse::<LevelFilter>().is_err_and(is_of_levels) { words.replace('"', "") } else { words }
 }
 
 fn doubt(word: &str) -> String {

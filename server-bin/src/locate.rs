@@ -12,7 +12,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use server_lib::{Address, BindError, CertificateError, InvalidConfig, ServerConfig, ServerError};
 use toml::Spanned;
 
-use crate::source::Source;
+use crate::{levels, source::Source};
 
 /// As much of the file as is needed to find an address or a path in it.
 #[derive(Deserialize)]
@@ -73,7 +73,7 @@ pub(crate) fn tell_invalid(source: &Source, invalid: &InvalidConfig) -> String {
 
 /// Tells in the same way what is wrong with the filter of the log.
 pub(crate) fn tell_log(source: &Source, directives: &str, failure: &dyn Error) -> String {
-    let message = format!("log: {failure}");
+    let message = format!("log: {}", levels::unquoted(failure));
     let is_so = |config: &ServerConfig| config.log.as_deref() == Some(directives);
     let found = at(source, &message, |text| value_span("log", text, is_so));
     found.unwrap_or_else(|| format!("{}: {message}", source.name()))

@@ -46,7 +46,11 @@ fn a_filter_that_is_none_is_refused_with_its_place() {
     let file = File::new(&text("one"));
     let mut daemon = Daemon::start(&file.path, &[]);
     file.write(&bad);
-    daemon.until(&format!("{}:3:7: log: error parsing level filter", file.name()));
+    // With the levels to choose from: they are the program's own words.
+    daemon.until(&format!(
+        "{}:3:7: log: error parsing level filter: expected one of off, error, warn, info, debug, trace",
+        file.name()
+    ));
     assert_eq!(daemon.name(), "one");
     file.write(&text("three"));
     daemon.expect("three");
