@@ -121,6 +121,11 @@ in_every_strategy! {
         is_refused(strategy, "empty", |path| fs::write(path, "").unwrap()).await;
     }
 
+    /// As an editor leaves that marks each file as UTF-8.
+    async fn a_file_of_nothing_but_a_byte_order_mark_is_refused(strategy) {
+        is_refused(strategy, "empty", |path| fs::write(path, "\u{feff}\n").unwrap()).await;
+    }
+
     async fn an_empty_file_is_taken_where_that_is_allowed(strategy) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.toml");

@@ -39,7 +39,7 @@ impl RealtimeWatch<u32> for Parts {
         Err(ReloaderError::Reload("it is followed in its own way"))
     }
 
-    fn follow_realtime(
+    fn __follow_realtime(
         &self,
         _options: &ReloaderOptions,
     ) -> Option<BoxFollow<'_, u32, &'static str>> {

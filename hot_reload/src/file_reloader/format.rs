@@ -264,8 +264,8 @@ fn make<V: DeserializeOwned, F: Format>(
     if size > limit {
         return Err(FileError::new(path, Problem::TooLarge { size, limit }));
     }
-    // What is left of a file that was emptied by an editor, or by `echo >`.
-    if !allow_empty && bytes.iter().all(u8::is_ascii_whitespace) {
+    // What is left of a file that was emptied by an editor, by one that marks each file as UTF-8, or by `echo >`.
+    if !allow_empty && text::without_mark(bytes).iter().all(u8::is_ascii_whitespace) {
         return Err(FileError::new(path, Problem::Empty));
     }
     match text::decode(bytes).and_then(F::parse) {

@@ -218,12 +218,15 @@ async fn a_projection_is_in_place_before_anyone_is_woken() {
     }
 }
 
-/// Looks at the whole and at its parts as it is woken.
+/// The whole and its parts.
+type Sight = (Option<Config>, Option<String>, Option<u64>);
+
+/// Looks at them as it is woken.
 struct AtWake {
     whole: ReloaderReceiver<Config>,
     name: ReloaderReceiver<String>,
     body: ReloaderReceiver<u64>,
-    seen: Mutex<Vec<(Option<Config>, Option<String>, Option<u64>)>>,
+    seen: Mutex<Vec<Sight>>,
 }
 
 impl Wake for AtWake {

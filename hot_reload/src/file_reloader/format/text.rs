@@ -18,7 +18,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<&str, ParseProblem> {
         let message = "a NUL byte; the file was torn by a crash, or is binary".to_owned();
         return Err(at(text, nul, 1, message));
     }
-    Ok(text.strip_prefix("\u{feff}").unwrap_or(text))
+    Ok(text.strip_prefix(MARK).unwrap_or(text))
+}
+
+/// What some editors begin each file with that is UTF-8.
+const MARK: &str = "\u{feff}";
+
+pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(MARK.as_bytes()).unwrap_or(bytes)
 }
 
 /// Describes a problem at the byte `offset` of `text`, over `length` bytes.

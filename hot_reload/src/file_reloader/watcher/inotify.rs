@@ -143,6 +143,9 @@ impl Events {
             }
             Err(Errno::NOMEM) => Err(NoWatch("out of memory for inotify watches")),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(Errno::ACCESS) if kind == Kind::File => {
+                Err(NoWatch("the file may not be read, so it can't be watched"))
+            }
             Err(Errno::ACCESS) => {
                 Err(NoWatch("a directory on the way may not be read, so it can't be watched"))
             }
