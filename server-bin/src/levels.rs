@@ -12,7 +12,10 @@ const LEVELS: &str = "the levels are error, warn, info, debug, trace";
 /// The parts of the program that one may want to hear alone.
 const PARTS: [&str; 4] = ["hot_reload", "hot_reload_sources", "server_bin", "server_lib"];
 
-/// Tells of each word in `directives` that is no level and no part of ours, since a typo is taken as well:
+/// Those that it is made of, and that have something to say.
+const LIBRARIES: [&str; 6] = ["h2", "hyper", "hyper_util", "mio", "rustls", "tokio"];
+
+/// Tells of each word in `directives` that is no level and no part that is known, since a typo is taken as well:
 /// as a part of the program that nobody has heard of, which silences all others.
 pub(crate) fn doubts(directives: &str) -> Vec<String> {
     directives.split(',').map(str::trim).filter(|word| is_doubtful(word)).map(doubt).collect()
@@ -45,7 +48,7 @@ fn is_doubtful(word: &str) -> bool {
     // A filter holds for every part that begins with its name.
     is_word
         && word.parse::<LevelFilter>().is_err()
-        && !PARTS.iter().any(|part| part.starts_with(word))
+        && !PARTS.iter().chain(&LIBRARIES).any(|part| part.starts_with(word))
 }
 
 #[cfg(test)]
@@ -64,6 +67,7 @@ mod tests {
             ("", &[]),
             ("server_lib=debug,info", &[]),
             ("server_lib", &[]),
+            ("info,h2", &[]),
             ("hyper::proto,warn", &[]),
             ("server_lib[served]=debug,[{status=200}]=trace", &[]),
         ] {

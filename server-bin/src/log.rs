@@ -5,7 +5,9 @@ mod queue;
 use std::{
     env,
     io::{IsTerminal, stderr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread,
+    time::Duration,
 };
 
 use hot_reload::{Reload, ReloaderService};
@@ -35,8 +37,23 @@ impl Written {
     /// Waits until all that was logged is written, for a second at the most; nothing is logged from then on.
     pub(crate) fn wait(&self) {
         let guard = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(guard);
+        // Where nobody takes what is queued, it says so on stdout, which may be just as stuck.
+        in_time(move || drop(guard));
     }
+}
+
+/// How long is waited at the end for whoever takes what is written.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Does what writes to where nobody may read, and waits for that for no longer than a second.
+pub(crate) fn in_time(writes: impl FnOnce() + Send + 'static) {
+    let (done, is_done) = mpsc::channel();
+    thread::spawn(move || {
+        writes();
+        // Nobody waits for it any more where it took too long.
+        let _late = done.send(());
+    });
+    let _given_up = is_done.recv_timeout(LAST_WORDS);
 }
 
 /// Starts to log to stderr, by `RUST_LOG`.
@@ -84,25 +101,35 @@ impl Filter {
 /// A failure is told as the parser's errors are told: file, line, column and the line itself.
 pub(crate) fn parse(source: &Source, directives: Option<&str>) -> Result<EnvFilter, String> {
     let Some(directives) = directives else { return Ok(from_env()) };
-    builder()
-        .parse(without_clients(directives))
-        .map_err(|error| locate::tell_log(source, directives, &error))
+    let filter = builder().parse(trimmed(directives));
+    let filter = filter.map_err(|error| locate::tell_log(source, directives, &error))?;
+    Ok(without_clients(filter, directives))
 }
 
 fn from_env() -> EnvFilter {
     let directives = env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
-    builder().parse_lossy(without_clients(&directives))
+    without_clients(builder().parse_lossy(trimmed(&directives)), &directives)
 }
 
 fn builder() -> tracing_subscriber::filter::Builder {
     EnvFilter::builder().with_default_directive(LevelFilter::INFO.into())
 }
 
-/// Adds that nothing is logged that any client can cause as often as it likes, as h2 warns of each that resets
-/// many streams; unless that is asked for.
-fn without_clients(directives: &str) -> String {
-    let directives = if directives.trim().is_empty() { "info" } else { directives };
-    if directives.contains("h2") { directives.to_owned() } else { format!("{directives},h2=error") }
+/// Takes blanks from around each directive, which would be taken for a part of its name.
+fn trimmed(directives: &str) -> String {
+    directives.split(',').map(str::trim).collect::<Vec<_>>().join(",")
+}
+
+/// Has nothing logged that any client can cause as often as it likes, as h2 warns of each that resets many
+/// streams; unless that is asked for.
+fn without_clients(filter: EnvFilter, directives: &str) -> EnvFilter {
+    let is_of_h2 = |one: &str| one.split(['=', '[', ':']).next() == Some("h2");
+    match "h2=error".parse() {
+        Ok(errors_alone) if !directives.split(',').map(str::trim).any(is_of_h2) => {
+            filter.add_directive(errors_alone)
+        }
+        _ => filter,
+    }
 }
 
 /// Whether whoever reads the log wants colours (<https://no-color.org>).
@@ -115,15 +142,28 @@ fn is_coloured() -> bool {
 mod tests {
     use super::*;
 
+    /// The process once waited for whoever took no line of it, also at its end.
+    #[test]
+    fn what_nobody_takes_is_not_waited_for_at_the_end() {
+        let (_held, never) = mpsc::channel::<()>();
+        in_time(move || {
+            let _ = never.recv();
+        });
+    }
+
     #[test]
     fn what_a_client_can_cause_is_logged_only_where_it_is_asked_for() {
         for (directives, want) in [
             ("", "h2=error,info"),
             ("debug", "h2=error,debug"),
-            ("info,h2=debug", "h2=debug,info"),
-            ("server_lib=trace", "server_lib=trace,h2=error"),
+            ("info, h2=debug", "h2=debug,info"),
+            ("info,oauth2=debug", "oauth2=debug,h2=error,info"),
+            ("server_lib=trace, info", "server_lib=trace,h2=error,info"),
+            // Of which nothing is left.
+            ("server_lib=verbose", "h2=error,info"),
+            (",", "h2=error,info"),
         ] {
-            let filter = builder().parse(without_clients(directives)).unwrap();
+            let filter = without_clients(builder().parse_lossy(trimmed(directives)), directives);
             assert_eq!(filter.to_string(), want, "{directives:?}");
         }
     }

@@ -72,5 +72,5 @@ fn print_error(failure: &(dyn Error + 'static)) {
         }
         next = cause.source();
     }
-    eprintln!("{told}");
+    log::in_time(move || eprintln!("{told}"));
 }

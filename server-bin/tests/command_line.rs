@@ -218,7 +218,7 @@ fn a_file_where_a_socket_is_to_be_is_an_error() {
         let output = run(args);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         let want = format!(
-            "error: {}:1:21: unix:{} can't be bound: it is a file and no socket: remove it, or name \
+            "error: {}:1:21: unix:{} can't be bound: what is there is no socket: remove it, or name \
              another path",
             file.name(),
             path.display()

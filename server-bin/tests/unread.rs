@@ -15,7 +15,8 @@ use rustix::{
     process::Signal,
 };
 
-/// A daemon whose log goes into a pipe that is full, and the end that it can be read from.
+/// A daemon whose log, and all else that it prints, goes into a pipe that is full, and the end that it can
+/// be read from.
 fn unread(file: &File) -> (Daemon, PipeReader) {
     let (read, mut write) = pipe().unwrap();
     let blocks = fcntl_getfl(&write).unwrap();
@@ -26,7 +27,9 @@ fn unread(file: &File) -> (Daemon, PipeReader) {
     }
     assert_eq!(write.write(b"\n").unwrap_err().kind(), ErrorKind::WouldBlock);
     fcntl_setfl(&write, blocks).unwrap();
-    let child = program().arg("--config").arg(&file.path).stderr(write).spawn().unwrap();
+    let mut program = program();
+    program.arg("--config").arg(&file.path).stdout(write.try_clone().unwrap()).stderr(write);
+    let child = program.spawn().unwrap();
     (Daemon::reading(child, std::io::empty()), read)
 }
 

@@ -6,6 +6,8 @@ mod guard;
 mod page;
 mod report;
 
+use std::sync::Arc;
+
 use axum::{
     Extension, Json, Router,
     extract::{Path, State, rejection::PathRejection},
@@ -15,7 +17,7 @@ use axum::{
     routing::{get, post},
 };
 use hot_reload::{ReloaderHandle, Status, StatusReceiver, Triggered};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::asker::Asker;
@@ -31,6 +33,8 @@ pub(crate) struct Admin {
     pub(crate) shutdown: CancellationToken,
     pub(crate) exporter: Option<Exporter>,
     pub(crate) shared: Shared,
+    /// For readers of events, who stay as long as they like.
+    pub(crate) readers: Arc<Semaphore>,
 }
 
 impl Admin {

@@ -80,7 +80,7 @@ fn next_step(address: &Address, cause: &io::Error) -> &'static str {
             ": end whoever listens there, or list another path"
         }
         (io::ErrorKind::AlreadyExists, Address::Unix(_)) => {
-            ": it is a file and no socket: remove it, or name another path"
+            ": what is there is no socket: remove it, or name another path"
         }
         (io::ErrorKind::AddrNotAvailable, _) => ": list an address that this machine has",
         (io::ErrorKind::PermissionDenied, Address::Tcp(_)) => {
@@ -134,7 +134,7 @@ mod tests {
             (
                 "unix:/a/b",
                 AlreadyExists,
-                ": it is a file and no socket: remove it, or name another path",
+                ": what is there is no socket: remove it, or name another path",
             ),
             ("unix:/a/b", PermissionDenied, ": let this user write to the directory"),
             ("unix:/a/b", NotFound, ": make its directory first"),

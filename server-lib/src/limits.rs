@@ -10,7 +10,7 @@ mod stream;
 
 pub(crate) use self::{
     clients::{Clients, Guest},
-    descriptors::{ADMIN_CONNECTIONS, most_connections, tell_shortage},
+    descriptors::{ADMIN_CONNECTIONS, ADMIN_READERS, most_connections, tell_shortage},
     pace::Pace,
     rate::Rate,
     slots::{Slot, Slots},

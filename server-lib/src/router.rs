@@ -52,7 +52,7 @@ async fn with_snapshot(
     let mut response = if let Err(wait) = admitted {
         too_many(wait)
     } else if host::of(&request).is_err() {
-        StatusCode::BAD_REQUEST.into_response()
+        (StatusCode::BAD_REQUEST, "say once which host is asked\n").into_response()
     // What it says of itself, before any of it is taken.
     } else if request.body().size_hint().lower() > config.max_body_bytes {
         StatusCode::PAYLOAD_TOO_LARGE.into_response()

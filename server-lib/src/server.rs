@@ -5,7 +5,10 @@ use std::{borrow::Cow, error::Error, fmt::Display, future::pending, pin::pin, sy
 use hot_reload::{
     RealtimeWatch, Reason, Reload, ReloadResult, ReloaderHandle, ReloaderService, Status,
 };
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, oneshot},
+};
 use tracing::{info, warn};
 
 use crate::{
@@ -14,6 +17,7 @@ use crate::{
     context::ServerContext,
     daemon::Daemon,
     error::ServerError,
+    limits::ADMIN_READERS,
     lock::lock,
     metrics::Exporter,
     shared::Shared,
@@ -145,6 +149,7 @@ where
             shutdown: context.shutdown(),
             exporter,
             shared: shared.clone(),
+            readers: Arc::new(Semaphore::new(ADMIN_READERS)),
         };
         let runtime = context.runtime.clone().unwrap_or_else(Handle::current);
         let inherited = std::mem::take(&mut *lock(&context.inherited));

@@ -1,15 +1,19 @@
 //! How the server is doing, told as it changes.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Extension,
     extract::State,
+    http::StatusCode,
     response::sse::{Event, KeepAlive, Sse},
 };
 use futures_util::{FutureExt, Stream, stream};
 use serde::Serialize;
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, sleep_until},
+};
 
 use super::{
     Admin, Asker,
@@ -37,18 +41,21 @@ struct Picture {
 /// `GET /events`: a [picture](Picture) now, and another whenever something has changed
 /// (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
 ///
-/// It ends as soon as the server is to end or another address is for this, so that it holds up nothing.
+/// Half of the connections are left to who asks for something else. It ends as soon as the server is to end or another address is for this, so that it holds up nothing.
 pub(super) async fn events(
     State(admin): State<Admin>,
     Extension(asker): Extension<Asker>,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, (StatusCode, &'static str)> {
+    let Ok(place) = Arc::clone(&admin.readers).try_acquire_owned() else {
+        return Err((StatusCode::SERVICE_UNAVAILABLE, "too many read the events already\n"));
+    };
     let address = admin.server.borrow().admin_address.clone();
-    let feed = Feed { admin, asker, address, told: None, is_followed: true };
+    let feed = Feed { admin, asker, address, told: None, is_followed: true, _place: place };
     let events = stream::unfold(feed, |mut feed| async {
         let event = feed.next().await?;
         Some((Ok(event), feed))
     });
-    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
 /// What one reader is told.
@@ -61,6 +68,8 @@ struct Feed {
     told: Option<Instant>,
     /// Whether the configuration's source may still have news.
     is_followed: bool,
+    /// That it is one of those who may.
+    _place: OwnedSemaphorePermit,
 }
 
 impl Feed {

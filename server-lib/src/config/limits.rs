@@ -63,7 +63,7 @@ pub struct Limits {
     /// How many connections are served at once; 10 000 by default, and fewer where the process may
     /// not have as many descriptors and some to spare. Further ones wait to be accepted, in the
     /// system's queue, until one ends; once any wait, each of HTTP/1 ends after its next answer, until
-    /// there is room to spare. Those to the admin address don't count; of these there are 32.
+    /// there is room to spare. Those to the admin address don't count; of these there may be 32.
     #[serde(deserialize_with = "number::number")]
     pub max_connections: NonZeroU64,
     /// How many of them one client may have, as a [`RateLimit`] counts clients; all of them by

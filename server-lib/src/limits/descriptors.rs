@@ -11,6 +11,9 @@ const RESERVED: u64 = 64;
 /// two, and half of what is reserved is left for all the rest.
 pub(crate) const ADMIN_CONNECTIONS: u64 = RESERVED / 2;
 
+/// Of these, those that may read events, for as long as they like.
+pub(crate) const ADMIN_READERS: usize = 16;
+
 /// Returns how many of `wanted` connections the process may have open, each by one descriptor, so
 /// that it can still read its configuration and be asked how it is doing when all of them are.
 pub(crate) fn most_connections(wanted: u64) -> u64 {

@@ -51,7 +51,11 @@ impl Slots {
             if slot.is_some() {
                 self.tell_of_room(limit);
             } else if !self.is_full.swap(true, Ordering::Relaxed) {
-                warn!(limit, self.purpose, "no more connections: further ones wait until one ends");
+                warn!(
+                    limit,
+                    purpose = self.purpose,
+                    "no more connections: further ones wait until one ends"
+                );
             }
             slot
         })
@@ -84,7 +88,7 @@ impl Slots {
     fn tell_of_room(&self, limit: u64) {
         let has_room = has_room_to_spare(self.taken(), limit);
         if has_room && self.is_full.swap(false, Ordering::Relaxed) {
-            info!(self.purpose, "there is room for connections again");
+            info!(purpose = self.purpose, "there is room for connections again");
         }
     }
 

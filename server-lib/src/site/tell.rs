@@ -55,9 +55,6 @@ fn tell_restart(parts: &[&str]) {
     if parts.is_empty() {
         info!("needs no restart any more");
     } else {
-        warn!(
-            "needs a restart: {}: in use from the next start (kill -USR2 PID, or systemctl restart)",
-            parts.join(", ")
-        );
+        warn!("needs a restart: {}: in use from the next start", parts.join(", "));
     }
 }
