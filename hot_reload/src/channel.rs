@@ -238,9 +238,9 @@ impl<V> Drop for ReloaderSender<V> {
 
 impl<V> fmt::Debug for ReloaderSender<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReloaderSender")
-            .field("generation", &*self.published.borrow())
-            .finish_non_exhaustive()
+        // Not held while it is written to where it may wait.
+        let generation = *self.published.borrow();
+        f.debug_struct("ReloaderSender").field("generation", &generation).finish_non_exhaustive()
     }
 }
 

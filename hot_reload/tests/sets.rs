@@ -4,7 +4,8 @@
 mod common;
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     time::Duration,
@@ -342,6 +343,10 @@ impl TryFrom<&PathBuf> for Pages {
             exchange(dir);
         }
         let second = fs::read_to_string(&paths[1])?;
+        if dir.join("lock").exists() {
+            // As who locks it does; its end is told like that of a write.
+            File::options().append(true).open(&paths[1])?;
+        }
         if is_exchanged {
             exchange(dir);
         }
@@ -360,6 +365,25 @@ impl AsyncFileLoad for Pages {
     fn dependent_paths(&self) -> Vec<PathBuf> {
         self.paths.to_vec()
     }
+}
+
+#[tokio::test]
+async fn a_set_whose_loader_locks_a_member_is_no_later_for_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    fs::create_dir(root.join("data")).unwrap();
+    for (name, text) in [("main", "first"), ("lock", ""), ("data/a", "1"), ("data/b", "1")] {
+        fs::write(root.join(name), text).unwrap();
+    }
+    let options = options(WatchStrategy::Realtime).settle_ceiling(Duration::from_secs(3600));
+    let reloader = FileReloader::<Pages>::from_path(root.join("main")).unwrap();
+    let (service, mut rx) = ReloaderService::from_reloader(reloader, options);
+    let task = tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
+    timeout(PATIENCE, rx.changed()).await.unwrap().unwrap();
+    fs::write(root.join("main"), "next").unwrap();
+    timeout(PATIENCE, rx.changed()).await.unwrap().unwrap();
+    assert_eq!(rx.get().unwrap().texts, ["next", "1", "1"]);
+    task.abort();
 }
 
 /// Once it was over, everything looked as it did before.

@@ -47,7 +47,7 @@ impl<'a, V> Ref<'a, V> {
         self.guard.number
     }
 
-    /// Whether there is a value that the receiver has not awaited yet.
+    /// Whether there is by now a value that the receiver has not awaited yet, this one or a newer one.
     pub fn has_changed(&self) -> bool {
         self.changes.borrow().has_changed()
     }

@@ -124,6 +124,8 @@ struct Heard {
     hint: Option<Hint>,
     /// How often there was a newer version than the one before.
     news: u64,
+    /// How often others may have come to have the names on the way.
+    turns: u64,
     must_read: bool,
     is_finished: bool,
     arm: Arm,
@@ -221,6 +223,7 @@ impl Bell {
         heard.is_finished |= is_finished;
         heard.arm = heard.arm.max(arm);
         heard.news += u64::from(is_news);
+        heard.turns += u64::from(arm == Arm::All);
         // A finished write outweighs whatever else was heard.
         heard.hint = heard.hint.max(Some(hint));
         let waker = heard.waker.take();
@@ -321,6 +324,12 @@ impl Bell {
     /// How often a newer version was heard of; more than before, and there is one.
     pub(super) fn news(&self) -> u64 {
         self.lock().news
+    }
+
+    /// How often others may have come to have the names on the way to what is followed; more than before, and
+    /// what was read by these names may be of both.
+    pub(super) fn turns(&self) -> u64 {
+        self.lock().turns
     }
 
     fn lock(&self) -> MutexGuard<'_, Heard> {

@@ -57,9 +57,8 @@ pub(super) struct Looker<L> {
     in_vain: Option<Vec<Option<Identity>>>,
     /// Those besides the main file that held something when they were read last, good or bad; in order.
     filled: Vec<PathBuf>,
-    /// What was last found on a server, and when first: of how long ago that changed, its times say nothing, as
-    /// they are by another clock.
-    first_seen: Option<Box<(Vec<Option<Identity>>, Instant)>>,
+    /// What was last found on a server.
+    sighting: Sighting,
     /// Whether the last load was given up for a newer version of the file.
     preempted: bool,
     echo: Echo,
@@ -107,7 +106,7 @@ impl<L> Looker<L> {
             proof: Proof::Sound,
             in_vain: None,
             filled: Vec::new(),
-            first_seen: None,
+            sighting: Sighting::Never,
             preempted: false,
             echo: Echo::default(),
             armed: None,
@@ -216,6 +215,15 @@ impl<L> Looker<L> {
 #[cold]
 fn heard_in_part(name: &str) -> Mechanism {
     Mechanism::Degraded(format!("{name}: changes made elsewhere give no event here").into())
+}
+
+/// What was found on a server. Its times say nothing of how long ago that changed: they are by another clock.
+enum Sighting {
+    /// It was not looked at before.
+    Never,
+    Nothing,
+    /// These, since then.
+    Files(Box<(Vec<Option<Identity>>, Instant)>),
 }
 
 /// What an identity that stays the same proves.

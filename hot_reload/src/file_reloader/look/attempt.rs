@@ -1,6 +1,7 @@
 //! One look at a file: whether it changed, whether its writer is done, what it holds.
 
 use std::{
+    mem,
     ops::ControlFlow::{self, Break, Continue},
     path::PathBuf,
     pin::pin,
@@ -11,7 +12,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Looker, Opaque, Proof};
+use super::{Looker, Opaque, Proof, Sighting};
 use crate::{
     at_once::at_once,
     file_reloader::{
@@ -59,8 +60,9 @@ struct Readable {
     main: Arc<Opened>,
     survey: Box<Survey>,
     facts: Facts,
-    /// How often they had been heard of.
+    /// How often they had been heard of, and how often their names.
     news: u64,
+    turns: u64,
 }
 
 impl<L> Looker<L> {
@@ -119,13 +121,13 @@ impl<L> Looker<L> {
     where
         L: Load<V>,
     {
-        let news = self.follower.bell.news();
+        let heard = self.heard();
         let mut survey = self.site.survey_at_once(attempt.arm)?;
         let held_up = self.hold_up_writers(attempt.patience, &survey);
         if held_up.is_some() {
             survey = self.site.survey_at_once(Arm::None)?;
         }
-        let found = match self.weigh(attempt, news, survey) {
+        let found = match self.weigh(attempt, heard, survey) {
             Continue(found) => found,
             Break(outcome) => return Some(outcome),
         };
@@ -184,9 +186,9 @@ impl<L> Looker<L> {
                     // One that has long been at it may have ended as the files were read.
                     tokio::task::yield_now().await;
                 }
-                let news = self.follower.bell.news();
+                let heard = self.heard();
                 let survey = self.site.survey(attempt.arm).await;
-                match self.weigh(&attempt, news, survey) {
+                match self.weigh(&attempt, heard, survey) {
                     Continue(found) => found,
                     Break(outcome) => return outcome,
                 }
@@ -208,11 +210,17 @@ impl<L> Looker<L> {
         Ok(Look::Unsettled(attempt.wait.unwrap_or(RESTLESS)))
     }
 
+    /// How often the files, and their names, have been heard of.
+    fn heard(&self) -> (u64, u64) {
+        let bell = &self.follower.bell;
+        (bell.news(), bell.turns())
+    }
+
     /// Says what is to be read, or what the look came to without that.
     fn weigh<V>(
         &mut self,
         attempt: &Attempt,
-        news: u64,
+        (news, turns): (u64, u64),
         survey: Box<Survey>,
     ) -> ControlFlow<Result<Look<V>, FileError>, Readable> {
         if self.is_as_applied(&survey) {
@@ -225,6 +233,7 @@ impl<L> Looker<L> {
             Err(trouble) => {
                 // Whoever was at it is not who will be at the next.
                 self.settle.reset();
+                self.sighting = Sighting::Nothing;
                 self.set_baseline(&survey.identities, survey.is_racy);
                 return Break(Err(trouble));
             }
@@ -237,7 +246,7 @@ impl<L> Looker<L> {
         if considered.is_continue() {
             self.echo.note_read(Fnv::of(&survey.identities), self.unmet.is_finished);
         }
-        considered.map_continue(|facts| Readable { main, survey, facts, news })
+        considered.map_continue(|facts| Readable { main, survey, facts, news, turns })
     }
 
     /// Whether the files are what they were when the last good value was read, and that is enough.
@@ -292,13 +301,14 @@ impl<L> Looker<L> {
     #[cold]
     fn age_by_own_clock(&mut self, survey: &Survey) -> Duration {
         let now = Instant::now();
-        let seen = match self.first_seen.take() {
-            Some(seen) if seen.0 == survey.identities => seen,
+        let is_first = matches!(self.sighting, Sighting::Never);
+        let seen = match mem::replace(&mut self.sighting, Sighting::Nothing) {
+            Sighting::Files(seen) if seen.0 == survey.identities => seen,
             _ => Box::new((survey.identities.clone(), now)),
         };
         let seen_for = now.saturating_duration_since(seen.1);
-        self.first_seen = Some(seen);
-        if self.applied.is_none() { survey.age.max(seen_for) } else { seen_for }
+        self.sighting = Sighting::Files(seen);
+        if is_first { survey.age.max(seen_for) } else { seen_for }
     }
 
     /// Whether one that belongs to the main file is empty, and was not when they were read last.
@@ -381,19 +391,18 @@ impl<L> Looker<L> {
 
     /// What events add to whether what was found is still so.
     fn by_hearsay(&self, holds: Holds, found: &Readable) -> Holds {
-        let Readable { survey, news, facts, .. } = found;
+        let Readable { survey, news, turns, facts, .. } = found;
         if !matches!(holds, Holds::Yes | Holds::AsFarAsKnown) {
             return holds;
         }
         let is_told_of_writers = holds == Holds::Yes;
-        // Of a set, others may have had these names while it was read, and not any more.
-        let may_look_alike =
-            survey.is_racy || self.follows_a_set() && facts.patience == Patience::Left;
-        if may_look_alike || !is_told_of_writers {
+        // Others may have had the names of a set while it was read, and not any more.
+        let may_be_mixed = self.follows_a_set() && facts.patience == Patience::Left;
+        if survey.is_racy || may_be_mixed || !is_told_of_writers {
             self.site.catch_up();
         }
         let bell = &self.follower.bell;
-        if may_look_alike && bell.news() != *news {
+        if survey.is_racy && bell.news() != *news || may_be_mixed && bell.turns() != *turns {
             return Holds::No;
         }
         if !is_told_of_writers && self.hears_writers(survey, facts.age) {
