@@ -14,15 +14,12 @@ use std::{
 
 use hot_reload::WatchStrategy;
 use rustix::fs::{AtFlags, CWD, linkat};
-use tokio::time::sleep;
 
 use crate::{
-    SOMEBODY, WITHOUT_LEASES,
+    BY_EVENTS, SOMEBODY, WITHOUT_LEASES,
     common::{Lab, PATIENCE, alone_under, block_on, config, options, text},
-    with_one_by,
+    with_one_by, write_by_half,
 };
-
-const BY_EVENTS: [WatchStrategy; 2] = [WatchStrategy::Realtime, WatchStrategy::Hybrid];
 
 /// Makes a file that is somebody else's before it holds anything.
 fn make(path: &Path, text: &str) {
@@ -92,14 +89,7 @@ fn half_of_a_file_that_was_just_made_in_the_place_of_a_link_is_never_published()
                 make(&lab.path, &text(&format!("whole {n}")));
                 // Within the time that it takes to notice.
                 thread::sleep(Duration::from_micros(n * 50));
-                let mut writer =
-                    OpenOptions::new().write(true).truncate(true).open(&lab.path).unwrap();
-                writer.write_all(format!("name = \"{n}\"\n").as_bytes()).unwrap();
-                sleep(Duration::from_millis(100)).await;
-                assert_eq!(lab.rx.get().unwrap().rest, "whole", "{n}");
-                writer.write_all(b"rest = \"whole\"\n").unwrap();
-                drop(writer);
-                lab.expect(config(&n.to_string())).await;
+                write_by_half(&mut lab, &n.to_string()).await;
                 link_again(&mut lab).await;
             }
         });

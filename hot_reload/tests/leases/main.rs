@@ -25,6 +25,7 @@ use tokio::time::{sleep, timeout};
 /// runs as another user than its deployment.
 pub(crate) const WITHOUT_LEASES: &[&str] = &["setpriv", "--bounding-set=-lease"];
 pub(crate) const SOMEBODY: u32 = 12_345;
+pub(crate) const BY_EVENTS: [WatchStrategy; 2] = [WatchStrategy::Realtime, WatchStrategy::Hybrid];
 pub(crate) const PAUSE: Duration = Duration::from_secs(2);
 
 /// One that follows somebody else's file, which holds `config("one")`.
@@ -41,6 +42,17 @@ pub(crate) async fn with_one_by(options: ReloaderOptions) -> Lab {
     .await;
     lab.expect(config("one")).await;
     lab
+}
+
+/// Writes half of a version, which is not published, and after a while the rest of it.
+pub(crate) async fn write_by_half(lab: &mut Lab, name: &str) {
+    let mut writer = OpenOptions::new().write(true).truncate(true).open(&lab.path).unwrap();
+    writer.write_all(format!("name = \"{name}\"\n").as_bytes()).unwrap();
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(lab.rx.get().unwrap().rest, "whole", "{name}");
+    writer.write_all(b"rest = \"whole\"\n").unwrap();
+    drop(writer);
+    lab.expect(config(name)).await;
 }
 
 pub(crate) fn replace(lab: &Lab, text: &str) {

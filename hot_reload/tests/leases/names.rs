@@ -12,12 +12,10 @@ use hot_reload::{FileReloader, ReloaderService, WatchStrategy};
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    PAUSE, SOMEBODY, WITHOUT_LEASES,
+    BY_EVENTS, PAUSE, SOMEBODY, WITHOUT_LEASES,
     common::{Lab, NOBODY, PATIENCE, alone_under, block_on, book::Book, config, options, text},
-    expect_no_half, set_of_three, with_one,
+    expect_no_half, set_of_three, with_one, write_by_half,
 };
-
-const BY_EVENTS: [WatchStrategy; 2] = [WatchStrategy::Realtime, WatchStrategy::Hybrid];
 
 /// What has a hard link has a writer like any other; it was once waited for no longer than for quiet.
 #[test]
@@ -55,14 +53,7 @@ fn half_of_a_file_that_was_just_made_is_never_published() {
                 chown(&lab.path, Some(SOMEBODY), None).unwrap();
                 // Within the time that it takes to notice.
                 thread::sleep(Duration::from_micros(n * 50));
-                let mut writer =
-                    OpenOptions::new().write(true).truncate(true).open(&lab.path).unwrap();
-                writer.write_all(format!("name = \"{n}\"\n").as_bytes()).unwrap();
-                sleep(Duration::from_millis(100)).await;
-                assert_eq!(lab.rx.get().unwrap().rest, "whole", "{n}");
-                writer.write_all(b"rest = \"whole\"\n").unwrap();
-                drop(writer);
-                lab.expect(config(&n.to_string())).await;
+                write_by_half(&mut lab, &n.to_string()).await;
             }
         });
     }
