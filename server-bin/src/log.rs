@@ -20,7 +20,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::{locate, source::Source};
+use crate::{levels, locate, source::Source};
 
 /// What a service calls this part of the program, when it refuses a value.
 const PART: &str = "log";
@@ -84,6 +84,7 @@ impl Filter {
     {
         let source = source.clone();
         service.prepare(PART, move |candidate| {
+            levels::warn(&candidate);
             let (source, filter) = (source.clone(), self.clone());
             let directives = candidate.new.log.clone();
             async move {

@@ -1,8 +1,6 @@
 //! The daemon.
 
 use std::{
-    convert::Infallible,
-    future::ready,
     io::{self, IsTerminal},
     time::Duration,
 };
@@ -15,7 +13,7 @@ use tokio::runtime::Builder;
 use tracing::info;
 
 use crate::{
-    Failure, descriptors, development, levels, locate, log, on_this_thread, signals::Signals,
+    Failure, descriptors, development, locate, log, on_this_thread, signals::Signals,
     source::Source, task::Following,
 };
 
@@ -95,10 +93,6 @@ async fn run(
     let options = ReloaderOptions::polling().strategy(mode.into()).poll_interval(poll_interval);
     info!(config = %source.name(), %mode, "following");
     let (service, receiver) = ReloaderService::from_reloader(source.clone(), options);
-    let service = service.prepare("levels", |candidate| {
-        levels::warn(&candidate);
-        ready(Ok::<_, Infallible>(|| ()))
-    });
     let mut service = filter.follow(&source, service).history(HISTORY);
     if let Some(path) = last_good {
         service = service.last_good(path);
