@@ -4,6 +4,8 @@ mod common;
 
 use std::os::unix::fs::PermissionsExt;
 
+const EVENTS: &str = "GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
 use common::{Client, Lab, PATIENCE, admin, ask, ask_at, json, text, with_admin};
 use hot_reload::WatchStrategy::Realtime;
 use tokio::{net::TcpStream, time::timeout};
@@ -188,7 +190,7 @@ async fn at_an_address_for_every_user_nothing_is_told_of_what_the_file_holds() {
         assert!(said.contains(&place) && said.contains('…'), "{path}: {said}");
     }
     let mut reader = Client::connect(admin(&lab)).await;
-    reader.send("GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    reader.send(EVENTS).await;
     assert_eq!(reader.response().await.status, 200);
     loop {
         let told = reader.read_line().await;
@@ -237,6 +239,23 @@ async fn it_has_few_connections_at_once() {
     kept.closed().await;
     assert_eq!(waiting.response().await.status, 200);
     assert_eq!(lab.name().await, "one");
+    lab.end().await;
+}
+
+/// Who reads them never ends by itself, and would leave no connection for who asks whether it lives.
+#[tokio::test]
+async fn half_of_its_connections_are_left_by_who_reads_events() {
+    let lab = Lab::new(Realtime, &with_admin("one")).await;
+    let mut readers = Vec::new();
+    for _ in 0..16 {
+        let mut reader = Client::connect(admin(&lab)).await;
+        reader.send(EVENTS).await;
+        assert_eq!(reader.response().await.status, 200);
+        readers.push(reader);
+    }
+    let mut another = Client::connect(admin(&lab)).await;
+    assert_eq!(another.get_from("localhost", "/events").await.status, 503);
+    assert_eq!(another.get_from("localhost", "/livez").await.status, 200);
     lab.end().await;
 }
 
