@@ -181,7 +181,7 @@ where
     /// running in that case.
     async fn watch_realtime(&self) -> ReloadResult<RealtimeWatchHandle<V>, V, S>;
 
-    /// As [`Reload::follow`], with what only a source that is watched can know.
+    /// As [`Reload::__follow`], with what only a source that is watched can know.
     #[doc(hidden)]
     fn __follow_realtime(&self, options: &ReloaderOptions) -> Option<BoxFollow<'_, V, S>> {
         // A source that pushes values has no use for them.

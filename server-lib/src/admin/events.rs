@@ -41,7 +41,8 @@ struct Picture {
 /// `GET /events`: a [picture](Picture) now, and another whenever something has changed
 /// (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
 ///
-/// Half of the connections are left to who asks for something else. It ends as soon as the server is to end or another address is for this, so that it holds up nothing.
+/// Half of the connections are left to who asks for something else. It ends as soon as the server is to end or
+/// another address is for this, so that it holds up nothing.
 pub(super) async fn events(
     State(admin): State<Admin>,
     Extension(asker): Extension<Asker>,

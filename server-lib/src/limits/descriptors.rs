@@ -11,7 +11,7 @@ const RESERVED: u64 = 64;
 /// two, and half of what is reserved is left for all the rest.
 pub(crate) const ADMIN_CONNECTIONS: u64 = RESERVED / 2;
 
-/// Of these, those that may read events, for as long as they like.
+/// Of these, those that may read events, for as long as they like: half of them.
 pub(crate) const ADMIN_READERS: usize = 16;
 
 /// Returns how many of `wanted` connections the process may have open, each by one descriptor, so
