@@ -44,6 +44,8 @@ pub(super) enum Notice {
     Due,
     /// Its identity can't prove that it is unchanged: read it.
     Doubtful,
+    /// It is its turn to be loaded, though nothing may have changed.
+    Overdue,
     /// Events were lost: anything may have happened.
     Lost,
 }
@@ -54,6 +56,7 @@ struct Meaning {
     hint: Hint,
     /// Whether to read, even where the identity looks the same.
     must_read: bool,
+    demand: Demand,
     /// Whether somebody is done with it.
     is_finished: bool,
     /// What is to be watched before that.
@@ -82,12 +85,14 @@ impl Notice {
     fn meaning(self) -> Meaning {
         let meaning = |hint, writer| {
             let (must_read, is_finished, is_news) = (false, false, false);
-            Meaning { hint, must_read, is_finished, arm: Arm::None, is_news, writer }
+            let (demand, arm) = (Demand::Look, Arm::None);
+            Meaning { hint, must_read, demand, is_finished, arm, is_news, writer }
         };
         let touched = |writer| meaning(Hint::Touched, writer);
         let due = meaning(Hint::Due, Writer::IsDone);
         let finished = |writer| Meaning { is_news: true, ..meaning(Hint::Finished, writer) };
-        let whole = Meaning { must_read: true, is_finished: true, ..finished(Writer::IsDone) };
+        let load = |meaning| Meaning { must_read: true, demand: Demand::Load, ..meaning };
+        let whole = Meaning { is_finished: true, ..load(finished(Writer::IsDone)) };
         match self {
             Self::Modified => touched(Writer::Writes),
             Self::Finished | Self::Replaced => whole,
@@ -105,7 +110,8 @@ impl Notice {
             Self::Differs => Meaning { arm: Arm::All, is_news: true, ..due },
             Self::Due => due,
             Self::Doubtful => Meaning { must_read: true, ..due },
-            Self::Lost => Meaning { must_read: true, arm: Arm::All, is_news: true, ..due },
+            Self::Overdue => load(due),
+            Self::Lost => Meaning { arm: Arm::All, is_news: true, ..load(due) },
         }
     }
 
@@ -127,6 +133,7 @@ struct Heard {
     /// How often others may have come to have the names on the way.
     turns: u64,
     must_read: bool,
+    demand: Demand,
     is_finished: bool,
     arm: Arm,
     /// Writers that have not said that they are done.
@@ -179,11 +186,24 @@ pub(super) enum Arm {
     All,
 }
 
+/// How much a look is asked for.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Demand {
+    /// Nobody asked: it is time to set watches, and what they missed is found on the way.
+    #[default]
+    Nothing,
+    /// To see whether the files are what they were.
+    Look,
+    /// To load them, even where they hold what they held.
+    Load,
+}
+
 /// What the follower has to reckon with at its next look.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reasons {
     /// Read it, even where its identity looks the same.
     pub(super) must_read: bool,
+    pub(super) demand: Demand,
     /// A writer was heard to be done with it.
     pub(super) is_finished: bool,
     /// See whether these watches are still where they have to be.
@@ -197,13 +217,15 @@ impl Reasons {
     pub(super) fn after(self, unmet: Self) -> Self {
         let must_read = self.must_read || unmet.must_read;
         let is_finished = self.is_finished || unmet.is_finished;
-        Self { must_read, is_finished, arm: self.arm.max(unmet.arm), ..self }
+        let (demand, arm) = (self.demand.max(unmet.demand), self.arm.max(unmet.arm));
+        Self { must_read, demand, is_finished, arm, ..self }
     }
 }
 
 impl Bell {
     pub(super) fn ring(&self, notice: Notice, whence: Whence) {
-        let Meaning { hint, must_read, is_finished, arm, is_news, writer } = notice.meaning();
+        let Meaning { hint, must_read, demand, is_finished, arm, is_news, writer } =
+            notice.meaning();
         let mut heard = self.lock();
         if writer != Writer::Unmentioned {
             heard.writing.retain(|writer| writer.at != whence);
@@ -220,6 +242,7 @@ impl Bell {
             heard.writing.iter_mut().for_each(|writer| writer.deed = writer.deed.max(Deed::Name));
         }
         heard.must_read |= must_read;
+        heard.demand = heard.demand.max(demand);
         heard.is_finished |= is_finished;
         heard.arm = heard.arm.max(arm);
         heard.news += u64::from(is_news);
@@ -286,6 +309,7 @@ impl Bell {
         heard.hint = None;
         Reasons {
             must_read: std::mem::take(&mut heard.must_read),
+            demand: std::mem::take(&mut heard.demand),
             is_finished: std::mem::take(&mut heard.is_finished),
             arm: std::mem::take(&mut heard.arm),
             // Stays known until they close.
@@ -293,9 +317,10 @@ impl Bell {
         }
     }
 
-    /// Has the next look read, even where nothing seems to have changed; wakes nobody.
-    pub(super) fn must_read(&self) {
-        self.lock().must_read = true;
+    /// Has the next look load, even where nothing has changed; wakes nobody.
+    pub(super) fn must_load(&self) {
+        let mut heard = self.lock();
+        (heard.must_read, heard.demand) = (true, Demand::Load);
     }
 
     /// Takes note that a whole version was read: who was writing it is done, unless there is news.

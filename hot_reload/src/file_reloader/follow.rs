@@ -156,7 +156,7 @@ where
     }
 
     fn must_load(&mut self) {
-        self.follower.bell.must_read();
+        self.follower.bell.must_load();
     }
 
     fn look_again_after(&self) -> Option<Duration> {

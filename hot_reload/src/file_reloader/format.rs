@@ -30,6 +30,7 @@ use super::{
     forward,
     load::{Load, Loaded, unblock},
     open::{Failed, How, Opened},
+    survey::sum_of,
 };
 use crate::{
     channel::ReloaderReceiver,
@@ -221,6 +222,8 @@ where
     V: DeserializeOwned + Send + 'static,
     F: Format,
 {
+    const SUMS_UP: bool = true;
+
     fn load_at_once(
         &mut self,
         path: &Path,
@@ -269,7 +272,10 @@ fn make<V: DeserializeOwned, F: Format>(
         return Err(FileError::new(path, Problem::Empty));
     }
     match text::decode(bytes).and_then(F::parse) {
-        Ok(value) => Ok(Loaded { value, dependencies: Vec::new() }),
+        Ok(value) => {
+            let sum = Some(sum_of([bytes]));
+            Ok(Loaded { value, dependencies: Vec::new(), sum })
+        }
         Err(problem) => Err(FileError::new(path, Problem::Parse(problem))),
     }
 }

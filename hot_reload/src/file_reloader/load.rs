@@ -28,10 +28,15 @@ use crate::panic::words;
 pub(super) struct Loaded<V> {
     pub(super) value: V,
     pub(super) dependencies: Vec<PathBuf>,
+    /// That of the bytes of the main file, where the value was made of these and nothing else.
+    pub(super) sum: Option<u64>,
 }
 
 /// Makes a value of the main file of a set.
 pub(super) trait Load<V>: Send {
+    /// Whether it says what sum the bytes have that it made a value of.
+    const SUMS_UP: bool = false;
+
     /// Loads from what is in memory, and calls `once_read` before it makes a value of that; `None` where it
     /// may have to wait, and nothing was begun.
     fn load_at_once(
@@ -95,7 +100,7 @@ where
         let loaded = within(turn, &mut self.overdue[n].1).await;
         self.overdue.swap_remove(n);
         let problem = match loaded {
-            Ok(Ok(value)) => return Ok(Loaded { value, dependencies: Vec::new() }),
+            Ok(Ok(value)) => return Ok(Loaded { value, dependencies: Vec::new(), sum: None }),
             Ok(Err(words)) => Problem::Refused(words),
             Err(error) => Problem::Stuck(broken(error)),
         };
@@ -118,7 +123,7 @@ where
             .await
             .map_err(|error| FileError::new(path, Problem::Refused(error.to_string())))?;
         let dependencies = value.dependent_paths();
-        Ok(Loaded { value, dependencies })
+        Ok(Loaded { value, dependencies, sum: None })
     }
 }
 

@@ -1,6 +1,8 @@
 //! Who looks at a file, with a memory of the last time.
 
 mod attempt;
+mod compare;
+mod load;
 
 use std::{
     path::PathBuf,
@@ -49,6 +51,8 @@ pub(super) struct Looker<L> {
     unmet: Reasons,
     /// What they were when the last good value was read.
     applied: Option<Vec<Option<Identity>>>,
+    /// That of their contents then, if any.
+    sum: Option<u64>,
     /// Whether these are yet to be made the baseline of the audit.
     baseline_is_due: bool,
     /// Whether identities that stay the same prove that the files are unchanged.
@@ -102,6 +106,7 @@ impl<L> Looker<L> {
             follower,
             unmet: Reasons::default(),
             applied: None,
+            sum: None,
             baseline_is_due: false,
             proof: Proof::Sound,
             in_vain: None,
@@ -203,7 +208,7 @@ impl<L> Looker<L> {
         let identities = identities.iter();
         let files = identities.map(|identity| Audited::new(*identity, is_doubtful));
         let rule = match self.site.filesystem() {
-            _ if self.force => Rule::Read,
+            _ if self.force => Rule::Load,
             Filesystem::Remote(_) => Rule::Delegate,
             Filesystem::Local | Filesystem::Memory | Filesystem::Layered => Rule::Compare,
         };

@@ -174,7 +174,7 @@ fn busy_for(time: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::file_reloader::bell::Arm;
+    use crate::file_reloader::bell::{Arm, Demand};
 
     const MS: Duration = Duration::from_millis(1);
     const FRESH: Facts = Facts {
@@ -184,8 +184,13 @@ mod tests {
         reasons: NO_REASONS,
         patience: Patience::Left,
     };
-    const NO_REASONS: Reasons =
-        Reasons { must_read: false, is_finished: false, arm: Arm::None, writing: false };
+    const NO_REASONS: Reasons = Reasons {
+        must_read: false,
+        demand: Demand::Look,
+        is_finished: false,
+        arm: Arm::None,
+        writing: false,
+    };
     const FINISHED: Reasons = Reasons { must_read: true, is_finished: true, ..NO_REASONS };
     const DOUBTFUL: Reasons = Reasons { must_read: true, ..NO_REASONS };
     const WRITING: Reasons = Reasons { writing: true, ..NO_REASONS };

@@ -96,16 +96,19 @@ impl Survey {
     /// Reads the files, of each no more than `limit` bytes, and sums up what they hold; `None` if
     /// they can't be read.
     pub(super) async fn sum(&self, limit: u64) -> Option<u64> {
-        let is_short = |file: &Arc<Opened>| {
-            file.identity.size <= SUMMED_INLINE && !file.filesystem.is_remote()
-        };
-        if self.files().all(is_short)
-            && let Ok(sum) = sum(self.files(), limit, How::Cached)
-        {
+        if let Some(sum) = self.sum_at_once(limit) {
             return Some(sum);
         }
         let files: Vec<_> = self.files().cloned().collect();
         unblock(move || sum(&files, limit, How::Blocking).ok()).await.ok().flatten()
+    }
+
+    /// The same; `None` also where that may have to wait.
+    pub(super) fn sum_at_once(&self, limit: u64) -> Option<u64> {
+        let is_short = |file: &Arc<Opened>| {
+            file.identity.size <= SUMMED_INLINE && !file.filesystem.is_remote()
+        };
+        self.files().all(is_short).then(|| sum(self.files(), limit, How::Cached).ok())?
     }
 
     /// Tells whether anyone has any of the files open for writing.
@@ -244,11 +247,17 @@ fn sum<'a>(
     limit: u64,
     how: How,
 ) -> Result<u64, Failed> {
+    let contents = files.into_iter().map(|file| file.read(limit, how));
+    Ok(sum_of(contents.collect::<Result<Vec<_>, _>>()?))
+}
+
+/// The sum of files that hold this.
+pub(super) fn sum_of(contents: impl IntoIterator<Item: AsRef<[u8]>>) -> u64 {
     let mut sum = DefaultHasher::new();
-    for file in files {
-        file.read(limit, how)?.hash(&mut sum);
+    for content in contents {
+        content.as_ref().hash(&mut sum);
     }
-    Ok(sum.finish())
+    sum.finish()
 }
 
 /// Whether what was found is still so.

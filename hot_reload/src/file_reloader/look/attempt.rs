@@ -4,7 +4,6 @@ use std::{
     mem,
     ops::ControlFlow::{self, Break, Continue},
     path::PathBuf,
-    pin::pin,
     sync::Arc,
     thread,
     time::Duration,
@@ -12,12 +11,11 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Looker, Opaque, Proof, Sighting};
+use super::{Looker, Opaque, Proof, Sighting, WRITTEN_BACK};
 use crate::{
-    at_once::at_once,
     file_reloader::{
         FileSettings,
-        bell::{Arm, Reasons},
+        bell::{Arm, Demand, Reasons},
         error::FileError,
         hash::Fnv,
         load::{Load, Loaded},
@@ -34,11 +32,6 @@ use crate::{
 const READS_AT_ONCE: usize = 4;
 /// How soon a file that changed during each of these is looked at again.
 const RESTLESS: Duration = Duration::from_millis(1);
-/// How often a slow load asks whether the file has been written anew.
-const NEWS: Duration = Duration::from_millis(20);
-/// A load that has taken longer than this is given up when the file is written anew.
-const PREEMPTED_AFTER: Duration = Duration::from_secs(1);
-
 /// For how long it is asked again and again whether a writer is gone that has said that it is done.
 const PARTING: Duration = Duration::from_micros(200);
 
@@ -56,12 +49,12 @@ pub(in crate::file_reloader) struct Attempt {
 }
 
 /// Files that are fit to be read, as they were found.
-struct Readable {
-    main: Arc<Opened>,
+pub(super) struct Readable {
+    pub(super) main: Arc<Opened>,
     survey: Box<Survey>,
     facts: Facts,
     /// How often they had been heard of, and how often their names.
-    news: u64,
+    pub(super) news: u64,
     turns: u64,
 }
 
@@ -132,14 +125,22 @@ impl<L> Looker<L> {
             Break(outcome) => return Some(outcome),
         };
         let is_held_up = held_up.as_ref().is_some_and(|held| held.is_of(&found.main));
+        let may_be_same = self.may_hold_the_same(&found.survey);
+        let sum = if may_be_same { found.survey.sum_at_once(self.settings.max_size) } else { None };
         let mut holds = None;
-        let loaded = if is_held_up || self.shows_all(&found.survey) {
+        let loaded = if may_be_same && sum.is_none() {
+            // To read it may have to wait.
+            None
+        } else if may_be_same && sum == self.sum {
+            holds = self.site.holds_at_once(&found.survey);
+            Some(None)
+        } else if is_held_up || self.shows_all(&found.survey) {
             let once_read = || {
                 holds = self.site.holds_at_once(&found.survey);
                 // Before a user's code is at work, which may take long, or wait for who is held up.
                 drop(held_up);
             };
-            self.loader.load_at_once(&self.site.paths()[0], &found.main, once_read)
+            self.loader.load_at_once(&self.site.paths()[0], &found.main, once_read).map(Some)
         } else {
             None
         };
@@ -195,13 +196,29 @@ impl<L> Looker<L> {
             };
             self.set_baseline(&found.survey.identities, found.survey.is_racy);
             let survey = &found.survey;
-            let before = if self.shows_all(survey) { None } else { survey.sum(limit).await };
-            let Some(loaded) = self.load(&found).await else {
-                return Ok(Look::Unsettled(Duration::ZERO));
+            let (shows_all, may_be_same) = (self.shows_all(survey), self.may_hold_the_same(survey));
+            // Kept for later only where events tell of what is edited, and edited back, while it is loaded.
+            let is_kept = !L::SUMS_UP && self.hears_all() && found.facts.age < WRITTEN_BACK;
+            let must_sum = !shows_all || may_be_same || is_kept;
+            let before = if must_sum { survey.sum(limit).await } else { None };
+            let mut loaded = if may_be_same && before.is_some() && before == self.sum {
+                None
+            } else {
+                let Some(loaded) = self.load(&found).await else {
+                    return Ok(Look::Unsettled(Duration::ZERO));
+                };
+                Some(loaded)
             };
             let mut holds = self.site.holds(survey).await;
-            if before.is_some() && before != survey.sum(limit).await {
+            if !shows_all && before.is_some() && before != survey.sum(limit).await {
                 holds = Holds::No;
+            }
+            // They don't of what is written through a mapping.
+            if let Some(Ok(loaded)) = &mut loaded
+                && is_kept
+                && holds != Holds::ButForWriters
+            {
+                loaded.sum = before;
             }
             if let Break(outcome) = self.accept(&mut attempt, found, loaded, holds) {
                 return outcome;
@@ -247,12 +264,6 @@ impl<L> Looker<L> {
             self.echo.note_read(Fnv::of(&survey.identities), self.unmet.is_finished);
         }
         considered.map_continue(|facts| Readable { main, survey, facts, news, turns })
-    }
-
-    /// Whether the files are what they were when the last good value was read, and that is enough.
-    fn is_as_applied(&self, survey: &Survey) -> bool {
-        let must_read = self.unmet.must_read || self.force || self.proof.is_doubtful();
-        !must_read && self.applied.as_ref() == Some(&survey.identities)
     }
 
     /// Whether what was found is whole and fit to be read.
@@ -323,12 +334,13 @@ impl<L> Looker<L> {
         !survey.is_racy || self.hears_all() && self.site.leases_tell()
     }
 
-    /// Takes what was loaded for what the look came to, unless the files are to be looked at again.
+    /// Takes what was loaded, or `None` for what was last, for what the look came to, unless the files are to
+    /// be looked at again.
     fn accept<V>(
         &mut self,
         attempt: &mut Attempt,
         found: Readable,
-        loaded: Result<Loaded<V>, FileError>,
+        loaded: Option<Result<Loaded<V>, FileError>>,
         holds: Holds,
     ) -> ControlFlow<Result<Look<V>, FileError>> {
         (attempt.arm, attempt.wait) = (Arm::None, None);
@@ -361,9 +373,20 @@ impl<L> Looker<L> {
             self.settle.reset();
         }
         self.filled = found.survey.others(false).cloned().collect();
-        let Loaded { value, dependencies } = match loaded {
+        let Some(loaded) = loaded else {
+            self.settle.reset();
+            (self.preempted, self.in_vain) = (false, None);
+            self.follower.bell.note_read();
+            self.set_baseline(&found.survey.identities, found.survey.is_racy);
+            return Break(Ok(Look::Unchanged));
+        };
+        let Loaded { value, dependencies, sum } = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
+                if self.looks_as_applied(&found.survey) {
+                    // It only looks like what was good: the next look is to load it, too.
+                    (self.unmet.must_read, self.unmet.demand) = (true, Demand::Load);
+                }
                 self.set_baseline(&found.survey.identities, found.survey.is_racy);
                 return Break(Err(error));
             }
@@ -376,7 +399,7 @@ impl<L> Looker<L> {
         self.settle.reset();
         (self.preempted, self.in_vain) = (false, None);
         self.follower.bell.note_read();
-        self.applied = Some(found.survey.identities);
+        (self.applied, self.sum) = (Some(found.survey.identities), sum);
         self.baseline_is_due = true;
         Break(Ok(Look::Value(value)))
     }
@@ -421,40 +444,6 @@ impl<L> Looker<L> {
         let was_filled_before =
             || !bell.may_have_missed_writing() && self.settle.is_quiet(age) && survey.is_filled();
         bell.heard_writing() || bell.heard_writers() && !is_linked() && !was_filled_before()
-    }
-
-    /// Loads; `None` where a newer version has arrived while a slow load was at it.
-    async fn load<V>(&mut self, found: &Readable) -> Option<Result<Loaded<V>, FileError>>
-    where
-        L: Load<V>,
-    {
-        let preemptible = !std::mem::take(&mut self.preempted);
-        let path = &self.site.paths()[0];
-        if let Some(loaded) = self.loader.load_at_once(path, &found.main, || {}) {
-            return Some(loaded);
-        }
-        let mut load = pin!(self.loader.load(path, Arc::clone(&found.main)));
-        if let Some(loaded) = at_once(load.as_mut()).await {
-            return Some(loaded);
-        }
-        tokio::select! {
-            biased;
-            loaded = &mut load => return Some(loaded),
-            () = tokio::time::sleep(PREEMPTED_AFTER), if preemptible => {}
-        }
-        loop {
-            tokio::select! {
-                biased;
-                loaded = &mut load => return Some(loaded),
-                () = tokio::time::sleep(NEWS) => {
-                    if self.follower.bell.news() != found.news {
-                        // Once only, so that a slow loader is not starved by a busy writer.
-                        self.preempted = true;
-                        return None;
-                    }
-                }
-            }
-        }
     }
 }
 

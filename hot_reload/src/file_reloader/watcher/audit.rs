@@ -86,8 +86,8 @@ pub(in crate::file_reloader) enum Rule {
     Compare,
     /// Has the follower look for itself: the files are on a server that may not answer.
     Delegate,
-    /// Has the follower read every time.
-    Read,
+    /// Has the follower load every time.
+    Load,
 }
 
 impl Follower {
@@ -128,7 +128,7 @@ impl Audit {
             return;
         }
         let notice = match state.rule {
-            Rule::Read => Some(Notice::Doubtful),
+            Rule::Load => Some(Notice::Overdue),
             Rule::Delegate => Some(Notice::Due),
             Rule::Compare => {
                 // Looks without the lock, since a file may be on a server that does not answer.
@@ -168,7 +168,7 @@ impl State {
             return None;
         }
         self.files = look.files;
-        notice.or_else(|| self.reread_is_due().then_some(Notice::Doubtful))
+        notice.or_else(|| self.reread_is_due().then_some(Notice::Overdue))
     }
 }
 
@@ -277,7 +277,7 @@ mod tests {
         ) -> Option<Result<Loaded<Vec<u8>>, FileError>> {
             let value = opened.read(64, How::Blocking).unwrap();
             once_read();
-            Some(Ok(Loaded { value, dependencies: Vec::new() }))
+            Some(Ok(Loaded { value, dependencies: Vec::new(), sum: None }))
         }
 
         async fn load(&mut self, _: &Path, _: Arc<Opened>) -> Result<Loaded<Vec<u8>>, FileError> {
@@ -343,7 +343,7 @@ mod tests {
         audit.assign_to(Arc::downgrade(&follower));
         audit.compare_with(file(false), Rule::Compare, None);
         let hanging = lock(&audit.0).begin();
-        for rule in [Rule::Compare, Rule::Delegate, Rule::Read] {
+        for rule in [Rule::Compare, Rule::Delegate, Rule::Load] {
             audit.compare_with(file(true), rule, None);
             audit.look();
             assert!(!is_rung(&follower), "{rule:?}");
@@ -368,7 +368,7 @@ mod tests {
         assert!(lock(&audit.0).looking.is_some());
         assert_eq!(lock(&audit.0).end(look, Some(Notice::Differs)), Some(Notice::Differs));
         assert!(lock(&audit.0).files.main.is_some());
-        audit.compare_with(file(false), Rule::Read, None);
+        audit.compare_with(file(false), Rule::Load, None);
         audit.look();
         assert!(is_rung(&next) && !is_rung(&one));
     }

@@ -292,7 +292,7 @@ impl PartialOrd for ByAddress {
 #[cfg(all(test, target_os = "linux", not(hot_reload_portable)))]
 mod tests {
     use super::*;
-    use crate::file_reloader::bell::{Arm, Reasons};
+    use crate::file_reloader::bell::{Arm, Demand, Reasons};
 
     /// What a follower at `place` of a watch is told by `what` happened.
     fn reasons(place: &Place, what: What<'_>) -> Reasons {
@@ -335,10 +335,11 @@ mod tests {
 
     #[test]
     fn what_befalls_a_file_that_is_replaced_says_nothing_of_the_way_to_it() {
-        let altered = Reasons { arm: Arm::Same, ..Reasons::default() };
+        let heard = Reasons { demand: Demand::Look, ..Reasons::default() };
+        let altered = Reasons { arm: Arm::Same, ..heard };
         assert_eq!(reasons(&Place::File, What::Own(Notice::Moved)), altered);
         assert_eq!(reasons(&Place::File, What::Gone), altered);
-        let moved = Reasons { arm: Arm::All, ..Reasons::default() };
+        let moved = Reasons { arm: Arm::All, ..heard };
         assert_eq!(reasons(&Place::File, What::Uprooted), moved);
         assert_eq!(reasons(&Place::Own, What::Gone), moved);
     }
