@@ -8,7 +8,7 @@ mod snapshot;
 mod stream;
 
 use std::{
-    fmt,
+    fmt, mem,
     sync::{Arc, Mutex, OnceLock},
 };
 
@@ -17,6 +17,7 @@ use tokio::{
     sync::watch::{self, error::SendError},
     time::Instant,
 };
+use tracing::error;
 
 use self::projection::{OfPart, Part, Projections};
 #[cfg(feature = "stream")]
@@ -28,7 +29,8 @@ pub use self::{
 use crate::{
     change::{Origin, Reason},
     lock::lock,
-    panic::{Guarded, drop_guarded},
+    panic::{Guarded, caught, drop_guarded},
+    redact::mask,
     status::{Alive, Health, Statement, Status},
 };
 
@@ -146,7 +148,7 @@ impl<V> ReloaderSender<V> {
         drop(projections);
         // Whoever holds it frees it.
         drop_guarded(let_go.held.take());
-        self.published.send_replace(next.number);
+        self.tell(next.number);
         let_go
     }
 
@@ -188,7 +190,18 @@ impl<V> ReloaderSender<V> {
     fn wake(&self) {
         lock(&self.cell.projections).wake();
         let number = self.cell.current.load().number;
-        self.published.send_if_modified(|told| std::mem::replace(told, number) != number);
+        self.tell(number);
+    }
+
+    /// Wakes whoever waits for this generation, unless that is done.
+    fn tell(&self, number: u64) {
+        let is_new = |told: &mut u64| mem::replace(told, number) != number;
+        let mut told = caught(|| self.published.send_if_modified(is_new));
+        // Whoever waits otherwise is woken all the same.
+        while let Err(words) = told {
+            error!(target: "hot_reload::panicked", panic = mask(&words), "waking a receiver panicked");
+            told = caught(|| self.published.send_if_modified(|_| true));
+        }
     }
 
     /// What receivers hold.

@@ -40,10 +40,7 @@ impl<V> Projections<V> {
     /// Wakes whoever waits for a part that is new.
     pub(super) fn wake(&self) {
         for one in &self.all {
-            // Whoever waits otherwise is woken all the same.
-            if let Err(words) = caught(|| one.wake()) {
-                error!(target: "hot_reload::panicked", panic = mask(&words), "waking a receiver panicked");
-            }
+            one.wake();
         }
     }
 
