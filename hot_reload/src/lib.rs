@@ -119,6 +119,8 @@
 //!   it parses. One that opens it again and again then waits in its next opening while it is read, by
 //!   a lease of this process. Where nothing tells who has it open, a file that is shortened by its path
 //!   (`truncate(2)`) is waited for as well, since no close follows.
+//! - To learn whether anyone writes, a lease on the file is taken and given back within a microsecond. Whoever
+//!   opens it for writing just then waits for that long; with `O_NONBLOCK` it is refused with `EAGAIN`.
 //! - [`start`](ReloaderService::start) has a `FileReloader` load by `TryFrom`, which names no other files:
 //!   those of `dependent_paths` are read as one set by
 //!   [`start_with_realtime`](ReloaderService::start_with_realtime) alone, which polls as well.

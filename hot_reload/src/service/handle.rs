@@ -25,7 +25,7 @@ pub enum Triggered {
     /// Nothing was published, for this reason: the source can't be loaded, its value was refused, or
     /// another is pinned. What serves goes on.
     Failed(Arc<str>),
-    /// The service does not run.
+    /// The service does not run: it was stopped, or its task has not begun yet.
     Stopped,
 }
 
