@@ -138,9 +138,9 @@ impl Survey {
         !asked.is_empty() && asked.iter().all(|file| file.links > 1)
     }
 
-    /// Whether each of the files is there and holds something.
+    /// Whether each of the files that are there holds something.
     pub(super) fn is_filled(&self) -> bool {
-        self.identities.iter().all(|found| found.is_some_and(|found| found.size > 0))
+        self.identities.iter().flatten().all(|found| found.size > 0)
     }
 
     /// Returns the least trustworthy filesystem of the set; `None` if no file was found.

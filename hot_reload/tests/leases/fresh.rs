@@ -14,10 +14,12 @@ use std::{
 
 use hot_reload::WatchStrategy;
 use rustix::fs::{AtFlags, CWD, linkat};
+use tokio::time::timeout;
 
 use crate::{
     BY_EVENTS, SOMEBODY, WITHOUT_LEASES,
-    common::{Lab, PATIENCE, alone_under, block_on, config, options, text},
+    common::{Lab, PATIENCE, alone_under, block_on, book::Book, config, options, text},
+    names::follow_book,
     with_one_by, write_by_half,
 };
 
@@ -26,6 +28,19 @@ fn make(path: &Path, text: &str) {
     let mut made = File::create(path).unwrap();
     chown(path, Some(SOMEBODY), None).unwrap();
     made.write_all(text.as_bytes()).unwrap();
+}
+
+/// Makes one in the place of another that had no name while it was written.
+fn make_nameless(path: &Path, text: &str, gap: Duration) {
+    let dir = path.parent().unwrap();
+    let mut nameless =
+        OpenOptions::new().write(true).custom_flags(libc::O_TMPFILE).open(dir).unwrap();
+    fchown(&nameless, Some(SOMEBODY), None).unwrap();
+    nameless.write_all(text.as_bytes()).unwrap();
+    fs::remove_file(path).unwrap();
+    thread::sleep(gap);
+    let by_number = format!("/proc/self/fd/{}", nameless.as_raw_fd());
+    linkat(CWD, by_number, CWD, path, AtFlags::SYMLINK_FOLLOW).unwrap();
 }
 
 /// Follows a link to somebody else's file, and waits for no writer in vain for less than a test has patience.
@@ -111,19 +126,31 @@ fn what_was_written_before_it_had_a_name_waits_for_quiet_alone() {
             let mut lab = with_one_by(options(strategy).settle_ceiling(2 * PATIENCE)).await;
             for gap in [0, 2, 20, 55] {
                 let name = gap.to_string();
-                let mut nameless = OpenOptions::new()
-                    .write(true)
-                    .custom_flags(libc::O_TMPFILE)
-                    .open(&lab.root)
-                    .unwrap();
-                fchown(&nameless, Some(SOMEBODY), None).unwrap();
-                nameless.write_all(text(&name).as_bytes()).unwrap();
-                fs::remove_file(&lab.path).unwrap();
-                thread::sleep(Duration::from_millis(gap));
-                let by_number = format!("/proc/self/fd/{}", nameless.as_raw_fd());
-                linkat(CWD, by_number, CWD, &lab.path, AtFlags::SYMLINK_FOLLOW).unwrap();
-                drop(nameless);
+                make_nameless(&lab.path, &text(&name), Duration::from_millis(gap));
                 lab.expect(config(&name)).await;
+            }
+        });
+    }
+}
+
+/// It was once waited for where another of the set was not there.
+#[test]
+fn so_does_a_file_of_a_set_of_which_not_all_are_there() {
+    if !alone_under("fresh::so_does_a_file_of_a_set_of_which_not_all_are_there", WITHOUT_LEASES) {
+        return;
+    }
+    for strategy in BY_EVENTS {
+        block_on(async {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("main");
+            make(&path, "include a?\none\n");
+            let mut values = follow_book(strategy, &dir).await;
+            for gap in [0, 2, 20, 55] {
+                let name = gap.to_string();
+                let text = format!("include a?\n{name}\n");
+                make_nameless(&path, &text, Duration::from_millis(gap));
+                let is_it = |book: &Book| book.lines == [name.as_str()];
+                timeout(PATIENCE, values.wait_for(is_it)).await.unwrap().unwrap();
             }
         });
     }

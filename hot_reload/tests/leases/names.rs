@@ -110,7 +110,7 @@ fn a_set_whose_main_file_is_a_new_name_for_an_old_one_waits_for_no_writer() {
 }
 
 /// Follows `main` in `dir`, and waits for no writer in vain for less than a test has patience.
-async fn follow_book(
+pub(crate) async fn follow_book(
     strategy: WatchStrategy,
     dir: &tempfile::TempDir,
 ) -> hot_reload::ReloaderReceiver<Book, String> {
