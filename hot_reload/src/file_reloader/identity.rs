@@ -48,6 +48,11 @@ impl Identity {
         (self.device, self.inode) == (other.device, other.inode)
     }
 
+    /// Whether it is of another size, though by its times it is what it was.
+    pub(super) fn is_resized(&self, was: &Self) -> bool {
+        *self != *was && Self { size: was.size, ..*self } == *was
+    }
+
     /// How long ago the file changed, as far as the clock can tell; nothing for the future.
     pub(super) fn age_at(&self, now: i64) -> Duration {
         Duration::from_nanos(now.saturating_sub(self.changed).try_into().unwrap_or(0))

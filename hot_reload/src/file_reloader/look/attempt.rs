@@ -273,9 +273,10 @@ impl<L> Looker<L> {
         survey: &Survey,
         main: &Opened,
     ) -> ControlFlow<Result<Look<V>, FileError>, Facts> {
-        let age = self.age(survey);
+        let is_cut = self.is_being_cut(survey);
+        let age = if is_cut { Duration::ZERO } else { self.age(survey) };
         // What was found on the way may have shown that nobody is.
-        let writing = self.unmet.writing && self.hears_writers(survey, age);
+        let writing = is_cut || self.unmet.writing && self.hears_writers(survey, age);
         // What was read in vain is read again once it is another, or nobody is at it.
         let is_new = self.in_vain.as_ref() != Some(&survey.identities);
         let must_read = self.unmet.must_read && is_new;

@@ -1,7 +1,7 @@
 //! Whether files are what they were when the last good value was read.
 
 use super::Looker;
-use crate::file_reloader::{bell::Demand, survey::Survey};
+use crate::file_reloader::{bell::Demand, open::Filesystem, survey::Survey};
 
 impl<L> Looker<L> {
     /// Whether the files are what they were when the last good value was read, and that is enough.
@@ -20,6 +20,16 @@ impl<L> Looker<L> {
         self.applied.as_ref() == Some(&survey.identities)
     }
 
+    /// Whether somebody is emptying or shortening one right now: its size shows before its time does, which still is
+    /// that of the version before.
+    pub(super) fn is_being_cut(&self, survey: &Survey) -> bool {
+        let is_remote = survey.filesystem().is_some_and(Filesystem::is_remote);
+        let applied = self.applied.iter().flatten();
+        let mut both = applied.zip(&survey.identities).filter_map(|(was, is)| was.zip(*is));
+        // What is racy may have been written twice within one tick.
+        !is_remote && !survey.is_racy && both.any(|(was, is)| is.is_resized(&was))
+    }
+
     /// Whether the files are to be loaded, even where they hold what they held.
     fn must_load(&self) -> bool {
         match self.unmet.demand {
@@ -32,7 +42,7 @@ impl<L> Looker<L> {
 
 #[cfg(all(test, unix, not(miri)))]
 mod tests {
-    use std::{fs, path::Path, sync::Arc};
+    use std::{fs, path::Path, sync::Arc, time::Duration};
 
     use super::*;
     use crate::{
@@ -49,6 +59,8 @@ mod tests {
         follow::{Look, Patience},
         options::ReloaderOptions,
     };
+
+    const CEILING: Duration = Duration::from_millis(50);
 
     struct Text;
 
@@ -97,7 +109,10 @@ mod tests {
         let path = dir.join("file");
         fs::write(&path, "one").unwrap();
         let follower = Arc::default();
-        let options = ReloaderOptions::realtime().force_reload(force);
+        let options = ReloaderOptions::realtime()
+            .force_reload(force)
+            .settle_ceiling(CEILING)
+            .settle_window(CEILING / 10);
         let settings = FileSettings::new(false);
         let mut looker = Looker::watched(path.clone(), &follower, Text, settings, &options);
         assert!(matches!(look(&mut looker).await, Ok(Look::Value(value)) if value == b"one"));
@@ -107,6 +122,24 @@ mod tests {
         looker.applied = Some(survey.identities.clone());
         looker.proof = Proof::Racy;
         (follower, looker)
+    }
+
+    /// That its size shows before its time does is over too soon to be met with; it was once taken to be as it was
+    /// meant to be, where what it was had rested for as long as a writer is waited for.
+    #[tokio::test]
+    async fn what_is_being_emptied_or_shortened_is_not_as_old_as_it_looks() {
+        for text in ["", "t"] {
+            let dir = tempfile::tempdir().unwrap();
+            let (_follower, mut looker) = after_unseen_edit(dir.path(), text, false).await;
+            let _writer =
+                fs::OpenOptions::new().append(true).open(dir.path().join("file")).unwrap();
+            let applied = looker.applied.as_mut().unwrap();
+            applied.iter_mut().flatten().for_each(|identity| identity.size = 3);
+            tokio::time::sleep(2 * CEILING).await;
+            let attempt = looker.begin(Patience::Left);
+            let found = looker.look(attempt).await;
+            assert!(matches!(found, Ok(Look::Unsettled(_))), "{text:?}");
+        }
     }
 
     #[tokio::test]
