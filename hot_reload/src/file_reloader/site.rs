@@ -46,8 +46,8 @@ pub(super) struct Site {
     /// One on the way to the files whose server may not answer, if any is; `None` before the way was
     /// walked.
     way: Option<Filesystem>,
-    /// Whether the way leads over links.
-    has_links: bool,
+    /// When the link on the way that was turned last was, in nanoseconds since 1970; `None` where there is none.
+    turned: Option<i64>,
     /// The least trustworthy filesystem of the set.
     filesystem: Filesystem,
     /// A survey that was given up on and still has its thread.
@@ -81,7 +81,7 @@ impl Site {
             telling: Telling::ByEventsAlone,
             known: Arc::default(),
             way: None,
-            has_links: false,
+            turned: None,
             filesystem: Filesystem::Local,
             hung: Weak::new(),
         }
@@ -235,6 +235,15 @@ impl Site {
         }
     }
 
+    /// Whether one may have been written since a link was turned to it, by somebody whom nothing tells of: it was
+    /// not watched then.
+    pub(super) fn may_be_newer_than_its_link(&self, survey: &Survey) -> bool {
+        // Equal, it may be: the clock of both is coarse.
+        let is_newer =
+            |turned| survey.identities.iter().flatten().any(|file| file.changed >= turned);
+        !self.leases_tell() && self.turned.is_some_and(is_newer)
+    }
+
     /// When any of the files, or a link on the way to them, changed last; `None` where a server would
     /// have to be asked.
     pub(super) fn edited(&self, files: &[Option<Identity>]) -> Option<SystemTime> {
@@ -243,7 +252,7 @@ impl Site {
         }
         let mut newest = files.iter().flatten().map(|file| file.changed).max()?;
         // Without events nothing tells of a link that comes to be on the way.
-        if self.has_links || !self.wants_events {
+        if self.turned.is_some() || !self.wants_events {
             let way = chain::stops(&self.paths, How::Cached, &self.known).ok()?;
             newest = way.iter().filter_map(|stop| stop.turned).fold(newest, i64::max);
         }
@@ -369,7 +378,7 @@ impl Site {
                 Arc::new(found)
             }
         };
-        self.has_links = way.iter().any(|stop| stop.turned.is_some());
+        self.turned = way.iter().filter_map(|stop| stop.turned).max();
         let mut on_the_way = way.iter().filter_map(|stop| self.known.get(stop.device?));
         self.way = Some(on_the_way.find(|found| found.is_remote()).unwrap_or(Filesystem::Local));
         Ok(())

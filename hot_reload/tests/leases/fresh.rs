@@ -12,9 +12,9 @@ use std::{
     time::Duration,
 };
 
-use hot_reload::WatchStrategy;
+use hot_reload::{ReloaderOptions, WatchStrategy};
 use rustix::fs::{AtFlags, CWD, linkat};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     BY_EVENTS, SOMEBODY, WITHOUT_LEASES,
@@ -45,7 +45,10 @@ fn make_nameless(path: &Path, text: &str, gap: Duration) {
 
 /// Follows a link to somebody else's file, and waits for no writer in vain for less than a test has patience.
 async fn behind_a_link(strategy: WatchStrategy) -> Lab {
-    let options = options(strategy).settle_ceiling(2 * PATIENCE);
+    behind_a_link_by(options(strategy).settle_ceiling(2 * PATIENCE)).await
+}
+
+async fn behind_a_link_by(options: ReloaderOptions) -> Lab {
     let mut lab = Lab::following(options, "config.toml", |dir| {
         make(&dir.join("real.toml"), &text("one"));
         symlink("real.toml", dir.join("config.toml")).unwrap();
@@ -107,6 +110,64 @@ fn half_of_a_file_that_was_just_made_in_the_place_of_a_link_is_never_published()
                 write_by_half(&mut lab, &n.to_string()).await;
                 link_again(&mut lab).await;
             }
+        });
+    }
+}
+
+/// Its writer began before anything watched what the link had come to lead to, and was once taken to be done, as
+/// whoever turned the link was.
+#[test]
+fn half_of_a_file_that_a_link_was_just_turned_to_is_never_published() {
+    if !alone_under(
+        "fresh::half_of_a_file_that_a_link_was_just_turned_to_is_never_published",
+        WITHOUT_LEASES,
+    ) {
+        return;
+    }
+    for strategy in BY_EVENTS {
+        block_on(async {
+            let mut lab = behind_a_link(strategy).await;
+            for n in 0..10 {
+                let next = lab.root.join(".next");
+                let name = format!("{n}.toml");
+                make(&lab.root.join(&name), &text(&format!("whole {n}")));
+                sleep(Duration::from_millis(60)).await;
+                symlink(name, &next).unwrap();
+                fs::rename(next, &lab.path).unwrap();
+                let mut writer =
+                    File::options().write(true).truncate(true).open(&lab.path).unwrap();
+                writer.write_all(format!("name = \"{n}\"\n").as_bytes()).unwrap();
+                // Within the time that it has to be quiet.
+                sleep(Duration::from_millis(25)).await;
+                assert_eq!(lab.rx.get().unwrap().rest, "whole", "{n}");
+                writer.write_all(b"rest = \"whole\"\n").unwrap();
+                drop(writer);
+                lab.expect(config(&n.to_string())).await;
+            }
+        });
+    }
+}
+
+/// Of an older one all is known that can be; that is what a `ConfigMap` is, and it is not waited for.
+#[test]
+fn what_is_older_than_the_link_that_was_turned_to_it_is_read_at_once() {
+    if !alone_under(
+        "fresh::what_is_older_than_the_link_that_was_turned_to_it_is_read_at_once",
+        WITHOUT_LEASES,
+    ) {
+        return;
+    }
+    for strategy in BY_EVENTS {
+        block_on(async {
+            // Longer than a test has patience.
+            let mut lab = behind_a_link_by(options(strategy).settle_window(2 * PATIENCE)).await;
+            make(&lab.root.join("other.toml"), &text("other"));
+            // Longer than the clock of the file's times can fail to show.
+            sleep(Duration::from_millis(50)).await;
+            let next = lab.root.join(".next");
+            symlink("other.toml", &next).unwrap();
+            fs::rename(next, &lab.path).unwrap();
+            lab.expect(config("other")).await;
         });
     }
 }

@@ -280,7 +280,9 @@ impl<L> Looker<L> {
         // What was read in vain is read again once it is another, or nobody is at it.
         let is_new = self.in_vain.as_ref() != Some(&survey.identities);
         let must_read = self.unmet.must_read && is_new;
-        let is_finished = self.unmet.is_finished && is_new;
+        let is_vouched_for =
+            self.unmet.arm != Arm::All || !self.site.may_be_newer_than_its_link(survey);
+        let is_finished = self.unmet.is_finished && is_new && is_vouched_for;
         let reasons = Reasons { must_read, is_finished, writing, ..self.unmet };
         let facts = Facts {
             age,
