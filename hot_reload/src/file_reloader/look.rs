@@ -15,7 +15,7 @@ use tokio::time::Instant;
 pub(super) use self::attempt::Attempt;
 use super::{
     FileSettings,
-    bell::Reasons,
+    bell::{Notice, Reasons},
     identity::Identity,
     noise::Echo,
     open::Filesystem,
@@ -212,8 +212,10 @@ impl<L> Looker<L> {
             Filesystem::Remote(_) => Rule::Delegate,
             Filesystem::Local | Filesystem::Memory | Filesystem::Layered => Rule::Compare,
         };
-        let read_at = self.opaque.as_ref().map(|_| Instant::now());
-        self.follower.set_baseline(self.site.paths(), files, rule, read_at);
+        // A loader that may have read more is asked; of all others, what the files hold is enough.
+        let notice = if self.settings.is_opaque { Notice::Overdue } else { Notice::Doubtful };
+        let reread = self.opaque.as_ref().map(|_| (Instant::now(), notice));
+        self.follower.set_baseline(self.site.paths(), files, rule, reread);
     }
 }
 

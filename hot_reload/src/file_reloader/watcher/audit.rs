@@ -34,6 +34,8 @@ struct State {
     rule: Rule,
     /// When the files were last read, where these may change unseen, or their loader read more than these.
     read_at: Option<Instant>,
+    /// What is told once that is to be done again.
+    reread: Option<Notice>,
     /// Who is rung.
     follower: Weak<Follower>,
 }
@@ -98,10 +100,10 @@ impl Follower {
         paths: &[PathBuf],
         found: impl Iterator<Item = Audited>,
         rule: Rule,
-        read_at: Option<Instant>,
+        reread: Option<(Instant, Notice)>,
     ) {
         if let Some(seat) = &*lock(&self.seat) {
-            seat.audit().compare_with(Files::new(paths, found), rule, read_at);
+            seat.audit().compare_with(Files::new(paths, found), rule, reread);
         }
     }
 }
@@ -115,10 +117,11 @@ impl Audit {
         *state = State { version, follower, ..State::default() };
     }
 
-    fn compare_with(&self, files: Files, rule: Rule, read_at: Option<Instant>) {
+    fn compare_with(&self, files: Files, rule: Rule, reread: Option<(Instant, Notice)>) {
         let mut state = lock(&self.0);
         state.version = state.version.wrapping_add(1);
-        (state.files, state.rule, state.read_at) = (files, rule, read_at);
+        (state.files, state.rule) = (files, rule);
+        (state.read_at, state.reread) = reread.unzip();
     }
 
     /// Looks at the files once, and rings if they are not what they were.
@@ -168,7 +171,7 @@ impl State {
             return None;
         }
         self.files = look.files;
-        notice.or_else(|| self.reread_is_due().then_some(Notice::Overdue))
+        notice.or_else(|| self.reread())
     }
 }
 
@@ -229,15 +232,15 @@ impl Drop for Opaque {
 }
 
 impl State {
-    /// Whether what has changed may not be seen, and is to be given the chance to be read again.
-    fn reread_is_due(&self) -> bool {
-        let Some(read_at) = self.read_at else { return false };
+    /// What is told where what has changed may not be seen, if it is time for that.
+    fn reread(&self) -> Option<Notice> {
+        let (read_at, notice) = self.read_at.zip(self.reread)?;
         let turn = Duration::from_secs(1) * OPAQUE.load(Ordering::Relaxed) / REREADS_PER_SECOND;
         // Those that were started together take their turns one after another.
         let mut spread = DefaultHasher::new();
         self.follower.as_ptr().hash(&mut spread);
         let turn = turn + turn * u32::from(spread.finish().to_ne_bytes()[0]) / 512;
-        read_at.elapsed() >= turn.max(SHORTEST_TURN)
+        (read_at.elapsed() >= turn.max(SHORTEST_TURN)).then_some(notice)
     }
 }
 
@@ -257,6 +260,7 @@ mod tests {
     use crate::{
         file_reloader::{
             FileSettings,
+            bell::Demand,
             error::FileError,
             load::{Load, Loaded},
             look::Looker,
@@ -334,6 +338,24 @@ mod tests {
     #[cfg(all(target_os = "linux", target_pointer_width = "64", not(hot_reload_portable)))]
     fn takes_no_more_than_three_lines() {
         assert!(size_of::<Audit>() <= 3 * 64);
+    }
+
+    /// Where only the files count, what they hold is enough; all else is up to their loader.
+    #[test]
+    fn what_may_change_unseen_is_told_of_as_was_asked_for() {
+        let (audit, follower) = (Audit::default(), Arc::<Follower>::default());
+        audit.assign_to(Arc::downgrade(&follower));
+        for (age, notice, demand) in [
+            (0, Notice::Doubtful, Demand::Nothing),
+            (10, Notice::Doubtful, Demand::Look),
+            (10, Notice::Overdue, Demand::Load),
+        ] {
+            let read_at = Instant::now() - age * SHORTEST_TURN;
+            audit.compare_with(file(false), Rule::Compare, Some((read_at, notice)));
+            audit.look();
+            let heard = follower.bell.take_reasons();
+            assert_eq!((heard.demand, heard.must_read), (demand, age > 0), "{age} {notice:?}");
+        }
     }
 
     /// As on a dead disk.
