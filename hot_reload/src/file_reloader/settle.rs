@@ -47,6 +47,8 @@ pub(super) struct Facts {
     pub(super) is_empty: bool,
     /// Whether it is of a set.
     pub(super) is_of_set: bool,
+    /// Whether this was read before, and not taken as somebody had it open for writing.
+    pub(super) is_known: bool,
     pub(super) reasons: Reasons,
     pub(super) patience: Patience,
 }
@@ -71,8 +73,11 @@ impl Settle {
         }
         // Whoever has it open for that long without a write is not about to finish one.
         if facts.patience == Patience::Exhausted || facts.age >= self.ceiling {
+            if !facts.is_empty {
+                return self.wait_for_more(facts, writers, now);
+            }
             // In a storm it is empty most of the time, and never for long.
-            if !facts.is_empty || facts.age >= REST * self.window {
+            if facts.age >= REST * self.window {
                 return None;
             }
             return match writers() {
@@ -114,6 +119,21 @@ impl Settle {
             Writers::Unknown if facts.reasons.writing => Some(busy()),
             Writers::Unknown => left(),
         }
+    }
+
+    /// Says how much longer to wait for a writer that is not waited for to be done: what would be read once more
+    /// would not be taken this time either.
+    fn wait_for_more(
+        &mut self,
+        facts: Facts,
+        writers: impl FnOnce() -> Writers,
+        now: impl Fn() -> Instant,
+    ) -> Option<Duration> {
+        if !facts.is_known {
+            return None;
+        }
+        let (wait, _) = self.despite_writers(facts, now()).err()?;
+        (writers() == Writers::Some).then_some(wait)
     }
 
     /// Whether what was read is taken though somebody has the file open for writing; otherwise how
@@ -181,6 +201,7 @@ mod tests {
         age: MS,
         is_empty: false,
         is_of_set: false,
+        is_known: false,
         reasons: NO_REASONS,
         patience: Patience::Left,
     };
@@ -202,6 +223,7 @@ mod tests {
     #[test]
     fn waits_before_it_reads() {
         let exhausted = Patience::Exhausted;
+        let known = Facts { is_known: true, ..FRESH };
         for (facts, writers, waits) in [
             (FRESH, Writers::None, false),
             (FRESH, Writers::Some, true),
@@ -210,6 +232,12 @@ mod tests {
             (Facts { age: 50 * MS, reasons: WRITING, ..FRESH }, Writers::Unknown, true),
             (Facts { age: 2999 * MS, ..FRESH }, Writers::Some, true),
             (Facts { age: 3000 * MS, ..FRESH }, Writers::Some, false),
+            (Facts { patience: exhausted, ..FRESH }, Writers::Some, false),
+            (Facts { patience: exhausted, ..known }, Writers::Some, true),
+            (Facts { patience: exhausted, ..known }, Writers::None, false),
+            (Facts { patience: exhausted, ..known }, Writers::Unknown, false),
+            (Facts { patience: exhausted, age: 500 * MS, ..known }, Writers::Some, false),
+            (Facts { age: 3000 * MS, ..known }, Writers::Some, false),
             (Facts { is_empty: true, ..FRESH }, Writers::None, true),
             (Facts { is_empty: true, reasons: FINISHED, ..FRESH }, Writers::None, true),
             (Facts { is_empty: true, age: 3000 * MS, ..FRESH }, Writers::None, false),

@@ -277,17 +277,19 @@ impl<L> Looker<L> {
         let age = if is_cut { Duration::ZERO } else { self.age(survey) };
         // What was found on the way may have shown that nobody is.
         let writing = is_cut || self.unmet.writing && self.hears_writers(survey, age);
-        // What was read in vain is read again once it is another, or nobody is at it.
-        let is_new = self.in_vain.as_ref() != Some(&survey.identities);
-        let must_read = self.unmet.must_read && is_new;
+        // What was read in vain is read again once it is another, or nobody is at it; what is only doubtful, not
+        // before nobody is.
+        let is_known = self.in_vain.as_ref() == Some(&survey.identities);
+        let must_read = self.unmet.must_read && self.in_vain.is_none();
         let is_vouched_for =
             self.unmet.arm != Arm::All || !self.site.may_be_newer_than_its_link(survey);
-        let is_finished = self.unmet.is_finished && is_new && is_vouched_for;
+        let is_finished = self.unmet.is_finished && !is_known && is_vouched_for;
         let reasons = Reasons { must_read, is_finished, writing, ..self.unmet };
         let facts = Facts {
             age,
             is_empty: survey.main_is_empty || self.lost_what_it_held(survey),
             is_of_set: self.follows_a_set(),
+            is_known,
             reasons,
             patience: attempt.patience,
         };
