@@ -17,9 +17,8 @@ use tokio::{
     sync::watch::{self, error::SendError},
     time::Instant,
 };
-use tracing::error;
 
-use self::projection::{OfPart, Part, Projections};
+use self::projection::{OfPart, Part, Projections, wake};
 #[cfg(feature = "stream")]
 pub use self::stream::ReloaderStream;
 pub use self::{
@@ -29,8 +28,7 @@ pub use self::{
 use crate::{
     change::{Origin, Reason},
     lock::lock,
-    panic::{Guarded, caught, drop_guarded},
-    redact::mask,
+    panic::{Guarded, drop_guarded, wake_all},
     status::{Alive, Health, Statement, Status},
 };
 
@@ -77,6 +75,8 @@ pub(crate) struct LetGo<V> {
     held: Guarded<Option<Arc<Generation<V>>>>,
     _unwanted: Vec<Part<V>>,
     _of_parts: Vec<OfPart>,
+    /// Whether whoever follows the status is yet to be woken.
+    is_news: bool,
 }
 
 /// The sending half of a service: publishes values to every receiver.
@@ -127,7 +127,7 @@ impl<V> ReloaderSender<V> {
     }
 
     fn next(&self, value: Option<V>, origin: Origin) -> Arc<Generation<V>> {
-        let number = *self.published.borrow() + 1;
+        let number = self.cell.current.load().number + 1;
         let alive = (!self.is_part).then(|| Alive::new(&self.cell.statement));
         Arc::new(Generation {
             _apart: Apart::default(),
@@ -143,12 +143,16 @@ impl<V> ReloaderSender<V> {
         // One publication after another, so that projections see them in order.
         let mut projections = lock(&self.cell.projections);
         let mut let_go = self.place(&mut projections, next, change);
-        // Whoever is woken, by the whole or by a part, finds all of it in place.
-        projections.wake();
+        let parts = projections.all();
         drop(projections);
+        // Whoever is woken, by the whole or by a part, finds all of it in place, and nothing locked.
+        wake(parts);
+        self.tell(next.number);
+        if let_go.is_news {
+            self.cell.statement.tell();
+        }
         // Whoever holds it frees it.
         drop_guarded(let_go.held.take());
-        self.tell(next.number);
         let_go
     }
 
@@ -164,7 +168,7 @@ impl<V> ReloaderSender<V> {
         // First, so that whoever sees a new whole sees its new part as well.
         let (unwanted, of_parts) = projections.place(next);
         let (mut unheld, mut held) = (None, None);
-        self.cell.statement.change(|status| {
+        let is_news = self.cell.statement.alter(|status| {
             // Under its lock, so that whoever sees the new value finds this status, and the other
             // way round.
             let mut last = self.cell.current.swap(Arc::clone(next));
@@ -183,25 +187,20 @@ impl<V> ReloaderSender<V> {
         });
         // What may take long to free holds up nobody, and what panics at it ends nothing.
         let (unheld, held) = (Guarded::new(unheld), Guarded::new(held));
-        LetGo { _unheld: unheld, held, _unwanted: unwanted, _of_parts: of_parts }
-    }
-
-    /// Wakes whoever waits for what was put in place, or for a part of it.
-    fn wake(&self) {
-        lock(&self.cell.projections).wake();
-        let number = self.cell.current.load().number;
-        self.tell(number);
+        LetGo { _unheld: unheld, held, _unwanted: unwanted, _of_parts: of_parts, is_news }
     }
 
     /// Wakes whoever waits for this generation, unless that is done.
     fn tell(&self, number: u64) {
-        let is_new = |told: &mut u64| mem::replace(told, number) != number;
-        let mut told = caught(|| self.published.send_if_modified(is_new));
-        // Whoever waits otherwise is woken all the same.
-        while let Err(words) = told {
-            error!(target: "hot_reload::panicked", panic = mask(&words), "waking a receiver panicked");
-            told = caught(|| self.published.send_if_modified(|_| true));
-        }
+        let mut is_told = false;
+        wake_all(self.published.receiver_count(), || {
+            let again = mem::replace(&mut is_told, true);
+            self.published.send_if_modified(|told| {
+                let is_new = *told < number;
+                *told = number.max(*told);
+                is_new || again
+            });
+        });
     }
 
     /// What receivers hold.

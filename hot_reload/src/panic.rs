@@ -27,6 +27,14 @@ pub(crate) fn caught<R>(work: impl FnOnce() -> R) -> Result<R, String> {
     caught.map_err(|panic| format!("it panicked: {}", words(&*panic)))
 }
 
+/// Has `wake` wake those who wait, `most` of them; where one panics as it is woken, the others are all the same.
+pub(crate) fn wake_all(most: usize, mut wake: impl FnMut()) {
+    for _ in 0..=most {
+        let Err(words) = caught(&mut wake) else { return };
+        error!(target: "hot_reload::panicked", panic = mask(&words), "a waker panicked");
+    }
+}
+
 /// What is a user's, and held where no panic may come from: one in its `Drop` is logged, wherever it is
 /// let go of, and as a future it may panic as well, which is its output then.
 pub(crate) struct Guarded<T>(Option<T>);

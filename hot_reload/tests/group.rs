@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, sync::Arc, thread, time::Duration};
 
 use common::{
     Config, Lab as Member, PATIENCE, config,
@@ -83,6 +83,42 @@ async fn edits_within_the_quiet_period_are_seen_together() {
     push(&lab.left, 3).await;
     lab.expect_after(QUIET, (3, 3)).await;
     assert_eq!(lab.both.borrow().generation(), 3);
+}
+
+/// Two parts of one value, of which the second is compared for a while before it is put in place: should the
+/// members have been quiet for long enough by then, the new one of the first was published with the old one.
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_of_one_value_are_seen_together() {
+    const COMPARED: Duration = Duration::from_millis(10);
+
+    #[derive(Debug, Clone)]
+    struct Slow(u32);
+
+    impl PartialEq for Slow {
+        fn eq(&self, other: &Self) -> bool {
+            thread::sleep(COMPARED);
+            self.0 == other.0
+        }
+    }
+
+    impl Eq for Slow {}
+
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    struct Whole(u32, Slow);
+
+    let source = Store::of(Held::Value(Whole(1, Slow(1))));
+    let (service, rx) = ReloaderService::from_reloader(source.clone(), ReloaderOptions::realtime());
+    let _task = tokio::spawn(async move { service.start_with_realtime().await });
+    let (group, mut both) = Group::of((rx.project(|whole| &whole.0), rx.project(|whole| &whole.1)));
+    let _group = tokio::spawn(group.run());
+    within(both.changed()).await.unwrap();
+    for n in 2..30 {
+        // In step with the quiet period, so that its end falls within the comparison.
+        within(source.push(WatchEvent::Changed(Whole(n, Slow(n))))).await;
+        sleep(QUIET + COMPARED / 2 * (n % 4)).await;
+        let pair = both.snapshot().unwrap();
+        assert_eq!(*pair.0, pair.1.0, "{n}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

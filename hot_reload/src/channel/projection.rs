@@ -19,7 +19,7 @@ pub(super) struct Projections<V> {
 }
 
 /// One of them, of which a user's closure is a part.
-pub(super) type Part<V> = Guarded<Box<dyn Project<V> + Send>>;
+pub(super) type Part<V> = Arc<Guarded<Box<dyn Project<V> + Send + Sync>>>;
 
 /// What publishing to one lets go of.
 pub(super) type OfPart = Box<dyn Send>;
@@ -37,11 +37,9 @@ impl<V> Projections<V> {
         (unwanted, self.all.iter().filter_map(|one| one.place(next)).collect())
     }
 
-    /// Wakes whoever waits for a part that is new.
-    pub(super) fn wake(&self) {
-        for one in &self.all {
-            one.wake();
-        }
+    /// Those there are, to be woken.
+    pub(super) fn all(&self) -> Vec<Part<V>> {
+        self.all.clone()
     }
 
     /// Adds one, unless nothing will be published any more; returns what is let go of.
@@ -63,6 +61,13 @@ impl<V> Projections<V> {
     pub(super) fn end(&mut self) -> Vec<Part<V>> {
         self.is_over = true;
         std::mem::take(&mut self.all)
+    }
+}
+
+/// Wakes whoever waits for a part that is new.
+pub(super) fn wake<V>(parts: Vec<Part<V>>) {
+    for one in parts {
+        one.wake();
     }
 }
 
@@ -117,7 +122,9 @@ where
     }
 
     fn wake(&self) {
-        self.sender.wake();
+        let parts = lock(&self.sender.cell.projections).all();
+        wake(parts);
+        self.sender.tell(self.sender.cell.current.load().number);
     }
 }
 
@@ -183,8 +190,8 @@ where
         let projection = Projection { sender, part };
         let mut projections = lock(&self.cell.projections);
         let of_part = projection.take(&self.cell.current.load());
-        projection.sender.wake();
-        let unwanted = projections.add(Guarded::new(Box::new(projection)));
+        projection.wake();
+        let unwanted = projections.add(Arc::new(Guarded::new(Box::new(projection))));
         drop(projections);
         // A user's: not under the lock.
         drop((unwanted, of_part));

@@ -86,6 +86,12 @@ impl<V, S> ReloaderReceiver<V, S> {
         self.borrow().clone()
     }
 
+    /// Whether this is the newest value, and all else that was published with it is in place.
+    pub(crate) fn is_told_of(&self, value: &Snapshot<V>) -> bool {
+        let number = value.generation();
+        *self.changes.borrow() == number && self.borrow().generation() == number
+    }
+
     /// Returns the newest value as an owned snapshot; `None` until the first is published.
     ///
     /// # Examples

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::hash::Fnv;
-use crate::{follow::Hint, lock::lock};
+use crate::{follow::Hint, lock::lock, panic::wake_all};
 
 /// What was noticed at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,11 +249,10 @@ impl Bell {
         heard.turns += u64::from(arm == Arm::All);
         // A finished write outweighs whatever else was heard.
         heard.hint = heard.hint.max(Some(hint));
-        let waker = heard.waker.take();
+        let mut waker = heard.waker.take();
         drop(heard);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        // Others hear of events by the same task.
+        wake_all(1, || waker.take().into_iter().for_each(Waker::wake));
     }
 
     /// Takes note that nothing more is told from there, not even that a writer is done.

@@ -95,7 +95,7 @@ macro_rules! members {
             }
 
             fn hold(&self, values: &Self::Values) -> bool {
-                $(self.$n.borrow().generation() == values.$n.generation())&&*
+                $(self.$n.is_told_of(&values.$n))&&*
             }
 
             fn followers(&self) -> Vec<Box<dyn Follower>> {

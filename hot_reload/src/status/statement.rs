@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::{Health, Status};
-use crate::lock::lock;
+use crate::{lock::lock, panic::wake_all};
 
 /// The status of a service, and who waits for it to change.
 #[derive(Default)]
@@ -30,15 +30,28 @@ impl Statement {
 
     /// Changes the status, and wakes those who wait if it is another now.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Status)) {
+        if self.alter(change) {
+            self.tell();
+        }
+    }
+
+    /// Changes the status; true if it is another now, and somebody may wait for that.
+    pub(crate) fn alter(&self, change: impl FnOnce(&mut Status)) -> bool {
         let mut status = self.lock();
-        let Some(changes) = self.changes.get() else { return change(&mut status) };
+        if self.changes.get().is_none() {
+            change(&mut status);
+            return false;
+        }
         let before = status.clone();
         change(&mut status);
         // That a look has found nothing new is no news.
-        let is_news = before != Status { last_load: before.last_load, ..status.clone() };
-        drop(status);
-        if is_news {
-            changes.send_replace(());
+        before != Status { last_load: before.last_load, ..status.clone() }
+    }
+
+    /// Wakes those who wait.
+    pub(crate) fn tell(&self) {
+        if let Some(changes) = self.changes.get() {
+            wake_all(changes.receiver_count(), || changes.send_modify(|()| {}));
         }
     }
 

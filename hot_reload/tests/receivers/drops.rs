@@ -44,7 +44,7 @@ async fn projections_that_panic_when_they_are_dropped_harm_nobody() {
 }
 
 /// Runs a test that may wait for itself, which no runtime outlives.
-fn ends<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
+pub(crate) fn ends<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
     let (done, is_done) = mpsc::channel();
     thread::spawn(move || {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

@@ -5,6 +5,7 @@ mod drops;
 mod patience;
 #[path = "../common/source.rs"]
 mod source;
+mod wakers;
 
 use std::{
     pin::pin,
@@ -315,37 +316,6 @@ async fn a_projection_that_panics_stays_as_it_was_and_harms_nobody() {
     lab.publish(config("antidote", 3, 3)).await;
     within(fragile.changed()).await.unwrap();
     assert_eq!(fragile.get().as_deref(), Some("antidote"));
-}
-
-/// Panics as it is woken.
-struct PanicAtWake;
-
-impl Wake for PanicAtWake {
-    fn wake(self: Arc<Self>) {
-        panic!("what is awaited by it is too much for it");
-    }
-}
-
-/// Where it waited for a part nobody was woken after it, and where it waited for the whole the service ended.
-#[tokio::test]
-async fn who_panics_as_it_is_woken_holds_up_nobody_else() {
-    let lab = Lab::new().await;
-    let mut one = lab.rx.project(|config| &config.name);
-    let mut body = lab.rx.project(|config| &config.limits.body);
-    let mut whole = lab.rx.clone();
-    within(one.changed()).await.unwrap();
-    within(body.changed()).await.unwrap();
-    let waker = Waker::from(Arc::new(PanicAtWake));
-    let cx = &mut Context::from_waker(&waker);
-    let mut one = pin!(one.changed());
-    let mut whole = pin!(whole.changed());
-    assert!(one.as_mut().poll(cx).is_pending() && whole.as_mut().poll(cx).is_pending());
-    for n in 2..4 {
-        within(lab.source.push(WatchEvent::Changed(config("next", n, n)))).await;
-        within(body.changed()).await.unwrap();
-        let now = (body.get(), lab.rx.get(), lab.rx.status().generation);
-        assert_eq!(now, (Some(n), Some(config("next", n, n)), n));
-    }
 }
 
 #[tokio::test]
