@@ -3,7 +3,17 @@
 
 mod common;
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Wake, Waker},
+    time::Duration,
+};
 
 use common::{Config, Lab, NOBODY, PATIENCE, config, options, text};
 use hot_reload::{Health, RealtimeWatch, ReloaderService, TomlFile, WatchEvent, WatchStrategy};
@@ -51,6 +61,50 @@ async fn last_receiver_gone_ends_the_service() {
     let rx = TomlFile::<Config>::watch(&path).await.unwrap();
     drop(rx);
     expect_no_task().await;
+}
+
+/// Panics once as it is woken, as one may that wakes a loop which is gone.
+#[derive(Default)]
+struct PanicAtWake(AtomicBool);
+
+impl Wake for PanicAtWake {
+    fn wake(self: Arc<Self>) {
+        assert!(!self.0.swap(false, Ordering::SeqCst), "nobody is there any more");
+    }
+}
+
+/// All others of the runtime once heard of no event any more, and said that they were fresh.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_whose_waker_panics_costs_no_other_its_events() {
+    let with_one = |dir: &Path| fs::write(dir.join("config.toml"), text("one")).unwrap();
+    let mut other = Lab::new(WatchStrategy::Realtime, with_one).await;
+    other.expect(config("one")).await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    fs::write(&path, text("one")).unwrap();
+    let file = TomlFile::<Config>::from_path(&path).unwrap();
+    let (service, rx) = ReloaderService::from_reloader(file, options(WatchStrategy::Realtime));
+    let mut fragile = Box::pin(service.start_with_realtime());
+    let at_wake = Arc::new(PanicAtWake::default());
+    let waker = Waker::from(Arc::clone(&at_wake));
+    let mut cx = Context::from_waker(&waker);
+    let starts = async {
+        while rx.get().is_none() {
+            assert!(fragile.as_mut().poll(&mut cx).is_pending());
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, starts).await.unwrap();
+    at_wake.0.store(true, Ordering::SeqCst);
+    fs::write(&path, text("two")).unwrap();
+    let is_woken = async {
+        while at_wake.0.load(Ordering::SeqCst) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, is_woken).await.unwrap();
+    fs::write(&other.path, text("two")).unwrap();
+    other.expect(config("two")).await;
 }
 
 in_every_strategy! {
