@@ -100,6 +100,19 @@ async fn a_storm_of_triggers_is_answered_by_few_loads() {
     assert!(lab.store.loads() < 1_000, "{}", lab.store.loads());
 }
 
+/// It was once told that nothing runs, by which of the two tasks came first.
+#[tokio::test]
+async fn who_triggers_what_was_only_just_spawned_is_answered() {
+    let store = Store::of(Held::Value(1));
+    let (service, _rx) = ReloaderService::from_reloader(store, ReloaderOptions::polling());
+    let handle = service.handle();
+    let _task = tokio::spawn(async move { service.start().await });
+    assert!(matches!(
+        within(handle.trigger()).await,
+        Triggered::Published(1) | Triggered::Unchanged
+    ));
+}
+
 #[tokio::test]
 async fn nothing_is_triggered_where_nothing_runs() {
     let (service, _rx) = ReloaderService::<_, u32, &'static str>::from_reloader(

@@ -5,14 +5,22 @@ use std::{
     mem,
     pin::Pin,
     sync::{Mutex, MutexGuard},
+    time::Duration,
 };
 
-use tokio::sync::{Notify, futures::Notified, oneshot};
 #[cfg(all(unix, feature = "signal"))]
 use tokio::task::JoinSet;
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, futures::Notified, oneshot},
+    time::timeout,
+};
 
 use super::{handle::Triggered, record::Past, state::Event};
 use crate::{change::Reason, lock::lock};
+
+/// For how long whoever asks waits for a service that has never run.
+const BEGIN: Duration = Duration::from_secs(1);
 
 /// What a service and its handles have in common.
 #[derive(Default)]
@@ -22,6 +30,8 @@ pub(crate) struct Control {
     changed: Notify,
     /// Wakes whoever waits for the end.
     ended: Notify,
+    /// Wakes whoever waits for the first start.
+    begun: Notify,
     /// The task that listens to `SIGHUP`, which ends when this is dropped.
     #[cfg(all(unix, feature = "signal"))]
     hangups: Mutex<Option<JoinSet<()>>>,
@@ -42,6 +52,8 @@ enum Hold {
 
 struct Wanted {
     is_running: bool,
+    /// Whether it has ever run.
+    has_run: bool,
     hold: Hold,
     /// What held it and is to hold it no more, which has not been carried out yet.
     resumed_from: Option<Hold>,
@@ -66,6 +78,7 @@ impl Default for Wanted {
     fn default() -> Self {
         Self {
             is_running: false,
+            has_run: false,
             hold: Hold::Nothing,
             resumed_from: None,
             is_over: false,
@@ -140,10 +153,24 @@ impl Control {
         &self,
         wish: impl FnOnce(&mut Wanted) -> Option<oneshot::Receiver<Triggered>>,
     ) -> Triggered {
+        self.begin().await;
         let Some(outcome) = wish(&mut self.lock()) else { return Triggered::Stopped };
         self.changed.notify_one();
         // Dropped by a service that stops.
         outcome.await.unwrap_or(Triggered::Stopped)
+    }
+
+    /// Waits for the first start: the task that it was spawned in may be yet to be polled.
+    async fn begin(&self) {
+        let begun = self.begun.notified();
+        let may_begin = {
+            let wanted = self.lock();
+            !wanted.has_run && !wanted.is_over
+        };
+        // Outside of a runtime nobody can wait, and nothing has been spawned.
+        if may_begin && Handle::try_current().is_ok() {
+            let _begun_or_not = timeout(BEGIN, begun).await;
+        }
     }
 
     pub(super) fn pause(&self) {
@@ -178,6 +205,7 @@ impl Control {
         self.lock().is_over = true;
         self.changed.notify_one();
         self.ended.notify_waiters();
+        self.begun.notify_waiters();
     }
 
     pub(super) fn is_paused(&self) -> bool {
@@ -190,7 +218,11 @@ impl Control {
 
     /// Tells handles that there is somebody to ask, until the result is dropped.
     pub(super) fn run(&self) -> Running<'_> {
-        self.lock().is_running = true;
+        {
+            let mut wanted = self.lock();
+            (wanted.is_running, wanted.has_run) = (true, true);
+        }
+        self.begun.notify_waiters();
         Running(self)
     }
 

@@ -25,7 +25,7 @@ pub enum Triggered {
     /// Nothing was published, for this reason: the source can't be loaded, its value was refused, or
     /// another is pinned. What serves goes on.
     Failed(Arc<str>),
-    /// The service does not run: it was stopped, or its task has not begun yet.
+    /// The service does not run.
     Stopped,
 }
 
@@ -110,7 +110,8 @@ impl ReloaderHandle {
     ///
     /// Any number of calls at once are answered by one load. While a generation is
     /// [pinned](Self::rollback), nothing is loaded and the answer is a [`Triggered::Failed`] that
-    /// says so, until [`resume`](Self::resume).
+    /// says so, until [`resume`](Self::resume). A service that has never run is given a second to begin, as
+    /// its task may just have been spawned.
     ///
     /// # Cancel safety
     ///
