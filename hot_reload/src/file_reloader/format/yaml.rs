@@ -43,10 +43,32 @@ impl Sealed for Yaml {
             let (line, column) =
                 location.map_or((1, 1), |at| (number(at.line()), number(at.column())));
             let words = error.without_snippet().to_string();
-            let message = words.lines().next().unwrap_or_default().to_owned();
+            let first = words.lines().next().unwrap_or_default();
+            // The place is told apart from the words, which end with it.
+            let place = format!(" at line {line}, column {column}");
+            let message = first.strip_suffix(&place).unwrap_or(first).to_owned();
             let problem = text::at_line(text, line, column, message);
             // This parser names what it refuses without quotes.
             ParseProblem { loggable: Some("no YAML, or not what is expected"), ..problem }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Weights {
+        #[serde(rename = "first")]
+        _first: u32,
+    }
+
+    #[test]
+    fn the_place_of_a_problem_is_told_once() {
+        for text in ["second: 1\n", "first: many\n", "first: [1\n", "first: 1\nfirst: 2\n"] {
+            let problem = Yaml::parse::<Weights>(text).unwrap_err();
+            assert!(!problem.message.contains("line"), "{text:?}: {}", problem.message);
+        }
     }
 }
