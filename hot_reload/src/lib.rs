@@ -127,8 +127,8 @@
 //! - A half that is good is a value: where the wait is over, only parsing tells a half from a whole.
 //! - Changes made elsewhere to a file on NFS, FUSE and the like give no event. On Linux such file
 //!   systems are recognised and looked at; elsewhere, use [`WatchStrategy::Hybrid`].
-//! - Changes below an overlay, a mount over the path and writes through a memory mapping give no
-//!   event either; looking finds them.
+//! - Changes below an overlay, a mount over the path, edits below that from then on, and writes through a
+//!   memory mapping give no event either; looking finds them.
 //! - A `subPath` mount of a `ConfigMap` never updates, as the kubelet leaves the old file in place.
 //!   Mount the directory.
 //! - A file whose times lie in the future is read at every look, since they can't prove it unchanged.
