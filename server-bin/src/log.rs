@@ -5,12 +5,14 @@ mod queue;
 use std::{
     env,
     io::{IsTerminal, stderr},
+    mem,
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
     time::Duration,
 };
 
 use hot_reload::{Reload, ReloaderService};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use server_lib::ServerConfig;
 use tokio::task::spawn_blocking;
 use tracing::warn;
@@ -46,14 +48,40 @@ impl Written {
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Does what writes to where nobody may read, and waits for that for no longer than a second.
+///
+/// Where no thread can be had, it is done here if stderr takes something at once, and else not at all.
 pub(crate) fn in_time(writes: impl FnOnce() + Send + 'static) {
     let (done, is_done) = mpsc::channel();
-    thread::spawn(move || {
-        writes();
+    // A thread that isn't had takes what it was given along.
+    let writes = Arc::new(Mutex::new(Some(writes)));
+    let taken =
+        |writes: &Mutex<Option<_>>| writes.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let there = Arc::clone(&writes);
+    let thread = thread::Builder::new().name("last words".to_owned()).spawn(move || {
+        if let Some(writes) = taken(&there) {
+            writes();
+        }
         // Nobody waits for it any more where it took too long.
         let _late = done.send(());
     });
-    let _given_up = is_done.recv_timeout(LAST_WORDS);
+    if thread.is_ok() {
+        let _given_up = is_done.recv_timeout(LAST_WORDS);
+    } else if let Some(writes) = taken(&writes) {
+        if is_taken_at_once() {
+            writes();
+        } else {
+            // The end of the log would be waited for as it is dropped.
+            mem::forget(writes);
+        }
+    }
+}
+
+/// Whether stderr takes a line without having whoever writes it wait.
+fn is_taken_at_once() -> bool {
+    let stderr = stderr();
+    let mut asked = [PollFd::new(&stderr, PollFlags::OUT)];
+    poll(&mut asked, Some(&Timespec::default())).is_ok()
+        && asked[0].revents().contains(PollFlags::OUT)
 }
 
 /// Starts to log to stderr, by `RUST_LOG`.

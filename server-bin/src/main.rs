@@ -21,7 +21,11 @@ mod signals;
 mod source;
 mod task;
 
-use std::{error::Error, io, process::ExitCode};
+use std::{
+    error::Error,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -72,5 +76,8 @@ fn print_error(failure: &(dyn Error + 'static)) {
         }
         next = cause.source();
     }
-    log::in_time(move || eprintln!("{told}"));
+    log::in_time(move || {
+        // There is nowhere else to say it.
+        let _unsaid = writeln!(io::stderr(), "{told}");
+    });
 }
