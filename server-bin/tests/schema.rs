@@ -81,6 +81,10 @@ fn everywhere_explained(part: &Value) {
 #[test]
 fn what_the_daemon_refuses_is_refused() {
     let validator = validator();
+    let headers = |many: usize| {
+        let pairs: Vec<_> = (0..many).map(|n| format!("x-{n} = ''")).collect();
+        format!("response_headers = {{ {} }}", pairs.join(", "))
+    };
     for (line, want) in [
         ("naem = 'one'", false),
         ("id = 'one'", false),
@@ -98,6 +102,8 @@ fn what_the_daemon_refuses_is_refused() {
         ("admin_address = '[::2]:1'", false),
         ("admin_address = 'unix:/run/admin.sock'", true),
         ("response_headers = { x-one = 'ü, \\', \"y!\" = '' }", true),
+        (&*headers(100), true),
+        (&*headers(101), false),
         ("response_headers = { 'a b' = 'c' }", false),
         ("response_headers = { '' = 'c' }", false),
         ("response_headers = { Content-Length = '3' }", false),

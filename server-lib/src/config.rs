@@ -119,7 +119,7 @@ pub struct ServerConfig {
     #[serde(deserialize_with = "table::table")]
     pub limits: Limits,
     /// Headers of every response to a request that could be read: the 400 and the 431 to one that could
-    /// not have none of them. None by default.
+    /// not have none of them. At most 100, none by default.
     #[serde(deserialize_with = "headers::pairs")]
     #[cfg_attr(feature = "schema", schemars(schema_with = "schema::headers"))]
     pub response_headers: BTreeMap<String, String>,

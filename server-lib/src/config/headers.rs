@@ -1,6 +1,9 @@
 //! Which headers a configuration may set.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::{
@@ -20,10 +23,18 @@ pub(super) const OURS: [HeaderName; 6] = [
     header::UPGRADE,
 ];
 
+/// More than anybody sets: some clients read 100 headers of a response in all
+/// (<https://docs.rs/hyper/1/hyper/client/conn/http1/struct.Builder.html#method.max_headers>), and a map of
+/// headers has room for some thousands, and panics then.
+pub(super) const MOST_HEADERS: usize = 100;
+
 const TWICE: &str = "this header is listed twice; keep one";
 
 /// Makes headers of pairs of text.
 pub(super) fn map(pairs: &BTreeMap<String, String>) -> Result<HeaderMap, String> {
+    if pairs.len() > MOST_HEADERS {
+        return Err(too_many());
+    }
     let mut headers = HeaderMap::with_capacity(pairs.len());
     for (key, text) in pairs {
         let told = |problem: &str| format!("{key:?}: {problem}");
@@ -41,6 +52,10 @@ where
     D: Deserializer<'de>,
 {
     deserializer.deserialize_map(Pairs)
+}
+
+fn too_many() -> String {
+    format!("there are at most {MOST_HEADERS} headers of every response: take some out")
 }
 
 fn name(text: &str) -> Result<HeaderName, String> {
@@ -68,9 +83,9 @@ impl<'de> Visitor<'de> for Pairs {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut pairs = BTreeMap::new();
+        let (mut pairs, mut known) = (BTreeMap::new(), HashSet::new());
         // Beside those before it, so that an error stands where the second one does.
-        while let Some(name) = map.next_key_seed(Beside(&pairs))? {
+        while let Some(name) = map.next_key_seed(Beside(&mut known))? {
             let Value(value) = map.next_value()?;
             pairs.insert(name, value);
         }
@@ -78,17 +93,20 @@ impl<'de> Visitor<'de> for Pairs {
     }
 }
 
-/// A name that none of those before is, in whatever case (RFC 9110, section 5.1).
-struct Beside<'a>(&'a BTreeMap<String, String>);
+/// A name that none of those before is, in whatever case (RFC 9110, section 5.1); it is added to them.
+struct Beside<'a>(&'a mut HashSet<HeaderName>);
 
 impl<'de> DeserializeSeed<'de> for Beside<'_> {
     type Value = String;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
         let text = String::deserialize(deserializer)?;
-        name(&text).map_err(Error::custom)?;
-        if self.0.keys().any(|known| known.eq_ignore_ascii_case(&text)) {
+        // One is in lower case, however it is written.
+        if !self.0.insert(name(&text).map_err(Error::custom)?) {
             return Err(Error::custom(TWICE));
+        }
+        if self.0.len() > MOST_HEADERS {
+            return Err(Error::custom(too_many()));
         }
         Ok(text)
     }
@@ -108,7 +126,8 @@ impl TryFrom<String> for Value {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::tests::problem;
+    use super::{MOST_HEADERS, too_many};
+    use crate::config::{ServerConfig, tests::problem};
 
     #[test]
     fn points_at_the_name_or_the_value_that_is_wrong() {
@@ -131,5 +150,24 @@ mod tests {
             let text = format!("[response_headers]\n{pairs}");
             assert_eq!(problem(&text), (says.to_owned(), at), "{text}");
         }
+    }
+
+    /// More than a map of headers has room for panicked as they were put into one.
+    #[test]
+    fn points_at_the_first_header_that_is_too_many() {
+        let text = |many: usize| {
+            let headers: Vec<_> = (0..many).map(|n| format!("x-{n:05} = 'v'")).collect();
+            let headers = headers.join("\n");
+            format!("listen_addresses = ['[::1]:1']\n[response_headers]\n{headers}")
+        };
+        let most: ServerConfig = toml::from_str(&text(MOST_HEADERS)).unwrap();
+        assert_eq!(most.validate(), Ok(()));
+        for many in [MOST_HEADERS + 1, 30_000] {
+            assert_eq!(problem(&text(many)), (too_many(), "x-00100"));
+        }
+        let pairs = (0..30_000).map(|n| (format!("x-{n}"), String::new())).collect();
+        let config = ServerConfig { response_headers: pairs, ..most };
+        let invalid = config.validate().unwrap_err();
+        assert_eq!((invalid.key(), invalid.problem()), ("response_headers", &*too_many()));
     }
 }

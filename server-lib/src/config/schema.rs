@@ -51,6 +51,7 @@ pub(super) fn headers(_: &mut SchemaGenerator) -> Schema {
     let not_here = [ours, table::top_keys().iter().map(|&key| key.to_owned()).collect()].concat();
     json_schema!({
         "type": "object",
+        "maxProperties": headers::MOST_HEADERS,
         // RFC 9110, section 5.6.2.
         "propertyNames": {
             "pattern": "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$",

@@ -13,7 +13,7 @@ impl ServerConfig {
     ///
     /// When there is no address, two of them get in each other's way, there is no certificate for
     /// those over TLS or one is listed twice, a limit is out of its range, or a header is none or not
-    /// ours to set.
+    /// ours to set, or there are too many.
     pub fn validate(&self) -> Result<(), InvalidConfig> {
         let invalid = |key| move |problem| InvalidConfig::new(key, problem);
         let (http, https) = (&self.listen_addresses[..], &self.https_addresses[..]);
