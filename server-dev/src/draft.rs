@@ -173,19 +173,21 @@ fn line_of(text: &mut String, arguments: fmt::Arguments<'_>) {
 
 /// Breaks a text into lines of a comment; nothing in it can end the comment.
 fn comment(text: &mut String, words: &str) {
-    let mut width = WIDTH;
+    // How long the line is; there is none yet.
+    let mut width = None;
     for word in words.split_whitespace() {
-        if width + 1 + word.len() > WIDTH {
-            if width < WIDTH || text.ends_with('#') {
+        let mut begun = width.unwrap_or(WIDTH);
+        if begun + 1 + word.len() > WIDTH {
+            if width.is_some() {
                 text.push('\n');
             }
             text.push('#');
-            width = 1;
+            begun = 1;
         }
         text.push(' ');
         // TOML allows no control characters in a comment.
         text.extend(word.chars().filter(|c| !c.is_control()));
-        width += 1 + word.len();
+        width = Some(begun + 1 + word.len());
     }
     text.push('\n');
 }
@@ -221,6 +223,20 @@ mod tests {
             assert_eq!(service.sockets[1].name, "admin");
             assert!(!service.overlap);
             assert_eq!(service.env["A\nB"], "\"\n");
+        }
+    }
+
+    /// After a line that was just as long as it may be, the next one once began in it.
+    #[test]
+    fn every_line_of_a_comment_begins_with_its_mark() {
+        for length in WIDTH - 8..=WIDTH + 4 {
+            let mut text = String::new();
+            comment(&mut text, &format!("{} then more", "x".repeat(length)));
+            let words: Vec<_> =
+                text.lines().flat_map(|l| l.strip_prefix("# ").unwrap().split(' ')).collect();
+            assert_eq!(words, ["x".repeat(length).as_str(), "then", "more"], "{text}");
+            let lines = text.lines().map(str::len);
+            assert!(lines.skip(1).all(|line| line <= WIDTH), "{text}");
         }
     }
 
