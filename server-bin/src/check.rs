@@ -21,8 +21,10 @@ pub(crate) fn check(place: &Place, patience: Patience) -> Result<(), Failure> {
     let config = on_this_thread()?.block_on(source.reload())?.ok_or("nothing to load")?;
     config.validate().map_err(|invalid| locate::tell_invalid(&source, &invalid))?;
     log::parse(&source, config.log.as_deref())?;
-    for doubt in config.log.as_deref().map(levels::doubts).unwrap_or_default() {
-        eprintln!("warning: {doubt}");
+    if let Some(directives) = &config.log {
+        for doubt in levels::doubts(directives) {
+            eprintln!("warning: {}", locate::tell_doubt(&source, directives, &doubt));
+        }
     }
     for probed in probe_certificates(&config) {
         let status = probed.map_err(|failure| locate::tell_certificate(&source, &failure))?;

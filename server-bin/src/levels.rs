@@ -21,13 +21,11 @@ pub(crate) fn doubts(directives: &str) -> Vec<String> {
     directives.split(',').map(str::trim).filter(|word| is_doubtful(word)).map(doubt).collect()
 }
 
-/// Warns of them where they are new, before any of it is in use: by then it may be that nothing is heard.
-pub(crate) fn warn(candidate: &Candidate<ServerConfig>) {
+/// Returns them where they are new. A configuration that is refused is prepared again and again.
+pub(crate) fn new_doubts(candidate: &Candidate<ServerConfig>) -> Vec<String> {
     let before = candidate.current.as_ref().and_then(|current| current.log.as_deref());
     let directives = candidate.new.log.as_deref().filter(|new| Some(*new) != before);
-    for doubt in directives.map(doubts).unwrap_or_default() {
-        tracing::warn!("{doubt}");
-    }
+    directives.map(doubts).unwrap_or_default()
 }
 
 /// Returns what is wrong with a filter, without the quotes around the levels: what is quoted is masked in

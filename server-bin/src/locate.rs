@@ -73,10 +73,14 @@ pub(crate) fn tell_invalid(source: &Source, invalid: &InvalidConfig) -> String {
 
 /// Tells in the same way what is wrong with the filter of the log.
 pub(crate) fn tell_log(source: &Source, directives: &str, failure: &dyn Error) -> String {
-    let message = format!("log: {}", levels::unquoted(failure));
+    tell_doubt(source, directives, &format!("log: {}", levels::unquoted(failure)))
+}
+
+/// Tells in the same way what is doubtful in the filter of the log.
+pub(crate) fn tell_doubt(source: &Source, directives: &str, doubt: &str) -> String {
     let is_so = |config: &ServerConfig| config.log.as_deref() == Some(directives);
-    let found = at(source, &message, |text| value_span("log", text, is_so));
-    found.unwrap_or_else(|| format!("{}: {message}", source.name()))
+    let found = at(source, doubt, |text| value_span("log", text, is_so));
+    found.unwrap_or_else(|| format!("{}: {doubt}", source.name()))
 }
 
 fn tell_at(

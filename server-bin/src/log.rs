@@ -112,14 +112,20 @@ impl Filter {
     {
         let source = source.clone();
         service.prepare(PART, move |candidate| {
-            levels::warn(&candidate);
+            let doubts = levels::new_doubts(&candidate);
             let (source, filter) = (source.clone(), self.clone());
             let directives = candidate.new.log.clone();
             async move {
                 // It reads the file to say where it is wrong.
                 let parsed = spawn_blocking(move || parse(&source, directives.as_deref())).await;
                 let parsed = parsed.map_err(|failure| failure.to_string())??;
-                Ok::<_, String>(move || filter.set(parsed))
+                Ok::<_, String>(move || {
+                    // Before it is in use: by then it may be that nothing is heard.
+                    for doubt in &doubts {
+                        warn!("{doubt}");
+                    }
+                    filter.set(parsed);
+                })
             }
         })
     }

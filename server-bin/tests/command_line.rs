@@ -243,8 +243,11 @@ fn a_typo_in_the_filter_of_the_log_is_warned_of() {
     let file = File::new("listen_addresses = ['127.0.0.1:0']\nlog = 'inof'\n");
     let output = run(&["-c", file.name(), "--check"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let want = "warning: log: \"inof\" is taken for a part of the program; the levels are error, warn, \
-                info, debug, trace\n";
+    let want = format!(
+        "warning: {}:2:7: log: \"inof\" is taken for a part of the program; the levels are error, warn, \
+         info, debug, trace\n  |\n2 | log = 'inof'\n  |       ^^^^^^\n",
+        file.name()
+    );
     assert_eq!(said(&output.stderr), want);
 }
 

@@ -2,7 +2,10 @@
 
 mod common;
 
+use std::net::TcpListener;
+
 use common::{Daemon, File, program, run, text};
+use rustix::process::Signal;
 
 /// What the daemon says of a configuration before it is in use, by the filter of the one before.
 const PREPARED: &str = "DEBUG server_lib::site::admit: is prepared generation=";
@@ -78,6 +81,26 @@ fn a_typo_in_the_filter_is_told_before_it_silences_the_log() {
 
     let file = File::new(&typo);
     Daemon::spawn(program().arg("-c").arg(&file.path)).until(want);
+}
+
+/// It was told each time that a configuration that can't be used was tried again.
+#[test]
+fn a_typo_in_the_filter_is_told_once_however_often_it_is_tried() {
+    let file = File::new(&text("one"));
+    let mut daemon = Daemon::start(&file.path, &[]);
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap().to_string();
+    let typo = format!("{}log = 'inof,info'\n", text("two")).replace("127.0.0.1:0", &taken);
+    file.write(&typo);
+    daemon.until("can't be bound");
+    for _ in 0..3 {
+        daemon.signal(Signal::HUP);
+        daemon.until("SIGHUP: the last good configuration goes on");
+    }
+    drop(other);
+    daemon.signal(Signal::HUP);
+    daemon.until("in use generation=2");
+    assert_eq!(daemon.log.matches("\"inof\" is taken for a part").count(), 1, "{}", daemon.log);
 }
 
 #[test]
