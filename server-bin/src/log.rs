@@ -4,7 +4,7 @@ mod queue;
 
 use std::{
     env,
-    io::{IsTerminal, stderr},
+    io::{IsTerminal, Write, stderr},
     mem,
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
@@ -18,7 +18,11 @@ use tokio::task::spawn_blocking;
 use tracing::warn;
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::{
-    EnvFilter, Registry, filter::LevelFilter, fmt, layer::SubscriberExt, reload,
+    EnvFilter, Registry,
+    filter::{Directive, LevelFilter},
+    fmt,
+    layer::SubscriberExt,
+    reload,
     util::SubscriberInitExt,
 };
 
@@ -84,10 +88,15 @@ fn is_taken_at_once() -> bool {
         && asked[0].revents().contains(PollFlags::OUT)
 }
 
-/// Starts to log to stderr, by `RUST_LOG`.
+/// Starts to log to stderr, by `RUST_LOG`, and tells what of that is no filter.
 pub(crate) fn to_stderr() -> (Filter, Written) {
-    let (filter, handle) = reload::Layer::new(from_env());
-    let (lines, written) = queue::to_stderr();
+    let (of_env, ignored) = lenient(&env_directives());
+    let (filter, handle) = reload::Layer::new(of_env);
+    let (mut lines, written) = queue::to_stderr();
+    for told in ignored {
+        // No line of the log, which it might silence. What is queued is waited for by nobody.
+        let _queued = writeln!(lines, "warning: {}: {told}", EnvFilter::DEFAULT_ENV);
+    }
     let lines = fmt::layer().with_writer(move || lines.clone()).with_ansi(is_coloured());
     tracing_subscriber::registry().with(filter).with(lines).init();
     (Filter(handle), Written(Arc::new(Mutex::new(Some(written)))))
@@ -141,9 +150,29 @@ pub(crate) fn parse(source: &Source, directives: Option<&str>) -> Result<EnvFilt
     Ok(without_clients(filter, directives))
 }
 
+/// The filter of `RUST_LOG`; what of that is ignored was told at the start.
 fn from_env() -> EnvFilter {
-    let directives = env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
-    without_clients(builder().parse_lossy(trimmed(&directives)), &directives)
+    lenient(&env_directives()).0
+}
+
+fn env_directives() -> String {
+    env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default()
+}
+
+/// Makes the filter of what is good in `directives`, and says of the rest that it is ignored, and why.
+fn lenient(directives: &str) -> (EnvFilter, Vec<String>) {
+    let (mut good, mut ignored) = (Vec::new(), Vec::new());
+    for one in directives.split(',').map(str::trim).filter(|one| !one.is_empty()) {
+        match one.parse::<Directive>() {
+            Ok(_) => good.push(one),
+            Err(error) => {
+                ignored.push(format!("{one:?} is ignored: {}", levels::unquoted(&error)));
+            }
+        }
+    }
+    // All of it is good by now.
+    let filter = builder().parse_lossy(good.join(","));
+    (without_clients(filter, directives), ignored)
 }
 
 fn builder() -> tracing_subscriber::filter::Builder {
@@ -197,9 +226,11 @@ mod tests {
             // Of which nothing is left.
             ("server_lib=verbose", "h2=error,info"),
             (",", "h2=error,info"),
+            ("server_lib=verbose, warn", "h2=error,warn"),
         ] {
-            let filter = without_clients(builder().parse_lossy(trimmed(directives)), directives);
+            let (filter, ignored) = lenient(directives);
             assert_eq!(filter.to_string(), want, "{directives:?}");
+            assert_eq!(ignored.len(), directives.matches("verbose").count(), "{ignored:?}");
         }
     }
 }

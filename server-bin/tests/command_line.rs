@@ -4,7 +4,7 @@ mod common;
 
 use std::net::TcpListener;
 
-use common::{File, run, text};
+use common::{Daemon, File, program, run, text};
 
 fn said(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -88,7 +88,7 @@ fn nobody_has_to_read_it_to_its_end() {
     for args in [&["--print-schema"][..], &["man"], &["completions", "bash"]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let status = common::program().args(args).stdout(writer).status().unwrap();
+        let status = program().args(args).stdout(writer).status().unwrap();
         assert_eq!(status.code(), Some(0), "{args:?}");
     }
 }
@@ -249,6 +249,25 @@ fn a_typo_in_the_filter_of_the_log_is_warned_of() {
         file.name()
     );
     assert_eq!(said(&output.stderr), want);
+}
+
+/// It was told twice, and three times by a daemon, without a word of where it stands.
+#[test]
+fn what_is_no_filter_in_the_environment_is_told_once() {
+    let file = File::new(&text("one"));
+    let bad = "warning: RUST_LOG: \"bogus=lvl\" is ignored: ";
+    let mut command = program();
+    command.args(["-c", file.name(), "--check"]).env("RUST_LOG", "bogus=lvl,info");
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = said(&output.stderr);
+    assert!(said.starts_with(bad) && said.lines().count() == 1, "{said}");
+
+    let mut daemon =
+        Daemon::spawn(program().args(["-c", file.name()]).env("RUST_LOG", "bogus=lvl,info"));
+    daemon.until("in use generation=1");
+    assert!(daemon.log.starts_with(bad), "{}", daemon.log);
+    assert_eq!(daemon.log.matches("bogus").count(), 1, "{}", daemon.log);
 }
 
 #[test]
