@@ -1,6 +1,6 @@
 //! All that may fail for a configuration, before it is in place.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{future::pending, io, sync::Arc, time::Duration};
 
 use tokio::{task::spawn_blocking, time::timeout};
 use tracing::debug;
@@ -41,12 +41,15 @@ impl Site {
         }
     }
 
-    /// Says why a configuration is refused; of the first, whoever has started the server says it again.
+    /// Says why a configuration is refused; of the first, whoever has started the server says it alone.
     async fn reason(&self, refused: ServerError, explain: Option<Explain>) -> String {
         let reason = chain(&refused);
         if self.generation() == 0 {
-            // Nobody may be waiting for it any more.
-            let _ = lock(&self.refused_first).take().map(|tell| tell.send(refused));
+            let tell = lock(&self.refused_first).take();
+            if tell.is_some_and(|tell| tell.send(refused).is_ok()) {
+                // The service ends with the server, and would log it before that.
+                return pending().await;
+            }
             return reason;
         }
         let Some(explain) = explain else { return reason };
