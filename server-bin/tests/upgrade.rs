@@ -19,6 +19,9 @@ fn a_new_process_takes_over_the_port_that_was_found() {
     let mut old = Daemon::start(&file.path, &[]);
     let address = old.address;
     let new = Successor::of(&mut old);
+    // Nothing that is served is called closed.
+    old.until("handed over address=");
+    assert!(!old.log.contains("closed address="), "{}", old.log);
     assert_eq!(old.ends().code(), Some(0));
     assert_eq!(common::name_at(address), "one");
 

@@ -28,7 +28,11 @@ impl Site {
         self.tasks.close();
         // The addresses are free for whoever comes next, before the last request is answered.
         for one in open {
-            one.close().await;
+            if is_replaced {
+                one.hand_over().await;
+            } else {
+                one.close().await;
+            }
         }
         self.status.send_modify(|status| status.local_addresses.clear());
         if !self.tasks.is_empty() {

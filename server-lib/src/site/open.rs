@@ -102,11 +102,22 @@ impl Open {
     }
 
     /// Stops listening; the address is free once it returns.
-    pub(super) async fn close(mut self) {
+    pub(super) async fn close(self) {
+        let address = self.end().await;
+        info!(%address, "closed");
+    }
+
+    /// Stops listening, where another process goes on.
+    pub(super) async fn hand_over(self) {
+        let address = self.end().await;
+        info!(%address, "handed over");
+    }
+
+    async fn end(mut self) -> Address {
         self.stop();
         // It ends by `stop`, and had it panicked, it would have let go of the socket as well.
         let _ = self.accepting.await;
-        info!(address = %self.local, "closed");
+        self.local
     }
 }
 
