@@ -77,7 +77,10 @@ async fn load(source: &Source, written: &log::Written) -> io::Result<Option<(Loa
 /// log keeps it, and it may hold a secret.
 fn told(error: ReloaderError<ServerConfig, String>) -> Failure {
     match error.file_error() {
-        Some(file) if !io::stderr().is_terminal() => file.without_content().into(),
+        Some(file) if !io::stderr().is_terminal() => {
+            let shown = file.line_text().map_or("", |_| "; --check shows the line");
+            format!("{}{shown}", file.without_content()).into()
+        }
         _ => error.into(),
     }
 }

@@ -298,5 +298,6 @@ fn a_log_is_not_told_the_line_in_question() {
         assert!(said(&output.stderr).contains(&place), "{output:?}");
     }
     assert!(!said(&start.stderr).contains("hunter2"), "{start:?}");
+    assert!(said(&start.stderr).ends_with("; --check shows the line\n"), "{start:?}");
     assert!(said(&check.stderr).contains("hunter2"), "{check:?}");
 }
