@@ -39,6 +39,8 @@ pub(crate) struct Status {
     needs_restart: Vec<String>,
     #[serde(default)]
     addresses: Vec<String>,
+    https_addresses: Option<Vec<String>>,
+    admin_address: Option<String>,
     #[serde(default)]
     certificates: Vec<Certificate>,
 }
@@ -79,6 +81,22 @@ impl Status {
         let is_fresh = self.health == "fresh" && self.refused_by.is_none() && !self.paused;
         self.ready && is_fresh && self.certificates.iter().all(Certificate::is_well)
     }
+
+    /// Where it listens and what for, in the words of `--check`, a line each.
+    fn listening(&self) -> String {
+        let role = |address| match &self.https_addresses {
+            Some(https) if https.contains(address) => "https",
+            Some(_) => "http",
+            None => "",
+        };
+        let application = self.addresses.iter().map(|address| (role(address), address));
+        let all = application.chain(self.admin_address.iter().map(|address| ("admin", address)));
+        let lines = all.map(|(role, address)| match role {
+            "" => address.clone(),
+            role => format!("{role:<6} {address}"),
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
 }
 
 /// Returns a few lines that say it.
@@ -106,7 +124,7 @@ pub(crate) fn report(status: &Status, history: &[Entry]) -> String {
         report.row("follows by", mechanism);
     }
     report.row("restart", &needs_restart(&status.needs_restart));
-    report.row("addresses", &status.addresses.join("\n"));
+    report.row("addresses", &status.listening());
     let lines: Vec<_> = status.certificates.iter().map(Certificate::line).collect();
     report.row("certificate", &lines.join("\n"));
     if let Some(error) = &status.error {
@@ -116,8 +134,14 @@ pub(crate) fn report(status: &Status, history: &[Entry]) -> String {
         report.row("error", &placed(error, status.error_at.as_ref()));
     }
     let (earlier, newest) = history.split_at(history.len().saturating_sub(LINES_OF_HISTORY));
-    let numbers: Vec<_> = earlier.iter().map(Entry::numbers).collect();
-    report.row("earlier", &numbers.join(", "));
+    if !earlier.is_empty() {
+        let numbers: Vec<_> = earlier.iter().map(Entry::numbers).collect();
+        let numbers = numbers.join(", ");
+        report.row(
+            "earlier",
+            &format!("{numbers}: 'server-bin rollback' goes back to these as well"),
+        );
+    }
     let lines: Vec<_> = newest.iter().map(Entry::line).collect();
     report.row("history", &lines.join("\n"));
     report.0
@@ -227,7 +251,8 @@ mod tests {
     fn status(rest: &str) -> Status {
         let text = format!(
             r#"{{"health": "fresh", "ready": true, "generation": 2, "age": 61.5,
-                 "addresses": ["127.0.0.1:1", "[::1]:1"]{rest}}}"#
+                 "addresses": ["127.0.0.1:1", "[::1]:1"], "https_addresses": ["[::1]:1"],
+                 "admin_address": "127.0.0.1:2"{rest}}}"#
         );
         serde_json::from_str(&text).unwrap()
     }
@@ -243,8 +268,9 @@ mod tests {
             report(&status(r#", "paused": true"#), &history.unwrap()),
             "health      fresh, ready, paused\n\
              generation  2, for 1m 1s\n\
-             addresses   127.0.0.1:1\n            \
-                         [::1]:1\n\
+             addresses   http   127.0.0.1:1\n            \
+                         https  [::1]:1\n            \
+                         admin  127.0.0.1:2\n\
              history     1    initial        1day 1h ago, bad\n            \
                          2    rollback to 1  0s ago: name, greeting\n"
         );
@@ -260,8 +286,18 @@ mod tests {
         let history: Vec<Entry> =
             serde_json::from_str(&format!("[{}]", entries.join(","))).unwrap();
         let said = report(&status(""), &history);
-        let want = "\nearlier     2, 4 (or 1), 5\nhistory     6    event ";
+        let want = "\nearlier     2, 4 (or 1), 5: 'server-bin rollback' goes back to these as well\n\
+                    history     6    event ";
         assert!(said.contains(want), "{said}");
+    }
+
+    /// Which of them is over TLS, a daemon before this one doesn't say.
+    #[test]
+    fn addresses_of_unknown_purpose_are_told_alone() {
+        let text = r#"{"health": "fresh", "ready": true, "generation": 1,
+                       "addresses": ["127.0.0.1:1"]}"#;
+        let said = report(&serde_json::from_str(text).unwrap(), &[]);
+        assert!(said.contains("\naddresses   127.0.0.1:1\n"), "{said}");
     }
 
     #[test]

@@ -66,7 +66,7 @@ fn status_says_how_it_is_doing() {
         "health      fresh, ready\n",
         "generation  1, for ",
         "follows by  events\n",
-        &format!("addresses   {}\n", asked.daemon.address),
+        &format!("addresses   http   {}\n", asked.daemon.address),
         "history     1    initial ",
     ] {
         assert!(report.contains(want), "{want} is not in:\n{report}");
@@ -176,6 +176,26 @@ fn what_can_be_gone_back_to_is_told_where_it_is_not_kept_alone() {
     };
     let answer = said(&asked.ask(&["rollback", "2"]), 1);
     assert!(answer.contains(&address) && !answer.contains("tip:"), "{answer}");
+}
+
+#[test]
+fn what_an_address_is_for_is_told_as_by_check() {
+    let issued = rcgen::generate_simple_self_signed(["example.com".to_owned()]).unwrap();
+    let pem = File::new(&format!("{}{}", issued.cert.pem(), issued.signing_key.serialize_pem()));
+    let file = File::new("");
+    let socket = file.path.with_file_name("admin.sock");
+    file.write(&format!(
+        "{}https_addresses = ['127.0.0.1:0']\n[[tls.certificates]]\ncertificate = '{1}'\nkey = '{1}'\n",
+        Asked::text(&socket, "one"),
+        pem.name(),
+    ));
+    let mut daemon = Daemon::start(&file.path, &[]);
+    daemon.until("in use generation=1");
+    let report = said(&run(&["status", "-c", file.name()]), 0);
+    let found = report.lines().skip_while(|line| !line.starts_with("addresses "));
+    let found: Vec<_> = found.take(3).map(|line| line.get(12..30).unwrap_or_default()).collect();
+    let want = ["http   127.0.0.1:", "https  127.0.0.1:", "admin  unix:/"];
+    assert!(found.iter().zip(want).all(|(line, want)| line.starts_with(want)), "{report}");
 }
 
 #[test]

@@ -13,6 +13,8 @@ pub struct ServerStatus {
     /// Addresses that are listened on, in the order of the configuration and with the ports that
     /// were found for port 0; empty before the first and after the last.
     pub local_addresses: Vec<Address>,
+    /// Those of them that are listened on over TLS.
+    pub https_addresses: Vec<Address>,
     /// Where whoever looks after the server is listened to, if anywhere.
     pub admin_address: Option<Address>,
     /// Certificates that are served, in the order of the configuration.

@@ -33,6 +33,8 @@ pub(super) struct Report {
     needs_restart: Vec<&'static str>,
     generations_alive: usize,
     addresses: Vec<Address>,
+    /// Those of them that are over TLS.
+    https_addresses: Vec<Address>,
     /// Of the application, in this moment.
     connections: u64,
     admin_address: Option<Address>,
@@ -135,6 +137,7 @@ impl Report {
             needs_restart: server.needs_restart.clone(),
             generations_alive: status.alive,
             addresses: server.local_addresses.clone(),
+            https_addresses: server.https_addresses.clone(),
             connections: moment.connections,
             admin_address: server.admin_address.clone(),
             certificates: server.certificates.iter().map(CertificateReport::from).collect(),

@@ -34,7 +34,10 @@ impl Site {
                 one.close().await;
             }
         }
-        self.status.send_modify(|status| status.local_addresses.clear());
+        self.status.send_modify(|status| {
+            status.local_addresses.clear();
+            status.https_addresses.clear();
+        });
         if !self.tasks.is_empty() {
             info!(connections = self.tasks.len(), ?limit, "waiting for requests under way");
         }

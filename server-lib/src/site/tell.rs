@@ -3,9 +3,7 @@
 use tracing::{info, warn};
 
 use super::{Site, open::Open};
-use crate::{
-    address::Address, config::ServerConfig, live::Applied, lock::lock, role::Role, status::Refusal,
-};
+use crate::{config::ServerConfig, live::Applied, lock::lock, role::Role, status::Refusal};
 
 impl Site {
     /// Puts into the status which configuration is refused, if one is.
@@ -32,7 +30,11 @@ impl Site {
                 tell_restart(&needs_restart);
                 status.needs_restart = needs_restart;
             }
-            status.local_addresses = local_addresses(&open, config);
+            let listening = of_application(&open, config);
+            let is_https = |one: &&&Open| one.endpoint.role == Role::Https;
+            let local = |one: &&Open| one.local.clone();
+            status.https_addresses = listening.iter().filter(is_https).map(local).collect();
+            status.local_addresses = listening.iter().map(local).collect();
             status.certificates = certificates.status(&config.tls);
             status.admin_address = open
                 .iter()
@@ -42,13 +44,13 @@ impl Site {
     }
 }
 
-/// The addresses that are listened on for the application, in the order of the configuration.
-fn local_addresses(open: &[Open], config: &ServerConfig) -> Vec<Address> {
+/// What is listened on for the application, in the order of the configuration.
+fn of_application<'a>(open: &'a [Open], config: &ServerConfig) -> Vec<&'a Open> {
     let listed = config.endpoints();
     let place = |one: &&Open| listed.iter().position(|listed| *listed == one.endpoint);
     let mut all: Vec<&Open> = open.iter().filter(|one| one.endpoint.role != Role::Admin).collect();
     all.sort_by_key(place);
-    all.into_iter().map(|one| one.local.clone()).collect()
+    all
 }
 
 fn tell_restart(parts: &[&str]) {
