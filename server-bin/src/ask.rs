@@ -94,12 +94,22 @@ pub(crate) async fn order(at: &Where, order: Order) -> Result<ExitCode, Failure>
     // That it has failed is said already.
     let said = said.trim_end();
     let said = said.strip_prefix("failed: ").unwrap_or(said);
-    eprintln!("error: {said}");
-    let is_not_kept = |to| said.starts_with(&format!("generation {to} is not kept"));
-    if matches!(order, Order::Rollback(to) if is_not_kept(to)) {
-        eprintln!("\n  tip: 'server-bin status' lists those that are");
-    }
+    eprintln!("error: {}", with_advice(order, said));
     Ok(AMISS.into())
+}
+
+/// Says which command is of use where an order comes to nothing.
+fn with_advice(order: Order, said: &str) -> String {
+    let not_kept = |to| format!("generation {to} is not kept");
+    match order {
+        Order::Rollback(to) if said.starts_with(&not_kept(to)) => {
+            format!("{}: 'server-bin status' lists those that are", not_kept(to))
+        }
+        Order::Reload if said.starts_with("pinned to ") => {
+            format!("{said}, as by 'server-bin resume'")
+        }
+        _ => said.to_owned(),
+    }
 }
 
 async fn try_status(at: &Where) -> Result<(Status, Vec<Entry>, Bytes), Unanswered> {

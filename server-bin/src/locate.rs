@@ -164,7 +164,9 @@ mod tests {
             let source = Source::at(&Place::File(path.clone()), Patience::default()).unwrap();
             let told = tell_invalid(&source, &invalid);
             match at_invalid {
-                Some(at) => assert!(told.starts_with(&format!("{file}{at}they take")), "{told}"),
+                Some(at) => {
+                    assert!(told.starts_with(&format!("{file}{at}https_addresses take")), "{told}");
+                }
                 None => assert_eq!(told, format!("{file}: {invalid}")),
             }
             let told = tell_log(&source, "a=b", &failure);

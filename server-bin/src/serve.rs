@@ -43,8 +43,12 @@ pub(crate) fn serve(
     let config = match (loaded, &following.last_good) {
         (Ok(loaded), _) => loaded.ok_or("nothing to load")?,
         (Err(error), None) => return Err(told(error)),
-        // The service says that it serves it, and why.
-        (Err(error), Some(path)) => read_last_good(path).ok_or_else(|| told(error))?,
+        (Err(error), Some(path)) => {
+            let kept = read_last_good(path).ok_or_else(|| told(error))?;
+            // The service says why, and that it serves.
+            info!(file = %path.display(), "starting by the last good configuration of an earlier run");
+            kept
+        }
     };
     log::parse(&source, config.log.as_deref())?;
     development::advise(&inherited, &config);

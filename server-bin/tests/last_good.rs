@@ -25,6 +25,8 @@ fn a_start_without_the_configuration_goes_by_the_last_good_one() {
         let mut daemon = Daemon::start(&file.path, &args);
         assert_eq!(daemon.name(), "two");
         daemon.until("the last good value of an earlier run serves");
+        let from = format!("the last good configuration of an earlier run file={}", kept.display());
+        assert!(daemon.log.contains(&from), "{}", daemon.log);
         file.write(&text("three"));
         daemon.expect("three");
         file.write(&text("two"));

@@ -12,6 +12,7 @@ use std::{
 };
 
 use common::{Daemon, File, PATIENCE, run, text};
+use rustix::process::Signal;
 
 /// A daemon, its file, and the socket that it is asked at.
 struct Asked {
@@ -132,20 +133,24 @@ fn an_edit_that_is_refused_is_told_by_whom() {
 
 #[test]
 fn it_is_told_to_roll_back_and_to_resume() {
-    let asked = Asked::new();
+    let mut asked = Asked::new();
     asked.name("two");
     assert_eq!(said(&asked.ask(&["reload"]), 0), "unchanged\n");
     assert_eq!(said(&asked.ask(&["rollback", "1"]), 0), "published generation 3\n");
     asked.daemon.expect("one");
     let report = said(&asked.ask(&["status"]), 1);
     assert!(report.starts_with("health      rolled back, ready\n"), "{report}");
+    asked.daemon.signal(Signal::HUP);
+    asked.daemon.until("until it is told to resume, as by 'server-bin resume'");
     let pinned = "\npinned      to 1, whatever its source says, until 'server-bin resume'\n";
     assert!(report.contains(pinned), "{report}");
     assert!(report.contains("3    rollback to 1 "), "{report}");
-    assert!(said(&asked.ask(&["reload"]), 1).starts_with("error: pinned"));
+    let answer = said(&asked.ask(&["reload"]), 1);
+    assert!(answer.starts_with("error: pinned"), "{answer}");
+    assert!(answer.ends_with(" until it is resumed, as by 'server-bin resume'\n"), "{answer}");
     let answer = said(&asked.ask(&["rollback", "99"]), 1);
-    assert!(answer.starts_with("error: generation 99 is not kept"), "{answer}");
-    assert!(answer.contains("tip: 'server-bin status' lists those that are"), "{answer}");
+    let want = "error: generation 99 is not kept: 'server-bin status' lists those that are\n";
+    assert_eq!(answer, want);
     assert_eq!(said(&asked.ask(&["resume"]), 0), "resumed; published generation 4\n");
     asked.daemon.expect("two");
     said(&asked.ask(&["status"]), 0);

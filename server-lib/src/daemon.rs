@@ -169,7 +169,11 @@ impl Daemon {
         let (pinned, refused_by) = (status.pinned, status.refused_by.as_deref());
         let error = status.last_error_masked.as_ref().map(display);
         if let Some(generation) = pinned {
-            warn!(generation, "SIGHUP: an earlier configuration serves until it is told to resume");
+            warn!(
+                generation,
+                "SIGHUP: an earlier configuration serves until it is told to resume, as by 'server-bin \
+                 resume'"
+            );
         } else {
             warn!(error, refused_by, "SIGHUP: the last good configuration goes on");
         }

@@ -2,7 +2,7 @@
 
 /// Why a configuration can't work, whatever the system says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{key}: {problem}")]
+#[error("{}", told(key, problem))]
 pub struct InvalidConfig {
     key: &'static str,
     problem: String,
@@ -28,4 +28,9 @@ impl InvalidConfig {
     pub fn problem(&self) -> &str {
         &self.problem
     }
+}
+
+/// What is wrong with a key; some say themselves of which one it is.
+fn told(key: &str, problem: &str) -> String {
+    if problem.starts_with(key) { problem.to_owned() } else { format!("{key}: {problem}") }
 }

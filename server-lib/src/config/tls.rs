@@ -48,7 +48,9 @@ impl Default for TlsConfig {
 /// Checks that there is a certificate if one `is_needed`.
 pub(super) fn suffice(tls: &TlsConfig, is_needed: bool) -> Result<(), String> {
     if is_needed && tls.certificates.is_empty() {
-        return Err("they take a certificate: list one in [[tls.certificates]]".to_owned());
+        return Err(
+            "https_addresses take a certificate: list one in [[tls.certificates]]".to_owned()
+        );
     }
     Ok(())
 }
