@@ -10,17 +10,16 @@ use std::{
 use server_lib::{Endpoint, Inherited, Role, ServerConfig};
 use tracing::info;
 
+use crate::place::Place;
+
 const NAME: &str = env!("CARGO_PKG_NAME");
 
 /// Tells it whoever develops; in production nobody is there to read it.
-pub(crate) fn advise(inherited: &Inherited, config: &ServerConfig) {
+pub(crate) fn advise(inherited: &Inherited, place: &Place, config: &ServerConfig) {
     if !inherited.is_empty() || !stderr().is_terminal() || is_by_service_manager() {
         return;
     }
-    // Whoever looks after it can ask once more.
-    let mut sockets = config.endpoints();
-    sockets.retain(|one| one.role != Role::Admin);
-    let command = command(&sockets, &started_by());
+    let command = command(&config.endpoints(), &started_by(place));
     info!(
         "no inherited socket: while this is restarted, connections are refused; to keep it open: \
          {command}"
@@ -43,51 +42,56 @@ fn is_by_service_manager() -> bool {
         }
 }
 
-/// How this process was started, and what a new build of it is known by.
+/// How this process was started, and who restarts it as a new build of it is there.
 struct Started {
-    again: Vec<String>,
+    by: Vec<String>,
     rebuilt: Vec<String>,
+    again: Vec<String>,
 }
 
-fn started_by() -> Started {
+fn started_by(place: &Place) -> Started {
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
     let mut args = env::args_os().map(|arg| arg.to_string_lossy().into_owned());
     let program = args.next().unwrap_or_else(|| NAME.to_owned());
     // What `cargo run` sets, and an installed program doesn't have.
-    let (again, rebuilt) = if env::var("CARGO_PKG_NAME").is_ok_and(|name| name == NAME) {
-        let run = ["cargo", "run", "-p", NAME, "--"].map(str::to_owned);
-        (run.to_vec(), vec!["--exts".to_owned(), "rs".to_owned()])
+    let (by, rebuilt, again) = if env::var("CARGO_PKG_NAME").is_ok_and(|name| name == NAME) {
+        let mut rebuilt = words(&["-e", "rs,toml"]);
+        // It takes an edit of that without a restart.
+        if let Place::File(path) = place
+            && let Some(file) = path.file_name()
+        {
+            rebuilt.extend(["-i".to_owned(), file.to_string_lossy().into_owned()]);
+        }
+        let run = |package| words(&["cargo", "run", "-p", package, "--"]);
+        (run("server-dev"), rebuilt, run(NAME))
     } else {
         let file = env::current_exe().map(|path| path.to_string_lossy().into_owned());
-        // A build is where version control is told not to look, and watchexec goes by that.
-        let rebuilt = ["--no-vcs-ignore".to_owned(), "--watch".to_owned()].into_iter();
-        (vec![program.clone()], rebuilt.chain([file.unwrap_or(program)]).collect())
+        let rebuilt = vec!["-w".to_owned(), file.unwrap_or_else(|_| program.clone())];
+        (words(&["server-dev"]), rebuilt, vec![program])
     };
-    Started { again: again.into_iter().chain(args).collect(), rebuilt }
+    Started { by, rebuilt, again: again.into_iter().chain(args).collect() }
 }
 
 /// Returns the command that holds the sockets while a new build takes the place of the old one.
 ///
-/// systemfd becomes what it starts, so it takes something in between that outlives the daemon.
+/// All of them: the new process starts beside the old one.
 fn command(sockets: &[Endpoint], started: &Started) -> String {
-    // systemfd names none, and one without a name is for plain HTTP.
-    let names: Vec<_> = sockets.iter().map(|one| one.role.as_str()).collect();
-    let is_named = sockets.iter().any(|one| one.role != Role::Http);
-    let names = is_named.then(|| ["env".to_owned(), format!("LISTEN_FDNAMES={}", names.join(":"))]);
-    let socket = |Endpoint { role, address }: &Endpoint| match address.path() {
-        Some(path) => format!("unix::{}", path.display()),
-        None => format!("{role}::{address}"),
+    // One that has no name of ours is for plain HTTP.
+    let socket = |Endpoint { role, address }: &Endpoint| match (role, address.path()) {
+        (Role::Http, Some(path)) => format!("unix::{}", path.display()),
+        (_, Some(path)) => format!("{role}=unix::{}", path.display()),
+        (Role::Http | Role::Https, None) => format!("{role}::{address}"),
+        (_, None) => format!("{role}=tcp::{address}"),
     };
     let sockets = sockets.iter().flat_map(|one| ["-s".to_owned(), socket(one)]);
-    let words: Vec<String> = names
-        .into_iter()
-        .flatten()
-        .chain(["systemfd", "--no-pid"].map(str::to_owned))
+    let Started { by, rebuilt, again } = started;
+    let words: Vec<String> = by
+        .iter()
+        .cloned()
         .chain(sockets)
-        .chain(["--", "watchexec", "--restart"].map(str::to_owned))
-        .chain(started.rebuilt.iter().cloned())
-        // Without a shell, which would take the words apart once more.
-        .chain(["-n", "--"].map(str::to_owned))
-        .chain(started.again.iter().cloned())
+        .chain(rebuilt.iter().cloned())
+        .chain(["--".to_owned()])
+        .chain(again.iter().cloned())
         .collect();
     // No argument has a NUL in it: the system would not have passed it on.
     shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
@@ -102,23 +106,21 @@ mod tests {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect();
         let mut again: Vec<_> = words("server-bin -c");
         again.push("a b".to_owned());
-        let started = Started { again, rebuilt: words("--exts rs") };
+        let started = Started { by: words("server-dev"), rebuilt: words("-e rs"), again };
         let socket = |role, address: &str| Endpoint { role, address: address.parse().unwrap() };
-        let mut sockets = vec![
+        let sockets = [
             socket(Role::Http, "127.0.0.1:80"),
             socket(Role::Http, "[::1]:80"),
             socket(Role::Http, "unix:/a b"),
+            socket(Role::Https, "127.0.0.1:443"),
+            socket(Role::Https, "unix:/tls"),
+            socket(Role::Admin, "127.0.0.1:81"),
         ];
         assert_eq!(
             command(&sockets, &started),
-            "systemfd --no-pid -s http::127.0.0.1:80 -s 'http::[::1]:80' -s 'unix::/a b' -- \
-             watchexec --restart --exts rs -n -- server-bin -c 'a b'"
+            "server-dev -s http::127.0.0.1:80 -s 'http::[::1]:80' -s 'unix::/a b' -s \
+             https::127.0.0.1:443 -s 'https=unix::/tls' -s 'admin=tcp::127.0.0.1:81' -e rs -- \
+             server-bin -c 'a b'"
         );
-        sockets.drain(1..);
-        sockets.push(socket(Role::Https, "127.0.0.1:443"));
-        let command = command(&sockets, &started);
-        let want = "env 'LISTEN_FDNAMES=http:https' systemfd --no-pid -s http::127.0.0.1:80 -s \
-                    https::127.0.0.1:443 -- ";
-        assert!(command.starts_with(want), "{command}");
     }
 }

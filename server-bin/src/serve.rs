@@ -51,7 +51,7 @@ pub(crate) fn serve(
         }
     };
     log::parse(&source, config.log.as_deref())?;
-    development::advise(&inherited, &config);
+    development::advise(&inherited, &following.place, &config);
     let mut runtime = Builder::new_multi_thread();
     if let Some(threads) = config.worker_threads {
         runtime.worker_threads(threads.get());

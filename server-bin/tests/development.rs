@@ -8,11 +8,13 @@ use std::{
     fs::File as Terminal,
     net::TcpListener,
     os::fd::{AsFd, OwnedFd},
+    path::Path,
     process::Command,
 };
 
 use command_fds::{CommandFdExt, FdMapping};
-use common::{Daemon, File, program, text};
+use common::{Daemon, File, Installed, program, text};
+use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 
 const ADVICE: &str = "no inherited socket: while this is restarted, connections are refused";
@@ -53,33 +55,48 @@ fn a_terminal_is_told_the_command() {
     let file = File::new(&text("one"));
     let words = advised(&says_in_a_terminal(plain(), &file));
     let program = env!("CARGO_BIN_EXE_server-bin");
-    let want = ["systemfd", "--no-pid", "-s", "http::127.0.0.1:0", "--"];
-    let watch = ["watchexec", "--restart", "--no-vcs-ignore", "--watch", program, "-n", "--"];
-    let want = [&want[..], &watch].concat();
+    let want = ["server-dev", "-s", "http::127.0.0.1:0", "-w", program, "--"];
     assert_eq!(words, [&want[..], &[program, "--config", file.name()]].concat());
 
     let mut command = plain();
     command.env("CARGO_PKG_NAME", "server-bin");
     let words = advised(&says_in_a_terminal(command, &file)).join(" ");
-    let want = format!(" -n -- cargo run -p server-bin -- --config {}", file.name());
-    assert!(words.ends_with(&want), "{words}");
+    let want = format!(
+        "cargo run -p server-dev -- -s http::127.0.0.1:0 -e rs,toml -i config.toml -- \
+         cargo run -p server-bin -- --config {}",
+        file.name()
+    );
+    assert_eq!(words, want);
 }
 
 #[test]
 fn the_command_keeps_the_socket() {
-    if Command::new("systemfd").arg("--version").output().is_err() {
-        return eprintln!("skipped: systemfd is not to be had here");
+    // Where all of the workspace is built, it is beside this one.
+    let server_dev = Path::new(env!("CARGO_BIN_EXE_server-bin")).with_file_name("server-dev");
+    if !server_dev.exists() {
+        return eprintln!("skipped: server-dev is not built here");
     }
-    let file = File::new(&text("one"));
-    let mut words = advised(&says_in_a_terminal(plain(), &file));
-    // What restarts it is left out.
-    let between = words.iter().position(|word| word == "watchexec").unwrap();
-    let start = words.iter().rposition(|word| word == "--").unwrap();
-    words.drain(between..=start);
-    let mut daemon = Daemon::spawn(Command::new(&words[0]).args(&words[1..]));
+    let dir = tempfile::tempdir().unwrap();
+    let admin = dir.path().join("admin.sock");
+    let file = File::new(&format!("{}admin_address = 'unix:{}'\n", text("one"), admin.display()));
+    let installed = Installed::new();
+    let mut command = Command::new(&installed.path);
+    for (name, value) in plain().get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let words = advised(&says_in_a_terminal(command, &file));
+    let mut daemon = Daemon::spawn(Command::new(server_dev).args(&words[1..]));
     let line = daemon.listens();
     assert!(line.contains("inherited=true"), "{line}");
+    daemon.until("in use generation=1");
     assert_eq!(daemon.name(), "one");
+    installed.put(Path::new(env!("CARGO_BIN_EXE_server-bin")));
+    daemon.until("has ended, as it was told");
+    assert_eq!(daemon.name(), "one");
+    assert_eq!(daemon.end_by(Signal::TERM).code(), Some(0));
 }
 
 #[test]
