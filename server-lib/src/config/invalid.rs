@@ -32,5 +32,6 @@ impl InvalidConfig {
 
 /// What is wrong with a key; some say themselves of which one it is.
 fn told(key: &str, problem: &str) -> String {
-    if problem.starts_with(key) { problem.to_owned() } else { format!("{key}: {problem}") }
+    let says_key = problem.strip_prefix(key).is_some_and(|rest| rest.starts_with(' '));
+    if says_key { problem.to_owned() } else { format!("{key}: {problem}") }
 }
