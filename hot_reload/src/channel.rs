@@ -75,8 +75,6 @@ pub(crate) struct LetGo<V> {
     held: Guarded<Option<Arc<Generation<V>>>>,
     _unwanted: Vec<Part<V>>,
     _of_parts: Vec<OfPart>,
-    /// Whether whoever follows the status is yet to be woken.
-    is_news: bool,
 }
 
 /// The sending half of a service: publishes values to every receiver.
@@ -142,13 +140,13 @@ impl<V> ReloaderSender<V> {
     fn put(&self, next: &Arc<Generation<V>>, change: impl FnOnce(&mut Status)) -> LetGo<V> {
         // One publication after another, so that projections see them in order.
         let mut projections = lock(&self.cell.projections);
-        let mut let_go = self.place(&mut projections, next, change);
+        let (mut let_go, is_news) = self.place(&mut projections, next, change);
         let parts = projections.all();
         drop(projections);
         // Whoever is woken, by the whole or by a part, finds all of it in place, and nothing locked.
         wake(parts);
         self.tell(next.number);
-        if let_go.is_news {
+        if is_news {
             self.cell.statement.tell();
         }
         // Whoever holds it frees it.
@@ -156,19 +154,20 @@ impl<V> ReloaderSender<V> {
         let_go
     }
 
-    /// Has whoever reads the whole, or a part of it, find this; wakes nobody.
+    /// Has whoever reads the whole, or a part of it, find this, and wakes nobody; also says whether whoever
+    /// follows the status is to be.
     fn place(
         &self,
         projections: &mut Projections<V>,
         next: &Arc<Generation<V>>,
         change: impl FnOnce(&mut Status),
-    ) -> LetGo<V> {
+    ) -> (LetGo<V>, bool) {
         let number = next.number;
         let published = *next.published.get_or_init(Instant::now);
         // First, so that whoever sees a new whole sees its new part as well.
         let (unwanted, of_parts) = projections.place(next);
         let (mut unheld, mut held) = (None, None);
-        let is_news = self.cell.statement.alter(|status| {
+        let is_news = self.cell.statement.change_untold(|status| {
             // Under its lock, so that whoever sees the new value finds this status, and the other
             // way round.
             let mut last = self.cell.current.swap(Arc::clone(next));
@@ -187,13 +186,14 @@ impl<V> ReloaderSender<V> {
         });
         // What may take long to free holds up nobody, and what panics at it ends nothing.
         let (unheld, held) = (Guarded::new(unheld), Guarded::new(held));
-        LetGo { _unheld: unheld, held, _unwanted: unwanted, _of_parts: of_parts, is_news }
+        (LetGo { _unheld: unheld, held, _unwanted: unwanted, _of_parts: of_parts }, is_news)
     }
 
     /// Wakes whoever waits for this generation, unless that is done.
     fn tell(&self, number: u64) {
         let mut is_told = false;
         wake_all(self.published.receiver_count(), || {
+            // One that panicked has cut the last round short: all are told anew, though the number is no news.
             let again = mem::replace(&mut is_told, true);
             self.published.send_if_modified(|told| {
                 let is_new = *told < number;

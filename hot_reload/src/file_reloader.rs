@@ -98,8 +98,8 @@ pub trait AsyncFileLoad: Sized {
 
 /// Follows a file whose type has a loader of its own.
 ///
-/// The synchronous loader, `TryFrom<&PathBuf>`, runs where blocking is allowed: on a thread of the tokio
-/// runtime's, in which [`reload`](Reload::reload) has to be called, too.
+/// The synchronous loader, `TryFrom<&PathBuf>`, runs on a blocking thread of the tokio runtime, so that
+/// [`reload`](Reload::reload) has to be called within one.
 ///
 /// # Examples
 ///

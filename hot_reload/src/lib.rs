@@ -114,10 +114,11 @@
 //!   with `CAP_LEASE`. Elsewhere a modification is over once it was quiet for 50 ms
 //!   ([`settle_window`](ReloaderOptions::settle_window)): a writer that rests for longer may be seen
 //!   half done. One that renames a finished file into place never is.
-//! - A writer that keeps the file open is waited for up to 3 s
+//! - With events, on Linux, a file is read once a writer closes it: the first that does, where several have it
+//!   open. One that keeps it open is waited for up to 3 s
 //!   ([`settle_ceiling`](ReloaderOptions::settle_ceiling)); then what is there is read, and taken if
-//!   it parses. One that opens it again and again then waits in its next opening while it is read, by
-//!   a lease of this process. Where nothing tells who has it open, a file that is shortened by its path
+//!   it parses. After that, one that opens it again and again is held up in its next `open` for as long as it
+//!   takes to read the file, if the format is one of ours. Where nothing tells who has it open, a file that is shortened by its path
 //!   (`truncate(2)`) is waited for as well, since no close follows.
 //! - To learn whether anyone writes, a lease on the file is taken and given back within a microsecond. Whoever
 //!   opens it for writing just then waits for that long; with `O_NONBLOCK` it is refused with `EAGAIN`.

@@ -27,9 +27,10 @@ pub(crate) fn caught<R>(work: impl FnOnce() -> R) -> Result<R, String> {
     caught.map_err(|panic| format!("it panicked: {}", words(&*panic)))
 }
 
-/// Has `wake` wake those who wait, `most` of them; where one panics as it is woken, the others are all the same.
-pub(crate) fn wake_all(most: usize, mut wake: impl FnMut()) {
-    for _ in 0..=most {
+/// Calls `wake`, and again each time a waker panics, at most once for each of `waiting`, so that others are woken
+/// all the same; save for those that tokio has taken off its list in one go with it, 31 at the most.
+pub(crate) fn wake_all(waiting: usize, mut wake: impl FnMut()) {
+    for _ in 0..=waiting {
         let Err(words) = caught(&mut wake) else { return };
         error!(target: "hot_reload::panicked", panic = mask(&words), "a waker panicked");
     }

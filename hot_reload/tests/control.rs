@@ -113,6 +113,40 @@ async fn who_triggers_what_was_only_just_spawned_is_answered() {
     ));
 }
 
+/// Whoever was told to go on does so, whoever has stopped waiting for that; who pauses it later is the last word.
+#[tokio::test]
+async fn what_has_never_run_goes_on_once_it_does_unless_it_is_paused_again() {
+    for is_paused_again in [false, true] {
+        let store = Store::of(Held::Value(1));
+        let (service, mut rx) = ReloaderService::from_reloader(store, ReloaderOptions::polling());
+        let handle = service.handle();
+        handle.pause();
+        let mut asking = Box::pin(handle.resume_and_trigger());
+        assert!(timeout(Duration::ZERO, asking.as_mut()).await.is_err());
+        let asking = is_paused_again.then_some(asking);
+        if is_paused_again {
+            handle.pause();
+        }
+        let _task = tokio::spawn(async move { service.start().await });
+        if let Some(asking) = asking {
+            assert_eq!(within(asking).await, Triggered::Published(1));
+        }
+        assert_eq!(handle.is_paused(), is_paused_again);
+        within(rx.changed()).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_ended_without_having_run_is_not_waited_for() {
+    let store = Store::of(Held::Value(1));
+    let (service, _rx) = ReloaderService::from_reloader(store, ReloaderOptions::polling());
+    let handle = service.handle();
+    drop(service);
+    let begun = tokio::time::Instant::now();
+    assert_eq!(handle.trigger().await, Triggered::Stopped);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
 #[tokio::test]
 async fn nothing_is_triggered_where_nothing_runs() {
     let (service, _rx) = ReloaderService::<_, u32, &'static str>::from_reloader(

@@ -58,8 +58,8 @@ impl TryFrom<&PathBuf> for Counted {
     }
 }
 
-/// Follows a file by events alone, and by looks that only set watches.
-fn by_events(strategy: WatchStrategy, force: bool) -> ReloaderOptions {
+/// Options by which no look but what is asked for loads a file.
+fn without_polls(strategy: WatchStrategy, force: bool) -> ReloaderOptions {
     ReloaderOptions::polling()
         .strategy(strategy)
         .poll_interval(Duration::from_secs(3600))
@@ -78,11 +78,11 @@ async fn outlast_rest() {
 }
 
 /// Renames a file into place, and counts how often that has it loaded.
-async fn is_loaded_once<R>(reloader: R, path: &Path, strategy: WatchStrategy, force: bool)
+async fn expect_one_load_a_rename<R>(reloader: R, path: &Path, strategy: WatchStrategy, force: bool)
 where
     R: RealtimeWatch<Counted, String> + Clone + Send + Sync + 'static,
 {
-    let options = by_events(strategy, force);
+    let options = without_polls(strategy, force);
     let (service, mut rx) = ReloaderService::from_reloader(reloader, options);
     let task = tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
     within(rx.changed()).await.unwrap();
@@ -118,27 +118,27 @@ with_events! {
         for force in [false, true] {
             let (_dir, path) = file("n = 0");
             let toml = TomlFile::<Counted>::from_path(&path).unwrap();
-            is_loaded_once(toml, &path, strategy, force).await;
+            expect_one_load_a_rename(toml, &path, strategy, force).await;
         }
     }
 
-    async fn so_it_is_by_a_loader_of_ones_own(strategy) {
+    async fn a_file_that_is_renamed_into_place_is_loaded_once_by_a_loader_of_ones_own(strategy) {
         let _alone = ONE_AT_A_TIME.lock().await;
         for force in [false, true] {
             let (_dir, path) = file("n = 0");
             let file = FileReloader::<Counted>::from_path(&path).unwrap();
-            is_loaded_once(file, &path, strategy, force).await;
+            expect_one_load_a_rename(file, &path, strategy, force).await;
         }
     }
 
     /// Too large to be read, and summed up, without a thread.
-    async fn so_is_a_large_one(strategy) {
+    async fn a_large_file_that_is_renamed_into_place_is_loaded_once(strategy) {
         let _alone = ONE_AT_A_TIME.lock().await;
         let large = format!("{}\n", "#".repeat(200_000));
         let (_dir, path) = file(&large);
         let toml = TomlFile::<Counted>::from_path(&path).unwrap();
         let (service, mut rx) =
-            ReloaderService::from_reloader(toml, by_events(strategy, false));
+            ReloaderService::from_reloader(toml, without_polls(strategy, false));
         let task = tokio::spawn(async move { service.start_with_realtime().await.unwrap() });
         within(rx.changed()).await.unwrap();
         outlast_rest().await;
@@ -152,11 +152,11 @@ with_events! {
 
 with_looks! {
     /// Too new to prove anything by its times, it was loaded at every look until it did.
-    async fn a_file_that_is_written_is_loaded_once(strategy) {
+    async fn a_file_too_new_to_prove_itself_is_loaded_once(strategy) {
         let _alone = ONE_AT_A_TIME.lock().await;
         let (_dir, path) = file("n = 0");
         let toml = TomlFile::<Counted>::from_path(&path).unwrap();
-        let options = by_events(strategy, false).poll_interval(Duration::from_millis(10));
+        let options = without_polls(strategy, false).poll_interval(Duration::from_millis(10));
         let loads = LOADS.load(Ordering::SeqCst);
         let (service, mut rx) = ReloaderService::from_reloader(toml, options);
         let task = tokio::spawn(async move { service.start_with_realtime().await.unwrap() });

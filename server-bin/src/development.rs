@@ -19,7 +19,7 @@ pub(crate) fn advise(inherited: &Inherited, place: &Place, config: &ServerConfig
     if !inherited.is_empty() || !stderr().is_terminal() || is_by_service_manager() {
         return;
     }
-    let command = command(&config.endpoints(), &started_by(place));
+    let command = command(&config.endpoints(), &restart_of(place));
     info!(
         "no inherited socket: while this is restarted, connections are refused; to keep it open: \
          {command}"
@@ -42,40 +42,43 @@ fn is_by_service_manager() -> bool {
         }
 }
 
-/// How this process was started, and who restarts it as a new build of it is there.
-struct Started {
-    by: Vec<String>,
-    rebuilt: Vec<String>,
-    again: Vec<String>,
+/// What restarts this process once there is a new build of it.
+struct Restart {
+    /// `server-dev`, however it is to be had.
+    runner: Vec<String>,
+    /// By which that knows of a new build.
+    watched: Vec<String>,
+    /// As this process was started.
+    command: Vec<String>,
 }
 
-fn started_by(place: &Place) -> Started {
+fn restart_of(place: &Place) -> Restart {
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
     let mut args = env::args_os().map(|arg| arg.to_string_lossy().into_owned());
     let program = args.next().unwrap_or_else(|| NAME.to_owned());
     // What `cargo run` sets, and an installed program doesn't have.
-    let (by, rebuilt, again) = if env::var("CARGO_PKG_NAME").is_ok_and(|name| name == NAME) {
-        let mut rebuilt = words(&["-e", "rs,toml"]);
+    let (runner, watched, command) = if env::var("CARGO_PKG_NAME").is_ok_and(|name| name == NAME) {
+        let mut watched = words(&["-e", "rs,toml"]);
         // It takes an edit of that without a restart.
         if let Place::File(path) = place
             && let Some(file) = path.file_name()
         {
-            rebuilt.extend(["-i".to_owned(), file.to_string_lossy().into_owned()]);
+            watched.extend(["-i".to_owned(), file.to_string_lossy().into_owned()]);
         }
         let run = |package| words(&["cargo", "run", "-p", package, "--"]);
-        (run("server-dev"), rebuilt, run(NAME))
+        (run("server-dev"), watched, run(NAME))
     } else {
         let file = env::current_exe().map(|path| path.to_string_lossy().into_owned());
-        let rebuilt = vec!["-w".to_owned(), file.unwrap_or_else(|_| program.clone())];
-        (words(&["server-dev"]), rebuilt, vec![program])
+        let watched = vec!["-w".to_owned(), file.unwrap_or_else(|_| program.clone())];
+        (words(&["server-dev"]), watched, vec![program])
     };
-    Started { by, rebuilt, again: again.into_iter().chain(args).collect() }
+    Restart { runner, watched, command: command.into_iter().chain(args).collect() }
 }
 
 /// Returns the command that holds the sockets while a new build takes the place of the old one.
 ///
-/// All of them: the new process starts beside the old one.
-fn command(sockets: &[Endpoint], started: &Started) -> String {
+/// Every socket, that of the admin as well: the new process starts beside the old one.
+fn command(sockets: &[Endpoint], restart: &Restart) -> String {
     // One that has no name of ours is for plain HTTP.
     let socket = |Endpoint { role, address }: &Endpoint| match (role, address.path()) {
         (Role::Http, Some(path)) => format!("unix::{}", path.display()),
@@ -84,14 +87,14 @@ fn command(sockets: &[Endpoint], started: &Started) -> String {
         (_, None) => format!("{role}=tcp::{address}"),
     };
     let sockets = sockets.iter().flat_map(|one| ["-s".to_owned(), socket(one)]);
-    let Started { by, rebuilt, again } = started;
-    let words: Vec<String> = by
+    let Restart { runner, watched, command } = restart;
+    let words: Vec<String> = runner
         .iter()
         .cloned()
         .chain(sockets)
-        .chain(rebuilt.iter().cloned())
+        .chain(watched.iter().cloned())
         .chain(["--".to_owned()])
-        .chain(again.iter().cloned())
+        .chain(command.iter().cloned())
         .collect();
     // No argument has a NUL in it: the system would not have passed it on.
     shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
@@ -106,7 +109,8 @@ mod tests {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect();
         let mut again: Vec<_> = words("server-bin -c");
         again.push("a b".to_owned());
-        let started = Started { by: words("server-dev"), rebuilt: words("-e rs"), again };
+        let restart =
+            Restart { runner: words("server-dev"), watched: words("-e rs"), command: again };
         let socket = |role, address: &str| Endpoint { role, address: address.parse().unwrap() };
         let sockets = [
             socket(Role::Http, "127.0.0.1:80"),
@@ -117,7 +121,7 @@ mod tests {
             socket(Role::Admin, "127.0.0.1:81"),
         ];
         assert_eq!(
-            command(&sockets, &started),
+            command(&sockets, &restart),
             "server-dev -s http::127.0.0.1:80 -s 'http::[::1]:80' -s 'unix::/a b' -s \
              https::127.0.0.1:443 -s 'https=unix::/tls' -s 'admin=tcp::127.0.0.1:81' -e rs -- \
              server-bin -c 'a b'"

@@ -21,7 +21,7 @@ pub(crate) fn doubts(directives: &str) -> Vec<String> {
     directives.split(',').map(str::trim).filter(|word| is_doubtful(word)).map(doubt).collect()
 }
 
-/// Returns them where they are new. A configuration that is refused is prepared again and again.
+/// Returns the doubts of a filter that is not the one in use.
 pub(crate) fn new_doubts(candidate: &Candidate<ServerConfig>) -> Vec<String> {
     let before = candidate.current.as_ref().and_then(|current| current.log.as_deref());
     let directives = candidate.new.log.as_deref().filter(|new| Some(*new) != before);

@@ -165,7 +165,7 @@ mod tests {
             let told = tell_invalid(&source, &invalid);
             match at_invalid {
                 Some(at) => {
-                    assert!(told.starts_with(&format!("{file}{at}https_addresses take")), "{told}");
+                    assert!(told.starts_with(&format!("{file}{at}an address over TLS")), "{told}");
                 }
                 None => assert_eq!(told, format!("{file}: {invalid}")),
             }

@@ -121,6 +121,7 @@ impl Filter {
     {
         let source = source.clone();
         service.prepare(PART, move |candidate| {
+            // Told once it is used: what is refused is prepared again and again.
             let doubts = levels::new_doubts(&candidate);
             let (source, filter) = (source.clone(), self.clone());
             let directives = candidate.new.log.clone();

@@ -146,7 +146,7 @@ fn check_and_start_say_where_it_is_bad() {
         ("name = 'one'\n", ": listen_addresses: no address to listen on"),
         (
             "https_addresses = ['127.0.0.1:0']\n",
-            ":1:19: https_addresses take a certificate: list one in [[tls.certificates]]\n",
+            ":1:19: an address over TLS needs a certificate: list one in [[tls.certificates]]\n",
         ),
         (
             "https_addresses = ['127.0.0.1:0']\n[[tls.certificates]]\n\

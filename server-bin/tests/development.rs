@@ -70,7 +70,7 @@ fn a_terminal_is_told_the_command() {
 }
 
 #[test]
-fn the_command_keeps_the_socket() {
+fn the_command_keeps_the_sockets_while_a_new_build_takes_over() {
     // Where all of the workspace is built, it is beside this one.
     let server_dev = Path::new(env!("CARGO_BIN_EXE_server-bin")).with_file_name("server-dev");
     if !server_dev.exists() {

@@ -140,11 +140,11 @@ fn it_is_told_to_roll_back_and_to_resume() {
     asked.daemon.expect("one");
     let report = said(&asked.ask(&["status"]), 1);
     assert!(report.starts_with("health      rolled back, ready\n"), "{report}");
-    asked.daemon.signal(Signal::HUP);
-    asked.daemon.until("until it is told to resume, as by 'server-bin resume'");
     let pinned = "\npinned      to 1, whatever its source says, until 'server-bin resume'\n";
     assert!(report.contains(pinned), "{report}");
     assert!(report.contains("3    rollback to 1 "), "{report}");
+    asked.daemon.signal(Signal::HUP);
+    asked.daemon.until("serves until 'POST /resume' at the admin address");
     let answer = said(&asked.ask(&["reload"]), 1);
     assert!(answer.starts_with("error: pinned"), "{answer}");
     assert!(answer.ends_with(" until it is resumed, as by 'server-bin resume'\n"), "{answer}");

@@ -171,8 +171,7 @@ impl Daemon {
         if let Some(generation) = pinned {
             warn!(
                 generation,
-                "SIGHUP: an earlier configuration serves until it is told to resume, as by 'server-bin \
-                 resume'"
+                "SIGHUP: an earlier configuration serves until 'POST /resume' at the admin address"
             );
         } else {
             warn!(error, refused_by, "SIGHUP: the last good configuration goes on");

@@ -100,7 +100,9 @@ where
         }
         let next = self.sender.next(part.cloned(), next.origin);
         let mut projections = lock(&self.sender.cell.projections);
-        Some(Box::new(self.sender.place(&mut projections, &next, |_| {})))
+        // The status is the whole's to change.
+        let (let_go, _is_news) = self.sender.place(&mut projections, &next, |_| {});
+        Some(Box::new(let_go))
     }
 }
 

@@ -54,8 +54,6 @@ pub(super) enum Notice {
 #[derive(Debug, Clone, Copy)]
 struct Meaning {
     hint: Hint,
-    /// Whether to read, even where the identity looks the same.
-    must_read: bool,
     demand: Demand,
     /// Whether somebody is done with it.
     is_finished: bool,
@@ -84,14 +82,15 @@ enum Writer {
 impl Notice {
     fn meaning(self) -> Meaning {
         let meaning = |hint, writer| {
-            let (must_read, is_finished, is_news) = (false, false, false);
+            let (is_finished, is_news) = (false, false);
             let (demand, arm) = (Demand::Look, Arm::None);
-            Meaning { hint, must_read, demand, is_finished, arm, is_news, writer }
+            Meaning { hint, demand, is_finished, arm, is_news, writer }
         };
         let touched = |writer| meaning(Hint::Touched, writer);
+        let watch = |writer| Meaning { demand: Demand::Nothing, arm: Arm::Same, ..touched(writer) };
         let due = meaning(Hint::Due, Writer::IsDone);
         let finished = |writer| Meaning { is_news: true, ..meaning(Hint::Finished, writer) };
-        let load = |meaning| Meaning { must_read: true, demand: Demand::Load, ..meaning };
+        let load = |meaning| Meaning { demand: Demand::Load, ..meaning };
         let whole = Meaning { is_finished: true, ..load(finished(Writer::IsDone)) };
         match self {
             Self::Modified => touched(Writer::Writes),
@@ -105,11 +104,12 @@ impl Notice {
             Self::Made => Meaning { arm: Arm::All, ..finished(Writer::IsDone) },
             Self::Moved => Meaning { arm: Arm::All, ..touched(Writer::Unmentioned) },
             Self::Gone => Meaning { arm: Arm::All, ..touched(Writer::IsDone) },
-            Self::Altered => Meaning { arm: Arm::Same, ..touched(Writer::Unmentioned) },
-            Self::Ended => Meaning { arm: Arm::Same, ..touched(Writer::IsDone) },
+            // So it does as the file is replaced; of what it holds by then, the identity tells.
+            Self::Altered => watch(Writer::Unmentioned),
+            Self::Ended => watch(Writer::IsDone),
             Self::Differs => Meaning { arm: Arm::All, is_news: true, ..due },
             Self::Due => due,
-            Self::Doubtful => Meaning { must_read: true, ..due },
+            Self::Doubtful => Meaning { demand: Demand::Read, ..due },
             Self::Overdue => load(due),
             Self::Lost => Meaning { arm: Arm::All, is_news: true, ..load(due) },
         }
@@ -132,7 +132,6 @@ struct Heard {
     news: u64,
     /// How often others may have come to have the names on the way.
     turns: u64,
-    must_read: bool,
     demand: Demand,
     is_finished: bool,
     arm: Arm,
@@ -194,6 +193,8 @@ pub(super) enum Demand {
     Nothing,
     /// To see whether the files are what they were.
     Look,
+    /// To read them, even where their identities are the same.
+    Read,
     /// To load them, even where they hold what they held.
     Load,
 }
@@ -201,8 +202,6 @@ pub(super) enum Demand {
 /// What the follower has to reckon with at its next look.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reasons {
-    /// Read it, even where its identity looks the same.
-    pub(super) must_read: bool,
     pub(super) demand: Demand,
     /// A writer was heard to be done with it.
     pub(super) is_finished: bool,
@@ -215,17 +214,15 @@ pub(super) struct Reasons {
 impl Reasons {
     /// These, and those of the look before that has not come to anything.
     pub(super) fn after(self, unmet: Self) -> Self {
-        let must_read = self.must_read || unmet.must_read;
         let is_finished = self.is_finished || unmet.is_finished;
         let (demand, arm) = (self.demand.max(unmet.demand), self.arm.max(unmet.arm));
-        Self { must_read, demand, is_finished, arm, ..self }
+        Self { demand, is_finished, arm, ..self }
     }
 }
 
 impl Bell {
     pub(super) fn ring(&self, notice: Notice, whence: Whence) {
-        let Meaning { hint, must_read, demand, is_finished, arm, is_news, writer } =
-            notice.meaning();
+        let Meaning { hint, demand, is_finished, arm, is_news, writer } = notice.meaning();
         let mut heard = self.lock();
         if writer != Writer::Unmentioned {
             heard.writing.retain(|writer| writer.at != whence);
@@ -241,7 +238,6 @@ impl Bell {
             // A write may have been among it.
             heard.writing.iter_mut().for_each(|writer| writer.deed = writer.deed.max(Deed::Name));
         }
-        heard.must_read |= must_read;
         heard.demand = heard.demand.max(demand);
         heard.is_finished |= is_finished;
         heard.arm = heard.arm.max(arm);
@@ -307,7 +303,6 @@ impl Bell {
         let mut heard = self.lock();
         heard.hint = None;
         Reasons {
-            must_read: std::mem::take(&mut heard.must_read),
             demand: std::mem::take(&mut heard.demand),
             is_finished: std::mem::take(&mut heard.is_finished),
             arm: std::mem::take(&mut heard.arm),
@@ -318,8 +313,7 @@ impl Bell {
 
     /// Has the next look load, even where nothing has changed; wakes nobody.
     pub(super) fn must_load(&self) {
-        let mut heard = self.lock();
-        (heard.must_read, heard.demand) = (true, Demand::Load);
+        self.lock().demand = Demand::Load;
     }
 
     /// Takes note that a whole version was read: who was writing it is done, unless there is news.

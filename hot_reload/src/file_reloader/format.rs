@@ -273,7 +273,7 @@ fn make<V: DeserializeOwned, F: Format>(
     }
     match text::decode(bytes).and_then(F::parse) {
         Ok(value) => {
-            let sum = Some(sum_of([bytes]));
+            let sum = Some(sum_of(bytes));
             Ok(Loaded { value, dependencies: Vec::new(), sum })
         }
         Err(problem) => Err(FileError::new(path, Problem::Parse(problem))),

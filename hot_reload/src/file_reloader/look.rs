@@ -53,6 +53,10 @@ pub(super) struct Looker<L> {
     applied: Option<Vec<Option<Identity>>>,
     /// That of their contents then, if any.
     sum: Option<u64>,
+    /// When the link on the way that was turned last was, by then.
+    turned: Option<i64>,
+    /// Since when one was seen that was being cut.
+    cut: Option<Instant>,
     /// Whether these are yet to be made the baseline of the audit.
     baseline_is_due: bool,
     /// Whether identities that stay the same prove that the files are unchanged.
@@ -107,6 +111,8 @@ impl<L> Looker<L> {
             unmet: Reasons::default(),
             applied: None,
             sum: None,
+            turned: None,
+            cut: None,
             baseline_is_due: false,
             proof: Proof::Sound,
             in_vain: None,

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{bell::Reasons, open::Writers};
+use super::{
+    bell::{Demand, Reasons},
+    open::Writers,
+};
 use crate::follow::Patience;
 
 /// How soon a file that somebody has open for writing is looked at again, without a hint: between
@@ -48,7 +51,7 @@ pub(super) struct Facts {
     /// Whether it is of a set.
     pub(super) is_of_set: bool,
     /// Whether this was read before, and not taken as somebody had it open for writing.
-    pub(super) is_known: bool,
+    pub(super) was_in_vain: bool,
     pub(super) reasons: Reasons,
     pub(super) patience: Patience,
 }
@@ -74,7 +77,7 @@ impl Settle {
         // Whoever has it open for that long without a write is not about to finish one.
         if facts.patience == Patience::Exhausted || facts.age >= self.ceiling {
             if !facts.is_empty {
-                return self.wait_for_more(facts, writers, now);
+                return self.before_reading_again(facts, writers, now);
             }
             // In a storm it is empty most of the time, and never for long.
             if facts.age >= REST * self.window {
@@ -109,7 +112,7 @@ impl Settle {
                 None
             }
             // The reading tells whether it was at it: in a storm few moments are left between two.
-            Writers::Some if facts.reasons.must_read && !facts.reasons.writing => None,
+            Writers::Some if facts.reasons.demand >= Demand::Read && !facts.reasons.writing => None,
             Writers::Some => {
                 let now = now();
                 let busy_since = *self.busy_since.get_or_insert(now);
@@ -121,15 +124,15 @@ impl Settle {
         }
     }
 
-    /// Says how much longer to wait for a writer that is not waited for to be done: what would be read once more
-    /// would not be taken this time either.
-    fn wait_for_more(
+    /// Says how much longer to wait before what was read in vain is read again: it would not be taken yet, and
+    /// somebody still has it open.
+    fn before_reading_again(
         &mut self,
         facts: Facts,
         writers: impl FnOnce() -> Writers,
         now: impl Fn() -> Instant,
     ) -> Option<Duration> {
-        if !facts.is_known {
+        if !facts.was_in_vain {
             return None;
         }
         let (wait, _) = self.despite_writers(facts, now()).err()?;
@@ -194,26 +197,21 @@ fn busy_for(time: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::file_reloader::bell::{Arm, Demand};
+    use crate::file_reloader::bell::Arm;
 
     const MS: Duration = Duration::from_millis(1);
     const FRESH: Facts = Facts {
         age: MS,
         is_empty: false,
         is_of_set: false,
-        is_known: false,
+        was_in_vain: false,
         reasons: NO_REASONS,
         patience: Patience::Left,
     };
-    const NO_REASONS: Reasons = Reasons {
-        must_read: false,
-        demand: Demand::Look,
-        is_finished: false,
-        arm: Arm::None,
-        writing: false,
-    };
-    const FINISHED: Reasons = Reasons { must_read: true, is_finished: true, ..NO_REASONS };
-    const DOUBTFUL: Reasons = Reasons { must_read: true, ..NO_REASONS };
+    const NO_REASONS: Reasons =
+        Reasons { demand: Demand::Look, is_finished: false, arm: Arm::None, writing: false };
+    const FINISHED: Reasons = Reasons { demand: Demand::Load, is_finished: true, ..NO_REASONS };
+    const DOUBTFUL: Reasons = Reasons { demand: Demand::Read, ..NO_REASONS };
     const WRITING: Reasons = Reasons { writing: true, ..NO_REASONS };
 
     fn settle() -> Settle {
@@ -223,7 +221,7 @@ mod tests {
     #[test]
     fn waits_before_it_reads() {
         let exhausted = Patience::Exhausted;
-        let known = Facts { is_known: true, ..FRESH };
+        let known = Facts { was_in_vain: true, ..FRESH };
         for (facts, writers, waits) in [
             (FRESH, Writers::None, false),
             (FRESH, Writers::Some, true),

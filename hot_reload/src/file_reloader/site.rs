@@ -235,6 +235,11 @@ impl Site {
         }
     }
 
+    /// When the link on the way that was turned last was, in nanoseconds since 1970.
+    pub(super) fn turned(&self) -> Option<i64> {
+        self.turned
+    }
+
     /// Whether one may have been written since a link was turned to it, by somebody whom nothing tells of: it was
     /// not watched then.
     pub(super) fn may_be_newer_than_its_link(&self, survey: &Survey) -> bool {

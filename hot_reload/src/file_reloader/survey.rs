@@ -247,16 +247,17 @@ fn sum<'a>(
     limit: u64,
     how: How,
 ) -> Result<u64, Failed> {
-    let contents = files.into_iter().map(|file| file.read(limit, how));
-    Ok(sum_of(contents.collect::<Result<Vec<_>, _>>()?))
+    let mut sum = DefaultHasher::new();
+    for file in files {
+        file.read(limit, how)?.hash(&mut sum);
+    }
+    Ok(sum.finish())
 }
 
-/// The sum of files that hold this.
-pub(super) fn sum_of(contents: impl IntoIterator<Item: AsRef<[u8]>>) -> u64 {
+/// The sum of one file that holds this.
+pub(super) fn sum_of(content: &[u8]) -> u64 {
     let mut sum = DefaultHasher::new();
-    for content in contents {
-        content.as_ref().hash(&mut sum);
-    }
+    content.hash(&mut sum);
     sum.finish()
 }
 

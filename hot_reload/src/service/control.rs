@@ -17,10 +17,15 @@ use tokio::{
 };
 
 use super::{handle::Triggered, record::Past, state::Event};
-use crate::{change::Reason, lock::lock};
+use crate::{
+    change::Reason,
+    lock::lock,
+    panic::{caught, wake_all},
+};
 
-/// For how long whoever asks waits for a service that has never run.
-const BEGIN: Duration = Duration::from_secs(1);
+/// For how long a handle waits for a service that has never run: a task that was just spawned is polled within
+/// milliseconds, and nobody who asks in vain waits for long.
+const FIRST_START: Duration = Duration::from_secs(1);
 
 /// What a service and its handles have in common.
 #[derive(Default)]
@@ -153,7 +158,7 @@ impl Control {
         &self,
         wish: impl FnOnce(&mut Wanted) -> Option<oneshot::Receiver<Triggered>>,
     ) -> Triggered {
-        self.begin().await;
+        self.wait_for_first_start().await;
         let Some(outcome) = wish(&mut self.lock()) else { return Triggered::Stopped };
         self.changed.notify_one();
         // Dropped by a service that stops.
@@ -161,7 +166,7 @@ impl Control {
     }
 
     /// Waits for the first start: the task that it was spawned in may be yet to be polled.
-    async fn begin(&self) {
+    async fn wait_for_first_start(&self) {
         let begun = self.begun.notified();
         let may_begin = {
             let wanted = self.lock();
@@ -169,7 +174,10 @@ impl Control {
         };
         // Outside of a runtime nobody can wait, and nothing has been spawned.
         if may_begin && Handle::try_current().is_ok() {
-            let _begun_or_not = timeout(BEGIN, begun).await;
+            // It panics in a runtime without time, where nothing has been spawned either.
+            if let Ok(first_start) = caught(|| timeout(FIRST_START, begun)) {
+                let _begun_or_not = first_start.await;
+            }
         }
     }
 
@@ -185,9 +193,19 @@ impl Control {
 
     /// The same, and waits for the outcome of the look that a running loop goes on with.
     pub(super) async fn resume_and_trigger(&self) -> Triggered {
+        let has_run = {
+            let mut wanted = self.lock();
+            if !wanted.has_run {
+                // At once, however long it takes to start: who pauses it by then is the last to say so.
+                wanted.resume();
+            }
+            wanted.has_run
+        };
         self.want(|wanted| {
-            // In one step, or the loop might pause in between; where none runs, for the next.
-            wanted.resume();
+            if has_run {
+                // In one step, or the loop might pause in between; where none runs, for the next.
+                wanted.resume();
+            }
             wanted.reason = Reason::Trigger;
             wanted.ask()
         })
@@ -205,7 +223,11 @@ impl Control {
         self.lock().is_over = true;
         self.changed.notify_one();
         self.ended.notify_waiters();
-        self.begun.notify_waiters();
+        self.tell_of_first_start();
+    }
+
+    fn tell_of_first_start(&self) {
+        wake_all(1, || self.begun.notify_waiters());
     }
 
     pub(super) fn is_paused(&self) -> bool {
@@ -222,8 +244,9 @@ impl Control {
             let mut wanted = self.lock();
             (wanted.is_running, wanted.has_run) = (true, true);
         }
-        self.begun.notify_waiters();
-        Running(self)
+        let running = Running(self);
+        self.tell_of_first_start();
+        running
     }
 
     /// What is kept of the past.

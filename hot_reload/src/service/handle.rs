@@ -115,7 +115,8 @@ impl ReloaderHandle {
     ///
     /// # Cancel safety
     ///
-    /// When the future is dropped after it was polled, the load goes on.
+    /// When the future is dropped after it was polled, the load goes on. Where the service has never run, nothing is
+    /// asked for until it begins: dropped before that, the call comes to nothing.
     ///
     /// # Examples
     ///
@@ -149,6 +150,9 @@ impl ReloaderHandle {
     /// # Ok(()) }).await? }
     /// ```
     pub async fn trigger(&self) -> Triggered {
+        if self.statement.is_of_ended() {
+            return Triggered::Stopped;
+        }
         self.control.trigger(Reason::Trigger).await
     }
 
@@ -228,7 +232,8 @@ impl ReloaderHandle {
     ///
     /// # Cancel safety
     ///
-    /// When the future is dropped after it was polled, the service goes on all the same.
+    /// When the future is dropped after it was polled, the service goes on all the same, also one that has yet to
+    /// run; that one is asked for nothing more until it begins.
     ///
     /// # Examples
     ///
@@ -257,6 +262,9 @@ impl ReloaderHandle {
     /// # Ok(()) }).await? }
     /// ```
     pub async fn resume_and_trigger(&self) -> Triggered {
+        if self.statement.is_of_ended() {
+            return Triggered::Stopped;
+        }
         self.control.resume_and_trigger().await
     }
 
@@ -270,11 +278,13 @@ impl ReloaderHandle {
     /// until [`resume`](Self::resume), which takes what the source holds by then.
     ///
     /// The value passes validation and preparation like any other. While it is pinned, a
-    /// [`trigger`](Self::trigger) is refused.
+    /// [`trigger`](Self::trigger) is refused. A service that has never run is given a second to begin, as by
+    /// that.
     ///
     /// # Cancel safety
     ///
-    /// When the future is dropped after it was polled, the service rolls back all the same.
+    /// When the future is dropped after it was polled, the service rolls back all the same. Where the service has never run, nothing is
+    /// asked for until it begins: dropped before that, the call comes to nothing.
     ///
     /// # Examples
     ///
@@ -310,6 +320,9 @@ impl ReloaderHandle {
     /// # Ok(()) }).await? }
     /// ```
     pub async fn rollback(&self, generation: u64) -> Triggered {
+        if self.statement.is_of_ended() {
+            return Triggered::Stopped;
+        }
         self.control.rollback(generation).await
     }
 

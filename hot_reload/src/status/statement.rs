@@ -28,15 +28,20 @@ impl Statement {
         Status { alive: self.alive.load(Ordering::Relaxed), ..self.lock().clone() }
     }
 
+    /// Whether the service has ended, and will never run again.
+    pub(crate) fn is_of_ended(&self) -> bool {
+        self.lock().health == Health::Ended
+    }
+
     /// Changes the status, and wakes those who wait if it is another now.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Status)) {
-        if self.alter(change) {
+        if self.change_untold(change) {
             self.tell();
         }
     }
 
-    /// Changes the status; true if it is another now, and somebody may wait for that.
-    pub(crate) fn alter(&self, change: impl FnOnce(&mut Status)) -> bool {
+    /// Changes the status and wakes nobody; true if it is another now, and somebody may wait for that.
+    pub(crate) fn change_untold(&self, change: impl FnOnce(&mut Status)) -> bool {
         let mut status = self.lock();
         if self.changes.get().is_none() {
             change(&mut status);

@@ -196,8 +196,11 @@ fn what_was_written_before_it_had_a_name_waits_for_quiet_alone() {
 
 /// It was once waited for where another of the set was not there.
 #[test]
-fn so_does_a_file_of_a_set_of_which_not_all_are_there() {
-    if !alone_under("fresh::so_does_a_file_of_a_set_of_which_not_all_are_there", WITHOUT_LEASES) {
+fn what_was_written_before_it_had_a_name_waits_for_no_other_of_its_set() {
+    if !alone_under(
+        "fresh::what_was_written_before_it_had_a_name_waits_for_no_other_of_its_set",
+        WITHOUT_LEASES,
+    ) {
         return;
     }
     for strategy in BY_EVENTS {

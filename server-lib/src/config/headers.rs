@@ -23,9 +23,8 @@ pub(super) const OURS: [HeaderName; 6] = [
     header::UPGRADE,
 ];
 
-/// More than anybody sets: some clients read 100 headers of a response in all
-/// (<https://docs.rs/hyper/1/hyper/client/conn/http1/struct.Builder.html#method.max_headers>), and a map of
-/// headers has room for some thousands, and panics then.
+/// More than anybody sets. A map of headers has room for some thousands and panics beyond; a client that reads 100
+/// in all, as hyper's does, takes fewer of ours.
 pub(super) const MOST_HEADERS: usize = 100;
 
 const TWICE: &str = "this header is listed twice; keep one";

@@ -2,7 +2,7 @@
 
 /// Why a configuration can't work, whatever the system says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", told(key, problem))]
+#[error("{key}: {problem}")]
 pub struct InvalidConfig {
     key: &'static str,
     problem: String,
@@ -28,10 +28,4 @@ impl InvalidConfig {
     pub fn problem(&self) -> &str {
         &self.problem
     }
-}
-
-/// What is wrong with a key; some say themselves of which one it is.
-fn told(key: &str, problem: &str) -> String {
-    let says_key = problem.strip_prefix(key).is_some_and(|rest| rest.starts_with(' '));
-    if says_key { problem.to_owned() } else { format!("{key}: {problem}") }
 }

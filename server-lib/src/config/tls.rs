@@ -49,7 +49,7 @@ impl Default for TlsConfig {
 pub(super) fn suffice(tls: &TlsConfig, is_needed: bool) -> Result<(), String> {
     if is_needed && tls.certificates.is_empty() {
         return Err(
-            "https_addresses take a certificate: list one in [[tls.certificates]]".to_owned()
+            "an address over TLS needs a certificate: list one in [[tls.certificates]]".to_owned()
         );
     }
     Ok(())

@@ -13,7 +13,8 @@ use crate::{lock::lock, role::Role};
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 impl Site {
-    /// Closes every address and waits for the requests under way, at most the drain timeout.
+    /// Closes every address, or hands it over where the server `is_replaced`, and waits for the requests under
+    /// way, at most the drain timeout.
     ///
     /// Whoever looks after the server can see it drain: theirs is closed last, unless the server
     /// `is_replaced` by another process that answers there already.

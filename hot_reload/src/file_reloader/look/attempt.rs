@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Looker, Opaque, Proof, Sighting, WRITTEN_BACK};
+use super::{Looker, Opaque, Proof, Sighting, load::PREEMPTED_AFTER};
 use crate::{
     file_reloader::{
         FileSettings,
@@ -125,13 +125,13 @@ impl<L> Looker<L> {
             Break(outcome) => return Some(outcome),
         };
         let is_held_up = held_up.as_ref().is_some_and(|held| held.is_of(&found.main));
-        let may_be_same = self.may_hold_the_same(&found.survey);
-        let sum = if may_be_same { found.survey.sum_at_once(self.settings.max_size) } else { None };
+        let by_sum = self.is_decided_by_sum(&found.survey, L::SUMS_UP);
+        let sum = if by_sum { found.survey.sum_at_once(self.settings.max_size) } else { None };
         let mut holds = None;
-        let loaded = if may_be_same && sum.is_none() {
+        let loaded = if by_sum && sum.is_none() {
             // To read it may have to wait.
             None
-        } else if may_be_same && sum == self.sum {
+        } else if by_sum && sum == self.sum {
             holds = self.site.holds_at_once(&found.survey);
             Some(None)
         } else if is_held_up || self.shows_all(&found.survey) {
@@ -196,12 +196,15 @@ impl<L> Looker<L> {
             };
             self.set_baseline(&found.survey.identities, found.survey.is_racy);
             let survey = &found.survey;
-            let (shows_all, may_be_same) = (self.shows_all(survey), self.may_hold_the_same(survey));
+            let (shows_all, by_sum) =
+                (self.shows_all(survey), self.is_decided_by_sum(survey, L::SUMS_UP));
             // Kept for later only where events tell of what is edited, and edited back, while it is loaded.
-            let is_kept = !L::SUMS_UP && self.hears_all() && found.facts.age < WRITTEN_BACK;
-            let must_sum = !shows_all || may_be_same || is_kept;
+            // A load that was taken up again, since it had taken longer, is of what was there before.
+            let is_new = found.facts.age < PREEMPTED_AFTER;
+            let is_kept = !L::SUMS_UP && self.hears_all() && is_new;
+            let must_sum = !shows_all || by_sum || is_kept;
             let before = if must_sum { survey.sum(limit).await } else { None };
-            let mut loaded = if may_be_same && before.is_some() && before == self.sum {
+            let mut loaded = if by_sum && before.is_some() && before == self.sum {
                 None
             } else {
                 let Some(loaded) = self.load(&found).await else {
@@ -213,7 +216,7 @@ impl<L> Looker<L> {
             if !shows_all && before.is_some() && before != survey.sum(limit).await {
                 holds = Holds::No;
             }
-            // They don't of what is written through a mapping.
+            // Of what a writer may yet change through a mapping, no event tells.
             if let Some(Ok(loaded)) = &mut loaded
                 && is_kept
                 && holds != Holds::ButForWriters
@@ -279,17 +282,18 @@ impl<L> Looker<L> {
         let writing = is_cut || self.unmet.writing && self.hears_writers(survey, age);
         // What was read in vain is read again once it is another, or nobody is at it; what is only doubtful, not
         // before nobody is.
-        let is_known = self.in_vain.as_ref() == Some(&survey.identities);
-        let must_read = self.unmet.must_read && self.in_vain.is_none();
-        let is_vouched_for =
-            self.unmet.arm != Arm::All || !self.site.may_be_newer_than_its_link(survey);
-        let is_finished = self.unmet.is_finished && !is_known && is_vouched_for;
-        let reasons = Reasons { must_read, is_finished, writing, ..self.unmet };
+        let was_in_vain = self.in_vain.as_ref() == Some(&survey.identities);
+        let most = if self.in_vain.is_some() { Demand::Look } else { Demand::Load };
+        let demand = self.unmet.demand.min(most);
+        let was_turned = self.unmet.arm == Arm::All && self.site.turned() != self.turned;
+        let is_vouched_for = !was_turned || !self.site.may_be_newer_than_its_link(survey);
+        let is_finished = self.unmet.is_finished && !was_in_vain && is_vouched_for;
+        let reasons = Reasons { demand, is_finished, writing, ..self.unmet };
         let facts = Facts {
             age,
             is_empty: survey.main_is_empty || self.lost_what_it_held(survey),
             is_of_set: self.follows_a_set(),
-            is_known,
+            was_in_vain,
             reasons,
             patience: attempt.patience,
         };
@@ -339,8 +343,8 @@ impl<L> Looker<L> {
         !survey.is_racy || self.hears_all() && self.site.leases_tell()
     }
 
-    /// Takes what was loaded, or `None` for what was last, for what the look came to, unless the files are to
-    /// be looked at again.
+    /// Ends the look with what was loaded, or, given `None`, as one that found the last good value; continues
+    /// where the files have to be looked at again.
     fn accept<V>(
         &mut self,
         attempt: &mut Attempt,
@@ -379,9 +383,7 @@ impl<L> Looker<L> {
         }
         self.filled = found.survey.others(false).cloned().collect();
         let Some(loaded) = loaded else {
-            self.settle.reset();
-            (self.preempted, self.in_vain) = (false, None);
-            self.follower.bell.note_read();
+            self.note_whole();
             self.set_baseline(&found.survey.identities, found.survey.is_racy);
             return Break(Ok(Look::Unchanged));
         };
@@ -390,7 +392,7 @@ impl<L> Looker<L> {
             Err(error) => {
                 if self.looks_as_applied(&found.survey) {
                     // It only looks like what was good: the next look is to load it, too.
-                    (self.unmet.must_read, self.unmet.demand) = (true, Demand::Load);
+                    self.unmet.demand = Demand::Load;
                 }
                 self.set_baseline(&found.survey.identities, found.survey.is_racy);
                 return Break(Err(error));
@@ -401,12 +403,18 @@ impl<L> Looker<L> {
             attempt.arm = Arm::All;
             return Continue(());
         }
+        self.note_whole();
+        (self.applied, self.sum) = (Some(found.survey.identities), sum);
+        self.turned = self.site.turned();
+        self.baseline_is_due = true;
+        Break(Ok(Look::Value(value)))
+    }
+
+    /// Takes note that a whole version was read.
+    fn note_whole(&mut self) {
         self.settle.reset();
         (self.preempted, self.in_vain) = (false, None);
         self.follower.bell.note_read();
-        (self.applied, self.sum) = (Some(found.survey.identities), sum);
-        self.baseline_is_due = true;
-        Break(Ok(Look::Value(value)))
     }
 
     /// Has the files read now and then, though they look unchanged, if `may_change` unseen.

@@ -1,40 +1,54 @@
 //! Whether files are what they were when the last good value was read.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::Looker;
 use crate::file_reloader::{bell::Demand, open::Filesystem, survey::Survey};
+
+/// For how long at most what looks as if it were being cut is taken to be: the blocks of a file may take a disk some
+/// time to free, and one that was written twice within a tick of a coarse clock looks the same for ever.
+const CUT: Duration = Duration::from_secs(1);
 
 impl<L> Looker<L> {
     /// Whether the files are what they were when the last good value was read, and that is enough.
     pub(super) fn is_as_applied(&self, survey: &Survey) -> bool {
-        let must_read = self.unmet.must_read || self.must_load() || self.proof.is_doubtful();
-        !must_read && self.looks_as_applied(survey)
+        let must_read = self.unmet.demand >= Demand::Read || self.must_load();
+        !must_read && !self.proof.is_doubtful() && self.looks_as_applied(survey)
     }
 
     /// Whether no more than what they hold has to be known: their identities are the same, and there is
-    /// nothing to load them for but a doubt about these.
-    pub(super) fn may_hold_the_same(&self, survey: &Survey) -> bool {
-        !self.must_load() && self.sum.is_some() && self.looks_as_applied(survey)
+    /// nothing to load them for but a doubt about these; where their loader may have read more, not even that one
+    /// was told of.
+    pub(super) fn is_decided_by_sum(&self, survey: &Survey, sums_up: bool) -> bool {
+        let must_load = self.must_load() || self.unmet.demand >= Demand::Read && !sums_up;
+        !must_load && self.sum.is_some() && self.looks_as_applied(survey)
     }
 
+    /// Whether their identities are those of the last good value.
     pub(super) fn looks_as_applied(&self, survey: &Survey) -> bool {
         self.applied.as_ref() == Some(&survey.identities)
     }
 
     /// Whether somebody is emptying or shortening one right now: its size shows before its time does, which still is
     /// that of the version before.
-    pub(super) fn is_being_cut(&self, survey: &Survey) -> bool {
+    pub(super) fn is_being_cut(&mut self, survey: &Survey) -> bool {
         let is_remote = survey.filesystem().is_some_and(Filesystem::is_remote);
         let applied = self.applied.iter().flatten();
         let mut both = applied.zip(&survey.identities).filter_map(|(was, is)| was.zip(*is));
         // What is racy may have been written twice within one tick.
-        !is_remote && !survey.is_racy && both.any(|(was, is)| is.is_resized(&was))
+        let may_be = !is_remote && !survey.is_racy && both.any(|(was, is)| is.is_resized(&was));
+        let since = may_be.then(|| self.cut.unwrap_or_else(Instant::now));
+        self.cut = since;
+        since.is_some_and(|since| since.elapsed() < CUT)
     }
 
     /// Whether the files are to be loaded, even where they hold what they held.
     fn must_load(&self) -> bool {
         match self.unmet.demand {
             Demand::Nothing => false,
-            Demand::Look => self.force,
+            Demand::Look | Demand::Read => self.force,
             Demand::Load => true,
         }
     }
@@ -42,7 +56,7 @@ impl<L> Looker<L> {
 
 #[cfg(all(test, unix, not(miri)))]
 mod tests {
-    use std::{fs, path::Path, sync::Arc, time::Duration};
+    use std::{fs, path::Path, sync::Arc};
 
     use super::*;
     use crate::{
@@ -76,7 +90,7 @@ mod tests {
             if value == b"bad" {
                 return Err(FileError::new(path, Problem::Refused("bad".into())));
             }
-            let sum = Some(sum_of([&value]));
+            let sum = Some(sum_of(&value));
             Ok(Loaded { value, dependencies: Vec::new(), sum })
         }
     }
@@ -124,8 +138,8 @@ mod tests {
         (follower, looker)
     }
 
-    /// That its size shows before its time does is over too soon to be met with; it was once taken to be as it was
-    /// meant to be, where what it was had rested for as long as a writer is waited for.
+    /// The moment in which the size shows and the time does not is too short to hit, so it is made up. It was once
+    /// taken for a file that had rested as long as the version before.
     #[tokio::test]
     async fn what_is_being_emptied_or_shortened_is_not_as_old_as_it_looks() {
         for text in ["", "t"] {

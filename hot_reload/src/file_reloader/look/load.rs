@@ -14,7 +14,7 @@ use crate::{
 /// How often a slow load asks whether the file has been written anew.
 const NEWS: Duration = Duration::from_millis(20);
 /// A load that has taken longer than this is given up when the file is written anew.
-const PREEMPTED_AFTER: Duration = Duration::from_secs(1);
+pub(super) const PREEMPTED_AFTER: Duration = Duration::from_secs(1);
 
 impl<L> Looker<L> {
     /// Loads; `None` where a newer version has arrived while a slow load was at it.

@@ -34,7 +34,7 @@ struct State {
     rule: Rule,
     /// When the files were last read, where these may change unseen, or their loader read more than these.
     read_at: Option<Instant>,
-    /// What is told once that is to be done again.
+    /// What is told once that is to be done again; there with that, and apart for the room it takes.
     reread: Option<Notice>,
     /// Who is rung.
     follower: Weak<Follower>,
@@ -171,7 +171,7 @@ impl State {
             return None;
         }
         self.files = look.files;
-        notice.or_else(|| self.reread())
+        notice.or_else(|| self.reread_if_due())
     }
 }
 
@@ -233,7 +233,7 @@ impl Drop for Opaque {
 
 impl State {
     /// What is told where what has changed may not be seen, if it is time for that.
-    fn reread(&self) -> Option<Notice> {
+    fn reread_if_due(&self) -> Option<Notice> {
         let (read_at, notice) = self.read_at.zip(self.reread)?;
         let turn = Duration::from_secs(1) * OPAQUE.load(Ordering::Relaxed) / REREADS_PER_SECOND;
         // Those that were started together take their turns one after another.
@@ -347,14 +347,14 @@ mod tests {
         audit.assign_to(Arc::downgrade(&follower));
         for (age, notice, demand) in [
             (0, Notice::Doubtful, Demand::Nothing),
-            (10, Notice::Doubtful, Demand::Look),
+            (10, Notice::Doubtful, Demand::Read),
             (10, Notice::Overdue, Demand::Load),
         ] {
             let read_at = Instant::now() - age * SHORTEST_TURN;
             audit.compare_with(file(false), Rule::Compare, Some((read_at, notice)));
             audit.look();
             let heard = follower.bell.take_reasons();
-            assert_eq!((heard.demand, heard.must_read), (demand, age > 0), "{age} {notice:?}");
+            assert_eq!(heard.demand, demand, "{age} {notice:?}");
         }
     }
 

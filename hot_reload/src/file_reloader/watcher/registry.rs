@@ -335,11 +335,10 @@ mod tests {
 
     #[test]
     fn what_befalls_a_file_that_is_replaced_says_nothing_of_the_way_to_it() {
-        let heard = Reasons { demand: Demand::Look, ..Reasons::default() };
-        let altered = Reasons { arm: Arm::Same, ..heard };
+        let altered = Reasons { arm: Arm::Same, ..Reasons::default() };
         assert_eq!(reasons(&Place::File, What::Own(Notice::Moved)), altered);
         assert_eq!(reasons(&Place::File, What::Gone), altered);
-        let moved = Reasons { arm: Arm::All, ..heard };
+        let moved = Reasons { demand: Demand::Look, arm: Arm::All, ..Reasons::default() };
         assert_eq!(reasons(&Place::File, What::Uprooted), moved);
         assert_eq!(reasons(&Place::Own, What::Gone), moved);
     }
