@@ -255,6 +255,7 @@ fn sum<'a>(
 }
 
 /// The sum of one file that holds this.
+#[cfg(any(feature = "toml", feature = "json", feature = "yaml", test))]
 pub(super) fn sum_of(content: &[u8]) -> u64 {
     let mut sum = DefaultHasher::new();
     content.hash(&mut sum);
