@@ -123,7 +123,9 @@ mod tests {
         let path = dir.join("file");
         fs::write(&path, "one").unwrap();
         let follower = Arc::default();
-        let options = ReloaderOptions::realtime()
+        // Of what is done here nothing tells but the test.
+        let options = ReloaderOptions::polling()
+            .poll_interval(Duration::from_secs(3600))
             .force_reload(force)
             .settle_ceiling(CEILING)
             .settle_window(CEILING / 10);

@@ -342,6 +342,7 @@ mod tests {
 
     /// Where only the files count, what they hold is enough; all else is up to their loader.
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no stat(2)")]
     fn what_may_change_unseen_is_told_of_as_was_asked_for() {
         let (audit, follower) = (Audit::default(), Arc::<Follower>::default());
         audit.assign_to(Arc::downgrade(&follower));
