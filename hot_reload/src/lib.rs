@@ -118,8 +118,8 @@
 //!   open. One that keeps it open is waited for up to 3 s
 //!   ([`settle_ceiling`](ReloaderOptions::settle_ceiling)); then what is there is read, and taken if
 //!   it parses. After that, one that opens it again and again is held up in its next `open` for as long as it
-//!   takes to read the file, if the format is one of ours. Where nothing tells who has it open, a file that is shortened by its path
-//!   (`truncate(2)`) is waited for as well, since no close follows.
+//!   takes to read the file, if the format is one of ours. Where nothing tells who has it open, a file that is
+//!   shortened by its path (`truncate(2)`) is waited for as well, since no close follows.
 //! - To learn whether anyone writes, a lease on the file is taken and given back within a microsecond. Whoever
 //!   opens it for writing just then waits for that long; with `O_NONBLOCK` it is refused with `EAGAIN`.
 //! - [`start`](ReloaderService::start) has a `FileReloader` load by `TryFrom`, which names no other files:
